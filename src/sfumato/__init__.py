@@ -1,0 +1,43 @@
+"""Sfumato: denoising diffusion models for your own data.
+
+    import sfumato
+
+    run = sfumato.fit("s-curve")
+    x = run.sample(1000)
+
+Names are loaded when they are first used, so that the import itself costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from sfumato.errors import SfumatoError as SfumatoError
+    from sfumato.model import Model as Model
+    from sfumato.report import write_report as write_report
+    from sfumato.run import Run as Run
+    from sfumato.run import fit as fit
+    from sfumato.run import open_run as open_run
+
+_HOME = {
+    "Model": "sfumato.model",
+    "Run": "sfumato.run",
+    "SfumatoError": "sfumato.errors",
+    "fit": "sfumato.run",
+    "open_run": "sfumato.run",
+    "write_report": "sfumato.report",
+}
+
+__all__ = ["Model", "Run", "SfumatoError", "__version__", "fit", "open_run", "write_report"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'sfumato' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

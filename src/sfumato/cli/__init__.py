@@ -1,0 +1,34 @@
+"""The command line: a face over the functions that the package exports."""
+
+import os
+import sys
+
+from sfumato.errors import SfumatoError
+
+
+def main() -> None:
+    """Run a command; a user's mistake is one line on standard error and an exit code.
+
+    0 done, 1 training diverged, 2 arguments, 3 data, 4 run or model file, 5 environment,
+    130 and 143 stopped by SIGINT and SIGTERM.
+    """
+    from typer.exceptions import TyperException
+
+    from sfumato.cli.commands import app
+
+    code = 0
+    try:
+        code = app(standalone_mode=False, prog_name="sfumato") or 0
+    except SfumatoError as error:
+        code = error.exit_code
+        _complain(str(error))
+    except TyperException as error:
+        code = 2
+        _complain(f"{error.format_message()} Try `sfumato --help`.")
+    except BrokenPipeError:  # the reader of our output has gone; nothing is left to say
+        os._exit(141)
+    sys.exit(code)
+
+
+def _complain(message: str) -> None:
+    print(f"sfumato: {' '.join(message.split())}", file=sys.stderr)

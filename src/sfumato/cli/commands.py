@@ -1,0 +1,406 @@
+"""The commands. Each imports what it needs when it runs, so that help is instant."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from sfumato import __version__, config
+from sfumato.errors import ArgumentError, unknown
+
+app = typer.Typer(
+    name="sfumato",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Denoising diffusion models for your own data: fit, sample, measure, look.\n\n"
+    "Begin with `sfumato demo`: within a minute a model is fitted to 10,000 points, 10,000 new "
+    "ones are drawn and measured against the data, and a report with pictures is written.",
+    epilog="Exit codes: 0 done, 1 training diverged, 2 arguments, 3 data, 4 run or model file, "
+    "5 something is not installed, 130 and 143 stopped by a signal.",
+)
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change one setting, e.g. training.steps=500. May be repeated.",
+    ),
+]
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder or a model.safetensors.")
+]
+
+
+def _examples(*lines: str) -> str:
+    return "Examples:\n\n" + "\n\n".join(f"`{line}`" for line in lines)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sfumato {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog=_examples(
+        "sfumato demo",
+        "sfumato demo tutorial --set training.epochs=200",
+        "sfumato demo --out my-first-run --seed 7",
+    )
+)
+def demo(
+    preset: Annotated[
+        str, typer.Argument(metavar="[PRESET]", help="`s-curve` or `tutorial`.")
+    ] = "s-curve",
+    out: Annotated[Path | None, typer.Option(help="The run's folder. [runs/PRESET-NNN]")] = None,
+    seed: Seed = 0,
+    assignments: Set = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Fit, sample, evaluate, draw and report, on the S-curve.
+
+    `s-curve` takes about half a minute on two cores. `tutorial` keeps the settings of a
+    well-known tutorial to the letter, 4,000 epochs, takes minutes, and its report says what those
+    settings cost.
+    """
+    layers = config.preset(preset), config.parse_assignments(assignments), {"seed": seed}
+    settings = config.resolve(*layers)
+
+    from sfumato.run import begin, finish, load_data
+
+    data = load_data(settings)
+    training, model, folder = begin(settings, data, out, name=preset)
+    _say(f"{_described(data, training)}\nRun folder: {folder}", quiet)
+    run = finish(training, model, data, folder, quiet=quiet)
+    _report(run, quiet)
+
+
+@app.command(
+    epilog=_examples(
+        "sfumato fit moons",
+        "sfumato fit points.csv --out runs/points",
+        "sfumato fit s-curve --config mine.toml --set training.steps=1000",
+        "sfumato fit --resume --out runs/points",
+    )
+)
+def fit(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="A toy set (see `sfumato datasets`), or a file of points: .csv, .npy, .npz, "
+            ".parquet, any number of numeric columns."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder. [runs/NAME-NNN]")] = None,
+    settings_file: Annotated[
+        Path | None, typer.Option("--config", help="Settings from a TOML file.")
+    ] = None,
+    assignments: Set = [],  # noqa: B006
+    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same result.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out where it was stopped.")
+    ] = False,
+    show_settings: Annotated[
+        bool, typer.Option("--show-settings", help="Print all settings as TOML and leave.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a model to points. Every run gets a folder of its own, never overwritten.
+
+    It may be stopped at any time (Ctrl-C finishes the step and saves) and goes on with --resume,
+    bit for bit as if it had never stopped.
+    """
+    changes = [config.load_toml(settings_file)] if settings_file else []
+    changes.append(config.parse_assignments(assignments))
+    if seed is not None:
+        changes.append({"seed": seed})
+    if show_settings:
+        typer.echo(config.resolve(*changes).to_toml(), nl=False)
+        return
+    if resume:
+        if source or settings_file or assignments or seed is not None:
+            raise ArgumentError(
+                "a resumed run keeps its data and settings; give only --resume --out RUN."
+            )
+        _resume(out, quiet)
+        return
+    if source is None:
+        raise ArgumentError("what to fit to? Give a toy set's name or a file: `sfumato fit moons`.")
+    config.resolve(*changes)  # wrong settings are told before PyTorch is loaded
+
+    from sfumato.run import begin, finish, settings_for
+
+    settings, data = settings_for(source, {}, *changes)
+    training, model, folder = begin(settings, data, out)
+    _say(f"{_described(data, training)}\nRun folder: {folder}", quiet)
+    finish(training, model, data, folder, quiet=quiet)
+    _say_next(folder, quiet)
+
+
+def _resume(out: Path | None, quiet: bool) -> None:
+    if out is None:
+        raise ArgumentError("which run? Say `sfumato fit --resume --out RUN`.")
+
+    from sfumato.run import finish, resume
+
+    training, model, data = resume(out)
+    if training.step == training.num_steps:
+        _say(f"{out} is already finished: {training.step:,} steps.", quiet)
+    else:
+        _say(f"Going on from step {training.step:,} of {training.num_steps:,}.", quiet)
+        finish(training, model, data, out, quiet=quiet)
+    _say_next(out, quiet)
+
+
+@app.command(
+    epilog=_examples(
+        "sfumato sample runs/moons-001 -n 10000 --to new.csv",
+        "sfumato sample model.safetensors -n 500 --to new.npy --sampler ancestral --steps 200",
+    )
+)
+def sample(
+    run: RunPath,
+    to: Annotated[Path, typer.Option(help="Where to write: .csv, .npy or .parquet.")],
+    n: Annotated[int, typer.Option("-n", help="How many rows.")] = 1000,
+    sampler: Annotated[str | None, typer.Option(help="`ddim` or `ancestral`.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Network calls for each sample.")] = None,
+    seed: Seed = 0,
+    assignments: Set = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Draw new rows, in the data's own units and columns.
+
+    Row k depends on the seed and on k alone, so 100 rows are the first 100 of 1,000. Settings
+    under `sampling.` may be changed with --set (sampling.eta=1).
+    """
+    if n < 0:
+        raise ArgumentError(f"`-n` must not be negative; got {n}.")
+    changes = config.parse_assignments(assignments)
+    for section in changes:
+        if section != "sampling":
+            raise ArgumentError(f"only settings under `sampling.` can change now; got {section!r}.")
+    asked = {"sampler": sampler, "steps": steps}
+    sampling = changes.get("sampling", {}) | {k: v for k, v in asked.items() if v is not None}
+
+    from sfumato.data.files import check_target, write_points
+    from sfumato.data.points import Points
+    from sfumato.run import open_run
+
+    check_target(to)
+    opened = open_run(run)
+    values = opened.sample(n, seed=seed, quiet=quiet, **sampling)
+    write_points(to, Points(values, opened.model.codec.columns))
+    _say(f"{n:,} rows in {to}", quiet)
+
+
+@app.command(
+    epilog=_examples(
+        "sfumato evaluate runs/moons-001",
+        "sfumato evaluate runs/points --against heldout.csv --json",
+    )
+)
+def evaluate(
+    run: RunPath,
+    against: Annotated[
+        Path | None, typer.Option(help="Real rows to compare with, never used in training.")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", help="How many rows at most.")] = 10_000,
+    seed: Seed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how far generated rows are from real ones, each distance beside its floor.
+
+    The floor is the same distance between two sets of real rows: no model can be expected to do
+    better. A toy set is compared with fresh draws, a file with the rows kept out of training.
+    """
+    from sfumato.run import open_run
+
+    evaluation = open_run(run).evaluate(against=against, n=n, seed=seed, quiet=quiet)
+    if as_json:
+        typer.echo(json.dumps(evaluation.to_dict(), indent=2))
+        return
+    _print_evaluation(evaluation)
+
+
+@app.command(
+    epilog=_examples(
+        "sfumato animate runs/moons-001 reverse --to emerging.gif",
+        "sfumato animate runs/moons-001 forward --to dissolving.mp4",
+    )
+)
+def animate(
+    run: RunPath,
+    direction: Annotated[
+        Literal["forward", "reverse"],
+        typer.Argument(help="forward: data dissolve into noise; reverse: samples emerge from it."),
+    ],
+    to: Annotated[Path, typer.Option(help="Where to write: .gif or .mp4.")],
+    quiet: Quiet = False,
+) -> None:
+    """Animate the process: 100 frames on fixed axes."""
+    from sfumato.figures import write_run_animation
+    from sfumato.run import open_run
+
+    write_run_animation(open_run(run), direction, to)
+    _say(f"{direction} animation in {to}", quiet)
+
+
+@app.command(
+    epilog=_examples(
+        "sfumato plot runs/moons-001 samples --to samples.png",
+        "sfumato plot runs/moons-001 loss --to loss.pdf",
+    )
+)
+def plot(
+    run: RunPath,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="data, forward, reverse, trajectories, samples, loss or distances.",
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="Where to write: .png, .svg or .pdf.")],
+    quiet: Quiet = False,
+) -> None:
+    """Draw one figure of a run."""
+    from sfumato.figures import FIGURES
+    from sfumato.plots import check_figure_target, save_figure
+    from sfumato.run import open_run
+
+    if what not in FIGURES:
+        raise unknown("figure", what, FIGURES)
+    check_figure_target(to)
+    save_figure(FIGURES[what](open_run(run)), to)
+    _say(f"{what} in {to}", quiet)
+
+
+@app.command(epilog=_examples("sfumato report runs/moons-001"))
+def report(run: RunPath, quiet: Quiet = False) -> None:
+    """Sample, evaluate and draw a fitted run, and gather it all in its report.html."""
+    from sfumato.run import open_run
+
+    _report(open_run(run), quiet)
+
+
+@app.command(epilog=_examples("sfumato datasets", "sfumato datasets --to sheet.png"))
+def datasets(
+    to: Annotated[
+        Path | None, typer.Option(help="Also draw a sheet of all of them: .png, .svg or .pdf.")
+    ] = None,
+) -> None:
+    """List the toy sets."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from sfumato.data.toy import TOY_SETS
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "columns", "what it is"):
+        table.add_column(title, no_wrap=title != "what it is")
+    for each in TOY_SETS.values():
+        table.add_row(each.name, ", ".join(each.columns), each.description)
+    Console(highlight=False).print(table)
+    if to is not None:
+        from sfumato.figures import datasets_sheet
+        from sfumato.plots import check_figure_target, save_figure
+
+        check_figure_target(to)
+        save_figure(datasets_sheet(), to)
+        typer.echo(f"Sheet in {to}")
+
+
+@app.command(epilog=_examples("sfumato info runs/moons-001", "sfumato info model.safetensors"))
+def info(
+    run: RunPath, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """Say what a run or a model file holds."""
+    from sfumato.run import open_run
+
+    summary = open_run(run).summary()
+    if as_json:
+        typer.echo(json.dumps(summary, indent=2))
+        return
+    for name, value in summary.items():
+        if not isinstance(value, dict):
+            typer.echo(f"{name:<12} {value}")
+
+
+# ------------------------------------------------------------------- what commands share
+
+
+def _say(message: str, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(message)
+
+
+def _say_next(folder: Path, quiet: bool) -> None:
+    _say(
+        f"Done: {folder}\n"
+        f"Next:  sfumato sample {folder} -n 10000 --to new.csv\n"
+        f"       sfumato report {folder}",
+        quiet,
+    )
+
+
+def _described(data: Any, training: Any) -> str:
+    """What was inferred, before the training begins."""
+    rows, columns = data.train.values.shape
+    names = ", ".join(data.train.columns[:6]) + (", ..." if columns > 6 else "")
+    constant = columns - training.data.shape[1]
+    kept = f", {len(data.heldout.values):,} kept to evaluate on" if data.heldout else ""
+    weights = sum(parameter.numel() for parameter in training.network.parameters())
+    return (
+        f"Data: {rows:,} rows of {columns} column{'s' * (columns != 1)} ({names}){kept}"
+        + (f"; {constant} constant" if constant else "")
+        + f"\nModel: {weights:,} weights; {training.num_steps:,} steps of "
+        f"{training.settings.batch_size} rows"
+    )
+
+
+def _print_evaluation(evaluation: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("measure")
+    for title in ("generated", "real against real", "verdict"):
+        table.add_column(title, justify="right" if title != "verdict" else "left", no_wrap=True)
+    for measure in evaluation.measures:
+        low, high = min(measure.floor), max(measure.floor)
+        table.add_row(
+            measure.title, f"{measure.value:.4g}", f"{low:.3g} to {high:.3g}", measure.verdict
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"Verdict: {evaluation.verdict}.")
+
+
+def _report(run: Any, quiet: bool) -> None:
+    from sfumato.report import write_report
+
+    path, evaluation = write_report(run, quiet=quiet)
+    if quiet:
+        return
+    _print_evaluation(evaluation)
+    _say(
+        f"Report: {path}\nNext:  sfumato sample {run.folder} -n 10000 --to new.csv", quiet
+    )
+
+

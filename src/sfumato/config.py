@@ -1,0 +1,244 @@
+"""The settings of a run: typed, checked, refused when unknown, written back whole.
+
+Settings come in layers, later ones winning: the defaults below, a preset, a TOML file, and
+single `section.name=value` settings. Names of methods (schedules, networks, samplers, ...) are
+looked up when the run is put together, where each is registered.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sfumato.errors import ArgumentError, unknown
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataSettings(_Section):
+    """Where the data come from and how they enter the model."""
+
+    source: str = "s-curve"
+    size: int = Field(10_000, ge=2, description="rows to draw of a toy set")
+    noise: float | None = Field(None, ge=0, description="noise of a toy set, if not its own")
+    standardise: bool = Field(True, description="bring every column to mean 0, deviation 1")
+    holdout: float = Field(
+        0.1, gt=0, le=0.5, description="share of a file's rows kept out of training, to evaluate on"
+    )
+    sha256: str | None = Field(None, description="fingerprint of a file, written by `fit`")
+
+
+class ProcessSettings(_Section):
+    """The forward process."""
+
+    schedule: str = "cosine"
+    num_levels: int = Field(0, ge=0, description="levels of a discrete table; 0: continuous")
+    options: dict[str, float] = Field({}, description="the schedule's own arguments")
+
+
+class NetworkSettings(_Section):
+    """The network and what it predicts."""
+
+    name: str = "residual-mlp"
+    width: int = Field(128, ge=1)
+    depth: int = Field(3, ge=1, description="residual blocks (residual-mlp)")
+    target: str = "edm"
+
+
+class TrainingSettings(_Section):
+    """The recipe."""
+
+    steps: int = Field(3000, ge=1)
+    epochs: int | None = Field(None, ge=1, description="passes over the data; instead of steps")
+    batch_size: int = Field(1024, ge=1)
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = Field(2e-3, gt=0)
+    warmup: int = Field(100, ge=0, description="steps of linear warm-up")
+    decay: Literal["constant", "cosine"] = "cosine"
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    average: float = Field(0.995, ge=0, lt=1, description="decay of the weights' average")
+    times: str = "stratified"
+    weighting: str = "simple"
+    log_every: int = Field(50, ge=1, description="steps between two lines of metrics.jsonl")
+    checkpoint_every: int = Field(1000, ge=1, description="steps between two checkpoints")
+    snapshots: int = Field(5, ge=0, description="times that samples are drawn on the way")
+
+
+class SamplingSettings(_Section):
+    """How samples are drawn unless the command says otherwise."""
+
+    sampler: str = "ddim"
+    steps: int = Field(50, ge=1)
+    grid: str = "uniform-log-snr"
+    eta: float = Field(0.0, ge=0, le=1, description="share of fresh noise (ddim)")
+    variance: Literal["beta", "beta_tilde"] = Field("beta_tilde", description="(ancestral)")
+    last_step_noise: bool = Field(False, description="(ancestral) a fault, see the tutorial")
+    weights: Literal["averaged", "last"] = "averaged"
+
+
+class Settings(_Section):
+    """Everything that makes a run what it is."""
+
+    seed: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0, description="processor threads; 0: PyTorch's own choice")
+    data: DataSettings = DataSettings()
+    process: ProcessSettings = ProcessSettings()
+    network: NetworkSettings = NetworkSettings()
+    training: TrainingSettings = TrainingSettings()
+    sampling: SamplingSettings = SamplingSettings()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; settings that are not set are left out, as TOML has no null."""
+        return self.model_dump(exclude_none=True)
+
+    def to_toml(self) -> str:
+        """The whole settings as a TOML text that `load_toml` reads back to the same."""
+        return tomli_w.dumps(self.to_dict())
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "s-curve": {"data": {"source": "s-curve"}},
+    # The tutorial's own settings, faults included; `s-curve` is the same job done right.
+    "tutorial": {
+        "data": {"source": "s-curve", "size": 10_000, "noise": 0.1, "standardise": False},
+        "process": {"schedule": "sigmoid", "num_levels": 100},
+        "network": {"name": "step-mlp", "width": 128, "target": "eps"},
+        "training": {
+            "epochs": 4000,
+            "batch_size": 128,
+            "optimizer": "adam",
+            "learning_rate": 1e-3,
+            "warmup": 0,
+            "decay": "constant",
+            "clip": 1.0,
+            "average": 0.999,
+            "times": "antithetic",
+            "weighting": "simple",
+            "log_every": 79,
+            "checkpoint_every": 7900,
+            "snapshots": 8,
+        },
+        "sampling": {
+            "sampler": "ancestral",
+            "steps": 100,
+            "grid": "trailing",
+            "variance": "beta",
+            "last_step_noise": True,
+            "weights": "last",
+        },
+    },
+}
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, section by section."""
+    result = dict(base)
+    for name, value in changes.items():
+        below = result.get(name)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        result[name] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The settings of a preset, as nested changes to the defaults.
+
+    Raises:
+        ArgumentError: if there is none of that name.
+    """
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return dict(PRESETS[name])
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file, as nested changes to the defaults.
+
+    Raises:
+        ArgumentError: if the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArgumentError(f"cannot read the settings file {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ArgumentError(f"the settings file {path} is not TOML: {error}.") from error
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """`["training.epochs=200", "data.source=moons"]` as nested changes.
+
+    A value is read as TOML is (numbers, true, false, quoted text); anything else is text.
+
+    Raises:
+        ArgumentError: if one is not of the form `name=value`.
+    """
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        keys = name.strip().split(".")
+        if not equals or not all(keys):
+            raise ArgumentError(
+                f"a setting is written section.name=value; got {assignment!r} "
+                "(for example: --set training.epochs=200)."
+            )
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        nested: Any = value
+        for key in reversed(keys):
+            nested = {key: nested}
+        changes = merged(changes, nested)
+    return changes
+
+
+def resolve(*layers: Mapping[str, Any]) -> Settings:
+    """The settings that the layers make, each over the one before.
+
+    Raises:
+        ArgumentError: naming the first setting that is unknown (with the nearest known one) or
+            out of its range.
+    """
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values = merged(values, layer)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error) from error
+
+
+def _known(location: tuple[int | str, ...]) -> dict[str, str]:
+    """Full names of the settings beside `location`, and of all the others, by their last part."""
+    names = {}
+    for section, field in Settings.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, _Section):
+            names |= {f"{section}.{name}": name for name in annotation.model_fields}
+        else:
+            names[section] = section
+    return names
+
+
+def _explained(error: ValidationError) -> ArgumentError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _known(first["loc"])
+        last = str(first["loc"][-1])
+        near = get_close_matches(name, known, n=1, cutoff=0.6) or [
+            full for full, short in known.items() if get_close_matches(last, [short], 1, 0.75)
+        ]
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        return ArgumentError(
+            f"unknown setting {name!r}; {guess}`sfumato fit --show-settings` lists all of them."
+        )
+    reason = first["msg"][0].lower() + first["msg"][1:]
+    return ArgumentError(f"the setting {name!r} is wrong: {reason}; got {first['input']!r}.")

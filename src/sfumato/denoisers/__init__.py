@@ -1,0 +1,1 @@
+"""Denoisers: (x_t, level) -> the expected clean sample; learned from data or exact."""

@@ -1,0 +1,69 @@
+"""The one currency above the networks: the expected clean sample given a noisy one.
+
+Samplers, losses and likelihoods call `denoise(x_t, level)` and get E[x_0 | x_t]; what the
+network was trained to predict stays behind this door.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from sfumato.process.noise import NoiseLevel, spread
+from sfumato.process.parameters import Parameterisation
+from sfumato.process.tables import Table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What is known of the clean sample: `x_0` = E[x_0 | x_t], shaped like x_t."""
+
+    x_0: Tensor
+
+
+class Denoiser(Protocol):
+    """Anything that estimates the clean sample."""
+
+    def __call__(self, x_t: Tensor, level: NoiseLevel) -> Prediction:
+        """Estimate x_0 of `x_t` `(batch, *event)` at one level `()` or one each `(batch,)`."""
+        ...
+
+
+Conditioning = Callable[[NoiseLevel], Tensor]
+"""The number that tells a network how noisy its input is."""
+
+
+def log_snr(level: NoiseLevel) -> Tensor:
+    """The default conditioning: log(alpha²/sigma²)."""
+    return level.log_snr
+
+
+def step_of(table: Table) -> Conditioning:
+    """Conditioning for networks with an embedding of the step: the level's place in its table."""
+    return table.index
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkDenoiser:
+    """A network, what it was asked to predict, and how it is told the noise.
+
+    Args:
+        network: `(x, number) -> same shape as x`; x `(batch, *event)`, number `()` or `(batch,)`.
+        parameterisation: turns the answer into x_0 (see `process.parameters`).
+        conditioning: the number the network is told; log-SNR unless said otherwise.
+    """
+
+    network: nn.Module
+    parameterisation: Parameterisation
+    conditioning: Conditioning = log_snr
+
+    def __call__(self, x_t: Tensor, level: NoiseLevel) -> Prediction:
+        """Run the network in its own precision; combine in x_t's."""
+        scalings = self.parameterisation(level)
+        weight = next(self.network.parameters())
+        number = self.conditioning(level).to(weight.device)
+        if number.is_floating_point():
+            number = number.to(weight.dtype)
+        answer = self.network((spread(scalings.c_in, x_t) * x_t).to(weight), number).to(x_t)
+        return Prediction(spread(scalings.c_skip, x_t) * x_t + spread(scalings.c_out, x_t) * answer)

@@ -1,0 +1,56 @@
+"""What a user's mistake raises, and the exit code that a script sees.
+
+Every error is one line that says what was wrong, what was got, and what to do. The command
+line prints that line and leaves with the code; Python callers get the exception.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SfumatoError(Exception):
+    """A mistake that the user can mend; never a bug of the package."""
+
+    exit_code = 1
+
+
+class ArgumentError(SfumatoError, ValueError):
+    """An argument or setting is unknown or out of its range (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataError(SfumatoError, ValueError):
+    """The data cannot be used as they are (exit code 3)."""
+
+    exit_code = 3
+
+
+class RunError(SfumatoError):
+    """A run folder or a model file is missing, in use, damaged or foreign (exit code 4)."""
+
+    exit_code = 4
+
+
+class DivergedError(SfumatoError):
+    """Training met a loss that is not finite; the last checkpoint is as it was (exit code 1)."""
+
+
+class MissingDependencyError(SfumatoError, ImportError):
+    """The environment lacks something that was asked for (exit code 5)."""
+
+    exit_code = 5
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> ArgumentError:
+    """An error for a name that is not there, offering the nearest one that is.
+
+    Args:
+        kind: what was looked for, in words ("schedule").
+        name: what was given.
+        known: the names that exist.
+    """
+    names = sorted(known)
+    nearest = get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return ArgumentError(f"unknown {kind} {name!r}; {guess}Known: {', '.join(names)}.")

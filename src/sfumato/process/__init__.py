@@ -1,0 +1,1 @@
+"""The diffusion process itself: levels, schedules, kernels, targets, grids, noise. No networks."""

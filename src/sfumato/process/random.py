@@ -1,0 +1,33 @@
+"""Noise that belongs to the sample, not to the batch it was drawn in.
+
+Samples are numbered 0, 1, 2, ... and drawn in chunks of a fixed size; each chunk has its own
+generator, seeded from (seed, chunk). A chunk is always computed whole and in the same shape,
+because matrix products of another shape may round differently. So the first 100 of 1,000
+samples are the 100, bit for bit on one machine, and any process can draw any chunk.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CHUNK = 1024
+
+Noise = Callable[[Tensor], Tensor]
+"""Standard normal noise in the shape, dtype and device of what it is given."""
+
+
+def generator(seed: int, *path: int) -> torch.Generator:
+    """A generator of its own for each path of whole numbers under a seed."""
+    state = np.random.SeedSequence(seed, spawn_key=path).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+def noise_from(source: torch.Generator) -> Noise:
+    """Successive draws of one generator; made on the CPU, so that every device sees the same."""
+
+    def draw(x: Tensor) -> Tensor:
+        return torch.randn(x.shape, dtype=x.dtype, generator=source).to(x.device)
+
+    return draw

@@ -1,0 +1,173 @@
+"""Discrete schedules: T values of beta, and the T + 1 noise levels that they make.
+
+    (2-4)  alpha_bar_i = prod_{j <= i} (1 - beta_j),    alpha_bar_0 = 1
+    (2-16) beta_tilde_i = (1 - alpha_bar_{i-1}) / (1 - alpha_bar_i) beta_i
+
+`levels[0]` is clean and `levels[i]` is what i steps leave, so that no index is ever shifted;
+`beta[i - 1]` is the step from level i - 1 to level i. Everything is float64: 1 - alpha_bar
+has lost four digits in float32 at the first step of the linear table (log1p and expm1 keep
+them).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfumato.errors import ArgumentError
+from sfumato.process.noise import NoiseLevel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A discrete diffusion process, made by `from_beta` or by one of the named tables below.
+
+    Args:
+        beta: variance added by each step, shape `(T,)`, float64.
+        levels: the T + 1 levels, clean first.
+    """
+
+    beta: Tensor
+    levels: NoiseLevel
+
+    @property
+    def num_levels(self) -> int:
+        """T: the number of noisy levels."""
+        return len(self.beta)
+
+    @property
+    def alpha_bar(self) -> Tensor:
+        """alpha² of every level, shape `(T + 1,)`; the first is 1."""
+        return self.levels.alpha**2
+
+    @property
+    def beta_tilde(self) -> Tensor:
+        """Variance of the posterior q(x_{i-1} | x_i, x_0), shape `(T,)`; the first is 0 (2-16)."""
+        sigma = self.levels.sigma
+        return self.beta * (sigma[:-1] / sigma[1:]) ** 2
+
+    def index(self, level: NoiseLevel) -> Tensor:
+        """Which level of the table each given one is, shape kept, int64.
+
+        Raises:
+            ArgumentError: if a level is not in the table: a network that learned an embedding
+                for each step knows nothing of those between.
+        """
+        own = self.levels.log_snr[1:].flip(0)
+        asked = level.log_snr.double().contiguous()
+        # Neighbours in log-SNR, ascending; the nearer of the two.
+        right = torch.searchsorted(own, asked).clamp(1 if len(own) > 1 else 0, len(own) - 1)
+        left = (right - 1).clamp(min=0)
+        nearest = torch.where((asked - own[left]).abs() < (own[right] - asked).abs(), left, right)
+        if not torch.allclose(own[nearest], asked, rtol=0, atol=1e-6):
+            raise ArgumentError(
+                "this network knows only the levels of its own table; got a level between them. "
+                "Choose a grid that strides over the table (leading, trailing, linspace)."
+            )
+        return len(own) - nearest
+
+
+def from_beta(beta: Tensor) -> Table:
+    """The table of any given betas, shape `(T,)`.
+
+    Raises:
+        ArgumentError: if there is none, or one is not strictly between 0 and 1.
+    """
+    beta = beta.double()
+    if beta.ndim != 1 or len(beta) == 0:
+        raise ArgumentError(f"`beta` must be a row of numbers; got shape {tuple(beta.shape)}.")
+    if not bool(((beta > 0) & (beta < 1)).all()):
+        raise ArgumentError(
+            f"every `beta` must lie strictly between 0 and 1; got values from "
+            f"{float(beta.min()):.4g} to {float(beta.max()):.4g}."
+        )
+    log_alpha_bar = torch.cat([beta.new_zeros(1), torch.log1p(-beta).cumsum(0)])
+    return Table(
+        beta, NoiseLevel((log_alpha_bar / 2).exp(), (-torch.expm1(log_alpha_bar)).sqrt())
+    )
+
+
+def _rescaled(beta: Tensor, reference_levels: int) -> Table:
+    """Fewer levels take larger steps, so that the end point stays where it was."""
+    return from_beta((beta * (reference_levels / len(beta))).clamp(max=0.999))
+
+
+def _at_least_one(num_levels: int) -> int:
+    if num_levels < 1:
+        raise ArgumentError(f"`num_levels` must be at least 1; got {num_levels}.")
+    return num_levels
+
+
+def linear(
+    num_levels: int = 1000,
+    beta_start: float = 1e-4,
+    beta_end: float = 0.02,
+    reference_levels: int = 1000,
+) -> Table:
+    """beta evenly from start to end: Ho et al. (2020), section 4.
+
+    Args:
+        num_levels: T.
+        beta_start: first beta of a table of `reference_levels`.
+        beta_end: last beta of it.
+        reference_levels: the T that the two betas are meant for; with another T they are
+            multiplied by reference_levels / T (and clipped at 0.999).
+
+    Raises:
+        ArgumentError: if T < 1 or a beta falls outside (0, 1).
+    """
+    beta = torch.linspace(beta_start, beta_end, _at_least_one(num_levels), dtype=torch.float64)
+    return _rescaled(beta, reference_levels)
+
+
+def scaled_linear(
+    num_levels: int = 1000,
+    beta_start: float = 0.00085,
+    beta_end: float = 0.012,
+    reference_levels: int = 1000,
+) -> Table:
+    """sqrt(beta) evenly from start to end: Rombach et al. (2022). Arguments as for `linear`."""
+    ends = math.sqrt(beta_start), math.sqrt(beta_end)
+    root = torch.linspace(*ends, _at_least_one(num_levels), dtype=torch.float64)
+    return _rescaled(root**2, reference_levels)
+
+
+def sigmoid(
+    num_levels: int = 100,
+    beta_start: float = 1e-5,
+    beta_end: float = 0.005,
+    reference_levels: int = 100,
+) -> Table:
+    """beta = sigmoid(linspace(-6, 6)) (end - start) + start, the tutorial's table.
+
+    Its defaults stop at alpha_bar_T = 0.778: three quarters of the signal's variance is still
+    there, so a start from pure noise is not where the process ends. Arguments as for `linear`.
+    """
+    ramp = torch.linspace(-6, 6, _at_least_one(num_levels), dtype=torch.float64)
+    return _rescaled(ramp.sigmoid() * (beta_end - beta_start) + beta_start, reference_levels)
+
+
+def cosine(num_levels: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Table:
+    """alpha_bar = cos²((i/T + s)/(1 + s) pi/2), betas clipped: Nichol & Dhariwal (2021), eq. 17.
+
+    Args:
+        num_levels: T.
+        offset: their s, which keeps the first betas from vanishing.
+        beta_max: the clip.
+
+    Raises:
+        ArgumentError: if T < 1.
+    """
+    i = torch.arange(_at_least_one(num_levels) + 1, dtype=torch.float64)
+    alpha_bar = ((i / num_levels + offset) / (1 + offset) * (math.pi / 2)).cos() ** 2
+    return from_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max))
+
+
+TABLES: Mapping[str, Callable[..., Table]] = {
+    "linear": linear,
+    "scaled-linear": scaled_linear,
+    "cosine": cosine,
+    "sigmoid": sigmoid,
+}

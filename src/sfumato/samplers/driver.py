@@ -1,0 +1,146 @@
+"""The one loop behind every sample, figure and animation.
+
+A sampling method is a `Stepper`: how to get from level t to the less noisy s. The driver walks
+the levels, hands each step what it needs, and yields every frame; drawing a sample is walking
+to the last one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from sfumato.denoisers.denoiser import Denoiser, Prediction
+from sfumato.errors import ArgumentError
+from sfumato.process.noise import NoiseLevel
+from sfumato.process.random import CHUNK, Noise, generator, noise_from
+
+S = TypeVar("S")
+
+
+class Stepper(Protocol[S]):
+    """A sampling method; what it remembers between steps is passed, not kept."""
+
+    def start(self) -> S:
+        """The state before the first step."""
+        ...
+
+    def step(
+        self, denoise: Denoiser, x_t: Tensor, t: NoiseLevel, s: NoiseLevel, state: S, noise: Noise
+    ) -> tuple[Tensor, Prediction, S]:
+        """One step from level t to level s: x_s, the prediction made on the way, the new state."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """Where a sample is on its way: x at a level, and the x_0 that the last step predicted."""
+
+    x_t: Tensor
+    level: NoiseLevel
+    prediction: Prediction | None
+
+
+@torch.no_grad()
+def trajectory(
+    denoise: Denoiser, x: Tensor, levels: NoiseLevel, stepper: Stepper[S], *, noise: Noise
+) -> Iterator[Frame]:
+    """Walk x down the levels; K + 1 levels give K + 1 frames, the first being x itself.
+
+    Args:
+        denoise: the denoiser.
+        x: the start at `levels[0]`, `(batch, *event)`; its dtype is the state's.
+        levels: noise falling, `(K + 1,)`, see `process.grids`.
+        stepper: the method.
+        noise: where the method's own noise comes from.
+
+    Raises:
+        ArgumentError: if there are fewer than two levels or the noise does not fall.
+    """
+    if len(levels) < 2 or not bool((levels.sigma_ve.diff() < 0).all()):
+        raise ArgumentError(
+            "a sampler needs at least two levels with falling noise; "
+            f"got sigma/alpha = {[round(value, 4) for value in levels.sigma_ve.tolist()][:8]}."
+        )
+    state = stepper.start()
+    yield Frame(x, levels[0], None)
+    for k in range(len(levels) - 1):
+        x, prediction, state = stepper.step(denoise, x, levels[k], levels[k + 1], state, noise)
+        yield Frame(x, levels[k + 1], prediction)
+
+
+def chunk_frames(
+    denoise: Denoiser,
+    event: tuple[int, ...],
+    levels: NoiseLevel,
+    stepper: Stepper[S],
+    *,
+    seed: int,
+    chunk: int,
+) -> Iterator[Frame]:
+    """The whole chunk of samples `chunk * CHUNK ... (chunk + 1) * CHUNK - 1` of a seed, from noise.
+
+    Args:
+        denoise: the denoiser.
+        event: shape of one sample.
+        levels: noise falling, `(K + 1,)`.
+        stepper: the method.
+        seed: names the infinite list of samples.
+        chunk: which part of the list.
+    """
+    noise = noise_from(generator(seed, chunk))
+    x = noise(torch.empty(CHUNK, *event, dtype=torch.float64))
+    # The prior of alpha x_0 + sigma eps for data of unit variance; N(0, I) where
+    # alpha² + sigma² = 1.
+    scale = (levels.alpha[0] ** 2 + levels.sigma[0] ** 2).sqrt()
+    yield from trajectory(denoise, scale * x, levels, stepper, noise=noise)
+
+
+def sample_frames(
+    denoise: Denoiser,
+    event: tuple[int, ...],
+    levels: NoiseLevel,
+    stepper: Stepper[S],
+    *,
+    n: int,
+    seed: int,
+    first: int = 0,
+) -> Iterator[Tensor]:
+    """Samples `first ... first + n - 1` at each level in turn, `(n, *event)`: K + 1 tensors.
+
+    All chunks walk in step, so that memory holds one frame of each.
+    """
+    if n == 0:
+        yield from (torch.empty(0, *event, dtype=torch.float64) for _ in range(len(levels)))
+        return
+    start, stop = first // CHUNK, -(-(first + n) // CHUNK)
+    walks = [
+        chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk)
+        for chunk in range(start, stop)
+    ]
+    offset = first - start * CHUNK
+    for frames in zip(*walks, strict=True):
+        yield torch.cat([frame.x_t for frame in frames])[offset : offset + n]
+
+
+def sample_chunks(
+    denoise: Denoiser,
+    event: tuple[int, ...],
+    levels: NoiseLevel,
+    stepper: Stepper[S],
+    *,
+    n: int,
+    seed: int,
+    first: int = 0,
+) -> Iterator[Tensor]:
+    """Samples `first ... first + n - 1` of a seed, a chunk at a time: `(<= CHUNK, *event)` each.
+
+    Sample k is the same whatever `first` and `n` are.
+    """
+    stop = first + n
+    for chunk in range(first // CHUNK, -(-stop // CHUNK) if n else 0):
+        *_, last = chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk)
+        offset = chunk * CHUNK
+        yield last.x_t[max(first - offset, 0) : stop - offset]

@@ -1,0 +1,198 @@
+"""The training loop: explicit, resumable bit for bit, one record per group of steps.
+
+`Training` is everything that changes while a network learns; `train` moves it forward. What is
+drawn (rows, times, noise) comes from the one generator that `Training` owns.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, AdamW
+
+from sfumato.config import TrainingSettings
+from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.errors import DivergedError, RunError, unknown
+from sfumato.process.random import generator
+from sfumato.process.schedules import Schedule
+from sfumato.process.tables import Table
+from sfumato.training.averaging import averaged
+from sfumato.training.learning_rate import learning_rate
+from sfumato.training.loss import WEIGHTINGS, loss
+from sfumato.training.times import TIME_DRAWS, level_at
+
+# Which generator under the run's seed training uses (`process.random.generator`); chunks of
+# samples take the paths (0,), (1,), ...
+_TRAINING_STREAM = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What a group of steps did: `loss` and `gradient_norm` are means over the group."""
+
+    step: int
+    num_steps: int
+    epoch: float
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+
+
+def num_steps(settings: TrainingSettings, rows: int) -> int:
+    """How many steps the settings ask for: as given, or as passes over the rows."""
+    if settings.epochs is None:
+        return settings.steps
+    return settings.epochs * math.ceil(rows / settings.batch_size)
+
+
+class Training:
+    """The network and all else that changes while it learns.
+
+    Args:
+        denoiser: holds the network; its weights are changed in place.
+        process: where noise levels come from.
+        data: encoded rows, `(n, *event)`, kept in memory.
+        settings: the recipe.
+        seed: decides every draw.
+
+    Raises:
+        ArgumentError: if a time draw or weighting is unknown.
+    """
+
+    def __init__(
+        self,
+        denoiser: NetworkDenoiser,
+        process: Schedule | Table,
+        data: Tensor,
+        settings: TrainingSettings,
+        *,
+        seed: int,
+    ) -> None:
+        if settings.times not in TIME_DRAWS:
+            raise unknown("time draw", settings.times, TIME_DRAWS)
+        if settings.weighting not in WEIGHTINGS:
+            raise unknown("weighting", settings.weighting, WEIGHTINGS)
+        self.denoiser = denoiser
+        self.network = denoiser.network
+        self.process = process
+        self.data = data
+        self.settings = settings
+        self.num_steps = num_steps(settings, len(data))
+        self.average = averaged(self.network, settings.average)
+        kind = Adam if settings.optimizer == "adam" else AdamW
+        self.optimizer = kind(self.network.parameters(), lr=settings.learning_rate, fused=True)
+        self.generator = generator(seed, *_TRAINING_STREAM)
+        self.order = torch.empty(0, dtype=torch.int64)
+        self.position = 0
+        self.step = 0
+
+    def next_rows(self) -> Tensor:
+        """The next batch of a shuffled pass; fewer rows than a batch are repeated to fill one."""
+        if self.position >= len(self.order):
+            passes = math.ceil(self.settings.batch_size / len(self.data))
+            self.order = torch.cat(
+                [torch.randperm(len(self.data), generator=self.generator) for _ in range(passes)]
+            )
+            self.position = 0
+        rows = self.order[self.position : self.position + self.settings.batch_size]
+        self.position += len(rows)
+        return self.data[rows]
+
+    def one_step(self) -> tuple[float, float]:
+        """Draw, descend, average; the loss and the gradient's norm before clipping.
+
+        Raises:
+            DivergedError: if either is not finite; the weights are then unchanged.
+        """
+        x_0 = self.next_rows()
+        u = TIME_DRAWS[self.settings.times](len(x_0), self.generator)
+        eps = torch.randn(x_0.shape, generator=self.generator)
+        level = level_at(self.process, u)
+        weight = WEIGHTINGS[self.settings.weighting](self.denoiser.parameterisation)
+        value = loss(self.denoiser, x_0, level, eps, weight).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        if not (math.isfinite(value.item()) and math.isfinite(norm.item())):
+            raise DivergedError(
+                f"the loss is {value.item()} at step {self.step + 1} (gradient norm "
+                f"{norm.item()}); lower training.learning_rate (now "
+                f"{self.settings.learning_rate:g}) and go on from the last checkpoint or afresh."
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.num_steps, self.settings)
+        self.optimizer.step()
+        self.average.update_parameters(self.network)
+        self.step += 1
+        return value.item(), norm.item()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that `restore` needs besides `numbers`."""
+        optimizer = self.optimizer.state_dict()["state"]
+        return {
+            **{f"network.{name}": value for name, value in self.network.state_dict().items()},
+            **{f"average.{name}": value for name, value in self.average.state_dict().items()},
+            **{
+                f"optimizer.{index}.{name}": value
+                for index, state in optimizer.items()
+                for name, value in state.items()
+            },
+            "generator": self.generator.get_state(),
+            "order": self.order,
+        }
+
+    def numbers(self) -> dict[str, int]:
+        """Where training stands."""
+        return {"step": self.step, "position": self.position}
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, int]) -> None:
+        """Take up exactly where `tensors` and `numbers` were taken.
+
+        Raises:
+            RunError: if they belong to another network.
+        """
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+        for name, value in tensors.items():
+            part, _, rest = name.partition(".")
+            if rest:
+                parts[part][rest] = value
+        try:
+            self.network.load_state_dict(parts["network"])
+            self.average.load_state_dict(parts["average"])
+            state = self.optimizer.state_dict()
+            state["state"] = {}
+            for name, value in parts["optimizer"].items():
+                index, _, key = name.partition(".")
+                state["state"].setdefault(int(index), {})[key] = value
+            self.optimizer.load_state_dict(state)
+            self.generator.set_state(tensors["generator"])
+            self.order = tensors["order"]
+            self.step, self.position = numbers["step"], numbers["position"]
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise RunError(
+                "the checkpoint does not fit these settings; it was made by another network."
+            ) from error
+
+
+def train(training: Training) -> Iterator[StepRecord]:
+    """Train to the end, yielding after every `log_every` steps and after the last.
+
+    Between two records the state is at rest: it may be saved, sampled from, or left.
+
+    Raises:
+        DivergedError: if the loss is no longer finite.
+    """
+    every = training.settings.log_every
+    while training.step < training.num_steps:
+        group = min(every - training.step % every, training.num_steps - training.step)
+        losses, norms = zip(*(training.one_step() for _ in range(group)), strict=True)
+        yield StepRecord(
+            step=training.step,
+            num_steps=training.num_steps,
+            epoch=training.step * training.settings.batch_size / len(training.data),
+            loss=math.fsum(losses) / group,
+            gradient_norm=math.fsum(norms) / group,
+            learning_rate=training.optimizer.param_groups[0]["lr"],
+        )

@@ -1,0 +1,120 @@
+"""The levels a sampler visits: where they begin, how they are spaced, that none is skipped."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfumato.errors import ArgumentError
+from sfumato.process import grids, tables
+from sfumato.process.schedules import Cosine, Linear, Schedule
+
+SCHEDULES: list[Schedule] = [Cosine(), Linear(), Cosine(18.0, -4.0)]
+THOUSAND = tables.linear()
+
+
+def visited(name: str, table: tables.Table, num_steps: int) -> list[int]:
+    """Indices of the table that a grid visits, found by alpha; the clean end must be there."""
+    levels = grids.TABLE_GRIDS[name](table, num_steps)
+    where = (levels.alpha[:, None] == table.levels.alpha[None]).long()
+    assert where.sum(1).tolist() == [1] * (num_steps + 1)
+    return where.argmax(1).tolist()
+
+
+@pytest.mark.parametrize("name", grids.SCHEDULE_GRIDS)
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+@pytest.mark.parametrize("num_steps", [1, 2, 17])
+def test_noise_falls_from_the_noisiest_level_to_none(
+    name: str, schedule: Schedule, num_steps: int
+) -> None:
+    levels = grids.SCHEDULE_GRIDS[name](schedule, num_steps)
+    noisiest = schedule(torch.ones((), dtype=torch.float64))
+    assert len(levels) == num_steps + 1
+    assert bool((levels.sigma_ve.diff() < 0).all())
+    assert float(levels.log_snr[0]) == pytest.approx(float(noisiest.log_snr), abs=1e-8)
+    assert (float(levels.alpha[-1]), float(levels.sigma[-1])) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["uniform-log-snr", "karras"])
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_last_noisy_level_is_the_schedules_least(name: str, schedule: Schedule) -> None:
+    least = schedule(torch.zeros((), dtype=torch.float64)).log_snr
+    ours = grids.SCHEDULE_GRIDS[name](schedule, 12).log_snr[-2]
+    assert float(ours) == pytest.approx(float(least), abs=1e-8)
+
+
+def test_uniform_time_is_uniform_in_time() -> None:
+    levels = grids.uniform_time(Linear(), 8)
+    by_hand = [1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+    assert Linear().time(levels.log_snr[:-1]).tolist() == pytest.approx(by_hand, abs=1e-12)
+
+
+def test_uniform_log_snr_is_uniform_in_log_snr() -> None:
+    levels = grids.uniform_log_snr(Cosine(10.0, -10.0), 5)
+    assert levels.log_snr[:-1].tolist() == pytest.approx([-10, -5, 0, 5, 10], abs=1e-9)
+
+
+@pytest.mark.parametrize("rho", [7.0, 3.0])
+def test_karras_spacing_is_their_equation_5(rho: float) -> None:
+    # sigma_i = (s_max^(1/rho) + i/(N-1) (s_min^(1/rho) - s_max^(1/rho)))^rho
+    s_max, s_min = math.exp(7), math.exp(-7)
+    part = np.arange(10) / 9
+    by_hand = (s_max ** (1 / rho) + part * (s_min ** (1 / rho) - s_max ** (1 / rho))) ** rho
+    levels = grids.karras(Cosine(14.0, -14.0), 10, rho)
+    assert np.allclose(levels.sigma_ve[:-1].numpy(), by_hand, rtol=1e-9, atol=0)
+
+
+def test_leading_begins_at_901_of_1000() -> None:
+    assert visited("leading", THOUSAND, 10) == [
+        901, 801, 701, 601, 501, 401, 301, 201, 101, 1, 0,
+    ]  # fmt: skip
+
+
+def test_trailing_begins_at_the_last_level() -> None:
+    assert visited("trailing", THOUSAND, 10) == [
+        1000, 900, 800, 700, 600, 500, 400, 300, 200, 100, 0,
+    ]  # fmt: skip
+
+
+def test_linspace_visits_both_ends_and_steps_between_what_it_visits() -> None:
+    # The trap: 999, 888, 777 visited (from 0) but steps taken to 899, 788, 677.
+    assert visited("linspace", THOUSAND, 10) == [
+        1000, 889, 778, 667, 556, 445, 334, 223, 112, 1, 0,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+@given(st.integers(1, 200), st.data())
+def test_strides_never_rest_nor_rise(name: str, num_levels: int, data: st.DataObject) -> None:
+    num_steps = data.draw(st.integers(1, num_levels))
+    table = tables.linear(num_levels, reference_levels=num_levels)
+    indices = visited(name, table, num_steps)
+    assert indices[-1] == 0
+    assert bool((np.diff(indices) < 0).all())
+    if name != "leading":
+        assert indices[0] == num_levels
+    if name != "trailing" and num_steps > 1:
+        assert indices[-2] == 1
+
+
+@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+def test_as_many_steps_as_levels_visit_every_level(name: str) -> None:
+    assert visited(name, tables.linear(100), 100) == list(range(100, -1, -1))
+
+
+@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+@pytest.mark.parametrize("num_steps", [0, -1, 101])
+def test_table_grids_refuse_steps_outside_the_table(name: str, num_steps: int) -> None:
+    with pytest.raises(ArgumentError, match=f"between 1 and 100; got {num_steps}") as refused:
+        grids.TABLE_GRIDS[name](tables.linear(100), num_steps)
+    assert isinstance(refused.value, ValueError)
+
+
+@pytest.mark.parametrize("name", grids.SCHEDULE_GRIDS)
+@pytest.mark.parametrize("num_steps", [0, -1])
+def test_schedule_grids_refuse_less_than_one_step(name: str, num_steps: int) -> None:
+    with pytest.raises(ArgumentError, match=f"at least 1; got {num_steps}"):
+        grids.SCHEDULE_GRIDS[name](Cosine(), num_steps)

@@ -1,0 +1,192 @@
+"""Discrete tables against published values, numpy by hand, and mpmath."""
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfumato.errors import ArgumentError
+from sfumato.process import tables
+from sfumato.process.noise import NoiseLevel
+
+
+def mp_cosine_beta(i: int, num_levels: int) -> mp.mpf:
+    """beta of step i = 1 ... T before the clip, to 40 digits."""
+
+    def alpha_bar(k: int) -> mp.mpf:
+        offset = mp.mpf("0.008")
+        return mp.cos((mp.mpf(k) / num_levels + offset) / (1 + offset) * mp.pi / 2) ** 2
+
+    return 1 - alpha_bar(i) / alpha_bar(i - 1)
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_levels_begin_clean_and_only_get_noisier(name: str) -> None:
+    table = tables.TABLES[name](num_levels=60)
+    assert len(table.levels) == table.num_levels + 1 == 61
+    assert (float(table.levels.alpha[0]), float(table.levels.sigma[0])) == (1.0, 0.0)
+    assert bool((table.levels.log_snr.diff() < 0).all())
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_levels_preserve_variance(name: str) -> None:
+    levels = tables.TABLES[name]().levels
+    power = levels.alpha**2 + levels.sigma**2
+    assert torch.allclose(power, torch.ones_like(power), rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_everything_is_float64(name: str) -> None:
+    table = tables.TABLES[name]()
+    of = {table.beta.dtype, table.levels.alpha.dtype, table.levels.sigma.dtype}
+    assert of == {torch.float64}
+
+
+def test_linear_alpha_bar() -> None:
+    # CHECKS, recomputed there in float64.
+    ours = tables.linear().alpha_bar[torch.tensor([1, 100, 500, 901, 1000])].tolist()
+    published = [0.9999, 0.897018146, 0.0785872429, 2.70244520e-4, 4.03582977e-5]
+    assert ours == pytest.approx(published, rel=2e-9)
+
+
+@pytest.mark.parametrize(
+    ("num_levels", "alpha_bar"),
+    [(50, 7.7448e-6), (100, 2.03901e-5), (250, 3.26441e-5), (4000, 4.24665e-5)],
+)
+def test_linear_keeps_its_end_with_any_number_of_levels(num_levels: int, alpha_bar: float) -> None:
+    assert float(tables.linear(num_levels).alpha_bar[-1]) == pytest.approx(alpha_bar, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("num_levels", "alpha_bar"), [(50, 0.602952), (100, 0.363563), (250, 0.0797025)]
+)
+def test_linear_not_rescaled_stops_too_early(num_levels: int, alpha_bar: float) -> None:
+    table = tables.linear(num_levels, reference_levels=num_levels)
+    assert float(table.alpha_bar[-1]) == pytest.approx(alpha_bar, rel=1e-5)
+
+
+def test_rescaled_betas_are_clipped() -> None:
+    # 0.02 x 1000/10 = 2.
+    assert float(tables.linear(10).beta[-1]) == 0.999
+
+
+def test_scaled_linear_is_linear_in_the_square_root() -> None:
+    by_hand = np.linspace(math.sqrt(0.00085), math.sqrt(0.012), 1000) ** 2
+    table = tables.scaled_linear()
+    assert np.allclose(table.beta.numpy(), by_hand, rtol=1e-13, atol=0)
+    assert float(table.alpha_bar[-1]) == pytest.approx(float(np.prod(1 - by_hand)), rel=1e-11)
+
+
+def test_sigmoid_is_the_tutorials_table() -> None:
+    x = np.linspace(-6, 6, 100)
+    by_hand = (0.005 - 1e-5) / (1 + np.exp(-x)) + 1e-5
+    table = tables.sigmoid()
+    assert np.allclose(table.beta.numpy(), by_hand, rtol=1e-13, atol=0)
+    assert float(table.alpha_bar[-1]) == pytest.approx(0.77800343, abs=5e-9)
+    assert float(table.alpha_bar[1:].mean()) == pytest.approx(0.93552234, abs=5e-9)
+
+
+def test_cosine_published_values() -> None:
+    table = tables.cosine()
+    assert float(table.beta[0]) == pytest.approx(4.12842248e-5, rel=2e-9)
+    assert int((table.beta == 0.999).sum()) == 1
+    assert float(table.beta.max()) == 0.999
+    assert float(table.alpha_bar[-1]) == pytest.approx(2.42876691e-9, rel=2e-9)
+
+
+@pytest.mark.parametrize("i", [1, 2, 1000, 50_000, 99_000])
+def test_cosine_of_100_000_levels_keeps_its_digits(i: int) -> None:
+    # In float32 the first 1 - alpha_bar is 7e-2 off (CHECKS).
+    with mp.workdps(40):
+        beta = float(mp_cosine_beta(i, 100_000))
+    assert float(tables.cosine(100_000).beta[i - 1]) == pytest.approx(beta, rel=1e-9)
+
+
+def test_first_noise_of_the_cosine_table_keeps_its_digits() -> None:
+    with mp.workdps(40):
+        sigma = float(mp.sqrt(mp_cosine_beta(1, 100_000)))
+    assert float(tables.cosine(100_000).levels.sigma[1]) == pytest.approx(sigma, rel=1e-9)
+
+
+def test_noise_of_tiny_betas_keeps_its_digits() -> None:
+    # 1 - (1 - 1e-12)(1 - 2e-12) = 3e-12 - 2e-24.
+    table = tables.from_beta(torch.tensor([1e-12, 2e-12], dtype=torch.float64))
+    assert float(table.levels.sigma[2]) == pytest.approx(math.sqrt(3e-12), rel=1e-12)
+
+
+def test_beta_tilde_published_value() -> None:
+    table = tables.linear()
+    assert float(table.beta_tilde[0]) == 0
+    assert float(table.beta_tilde[1]) == pytest.approx(5.45318766e-5, rel=2e-9)
+
+
+def test_beta_tilde_is_equation_2_16() -> None:
+    betas = np.linspace(1e-4, 0.02, 1000)
+    alpha_bar = np.cumprod(1 - betas)
+    by_hand = (1 - np.concatenate([[1.0], alpha_bar[:-1]])) / (1 - alpha_bar) * betas
+    assert np.allclose(tables.linear().beta_tilde.numpy(), by_hand, rtol=1e-10, atol=0)
+
+
+def test_one_level_is_a_table() -> None:
+    table = tables.from_beta(torch.tensor([0.36]))
+    assert table.num_levels == 1
+    assert table.beta_tilde.tolist() == [0.0]
+    assert float(table.levels.alpha[1]) == pytest.approx(0.8, rel=1e-7)
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+@pytest.mark.parametrize("num_levels", [1, 2, 7, 1000])
+def test_index_finds_every_level(name: str, num_levels: int) -> None:
+    table = tables.TABLES[name](num_levels=num_levels)
+    every = torch.arange(1, num_levels + 1)
+    assert torch.equal(table.index(table.levels[1:]), every)
+    assert torch.equal(table.index(table.levels[every.flip(0)]), every.flip(0))
+
+
+@given(st.integers(1, 300))
+def test_index_of_one_level_is_one_number(i: int) -> None:
+    table = tables.linear(300)
+    index = table.index(table.levels[i])
+    assert (int(index), index.shape, index.dtype) == (i, torch.Size([]), torch.int64)
+
+
+def test_index_finds_levels_cast_to_float32() -> None:
+    table = tables.linear()
+    rounded = NoiseLevel(table.levels.alpha[1:].float(), table.levels.sigma[1:].float())
+    assert torch.equal(table.index(rounded), torch.arange(1, 1001))
+
+
+def test_index_refuses_a_level_between() -> None:
+    table = tables.linear(10)
+    between = table.levels.log_snr[4:6].mean()
+    with pytest.raises(ArgumentError, match="only the levels of its own table"):
+        table.index(NoiseLevel.from_log_snr(between))
+
+
+@pytest.mark.parametrize("log_snr", [-50.0, 50.0, math.inf])
+def test_index_refuses_a_level_outside(log_snr: float) -> None:
+    with pytest.raises(ArgumentError):
+        tables.linear(10).index(NoiseLevel.from_log_snr(torch.tensor(log_snr).double()))
+
+
+@pytest.mark.parametrize("beta", [[0.1, 0.0], [0.1, 1.0], [-0.1], [0.5, math.nan]])
+def test_from_beta_refuses_what_is_no_variance(beta: list[float]) -> None:
+    with pytest.raises(ArgumentError, match="strictly between 0 and 1"):
+        tables.from_beta(torch.tensor(beta))
+
+
+@pytest.mark.parametrize("shape", [(0,), (), (2, 2)])
+def test_from_beta_refuses_what_is_no_row(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ArgumentError, match="row of numbers"):
+        tables.from_beta(torch.full(shape, 0.1))
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+@pytest.mark.parametrize("num_levels", [0, -3])
+def test_tables_refuse_less_than_one_level(name: str, num_levels: int) -> None:
+    with pytest.raises(ArgumentError, match=f"at least 1; got {num_levels}"):
+        tables.TABLES[name](num_levels=num_levels)

@@ -1,0 +1,60 @@
+"""Errors for users: one line, the nearest name, an exit code each."""
+
+import pytest
+
+from sfumato.errors import (
+    ArgumentError,
+    DataError,
+    MissingDependencyError,
+    RunError,
+    SfumatoError,
+    unknown,
+)
+
+NAMES = ["linear", "cosine", "sigmoid", "scaled-linear"]
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        ("cosin", "cosine"),
+        ("Linear", "linear"),
+        ("SIGMOD", "sigmoid"),
+        ("scaled_linear", "scaled-linear"),
+    ],
+)
+def test_the_nearest_name_is_offered(given: str, nearest: str) -> None:
+    assert f"did you mean {nearest!r}?" in str(unknown("schedule", given, NAMES))
+
+
+def test_a_name_like_no_other_gets_the_list_alone() -> None:
+    message = str(unknown("schedule", "zzz", NAMES))
+    assert "did you mean" not in message
+    assert "cosine, linear, scaled-linear, sigmoid" in message
+
+
+def test_the_message_says_what_was_looked_for_and_what_was_given() -> None:
+    assert str(unknown("schedule", "zzz", NAMES)).startswith("unknown schedule 'zzz'; ")
+
+
+def test_the_message_is_one_line() -> None:
+    assert "\n" not in str(unknown("schedule", "a\nb", NAMES))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "builtin"),
+    [
+        (ArgumentError, 2, ValueError),
+        (DataError, 3, ValueError),
+        (RunError, 4, Exception),
+        (MissingDependencyError, 5, ImportError),
+    ],
+)
+def test_exit_codes_and_kin(error: type[SfumatoError], code: int, builtin: type[Exception]) -> None:
+    assert error.exit_code == code
+    assert issubclass(error, builtin)
+    assert issubclass(error, SfumatoError)
+
+
+def test_an_unknown_name_is_an_argument_error() -> None:
+    assert isinstance(unknown("schedule", "zzz", NAMES), ArgumentError)

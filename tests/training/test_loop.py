@@ -1,0 +1,158 @@
+"""The loop: learns a known answer, resumes bit for bit, stops at a loss that is not finite."""
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sfumato.config import TrainingSettings
+from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.errors import ArgumentError, DivergedError, RunError
+from sfumato.networks.mlp import ResidualMLP
+from sfumato.process import parameters, tables
+from sfumato.process.schedules import Cosine
+from sfumato.training import checkpoint
+from sfumato.training.learning_rate import learning_rate
+from sfumato.training.loop import Training, num_steps, train
+
+
+def _training(rows: int = 300, *, width: int = 16, seed: int = 0, **settings: object) -> Training:
+    torch.manual_seed(0)
+    recipe = TrainingSettings.model_validate(
+        {"steps": 60, "batch_size": 64, "log_every": 7, "warmup": 5} | settings
+    )
+    data = torch.randn(rows, 2, generator=torch.Generator().manual_seed(1))
+    denoiser = NetworkDenoiser(ResidualMLP(2, width, 2), parameters.edm)
+    return Training(denoiser, Cosine(), data, recipe, seed=seed)
+
+
+def _weights(training: Training) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in training.tensors().items()}
+
+
+def _assert_same(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def test_records_come_every_group_and_at_the_end() -> None:
+    records = list(train(_training()))
+    assert [record.step for record in records] == [7, 14, 21, 28, 35, 42, 49, 56, 60]
+    assert all(math.isfinite(record.loss) and record.num_steps == 60 for record in records)
+
+
+@pytest.mark.parametrize("stop", [7, 28, 56])
+def test_resume_is_bit_exact(tmp_path: Path, stop: int) -> None:
+    straight = _training()
+    list(train(straight))
+
+    first = _training()
+    for record in train(first):
+        if record.step == stop:
+            break
+    checkpoint.save(tmp_path, first.tensors(), first.numbers())
+    second = _training(seed=0)
+    nn.init.ones_(second.network.enter.weight)  # type: ignore[union-attr, arg-type]
+    second.restore(*checkpoint.load(tmp_path))
+    records = list(train(second))
+
+    assert records[-1].step == 60
+    _assert_same(_weights(straight), _weights(second))
+
+
+def test_the_seed_decides_everything() -> None:
+    one, same, other = _training(seed=3), _training(seed=3), _training(seed=4)
+    for each in (one, same, other):
+        list(train(each))
+    _assert_same(_weights(one), _weights(same))
+    assert not torch.equal(one.tensors()["network.out.weight"], other.tensors()["network.out.weight"])
+
+
+def test_a_pass_shows_every_row_once_the_last_batch_being_smaller() -> None:
+    training = _training(rows=150)
+    training.data = torch.arange(150.0).unsqueeze(1)
+    batches = [training.next_rows().flatten().tolist() for _ in range(6)]
+    assert [len(batch) for batch in batches] == [64, 64, 22, 64, 64, 22]
+    for one_pass in (batches[:3], batches[3:]):
+        assert sorted(sum(one_pass, [])) == list(range(150))
+    assert batches[0] != batches[3]
+
+
+def test_fewer_rows_than_a_batch_are_repeated_to_fill_it() -> None:
+    training = _training(rows=30)
+    training.data = torch.arange(30.0).unsqueeze(1)
+    seen = Counter(sum((training.next_rows().flatten().tolist() for _ in range(2)), []))
+    assert set(seen.values()) == {3}  # 90 = 64 + 26 rows: three passes
+
+
+def test_epochs_are_passes_over_the_rows() -> None:
+    settings = TrainingSettings(epochs=4000, batch_size=128)
+    assert num_steps(settings, 10_000) == 4000 * 79  # 78.125 batches of 128
+    assert num_steps(TrainingSettings(steps=17), 10_000) == 17
+
+
+def test_the_loss_reaches_its_floor_on_a_gaussian() -> None:
+    """On N(0, 1) the edm target's least loss is 1 - ... = 0: F = alpha eps - sigma x_0 given x_t.
+
+    For unit-variance data and a VP level, x_t and F are independent, so the best answer is 0
+    and the least loss is F's variance, 1.
+    """
+    training = _training(rows=20_000, steps=400, batch_size=512, width=32)
+    last = list(train(training))[-1]
+    assert last.loss == pytest.approx(1.0, abs=0.06)
+
+
+def test_a_table_trains_the_tutorials_network_with_eps() -> None:
+    from sfumato.denoisers.denoiser import step_of
+    from sfumato.networks.mlp import StepMLP
+
+    table = tables.sigmoid(100)
+    torch.manual_seed(0)
+    denoiser = NetworkDenoiser(StepMLP(2, 100), parameters.eps, step_of(table))
+    recipe = TrainingSettings(
+        steps=300, batch_size=128, optimizer="adam", learning_rate=1e-3, times="antithetic"
+    )
+    data = torch.randn(2000, 2, generator=torch.Generator().manual_seed(1))
+    records = list(train(Training(denoiser, table, data, recipe, seed=0)))
+    # The floor on N(0, 1) under this table is 0.9355 (mean alpha_bar); the start is about 1.1.
+    assert 0.85 < records[-1].loss < 1.03
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_change() -> None:
+    training = _training()
+    records = train(training)
+    next(records)
+    before = {k: v for k, v in _weights(training).items() if k.startswith(("network", "average"))}
+    training.data = torch.full_like(training.data, float("nan"))
+    training.position = len(training.order)
+    with pytest.raises(DivergedError, match="step 8"):
+        next(records)
+    after = {k: v for k, v in _weights(training).items() if k.startswith(("network", "average"))}
+    _assert_same(before, after)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
+    settings = TrainingSettings(learning_rate=1.0, warmup=9, decay="cosine")
+    rates = [learning_rate(step, 1000, settings) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == pytest.approx(1.0, abs=1e-3)
+    assert rates[500] == pytest.approx(0.5)
+    assert rates[-1] == pytest.approx(0.0, abs=1e-5)
+    constant = TrainingSettings(learning_rate=1.0, warmup=0, decay="constant")
+    assert {learning_rate(step, 1000, constant) for step in range(1000)} == {1.0}
+
+
+@pytest.mark.parametrize("setting", ["times", "weighting"])
+def test_unknown_names_offer_the_nearest(setting: str) -> None:
+    with pytest.raises(ArgumentError, match="did you mean"):
+        _training(**{setting: {"times": "antitetic", "weighting": "simpel"}[setting]})
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, _training(width=16).tensors(), {"step": 7, "position": 0})
+    with pytest.raises(RunError, match="another network"):
+        _training(width=17).restore(*checkpoint.load(tmp_path))
