@@ -1,0 +1,122 @@
+"""Between the data's own units and the numbers that a network likes.
+
+    encode(x) = (x - mean) / scale        log|det J| = -sum log scale
+
+A constant column carries no information: it is left out of the model and put back, bit for
+bit, by `decode`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.data.points import Points
+from sfumato.errors import DataError, RunError
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """An affine map of each column, made by `fit`.
+
+    Args:
+        columns: names, in the order of the data.
+        mean: one for each column; of a constant column its value.
+        scale: one for each column; 0 marks a constant one.
+    """
+
+    columns: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, points: Points, *, standardise: bool = True) -> Self:
+        """The map that brings every column to mean 0 and standard deviation 1.
+
+        Args:
+            points: the rows to learn from.
+            standardise: if False, columns that vary are left as they are.
+
+        Raises:
+            DataError: if there are fewer than two rows, or no column varies.
+        """
+        values = points.values
+        if len(values) < 2:
+            raise DataError(f"at least 2 rows are needed to learn from; got {len(values)}.")
+        low, high = values.min(0), values.max(0)
+        varies = high > low
+        if not varies.any():
+            raise DataError("every column is constant; there is nothing to learn.")
+        # Around the middle and by the half range, so that 1e300 and 1e9 + 1e-3 both keep their
+        # digits.
+        middle = low / 2 + high / 2
+        half = np.where(varies, high / 2 - low / 2, 1.0)
+        half[half == 0] = np.finfo(float).tiny
+        unit = (values - middle) / half
+        mean = np.where(varies, middle + half * unit.mean(0), low)
+        scale = np.where(varies, np.maximum(half * unit.std(0), np.finfo(float).tiny), 0.0)
+        if not standardise:
+            mean, scale = np.where(varies, 0.0, mean), varies.astype(float)
+        return cls(points.columns, tuple(mean.tolist()), tuple(scale.tolist()))
+
+    @property
+    def _varies(self) -> np.ndarray:
+        return np.array(self.scale) > 0
+
+    @property
+    def dimension(self) -> int:
+        """Number of columns that vary: the numbers that the model sees of a row."""
+        return int(self._varies.sum())
+
+    @property
+    def log_abs_det_jacobian(self) -> float:
+        """log|det d encode / d x| in nats, over the columns that vary."""
+        return -math.fsum(math.log(scale) for scale in self.scale if scale > 0)
+
+    def encode(self, values: np.ndarray) -> Tensor:
+        """Rows `(n, columns)` to `(n, dimension)` float32; formed in float64 and cast last.
+
+        Raises:
+            DataError: if the number of columns differs.
+        """
+        if values.ndim != 2 or values.shape[1] != len(self.columns):
+            raise DataError(
+                f"rows of {len(self.columns)} columns are expected ({', '.join(self.columns[:8])}); "
+                f"got shape {values.shape}."
+            )
+        varies = self._varies
+        unit = (values[:, varies] - np.array(self.mean)[varies]) / np.array(self.scale)[varies]
+        return torch.from_numpy(unit.astype(np.float32))
+
+    def decode(self, x: Tensor) -> np.ndarray:
+        """The inverse: `(n, dimension)` to `(n, columns)` float64, constant columns put back."""
+        varies = self._varies
+        values = np.tile(np.array(self.mean), (len(x), 1))
+        values[:, varies] += x.detach().cpu().double().numpy() * np.array(self.scale)[varies]
+        return values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, exact through JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; the values may come from a stranger's file.
+
+        Raises:
+            RunError: if they do not describe a codec.
+        """
+        try:
+            columns = tuple(str(name) for name in plain["columns"])
+            mean = tuple(float(value) for value in plain["mean"])
+            scale = tuple(float(value) for value in plain["scale"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError("the model's description of its columns is damaged.") from error
+        sound = len(columns) == len(mean) == len(scale) and any(scale)
+        if not sound or not all(math.isfinite(m) and 0 <= s < math.inf for m, s in zip(mean, scale, strict=True)):
+            raise RunError("the model's description of its columns is damaged.")
+        return cls(columns, mean, scale)

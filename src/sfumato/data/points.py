@@ -1,0 +1,25 @@
+"""Rows of numbers with names for their columns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """A table of finite numbers.
+
+    Args:
+        values: `(n, d)`, float64.
+        columns: d names.
+        position: `(n,)` in [0, 1], where along its structure each row lies; colours figures.
+    """
+
+    values: np.ndarray
+    columns: tuple[str, ...]
+    position: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        assert self.values.ndim == 2
+        assert self.values.shape[1] == len(self.columns)
+        assert self.position is None or self.position.shape == self.values.shape[:1]
