@@ -34,35 +34,44 @@ class DataSettings(_Section):
     sha256: str | None = Field(None, description="fingerprint of a file, written by `fit`")
 
 
+def _schedule_options(given: Mapping[str, Any]) -> dict[str, float]:
+    """The recipe's own: the continuous cosine, shifted to where the data's detail is decided."""
+    recipe = given.get("schedule") == "cosine" and not given.get("num_levels")
+    return {"shift": 2.0} if recipe else {}
+
+
 class ProcessSettings(_Section):
     """The forward process."""
 
     schedule: str = "cosine"
     num_levels: int = Field(0, ge=0, description="levels of a discrete table; 0: continuous")
-    options: dict[str, float] = Field({}, description="the schedule's own arguments")
+    options: dict[str, float] = Field(
+        default_factory=lambda given: _schedule_options(given),
+        description="the schedule's own arguments",
+    )
 
 
 class NetworkSettings(_Section):
     """The network and what it predicts."""
 
-    name: str = "residual-mlp"
-    width: int = Field(128, ge=1)
-    depth: int = Field(3, ge=1, description="residual blocks (residual-mlp)")
+    name: str = "vector-mlp"
+    width: int = Field(64, ge=1)
+    depth: int = Field(3, ge=1, description="hidden layers after the first (vector-mlp)")
     target: str = "edm"
 
 
 class TrainingSettings(_Section):
     """The recipe."""
 
-    steps: int = Field(3000, ge=1)
+    steps: int = Field(2000, ge=1)
     epochs: int | None = Field(None, ge=1, description="passes over the data; instead of steps")
-    batch_size: int = Field(1024, ge=1)
+    batch_size: int = Field(512, ge=1)
     optimizer: Literal["adam", "adamw"] = "adamw"
-    learning_rate: float = Field(2e-3, gt=0)
-    warmup: int = Field(100, ge=0, description="steps of linear warm-up")
+    learning_rate: float = Field(5e-3, gt=0)
+    warmup: int = Field(50, ge=0, description="steps of linear warm-up")
     decay: Literal["constant", "cosine"] = "cosine"
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    average: float = Field(0.995, ge=0, lt=1, description="decay of the weights' average")
+    average: float = Field(0.99, ge=0, lt=1, description="decay of the weights' average")
     times: str = "stratified"
     weighting: str = "simple"
     log_every: int = Field(50, ge=1, description="steps between two lines of metrics.jsonl")
@@ -73,8 +82,8 @@ class TrainingSettings(_Section):
 class SamplingSettings(_Section):
     """How samples are drawn unless the command says otherwise."""
 
-    sampler: str = "ddim"
-    steps: int = Field(50, ge=1)
+    sampler: str = "ancestral"
+    steps: int = Field(100, ge=1)
     grid: str = "uniform-log-snr"
     eta: float = Field(0.0, ge=0, le=1, description="share of fresh noise (ddim)")
     variance: Literal["beta", "beta_tilde"] = Field("beta_tilde", description="(ancestral)")

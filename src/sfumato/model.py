@@ -23,7 +23,7 @@ from sfumato.config import NetworkSettings, ProcessSettings, SamplingSettings, S
 from sfumato.data.codec import Codec
 from sfumato.denoisers.denoiser import Conditioning, NetworkDenoiser, log_snr, step_of
 from sfumato.errors import ArgumentError, RunError, SfumatoError, unknown
-from sfumato.networks.mlp import ResidualMLP, StepMLP
+from sfumato.networks.mlp import VectorMLP, StepMLP
 from sfumato.process.grids import SCHEDULE_GRIDS, TABLE_GRIDS
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameters import PARAMETERISATIONS
@@ -61,10 +61,10 @@ def build_process(settings: ProcessSettings) -> Schedule | Table:
     return make(**settings.options)
 
 
-def _residual_mlp(
+def _vector_mlp(
     settings: NetworkSettings, dimension: int, process: Schedule | Table
 ) -> tuple[nn.Module, Conditioning]:
-    return ResidualMLP(dimension, settings.width, settings.depth), log_snr
+    return VectorMLP(dimension, settings.width, settings.depth), log_snr
 
 
 def _step_mlp(
@@ -73,14 +73,14 @@ def _step_mlp(
     if not isinstance(process, Table):
         raise ArgumentError(
             "the network 'step-mlp' embeds the steps of a table; set process.num_levels "
-            "(or take network.name=residual-mlp)."
+            "(or take network.name=vector-mlp)."
         )
     return StepMLP(dimension, process.num_levels, settings.width), step_of(process)
 
 
 NETWORKS: Mapping[
     str, Callable[[NetworkSettings, int, Schedule | Table], tuple[nn.Module, Conditioning]]
-] = {"residual-mlp": _residual_mlp, "step-mlp": _step_mlp}
+] = {"vector-mlp": _vector_mlp, "step-mlp": _step_mlp}
 
 
 def build_denoiser(

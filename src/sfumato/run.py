@@ -34,9 +34,10 @@ from sfumato.data.points import Points
 from sfumato.data.toy import TOY_SETS, draw, toy_set
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
+from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, evaluate
 from sfumato.model import Model, build_denoiser, build_process, load_model
 from sfumato.process.random import CHUNK
-from sfumato.progress import ProgressLine
+from sfumato.progress import ProgressLine, tracked
 from sfumato.training import checkpoint
 from sfumato.training.loop import StepRecord, Training, train
 
@@ -45,6 +46,7 @@ METRICS, SNAPSHOTS, LOCK = "metrics.jsonl", "snapshots", ".lock"
 
 SNAPSHOT_FRAMES = 10
 
+LogDensity = Callable[[np.ndarray], np.ndarray]
 Source = str | os.PathLike[str] | np.ndarray | Points
 
 
@@ -75,7 +77,7 @@ class RunData:
         )
         return points.values
 
-    def log_density(self) -> Callable[[np.ndarray], np.ndarray] | None:
+    def log_density(self) -> LogDensity | None:
         """The true log density in nats, where the source has one in closed form."""
         if self.heldout is not None:
             return None
@@ -150,9 +152,105 @@ class Run:
         """The settings that made it."""
         return self.model.settings
 
-    def sample(self, n: int, *, seed: int = 0, first: int = 0, **sampling: Any) -> np.ndarray:
-        """See `Model.sample`: `n` rows in the data's own units, `(n, columns)`."""
-        return self.model.sample(n, seed=seed, first=first, **sampling)
+    def sample(
+        self, n: int, *, seed: int = 0, first: int = 0, quiet: bool = True, **sampling: Any
+    ) -> np.ndarray:
+        """See `Model.sample`: `n` rows in the data's own units, `(n, columns)`.
+
+        With `quiet=False` a progress line is shown.
+        """
+        rows = [np.empty((0, len(self.model.codec.columns)))]
+        with ProgressLine("sample", n, "rows", quiet=quiet) as line:
+            done = 0
+            for chunk in self.model.sample_chunks(n, seed=seed, first=first, **sampling):
+                rows.append(chunk)
+                line.advance_to(done := done + len(chunk))
+        return np.concatenate(rows)
+
+    def evaluate(
+        self,
+        *,
+        against: str | os.PathLike[str] | None = None,
+        n: int = 10_000,
+        seed: int = 0,
+        quiet: bool = True,
+    ) -> Evaluation:
+        """Measure the distance to real rows, beside its floor between real rows.
+
+        A toy set is compared with fresh draws; a file with its held-out rows, the floor being
+        parts of the training rows of that size; `against` with parts of the file given.
+
+        Args:
+            against: a file of real rows that were not used in training.
+            n: how many rows at most.
+            seed: of the samples.
+            quiet: show no progress.
+
+        Raises:
+            ArgumentError: if n is too small or negative.
+            DataError: if there are too few real rows, or other columns.
+            RunError: if the real rows cannot be had.
+        """
+        if n < LEAST_ROWS:
+            raise ArgumentError(f"`n` must be at least {LEAST_ROWS} to measure anything; got {n}.")
+        reference, real, train, log_density = self._real_sets(against, n)
+        sample = self.sample(len(reference), seed=seed, quiet=quiet)
+        total = 5 + (log_density is not None) - (train is None)
+        measured = evaluate(sample, reference, real, train, log_density=log_density, seed=seed)
+        measures = tuple(tracked(measured, "evaluate", total, "measures", quiet=quiet))
+        return Evaluation(measures, len(reference))
+
+    def _real_sets(
+        self, against: str | os.PathLike[str] | None, n: int
+    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray | None, LogDensity | None]:
+        """Reference, sets for the floor, training rows and true density, where there are any."""
+        if against is not None:
+            points = read_points(Path(against))
+            if points.columns != self.model.codec.columns:
+                raise DataError(
+                    f"{against} has the columns {', '.join(points.columns)}; this run's are "
+                    f"{', '.join(self.model.codec.columns)}."
+                )
+            order = np.random.default_rng(self.settings.seed).permutation(len(points.values))
+            parts = _parts(points.values[order], FLOOR_SETS + 1, n)
+            train = self.load_data().train.values if self._has_data() else None
+            return parts[0], parts[1:], train, None
+        data = self.load_data()
+        if data.heldout is None:
+            real = [data.fresh(k, n) for k in range(FLOOR_SETS + 1)]
+            return real[0], real[1:], data.train.values, data.log_density()
+        train = data.train.values
+        m = min(n, len(data.heldout.values), len(train) // FLOOR_SETS)
+        order = np.random.default_rng(self.settings.seed + 1).permutation(len(train))
+        return data.heldout.values[:m], _parts(train[order], FLOOR_SETS, m), train, None
+
+    def _has_data(self) -> bool:
+        try:
+            self.load_data()
+        except SfumatoError:
+            return False
+        return True
+
+    def summary(self) -> dict[str, Any]:
+        """What it is, for `sfumato info`: sizes, how far training went, all settings."""
+        model, settings = self.model, self.settings
+        weights = sum(each.numel() for each in model.denoiser.network.parameters())
+        records = self.records()
+        levels = f"{settings.process.num_levels} levels" if settings.process.num_levels else ""
+        facts: dict[str, Any] = {
+            "source": settings.data.source,
+            "columns": ", ".join(model.codec.columns),
+            "model": f"{settings.network.name}, {weights:,} weights, predicts {settings.network.target}",
+            "process": f"{settings.process.schedule} {levels or 'in continuous time'}",
+            "sampler": f"{settings.sampling.sampler}, {settings.sampling.steps} steps",
+        }
+        if records:
+            last = records[-1]
+            facts["training"] = (
+                f"step {last['step']:,} of {last['num_steps']:,}, loss {last['loss']:.4f}, "
+                f"{last['seconds']:.1f} s"
+            )
+        return facts | {"settings": settings.to_dict()}
 
     def load_data(self) -> RunData:
         """The rows it was fitted to, drawn or read again where they are not in memory.
@@ -189,6 +287,15 @@ class Run:
 
 
 ARRAY = "array"
+
+# Real sets that make up the floor of an evaluation.
+FLOOR_SETS = 6
+
+
+def _parts(rows: np.ndarray, count: int, most: int) -> list[np.ndarray]:
+    """`count` disjoint parts of equal size, at most `most` rows each."""
+    size = min(len(rows) // count, most)
+    return [rows[k * size : (k + 1) * size] for k in range(count)]
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
@@ -395,15 +502,25 @@ def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
 
 
 def begin(
-    settings: Settings, data: RunData, out: str | os.PathLike[str] | None = None
+    settings: Settings,
+    data: RunData,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
 ) -> tuple[Training, Model, Path]:
     """`prepare`, then make the run's folder and write its settings.
+
+    Args:
+        settings: resolved.
+        data: the rows.
+        out: the folder; the next free runs/NAME-NNN where not given.
+        name: the NAME; the source's where not given.
 
     Raises:
         RunError: if the folder is taken or cannot be written, and as `prepare`.
     """
     training, model = prepare(settings, data)
-    folder = new_folder(out, Path(settings.data.source).stem)
+    folder = new_folder(out, name or Path(settings.data.source).stem)
     storage.write_bytes(folder / CONFIG, settings.to_toml().encode())
     return training, model, folder
 

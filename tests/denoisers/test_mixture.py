@@ -96,6 +96,24 @@ def test_estimate_is_tweedies(alpha: float, sigma: float) -> None:
     assert torch.allclose(in_2d()(x, at).x_0, (x + sigma**2 * score) / alpha, rtol=0, atol=1e-12)
 
 
+def test_3d_estimate_is_the_gaussians_regression() -> None:
+    # m + alpha C (alpha² C + sigma² I)^-1 (x_t - alpha m); in 3-D no axes are symmetric by luck.
+    root = np.random.default_rng(6).normal(size=(3, 3))
+    mean, covariance = np.array([0.5, -1.0, 2.0]), root @ root.T + 0.1 * np.eye(3)
+    total = 0.8**2 * covariance + 0.6**2 * np.eye(3)
+    x_t = np.array([1.0, 0.2, -0.7])
+    by_hand = mean + 0.8 * covariance @ np.linalg.solve(total, x_t - 0.8 * mean)
+    exact = gaussian_mixture(
+        torch.ones(1), torch.from_numpy(mean)[None], torch.from_numpy(covariance)[None]
+    )
+    x, at = torch.from_numpy(x_t)[None], level(0.8, 0.6)
+    assert exact(x, at).x_0[0].tolist() == pytest.approx(by_hand, rel=1e-12)
+    log_density = multivariate_normal.logpdf(x_t, 0.8 * mean, total)
+    assert float(exact.log_density(x, at)) == pytest.approx(float(log_density), rel=1e-12)
+    drawn = np.cov(exact.draw(100_000, generator(7)).numpy().T)
+    assert np.allclose(drawn, covariance, rtol=0, atol=0.03 * covariance.max())
+
+
 def test_density_at_the_clean_level_is_the_mixtures_own() -> None:
     x = torch.tensor([[0.3, -0.2]], dtype=torch.float64)
     ours = float(in_2d().log_density(x, NoiseLevel.clean()))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import ArgumentError, DivergedError, RunError
-from sfumato.networks.mlp import ResidualMLP
+from sfumato.networks.mlp import VectorMLP
 from sfumato.process import parameters, tables
 from sfumato.process.schedules import Cosine
 from sfumato.training import checkpoint
@@ -25,7 +25,7 @@ def _training(rows: int = 300, *, width: int = 16, seed: int = 0, **settings: ob
         {"steps": 60, "batch_size": 64, "log_every": 7, "warmup": 5} | settings
     )
     data = torch.randn(rows, 2, generator=torch.Generator().manual_seed(1))
-    denoiser = NetworkDenoiser(ResidualMLP(2, width, 2), parameters.edm)
+    denoiser = NetworkDenoiser(VectorMLP(2, width, 2), parameters.edm)
     return Training(denoiser, Cosine(), data, recipe, seed=seed)
 
 
@@ -96,14 +96,10 @@ def test_epochs_are_passes_over_the_rows() -> None:
 
 
 def test_the_loss_reaches_its_floor_on_a_gaussian() -> None:
-    """On N(0, 1) the edm target's least loss is 1 - ... = 0: F = alpha eps - sigma x_0 given x_t.
-
-    For unit-variance data and a VP level, x_t and F are independent, so the best answer is 0
-    and the least loss is F's variance, 1.
-    """
+    """For N(0, 1) and a VP level, x_t and the edm target are independent; its variance is 1."""
     training = _training(rows=20_000, steps=400, batch_size=512, width=32)
-    last = list(train(training))[-1]
-    assert last.loss == pytest.approx(1.0, abs=0.06)
+    records = list(train(training))[-15:]
+    assert sum(record.loss for record in records) / 15 == pytest.approx(1.0, abs=0.05)
 
 
 def test_a_table_trains_the_tutorials_network_with_eps() -> None:

@@ -128,7 +128,7 @@ def curve_log_density(
     Raises:
         ArgumentError: if the noise is 0: there is no density then.
     """
-    from scipy.special import logsumexp
+    from scipy.spatial.distance import cdist
 
     if noise <= 0:
         raise ArgumentError("a set without noise lies on a curve and has no density.")
@@ -136,14 +136,14 @@ def curve_log_density(
     steps = np.linalg.norm(np.diff(coarse, axis=0), axis=1)
     length = steps[steps < 20 * np.median(steps)].sum()  # without jumps between branches
     nodes = curve((np.arange(k := math.ceil(max(16 * length / noise, 500))) + 0.5) / k)
-    rows_at_once = max(1, 4_000_000 // k)
-    parts = [
-        logsumexp(
-            -((block[:, None, :] - nodes) ** 2).sum(-1) / (2 * noise**2), axis=1
-        )
-        for block in np.array_split(values, max(1, math.ceil(len(values) / rows_at_once)))
-    ]
-    return np.concatenate(parts) - math.log(k) - math.log(2 * math.pi * noise**2)
+    log_sums = []
+    for block in np.array_split(values, max(1, math.ceil(len(values) * k / 2_000_000))):
+        exponent = cdist(block, nodes, "sqeuclidean")
+        exponent *= -0.5 / noise**2
+        top = exponent.max(axis=1)
+        exponent -= top[:, None]
+        log_sums.append(top + np.log(np.exp(exponent, out=exponent).sum(axis=1)))
+    return np.concatenate(log_sums) - math.log(k) - math.log(2 * math.pi * noise**2)
 
 
 # ----------------------------------------------------------------------------- other shapes

@@ -61,7 +61,7 @@ class NetworkDenoiser:
     def __call__(self, x_t: Tensor, level: NoiseLevel) -> Prediction:
         """Run the network in its own precision; combine in x_t's."""
         scalings = self.parameterisation(level)
-        weight = next(self.network.parameters())
+        weight = next(self.network.parameters(), x_t)
         number = self.conditioning(level).to(weight.device)
         if number.is_floating_point():
             number = number.to(weight.dtype)

@@ -52,7 +52,7 @@ class GaussianMixture:
         means = self.means + torch.einsum(
             "kij,bkj->bki", self.axes, alpha * self.variances / total * along
         )
-        return Prediction((log_joint.softmax(-1).unsqueeze(-1) * means).sum(-2))
+        return Prediction((log_joint.softmax(-1).unsqueeze(-1) * means).sum(-2).to(x_t))
 
     def log_density(self, x_t: Tensor, level: NoiseLevel) -> Tensor:
         """log q(x_t) in nats, `(batch,)`; at the clean level, of the mixture itself."""
@@ -81,8 +81,8 @@ def gaussian_mixture(weights: Tensor, means: Tensor, covariances: Tensor) -> Gau
             symmetric positive definite.
     """
     weights, means, covariances = weights.double(), means.double(), covariances.double()
-    k, d = means.shape if means.ndim == 2 else (-1, -1)
-    if weights.shape != (k,) or covariances.shape != (k, d, d):
+    k, d = means.shape if means.ndim == 2 else (0, 0)
+    if k == 0 or weights.shape != (k,) or covariances.shape != (k, d, d):
         raise ArgumentError(
             "a mixture needs weights (k,), means (k, d) and covariances (k, d, d); got "
             f"{tuple(weights.shape)}, {tuple(means.shape)} and {tuple(covariances.shape)}."

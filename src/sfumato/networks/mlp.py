@@ -1,8 +1,10 @@
 """Perceptrons for vectors, told one number per sample."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import relu, silu
 
 from sfumato.networks.embeddings import FourierEmbedding
 
@@ -15,46 +17,65 @@ class StepMLP(nn.Module):
 
     Args:
         dimension: number of coordinates, in and out.
-        num_steps: how many steps there are to embed.
+        num_levels: how many steps there are to embed.
         width: units of each hidden layer.
     """
 
-    def __init__(self, dimension: int, num_steps: int, width: int = 128) -> None:
+    def __init__(self, dimension: int, num_levels: int, width: int = 128) -> None:
         super().__init__()
-        self.num_steps = num_steps
+        self.num_levels = num_levels
         widths = [dimension, width, width, width]
         self.hidden = nn.ModuleList(
-            nn.Linear(before, after) for before, after in zip(widths, widths[1:], strict=False)
+            nn.Linear(before, after) for before, after in pairwise(widths)
         )
-        self.steps = nn.ModuleList(nn.Embedding(num_steps, width) for _ in self.hidden)
+        self.steps = nn.ModuleList(nn.Embedding(num_levels, width) for _ in self.hidden)
         self.out = nn.Linear(width, dimension)
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
-        """Map x `(batch, dimension)` at steps 1 ... num_steps, `(batch,)` or `()`, to x's shape."""
+        """Map x `(batch, dimension)` at steps 1 ... num_levels, `(batch,)` or `()`, to x's shape."""
         row = step.long() - 1
         for layer, embedding in zip(self.hidden, self.steps, strict=True):
             x = relu(layer(x) + embedding(row))
         return self.out(x)  # type: ignore[no-any-return]
 
 
-class ResidualMLP(nn.Module):
-    """PROVISIONAL."""
+class VectorMLP(nn.Module):
+    """A perceptron for vectors of any dimension that sees them through sines as well.
 
-    def __init__(self, dimension: int, width: int = 128, depth: int = 3) -> None:
+    Thin structure is of high frequency, which a plain perceptron learns last (Rahaman et al.
+    2019); random Fourier features of the input (Tancik et al. 2020) bring it within reach at
+    once. The number is told to every layer.
+
+    Args:
+        dimension: number of coordinates, in and out; of unit scale.
+        width: units of each hidden layer.
+        depth: hidden layers after the first.
+        features: random directions whose sine and cosine are added to the input.
+    """
+
+    directions: Tensor
+
+    def __init__(
+        self, dimension: int, width: int = 64, depth: int = 3, features: int = 32
+    ) -> None:
         super().__init__()
-        self.embed = nn.Sequential(FourierEmbedding(32, 1.0, 60.0), nn.Linear(32, width), nn.SiLU())
-        self.enter = nn.Linear(dimension, width)
-        self.tell = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
-        self.first = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
-        self.second = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        # Directions of unit length on average, so that the phase has unit scale in any dimension.
+        self.register_buffer(
+            "directions", torch.randn(dimension, features) * dimension**-0.5 * 2**0.5
+        )
+        self.embed = FourierEmbedding(16, shortest=6.0, longest=60.0)
+        self.enter = nn.Linear(dimension + 2 * features + 16, width)
+        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.tell = nn.ModuleList(nn.Linear(16, width, bias=False) for _ in range(depth))
         self.out = nn.Linear(width, dimension)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, number: Tensor) -> Tensor:
         """Map x `(batch, dimension)` with a number each, `(batch,)` or `()`, to x's shape."""
-        told = self.embed(number)
-        h = self.enter(x)
-        for tell, first, second in zip(self.tell, self.first, self.second, strict=True):
-            h = h + second(torch.nn.functional.silu(first(h) + tell(told)))
-        return self.out(torch.nn.functional.silu(h))  # type: ignore[no-any-return]
+        told = self.embed(number).expand(len(x), -1)
+        phase = x @ self.directions
+        h = silu(self.enter(torch.cat([x, phase.sin(), phase.cos(), told], dim=1)))
+        for layer, tell in zip(self.hidden, self.tell, strict=True):
+            h = silu(layer(h) + tell(told))
+        return self.out(h)  # type: ignore[no-any-return]

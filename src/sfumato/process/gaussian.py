@@ -30,4 +30,5 @@ class Gaussian:
 def kl(p: Gaussian, q: Gaussian) -> Tensor:
     """KL(p || q) in nats, per coordinate (1-6)."""
     ratio = p.std / q.std
-    return 0.5 * (ratio**2 + ((p.mean - q.mean) / q.std) ** 2 - 1) - ratio.log()
+    # The two parts are each small when p is near q; added up in any other order they cancel.
+    return 0.5 * ((p.mean - q.mean) / q.std) ** 2 + (0.5 * (ratio**2 - 1) - ratio.log())

@@ -27,7 +27,8 @@ def noised(x_0: Tensor, t: NoiseLevel) -> Gaussian:
 def transition_variance(t: NoiseLevel, s: NoiseLevel) -> Tensor:
     """sigma_{t|s}² of eq. (2-1), float64; beta between neighbours.
 
-    Written as sigma_t² (1 - SNR_t/SNR_s), which does not cancel when s and t are close.
+    Written as sigma_t² (1 - SNR_t/SNR_s), whose limits are exact: sigma_t² where s is clean or
+    nothing of the signal is left at t.
     """
     log_ratio = t.log_snr.double() - s.log_snr.double()
     return -(t.sigma.double() ** 2) * torch.expm1(log_ratio)

@@ -12,15 +12,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.errors import ArgumentError
+
 CHUNK = 1024
 
 Noise = Callable[[Tensor], Tensor]
 """Standard normal noise in the shape, dtype and device of what it is given."""
 
 
-def generator(seed: int, *path: int) -> torch.Generator:
-    """A generator of its own for each path of whole numbers under a seed."""
-    state = np.random.SeedSequence(seed, spawn_key=path).generate_state(1, np.uint64)
+SAMPLING, TRAINING = 0, 1
+
+
+def generator(seed: int, *stream: int) -> torch.Generator:
+    """A generator of its own for each stream under a seed.
+
+    Args:
+        seed: not negative.
+        stream: what it is for, e.g. `SAMPLING` and the chunk.
+
+    Raises:
+        ArgumentError: if the seed is negative.
+    """
+    if seed < 0:
+        raise ArgumentError(f"`seed` must not be negative; got {seed}.")
+    state = np.random.SeedSequence(seed, spawn_key=stream).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))
 
 

@@ -32,10 +32,10 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cosine:
-    """alpha = cos(pi t'/2), sigma = sin(pi t'/2), with t' clipped to a range of log-SNR.
+    """sigma/alpha = tan(pi t'/2) e^(-shift/2), with t' clipped to a range of log-SNR.
 
-    Nichol & Dhariwal (2021), eq. 17, in the shifted log-SNR form of Hoogeboom et al. (2023),
-    eq. 2 and 6. Uniform times fall where the log-SNR is within a few nats of `shift`.
+    Nichol & Dhariwal (2021), eq. 17 (alpha = cos, sigma = sin of the angle), shifted in log-SNR as
+    Hoogeboom et al. (2023) do. Uniform times fall where the log-SNR is within a few nats of `shift`.
 
     Args:
         log_snr_max: log-SNR at t = 0; half of it in nats is how far below the data's own
@@ -47,8 +47,8 @@ class Cosine:
         ArgumentError: if log_snr_min is not below log_snr_max.
     """
 
-    log_snr_max: float = 12.0
-    log_snr_min: float = -10.0
+    log_snr_max: float = 10.0
+    log_snr_min: float = -8.0
     shift: float = 0.0
 
     def __post_init__(self) -> None:
@@ -62,14 +62,15 @@ class Cosine:
         return torch.atan(torch.exp((self.shift - log_snr.double()) / 2))
 
     @property
-    def _ends(self) -> Tensor:
-        return self._angle(torch.tensor([self.log_snr_max, self.log_snr_min]))
+    def _ends(self) -> tuple[Tensor, Tensor]:
+        ends = torch.tensor([self.log_snr_max, self.log_snr_min], dtype=torch.float64)
+        return self._angle(ends[0]), self._angle(ends[1])
 
     def __call__(self, t: Tensor) -> NoiseLevel:
         """Eq. (1); the angle pi t'/2 is linear in t."""
-        return NoiseLevel.from_log_snr(
-            self.shift - 2 * torch.lerp(*self._ends, t.double()).tan().log()
-        )
+        first, last = self._ends
+        angle = torch.lerp(first, last, t.double())
+        return NoiseLevel.from_log_snr(self.shift - 2 * angle.tan().log())
 
     def time(self, log_snr: Tensor) -> Tensor:
         """The inverse of eq. (1)."""
@@ -116,9 +117,9 @@ class Linear:
     def time(self, log_snr: Tensor) -> Tensor:
         """The inverse of eq. (2): the positive root of a quadratic, in its stable form.
 
-        Minus 2 log alpha = softplus(-log_snr) for a variance-preserving level.
+        Minus 2 log alpha = -log sigmoid(log_snr) for a variance-preserving level.
         """
-        exponent = torch.nn.functional.softplus(-log_snr.double())
+        exponent = -torch.nn.functional.logsigmoid(log_snr.double())
         slope = self.beta_max - self.beta_min
         root = (self.beta_min**2 + 2 * slope * exponent).sqrt()
         return (2 * exponent / (self.beta_min + root) - self.time_min) / (1 - self.time_min)

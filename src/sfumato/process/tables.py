@@ -52,8 +52,8 @@ class Table:
         """Which level of the table each given one is, shape kept, int64.
 
         Raises:
-            ArgumentError: if a level is not in the table: a network that learned an embedding
-                for each step knows nothing of those between.
+            ArgumentError: if a level is not among the table's noisy ones: a network that learned
+                an embedding for each knows nothing of others.
         """
         own = self.levels.log_snr[1:].flip(0)
         asked = level.log_snr.double().contiguous()
@@ -63,7 +63,7 @@ class Table:
         nearest = torch.where((asked - own[left]).abs() < (own[right] - asked).abs(), left, right)
         if not torch.allclose(own[nearest], asked, rtol=0, atol=1e-6):
             raise ArgumentError(
-                "this network knows only the levels of its own table; got a level between them. "
+                "this network knows only the levels of its own table; got another one. "
                 "Choose a grid that strides over the table (leading, trailing, linspace)."
             )
         return len(own) - nearest

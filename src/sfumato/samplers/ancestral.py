@@ -11,6 +11,7 @@ from typing import Literal
 from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser, Prediction
+from sfumato.errors import unknown
 from sfumato.process.kernels import posterior, transition_variance
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.random import Noise
@@ -23,11 +24,18 @@ class Ancestral:
     Args:
         variance: `beta_tilde` or `beta`.
         last_step_noise: add noise in the step to the clean level too. A fault of many small
-            scripts, kept to show what it costs: it blurs the result by sqrt(beta_1).
+            scripts, kept to show what it costs: with `beta` it blurs the result by sqrt(beta_1).
+
+    Raises:
+        ArgumentError: if the variance is neither.
     """
 
     variance: Literal["beta", "beta_tilde"] = "beta_tilde"
     last_step_noise: bool = False
+
+    def __post_init__(self) -> None:
+        if self.variance not in ("beta", "beta_tilde"):
+            raise unknown("variance", self.variance, ("beta", "beta_tilde"))
 
     def start(self) -> None:
         """Nothing is remembered."""

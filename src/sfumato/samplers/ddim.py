@@ -21,7 +21,14 @@ from sfumato.process.random import Noise
 
 @dataclass(frozen=True, slots=True)
 class DDIM:
-    """Args: eta: share of the posterior's standard deviation drawn afresh, 0 to 1."""
+    """The sampler that may leave out steps, and noise.
+
+    Args:
+        eta: share of the posterior's standard deviation that is drawn afresh, 0 to 1.
+
+    Raises:
+        ArgumentError: if eta is outside 0 to 1.
+    """
 
     eta: float = 0.0
 

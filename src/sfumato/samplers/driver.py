@@ -15,7 +15,7 @@ from torch import Tensor
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import CHUNK, Noise, generator, noise_from
+from sfumato.process.random import CHUNK, SAMPLING, Noise, generator, noise_from
 
 S = TypeVar("S")
 
@@ -59,10 +59,14 @@ def trajectory(
     Raises:
         ArgumentError: if there are fewer than two levels or the noise does not fall.
     """
-    if len(levels) < 2 or not bool((levels.sigma_ve.diff() < 0).all()):
+    if len(levels) < 2:
+        raise ArgumentError(f"a sampler needs two or more levels; got {len(levels)}.")
+    rising = (levels.sigma_ve.diff() >= 0).nonzero().flatten().tolist()
+    if rising:
+        before, after = levels.sigma_ve[rising[0] : rising[0] + 2].tolist()
         raise ArgumentError(
-            "a sampler needs at least two levels with falling noise; "
-            f"got sigma/alpha = {[round(value, 4) for value in levels.sigma_ve.tolist()][:8]}."
+            "a sampler needs levels of falling noise; got sigma/alpha "
+            f"{before:.4g} and then {after:.4g} at step {rising[0] + 1}."
         )
     state = stepper.start()
     yield Frame(x, levels[0], None)
@@ -90,7 +94,7 @@ def chunk_frames(
         seed: names the infinite list of samples.
         chunk: which part of the list.
     """
-    noise = noise_from(generator(seed, chunk))
+    noise = noise_from(generator(seed, SAMPLING, chunk))
     x = noise(torch.empty(CHUNK, *event, dtype=torch.float64))
     # The prior of alpha x_0 + sigma eps for data of unit variance; N(0, I) where
     # alpha² + sigma² = 1.

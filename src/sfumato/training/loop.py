@@ -15,18 +15,13 @@ from torch.optim import Adam, AdamW
 from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import DivergedError, RunError, unknown
-from sfumato.process.random import generator
+from sfumato.process.random import TRAINING, generator
 from sfumato.process.schedules import Schedule
 from sfumato.process.tables import Table
 from sfumato.training.averaging import averaged
 from sfumato.training.learning_rate import learning_rate
 from sfumato.training.loss import WEIGHTINGS, loss
 from sfumato.training.times import TIME_DRAWS, level_at
-
-# Which generator under the run's seed training uses (`process.random.generator`); chunks of
-# samples take the paths (0,), (1,), ...
-_TRAINING_STREAM = (0, 0)
-
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
@@ -83,7 +78,7 @@ class Training:
         self.average = averaged(self.network, settings.average)
         kind = Adam if settings.optimizer == "adam" else AdamW
         self.optimizer = kind(self.network.parameters(), lr=settings.learning_rate, fused=True)
-        self.generator = generator(seed, *_TRAINING_STREAM)
+        self.generator = generator(seed, TRAINING)
         self.order = torch.empty(0, dtype=torch.int64)
         self.position = 0
         self.step = 0

@@ -1,0 +1,236 @@
+"""The figures and animations of a run: what to draw of it, for `plots` to draw.
+
+Each figure takes an opened run and gives a matplotlib figure; the command line, the report and
+Python call the same ones.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from sfumato.data.points import Points
+from sfumato.data.toy import TOY_SETS, draw
+from sfumato.errors import RunError
+from sfumato.metrics.evaluation import Evaluation
+from sfumato.plots import points as draw_points
+from sfumato.plots.animation import check_animation_target, write_animation
+from sfumato.plots.style import limits
+from sfumato.process.kernels import noised
+from sfumato.process.noise import NoiseLevel, then_clean
+from sfumato.process.random import generator, noise_from
+from sfumato.process.tables import Table
+from sfumato.run import SNAPSHOT_FRAMES, Run
+
+# The most points that a picture shows; more are only slower.
+SHOWN = 10_000
+ANIMATION_FRAMES = 100
+
+LevelFrames = list[tuple[NoiseLevel, np.ndarray]]
+
+
+def label(run: Run, level: NoiseLevel) -> str:
+    """How noisy a frame is, in the process's own terms."""
+    process = run.model.process
+    if float(level.sigma) == 0:
+        return "t = 0"
+    if isinstance(process, Table):
+        return f"t = {int(process.index(level))}"
+    return f"t = {float(process.time(level.log_snr)):.2f}"
+
+
+def forward_frames(run: Run, count: int) -> tuple[LevelFrames, Points]:
+    """The data at `count` levels from clean to the noisiest, one noise for each row throughout.
+
+    Rows are shown in the data's units; the process runs in the model's.
+    """
+    shown = run.load_data().train
+    rows = run.model.codec.encode(shown.values[:SHOWN]).double()
+    eps = noise_from(generator(run.settings.seed))(rows)
+    process = run.model.process
+    if isinstance(process, Table):
+        index = torch.linspace(0, process.num_levels, count).round().long()
+        levels = process.levels[index]
+    else:
+        t = torch.linspace(1, 0, count, dtype=torch.float64)[:-1]
+        noisy = then_clean(process(t))
+        levels = noisy[torch.arange(count - 1, -1, -1)]
+    frames = [
+        (levels[k], run.model.codec.decode(noised(rows, levels[k]).draw(eps)))
+        for k in range(count)
+    ]
+    position = None if shown.position is None else shown.position[:SHOWN]
+    return frames, Points(shown.values[:SHOWN], shown.columns, position)
+
+
+def reverse_frames(run: Run, count: int, n: int = SHOWN) -> LevelFrames:
+    """Samples at `count` levels of their way, noise first; steps are repeated or left out to fit."""
+    frames = list(run.model.frames(n))
+    return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
+
+
+def _seen(run: Run, frames: LevelFrames, reference: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    return [(label(run, level), draw_points.plane(x, reference)) for level, x in frames]
+
+
+def data_figure(run: Run) -> Figure:
+    """What the run learned from, coloured by position where that is known."""
+    shown = run.load_data().train
+    values, position = shown.values[:SHOWN], shown.position
+    position = None if position is None else position[:SHOWN]
+    name, rows = run.settings.data.source, len(shown.values)
+    if values.shape[1] == 3:
+        return draw_points.curve_3d(values, position, f"{name}, {rows:,} points")
+    return draw_points.section(
+        draw_points.plane(values, values),
+        position,
+        draw_points.plane_columns(shown.columns),
+        f"{name}, {rows:,} points",
+    )
+
+
+def sheet_figure() -> Figure:
+    """The 3-D S-curve, coloured by position: the sheet whose section the S-curve is."""
+    sheet = draw("s-curve-3d", SHOWN, seed=0)
+    return draw_points.curve_3d(sheet.values, sheet.position, "The S-curve in space")
+
+
+def forward_figure(run: Run) -> Figure:
+    """The forward process in 2 x 10 panels."""
+    frames, shown = forward_frames(run, 20)
+    seen = _seen(run, frames, shown.values)
+    return draw_points.panels(
+        [("", seen[:10]), ("", seen[10:])],
+        shown.position,
+        title="Forward: the data dissolve into noise, q(x_t | x_0)",
+    )
+
+
+def reverse_figure(run: Run) -> Figure:
+    """The reverse process in 1 x 10 panels, a row for each moment that a snapshot was taken.
+
+    A model without snapshots shows its last row only.
+    """
+    reference = run.model.sample(1000)
+    snapshots = run.snapshots()
+    if not snapshots:
+        frames = reverse_frames(run, SNAPSHOT_FRAMES, 1000)
+        snapshots = [(0, np.stack([x for _, x in frames]))]
+    else:
+        frames = reverse_frames(run, SNAPSHOT_FRAMES, 1)
+    labels = [label(run, level) for level, _ in frames]
+    per_step = {int(record["step"]): record["epoch"] for record in run.records()}
+    rows = [
+        (
+            f"epoch {per_step[step]:,.0f}" if step in per_step else "",
+            [
+                (text, draw_points.plane(x, reference))
+                for text, x in zip(labels, stack, strict=True)
+            ],
+        )
+        for step, stack in snapshots
+    ]
+    return draw_points.panels(rows, title="Reverse: samples emerge, more clearly with training")
+
+
+def samples_figure(run: Run) -> Figure:
+    """Real rows beside generated ones."""
+    data = run.load_data()
+    real = data.heldout.values if data.heldout is not None else data.fresh(0, SHOWN)
+    n = min(SHOWN, len(real))
+    return draw_points.samples_over_data(real[:n], run.sample(n), data.train.columns)
+
+
+def trajectories_figure(run: Run) -> Figure:
+    """The ways of 40 samples from noise to data, without noise on the way (DDIM)."""
+    data = run.load_data().train
+    walk = run.model.frames(40, sampler="ddim", eta=0.0)
+    paths = np.stack([draw_points.plane(x, data.values) for _, x in walk])
+    return draw_points.trajectories(
+        paths,
+        draw_points.plane(data.values[:SHOWN], data.values),
+        draw_points.plane_columns(data.columns),
+        "From noise to data, along the probability flow",
+    )
+
+
+def loss_figure(run: Run) -> Figure:
+    """Training loss by step.
+
+    Raises:
+        RunError: for a lone model file, which has no record of it.
+    """
+    records = run.records()
+    if not records:
+        raise RunError("a lone model file has no record of its training; give the run folder.")
+    return draw_points.loss_curve(
+        [record["step"] for record in records], [record["loss"] for record in records]
+    )
+
+
+def evaluation_figure(evaluation: Evaluation) -> Figure:
+    """Every measure beside its floor."""
+    return draw_points.distances(
+        [(m.title, m.value, m.floor, m.limit, m.verdict) for m in evaluation.measures]
+    )
+
+
+def distances_figure(run: Run) -> Figure:
+    """Every measure of a fresh evaluation beside its floor."""
+    return evaluation_figure(run.evaluate(quiet=True))
+
+
+FIGURES: Mapping[str, Callable[[Run], Figure]] = {
+    "data": data_figure,
+    "forward": forward_figure,
+    "reverse": reverse_figure,
+    "trajectories": trajectories_figure,
+    "samples": samples_figure,
+    "loss": loss_figure,
+    "distances": distances_figure,
+}
+
+
+def datasets_sheet(n: int = 3000) -> Figure:
+    """Thumbnails of all toy sets."""
+    drawn = [(name, draw(name, n, seed=0)) for name in TOY_SETS]
+    return draw_points.thumbnails([(name, x.values, x.position) for name, x in drawn])
+
+
+def write_run_animation(run: Run, direction: Literal["forward", "reverse"], path: Path) -> None:
+    """100 frames of the forward or the reverse process, 100 ms each, endless.
+
+    Raises:
+        ArgumentError: if the ending is unknown or the folder missing.
+        MissingDependencyError: if the ending needs an extra that is not installed.
+        RunError: if the forward process needs data that cannot be had.
+    """
+    check_animation_target(path)
+    columns: Sequence[str] = run.model.codec.columns
+    if direction == "forward":
+        frames, shown = forward_frames(run, ANIMATION_FRAMES)
+        reference, position = shown.values, shown.position
+        title = "Forward: data dissolve into noise"
+    else:
+        frames = reverse_frames(run, ANIMATION_FRAMES)
+        reference, position = frames[-1][1], None
+        title = "Reverse: samples emerge out of noise"
+    seen = _seen(run, frames, reference)
+    write_animation(
+        path,
+        seen,
+        span=_steady_limits(seen),
+        columns=draw_points.plane_columns(columns),
+        position=position,
+        title=title,
+    )
+
+
+def _steady_limits(seen: list[tuple[str, np.ndarray]]) -> tuple[tuple[float, float], ...]:
+    """Axes that hold all but the farthest strays of the noise."""
+    every = np.concatenate([x for _, x in seen[:: max(1, len(seen) // 10)]])
+    near = np.quantile(every, [0.0005, 0.9995], axis=0)
+    return limits(near)

@@ -1,0 +1,1 @@
+"""How far generated rows are from real ones, every figure beside its floor."""

@@ -1,0 +1,195 @@
+"""All measures of a sample, each with its floor and a verdict in plain words.
+
+The floor of a measure is the same figure with a real set in the sample's place. One real set
+of `m` rows is the reference; the sample and each of k further real sets, all of `m` rows, are
+compared with it. Were the model perfect, its value would be one more draw from where the k
+floor values came from, so with their mean and standard deviation s
+
+    limit = mean + t_{0.99, k-1} s sqrt(1 + 1/k)
+
+is passed once in a hundred times by chance. Up to the limit the sample `cannot be told apart`.
+Beyond it the sample is `close` while the value is below what counts as small (stated with each
+measure), and `apart` above.
+
+Distances are measured with every column divided by its standard deviation in the reference, so
+that units do not matter; columns that are constant there are left out of the distances.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from sfumato.errors import DataError
+from sfumato.metrics.classifier import classifier_auc
+from sfumato.metrics.distances import (
+    energy,
+    median_bandwidth,
+    mmd,
+    pair_means,
+    sliced_wasserstein_2,
+)
+from sfumato.metrics.memorisation import nearer_share, nearest_distances
+
+Verdict = Literal["cannot be told apart", "close", "apart"]
+_ORDER: tuple[Verdict, ...] = ("cannot be told apart", "close", "apart")
+
+LEAST_ROWS = 20
+# Pairwise distances cost the square of the rows; this many keep an evaluation within seconds.
+_PAIRWISE_ROWS = 4000
+_TRAIN_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure, its floor, and what they mean.
+
+    Args:
+        name: short, for scripts.
+        title: in plain words.
+        value: of the sample against the reference.
+        floor: of each further real set against the reference.
+        limit: above this the value is not chance.
+        small: above this the difference matters.
+        rows: rows of each set.
+        verdict: in words.
+    """
+
+    name: str
+    title: str
+    value: float
+    floor: tuple[float, ...]
+    limit: float
+    small: float
+    rows: int
+    verdict: Verdict
+
+    @property
+    def sentence(self) -> str:
+        """The number as a sentence."""
+        mean = sum(self.floor) / len(self.floor)
+        return (
+            f"{self.title} {self.value:.3g}; two real sets {mean:.3g} on average, by chance up to "
+            f"{self.limit:.3g}: {self.verdict}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All measures; the verdict is the worst of theirs."""
+
+    measures: tuple[Measure, ...]
+    rows: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict among the measures."""
+        return max((measure.verdict for measure in self.measures), key=_ORDER.index)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "verdict": self.verdict,
+            "rows": self.rows,
+            "measures": [asdict(m) | {"sentence": m.sentence} for m in self.measures],
+        }
+
+
+def judged(
+    name: str, title: str, value: float, floor: Sequence[float], small: float, rows: int
+) -> Measure:
+    """A measure with its limit and verdict; larger values are worse.
+
+    Args:
+        name: short name.
+        title: in plain words.
+        value: of the sample.
+        floor: two or more values between real sets.
+        small: up to this a difference beyond chance still counts as close.
+        rows: rows of each set.
+    """
+    from scipy.stats import t
+
+    k = len(floor)
+    mean, spread = float(np.mean(floor)), float(np.std(floor, ddof=1))
+    limit = mean + float(t.ppf(0.99, k - 1)) * spread * math.sqrt(1 + 1 / k)
+    verdict: Verdict = "apart"
+    if value <= limit:
+        verdict = "cannot be told apart"
+    elif value <= small:
+        verdict = "close"
+    return Measure(name, title, value, tuple(floor), limit, small, rows, verdict)
+
+
+def evaluate(
+    sample: np.ndarray,
+    reference: np.ndarray,
+    real: Sequence[np.ndarray],
+    train: np.ndarray | None,
+    *,
+    log_density: Callable[[np.ndarray], np.ndarray] | None = None,
+    seed: int = 0,
+) -> Iterator[Measure]:
+    """Measure a sample, one figure at a time.
+
+    Args:
+        sample: generated rows, `(m, d)`.
+        reference: real rows that were not used in training, `(m, d)`.
+        real: two or more further real sets, `(m, d)` each.
+        train: the rows that the model learned from, to see whether it copies them; None where
+            they are not known. The floor of that measure is between random halves of the
+            reference.
+        log_density: the true log density in nats, where known.
+        seed: of directions and splits.
+
+    Raises:
+        DataError: if there are too few rows, or columns do not agree.
+    """
+    rows = len(sample)
+    if rows < LEAST_ROWS:
+        raise DataError(f"at least {LEAST_ROWS} rows of each kind are needed; got {rows}.")
+    if len({part.shape for part in (sample, reference, *real)}) > 1 or len(real) < 2:
+        raise DataError("the sample and the real sets must have the same rows and columns.")
+
+    varies = reference.std(0) > 0
+    centre, scale = reference[:, varies].mean(0), reference[:, varies].std(0)
+
+    def scaled(values: np.ndarray) -> np.ndarray:
+        return (values[:, varies] - centre) / scale
+
+    rng = np.random.default_rng(seed)
+    base, own, others = scaled(reference), scaled(sample), [scaled(part) for part in real]
+
+    auc, *auc_floor = (classifier_auc(base, part, seed=seed) for part in (own, *others))
+    yield judged("classifier_auc", "classifier two-sample AUC", auc, auc_floor, 0.55, rows)
+
+    few = min(rows, _PAIRWISE_ROWS)
+    bandwidth = median_bandwidth(base)
+    within = pair_means(first := base[:few], first, bandwidth)
+    means = [
+        (pair_means(first, part, bandwidth), within, pair_means(part, part, bandwidth))
+        for part in (part[:few] for part in (own, *others))
+    ]
+    # Small: what a shift of one column by a tenth of its deviation makes of two Gaussians.
+    value, *floor = (energy(*three) for three in means)
+    yield judged("energy_distance", "energy distance", value, floor, 0.0056, few)
+    value, *floor = (mmd(*three) for three in means)
+    yield judged("mmd", "maximum mean discrepancy, squared", value, floor, 0.0019, few)
+
+    value, *floor = (sliced_wasserstein_2(base, part, seed=seed) for part in (own, *others))
+    yield judged("sliced_wasserstein", "sliced Wasserstein-2 distance", value, floor, 0.1, rows)
+
+    if train is not None:
+        known = scaled(train[:_TRAIN_ROWS])
+        held = nearest_distances(base, known)
+        value = nearer_share(nearest_distances(own, known), held)
+        halves = (rng.permutation(held) for _ in others)
+        floor = [nearer_share(half[: rows // 2], half[rows // 2 :]) for half in halves]
+        yield judged("memorisation", "nearer to training rows than real", value, floor, 0.55, rows)
+
+    if log_density is not None:
+        truth = float(log_density(reference).mean())
+        value, *floor = (abs(float(log_density(x).mean()) - truth) for x in (sample, *real))
+        yield judged("log_density_gap", "gap in mean true log density, nats", value, floor, 0.05, rows)

@@ -1,0 +1,27 @@
+"""Does the model copy its training data? Distances to the nearest training row tell.
+
+If samples are fresh, a sample is as likely to be nearer to the training rows than a held-out
+real row is, as the other way round (Meehan, Chaudhuri & Dasgupta 2020).
+"""
+
+import numpy as np
+
+
+def nearest_distances(rows: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Distance of each row to its nearest training row, `(n,)`."""
+    from sklearn.neighbors import NearestNeighbors
+
+    return np.asarray(NearestNeighbors(n_neighbors=1).fit(train).kneighbors(rows)[0][:, 0])
+
+
+def nearer_share(sample_distances: np.ndarray, heldout_distances: np.ndarray) -> float:
+    """P(a sample is nearer to the training rows than a held-out row), ties counting half.
+
+    0.5: fresh. Towards 1: copies.
+    """
+    held = np.sort(heldout_distances)
+    farther = len(held) - np.searchsorted(held, sample_distances, side="right")
+    level = np.searchsorted(held, sample_distances, side="right") - np.searchsorted(
+        held, sample_distances, side="left"
+    )
+    return float((farther + level / 2).mean() / len(held))
