@@ -1,0 +1,191 @@
+"""Sample, evaluate, draw, and gather it all in report.html."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from sfumato import __version__, doctor, storage
+from sfumato.data.files import write_points
+from sfumato.data.points import Points
+from sfumato.data.toy import TOY_SETS
+from sfumato.errors import RunError
+from sfumato.figures import (
+    FIGURES,
+    evaluation_figure,
+    sheet_figure,
+    write_run_animation,
+)
+from sfumato.metrics.classifier import classifier_auc
+from sfumato.metrics.distances import energy_distance
+from sfumato.metrics.evaluation import Evaluation
+from sfumato.plots import save_figure
+from sfumato.progress import ProgressLine
+from sfumato.run import ARRAY, Run, locked
+
+REPORT, SAMPLES, FIGURE_FOLDER, EVALUATION = (
+    "report.html", "samples.csv", "figures", "evaluation.json",
+)  # fmt: skip
+_SAMPLED = 10_000
+_CAPTIONS = {
+    "data": "What the model learned from.",
+    "sheet": "The sheet in space whose section is the S.",
+    "samples": "Real rows that training never saw, beside as many generated ones.",
+    "forward": "The forward process: each panel adds noise to the one before.",
+    "reverse": "The reverse process, a row for each moment of the training.",
+    "trajectories": "Forty samples on their way.",
+    "loss": "The training loss. It does not fall to zero: noise cannot be foretold entirely.",
+    "distances": "Each measure on its own scale.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What a remedy gains: the measures of the same network with and without it."""
+
+    title: str
+    auc: float
+    energy: float
+    log_density_gap: float | None
+
+
+def write_report(run: Run, *, quiet: bool = False) -> tuple[Path, Evaluation]:
+    """Make everything that a run folder holds besides the model, and the page that shows it.
+
+    Writes samples.csv, evaluation.json, figures/*.png and *.gif, and report.html.
+
+    Args:
+        run: an opened run.
+        quiet: show no progress.
+
+    Raises:
+        RunError: if it is a lone model file, or another process is writing in the folder.
+    """
+    if run.folder is None:
+        raise RunError("a report is written into a run folder; this is a lone model file.")
+    with locked(run.folder):
+        return _write(run, run.folder, quiet)
+
+
+def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation]:
+    records = run.records()
+    seconds: dict[str, float] = {"fit": records[-1]["seconds"] if records else 0.0}
+
+    @contextmanager
+    def stage(name: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        seconds[name] = seconds.get(name, 0.0) + time.monotonic() - started
+
+    with stage("sample"):
+        sample = run.sample(_SAMPLED, quiet=quiet)
+        write_points(folder / SAMPLES, Points(sample, run.model.codec.columns))
+    with stage("evaluate"):
+        evaluation = run.evaluate(quiet=quiet)
+        text = json.dumps(evaluation.to_dict(), indent=2)
+        storage.write_bytes(folder / EVALUATION, text.encode())
+    figures = folder / FIGURE_FOLDER
+    figures.mkdir(exist_ok=True)
+    drawn = [name for name in FIGURES if name != "distances"]
+    total = len(drawn) + 3
+    with ProgressLine("draw", total, "pictures", quiet=quiet) as line:
+        with stage("figures"):
+            for done, name in enumerate(drawn, start=1):
+                save_figure(FIGURES[name](run), figures / f"{name}.png")
+                line.advance_to(done, name)
+            save_figure(evaluation_figure(evaluation), figures / "distances.png")
+            if run.settings.data.source == "s-curve":
+                save_figure(sheet_figure(), figures / "sheet.png")
+        with stage("animations"):
+            for done, direction in enumerate(("forward", "reverse"), start=total - 1):
+                write_run_animation(run, direction, figures / f"{direction}.gif")  # type: ignore[arg-type]
+                line.advance_to(done, f"{direction} animation")
+    found = list(doctor.findings(run))
+    with stage("what the settings cost"):
+        costs = list(_costs(run, sample)) if found else []
+    page = _render(run, figures, evaluation, seconds, found, costs)
+    storage.write_bytes(folder / REPORT, page.encode())
+    return folder / REPORT, evaluation
+
+
+def _costs(run: Run, sample: np.ndarray) -> Iterator[_Cost]:
+    """The same measures for the samples as they are and with each fault mended."""
+    data = run.load_data()
+    real = data.heldout.values if data.heldout is not None else data.fresh(0, len(sample))
+    n = min(len(sample), len(real))
+    density = data.log_density()
+    truth = float(density(real).mean()) if density else 0.0
+    few = min(n, 4000)
+    scale = np.where(real.std(0) > 0, real.std(0), 1.0)
+    asked = doctor.Remedied("as the settings say", sample[:n])
+    for each in (asked, *doctor.remedied(run, n)):
+        yield _Cost(
+            each.title,
+            classifier_auc(real[:n], each.sample),
+            energy_distance(real[:few] / scale, each.sample[:few] / scale),
+            float(density(each.sample).mean()) - truth if density else None,
+        )
+
+
+def _embedded(path: Path) -> str:
+    return f"data:image/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _reproduce(run: Run) -> str:
+    source = run.settings.data.source
+    if source == ARRAY:
+        return "sfumato.fit(rows, settings=...)  # in Python, with the rows and settings of this run"
+    return f"sfumato fit {source} --config config.toml --out again && sfumato report again"
+
+
+def _verdict(run: Run, evaluation: Evaluation) -> str:
+    """The whole evaluation in a plain sentence."""
+    real = "fresh draws" if run.settings.data.source in TOY_SETS else "rows kept out of training"
+    words = {
+        "cannot be told apart": f"The generated rows cannot be told apart from {real} by any of "
+        "the measures: each lies where chance puts real rows too.",
+        "close": f"The generated rows are close to {real}: at least one measure sees a difference "
+        "beyond chance, but a small one.",
+        "apart": f"The generated rows are apart from {real}: at least one measure sees a "
+        "difference that matters.",
+    }
+    return words[evaluation.verdict]
+
+
+def _render(
+    run: Run,
+    figures: Path,
+    evaluation: Evaluation,
+    seconds: dict[str, float],
+    found: list[doctor.Finding],
+    costs: list[_Cost],
+) -> str:
+    template = files("sfumato.report").joinpath("page.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    images: dict[str, Any] = {
+        path.stem: {"source": _embedded(path), "caption": _CAPTIONS[path.stem]}
+        for path in sorted(figures.glob("*.png"))
+        if path.stem in _CAPTIONS
+    }
+    return environment.from_string(template).render(
+        name=run.folder.name if run.folder else "",
+        version=__version__,
+        summary={k: v for k, v in run.summary().items() if not isinstance(v, dict)},
+        settings=run.settings.to_toml(),
+        images=images,
+        animations={name: _embedded(figures / f"{name}.gif") for name in ("forward", "reverse")},
+        evaluation=evaluation,
+        verdict=_verdict(run, evaluation),
+        seconds=seconds,
+        findings=found,
+        costs=costs,
+        reproduce=_reproduce(run),
+    )
