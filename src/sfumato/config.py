@@ -82,10 +82,10 @@ class TrainingSettings(_Section):
 class SamplingSettings(_Section):
     """How samples are drawn unless the command says otherwise."""
 
-    sampler: str = "ancestral"
+    sampler: str = "ddim"
     steps: int = Field(100, ge=1)
     grid: str = "uniform-log-snr"
-    eta: float = Field(0.0, ge=0, le=1, description="share of fresh noise (ddim)")
+    eta: float = Field(0.8, ge=0, le=1, description="share of fresh noise (ddim)")
     variance: Literal["beta", "beta_tilde"] = Field("beta_tilde", description="(ancestral)")
     last_step_noise: bool = Field(False, description="(ancestral) a fault, see the tutorial")
     weights: Literal["averaged", "last"] = "averaged"
@@ -95,7 +95,9 @@ class Settings(_Section):
     """Everything that makes a run what it is."""
 
     seed: int = Field(0, ge=0)
-    threads: int = Field(0, ge=0, description="processor threads; 0: PyTorch's own choice")
+    threads: int = Field(
+        1, ge=0, description="processor threads; 0: PyTorch's own choice, for wide networks"
+    )
     data: DataSettings = DataSettings()
     process: ProcessSettings = ProcessSettings()
     network: NetworkSettings = NetworkSettings()

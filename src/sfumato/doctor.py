@@ -128,9 +128,7 @@ def remedied(run: Run, n: int) -> Iterator[Remedied]:
         yield Remedied("no noise in the last step", mended.sample(n))
     if sampling.weights == "last" and run.folder and (run.folder / CHECKPOINT).is_dir():
         averaged = _averaged(run)
-        yield Remedied(
-            "averaged weights", replace(model, denoiser=averaged).sample(n)
-        )
+        yield Remedied("averaged weights", replace(model, denoiser=averaged).sample(n))
         mended = replace(mended, denoiser=averaged)
     if starts_wrong and mended is not model:
         yield Remedied("all of these", _from_noised(mended, run, n))
@@ -145,7 +143,7 @@ def _averaged(run: Run) -> NetworkDenoiser:
     assert run.folder is not None
     tensors, _ = checkpoint.load(run.folder / CHECKPOINT)
     denoiser = build_denoiser(run.settings, run.model.codec.dimension, run.model.process)
-    prefix = "average.module."
+    prefix = "average."
     denoiser.network.load_state_dict(
         {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     )

@@ -21,13 +21,14 @@ from sfumato.plots.animation import check_animation_target, write_animation
 from sfumato.plots.style import limits
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel, then_clean
-from sfumato.process.random import generator, noise_from
+from sfumato.process.random import CHUNK, generator, noise_from
 from sfumato.process.tables import Table
 from sfumato.run import SNAPSHOT_FRAMES, Run
 
 # The most points that a picture shows; more are only slower.
 SHOWN = 10_000
 ANIMATION_FRAMES = 100
+ANIMATION_POINTS = PANEL_POINTS = 4096
 
 LevelFrames = list[tuple[NoiseLevel, np.ndarray]]
 
@@ -42,13 +43,13 @@ def label(run: Run, level: NoiseLevel) -> str:
     return f"t = {float(process.time(level.log_snr)):.2f}"
 
 
-def forward_frames(run: Run, count: int) -> tuple[LevelFrames, Points]:
+def forward_frames(run: Run, count: int, n: int = SHOWN) -> tuple[LevelFrames, Points]:
     """The data at `count` levels from clean to the noisiest, one noise for each row throughout.
 
     Rows are shown in the data's units; the process runs in the model's.
     """
     shown = run.load_data().train
-    rows = run.model.codec.encode(shown.values[:SHOWN]).double()
+    rows = run.model.codec.encode(shown.values[:n]).double()
     eps = noise_from(generator(run.settings.seed))(rows)
     process = run.model.process
     if isinstance(process, Table):
@@ -59,11 +60,10 @@ def forward_frames(run: Run, count: int) -> tuple[LevelFrames, Points]:
         noisy = then_clean(process(t))
         levels = noisy[torch.arange(count - 1, -1, -1)]
     frames = [
-        (levels[k], run.model.codec.decode(noised(rows, levels[k]).draw(eps)))
-        for k in range(count)
+        (levels[k], run.model.codec.decode(noised(rows, levels[k]).draw(eps))) for k in range(count)
     ]
-    position = None if shown.position is None else shown.position[:SHOWN]
-    return frames, Points(shown.values[:SHOWN], shown.columns, position)
+    position = None if shown.position is None else shown.position[:n]
+    return frames, Points(shown.values[:n], shown.columns, position)
 
 
 def reverse_frames(run: Run, count: int, n: int = SHOWN) -> LevelFrames:
@@ -100,7 +100,7 @@ def sheet_figure() -> Figure:
 
 def forward_figure(run: Run) -> Figure:
     """The forward process in 2 x 10 panels."""
-    frames, shown = forward_frames(run, 20)
+    frames, shown = forward_frames(run, 20, PANEL_POINTS)
     seen = _seen(run, frames, shown.values)
     return draw_points.panels(
         [("", seen[:10]), ("", seen[10:])],
@@ -114,14 +114,12 @@ def reverse_figure(run: Run) -> Figure:
 
     A model without snapshots shows its last row only.
     """
-    reference = run.model.sample(1000)
     snapshots = run.snapshots()
+    levels, own = zip(*reverse_frames(run, SNAPSHOT_FRAMES, CHUNK), strict=True)
     if not snapshots:
-        frames = reverse_frames(run, SNAPSHOT_FRAMES, 1000)
-        snapshots = [(0, np.stack([x for _, x in frames]))]
-    else:
-        frames = reverse_frames(run, SNAPSHOT_FRAMES, 1)
-    labels = [label(run, level) for level, _ in frames]
+        snapshots = [(0, np.stack(own))]
+    labels = [label(run, level) for level in levels]
+    reference = own[-1]
     per_step = {int(record["step"]): record["epoch"] for record in run.records()}
     rows = [
         (
@@ -136,12 +134,13 @@ def reverse_figure(run: Run) -> Figure:
     return draw_points.panels(rows, title="Reverse: samples emerge, more clearly with training")
 
 
-def samples_figure(run: Run) -> Figure:
-    """Real rows beside generated ones."""
+def samples_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
+    """Real rows beside generated ones, drawn afresh unless given."""
     data = run.load_data()
     real = data.heldout.values if data.heldout is not None else data.fresh(0, SHOWN)
     n = min(SHOWN, len(real))
-    return draw_points.samples_over_data(real[:n], run.sample(n), data.train.columns)
+    sample = run.sample(n) if sample is None else sample[:n]
+    return draw_points.samples_over_data(real[:n], sample, data.train.columns)
 
 
 def trajectories_figure(run: Run) -> Figure:
@@ -211,11 +210,11 @@ def write_run_animation(run: Run, direction: Literal["forward", "reverse"], path
     check_animation_target(path)
     columns: Sequence[str] = run.model.codec.columns
     if direction == "forward":
-        frames, shown = forward_frames(run, ANIMATION_FRAMES)
+        frames, shown = forward_frames(run, ANIMATION_FRAMES, ANIMATION_POINTS)
         reference, position = shown.values, shown.position
         title = "Forward: data dissolve into noise"
     else:
-        frames = reverse_frames(run, ANIMATION_FRAMES)
+        frames = reverse_frames(run, ANIMATION_FRAMES, ANIMATION_POINTS)
         reference, position = frames[-1][1], None
         title = "Reverse: samples emerge out of noise"
     seen = _seen(run, frames, reference)

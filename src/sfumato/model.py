@@ -23,7 +23,7 @@ from sfumato.config import NetworkSettings, ProcessSettings, SamplingSettings, S
 from sfumato.data.codec import Codec
 from sfumato.denoisers.denoiser import Conditioning, NetworkDenoiser, log_snr, step_of
 from sfumato.errors import ArgumentError, RunError, SfumatoError, unknown
-from sfumato.networks.mlp import VectorMLP, StepMLP
+from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process.grids import SCHEDULE_GRIDS, TABLE_GRIDS
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameters import PARAMETERISATIONS
@@ -165,9 +165,7 @@ class Model:
                 raise ArgumentError(f"`{name}` must not be negative; got {value}.")
         levels, stepper = self._way(sampling)
         event = (self.codec.dimension,)
-        chunks = sample_chunks(
-            self.denoiser, event, levels, stepper, n=n, seed=seed, first=first
-        )
+        chunks = sample_chunks(self.denoiser, event, levels, stepper, n=n, seed=seed, first=first)
         return (self.codec.decode(x) for x in chunks)
 
     def sample(self, n: int, *, seed: int = 0, first: int = 0, **sampling: Any) -> np.ndarray:
@@ -257,7 +255,9 @@ def load_model(path: Path) -> Model:
     if version != _FORMAT:
         raise RunError(f"{path} is of format {version!r}; this version reads format {_FORMAT}.")
     if checksum != _digest(header, tensors):
-        raise RunError(f"{path} is damaged: its SHA-256 is not the recorded one. Take another copy.")
+        raise RunError(
+            f"{path} is damaged: its SHA-256 is not the recorded one. Take another copy."
+        )
     try:
         settings = resolve(header["settings"])
         codec = Codec.from_dict(header["codec"])
@@ -265,5 +265,7 @@ def load_model(path: Path) -> Model:
         denoiser = build_denoiser(settings, codec.dimension, process)
         denoiser.network.load_state_dict(tensors)
     except (SfumatoError, RuntimeError, KeyError, TypeError) as error:
-        raise RunError(f"{path} does not describe a model that this version knows: {error}") from error
+        raise RunError(
+            f"{path} does not describe a model that this version knows: {error}"
+        ) from error
     return Model(settings, codec, process, denoiser)

@@ -173,6 +173,7 @@ class Run:
         against: str | os.PathLike[str] | None = None,
         n: int = 10_000,
         seed: int = 0,
+        sample: np.ndarray | None = None,
         quiet: bool = True,
     ) -> Evaluation:
         """Measure the distance to real rows, beside its floor between real rows.
@@ -184,6 +185,7 @@ class Run:
             against: a file of real rows that were not used in training.
             n: how many rows at most.
             seed: of the samples.
+            sample: rows to measure, instead of drawing fresh ones.
             quiet: show no progress.
 
         Raises:
@@ -194,7 +196,11 @@ class Run:
         if n < LEAST_ROWS:
             raise ArgumentError(f"`n` must be at least {LEAST_ROWS} to measure anything; got {n}.")
         reference, real, train, log_density = self._real_sets(against, n)
-        sample = self.sample(len(reference), seed=seed, quiet=quiet)
+        if sample is None:
+            sample = self.sample(len(reference), seed=seed, quiet=quiet)
+        if len(sample) < len(reference):
+            raise DataError(f"{len(reference)} rows are needed to measure; got {len(sample)}.")
+        sample = sample[: len(reference)]
         total = 5 + (log_density is not None) - (train is None)
         measured = evaluate(sample, reference, real, train, log_density=log_density, seed=seed)
         measures = tuple(tracked(measured, "evaluate", total, "measures", quiet=quiet))
@@ -313,10 +319,11 @@ def open_run(path: str | os.PathLike[str]) -> Run:
                 if begun
                 else f"{place} is not a run folder: it has no {MODEL}."
             )
-        return Run(load_model(place / MODEL), place)
-    if not place.exists():
+    elif not place.exists():
         raise RunError(f"there is no run folder or model file {place}.")
-    return Run(load_model(place), None)
+    model = load_model(place / MODEL if place.is_dir() else place)
+    _use_threads(model.settings)
+    return Run(model, place if place.is_dir() else None)
 
 
 def _next_folder(name: str) -> Path:
@@ -347,7 +354,9 @@ def new_folder(out: str | os.PathLike[str] | None, name: str) -> Path:
             pass
         (folder / ".writable").unlink()
     except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror}; choose another --out.") from error
+        raise RunError(
+            f"cannot write to {folder}: {error.strerror}; choose another --out."
+        ) from error
     return folder
 
 
@@ -423,7 +432,7 @@ def _sampling_model(training: Training, model: Model) -> Model:
     if model.settings.sampling.weights == "last":
         return model
     denoiser = NetworkDenoiser(
-        training.average.module, model.denoiser.parameterisation, model.denoiser.conditioning
+        training.average.network, model.denoiser.parameterisation, model.denoiser.conditioning
     )
     return Model(model.settings, model.codec, model.process, denoiser)
 
@@ -483,6 +492,14 @@ def fitting(training: Training, model: Model, folder: Path) -> Iterator[StepReco
                     raise Stopped(received[0], record.step, folder)
 
 
+def _use_threads(settings: Settings) -> None:
+    """As many threads as the settings say, for fitting and sampling alike: sums may round
+    differently with another number.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+
+
 def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
     """Put together all that fitting needs; nothing is written.
 
@@ -490,8 +507,7 @@ def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
         ArgumentError: if a setting names something unknown.
         DataError: if the rows cannot be encoded.
     """
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    _use_threads(settings)
     codec = Codec.fit(data.train, standardise=settings.data.standardise)
     process = build_process(settings.process)
     denoiser = build_denoiser(settings, codec.dimension, process)

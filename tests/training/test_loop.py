@@ -69,7 +69,9 @@ def test_the_seed_decides_everything() -> None:
     for each in (one, same, other):
         list(train(each))
     _assert_same(_weights(one), _weights(same))
-    assert not torch.equal(one.tensors()["network.out.weight"], other.tensors()["network.out.weight"])
+    assert not torch.equal(
+        one.tensors()["network.out.weight"], other.tensors()["network.out.weight"]
+    )
 
 
 def test_a_pass_shows_every_row_once_the_last_batch_being_smaller() -> None:
@@ -149,6 +151,8 @@ def test_unknown_names_offer_the_nearest(setting: str) -> None:
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, _training(width=16).tensors(), {"step": 7, "position": 0})
+    checkpoint.save(
+        tmp_path, _training(width=16).tensors(), {"step": 7, "position": 0, "averaged": 7}
+    )
     with pytest.raises(RunError, match="another network"):
         _training(width=17).restore(*checkpoint.load(tmp_path))

@@ -399,8 +399,4 @@ def _report(run: Any, quiet: bool) -> None:
     if quiet:
         return
     _print_evaluation(evaluation)
-    _say(
-        f"Report: {path}\nNext:  sfumato sample {run.folder} -n 10000 --to new.csv", quiet
-    )
-
-
+    _say(f"Report: {path}\nNext:  sfumato sample {run.folder} -n 10000 --to new.csv", quiet)

@@ -117,6 +117,8 @@ class Codec:
         except (KeyError, TypeError, ValueError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
         sound = len(columns) == len(mean) == len(scale) and any(scale)
-        if not sound or not all(math.isfinite(m) and 0 <= s < math.inf for m, s in zip(mean, scale, strict=True)):
+        if not sound or not all(
+            math.isfinite(m) and 0 <= s < math.inf for m, s in zip(mean, scale, strict=True)
+        ):
             raise RunError("the model's description of its columns is damaged.")
         return cls(columns, mean, scale)

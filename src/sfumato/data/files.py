@@ -55,9 +55,11 @@ def read_points(path: Path) -> Points:
 def _check(points: Points, path: Path) -> None:
     """What every table must be: at least two rows, all finite, names told apart."""
     columns = points.columns
-    twice = sorted({name for name in columns if columns.count(name) > 1}) if len(
-        set(columns)
-    ) < len(columns) else []
+    twice = (
+        sorted({name for name in columns if columns.count(name) > 1})
+        if len(set(columns)) < len(columns)
+        else []
+    )
     if twice:
         raise DataError(f"{path}: the column name {twice[0]!r} stands more than once; rename one.")
     finite = np.isfinite(points.values)
@@ -97,7 +99,9 @@ def _read_csv(path: Path) -> Points:
         raise DataError(f"{path} is empty.")
     width = len(rows[0])
     for separator, name in {";": "semicolons", "\t": "tabs"}.items():
-        if separator in rows[0][0] or (width > 1 and all(separator in cell for cell in rows[0][:2])):
+        if separator in rows[0][0] or (
+            width > 1 and all(separator in cell for cell in rows[0][:2])
+        ):
             raise DataError(
                 f"{path} looks separated by {name}; save it with commas between cells and points "
                 "in the numbers."
@@ -194,7 +198,9 @@ def _read_npz(path: Path) -> Points:
             pass
         with np.load(path, allow_pickle=False) as arrays:
             names = list(arrays.files)
-            wanted = names if len(names) == 1 else [n for n in ("x", "data", "values") if n in names]
+            wanted = (
+                names if len(names) == 1 else [n for n in ("x", "data", "values") if n in names]
+            )
             if len(wanted) != 1:
                 raise DataError(
                     f"{path} holds the arrays {', '.join(names) or 'none'}; keep one, or name the "
@@ -332,7 +338,9 @@ def check_target(path: Path) -> None:
         MissingDependencyError: if the ending needs an extra that is not installed.
     """
     if path.suffix.lower() not in _WRITERS:
-        raise ArgumentError(f"cannot write {path}: the ending must be one of {', '.join(_WRITERS)}.")
+        raise ArgumentError(
+            f"cannot write {path}: the ending must be one of {', '.join(_WRITERS)}."
+        )
     if path.suffix.lower() == ".parquet":
         _pyarrow()
     if path.is_dir():

@@ -115,7 +115,7 @@ def _curve_set(
 def curve_log_density(
     values: np.ndarray, curve: Callable[[np.ndarray], np.ndarray], noise: float
 ) -> np.ndarray:
-    """log of the average over u in (0, 1) of N(x; curve(u), noise² I), in nats `(n,)`.
+    """Log of the average over u in (0, 1) of N(x; curve(u), noise² I), in nats `(n,)`.
 
     By the midpoint rule, at steps of about a sixteenth of the noise: the Gaussian is smooth on
     that scale, so only the curve's open ends err, by less than 1e-3 of the density there.

@@ -55,7 +55,7 @@ class GaussianMixture:
         return Prediction((log_joint.softmax(-1).unsqueeze(-1) * means).sum(-2).to(x_t))
 
     def log_density(self, x_t: Tensor, level: NoiseLevel) -> Tensor:
-        """log q(x_t) in nats, `(batch,)`; at the clean level, of the mixture itself."""
+        """Log q(x_t) in nats, `(batch,)`; at the clean level, of the mixture itself."""
         return self._components(x_t, level)[2].logsumexp(-1)
 
     def draw(self, n: int, generator: torch.Generator) -> Tensor:

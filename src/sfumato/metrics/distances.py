@@ -40,9 +40,7 @@ def pair_means(x: np.ndarray, y: np.ndarray, bandwidth: float) -> PairMeans:
         # The matrix-product form of cdist loses small distances to cancellation.
         apart = torch.cdist(block, b, compute_mode="donot_use_mm_for_euclid_dist")
         distance += apart.sum(dtype=torch.float64).item()
-        kernel += (
-            apart.square_().mul_(-0.5 / bandwidth**2).exp_().sum(dtype=torch.float64).item()
-        )
+        kernel += apart.square_().mul_(-0.5 / bandwidth**2).exp_().sum(dtype=torch.float64).item()
     pairs = len(x) * len(y)
     if y is x:  # each row met itself once, at distance 0 and kernel 1
         pairs, kernel = pairs - len(x), kernel - len(x)

@@ -38,7 +38,7 @@ _ORDER: tuple[Verdict, ...] = ("cannot be told apart", "close", "apart")
 
 LEAST_ROWS = 20
 # Pairwise distances cost the square of the rows; this many keep an evaluation within seconds.
-_PAIRWISE_ROWS = 4000
+_PAIRWISE_ROWS = 3000
 _TRAIN_ROWS = 100_000
 
 
@@ -192,4 +192,6 @@ def evaluate(
     if log_density is not None:
         truth = float(log_density(reference).mean())
         value, *floor = (abs(float(log_density(x).mean()) - truth) for x in (sample, *real))
-        yield judged("log_density_gap", "gap in mean true log density, nats", value, floor, 0.05, rows)
+        yield judged(
+            "log_density_gap", "gap in mean true log density, nats", value, floor, 0.05, rows
+        )

@@ -25,9 +25,7 @@ class StepMLP(nn.Module):
         super().__init__()
         self.num_levels = num_levels
         widths = [dimension, width, width, width]
-        self.hidden = nn.ModuleList(
-            nn.Linear(before, after) for before, after in pairwise(widths)
-        )
+        self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         self.steps = nn.ModuleList(nn.Embedding(num_levels, width) for _ in self.hidden)
         self.out = nn.Linear(width, dimension)
 
@@ -55,9 +53,7 @@ class VectorMLP(nn.Module):
 
     directions: Tensor
 
-    def __init__(
-        self, dimension: int, width: int = 64, depth: int = 3, features: int = 32
-    ) -> None:
+    def __init__(self, dimension: int, width: int = 64, depth: int = 3, features: int = 32) -> None:
         super().__init__()
         # Directions of unit length on average, so that the phase has unit scale in any dimension.
         self.register_buffer(

@@ -1,7 +1,7 @@
 """Gaussians with independent coordinates: density, divergence, and the draw one can learn through.
 
-    (1-6)  KL(p || q) = log(s_q/s_p) + (s_p² + (m_p - m_q)²) / (2 s_q²) - 1/2
-    (1-7)  x = mean + std eps,  eps ~ N(0, 1)
+(1-6)  KL(p || q) = log(s_q/s_p) + (s_p² + (m_p - m_q)²) / (2 s_q²) - 1/2
+(1-7)  x = mean + std eps,  eps ~ N(0, 1)
 """
 
 import math
@@ -22,7 +22,7 @@ class Gaussian:
         return self.mean + self.std * eps
 
     def log_density(self, x: Tensor) -> Tensor:
-        """log N(x; mean, std²) in nats, per coordinate."""
+        """Log N(x; mean, std²) in nats, per coordinate."""
         z = (x - self.mean) / self.std
         return -0.5 * z**2 - self.std.log() - 0.5 * math.log(2 * math.pi)
 

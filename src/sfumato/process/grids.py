@@ -30,7 +30,7 @@ def _ends(schedule: Schedule) -> tuple[Tensor, Tensor]:
 
 
 def uniform_time(schedule: Schedule, num_steps: int) -> NoiseLevel:
-    """t = 1, 1 - 1/K, ..., 1/K, then clean."""
+    """T = 1, 1 - 1/K, ..., 1/K, then clean."""
     t = torch.arange(_steps(num_steps), 0, -1, dtype=torch.float64) / num_steps
     return then_clean(schedule(t))
 
@@ -74,7 +74,9 @@ def linspace(table: Table, num_steps: int) -> NoiseLevel:
     """K levels evenly from T to 1, both included."""
     if _steps(num_steps, table.num_levels) == 1:
         return trailing(table, 1)
-    return _visit(table, torch.linspace(table.num_levels, 1, num_steps, dtype=torch.float64).round())
+    return _visit(
+        table, torch.linspace(table.num_levels, 1, num_steps, dtype=torch.float64).round()
+    )
 
 
 SCHEDULE_GRIDS: Mapping[str, Callable[[Schedule, int], NoiseLevel]] = {

@@ -57,9 +57,7 @@ def eps(level: NoiseLevel) -> Scalings:
 
 def x_0(level: NoiseLevel) -> Scalings:
     """F is the clean sample itself."""
-    return Scalings(
-        torch.zeros_like(level.alpha), torch.ones_like(level.alpha), _unit_input(level)
-    )
+    return Scalings(torch.zeros_like(level.alpha), torch.ones_like(level.alpha), _unit_input(level))
 
 
 def v(level: NoiseLevel) -> Scalings:

@@ -84,9 +84,7 @@ def from_beta(beta: Tensor) -> Table:
             f"{float(beta.min()):.4g} to {float(beta.max()):.4g}."
         )
     log_alpha_bar = torch.cat([beta.new_zeros(1), torch.log1p(-beta).cumsum(0)])
-    return Table(
-        beta, NoiseLevel((log_alpha_bar / 2).exp(), (-torch.expm1(log_alpha_bar)).sqrt())
-    )
+    return Table(beta, NoiseLevel((log_alpha_bar / 2).exp(), (-torch.expm1(log_alpha_bar)).sqrt()))
 
 
 def _rescaled(beta: Tensor, reference_levels: int) -> Table:
@@ -106,7 +104,7 @@ def linear(
     beta_end: float = 0.02,
     reference_levels: int = 1000,
 ) -> Table:
-    """beta evenly from start to end: Ho et al. (2020), section 4.
+    """Beta evenly from start to end: Ho et al. (2020), section 4.
 
     Args:
         num_levels: T.
@@ -140,7 +138,7 @@ def sigmoid(
     beta_end: float = 0.005,
     reference_levels: int = 100,
 ) -> Table:
-    """beta = sigmoid(linspace(-6, 6)) (end - start) + start, the tutorial's table.
+    """Beta = sigmoid(linspace(-6, 6)) (end - start) + start, the tutorial's table.
 
     Its defaults stop at alpha_bar_T = 0.778: three quarters of the signal's variance is still
     there, so a start from pure noise is not where the process ends. Arguments as for `linear`.

@@ -21,6 +21,7 @@ from sfumato.errors import RunError
 from sfumato.figures import (
     FIGURES,
     evaluation_figure,
+    samples_figure,
     sheet_figure,
     write_run_animation,
 )
@@ -89,7 +90,7 @@ def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation]:
         sample = run.sample(_SAMPLED, quiet=quiet)
         write_points(folder / SAMPLES, Points(sample, run.model.codec.columns))
     with stage("evaluate"):
-        evaluation = run.evaluate(quiet=quiet)
+        evaluation = run.evaluate(sample=sample, quiet=quiet)
         text = json.dumps(evaluation.to_dict(), indent=2)
         storage.write_bytes(folder / EVALUATION, text.encode())
     figures = folder / FIGURE_FOLDER
@@ -99,7 +100,8 @@ def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation]:
     with ProgressLine("draw", total, "pictures", quiet=quiet) as line:
         with stage("figures"):
             for done, name in enumerate(drawn, start=1):
-                save_figure(FIGURES[name](run), figures / f"{name}.png")
+                figure = samples_figure(run, sample) if name == "samples" else FIGURES[name](run)
+                save_figure(figure, figures / f"{name}.png")
                 line.advance_to(done, name)
             save_figure(evaluation_figure(evaluation), figures / "distances.png")
             if run.settings.data.source == "s-curve":
@@ -142,7 +144,9 @@ def _embedded(path: Path) -> str:
 def _reproduce(run: Run) -> str:
     source = run.settings.data.source
     if source == ARRAY:
-        return "sfumato.fit(rows, settings=...)  # in Python, with the rows and settings of this run"
+        return (
+            "sfumato.fit(rows, settings=...)  # in Python, with the rows and settings of this run"
+        )
     return f"sfumato fit {source} --config config.toml --out again && sfumato report again"
 
 

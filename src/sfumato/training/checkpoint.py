@@ -31,7 +31,11 @@ def save(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, int]) -> N
     storage.write_bytes(
         state, save_safetensors({name: value.contiguous() for name, value in tensors.items()})
     )
-    manifest = {"format": _FORMAT, "numbers": numbers, "sha256": {state.name: storage.sha256(state)}}
+    manifest = {
+        "format": _FORMAT,
+        "numbers": numbers,
+        "sha256": {state.name: storage.sha256(state)},
+    }
     storage.write_bytes(folder / _MANIFEST, json.dumps(manifest, indent=2).encode())
     for old in folder.glob("*state-*.safetensors"):
         if old != state:
@@ -53,7 +57,9 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
     except FileNotFoundError:
         raise RunError(f"there is no checkpoint in {folder}; start a new run.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"the checkpoint's record {path} cannot be read; start a new run.") from error
+        raise RunError(
+            f"the checkpoint's record {path} cannot be read; start a new run."
+        ) from error
     if not known:
         raise RunError(f"{path} is of a format that this version does not know.")
     state = folder / name

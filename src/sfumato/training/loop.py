@@ -18,10 +18,11 @@ from sfumato.errors import DivergedError, RunError, unknown
 from sfumato.process.random import TRAINING, generator
 from sfumato.process.schedules import Schedule
 from sfumato.process.tables import Table
-from sfumato.training.averaging import averaged
+from sfumato.training.averaging import Average
 from sfumato.training.learning_rate import learning_rate
 from sfumato.training.loss import WEIGHTINGS, loss
 from sfumato.training.times import TIME_DRAWS, level_at
+
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
@@ -75,9 +76,10 @@ class Training:
         self.data = data
         self.settings = settings
         self.num_steps = num_steps(settings, len(data))
-        self.average = averaged(self.network, settings.average)
+        self.average = Average(self.network, settings.average)
+        self.weights = list(self.network.parameters())
         kind = Adam if settings.optimizer == "adam" else AdamW
-        self.optimizer = kind(self.network.parameters(), lr=settings.learning_rate, fused=True)
+        self.optimizer = kind(self.weights, lr=settings.learning_rate, fused=True)
         self.generator = generator(seed, TRAINING)
         self.order = torch.empty(0, dtype=torch.int64)
         self.position = 0
@@ -109,7 +111,7 @@ class Training:
         value = loss(self.denoiser, x_0, level, eps, weight).mean()
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.clip)
         if not (math.isfinite(value.item()) and math.isfinite(norm.item())):
             raise DivergedError(
                 f"the loss is {value.item()} at step {self.step + 1} (gradient norm "
@@ -119,7 +121,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.num_steps, self.settings)
         self.optimizer.step()
-        self.average.update_parameters(self.network)
+        self.average.follow()
         self.step += 1
         return value.item(), norm.item()
 
@@ -128,7 +130,10 @@ class Training:
         optimizer = self.optimizer.state_dict()["state"]
         return {
             **{f"network.{name}": value for name, value in self.network.state_dict().items()},
-            **{f"average.{name}": value for name, value in self.average.state_dict().items()},
+            **{
+                f"average.{name}": value
+                for name, value in self.average.network.state_dict().items()
+            },
             **{
                 f"optimizer.{index}.{name}": value
                 for index, state in optimizer.items()
@@ -140,7 +145,7 @@ class Training:
 
     def numbers(self) -> dict[str, int]:
         """Where training stands."""
-        return {"step": self.step, "position": self.position}
+        return {"step": self.step, "position": self.position, "averaged": self.average.count}
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, int]) -> None:
         """Take up exactly where `tensors` and `numbers` were taken.
@@ -155,7 +160,7 @@ class Training:
                 parts[part][rest] = value
         try:
             self.network.load_state_dict(parts["network"])
-            self.average.load_state_dict(parts["average"])
+            self.average.network.load_state_dict(parts["average"])
             state = self.optimizer.state_dict()
             state["state"] = {}
             for name, value in parts["optimizer"].items():
@@ -165,6 +170,7 @@ class Training:
             self.generator.set_state(tensors["generator"])
             self.order = tensors["order"]
             self.step, self.position = numbers["step"], numbers["position"]
+            self.average.count = numbers["averaged"]
         except (RuntimeError, KeyError, ValueError) as error:
             raise RunError(
                 "the checkpoint does not fit these settings; it was made by another network."
