@@ -226,9 +226,9 @@ def resolve(*layers: Mapping[str, Any]) -> Settings:
         raise _explained(error) from error
 
 
-def _known(location: tuple[int | str, ...]) -> dict[str, str]:
-    """Full names of the settings beside `location`, and of all the others, by their last part."""
-    names = {}
+def _known() -> dict[str, str]:
+    """The full name of every setting, and its last part."""
+    names: dict[str, str] = {}
     for section, field in Settings.model_fields.items():
         annotation = field.annotation
         if isinstance(annotation, type) and issubclass(annotation, _Section):
@@ -242,7 +242,7 @@ def _explained(error: ValidationError) -> ArgumentError:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        known = _known(first["loc"])
+        known = _known()
         last = str(first["loc"][-1])
         near = get_close_matches(name, known, n=1, cutoff=0.6) or [
             full for full, short in known.items() if get_close_matches(last, [short], 1, 0.75)

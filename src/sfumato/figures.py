@@ -67,7 +67,7 @@ def forward_frames(run: Run, count: int, n: int = SHOWN) -> tuple[LevelFrames, P
 
 
 def reverse_frames(run: Run, count: int, n: int = SHOWN) -> LevelFrames:
-    """Samples at `count` levels of their way, noise first; steps are repeated or left out to fit."""
+    """Samples at `count` levels of their way, noise first; steps repeat or are left out to fit."""
     frames = list(run.model.frames(n))
     return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
 

@@ -62,7 +62,7 @@ def build_process(settings: ProcessSettings) -> Schedule | Table:
 
 
 def _vector_mlp(
-    settings: NetworkSettings, dimension: int, process: Schedule | Table
+    settings: NetworkSettings, dimension: int, _: Schedule | Table
 ) -> tuple[nn.Module, Conditioning]:
     return VectorMLP(dimension, settings.width, settings.depth), log_snr
 

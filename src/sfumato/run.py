@@ -246,7 +246,8 @@ class Run:
         facts: dict[str, Any] = {
             "source": settings.data.source,
             "columns": ", ".join(model.codec.columns),
-            "model": f"{settings.network.name}, {weights:,} weights, predicts {settings.network.target}",
+            "model": f"{settings.network.name}, {weights:,} weights, "
+            f"predicts {settings.network.target}",
             "process": f"{settings.process.schedule} {levels or 'in continuous time'}",
             "sampler": f"{settings.sampling.sampler}, {settings.sampling.steps} steps",
         }
@@ -385,7 +386,7 @@ def locked(folder: Path) -> Iterator[None]:
 # ------------------------------------------------------------------------------- fitting
 
 
-class Stopped(SfumatoError):
+class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
     """SIGINT or SIGTERM arrived; the step was finished and everything is saved.
 
     The exit code is 128 and the signal's number, as a shell gives it.
@@ -403,7 +404,7 @@ def _signals() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM instead of dying of them; only the main thread can."""
     received: list[int] = []
 
-    def note(signum: int, frame: FrameType | None) -> None:
+    def note(signum: int, _frame: FrameType | None) -> None:
         received.append(signum)
 
     try:
@@ -493,8 +494,9 @@ def fitting(training: Training, model: Model, folder: Path) -> Iterator[StepReco
 
 
 def _use_threads(settings: Settings) -> None:
-    """As many threads as the settings say, for fitting and sampling alike: sums may round
-    differently with another number.
+    """As many threads as the settings say, for fitting and sampling alike.
+
+    With another number, sums may round differently.
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -582,11 +584,11 @@ def settings_for(
         for key in reversed(name.split(".")):
             value = {key: value}
         nested = config.merged(nested, value)
-    in_memory = isinstance(source, Points | np.ndarray)
-    named = {"data": {"source": ARRAY if in_memory else os.fspath(source)}}
-    settings = config.resolve(*layers, nested, named)
     if isinstance(source, Points | np.ndarray):
+        settings = config.resolve(*layers, nested, {"data": {"source": ARRAY}})
         return settings, split(_as_points(source), settings)
+    named = {"data": {"source": os.fspath(source)}}
+    settings = config.resolve(*layers, nested, named)
     data = load_data(settings)
     if data.heldout is not None:
         named["data"]["sha256"] = storage.sha256(Path(settings.data.source))

@@ -119,7 +119,7 @@ def test_a_gradient_passes_to_the_network() -> None:
             return answer
 
     level = NoiseLevel(torch.tensor(0.5).double(), torch.tensor(0.5).double())
-    NetworkDenoiser(Told(), eps)(torch.ones(1, 2).double(), level).x_0.sum().backward()  # type: ignore[no-untyped-call]
+    NetworkDenoiser(Told(), eps)(torch.ones(1, 2).double(), level).x_0.sum().backward()
     # x_0 = 2 x_t - F, so dx_0/dbias = -1.
     assert network.bias.grad is not None
     assert network.bias.grad.tolist() == [-1.0, -1.0]

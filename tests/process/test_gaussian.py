@@ -67,7 +67,7 @@ def test_gradient_through_the_draw_is_the_gradient_of_the_expectation() -> None:
     weight = torch.from_numpy(weights / math.sqrt(2 * math.pi))
     mu, sigma = number(0.4).requires_grad_(), number(0.9).requires_grad_()
     expectation = (weight * Gaussian(mu, sigma).draw(torch.from_numpy(nodes)).sin()).sum()
-    expectation.backward()  # type: ignore[no-untyped-call]
+    expectation.backward()
     assert mu.grad is not None
     assert sigma.grad is not None
     damping = math.exp(-(0.9**2) / 2)
@@ -85,7 +85,7 @@ def test_mean_and_std_are_learned_through_the_draw() -> None:
         x = guess.draw(torch.randn(1024, dtype=torch.float64, generator=source))
         optimizer.zero_grad()  # log N(x; 2, 0.5²) = -2 (x - 2)² + constant
         loss = (guess.log_density(x) + 2 * (x - 2.0) ** 2).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     assert abs(float(mu.detach()) - 2.0) < 0.02
     assert abs(float(log_std.detach().exp()) - 0.5) < 0.02

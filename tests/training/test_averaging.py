@@ -19,7 +19,7 @@ def test_follows_the_recursion_with_its_warm_up(decay: float) -> None:
             expected = weight  # the first weights are the first average
         else:
             expected += (1 - min(decay, (1 + n) / (10 + n))) * (weight - expected)
-        assert average.network.weight.item() == pytest.approx(expected)
+        assert next(average.network.parameters()).item() == pytest.approx(expected)
 
 
 def test_a_short_run_forgets_its_random_start() -> None:
@@ -31,7 +31,7 @@ def test_a_short_run_forgets_its_random_start() -> None:
     for _ in range(200):
         average.follow()
     # Without the warm-up 98 of the first 100 would be left.
-    assert average.network.weight.item() == pytest.approx(1.0, abs=1e-3)
+    assert next(average.network.parameters()).item() == pytest.approx(1.0, abs=1e-3)
 
 
 def test_the_network_itself_is_not_touched() -> None:

@@ -2,7 +2,9 @@
 
 import math
 from collections import Counter
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +21,7 @@ from sfumato.training.learning_rate import learning_rate
 from sfumato.training.loop import Training, num_steps, train
 
 
-def _training(rows: int = 300, *, width: int = 16, seed: int = 0, **settings: object) -> Training:
+def _training(rows: int = 300, *, width: int = 16, seed: int = 0, **settings: Any) -> Training:
     torch.manual_seed(0)
     recipe = TrainingSettings.model_validate(
         {"steps": 60, "batch_size": 64, "log_every": 7, "warmup": 5} | settings
@@ -80,14 +82,15 @@ def test_a_pass_shows_every_row_once_the_last_batch_being_smaller() -> None:
     batches = [training.next_rows().flatten().tolist() for _ in range(6)]
     assert [len(batch) for batch in batches] == [64, 64, 22, 64, 64, 22]
     for one_pass in (batches[:3], batches[3:]):
-        assert sorted(sum(one_pass, [])) == list(range(150))
+        assert sorted(chain.from_iterable(one_pass)) == list(range(150))
     assert batches[0] != batches[3]
 
 
 def test_fewer_rows_than_a_batch_are_repeated_to_fill_it() -> None:
     training = _training(rows=30)
     training.data = torch.arange(30.0).unsqueeze(1)
-    seen = Counter(sum((training.next_rows().flatten().tolist() for _ in range(2)), []))
+    batches = [training.next_rows().flatten().tolist() for _ in range(2)]
+    seen = Counter(chain.from_iterable(batches))
     assert set(seen.values()) == {3}  # 90 = 64 + 26 rows: three passes
 
 
@@ -146,8 +149,9 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
 
 @pytest.mark.parametrize("setting", ["times", "weighting"])
 def test_unknown_names_offer_the_nearest(setting: str) -> None:
+    settings: dict[str, Any] = {setting: {"times": "antitetic", "weighting": "simpel"}[setting]}
     with pytest.raises(ArgumentError, match="did you mean"):
-        _training(**{setting: {"times": "antitetic", "weighting": "simpel"}[setting]})
+        _training(**settings)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:

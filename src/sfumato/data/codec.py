@@ -85,7 +85,8 @@ class Codec:
         """
         if values.ndim != 2 or values.shape[1] != len(self.columns):
             raise DataError(
-                f"rows of {len(self.columns)} columns are expected ({', '.join(self.columns[:8])}); "
+                f"rows of {len(self.columns)} columns are expected "
+                f"({', '.join(self.columns[:8])}); "
                 f"got shape {values.shape}."
             )
         varies = self._varies

@@ -225,9 +225,7 @@ def _not_numpy(path: Path, error: Exception) -> str:
 
 def _from_array(array: np.ndarray, path: Path) -> Points:
     if array.dtype.kind not in "biuf":
-        raise DataError(
-            f"{path} holds values of type {array.dtype}; real numbers (float or integer) are needed."
-        )
+        raise DataError(f"{path} holds values of type {array.dtype}; plain numbers are needed.")
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or array.shape[1] == 0:

@@ -91,7 +91,8 @@ def _spirals(u: np.ndarray) -> np.ndarray:
     # With the root, equal steps of `along` are nearly equal lengths of arc.
     angle = 3 * np.pi * np.sqrt(0.05 + 0.95 * along)
     side = np.where(second, -1.0, 1.0)
-    return (side * angle / np.pi)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    radius = side * angle / np.pi
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
 
 
 def _curve_set(

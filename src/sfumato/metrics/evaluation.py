@@ -157,7 +157,7 @@ def evaluate(
     centre, scale = reference[:, varies].mean(0), reference[:, varies].std(0)
 
     def scaled(values: np.ndarray) -> np.ndarray:
-        return (values[:, varies] - centre) / scale
+        return np.asarray((values[:, varies] - centre) / scale)
 
     rng = np.random.default_rng(seed)
     base, own, others = scaled(reference), scaled(sample), [scaled(part) for part in real]

@@ -30,7 +30,7 @@ class StepMLP(nn.Module):
         self.out = nn.Linear(width, dimension)
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
-        """Map x `(batch, dimension)` at steps 1 ... num_levels, `(batch,)` or `()`, to x's shape."""
+        """Map x `(batch, dimension)` at step 1 ... num_levels, `(batch,)` or `()`, to x's shape."""
         row = step.long() - 1
         for layer, embedding in zip(self.hidden, self.steps, strict=True):
             x = relu(layer(x) + embedding(row))

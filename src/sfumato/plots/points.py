@@ -136,7 +136,7 @@ def section(
 
             bar = figure.colorbar(ScalarMappable(cmap=COLOURS), ax=axes, shrink=0.7, pad=0.02)
             bar.set_label(colour_label, color=GREY)
-            bar.outline.set_visible(False)  # type: ignore[operator]
+            bar.outline.set_visible(False)
     return figure
 
 
@@ -172,7 +172,7 @@ def panels(
             axes_row[0].set_ylabel(row_label, fontsize=9)
         if title:
             figure.suptitle(title, fontsize=12)
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.01, hspace=0.02)  # type: ignore[union-attr]
+        figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.03, wspace=0.01, hspace=0.02)
     return figure
 
 
@@ -212,7 +212,7 @@ def samples_over_data(
 
 def _histograms(axes: Axes, real: np.ndarray, generated: np.ndarray) -> None:
     low, high = limits(real[:, None])[0]
-    bins = np.linspace(low, high, 61)
+    bins: list[float] = np.linspace(low, high, 61).tolist()
     axes.hist(real, bins, density=True, color=BLUE, alpha=0.35, label="real")
     axes.hist(
         generated, bins, density=True, color=ORANGE, histtype="step", linewidth=1.4,
@@ -255,7 +255,7 @@ def _two_columns(
 def _pairs(data: np.ndarray, samples: np.ndarray, columns: Sequence[str], title: str) -> Figure:
     d = data.shape[1]
     figure = new_figure(2.3 * d, 2.3 * d)
-    grid = figure.subplots(d, d, sharex="col")
+    grid: Any = figure.subplots(d, d, sharex="col")
     span = limits(np.concatenate([data, samples]))
     for i in range(d):
         for j in range(d):
@@ -295,7 +295,9 @@ def trajectories(
     with styled():
         figure = new_figure(5.8, 5.2)
         axes = figure.add_subplot()
-        axes.scatter(*data.T, s=2, color=FAINT, linewidths=0, rasterized=True, zorder=1)
+        axes.scatter(
+            data[:, 0], data[:, 1], s=2, color=FAINT, linewidths=0, rasterized=True, zorder=1
+        )
         share = np.linspace(0, 1, max(len(paths) - 1, 1))
         for k in range(paths.shape[1]):
             way = paths[:, k]
@@ -305,9 +307,14 @@ def trajectories(
                     list(pieces), array=share, cmap=COLOURS, linewidths=0.9, alpha=0.75, zorder=2
                 )
             )
-        axes.scatter(*paths[0].T, s=12, facecolors="none", edgecolors=GREY, linewidths=0.8,
-                     zorder=3, label="noise")  # fmt: skip
-        axes.scatter(*paths[-1].T, s=12, color=ORANGE, linewidths=0, zorder=4, label="sample")
+        noise, sample = paths[0].T, paths[-1].T
+        axes.scatter(
+            noise[0], noise[1], s=12, facecolors="none", edgecolors=GREY, linewidths=0.8, zorder=3,
+            label="noise",
+        )  # fmt: skip
+        axes.scatter(
+            sample[0], sample[1], s=12, color=ORANGE, linewidths=0, zorder=4, label="sample"
+        )
         _square(axes, limits(np.concatenate([paths.reshape(-1, 2), data])))
         axes.set(xlabel=columns[0], ylabel=columns[1], title=title)
         axes.legend(loc="upper right")

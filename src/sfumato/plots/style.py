@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -21,7 +22,7 @@ VERDICT_COLOURS = {"cannot be told apart": GREEN, "close": "#B8860B", "apart": O
 
 _ENDINGS = (".png", ".svg", ".pdf")
 
-_STYLE = {
+_STYLE: Any = {
     "figure.facecolor": PAPER,
     "figure.dpi": 110,
     "savefig.dpi": 160,

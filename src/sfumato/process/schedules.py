@@ -35,7 +35,7 @@ class Cosine:
     """sigma/alpha = tan(pi t'/2) e^(-shift/2), with t' clipped to a range of log-SNR.
 
     Nichol & Dhariwal (2021), eq. 17 (alpha = cos, sigma = sin of the angle), shifted in log-SNR as
-    Hoogeboom et al. (2023) do. Uniform times fall where the log-SNR is within a few nats of `shift`.
+    Hoogeboom et al. (2023) do. Uniform times fall where the log-SNR is near `shift`.
 
     Args:
         log_snr_max: log-SNR at t = 0; half of it in nats is how far below the data's own
@@ -48,7 +48,7 @@ class Cosine:
     """
 
     log_snr_max: float = 10.0
-    log_snr_min: float = -8.0
+    log_snr_min: float = -10.0
     shift: float = 0.0
 
     def __post_init__(self) -> None:

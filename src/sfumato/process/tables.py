@@ -138,7 +138,7 @@ def sigmoid(
     beta_end: float = 0.005,
     reference_levels: int = 100,
 ) -> Table:
-    """Beta = sigmoid(linspace(-6, 6)) (end - start) + start, the tutorial's table.
+    """The tutorial's table: beta = sigmoid(linspace(-6, 6)) (end - start) + start.
 
     Its defaults stop at alpha_bar_T = 0.778: three quarters of the signal's variance is still
     there, so a start from pure noise is not where the process ends. Arguments as for `linear`.
@@ -148,7 +148,7 @@ def sigmoid(
 
 
 def cosine(num_levels: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> Table:
-    """alpha_bar = cos²((i/T + s)/(1 + s) pi/2), betas clipped: Nichol & Dhariwal (2021), eq. 17.
+    """Nichol & Dhariwal (2021), eq. 17: alpha_bar is a squared cosine of i/T; betas clipped.
 
     Args:
         num_levels: T.

@@ -1,9 +1,8 @@
 """Sampling methods, one file each, and the driver that walks them down the noise levels."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from sfumato.samplers.ancestral import Ancestral
 from sfumato.samplers.ddim import DDIM
-from sfumato.samplers.driver import Stepper
 
-SAMPLERS: Mapping[str, Callable[..., Stepper[None]]] = {"ancestral": Ancestral, "ddim": DDIM}
+SAMPLERS: Mapping[str, type[Ancestral | DDIM]] = {"ancestral": Ancestral, "ddim": DDIM}

@@ -60,8 +60,10 @@ def trajectory(
         ArgumentError: if there are fewer than two levels or the noise does not fall.
     """
     if len(levels) < 2:
-        raise ArgumentError(f"a sampler needs two or more levels; got {len(levels)}.")
-    rising = (levels.sigma_ve.diff() >= 0).nonzero().flatten().tolist()
+        raise ArgumentError(
+            f"a sampler needs two or more levels of falling noise; got {len(levels)}."
+        )
+    rising = (~(levels.sigma_ve.diff() < 0)).nonzero().flatten().tolist()
     if rising:
         before, after = levels.sigma_ve[rising[0] : rising[0] + 2].tolist()
         raise ArgumentError(

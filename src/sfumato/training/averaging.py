@@ -8,7 +8,7 @@ The warm-up of d_n lets a short run forget its random start.
 from copy import deepcopy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Average:
@@ -26,11 +26,12 @@ class Average:
         self.network = deepcopy(network).requires_grad_(False)
         self.decay = decay
         self.count = 0
-        self._pairs = list(self.network.parameters()), list(network.parameters())
+        self._average: list[Tensor] = list(self.network.parameters())
+        self._followed: list[Tensor] = list(network.parameters())
 
     @torch.no_grad()
     def follow(self) -> None:
         """Take in the network's weights as they are now; the first time, take them over."""
         kept = min(self.decay, (1 + self.count) / (10 + self.count)) if self.count else 0.0
-        torch._foreach_lerp_(*self._pairs, 1 - kept)
+        torch._foreach_lerp_(self._average, self._followed, 1 - kept)
         self.count += 1

@@ -110,7 +110,7 @@ class Training:
         weight = WEIGHTINGS[self.settings.weighting](self.denoiser.parameterisation)
         value = loss(self.denoiser, x_0, level, eps, weight).mean()
         self.optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.clip)
         if not (math.isfinite(value.item()) and math.isfinite(norm.item())):
             raise DivergedError(

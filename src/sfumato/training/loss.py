@@ -24,7 +24,7 @@ def simple(parameterisation: Parameterisation) -> Weighting:
     return lambda level: parameterisation(level).c_out ** -2
 
 
-def snr(parameterisation: Parameterisation) -> Weighting:
+def snr(_: Parameterisation) -> Weighting:
     """Every level counts the same in eps, whatever the network predicts: w = alpha²/sigma²."""
     return lambda level: level.snr
 
