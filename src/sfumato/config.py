@@ -243,7 +243,11 @@ def _explained(error: ValidationError) -> ArgumentError:
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = _known()
-        last = str(first["loc"][-1])
+        value = first["input"]
+        while isinstance(value, Mapping) and value:  # the section itself is unknown
+            inner, value = next(iter(value.items()))
+            name = f"{name}.{inner}"
+        last = name.rpartition(".")[2]
         near = get_close_matches(name, known, n=1, cutoff=0.6) or [
             full for full, short in known.items() if get_close_matches(last, [short], 1, 0.75)
         ]

@@ -485,11 +485,13 @@ def fitting(training: Training, model: Model, folder: Path) -> Iterator[StepReco
                 if record.step in snapshots:
                     _take_snapshot(training, model, folder)
                 last = record.step == training.num_steps
-                if received or last or record.step - saved >= settings.checkpoint_every:
+                if last or record.step - saved >= settings.checkpoint_every:
                     _save(training, model, folder)
                     saved = record.step
                 yield record
                 if received and not last:
+                    if saved != record.step:
+                        _save(training, model, folder)
                     raise Stopped(received[0], record.step, folder)
 
 

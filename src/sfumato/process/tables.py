@@ -138,7 +138,7 @@ def sigmoid(
     beta_end: float = 0.005,
     reference_levels: int = 100,
 ) -> Table:
-    """The tutorial's table: beta = sigmoid(linspace(-6, 6)) (end - start) + start.
+    """The tutorial's table: beta along a logistic curve over -6 ... 6, from start to end.
 
     Its defaults stop at alpha_bar_T = 0.778: three quarters of the signal's variance is still
     there, so a start from pure noise is not where the process ends. Arguments as for `linear`.

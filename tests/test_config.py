@@ -1,0 +1,121 @@
+"""Settings: layers, nearest names, whole round trips, the two presets."""
+
+from pathlib import Path
+
+import pytest
+
+from sfumato import config
+from sfumato.errors import ArgumentError
+
+
+def test_defaults_survive_toml_whole(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    for layers in ([], [config.preset("tutorial")], [{"training": {"epochs": 7}, "seed": 3}]):
+        settings = config.resolve(*layers)
+        path.write_text(settings.to_toml(), encoding="utf-8")
+        assert config.resolve(config.load_toml(path)) == settings
+
+
+def test_later_layers_win_setting_by_setting() -> None:
+    settings = config.resolve(
+        {"training": {"steps": 5, "clip": 2.0}},
+        {"training": {"steps": 6}},
+        config.parse_assignments(["training.steps=7", "data.source=moons"]),
+    )
+    assert (settings.training.steps, settings.training.clip) == (7, 2.0)
+    assert settings.data.source == "moons"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("training.steps=500", 500),
+        ("training.learning_rate=1e-4", 1e-4),
+        ("data.standardise=false", False),
+        ("data.source=my points.csv", "my points.csv"),
+        ('data.source="quoted"', "quoted"),
+        ("process.options.shift=3", 3),
+    ],
+)
+def test_assignments_are_read_as_toml_or_text(text: str, value: object) -> None:
+    changes: object = config.parse_assignments([text])
+    for key in text.partition("=")[0].split("."):
+        assert isinstance(changes, dict)
+        changes = changes[key]
+    assert changes == value
+
+
+@pytest.mark.parametrize("text", ["training.steps", "=5", "training..steps=5", ""])
+def test_an_assignment_without_its_form_shows_the_form(text: str) -> None:
+    with pytest.raises(ArgumentError, match=r"section\.name=value"):
+        config.parse_assignments([text])
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("training.epoch", "training.epochs"),
+        ("trainig.epochs", "training.epochs"),
+        ("sampling.sampelr", "sampling.sampler"),
+        ("sed", "seed"),
+        ("learning_rate", "training.learning_rate"),
+    ],
+)
+def test_an_unknown_setting_offers_the_nearest(name: str, meant: str) -> None:
+    with pytest.raises(ArgumentError) as raised:
+        config.resolve(config.parse_assignments([f"{name}=1"]))
+    assert f"unknown setting {name!r}; did you mean {meant!r}?" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("training.steps", "0", "greater than or equal to 1"),
+        ("training.steps", "many", "integer"),
+        ("training.learning_rate", "-1", "greater than 0"),
+        ("training.learning_rate", "nan", "finite"),
+        ("training.optimizer", "sgd", "'adam' or 'adamw'"),
+        ("data.holdout", "0.9", "less than or equal to 0.5"),
+        ("sampling.eta", "1.5", "less than or equal to 1"),
+    ],
+)
+def test_a_value_out_of_range_says_which_and_why(name: str, value: str, reason: str) -> None:
+    with pytest.raises(ArgumentError) as raised:
+        config.resolve(config.parse_assignments([f"{name}={value}"]))
+    assert name in str(raised.value)
+    assert reason in str(raised.value)
+
+
+def test_the_shift_belongs_to_the_continuous_cosine_alone() -> None:
+    assert config.resolve().process.options == {"shift": 2.0}
+    assert config.resolve({"process": {"schedule": "linear"}}).process.options == {}
+    assert config.resolve({"process": {"num_levels": 100}}).process.options == {}
+    given = config.resolve({"process": {"options": {"shift": 0.0}}})
+    assert given.process.options == {"shift": 0.0}
+
+
+def test_the_tutorial_preset_is_the_tutorial_to_the_letter() -> None:
+    """The numbers of the tutorial, each written here from its description."""
+    settings = config.resolve(config.preset("tutorial"))
+    data, process, training = settings.data, settings.process, settings.training
+    assert (data.source, data.size, data.noise, data.standardise) == ("s-curve", 10_000, 0.1, False)
+    assert (process.schedule, process.num_levels, process.options) == ("sigmoid", 100, {})
+    assert (settings.network.name, settings.network.target) == ("step-mlp", "eps")
+    assert settings.network.width == 128
+    assert (training.epochs, training.batch_size) == (4000, 128)
+    assert (training.optimizer, training.learning_rate, training.clip) == ("adam", 1e-3, 1.0)
+    assert (training.warmup, training.decay) == (0, "constant")
+    assert (training.times, training.weighting) == ("antithetic", "simple")
+    sampling = settings.sampling
+    assert (sampling.sampler, sampling.steps, sampling.variance) == ("ancestral", 100, "beta")
+    assert (sampling.last_step_noise, sampling.weights) == (True, "last")
+
+
+def test_unknown_presets_and_files_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="did you mean 'tutorial'"):
+        config.preset("tutoral")
+    with pytest.raises(ArgumentError, match="cannot read"):
+        config.load_toml(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("a = = 1")
+    with pytest.raises(ArgumentError, match="not TOML"):
+        config.load_toml(tmp_path / "bad.toml")
