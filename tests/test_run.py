@@ -138,10 +138,12 @@ def test_wrong_settings_are_told_before_a_folder_is_made(here: Path) -> None:
 def _stop_at(step: int, signum: int) -> tuple[Path, int]:
     settings, data = settings_for("moons", TINY)
     training, model, folder = begin(settings, data, "stopped")
+    walk = fitting(training, model, folder)
+    while next(walk).step < step:
+        pass
+    os.kill(os.getpid(), signum)
     with pytest.raises(Stopped) as stopped:
-        for record in fitting(training, model, folder):
-            if record.step == step:
-                os.kill(os.getpid(), signum)
+        next(walk)
     return folder, stopped.value.exit_code
 
 
@@ -154,7 +156,7 @@ def test_a_signal_saves_and_resuming_is_bit_exact(here: Path, signum: int, code:
 
     assert exit_code == code
     assert signal.getsignal(signum) is before
-    training, model, data = resume(folder)
+    training, model, _ = resume(folder)
     assert training.step == 30
     for _ in fitting(training, model, folder):
         pass
@@ -175,11 +177,11 @@ def test_resuming_after_a_kill_goes_on_from_the_last_checkpoint(here: Path) -> N
     walk = fitting(training, model, folder)
     while next(walk).step < 50:
         pass
-    walk.close()
+    del walk  # closes it where it stands
     with (folder / "metrics.jsonl").open("a") as metrics:
         metrics.write('{"step": 55, "lo')  # a line that was being written
 
-    training, model, data = resume(folder)
+    training, model, _ = resume(folder)
     assert training.step == 40
     for _ in fitting(training, model, folder):
         pass

@@ -135,4 +135,4 @@ def test_samples_have_the_propagated_moments() -> None:
 
 def test_an_unknown_variance_is_refused() -> None:
     with pytest.raises(ValueError, match="beta_tilde"):
-        Ancestral("beta_tild")  # type: ignore[arg-type]
+        Ancestral("beta_tild")

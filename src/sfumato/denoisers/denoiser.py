@@ -6,8 +6,9 @@ network was trained to predict stays behind this door.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sfumato.process.noise import NoiseLevel, spread
@@ -19,13 +20,14 @@ from sfumato.process.tables import Table
 class Prediction:
     """What is known of the clean sample: `x_0` = E[x_0 | x_t], shaped like x_t."""
 
-    x_0: Tensor
+    x_0: Float[Tensor, "batch *event"]
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """Anything that estimates the clean sample."""
 
-    def __call__(self, x_t: Tensor, level: NoiseLevel) -> Prediction:
+    def __call__(self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel) -> Prediction:
         """Estimate x_0 of `x_t` `(batch, *event)` at one level `()` or one each `(batch,)`."""
         ...
 
@@ -58,7 +60,7 @@ class NetworkDenoiser:
     parameterisation: Parameterisation
     conditioning: Conditioning = log_snr
 
-    def __call__(self, x_t: Tensor, level: NoiseLevel) -> Prediction:
+    def __call__(self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel) -> Prediction:
         """Run the network in its own precision; combine in x_t's."""
         scalings = self.parameterisation(level)
         weight = next(self.network.parameters(), x_t)

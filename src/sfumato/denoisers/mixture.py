@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sfumato.denoisers.denoiser import Prediction
@@ -30,10 +31,10 @@ class GaussianMixture:
         variances: eigenvalues of each covariance, `(k, d)`.
     """
 
-    log_weights: Tensor
-    means: Tensor
-    axes: Tensor
-    variances: Tensor
+    log_weights: Float[Tensor, " k"]
+    means: Float[Tensor, "k d"]
+    axes: Float[Tensor, "k d d"]
+    variances: Float[Tensor, "k d"]
 
     def _components(self, x_t: Tensor, level: NoiseLevel) -> tuple[Tensor, Tensor, Tensor]:
         """Coordinates of x_t - alpha m_k on each component's axes, their variances, log r_k."""
@@ -45,7 +46,7 @@ class GaussianMixture:
         log_density = -0.5 * (along**2 / total + total.log() + math.log(2 * math.pi)).sum(-1)
         return along, total, self.log_weights + log_density
 
-    def __call__(self, x_t: Tensor, level: NoiseLevel) -> Prediction:
+    def __call__(self, x_t: Float[Tensor, "batch d"], level: NoiseLevel) -> Prediction:
         """Eq. (1); x_t `(batch, d)`, level `()` or `(batch,)`."""
         along, total, log_joint = self._components(x_t, level)
         alpha = level.like(x_t).alpha.unsqueeze(-1)
@@ -54,11 +55,13 @@ class GaussianMixture:
         )
         return Prediction((log_joint.softmax(-1).unsqueeze(-1) * means).sum(-2).to(x_t))
 
-    def log_density(self, x_t: Tensor, level: NoiseLevel) -> Tensor:
+    def log_density(
+        self, x_t: Float[Tensor, "batch d"], level: NoiseLevel
+    ) -> Float[Tensor, " batch"]:
         """Log q(x_t) in nats, `(batch,)`; at the clean level, of the mixture itself."""
         return self._components(x_t, level)[2].logsumexp(-1)
 
-    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+    def draw(self, n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
         """`n` independent draws, `(n, d)`."""
         component = torch.multinomial(
             self.log_weights.exp(), n, replacement=True, generator=generator

@@ -12,19 +12,20 @@ beta_tilde. Kingma et al. (2021), appendix A, give the general pair.
 """
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sfumato.process.gaussian import Gaussian
 from sfumato.process.noise import NoiseLevel, spread
 
 
-def noised(x_0: Tensor, t: NoiseLevel) -> Gaussian:
+def noised(x_0: Float[Tensor, "batch *event"], t: NoiseLevel) -> Gaussian:
     """q(x_t | x_0), eq. (2-4)."""
     level = t.like(x_0)
     return Gaussian(level.alpha * x_0, level.sigma)
 
 
-def transition_variance(t: NoiseLevel, s: NoiseLevel) -> Tensor:
+def transition_variance(t: NoiseLevel, s: NoiseLevel) -> Float[Tensor, "*levels"]:
     """sigma_{t|s}² of eq. (2-1), float64; beta between neighbours.
 
     Written as sigma_t² (1 - SNR_t/SNR_s), whose limits are exact: sigma_t² where s is clean or
@@ -34,18 +35,23 @@ def transition_variance(t: NoiseLevel, s: NoiseLevel) -> Tensor:
     return -(t.sigma.double() ** 2) * torch.expm1(log_ratio)
 
 
-def transition(x_s: Tensor, t: NoiseLevel, s: NoiseLevel) -> Gaussian:
+def transition(x_s: Float[Tensor, "batch *event"], t: NoiseLevel, s: NoiseLevel) -> Gaussian:
     """q(x_t | x_s), eq. (2-1)."""
     std = transition_variance(t, s).sqrt()
     return Gaussian(spread(t.alpha / s.alpha, x_s) * x_s, spread(std, x_s))
 
 
-def posterior_variance(t: NoiseLevel, s: NoiseLevel) -> Tensor:
+def posterior_variance(t: NoiseLevel, s: NoiseLevel) -> Float[Tensor, "*levels"]:
     """The variance of eq. (2-17), float64; beta_tilde between neighbours, 0 when s is clean."""
     return transition_variance(t, s) * (s.sigma / t.sigma) ** 2
 
 
-def posterior(x_t: Tensor, x_0: Tensor, t: NoiseLevel, s: NoiseLevel) -> Gaussian:
+def posterior(
+    x_t: Float[Tensor, "batch *event"],
+    x_0: Float[Tensor, "batch *event"],
+    t: NoiseLevel,
+    s: NoiseLevel,
+) -> Gaussian:
     """q(x_s | x_t, x_0), eq. (2-17)."""
     from_x_t = t.alpha / s.alpha * (s.sigma / t.sigma) ** 2
     from_x_0 = s.alpha * transition_variance(t, s) / t.sigma**2
@@ -53,7 +59,12 @@ def posterior(x_t: Tensor, x_0: Tensor, t: NoiseLevel, s: NoiseLevel) -> Gaussia
     return Gaussian(mean, spread(posterior_variance(t, s).sqrt(), x_t))
 
 
-def posterior_mean_from_eps(x_t: Tensor, eps: Tensor, t: NoiseLevel, s: NoiseLevel) -> Tensor:
+def posterior_mean_from_eps(
+    x_t: Float[Tensor, "batch *event"],
+    eps: Float[Tensor, "batch *event"],
+    t: NoiseLevel,
+    s: NoiseLevel,
+) -> Float[Tensor, "batch *event"]:
     """The mean of eq. (2-17) with x_0 = (x_t - sigma_t eps)/alpha_t put in: eq. (2-19)."""
     from_eps = transition_variance(t, s) / t.sigma
     return spread(s.alpha / t.alpha, x_t) * (x_t - spread(from_eps, x_t) * eps)

@@ -5,9 +5,9 @@ where they came from. The signal-to-noise ratio alpha²/sigma² orders them.
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
@@ -21,11 +21,11 @@ class NoiseLevel:
         sigma: scale of the noise, same shape. Zero means clean.
     """
 
-    alpha: Tensor
-    sigma: Tensor
+    alpha: Float[Tensor, "*levels"]
+    sigma: Float[Tensor, "*levels"]
 
     @classmethod
-    def from_log_snr(cls, log_snr: Tensor) -> Self:
+    def from_log_snr(cls, log_snr: Float[Tensor, "*levels"]) -> "NoiseLevel":
         """The variance-preserving level (alpha² + sigma² = 1) of a log-SNR, exact at both ends.
 
         sqrt(sigmoid(-log_snr)) keeps its digits where sqrt(1 - alpha²) has lost them all.
@@ -35,12 +35,12 @@ class NoiseLevel:
         )
 
     @classmethod
-    def from_alpha_bar(cls, alpha_bar: Tensor) -> Self:
+    def from_alpha_bar(cls, alpha_bar: Float[Tensor, "*levels"]) -> "NoiseLevel":
         """The variance-preserving level of a table's alpha_bar = alpha² (form it in float64)."""
         return cls(alpha=alpha_bar.sqrt(), sigma=(1 - alpha_bar).sqrt())
 
     @classmethod
-    def clean(cls) -> Self:
+    def clean(cls) -> "NoiseLevel":
         """No noise: alpha 1, sigma 0."""
         return cls(
             alpha=torch.ones((), dtype=torch.float64), sigma=torch.zeros((), dtype=torch.float64)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sfumato.errors import ArgumentError
@@ -29,9 +30,9 @@ from sfumato.process.noise import NoiseLevel
 class Scalings:
     """x_0 = c_skip x_t + c_out F(c_in x_t); each shaped like the level it belongs to."""
 
-    c_skip: Tensor
-    c_out: Tensor
-    c_in: Tensor
+    c_skip: Float[Tensor, "*levels"]
+    c_out: Float[Tensor, "*levels"]
+    c_in: Float[Tensor, "*levels"]
 
 
 Parameterisation = Callable[[NoiseLevel], Scalings]

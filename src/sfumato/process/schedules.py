@@ -9,7 +9,7 @@ appended by the sampler's grid. Everything is computed from the log-SNR in float
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """Times in [0, 1] to noise levels whose log-SNR falls strictly."""
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sfumato.errors import ArgumentError
@@ -29,7 +30,7 @@ class Table:
         levels: the T + 1 levels, clean first.
     """
 
-    beta: Tensor
+    beta: Float[Tensor, " T"]
     levels: NoiseLevel
 
     @property
@@ -38,17 +39,17 @@ class Table:
         return len(self.beta)
 
     @property
-    def alpha_bar(self) -> Tensor:
+    def alpha_bar(self) -> Float[Tensor, " levels"]:
         """alpha² of every level, shape `(T + 1,)`; the first is 1."""
         return self.levels.alpha**2
 
     @property
-    def beta_tilde(self) -> Tensor:
+    def beta_tilde(self) -> Float[Tensor, " T"]:
         """Variance of the posterior q(x_{i-1} | x_i, x_0), shape `(T,)`; the first is 0 (2-16)."""
         sigma = self.levels.sigma
         return self.beta * (sigma[:-1] / sigma[1:]) ** 2
 
-    def index(self, level: NoiseLevel) -> Tensor:
+    def index(self, level: NoiseLevel) -> Int[Tensor, "*levels"]:
         """Which level of the table each given one is, shape kept, int64.
 
         Raises:

@@ -6,7 +6,6 @@ step's. For levels that are not neighbours both are those of q between the two l
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
@@ -30,7 +29,7 @@ class Ancestral:
         ArgumentError: if the variance is neither.
     """
 
-    variance: Literal["beta", "beta_tilde"] = "beta_tilde"
+    variance: str = "beta_tilde"
     last_step_noise: bool = False
 
     def __post_init__(self) -> None:

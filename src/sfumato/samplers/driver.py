@@ -7,9 +7,10 @@ to the last one.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser, Prediction
@@ -20,6 +21,7 @@ from sfumato.process.random import CHUNK, SAMPLING, Noise, generator, noise_from
 S = TypeVar("S")
 
 
+@runtime_checkable
 class Stepper(Protocol[S]):
     """A sampling method; what it remembers between steps is passed, not kept."""
 
@@ -38,14 +40,18 @@ class Stepper(Protocol[S]):
 class Frame:
     """Where a sample is on its way: x at a level, and the x_0 that the last step predicted."""
 
-    x_t: Tensor
+    x_t: Float[Tensor, "batch *event"]
     level: NoiseLevel
     prediction: Prediction | None
 
 
-@torch.no_grad()
 def trajectory(
-    denoise: Denoiser, x: Tensor, levels: NoiseLevel, stepper: Stepper[S], *, noise: Noise
+    denoise: Denoiser,
+    x: Float[Tensor, "batch *event"],
+    levels: NoiseLevel,
+    stepper: Stepper[S],
+    *,
+    noise: Noise,
 ) -> Iterator[Frame]:
     """Walk x down the levels; K + 1 levels give K + 1 frames, the first being x itself.
 
@@ -73,7 +79,8 @@ def trajectory(
     state = stepper.start()
     yield Frame(x, levels[0], None)
     for k in range(len(levels) - 1):
-        x, prediction, state = stepper.step(denoise, x, levels[k], levels[k + 1], state, noise)
+        with torch.no_grad():  # around the step alone: the caller's own mode holds between frames
+            x, prediction, state = stepper.step(denoise, x, levels[k], levels[k + 1], state, noise)
         yield Frame(x, levels[k + 1], prediction)
 
 

@@ -8,6 +8,7 @@ L_simple (Ho et al. 2020, eq. 14), and w is the signal-to-noise ratio.
 
 from collections.abc import Callable, Mapping
 
+from jaxtyping import Float
 from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser
@@ -33,8 +34,12 @@ WEIGHTINGS: Mapping[str, Callable[[Parameterisation], Weighting]] = {"simple": s
 
 
 def loss(
-    denoise: Denoiser, x_0: Tensor, level: NoiseLevel, eps: Tensor, weight: Weighting
-) -> Tensor:
+    denoise: Denoiser,
+    x_0: Float[Tensor, "batch *event"],
+    level: NoiseLevel,
+    eps: Float[Tensor, "batch *event"],
+    weight: Weighting,
+) -> Float[Tensor, " batch"]:
     """Eq. (1) for each sample, averaged over its elements: `(batch,)`.
 
     Args:
