@@ -24,7 +24,7 @@ def main() -> None:
         _complain(str(error))
     except TyperException as error:
         code = 2
-        _complain(f"{error.format_message()} Try `sfumato --help`.")
+        _complain(f"{error.format_message().rstrip('.')}. Try `sfumato --help`.")
     except BrokenPipeError:  # the reader of our output has gone; nothing is left to say
         os._exit(141)
     sys.exit(code)

@@ -12,6 +12,7 @@ from sfumato.errors import ArgumentError, unknown
 app = typer.Typer(
     name="sfumato",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
