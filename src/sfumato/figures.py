@@ -66,12 +66,6 @@ def forward_frames(run: Run, count: int, n: int = SHOWN) -> tuple[LevelFrames, P
     return frames, Points(shown.values[:n], shown.columns, position)
 
 
-def reverse_frames(run: Run, count: int, n: int = SHOWN) -> LevelFrames:
-    """Samples at `count` levels of their way, noise first; steps repeat or are left out to fit."""
-    frames = list(run.model.frames(n))
-    return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
-
-
 def _seen(run: Run, frames: LevelFrames, reference: np.ndarray) -> list[tuple[str, np.ndarray]]:
     return [(label(run, level), draw_points.plane(x, reference)) for level, x in frames]
 
@@ -115,7 +109,7 @@ def reverse_figure(run: Run) -> Figure:
     A model without snapshots shows its last row only.
     """
     snapshots = run.snapshots()
-    levels, own = zip(*reverse_frames(run, SNAPSHOT_FRAMES, CHUNK), strict=True)
+    levels, own = zip(*run.model.pictured_frames(CHUNK, SNAPSHOT_FRAMES), strict=True)
     if not snapshots:
         snapshots = [(0, np.stack(own))]
     labels = [label(run, level) for level in levels]
@@ -214,7 +208,7 @@ def write_run_animation(run: Run, direction: Literal["forward", "reverse"], path
         reference, position = shown.values, shown.position
         title = "Forward: data dissolve into noise"
     else:
-        frames = reverse_frames(run, ANIMATION_FRAMES, ANIMATION_POINTS)
+        frames = run.model.pictured_frames(ANIMATION_POINTS, ANIMATION_FRAMES)
         reference, position = frames[-1][1], None
         title = "Reverse: samples emerge out of noise"
     seen = _seen(run, frames, reference)

@@ -195,6 +195,18 @@ class Model:
         walk = sample_frames(self.denoiser, event, levels, stepper, n=n, seed=seed)
         return ((levels[k], self.codec.decode(x)) for k, x in enumerate(walk))
 
+    def pictured_frames(
+        self, n: int, count: int, *, seed: int = 0
+    ) -> list[tuple[NoiseLevel, np.ndarray]]:
+        """`count` frames for a picture, even in time, noise first; steps repeat or are left out.
+
+        A continuous schedule is walked evenly in time here, because a sampler's own grid may
+        dwell where nothing is to be seen.
+        """
+        even = {} if isinstance(self.process, Table) else {"grid": "uniform-time"}
+        frames = list(self.frames(n, seed=seed, **even))
+        return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
+
     def save(self, path: Path) -> None:
         """Write the one file that is enough to sample from.
 

@@ -445,11 +445,10 @@ def _save(training: Training, model: Model, folder: Path) -> None:
 
 def _take_snapshot(training: Training, model: Model, folder: Path) -> None:
     """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
-    frames = [x for _, x in _sampling_model(training, model).frames(CHUNK)]
-    chosen = np.linspace(0, len(frames) - 1, SNAPSHOT_FRAMES).round().astype(int)
+    frames = _sampling_model(training, model).pictured_frames(CHUNK, SNAPSHOT_FRAMES)
     (folder / SNAPSHOTS).mkdir(exist_ok=True)
     with storage.replacing(folder / SNAPSHOTS / f"step-{training.step:07d}.npy") as path:
-        np.save(path, np.stack([frames[k] for k in chosen]), allow_pickle=False)
+        np.save(path, np.stack([x for _, x in frames]), allow_pickle=False)
 
 
 def _begin_metrics(folder: Path, step: int) -> float:

@@ -62,7 +62,7 @@ class VectorMLP(nn.Module):
         self.embed = FourierEmbedding(16, shortest=6.0, longest=60.0)
         self.enter = nn.Linear(dimension + 2 * features + 16, width)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
-        self.tell = nn.ModuleList(nn.Linear(16, width, bias=False) for _ in range(depth))
+        self.tell = nn.Linear(16, depth * width, bias=False)
         self.out = nn.Linear(width, dimension)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -72,6 +72,8 @@ class VectorMLP(nn.Module):
         told = self.embed(number).expand(len(x), -1)
         phase = x @ self.directions
         h = silu(self.enter(torch.cat([x, phase.sin(), phase.cos(), told], dim=1)))
-        for layer, tell in zip(self.hidden, self.tell, strict=True):
-            h = silu(layer(h) + tell(told))
+        for layer, told_here in zip(
+            self.hidden, self.tell(told).chunk(len(self.hidden), 1), strict=True
+        ):
+            h = silu(layer(h) + told_here)
         return self.out(h)  # type: ignore[no-any-return]

@@ -1,29 +1,39 @@
 """Animations of points on fixed axes, as GIF or MP4.
 
-What stands still is drawn once and restored for every frame (Agg blitting); points are stamped
-as markers, one artist for each of a few shades, which is many times faster than a scatter. A
-GIF gets one palette for all frames, so that no colour flickers.
+What stands still is drawn once, and a frame is made of numbers of palette entries, never of
+colours: points are stamped as small discs by numpy, and only the label is drawn anew. One
+palette serves all frames, so nothing flickers and nothing has to be quantised:
+
+    0, 1       paper, twice
+    2 ...      greys from paper to ink: axes and text
+    then       for each shade of the points, its strengths from faint to full
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from sfumato.errors import MissingDependencyError
-from sfumato.plots.style import BLUE, COLOURS, GREY, INK, check_target, dot_alpha, styled
+from sfumato.errors import ArgumentError, MissingDependencyError
+from sfumato.plots.style import BLUE, COLOURS, INK, PAPER, Limits, check_target, styled
 from sfumato.storage import replacing
 
 FRAME_MS = 100
-_SIZE, _DPI, _SHADES = 5.4, 100, 16
+SIDE = 640  # pixels; even, as video needs it
+_DPI = 100
+_GREYS, _SHADES, _STRENGTHS = 30, 28, 8
+_FIRST_GREY = 2
+_FIRST_SHADE = _FIRST_GREY + _GREYS
+_BOX = (0.11, 0.1, 0.84, 0.84)  # the axes' share of the picture: left, bottom, width, height
+_BAR = 4  # pixels of the line that tells how far along a frame is
 _ENDINGS = (".gif", ".mp4")
-
-Limits = tuple[tuple[float, float], ...]
 
 
 def check_animation_target(path: Path) -> None:
@@ -62,23 +72,63 @@ def write_animation(
     Args:
         path: .gif or .mp4.
         frames: a label and points `(n, 2)` each.
-        span: ranges of x and y.
+        span: ranges of x and y; points beyond are not shown.
         columns: names of the axes.
         position: colours the points, `(n,)` in [0, 1].
         title: above.
 
     Raises:
-        ArgumentError: as `check_animation_target`.
+        ArgumentError: as `check_animation_target`, or if there are no frames.
         MissingDependencyError: as `check_animation_target`.
         OSError: if it cannot be written.
     """
     check_animation_target(path)
+    if not frames:
+        raise ArgumentError("an animation needs at least one frame; got none.")
+    palette = _palette(np.array([to_rgb(BLUE)]) if position is None else _shades())
     pictures = _pictures(frames, span, columns, position, title)
     with replacing(path) as temporary:
         if path.suffix.lower() == ".gif":
-            _write_gif(temporary, pictures, len(frames))
+            _write_gif(temporary, pictures, palette)
         else:
-            _write_mp4(temporary, pictures)
+            _write_mp4(temporary, pictures, palette)
+
+
+def _shades() -> np.ndarray:
+    return COLOURS((np.arange(_SHADES) + 0.5) / _SHADES)[:, :3]
+
+
+def _palette(shades: np.ndarray) -> np.ndarray:
+    """The colours of all entries, `(256, 3)` bytes."""
+    paper, ink = np.array(to_rgb(PAPER)), np.array(to_rgb(INK))
+    greys = paper + np.linspace(0, 1, _GREYS)[:, None] * (ink - paper)
+    strength = (np.arange(_STRENGTHS) + 1)[:, None] / _STRENGTHS
+    points = (paper + strength * (shades[:, None] - paper)).reshape(-1, 3)
+    entries = np.concatenate([[paper, paper], greys, points])
+    whole = np.concatenate([entries, np.tile(paper, (256 - len(entries), 1))])
+    return (whole * 255).round().astype(np.uint8)
+
+
+def _greys(rgba: np.ndarray) -> np.ndarray:
+    """Entries for what is drawn in ink on paper."""
+    ink, paper = to_rgb(INK)[1] * 255, to_rgb(PAPER)[1] * 255
+    depth = (paper - rgba[..., 1]) / (paper - ink)
+    return (_FIRST_GREY + (depth.clip(0, 1) * (_GREYS - 1)).round()).astype(np.uint8)
+
+
+def _disc(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and strengths of the pixels of a disc that suits n points, faintest first."""
+    radius = float(np.clip(110 / max(n, 1) ** 0.5, 0.95, 4.5))
+    reach = math.ceil(radius)
+    row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
+    strength = np.clip(radius + 0.5 - np.hypot(row, column), 0, 1)
+    order = np.argsort(strength, kind="stable")
+    order = order[strength[order] > 0.05]
+    return (
+        row[order],
+        column[order],
+        strength[order] * float(np.clip(70 / max(n, 1) ** 0.5, 0.7, 1)),
+    )
 
 
 def _pictures(
@@ -88,78 +138,97 @@ def _pictures(
     position: np.ndarray | None,
     title: str,
 ) -> Iterator[np.ndarray]:
-    """Every frame as an RGB picture `(height, width, 3)`."""
-    n = len(frames[0][1])
-    shade = (
-        np.zeros(n, dtype=int) if position is None else (position * _SHADES).clip(0, _SHADES - 1)
-    ).astype(int)
-    colours = matplotlib.colormaps[COLOURS]((np.arange(_SHADES) + 0.5) / _SHADES)
+    """Every frame as palette entries `(SIDE, SIDE)`, bytes."""
     with styled():
-        figure = Figure(figsize=(_SIZE, _SIZE), dpi=_DPI)
+        figure = Figure(figsize=(SIDE / _DPI, SIDE / _DPI), dpi=_DPI)
         canvas = FigureCanvasAgg(figure)
-        axes = figure.add_axes((0.125, 0.125, 0.83, 0.79))
+        axes = figure.add_axes(_BOX)
         axes.set(xlim=span[0], ylim=span[1], xlabel=columns[0], ylabel=columns[1])
-        axes.set_title(title, loc="left", fontsize=10.5)
-        size = float(np.clip(180 / max(n, 1) ** 0.5, 1.1, 5))
-        stamps = [
-            axes.plot(
-                [], [], "o", color=BLUE if position is None else colours[k], markersize=size,
-                alpha=dot_alpha(n), markeredgewidth=0, animated=True,
-            )[0]
-            for k in range(1 if position is None else _SHADES)
-        ]  # fmt: skip
-        label = axes.text(
-            1, 1.016, "", transform=axes.transAxes, ha="right", va="bottom", color=INK,
-            fontsize=10.5, animated=True,
-        )  # fmt: skip
-        # A line that fills up: how far along, and no two frames are ever the same picture.
-        (line,) = figure.axes[0].plot(
-            [0, 0], [1, 1], color=GREY, linewidth=2.5, transform=axes.transAxes, clip_on=False,
-            solid_capstyle="butt", animated=True,
-        )  # fmt: skip
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        label = {"transform": axes.transAxes, "fontsize": 12, "color": INK}
+        axes.text(0, 1.025, title, **label)
+        changing = axes.text(1, 1.025, "", ha="right", animated=True, **label)
         canvas.draw()
-        background = canvas.copy_from_bbox(figure.bbox)
-        for k, (text, points) in enumerate(frames):
-            canvas.restore_region(background)
-            for which, stamp in enumerate(stamps):
-                mine = points[shade == which]
-                stamp.set_data(mine[:, 0], mine[:, 1])
-                axes.draw_artist(stamp)
-            label.set_text(text)
-            line.set_xdata([0, (k + 1) / len(frames)])
-            axes.draw_artist(label)
-            axes.draw_artist(line)
-            yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    still = canvas.copy_from_bbox(figure.bbox)
+    background = _greys(np.asarray(canvas.buffer_rgba()))
+    # The inside of the axes in pixels; a picture's first row is its upper edge.
+    left, right = (round(x) for x in axes.bbox.intervalx)
+    top, bottom = (SIDE - round(y) for y in axes.bbox.intervaly[::-1])
+    bar = slice(top - 2 * _BAR, top - _BAR)
+    background[bar, left:right] = _FIRST_GREY + _GREYS // 7
+
+    for k, (text, points) in enumerate(frames):
+        canvas.restore_region(still)
+        changing.set_text(text)
+        axes.draw_artist(changing)
+        picture = background.copy()
+        picture[: bar.start] = _greys(np.asarray(canvas.buffer_rgba())[: bar.start])
+        done = left + round((k + 1) / len(frames) * (right - left))
+        picture[bar, left:done] = _FIRST_GREY + _GREYS // 2
+        # Encoders merge equal neighbours; a paper pixel of alternating entry keeps them apart.
+        picture[0, 0] = k % 2
+        place = axes.transData.transform(points)
+        _stamp(picture[top:bottom, left:right], place - (left, SIDE - bottom), position)
+        yield picture
 
 
-def _write_gif(path: Path, pictures: Iterable[np.ndarray], count: int) -> None:
+def _stamp(inside: np.ndarray, place: np.ndarray, position: np.ndarray | None) -> None:
+    """Put points onto the inside of the axes.
+
+    Strengths add up as sheets of tinted glass do; the shade is that of the last point whose
+    disc is strongest there.
+
+    Args:
+        inside: palette entries, changed in place.
+        place: points in pixels from the lower left corner, `(n, 2)`.
+        position: of the points in [0, 1], or None for one shade.
+    """
+    rows, columns, strengths = _disc(len(place))
+    reach = rows.max()
+    height, width = inside.shape
+    seen = ((place > -reach) & (place < (width + reach, height + reach))).all(1)
+    # A rim around the picture takes what reaches over the edge.
+    wide = width + 4 * reach
+    column, row = np.floor(place[seen]).astype(np.intp).T + 2 * reach
+    centre = (height + 4 * reach - 1 - row) * wide + column
+    pixels = rows[:, None] * wide + columns[:, None] + centre
+    size = wide * (height + 4 * reach)
+    with np.errstate(divide="ignore"):
+        glass = -np.log1p(-np.minimum(strengths, 0.98))
+    thickness = np.bincount(pixels.ravel(), np.repeat(glass, len(centre)), minlength=size)
+    entry = np.zeros(size, np.uint8)
+    entry[pixels.ravel()] = (
+        0
+        if position is None
+        else np.tile((position[seen] * _SHADES).clip(0, _SHADES - 1).astype(np.uint8), len(rows))
+    )
+    touched = np.flatnonzero(thickness)
+    strength = (-np.expm1(-thickness[touched]) * _STRENGTHS).round().clip(1, _STRENGTHS)
+    whole = np.zeros(size, np.uint8)
+    whole[touched] = _FIRST_SHADE + entry[touched] * _STRENGTHS + strength.astype(np.uint8) - 1
+    whole = whole.reshape(-1, wide)[2 * reach : -2 * reach, 2 * reach : -2 * reach]
+    np.copyto(inside, whole, where=whole > 0)
+
+
+def _write_gif(path: Path, pictures: Iterable[np.ndarray], palette: np.ndarray) -> None:
     images = [Image.fromarray(picture) for picture in pictures]
-    # One palette from a strip of frames of the whole length.
-    chosen = [images[k] for k in sorted({0, count // 4, count // 2, 3 * count // 4, count - 1})]
-    strip = Image.new("RGB", (images[0].width, images[0].height * len(chosen)))
-    for place, image in enumerate(chosen):
-        strip.paste(image, (0, place * images[0].height))
-    palette = strip.quantize(128, method=Image.Quantize.MEDIANCUT)
-    # The paper's white stays white.
-    entries = np.array(palette.getpalette()[: 3 * 128]).reshape(-1, 3)  # type: ignore[index]
-    entries[entries.sum(1).argmax()] = 255
-    palette.putpalette(entries.flatten().tolist())
-    flat = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    flat[0].save(
-        path, save_all=True, append_images=flat[1:], duration=FRAME_MS, loop=0, optimize=False,
+    for image in images:
+        image.putpalette(palette.tobytes())
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=FRAME_MS, loop=0, optimize=False,
         disposal=1,
     )  # fmt: skip
 
 
-def _write_mp4(path: Path, pictures: Iterable[np.ndarray]) -> None:
+def _write_mp4(path: Path, pictures: Iterable[np.ndarray], palette: np.ndarray) -> None:
     av = _av()
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=1000 // FRAME_MS)
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "20"}
-        side = int(_SIZE * _DPI) // 2 * 2  # the codec takes even sides only
-        stream.width = stream.height = side
+        stream.options = {"crf": "20", "preset": "veryfast"}
+        stream.width = stream.height = SIDE
         for picture in pictures:
-            corner = np.ascontiguousarray(picture[:side, :side])
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(corner, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(palette[picture], format="rgb24")
+            file.mux(stream.encode(frame))
         file.mux(stream.encode(None))

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from sfumato.errors import ArgumentError
@@ -15,10 +16,13 @@ from sfumato.storage import replacing
 
 # Okabe & Ito (2008): told apart with any common colour vision.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
-INK, GREY, FAINT, PAPER = "#22262B", "#8A9199", "#D8DCE0", "#FFFFFF"
-COLOURS = "viridis"
+INK, GREY, FAINT, PAPER = "#22262B", "#757D85", "#D8DCE0", "#FFFFFF"
+# Viridis without its palest end, which white paper swallows.
+COLOURS = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 0.94, 256)), "positions")
 
-VERDICT_COLOURS = {"cannot be told apart": GREEN, "close": "#B8860B", "apart": ORANGE}
+VERDICT_COLOURS = {"cannot be told apart": GREEN, "close": "#A87400", "apart": ORANGE}
+
+Limits = tuple[tuple[float, float], ...]
 
 _ENDINGS = (".png", ".svg", ".pdf")
 
@@ -28,12 +32,16 @@ _STYLE: Any = {
     "savefig.dpi": 160,
     "font.family": "DejaVu Sans",
     "font.size": 10,
+    "mathtext.fontset": "dejavusans",
     "axes.edgecolor": GREY,
+    "axes.formatter.limits": (-4, 5),
+    "axes.formatter.use_mathtext": True,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
     "axes.titlesize": 11,
     "text.color": INK,
     "xtick.color": GREY,
@@ -63,25 +71,48 @@ def new_figure(width: float, height: float) -> Figure:
 
 def dot_size(n: int, inches: float) -> float:
     """Area of a dot in points² so that n of them fill a panel of that width evenly."""
-    return float(np.clip(700 * inches**2 / max(n, 1), 0.4, 18))
+    return float(np.clip(1000 * inches**2 / max(n, 1), 0.5, 30))
 
 
 def dot_alpha(n: int) -> float:
     """Less opaque the more there are."""
-    return float(np.clip(60 / max(n, 1) ** 0.5, 0.55, 0.9))
+    return float(np.clip(70 / max(n, 1) ** 0.5, 0.6, 0.9))
 
 
-def limits(values: np.ndarray, margin: float = 0.06) -> tuple[tuple[float, float], ...]:
-    """For each column the range to show: all values and a margin; never empty."""
-    if len(values) == 0:
-        return tuple((-1.0, 1.0) for _ in range(values.shape[1]))
-    ranges = []
-    for low, high in zip(values.min(0).tolist(), values.max(0).tolist(), strict=True):
-        room = margin * (high - low)
-        if room <= 1e-9 * max(abs(low), abs(high)):  # constant, as far as axes can show
-            room = max(abs(low), abs(high), 1.0) * 0.05
-        ranges.append((low - room, high + room))
-    return tuple(ranges)
+def interval(values: np.ndarray, margin: float = 0.06) -> tuple[float, float]:
+    """The range to show of one column: all finite values and a margin; never empty."""
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return -1.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    largest = max(abs(low), abs(high))
+    room = margin * (high - low)
+    if high - low <= 1e-12 * largest:  # constant, as far as numbers can tell
+        room = 0.05 * (largest or 1.0)
+    return low - room, high + room
+
+
+def limits(values: np.ndarray, margin: float = 0.06) -> Limits:
+    """The ranges of x and y to show points `(n, 2)`: all of them and a margin; never empty.
+
+    Ranges of like length become one, so that in a square picture a circle is round. Columns of
+    quite different units keep their own.
+    """
+    ranges = [interval(values[:, k], margin) for k in range(2)]
+    lengths = [high - low for low, high in ranges]
+    longest = max(lengths)
+    if longest > 4 * min(lengths):
+        return tuple(ranges)
+    grow = [(longest - length) / 2 for length in lengths]
+    return tuple((low - g, high + g) for (low, high), g in zip(ranges, grow, strict=True))
+
+
+def steady_limits(values: np.ndarray) -> Limits:
+    """As `limits`, without room for the farthest strays of noise (0.1 % on each side)."""
+    finite = values[np.isfinite(values).all(1)]
+    if len(finite) == 0:
+        return limits(finite)
+    return limits(np.quantile(finite, [0.001, 0.999], axis=0))
 
 
 def check_figure_target(path: Path) -> None:
