@@ -1,5 +1,6 @@
 """Perceptrons for vectors, told one number per sample."""
 
+import math
 from itertools import pairwise
 
 import torch
@@ -41,8 +42,8 @@ class VectorMLP(nn.Module):
     """A perceptron for vectors of any dimension that sees them through sines as well.
 
     Thin structure is of high frequency, which a plain perceptron learns last (Rahaman et al.
-    2019); random Fourier features of the input (Tancik et al. 2020) bring it within reach at
-    once. The number is told to every layer.
+    2019); random Fourier features of the input (Tancik et al. 2020), at many wavelengths, bring
+    it within reach at once. The number is told to every layer.
 
     Args:
         dimension: number of coordinates, in and out; of unit scale.
@@ -53,12 +54,12 @@ class VectorMLP(nn.Module):
 
     directions: Tensor
 
-    def __init__(self, dimension: int, width: int = 64, depth: int = 3, features: int = 32) -> None:
+    def __init__(self, dimension: int, width: int = 64, depth: int = 3, features: int = 48) -> None:
         super().__init__()
-        # Directions of unit length on average, so that the phase has unit scale in any dimension.
-        self.register_buffer(
-            "directions", torch.randn(dimension, features) * dimension**-0.5 * 2**0.5
-        )
+        # The sine's wavelength falls with the direction's length: from broad shape to thin lines.
+        directions = torch.randn(dimension, features)
+        lengths = torch.logspace(math.log10(0.5), math.log10(8), features)
+        self.register_buffer("directions", directions / directions.norm(dim=0) * lengths)
         self.embed = FourierEmbedding(16, shortest=6.0, longest=60.0)
         self.enter = nn.Linear(dimension + 2 * features + 16, width)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))

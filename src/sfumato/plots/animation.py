@@ -18,20 +18,19 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from sfumato.errors import ArgumentError, MissingDependencyError
-from sfumato.plots.style import BLUE, COLOURS, INK, PAPER, Limits, check_target, styled
+from sfumato.plots.style import BLUE, COLOURS, INK, PAPER, Limits, check_target, few_ticks, styled
 from sfumato.storage import replacing
 
 FRAME_MS = 100
-SIDE = 640  # pixels; even, as video needs it
+SIDE = 560  # pixels; even, as video needs it
 _DPI = 100
-_GREYS, _SHADES, _STRENGTHS = 30, 28, 8
+_GREYS, _SHADES, _STRENGTHS = 30, 16, 8
 _FIRST_GREY = 2
 _FIRST_SHADE = _FIRST_GREY + _GREYS
-_BOX = (0.11, 0.1, 0.84, 0.84)  # the axes' share of the picture: left, bottom, width, height
+_BOX = (0.13, 0.1, 0.83, 0.83)  # the axes' share of the picture: left, bottom, width, height
 _BAR = 4  # pixels of the line that tells how far along a frame is
 _ENDINGS = (".gif", ".mp4")
 
@@ -117,18 +116,18 @@ def _greys(rgba: np.ndarray) -> np.ndarray:
 
 
 def _disc(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, columns and strengths of the pixels of a disc that suits n points, faintest first."""
-    radius = float(np.clip(110 / max(n, 1) ** 0.5, 0.95, 4.5))
+    """The pixels about a corner of four that make a dot suiting n points, faintest first.
+
+    Returns:
+        Rows and columns from that corner, negative up and left, and strengths in (0, 1].
+    """
+    radius = float(np.clip(80 / max(n, 1) ** 0.5, 1, 5))
     reach = math.ceil(radius)
-    row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
-    strength = np.clip(radius + 0.5 - np.hypot(row, column), 0, 1)
+    row, column = np.mgrid[-reach:reach, -reach:reach].reshape(2, -1)
+    strength = np.clip(radius + 0.5 - np.hypot(row + 0.5, column + 0.5), 0, 1)
     order = np.argsort(strength, kind="stable")
-    order = order[strength[order] > 0.05]
-    return (
-        row[order],
-        column[order],
-        strength[order] * float(np.clip(70 / max(n, 1) ** 0.5, 0.7, 1)),
-    )
+    order = order[strength[order] > 0.2]
+    return row[order], column[order], strength[order]
 
 
 def _pictures(
@@ -144,11 +143,10 @@ def _pictures(
         canvas = FigureCanvasAgg(figure)
         axes = figure.add_axes(_BOX)
         axes.set(xlim=span[0], ylim=span[1], xlabel=columns[0], ylabel=columns[1])
-        axes.xaxis.set_major_locator(MaxNLocator(6))
-        axes.yaxis.set_major_locator(MaxNLocator(6))
-        label = {"transform": axes.transAxes, "fontsize": 12, "color": INK}
-        axes.text(0, 1.025, title, **label)
-        changing = axes.text(1, 1.025, "", ha="right", animated=True, **label)
+        few_ticks(axes)
+        label: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 12, "color": INK}
+        axes.text(0, 1.034, title, **label)
+        changing = axes.text(1, 1.034, "", ha="right", animated=True, **label)
         canvas.draw()
     still = canvas.copy_from_bbox(figure.bbox)
     background = _greys(np.asarray(canvas.buffer_rgba()))
@@ -174,10 +172,7 @@ def _pictures(
 
 
 def _stamp(inside: np.ndarray, place: np.ndarray, position: np.ndarray | None) -> None:
-    """Put points onto the inside of the axes.
-
-    Strengths add up as sheets of tinted glass do; the shade is that of the last point whose
-    disc is strongest there.
+    """Put points onto the inside of the axes; where dots meet, the strongest and last is seen.
 
     Args:
         inside: palette entries, changed in place.
@@ -185,30 +180,19 @@ def _stamp(inside: np.ndarray, place: np.ndarray, position: np.ndarray | None) -
         position: of the points in [0, 1], or None for one shade.
     """
     rows, columns, strengths = _disc(len(place))
-    reach = rows.max()
+    reach = int(-rows.min())
     height, width = inside.shape
     seen = ((place > -reach) & (place < (width + reach, height + reach))).all(1)
     # A rim around the picture takes what reaches over the edge.
-    wide = width + 4 * reach
-    column, row = np.floor(place[seen]).astype(np.intp).T + 2 * reach
-    centre = (height + 4 * reach - 1 - row) * wide + column
-    pixels = rows[:, None] * wide + columns[:, None] + centre
-    size = wide * (height + 4 * reach)
-    with np.errstate(divide="ignore"):
-        glass = -np.log1p(-np.minimum(strengths, 0.98))
-    thickness = np.bincount(pixels.ravel(), np.repeat(glass, len(centre)), minlength=size)
-    entry = np.zeros(size, np.uint8)
-    entry[pixels.ravel()] = (
-        0
-        if position is None
-        else np.tile((position[seen] * _SHADES).clip(0, _SHADES - 1).astype(np.uint8), len(rows))
-    )
-    touched = np.flatnonzero(thickness)
-    strength = (-np.expm1(-thickness[touched]) * _STRENGTHS).round().clip(1, _STRENGTHS)
-    whole = np.zeros(size, np.uint8)
-    whole[touched] = _FIRST_SHADE + entry[touched] * _STRENGTHS + strength.astype(np.uint8) - 1
-    whole = whole.reshape(-1, wide)[2 * reach : -2 * reach, 2 * reach : -2 * reach]
-    np.copyto(inside, whole, where=whole > 0)
+    rimmed = np.zeros((height + 4 * reach, width + 4 * reach), np.uint8)
+    column, up = np.rint(place[seen]).astype(np.intp).T + 2 * reach
+    shade = np.zeros(len(column)) if position is None else position[seen] * _SHADES
+    first = _FIRST_SHADE + shade.clip(0, _SHADES - 1).astype(np.uint8) * _STRENGTHS
+    level = np.ceil(strengths * _STRENGTHS).astype(np.uint8) - 1
+    # Of values for one pixel the last stays: faint rims come first, whole centres last.
+    rimmed[rows[:, None] + len(rimmed) - up, columns[:, None] + column] = first + level[:, None]
+    drawn = rimmed[2 * reach : -2 * reach, 2 * reach : -2 * reach]
+    np.copyto(inside, drawn, where=drawn > 0)
 
 
 def _write_gif(path: Path, pictures: Iterable[np.ndarray], palette: np.ndarray) -> None:

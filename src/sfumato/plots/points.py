@@ -26,6 +26,8 @@ from sfumato.plots.style import (
     Limits,
     dot_alpha,
     dot_size,
+    few_ticks,
+    headline,
     interval,
     limits,
     new_figure,
@@ -59,8 +61,7 @@ def _square(axes: Axes, span: Limits) -> None:
     axes.set_xlim(*span[0])
     axes.set_ylim(*span[1])
     axes.set_box_aspect(1)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    few_ticks(axes)
 
 
 def _bare(axes: Axes) -> None:
@@ -83,6 +84,7 @@ def plane(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
     if d == 1:
         spread = (np.arange(len(values)) * 0.6180339887498949) % 1  # golden ratio: even, no ties
         return np.stack([values[:, 0], spread], axis=1)
+    reference = reference[np.isfinite(reference).all(1)]
     if len(reference) == 0:
         return np.asarray(values[:, :2])
     centre, scale = reference.mean(0), reference.std(0)
@@ -92,7 +94,8 @@ def plane(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
     axes = np.linalg.eigh(standard.T @ standard)[1][:, :-3:-1].T
     # An axis may point either way; its largest part is made positive, so figures agree.
     axes *= np.sign(axes[[0, 1], np.abs(axes).argmax(1)])[:, None]
-    return np.asarray((values - centre) / scale @ axes.T)
+    with np.errstate(invalid="ignore"):  # rows that are not finite stay so
+        return np.asarray((values - centre) / scale @ axes.T)
 
 
 def plane_columns(columns: Sequence[str]) -> tuple[str, str]:
@@ -116,7 +119,7 @@ def curve_3d(
         axes: Any = figure.add_subplot(projection="3d")
         _scatter_3d(axes, values, position, inches=4.5)
         axes.set(xlabel=columns[0], ylabel=columns[1], zlabel=columns[2])
-        figure.suptitle(title, fontsize=12)
+        headline(figure, title)
     return figure
 
 
@@ -134,7 +137,7 @@ def _scatter_3d(
         line = getattr(axes, f"{axis}axis")
         line.set_major_locator(MaxNLocator(4))
         line.set_ticklabels([])
-        line.set_tick_params(length=0)
+        line._axinfo["tick"].update(inward_factor=0, outward_factor=0)
         line.set_pane_color((0.975, 0.98, 0.985, 1))
         line.labelpad = -12
         line.line.set_color(FAINT)
@@ -160,7 +163,7 @@ def section(
                 ScalarMappable(cmap=COLOURS), ax=axes, shrink=0.6, aspect=28, pad=0.02, ticks=[0, 1]
             )
             bar.set_label(colour_label, color=GREY, labelpad=0)
-            bar.outline.set_visible(False)  # type: ignore[operator]
+            bar.outline.set_visible(False)
             bar.ax.tick_params(length=0)
     return figure
 
@@ -198,8 +201,7 @@ def panels(
                 _bare(axes)
                 axes.set_title(label, fontsize=9, color=GREY, pad=3, loc="center")
             axes_row[0].set_ylabel(row_label, fontsize=10)
-        if title:
-            figure.suptitle(title, fontsize=13)
+        headline(figure, title)
         engine: Any = figure.get_layout_engine()
         engine.set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
     return figure
@@ -209,7 +211,7 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     """Mean around each value over a 25th of them; narrower at the start, which falls steeply."""
     n = len(values)
     place = np.arange(n)
-    before = np.minimum(place, n // 50)
+    before = np.minimum(place, max(n // 50, 2))
     low, high = place - before, np.minimum(place + before + 1, n)
     total = np.concatenate([[0.0], np.cumsum(values)])
     return np.asarray((total[high] - total[low]) / (high - low))
@@ -250,6 +252,7 @@ def loss_curve(
                 axes.set_yscale("log")
                 axes.set_ylim(*np.exp(interval(np.log(shown))))
             else:
+                axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
                 axes.set_ylim(*interval(shown))
             axes.legend(loc="upper right")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -292,7 +295,7 @@ def _histograms(
         share = np.full(len(values), 1 / max(len(values), 1) / (edges[1] - edges[0]))
         axes.hist(values, edges.tolist(), weights=share, **look)
     axes.set_xlim(*span)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    few_ticks(axes, 4)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
 
@@ -321,7 +324,7 @@ def _two_columns(
         _square(axes, span)
         axes.set(title=each, xlabel=columns[0])
     left.set_ylabel(columns[1])
-    figure.suptitle(title, fontsize=13)
+    headline(figure, title)
     return figure
 
 
@@ -343,8 +346,7 @@ def _pairs(data: np.ndarray, samples: np.ndarray, columns: Sequence[str], title:
                 _dots(axes, data[:, [j, i]], BLUE, inches=2.0)
                 _dots(axes, samples[:, [j, i]], ORANGE, inches=2.0)
                 axes.set(xlim=spans[j], ylim=spans[i])
-                axes.xaxis.set_major_locator(MaxNLocator(4))
-                axes.yaxis.set_major_locator(MaxNLocator(4))
+                few_ticks(axes, 4)
                 axes.tick_params(labelleft=j == 0)
                 if j == 0:
                     axes.set_ylabel(columns[i])
@@ -354,7 +356,7 @@ def _pairs(data: np.ndarray, samples: np.ndarray, columns: Sequence[str], title:
                 axes.set_xlabel(columns[j])
     figure.align_ylabels(grid[1:, 0])
     grid[0, d - 1].legend(handles=_WHO, loc="upper right", fontsize=10)
-    figure.suptitle(title, fontsize=13)
+    headline(figure, title)
     return figure
 
 
@@ -364,11 +366,12 @@ def trajectories(
     """Ways of single samples from noise to data.
 
     Args:
-        paths: `(frames, n, 2)`, noise first.
+        paths: `(frames, n, 2)`, noise first; those that are not finite are left out.
         data: real points `(m, 2)`, drawn faintly behind.
         columns: names of the axes.
         title: above.
     """
+    paths = paths[:, np.isfinite(paths).all((0, 2))]
     noise, sample = paths[0].T, paths[-1].T
     with styled():
         figure = new_figure(5.4, 5.4)
@@ -376,16 +379,16 @@ def trajectories(
         axes.scatter(
             data[:, 0], data[:, 1], s=2.5, color=FAINT, linewidths=0, rasterized=True, zorder=1
         )
-        share = np.linspace(0, 1, max(len(paths) - 1, 1))
         for k in range(paths.shape[1]):
-            way = paths[:, k]
-            pieces = np.stack([way[:-1], way[1:]], axis=1)
-            axes.add_collection(
-                LineCollection(
-                    list(pieces), array=share[: len(pieces)], cmap=COLOURS, linewidths=1.1,
-                    alpha=0.85, capstyle="round", zorder=2,
-                )
-            )  # fmt: skip
+            pieces = np.stack([paths[:-1, k], paths[1:, k]], axis=1)
+            # Coloured by the way gone, not by time: most of the time hardly anything moves.
+            gone = np.linalg.norm(pieces[:, 1] - pieces[:, 0], axis=1).cumsum()
+            lines = LineCollection(
+                list(pieces), cmap=COLOURS, linewidths=1.1, alpha=0.85, capstyle="round", zorder=2
+            )
+            lines.set_array(gone / max(gone.max(initial=0), np.finfo(float).tiny))
+            lines.set_clim(0, 1)
+            axes.add_collection(lines)
         axes.scatter(
             noise[0], noise[1], s=16, facecolors=PAPER, edgecolors=COLOURS(0.0), linewidths=0.9,
             zorder=3, label="noise",
@@ -395,8 +398,7 @@ def trajectories(
             label="sample",
         )  # fmt: skip
         _square(axes, limits(np.concatenate([paths.reshape(-1, 2), data])))
-        axes.set(xlabel=columns[0], ylabel=columns[1])
-        figure.suptitle(title, fontsize=12)
+        axes.set(xlabel=columns[0], ylabel=columns[1], title=title)
         figure.legend(loc="outside lower center", ncols=2, handletextpad=0.1)
     return figure
 
@@ -407,6 +409,7 @@ _VERDICT_MARKERS = {"cannot be told apart": "o", "close": "D", "apart": "s"}
 def _number(value: float) -> str:
     """Three digits, and powers of ten as they are written by hand."""
     mantissa, _, exponent = f"{value:.3g}".partition("e")
+    mantissa = mantissa.replace("-", "\N{MINUS SIGN}")
     return rf"{mantissa}$\times 10^{{{int(exponent)}}}$" if exponent else mantissa
 
 
@@ -432,7 +435,7 @@ def distances(
                 axes.xaxis.set_minor_formatter(NullFormatter())
             else:
                 low, high = interval(shown)
-                axes.xaxis.set_major_locator(MaxNLocator(5))
+                axes.xaxis.set_major_locator(MaxNLocator(4))
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: _number(tick)))
             colour = VERDICT_COLOURS[verdict]
             axes.axvspan(low, limit, color=FAINT, alpha=0.55, linewidth=0)
@@ -445,11 +448,15 @@ def distances(
             axes.spines["left"].set_visible(False)
             axes.tick_params(axis="x", length=2.5, pad=2)
             axes.set_ylabel(
-                textwrap.fill(name, 22), rotation=0, ha="right", va="center", labelpad=6
+                textwrap.fill(name[:1].upper() + name[1:], 22),
+                rotation=0,
+                ha="right",
+                va="center",
+                labelpad=6,
             )
-            beside = {"transform": axes.transAxes, "color": colour}
-            axes.text(1.02, 0.7, _number(value), va="center", fontsize=9, **beside)
-            axes.text(1.02, 0.22, verdict, va="center", weight="bold", fontsize=9.5, **beside)
+            beside: dict[str, Any] = {"transform": axes.transAxes, "color": colour}
+            axes.text(1.02, 0.68, _number(value), va="center", fontsize=9, **beside)
+            axes.text(1.02, 0.3, verdict, va="center", weight="bold", fontsize=9.5, **beside)
         figure.legend(
             handles=[
                 Line2D([], [], marker="o", ls="", color=GREY, ms=9, label="generated against real"),
@@ -459,7 +466,7 @@ def distances(
             ],
             loc="outside lower center", ncols=3, fontsize=9, labelcolor=GREY,
         )  # fmt: skip
-        figure.suptitle(title, fontsize=13)
+        headline(figure, title)
     return figure
 
 

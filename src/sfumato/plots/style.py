@@ -7,9 +7,11 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from sfumato.errors import ArgumentError
 from sfumato.storage import replacing
@@ -67,6 +69,18 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def few_ticks(axes: Axes, most: int = 6) -> None:
+    """A few round numbers on each axis."""
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
+
+
+def headline(figure: Figure, text: str) -> None:
+    """A title over the whole figure, flush left as those of single axes are."""
+    if text:
+        figure.suptitle(text, x=0.012, ha="left", fontsize=12.5)
 
 
 def dot_size(n: int, inches: float) -> float:
