@@ -44,7 +44,9 @@ class ProcessSettings(_Section):
     """The forward process."""
 
     schedule: str = "cosine"
-    num_levels: int = Field(0, ge=0, description="levels of a discrete table; 0: continuous")
+    num_levels: int = Field(
+        0, ge=0, le=1_000_000, description="levels of a discrete table; 0: continuous"
+    )
     options: dict[str, float] = Field(
         default_factory=lambda given: _schedule_options(given),
         description="the schedule's own arguments",
@@ -55,8 +57,8 @@ class NetworkSettings(_Section):
     """The network and what it predicts."""
 
     name: str = "vector-mlp"
-    width: int = Field(64, ge=1)
-    depth: int = Field(3, ge=1, description="hidden layers after the first (vector-mlp)")
+    width: int = Field(64, ge=1, le=65_536)
+    depth: int = Field(3, ge=1, le=1000, description="hidden layers after the first (vector-mlp)")
     target: str = "edm"
 
 

@@ -274,6 +274,11 @@ def load_model(path: Path) -> Model:
         settings = resolve(header["settings"])
         codec = Codec.from_dict(header["codec"])
         process = build_process(settings.process)
+        # First without memory: a stranger's header may ask for a network of any size.
+        with torch.device("meta"):
+            skeleton = build_denoiser(settings, codec.dimension, process).network.state_dict()
+        if {k: v.shape for k, v in skeleton.items()} != {k: v.shape for k, v in tensors.items()}:
+            raise RunError("its weights are not those of its settings.")
         denoiser = build_denoiser(settings, codec.dimension, process)
         denoiser.network.load_state_dict(tensors)
     except (SfumatoError, RuntimeError, KeyError, TypeError) as error:

@@ -46,6 +46,9 @@ METRICS, SNAPSHOTS, LOCK = "metrics.jsonl", "snapshots", ".lock"
 
 SNAPSHOT_FRAMES = 10
 
+# Real sets that make up the floor of an evaluation.
+FLOOR_SETS = 6
+
 LogDensity = Callable[[np.ndarray], np.ndarray]
 Source = str | os.PathLike[str] | np.ndarray | Points
 
@@ -117,7 +120,8 @@ def split(points: Points, settings: Settings) -> RunData:
         DataError: if fewer than one row would be left on either side.
     """
     rows = len(points.values)
-    kept = max(1, round(rows * settings.data.holdout))
+    # Enough to evaluate on, where there are rows to spare.
+    kept = max(1, round(rows * settings.data.holdout), min(LEAST_ROWS, rows // (FLOOR_SETS + 1)))
     if rows - kept < 1:
         raise DataError(f"at least 2 rows are needed to learn from; got {rows}.")
     order = np.random.default_rng(settings.seed).permutation(rows)
@@ -219,6 +223,11 @@ class Run:
                 )
             order = np.random.default_rng(self.settings.seed).permutation(len(points.values))
             parts = _parts(points.values[order], FLOOR_SETS + 1, n)
+            if len(parts[0]) < LEAST_ROWS:
+                raise DataError(
+                    f"{against} needs at least {(FLOOR_SETS + 1) * LEAST_ROWS} rows to measure "
+                    f"against; it has {len(points.values)}."
+                )
             train = self.load_data().train.values if self._has_data() else None
             return parts[0], parts[1:], train, None
         data = self.load_data()
@@ -227,6 +236,11 @@ class Run:
             return real[0], real[1:], data.train.values, data.log_density()
         train = data.train.values
         m = min(n, len(data.heldout.values), len(train) // FLOOR_SETS)
+        if m < LEAST_ROWS:
+            raise DataError(
+                f"a file of at least {(FLOOR_SETS + 1) * LEAST_ROWS} rows is needed to measure "
+                "against itself; compare with other real rows (--against FILE)."
+            )
         order = np.random.default_rng(self.settings.seed + 1).permutation(len(train))
         return data.heldout.values[:m], _parts(train[order], FLOOR_SETS, m), train, None
 
@@ -294,9 +308,6 @@ class Run:
 
 
 ARRAY = "array"
-
-# Real sets that make up the floor of an evaluation.
-FLOOR_SETS = 6
 
 
 def _parts(rows: np.ndarray, count: int, most: int) -> list[np.ndarray]:

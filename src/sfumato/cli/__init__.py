@@ -19,6 +19,8 @@ def main() -> None:
     code = 0
     try:
         code = app(standalone_mode=False, prog_name="sfumato") or 0
+        if code == 130:  # Ctrl-C outside of fitting: files are whole or not there
+            _complain("stopped; nothing was left half-written.")
     except SfumatoError as error:
         code = error.exit_code
         _complain(str(error))

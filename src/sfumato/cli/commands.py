@@ -399,5 +399,6 @@ def _report(run: Any, quiet: bool) -> None:
     path, evaluation = write_report(run, quiet=quiet)
     if quiet:
         return
-    _print_evaluation(evaluation)
+    if evaluation:
+        _print_evaluation(evaluation)
     _say(f"Report: {path}\nNext:  sfumato sample {run.folder} -n 10000 --to new.csv", quiet)

@@ -109,6 +109,12 @@ def _read_csv(path: Path) -> Points:
     header = [cell.strip() for cell in rows[0]]
     named = any(_number(cell) is None and cell for cell in header)
     if named:
+        numbers = [cell for cell in header if _number(cell) is not None]
+        if numbers:
+            raise DataError(
+                f"{path}, line {lines[0]} holds both names and numbers ({numbers[0]!r}); if it is "
+                "a header, give every column a name that is no number; if it is data, mend it."
+            )
         for place, name in enumerate(header):
             if not name:
                 raise DataError(f"{path}: column {place + 1} has no name; give it one.")

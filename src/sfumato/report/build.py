@@ -17,7 +17,7 @@ from sfumato import __version__, doctor, storage
 from sfumato.data.files import write_points
 from sfumato.data.points import Points
 from sfumato.data.toy import TOY_SETS
-from sfumato.errors import RunError
+from sfumato.errors import DataError, RunError
 from sfumato.figures import (
     FIGURES,
     evaluation_figure,
@@ -58,10 +58,11 @@ class _Cost:
     log_density_gap: float | None
 
 
-def write_report(run: Run, *, quiet: bool = False) -> tuple[Path, Evaluation]:
+def write_report(run: Run, *, quiet: bool = False) -> tuple[Path, Evaluation | None]:
     """Make everything that a run folder holds besides the model, and the page that shows it.
 
-    Writes samples.csv, evaluation.json, figures/*.png and *.gif, and report.html.
+    Writes samples.csv, evaluation.json, figures/*.png and *.gif, and report.html. Where there are
+    too few real rows to measure against, the page says so and there is no evaluation.
 
     Args:
         run: an opened run.
@@ -76,7 +77,7 @@ def write_report(run: Run, *, quiet: bool = False) -> tuple[Path, Evaluation]:
         return _write(run, run.folder, quiet)
 
 
-def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation]:
+def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | None]:
     records = run.records()
     seconds: dict[str, float] = {"fit": records[-1]["seconds"] if records else 0.0}
 
@@ -90,9 +91,15 @@ def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation]:
         sample = run.sample(_SAMPLED, quiet=quiet)
         write_points(folder / SAMPLES, Points(sample, run.model.codec.columns))
     with stage("evaluate"):
-        evaluation = run.evaluate(sample=sample, quiet=quiet)
-        text = json.dumps(evaluation.to_dict(), indent=2)
-        storage.write_bytes(folder / EVALUATION, text.encode())
+        evaluation: Evaluation | None = None
+        try:
+            measured = evaluation = run.evaluate(sample=sample, quiet=quiet)
+        except DataError as error:  # too few rows to measure is no reason not to draw them
+            verdict = f"Not measured: {error}"
+        else:
+            verdict = _verdict(run, measured)
+            text = json.dumps(measured.to_dict(), indent=2)
+            storage.write_bytes(folder / EVALUATION, text.encode())
     figures = folder / FIGURE_FOLDER
     figures.mkdir(exist_ok=True)
     drawn = [name for name in FIGURES if name != "distances"]
@@ -103,7 +110,8 @@ def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation]:
                 figure = samples_figure(run, sample) if name == "samples" else FIGURES[name](run)
                 save_figure(figure, figures / f"{name}.png")
                 line.advance_to(done, name)
-            save_figure(evaluation_figure(evaluation), figures / "distances.png")
+            if evaluation:
+                save_figure(evaluation_figure(evaluation), figures / "distances.png")
             if run.settings.data.source == "s-curve":
                 save_figure(sheet_figure(), figures / "sheet.png")
         with stage("animations"):
@@ -113,7 +121,7 @@ def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation]:
     found = list(doctor.findings(run))
     with stage("what the settings cost"):
         costs = list(_costs(run, sample)) if found else []
-    page = _render(run, figures, evaluation, seconds, found, costs)
+    page = _render(run, figures, evaluation, verdict, seconds, found, costs)
     storage.write_bytes(folder / REPORT, page.encode())
     return folder / REPORT, evaluation
 
@@ -167,7 +175,8 @@ def _verdict(run: Run, evaluation: Evaluation) -> str:
 def _render(
     run: Run,
     figures: Path,
-    evaluation: Evaluation,
+    evaluation: Evaluation | None,
+    verdict: str,
     seconds: dict[str, float],
     found: list[doctor.Finding],
     costs: list[_Cost],
@@ -187,7 +196,7 @@ def _render(
         images=images,
         animations={name: _embedded(figures / f"{name}.gif") for name in ("forward", "reverse")},
         evaluation=evaluation,
-        verdict=_verdict(run, evaluation),
+        verdict=verdict,
         seconds=seconds,
         findings=found,
         costs=costs,
