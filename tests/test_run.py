@@ -227,7 +227,7 @@ def test_half_written_and_foreign_folders_are_told(here: Path) -> None:
     [
         (np.zeros((5, 2)), "every column is constant"),
         (np.ones(5), "array \\(n, columns\\)"),
-        (np.ones((1, 2)), "at least 2 rows"),
+        (np.ones((2, 2)), "at least 3 rows"),
         (np.array([["a", "b"]]), "must be numbers"),
         (np.array([[1.0, np.nan], [np.inf, 2]]), "2 of the values are NaN or infinite"),
     ],

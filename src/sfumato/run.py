@@ -117,13 +117,13 @@ def split(points: Points, settings: Settings) -> RunData:
     """Keep a share of the rows, chosen by the seed, out of training.
 
     Raises:
-        DataError: if fewer than one row would be left on either side.
+        DataError: if fewer than two rows would be left to learn from.
     """
     rows = len(points.values)
     # Enough to evaluate on, where there are rows to spare.
     kept = max(1, round(rows * settings.data.holdout), min(LEAST_ROWS, rows // (FLOOR_SETS + 1)))
-    if rows - kept < 1:
-        raise DataError(f"at least 2 rows are needed to learn from; got {rows}.")
+    if rows - kept < 2:
+        raise DataError(f"at least 3 rows are needed, 2 to learn from and 1 kept; got {rows}.")
     order = np.random.default_rng(settings.seed).permutation(rows)
     train, heldout = np.sort(order[kept:]), np.sort(order[:kept])
     return RunData(

@@ -102,16 +102,16 @@ def test_axes_are_drawn_and_named(tmp_path: Path) -> None:
     assert dark[:, :35].sum() > 20  # name of the left axis
 
 
-@pytest.mark.parametrize("place", [(0.25, 0.75), (0.5, 0.5), (0.9, 0.1)])
-@pytest.mark.parametrize("copies", [1, 300, 10_000])
+@pytest.mark.parametrize("place", [(0.25, 0.75), (0.801, 0.5), (0.9, 0.1)])
+@pytest.mark.parametrize("copies", [1, 10_000])
 def test_a_point_lands_on_its_pixel(
     tmp_path: Path, place: tuple[float, float], copies: int
 ) -> None:
     points = np.tile(place, (copies, 1))
     pictures = read(write(tmp_path / "a.gif", [("", points), ("", points)]))
     row, column = coloured(pictures[1]).mean(0) + 0.5
-    assert column == pytest.approx(LEFT + place[0] * (RIGHT - LEFT), abs=0.75)
-    assert row == pytest.approx(BOTTOM - place[1] * (BOTTOM - TOP), abs=0.75)
+    assert column == pytest.approx(LEFT + place[0] * (RIGHT - LEFT), abs=0.51)
+    assert row == pytest.approx(BOTTOM - place[1] * (BOTTOM - TOP), abs=0.51)
 
 
 def test_dots_shrink_with_their_number(tmp_path: Path) -> None:
@@ -134,6 +134,21 @@ def test_positions_choose_the_colour(tmp_path: Path) -> None:
         # Sixteen shades stand for the continuous palette.
         nearest = COLOURS(np.clip((np.floor(where * 16) + 0.5) / 16, 0, 31 / 32))[:3]
         np.testing.assert_allclose(got, nearest, atol=0.01)
+
+
+def test_points_out_of_sight_keep_their_colours_to_themselves(tmp_path: Path) -> None:
+    points = np.array([[-5.0, 0.5], [0.5, 0.5]])
+    position = np.array([0.0, 1.0])
+    pictures = read(write(tmp_path / "a.gif", [("", points), ("", points)], position))
+    got = pictures[1][round((TOP + BOTTOM) / 2), round((LEFT + RIGHT) / 2)] / 255
+    np.testing.assert_allclose(got, COLOURS(15.5 / 16)[:3], atol=0.01)
+
+
+def test_where_dots_meet_the_stronger_is_seen(tmp_path: Path) -> None:
+    one, other = np.array([[0.5, 0.5]]), np.array([[0.51, 0.512]])
+    frames = [("", one), ("", other), ("", np.concatenate([one, other]))]
+    alone, beside, both = (inside(each) for each in read(write(tmp_path / "a.gif", frames)))
+    np.testing.assert_array_equal(both, np.minimum(alone, beside))
 
 
 def test_points_without_position_are_blue(tmp_path: Path) -> None:

@@ -78,6 +78,15 @@ def test_more_columns_are_seen_along_scikit_learns_principal_axes() -> None:
     np.testing.assert_allclose(np.abs(ours), np.abs(expected), rtol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_largest_part_of_a_principal_axis_is_positive(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    reference = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 3))
+    steps = reference.mean(0) + np.diag(reference.std(0))
+    parts = plane(steps, reference)
+    assert (parts[np.abs(parts).argmax(0), [0, 1]] > 0).all()
+
+
 def test_principal_axes_do_not_depend_on_the_order_of_rows() -> None:
     np.testing.assert_allclose(plane(SPACE, SPACE[::-1]), plane(SPACE, SPACE), atol=1e-10)
 

@@ -1,5 +1,6 @@
 """The common look: ranges, saving, no traces left behind."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,7 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path, ending: str, start
     save_figure(drawing(), second)
     assert first.read_bytes().startswith(start)
     assert first.read_bytes() == second.read_bytes()
+    assert not re.search(rb"CreationDate|dc:date", first.read_bytes())
 
 
 def test_another_ending_is_refused_with_those_that_are_known(tmp_path: Path) -> None:

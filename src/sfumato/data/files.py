@@ -129,10 +129,12 @@ def _read_csv(path: Path) -> Points:
                 f"{path}, line {line}: {len(row)} cells where {width} are expected; mend the row."
             )
     try:
+        if "_" in text.partition("\n")[2]:  # Python takes 1_000 for a number; nobody else does
+            raise ValueError
         values = np.array(body, dtype=np.float64)
     except ValueError:
         values = np.array(_slowly(path, header, lines[named:], body))
-    integers = np.abs(values) > _LARGEST_EXACT
+    integers = np.abs(values) >= _LARGEST_EXACT
     if integers.any():
         for row, column in np.argwhere(integers & np.isfinite(values)):
             _refuse_inexact(path, lines[named:][row], header[column], body[row][column])
@@ -244,7 +246,7 @@ def _from_array(array: np.ndarray, path: Path) -> Points:
 
 def _refuse_inexact_array(column: np.ndarray, path: Path, name: str) -> None:
     if column.dtype.kind in "iu" and column.dtype.itemsize == 8:
-        large = np.flatnonzero((column > _LARGEST_EXACT) | (column < -_LARGEST_EXACT))
+        large = np.flatnonzero((column >= _LARGEST_EXACT) | (column <= -_LARGEST_EXACT))
         inexact = [k for k in large if int(float(column[k])) != int(column[k])]
         if inexact:
             raise DataError(

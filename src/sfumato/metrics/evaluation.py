@@ -9,7 +9,7 @@ floor values came from, so with their mean and standard deviation s
 
 is passed once in a hundred times by chance. Up to the limit the sample `cannot be told apart`.
 Beyond it the sample is `close` while the value is below what counts as small (stated with each
-measure), and `apart` above.
+measure) or no farther from the floor's mean than twice the limit is, and `apart` above both.
 
 Distances are measured with every column divided by its standard deviation in the reference, so
 that units do not matter; columns that are constant there are left out of the distances.
@@ -52,7 +52,7 @@ class Measure:
         value: of the sample against the reference.
         floor: of each further real set against the reference.
         limit: above this the value is not chance.
-        small: above this the difference matters.
+        small: above this the difference matters, unless chance alone comes near it.
         rows: rows of each set.
         verdict: in words.
     """
@@ -107,7 +107,7 @@ def judged(
         title: in plain words.
         value: of the sample.
         floor: two or more values between real sets.
-        small: up to this a difference beyond chance still counts as close.
+        small: up to this a difference beyond chance always counts as close.
         rows: rows of each set.
     """
     from scipy.stats import t
@@ -118,7 +118,7 @@ def judged(
     verdict: Verdict = "apart"
     if value <= limit:
         verdict = "cannot be told apart"
-    elif value <= small:
+    elif value <= max(small, 2 * limit - mean):
         verdict = "close"
     return Measure(name, title, value, tuple(floor), limit, small, rows, verdict)
 

@@ -1,0 +1,114 @@
+"""Floors and verdicts: calibrated where the model is perfect, decided where it is not."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from sfumato.errors import DataError
+from sfumato.metrics.evaluation import Evaluation, Measure, evaluate, judged
+
+
+def _sets(count: int, rows: int = 200, *, seed: int = 0) -> list[np.ndarray]:
+    return list(np.random.default_rng(seed).standard_normal((count, rows, 2)))
+
+
+def _verdicts(sample: np.ndarray, **options: Any) -> dict[str, str]:
+    reference, train, *real = _sets(7, len(sample), seed=99)
+    return {m.name: m.verdict for m in evaluate(sample, reference, real, train, **options)}
+
+
+def test_the_limit_is_the_prediction_interval_by_hand() -> None:
+    floor = [0.1, 0.3, 0.2, 0.4]
+    spread = math.sqrt(sum((x - 0.25) ** 2 for x in floor) / 3)
+    limit = 0.25 + t.ppf(0.99, 3) * spread * math.sqrt(1 + 1 / 4)
+    measure = judged("m", "measure", 0.3, floor, 2.0, 100)
+    assert measure.limit == pytest.approx(limit)
+    assert measure.verdict == "cannot be told apart"
+    assert judged("m", "measure", limit * 1.01, floor, 2.0, 100).verdict == "close"
+    assert judged("m", "measure", 2.01, floor, 2.0, 100).verdict == "apart"
+    # Where chance alone reaches beyond what is small, twice its reach is still close.
+    assert judged("m", "measure", 2 * limit - 0.26, floor, 0.0, 100).verdict == "close"
+    assert judged("m", "measure", 2 * limit - 0.24, floor, 0.0, 100).verdict == "apart"
+    assert "cannot be told apart" in measure.sentence
+    assert "0.3" in measure.sentence
+
+
+def test_a_perfect_model_passes_the_limit_once_in_a_hundred_times() -> None:
+    rng = np.random.default_rng(0)
+    trials = 5000
+    beyond = sum(
+        judged("m", "", values[0], values[1:].tolist(), 0, 1).verdict != "cannot be told apart"
+        for values in rng.standard_normal((trials, 7))
+    )
+    assert beyond == pytest.approx(0.01 * trials, abs=4 * math.sqrt(0.01 * trials))
+
+
+def test_real_rows_cannot_be_told_apart_and_others_can() -> None:
+    verdicts = [v for seed in range(4) for v in _verdicts(_sets(1, seed=seed)[0]).values()]
+    assert verdicts.count("cannot be told apart") >= len(verdicts) - 2  # 1 in 100 by chance
+    assert "apart" not in verdicts
+    moved = _verdicts(_sets(1)[0] + 1.0)
+    assert moved["classifier_auc"] == moved["energy_distance"] == moved["mmd"] == "apart"
+    assert moved["sliced_wasserstein"] == "apart"
+
+
+def test_copies_of_the_training_rows_are_seen() -> None:
+    train = _sets(2, seed=99)[1]
+    assert _verdicts(train)["memorisation"] == "apart"
+
+
+def test_units_do_not_matter() -> None:
+    reference, train, *real = _sets(7)
+    sample = _sets(1, seed=5)[0] * 1.2
+
+    def values(unit: np.ndarray, offset: float) -> list[float]:
+        scaled = [x * unit + offset for x in (sample, reference, *real)]
+        found = evaluate(scaled[0], scaled[1], scaled[2:], train * unit + offset)
+        return [measure.value for measure in found]
+
+    plain = values(np.ones(2), 0.0)
+    assert values(np.array([1e6, 1e-6]), 0.0) == pytest.approx(plain, rel=1e-3, abs=1e-6)
+
+
+def test_a_constant_column_does_not_count() -> None:
+    reference, train, *real = [np.c_[x, np.full(len(x), 7.0)] for x in _sets(7)]
+    sample = np.c_[_sets(1, seed=5)[0], np.full(200, 7.0)]
+    for measure in evaluate(sample, reference, real, train):
+        assert math.isfinite(measure.value)
+        assert measure.verdict == "cannot be told apart"
+
+
+def test_the_gap_in_log_density_is_seen() -> None:
+    def log_density(values: np.ndarray) -> np.ndarray:
+        return np.asarray(-0.5 * (values**2).sum(1) - math.log(2 * math.pi))
+
+    rows = _sets(1, 4000, seed=5)[0]
+    assert _verdicts(rows, log_density=log_density)["log_density_gap"] == "cannot be told apart"
+    # N(0, 1.1²) against N(0, 1) in the plane: a gap of 1.1² - 1 = 0.21 nats.
+    assert _verdicts(rows * 1.1, log_density=log_density)["log_density_gap"] == "apart"
+
+
+def test_too_few_rows_and_other_shapes_are_told() -> None:
+    reference, train, *real = _sets(7, 10)
+    with pytest.raises(DataError, match="at least 20 rows"):
+        next(evaluate(reference, reference, real, train))
+    reference, train, *real = _sets(7, 30)
+    with pytest.raises(DataError, match="same rows and columns"):
+        next(evaluate(reference[:, :1], reference, real, train))
+
+
+def test_the_whole_is_as_bad_as_its_worst_and_plain_json() -> None:
+    def measure(verdict: Any) -> Measure:
+        return Measure("m", "title", 1.0, (0.1, 0.2), 0.3, 0.4, 10, verdict)
+
+    good, fair, bad = (measure(v) for v in ("cannot be told apart", "close", "apart"))
+    assert Evaluation((good, good), 10).verdict == "cannot be told apart"
+    assert Evaluation((good, fair), 10).verdict == "close"
+    assert Evaluation((bad, fair, good), 10).verdict == "apart"
+    plain = json.loads(json.dumps(Evaluation((good, bad), 10).to_dict()))
+    assert plain["verdict"] == "apart"
+    assert [m["verdict"] for m in plain["measures"]] == ["cannot be told apart", "apart"]
