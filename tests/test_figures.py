@@ -1,0 +1,85 @@
+"""The figures of a run: what they show is the process's own law, the model's own samples."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sfumato.errors import RunError
+from sfumato.figures import FIGURES, forward_frames, label, loss_figure
+from sfumato.run import Run, fit, open_run
+
+TINY = {
+    "training.steps": 40,
+    "training.batch_size": 64,
+    "training.log_every": 10,
+    "training.snapshots": 2,
+    "network.width": 16,
+    "sampling.steps": 12,
+}
+
+
+def _run(folder: Path, name: str) -> Run:
+    rng = np.random.default_rng(0)
+    sources = {
+        "plane": rng.normal([3, -1], [2, 0.1], (3000, 2)),
+        "line": rng.normal(5, 2, (300, 1)),
+        "space": rng.normal(0, 1, (300, 5)),
+    }
+    return fit(sources[name], out=folder / name, settings=TINY, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    folder = tmp_path_factory.mktemp("runs")
+    return {name: _run(folder, name) for name in ("plane", "line", "space")}
+
+
+@pytest.mark.parametrize("name", ["plane", "line", "space"])
+@pytest.mark.parametrize("what", [name for name in FIGURES if name != "distances"])
+def test_every_figure_draws_in_any_dimension(runs: dict[str, Run], name: str, what: str) -> None:
+    figure = FIGURES[what](runs[name])
+    figure.canvas.draw()
+    assert figure.axes
+
+
+def test_forward_frames_follow_q_of_x_t_given_x_0(runs: dict[str, Run]) -> None:
+    """Mean and deviation at every level: alpha and sqrt(alpha² + sigma²) in encoded units."""
+    run = runs["plane"]
+    frames, shown = forward_frames(run, 15)
+    np.testing.assert_allclose(frames[0][1], shown.values, rtol=0, atol=1e-6)
+    assert len(frames) == 15
+    noise = [float(level.sigma_ve) for level, _ in frames]
+    assert noise == sorted(noise)
+    assert noise[0] == 0
+    for level, x in frames:
+        encoded = run.model.codec.encode(x).double()
+        alpha, sigma = float(level.alpha), float(level.sigma)
+        np.testing.assert_allclose(encoded.mean(0), 0, atol=4 * sigma / 2700**0.5 + 1e-4)
+        np.testing.assert_allclose(encoded.std(0), (alpha**2 + sigma**2) ** 0.5, rtol=0.06)
+
+
+def test_frames_are_labelled_by_time_from_one_to_zero(runs: dict[str, Run]) -> None:
+    run = runs["plane"]
+    frames = run.model.pictured_frames(5, 10)
+    times = [float(label(run, level).removeprefix("t = ")) for level, _ in frames]
+    assert times[0] == 1
+    assert times[-1] == 0
+    assert times == sorted(times, reverse=True)
+    np.testing.assert_allclose(-np.diff(times), 1 / 9, atol=0.06)
+
+
+def test_a_lone_model_draws_its_reverse_process_but_has_no_loss(runs: dict[str, Run]) -> None:
+    folder = runs["space"].folder
+    assert folder is not None
+    alone = open_run(folder / "model.safetensors")
+    assert len(FIGURES["reverse"](alone).axes) == 10
+    with pytest.raises(RunError, match="give the run folder"):
+        loss_figure(alone)
+    with pytest.raises(RunError, match="array in memory"):
+        FIGURES["forward"](alone)
+
+
+def test_the_reverse_figure_has_a_row_for_each_snapshot(runs: dict[str, Run]) -> None:
+    run = runs["plane"]
+    assert len(FIGURES["reverse"](run).axes) == 10 * len(run.snapshots())
