@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from sfumato.run import fit
+from sfumato.fitting import fit
 
 
 def main() -> None:

@@ -11,7 +11,9 @@ import pytest
 from sfumato.config import preset
 from sfumato.data.toy import draw
 from sfumato.doctor import findings, remedied
-from sfumato.run import Run, begin, finish, settings_for
+from sfumato.fitting import begin, finish
+from sfumato.run import Run
+from sfumato.source import settings_for
 
 
 def _fit(folder: Path, layer: Mapping[str, Any], changes: Mapping[str, Any]) -> Run:

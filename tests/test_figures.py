@@ -7,7 +7,8 @@ import pytest
 
 from sfumato.errors import RunError
 from sfumato.figures import FIGURES, forward_frames, label, loss_figure
-from sfumato.run import Run, fit, open_run
+from sfumato.fitting import fit
+from sfumato.run import Run, open_run
 
 TINY = {
     "training.steps": 40,

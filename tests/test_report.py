@@ -11,9 +11,10 @@ import pytest
 from sfumato import config
 from sfumato.data.files import read_points, write_points
 from sfumato.data.points import Points
+from sfumato.fitting import fit
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.report import build, write_report
-from sfumato.run import Run, fit
+from sfumato.run import Run
 
 TINY = {
     "training.steps": 40,

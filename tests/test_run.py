@@ -15,17 +15,9 @@ from sfumato import config
 from sfumato.data.files import write_points
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, DivergedError, RunError
-from sfumato.run import (
-    LOCK,
-    Run,
-    Stopped,
-    begin,
-    fit,
-    fitting,
-    open_run,
-    resume,
-    settings_for,
-)
+from sfumato.fitting import Stopped, begin, fit, fitting, resume
+from sfumato.run import LOCK, Run, open_run
+from sfumato.source import settings_for
 
 TINY: dict[str, Any] = {
     "training.steps": 60,

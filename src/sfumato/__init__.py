@@ -15,17 +15,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from sfumato.errors import SfumatoError as SfumatoError
+    from sfumato.fitting import fit as fit
     from sfumato.model import Model as Model
     from sfumato.report import write_report as write_report
     from sfumato.run import Run as Run
-    from sfumato.run import fit as fit
     from sfumato.run import open_run as open_run
 
 _HOME = {
     "Model": "sfumato.model",
     "Run": "sfumato.run",
     "SfumatoError": "sfumato.errors",
-    "fit": "sfumato.run",
+    "fit": "sfumato.fitting",
     "open_run": "sfumato.run",
     "write_report": "sfumato.report",
 }

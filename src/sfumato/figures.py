@@ -18,7 +18,7 @@ from sfumato.errors import RunError
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.plots import points as draw_points
 from sfumato.plots.animation import check_animation_target, write_animation
-from sfumato.plots.style import limits
+from sfumato.plots.style import steady_limits
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.process.random import CHUNK, generator, noise_from
@@ -215,15 +215,8 @@ def write_run_animation(run: Run, direction: Literal["forward", "reverse"], path
     write_animation(
         path,
         seen,
-        span=_steady_limits(seen),
+        span=steady_limits(np.concatenate([x for _, x in seen[::10]])),
         columns=draw_points.plane_columns(columns),
         position=position,
         title=title,
     )
-
-
-def _steady_limits(seen: list[tuple[str, np.ndarray]]) -> tuple[tuple[float, float], ...]:
-    """Axes that hold all but the farthest strays of the noise."""
-    every = np.concatenate([x for _, x in seen[:: max(1, len(seen) // 10)]])
-    near = np.quantile(every, [0.0005, 0.9995], axis=0)
-    return limits(near)

@@ -82,7 +82,8 @@ def demo(
     layers = config.preset(preset), config.parse_assignments(assignments), {"seed": seed}
     settings = config.resolve(*layers)
 
-    from sfumato.run import begin, finish, load_data
+    from sfumato.fitting import begin, finish
+    from sfumato.source import load_data
 
     data = load_data(settings)
     training, model, folder = begin(settings, data, out, name=preset)
@@ -144,7 +145,8 @@ def fit(
         raise ArgumentError("what to fit to? Give a toy set's name or a file: `sfumato fit moons`.")
     config.resolve(*changes)  # wrong settings are told before PyTorch is loaded
 
-    from sfumato.run import begin, finish, settings_for
+    from sfumato.fitting import begin, finish
+    from sfumato.source import settings_for
 
     settings, data = settings_for(source, {}, *changes)
     training, model, folder = begin(settings, data, out)
@@ -157,7 +159,7 @@ def _resume(out: Path | None, quiet: bool) -> None:
     if out is None:
         raise ArgumentError("which run? Say `sfumato fit --resume --out RUN`.")
 
-    from sfumato.run import finish, resume
+    from sfumato.fitting import finish, resume
 
     training, model, data = resume(out)
     if training.step == training.num_steps:

@@ -30,7 +30,8 @@ from sfumato.metrics.distances import energy_distance
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.plots import save_figure
 from sfumato.progress import ProgressLine
-from sfumato.run import ARRAY, Run, locked
+from sfumato.run import Run, locked
+from sfumato.source import ARRAY
 
 REPORT, SAMPLES, FIGURE_FOLDER, EVALUATION = (
     "report.html", "samples.csv", "figures", "evaluation.json",

@@ -1,0 +1,255 @@
+"""Fitting: from settings and rows to a run folder, stoppable and resumable at any moment.
+
+`fit` is the whole of it in one call. Whatever moment a run is stopped at, its folder holds its
+last checkpoint and the model made from it.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from sfumato import config, storage
+from sfumato.config import Settings
+from sfumato.data.codec import Codec
+from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.errors import ArgumentError, RunError, SfumatoError
+from sfumato.model import Model, build_denoiser, build_process
+from sfumato.process.random import CHUNK
+from sfumato.progress import ProgressLine
+from sfumato.run import (
+    CHECKPOINT,
+    CONFIG,
+    METRICS,
+    MODEL,
+    SNAPSHOT_FRAMES,
+    SNAPSHOTS,
+    Run,
+    locked,
+    new_folder,
+    use_threads,
+)
+from sfumato.source import ARRAY, RunData, Source, load_data, settings_for
+from sfumato.training import checkpoint
+from sfumato.training.loop import StepRecord, Training, train
+
+
+class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
+    """SIGINT or SIGTERM arrived; the step was finished and everything is saved.
+
+    The exit code is 128 and the signal's number, as a shell gives it.
+    """
+
+    def __init__(self, signum: int, step: int, folder: Path) -> None:
+        super().__init__(
+            f"stopped at step {step}; saved. Go on with: sfumato fit --resume --out {folder}"
+        )
+        self.exit_code = 128 + signum
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying of them; only the main thread can."""
+    received: list[int] = []
+
+    def note(signum: int, _frame: FrameType | None) -> None:
+        received.append(signum)
+
+    try:
+        before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _snapshot_steps(num_steps: int, every: int, count: int) -> set[int]:
+    """`count` steps where a record falls, evenly in the logarithm, the last one among them."""
+    if count == 0:
+        return set()
+    groups = max(1, num_steps // every)
+    chosen = {max(1, round(groups ** (k / count))) * every for k in range(count)}
+    return {min(step, num_steps) for step in chosen} | {num_steps}
+
+
+def _sampling_model(training: Training, model: Model) -> Model:
+    """The model with the weights that samples are to be drawn with."""
+    if model.settings.sampling.weights == "last":
+        return model
+    denoiser = NetworkDenoiser(
+        training.average.network, model.denoiser.parameterisation, model.denoiser.conditioning
+    )
+    return Model(model.settings, model.codec, model.process, denoiser)
+
+
+def _save(training: Training, model: Model, folder: Path) -> None:
+    checkpoint.save(folder / CHECKPOINT, training.tensors(), training.numbers())
+    _sampling_model(training, model).save(folder / MODEL)
+
+
+def _take_snapshot(training: Training, model: Model, folder: Path) -> None:
+    """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
+    frames = _sampling_model(training, model).pictured_frames(CHUNK, SNAPSHOT_FRAMES)
+    (folder / SNAPSHOTS).mkdir(exist_ok=True)
+    with storage.replacing(folder / SNAPSHOTS / f"step-{training.step:07d}.npy") as path:
+        np.save(path, np.stack([x for _, x in frames]), allow_pickle=False)
+
+
+def _begin_metrics(folder: Path, step: int) -> float:
+    """Drop lines after `step`, which resuming will write again; seconds that were spent so far."""
+    path = folder / METRICS
+    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    storage.write_bytes(path, "".join(kept).encode())
+    return float(json.loads(kept[-1])["seconds"]) if kept else 0.0
+
+
+def fitting(training: Training, model: Model, folder: Path) -> Iterator[StepRecord]:
+    """Train to the end in a run's folder, saving on the way; yields as `train` does.
+
+    Raises:
+        Stopped: after SIGINT or SIGTERM, when all is saved.
+        DivergedError: if the loss is no longer finite; the last checkpoint stays.
+        RunError: if the folder is in use or cannot be written.
+    """
+    settings = training.settings
+    snapshots = _snapshot_steps(training.num_steps, settings.log_every, settings.snapshots)
+    with locked(folder), _signals() as received:
+        spent = _begin_metrics(folder, training.step)
+        saved = training.step
+        if saved == 0:
+            _save(training, model, folder)
+        started = time.monotonic()
+        with (folder / METRICS).open("a", encoding="utf-8") as metrics:
+            for record in train(training):
+                seconds = round(spent + time.monotonic() - started, 3)
+                metrics.write(json.dumps(asdict(record) | {"seconds": seconds}) + "\n")
+                metrics.flush()
+                if record.step in snapshots:
+                    _take_snapshot(training, model, folder)
+                last = record.step == training.num_steps
+                if last or record.step - saved >= settings.checkpoint_every:
+                    _save(training, model, folder)
+                    saved = record.step
+                yield record
+                if received and not last:
+                    if saved != record.step:
+                        _save(training, model, folder)
+                    raise Stopped(received[0], record.step, folder)
+
+
+def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
+    """Put together all that fitting needs; nothing is written.
+
+    Raises:
+        ArgumentError: if a setting names something unknown.
+        DataError: if the rows cannot be encoded.
+    """
+    use_threads(settings)
+    codec = Codec.fit(data.train, standardise=settings.data.standardise)
+    process = build_process(settings.process)
+    denoiser = build_denoiser(settings, codec.dimension, process)
+    model = Model(settings, codec, process, denoiser)
+    model.sample(0)  # refuses wrong sampling settings now, not after the training
+    rows = codec.encode(data.train.values)
+    return Training(denoiser, process, rows, settings.training, seed=settings.seed), model
+
+
+def begin(
+    settings: Settings,
+    data: RunData,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+) -> tuple[Training, Model, Path]:
+    """`prepare`, then make the run's folder and write its settings.
+
+    Args:
+        settings: resolved.
+        data: the rows.
+        out: the folder; the next free runs/NAME-NNN where not given.
+        name: the NAME; the source's where not given.
+
+    Raises:
+        RunError: if the folder is taken or cannot be written, and as `prepare`.
+    """
+    training, model = prepare(settings, data)
+    folder = new_folder(out, name or Path(settings.data.source).stem)
+    storage.write_bytes(folder / CONFIG, settings.to_toml().encode())
+    return training, model, folder
+
+
+def resume(folder: Path) -> tuple[Training, Model, RunData]:
+    """Take up a run where its checkpoint stands.
+
+    Raises:
+        RunError: if the folder is not a run's, or its checkpoint is missing or damaged.
+        DataError: if its file is gone or changed.
+    """
+    if not (folder / CONFIG).is_file():
+        raise RunError(f"{folder} is not a run folder: it has no {CONFIG}.")
+    try:
+        settings = config.resolve(config.load_toml(folder / CONFIG))
+    except ArgumentError as error:
+        raise RunError(f"the settings of {folder} are damaged: {error}") from error
+    if settings.data.source == ARRAY:
+        raise RunError("a run that was fitted to an array in memory cannot be resumed.")
+    data = load_data(settings)
+    training, model = prepare(settings, data)
+    if (folder / CHECKPOINT).exists():
+        training.restore(*checkpoint.load(folder / CHECKPOINT))
+    return training, model, data
+
+
+def fit(
+    source: Source = "s-curve",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+) -> Run:
+    """Fit a diffusion model to points, in a run folder of its own.
+
+    Args:
+        source: a toy set's name, a file (.csv, .npy, .npz, .parquet), or an array `(n, d)`.
+        out: the run's folder; runs/NAME-001 and so on where not given.
+        settings: changes to the defaults, e.g. `{"training.steps": 500}`.
+        seed: decides every draw.
+        quiet: show no progress.
+
+    Raises:
+        ArgumentError: if a setting or the source is unknown.
+        DataError: if the rows cannot be used.
+        RunError: if the folder is taken.
+        DivergedError: if training meets a loss that is not finite.
+        KeyboardInterrupt: after SIGINT or SIGTERM, when all is saved.
+    """
+    resolved, data = settings_for(source, {"seed": seed, **(settings or {})})
+    training, model, folder = begin(resolved, data, out)
+    try:
+        return finish(training, model, data, folder, quiet=quiet)
+    except Stopped as stopped:
+        raise KeyboardInterrupt(str(stopped)) from stopped
+
+
+def finish(
+    training: Training, model: Model, data: RunData, folder: Path, *, quiet: bool = False
+) -> Run:
+    """Train to the end, showing how it goes; the fitted run."""
+    with ProgressLine("fit", training.num_steps, "steps", quiet=quiet) as line:
+        for record in fitting(training, model, folder):
+            line.advance_to(record.step, f"loss {record.loss:.4f}")
+    return Run(_sampling_model(training, model), folder, data)
