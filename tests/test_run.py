@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from filelock import FileLock
 
 import sfumato
@@ -18,6 +19,7 @@ from sfumato.errors import ArgumentError, DataError, DivergedError, RunError
 from sfumato.fitting import Stopped, begin, fit, fitting, resume
 from sfumato.run import LOCK, Run, open_run
 from sfumato.source import settings_for
+from sfumato.training import checkpoint
 
 TINY: dict[str, Any] = {
     "training.steps": 60,
@@ -62,6 +64,19 @@ def test_runs_are_numbered_after_the_highest(here: Path) -> None:
     for name in ("moons-001", "moons-007", "moons-old"):
         (here / "runs" / name).mkdir(parents=True)
     assert fit("moons", settings=TINY, quiet=True).folder == Path("runs/moons-008")
+
+
+def test_samples_come_from_the_averaged_weights_unless_the_last_are_asked_for(here: Path) -> None:
+    for weights, part in (("averaged", "average."), ("last", "network.")):
+        settings = {**TINY, "sampling.weights": weights}
+        run = fit("moons", settings=settings, out=weights, quiet=True)
+        assert run.folder is not None
+        tensors, _ = checkpoint.load(run.folder / "checkpoint")
+        assert not torch.equal(tensors["average.out.weight"], tensors["network.out.weight"])
+        saved = open_run(run.folder).model.denoiser.network.state_dict()
+        assert torch.equal(saved["out.weight"], tensors[f"{part}out.weight"])
+        in_memory = run.model.denoiser.network.state_dict()
+        assert torch.equal(in_memory["out.weight"], saved["out.weight"])
 
 
 def test_metrics_and_snapshots_are_there_to_read(here: Path) -> None:

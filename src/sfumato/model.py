@@ -119,7 +119,7 @@ def build_grid(settings: SamplingSettings, process: Schedule | Table) -> NoiseLe
     return SCHEDULE_GRIDS[settings.grid](process, settings.steps)
 
 
-def build_stepper(settings: SamplingSettings) -> Stepper[None]:
+def build_stepper(settings: SamplingSettings) -> Stepper[Any]:
     """The sampling method, given those of the settings that it has a field for.
 
     Raises:
@@ -128,7 +128,8 @@ def build_stepper(settings: SamplingSettings) -> Stepper[None]:
     if settings.sampler not in SAMPLERS:
         raise unknown("sampler", settings.sampler, SAMPLERS)
     kind = SAMPLERS[settings.sampler]
-    return kind(**{field.name: getattr(settings, field.name) for field in fields(kind)})
+    own = {field.name for field in fields(kind)} & set(SamplingSettings.model_fields)
+    return kind(**{name: getattr(settings, name) for name in own})  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +148,7 @@ class Model:
     process: Schedule | Table
     denoiser: NetworkDenoiser
 
-    def _way(self, changes: Mapping[str, Any]) -> tuple[NoiseLevel, Stepper[None]]:
+    def _way(self, changes: Mapping[str, Any]) -> tuple[NoiseLevel, Stepper[Any]]:
         """Grid and method: the run's own, with some sampling settings changed."""
         settings = resolve(self.settings.to_dict(), {"sampling": changes}).sampling
         return build_grid(settings, self.process), build_stepper(settings)
