@@ -99,7 +99,7 @@ def forward_figure(run: Run) -> Figure:
     return draw_points.panels(
         [("", seen[:10]), ("", seen[10:])],
         shown.position,
-        title="Forward: the data dissolve into noise, q(x_t | x_0)",
+        title=r"Forward: the data dissolve into noise, $q(x_t\,|\,x_0)$",
     )
 
 

@@ -74,7 +74,8 @@ def test_version(sfumato: Command) -> None:
 
 def test_demo_makes_the_whole_run_folder(sfumato: Command, tmp_path: Path) -> None:
     code, out, err = sfumato(f"demo --out run {TINY} --set data.size=500")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert "Traceback" not in err
     assert "Report: run/report.html" in out
     assert "Next:  sfumato sample run" in out
     made = {str(path.relative_to(tmp_path / "run")) for path in (tmp_path / "run").rglob("*")}
@@ -109,6 +110,14 @@ def test_settings_are_shown_and_taken_back(sfumato: Command, tmp_path: Path) -> 
     (tmp_path / "mine.toml").write_text(shown)
     assert sfumato("fit --show-settings --config mine.toml")[1] == shown
     assert "steps = 7" in shown
+
+
+def test_a_settings_file_may_name_the_source(sfumato: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[data]\nsource = "circles"\nsize = 300\n')
+    code, out, _ = sfumato(f"fit --config mine.toml --out run {TINY}")
+    assert code == 0
+    assert "Data: 300 rows" in out
+    assert sfumato("info run")[1].startswith("source       circles")
 
 
 @pytest.mark.parametrize("ending", ["csv", "npy", "parquet"])
@@ -239,7 +248,7 @@ def faulty(fitted: Path, tmp_path: Path) -> Path:
         ("fit moons --config none.toml", 2, "cannot read"),
         ("fit moons --config bad.toml", 2, "not TOML"),
         ("fit moons --config unknown.toml", 2, "did you mean 'training.epochs'"),
-        ("fit moons --resume --out x", 2, "keeps its data and settings"),
+        ("fit --resume --out x --seed 3", 2, "keeps its settings"),
         ("fit --resume", 2, "which run"),
         ("fit none.csv", 3, "there is no file none.csv"),
         ("fit taken/", 3, "taken"),
@@ -336,7 +345,10 @@ def test_a_signal_saves_and_resuming_ends_in_the_same_model(
     assert "Traceback" not in err
     assert len(metrics.read_text().splitlines()) < 80  # it did stop on the way
 
-    assert sfumato("fit --resume --out run")[0] == 0
+    code, _, err = sfumato("fit circles --resume --out run")
+    assert code == 2
+    assert "was fitted to 'moons', not to 'circles'" in err
+    assert sfumato("fit moons --resume --out run")[0] == 0
     assert len(metrics.read_text().splitlines()) == 80
     models = [tmp_path / name / "model.safetensors" for name in ("run", "straight")]
     assert models[0].read_bytes() == models[1].read_bytes()

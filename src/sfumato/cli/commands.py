@@ -135,15 +135,14 @@ def fit(
         typer.echo(config.resolve(*changes).to_toml(), nl=False)
         return
     if resume:
-        if source or settings_file or assignments or seed is not None:
-            raise ArgumentError(
-                "a resumed run keeps its data and settings; give only --resume --out RUN."
-            )
-        _resume(out, quiet)
+        if settings_file or assignments or seed is not None:
+            raise ArgumentError("a resumed run keeps its settings; give only --resume --out RUN.")
+        _resume(out, source, quiet)
         return
-    if source is None:
+    named = config.resolve(*changes).data.source  # wrong settings are told before PyTorch is loaded
+    if source is None and not any("source" in change.get("data", {}) for change in changes):
         raise ArgumentError("what to fit to? Give a toy set's name or a file: `sfumato fit moons`.")
-    config.resolve(*changes)  # wrong settings are told before PyTorch is loaded
+    source = source or named
 
     from sfumato.fitting import begin, finish
     from sfumato.source import settings_for
@@ -155,13 +154,15 @@ def fit(
     _say_next(folder, quiet)
 
 
-def _resume(out: Path | None, quiet: bool) -> None:
+def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
     if out is None:
         raise ArgumentError("which run? Say `sfumato fit --resume --out RUN`.")
 
     from sfumato.fitting import finish, resume
 
     training, model, data = resume(out)
+    if source not in (None, data.settings.source):
+        raise ArgumentError(f"{out} was fitted to {data.settings.source!r}, not to {source!r}.")
     if training.step == training.num_steps:
         _say(f"{out} is already finished: {training.step:,} steps.", quiet)
     else:
