@@ -271,3 +271,15 @@ def test_real_rows_in_the_samples_place_cannot_be_told_apart(here: Path) -> None
     assert set(verdicts.values()) == {"cannot be told apart"}
     shifted = run.evaluate(n=2000, sample=real + 0.3)
     assert shifted.verdict == "apart"
+
+
+def test_the_callers_number_of_threads_comes_back(here: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run = fit("moons", settings={**TINY, "threads": 1}, quiet=True)
+        rows = run.sample(50)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(run.sample(50), rows)

@@ -35,7 +35,7 @@ from sfumato.run import (
     Run,
     locked,
     new_folder,
-    use_threads,
+    threads_of,
 )
 from sfumato.source import ARRAY, RunData, Source, load_data, settings_for
 from sfumato.training import checkpoint
@@ -157,7 +157,6 @@ def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
         ArgumentError: if a setting names something unknown.
         DataError: if the rows cannot be encoded.
     """
-    use_threads(settings)
     codec = Codec.fit(data.train, standardise=settings.data.standardise)
     process = build_process(settings.process)
     denoiser = build_denoiser(settings, codec.dimension, process)
@@ -249,7 +248,10 @@ def finish(
     training: Training, model: Model, data: RunData, folder: Path, *, quiet: bool = False
 ) -> Run:
     """Train to the end, showing how it goes; the fitted run."""
-    with ProgressLine("fit", training.num_steps, "steps", quiet=quiet) as line:
+    with (
+        ProgressLine("fit", training.num_steps, "steps", quiet=quiet) as line,
+        threads_of(model.settings),
+    ):
         for record in fitting(training, model, folder):
             line.advance_to(record.step, f"loss {record.loss:.4f}")
     return Run(_sampling_model(training, model), folder, data)

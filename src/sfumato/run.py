@@ -62,7 +62,10 @@ class Run:
         With `quiet=False` a progress line is shown.
         """
         rows = [np.empty((0, len(self.model.codec.columns)))]
-        with ProgressLine("sample", n, "rows", quiet=quiet) as line:
+        with (
+            ProgressLine("sample", n, "rows", quiet=quiet) as line,
+            threads_of(self.settings),
+        ):
             done = 0
             for chunk in self.model.sample_chunks(n, seed=seed, first=first, **sampling):
                 rows.append(chunk)
@@ -229,17 +232,19 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     elif not place.exists():
         raise RunError(f"there is no run folder or model file {place}.")
     model = load_model(place / MODEL if place.is_dir() else place)
-    use_threads(model.settings)
     return Run(model, place if place.is_dir() else None)
 
 
-def use_threads(settings: Settings) -> None:
-    """As many threads as the settings say, for fitting and sampling alike.
-
-    With another number, sums may round differently.
-    """
+@contextmanager
+def threads_of(settings: Settings) -> Iterator[None]:
+    """Compute with as many threads as the settings say; the caller's own number comes back."""
+    before = torch.get_num_threads()
     if settings.threads:
         torch.set_num_threads(settings.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _next_folder(name: str) -> Path:
