@@ -322,6 +322,20 @@ def test_a_missing_extra_is_named(
     assert "install sfumato[" in err
 
 
+def test_a_full_disk_is_one_line_and_loses_nothing(
+    sfumato: Command, fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "new.csv").write_text("precious")
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = sfumato(f"sample {fitted} -n 5 --to new.csv")
+    assert code == 5
+    assert err == "sfumato: No space left on device; what was there before is whole.\n"
+    assert (tmp_path / "new.csv").read_text() == "precious"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of Windows are others")
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_resuming_ends_in_the_same_model(

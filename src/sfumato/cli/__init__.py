@@ -29,6 +29,10 @@ def main() -> None:
         _complain(f"{error.format_message().rstrip('.')}. Try `sfumato --help`.")
     except BrokenPipeError:  # the reader of our output has gone; nothing is left to say
         os._exit(141)
+    except OSError as error:  # a full disk, a place that may not be written
+        code = 5
+        where = f" {error.filename}" if error.filename else ""
+        _complain(f"{error.strerror or error}{where}; what was there before is whole.")
     sys.exit(code)
 
 
