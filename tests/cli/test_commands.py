@@ -1,8 +1,7 @@
-"""The command line as a person uses it, and every mistake as one line with its exit code."""
+"""The command line as a person uses it, from the help to a run that was killed and resumed."""
 
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -12,47 +11,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import CONSTANT, TINY, Command, fit_tiny, leave, outcomes
 
-from sfumato.cli import main
 from sfumato.data.files import read_points
 
-Outcome = tuple[int, str, str]
-Command = Callable[[str], Outcome]
-
-TINY = (
-    "--set training.steps=40 --set training.batch_size=64 --set training.log_every=10 "
-    "--set training.snapshots=2 --set sampling.steps=8 --set network.width=16"
-)
+LONGER = f"fit moons --quiet {TINY} --set training.steps=800 --set training.checkpoint_every=100"
 
 
 @pytest.fixture
 def sfumato(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Command:
-    """Run a command line in an empty folder: exit code, standard output, standard error."""
     monkeypatch.chdir(tmp_path)
-
-    def run(line: str) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["sfumato", *line.split()])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return run
+    return outcomes(capsys)
 
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny run on a CSV with a constant column."""
-    folder = tmp_path_factory.mktemp("fitted")
-    rng = np.random.default_rng(0)
-    rows = "\n".join(f"{x},{y},42.125" for x, y in rng.normal([1000, 0], [5, 1e-3], (400, 2)))
-    (folder / "points.csv").write_text(f"a b,c,const\n{rows}\n")
-    command = [sys.executable, "-m", "sfumato", "fit", str(folder / "points.csv"), "--quiet"]
-    subprocess.run([*command, "--out", str(folder / "run"), *TINY.split()], check=True)
-    return folder / "run"
+    return fit_tiny(tmp_path_factory.mktemp("fitted"))
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The longer run, never interrupted."""
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    assert leave(f"{LONGER} --out {folder}") == 0
+    return folder
 
 
 def test_help_of_every_command_shows_examples(sfumato: Command) -> None:
@@ -129,7 +113,7 @@ def test_samples_are_in_the_datas_own_terms(
     if ending != "npy":
         assert points.columns == ("a b", "c", "const")
     assert points.values.shape == (150, 3)
-    assert set(points.values[:, 2]) == {42.125}
+    assert set(points.values[:, 2]) == {CONSTANT}
     assert 900 < points.values[:, 0].mean() < 1100
     sfumato(f"sample {fitted / 'model.safetensors'} -n 10 --to few.{ending}")
     np.testing.assert_array_equal(
@@ -190,188 +174,78 @@ def test_animate_datasets_and_info(sfumato: Command, fitted: Path, tmp_path: Pat
     assert json.loads(out)["columns"] == "a b, c, const"
 
 
-class _Trap:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self.path,)
-
-
-@pytest.fixture
-def faulty(fitted: Path, tmp_path: Path) -> Path:
-    """A folder full of things that are wrong."""
-    files = {
-        "empty.csv": "",
-        "header.csv": "a,b\n",
-        "one.csv": "a,b\n1,2\n",
-        "ragged.csv": "a,b\n1,2\n3\n",
-        "text.csv": "a,b\n1,2\n3,four\n",
-        "nan.csv": "a,b\n1,nan\n3,4\n",
-        "constant.csv": "a,b\n1,2\n1,2\n1,2\n",
-        "other.csv": "p,q\n1,2\n3,4\n",
-        "points.xls": "x",
-        "bad.toml": "a = = 1",
-        "unknown.toml": "[training]\nepoch = 3\n",
-    }
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    trap = pickle.dumps(_Trap(tmp_path / "sprung"))
-    (tmp_path / "pickle.npy").write_bytes(trap)
-    (tmp_path / "pickle.safetensors").write_bytes(trap)
-    model = (fitted / "model.safetensors").read_bytes()
-    (tmp_path / "short.safetensors").write_bytes(model[:-100])
-    (tmp_path / "flipped.safetensors").write_bytes(
-        model[:-50] + bytes([model[-50] ^ 4]) + model[-49:]
-    )
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "thesis.txt").write_text("years of work")
-    (tmp_path / "begun").mkdir()
-    (tmp_path / "begun" / "config.toml").write_text("seed = 0\n")
-    return tmp_path
+def _interrupted(
+    folder: Path, is_time: Callable[[list[str]], bool], signum: int
+) -> tuple[int, str]:
+    """Fit in a process of its own until it is time for the signal: exit code, standard error."""
+    command = [sys.executable, "-m", "sfumato", *LONGER.split(), "--out", str(folder)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        metrics = folder / "metrics.jsonl"
+        while not metrics.is_file() or not is_time(metrics.read_text().splitlines()):
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signum)
+        _, err = process.communicate(timeout=60)
+    assert len(metrics.read_text().splitlines()) < 80  # it did stop on the way
+    return process.returncode, err
 
 
-@pytest.mark.parametrize(
-    ("line", "code", "phrase"),
-    [
-        ("fit moon", 2, "did you mean 'moons'"),
-        ("demo tutoral", 2, "did you mean 'tutorial'"),
-        ("smaple x", 2, "Did you mean 'sample'"),
-        ("fit moons --sed 3", 2, "--sed"),
-        ("fit", 2, "what to fit to"),
-        ("fit moons --seed -1", 2, "--seed"),
-        ("fit moons --set training.epoch=3", 2, "did you mean 'training.epochs'"),
-        ("fit moons --set training.steps=0", 2, "training.steps"),
-        ("fit moons --set training.steps", 2, "section.name=value"),
-        ("fit moons --set process.schedule=cosin", 2, "did you mean 'cosine'"),
-        ("fit moons --set network.target=epsilon", 2, "did you mean 'eps'"),
-        ("fit moons --config none.toml", 2, "cannot read"),
-        ("fit moons --config bad.toml", 2, "not TOML"),
-        ("fit moons --config unknown.toml", 2, "did you mean 'training.epochs'"),
-        ("fit --resume --out x --seed 3", 2, "keeps its settings"),
-        ("fit --resume", 2, "which run"),
-        ("fit none.csv", 3, "there is no file none.csv"),
-        ("fit taken/", 3, "taken"),
-        ("fit points.xls", 3, "ending must be one of"),
-        ("fit empty.csv", 3, "is empty"),
-        ("fit header.csv", 3, "no rows"),
-        ("fit one.csv", 3, "at least 2"),
-        ("fit ragged.csv", 3, "line 3"),
-        ("fit text.csv", 3, "line 3, column 'b'"),
-        ("fit nan.csv", 3, "1 values are missing"),
-        ("fit constant.csv", 3, "every column is constant"),
-        ("fit pickle.npy", 3, "never opened"),
-        ("fit moons --out taken", 4, "never overwritten"),
-        ("fit --resume --out taken", 4, "not a run folder"),
-        ("sample RUN -n -5 --to a.csv", 2, "must not be negative"),
-        ("sample RUN -n many --to a.csv", 2, "valid integer"),
-        ("sample RUN -n 5 --to a.xls", 2, "ending must be one of"),
-        ("sample RUN -n 5 --to none/a.csv", 2, "there is no folder none"),
-        ("sample RUN -n 5 --to a.csv --steps 0", 2, "sampling.steps"),
-        ("sample RUN -n 5 --to a.csv --sampler dimm", 2, "did you mean 'ddim'"),
-        ("sample RUN -n 5 --to a.csv --set training.steps=5", 2, "sampling."),
-        ("sample none -n 5 --to a.csv", 4, "no run folder or model file"),
-        ("sample begun -n 5 --to a.csv", 4, "no model yet"),
-        ("sample taken -n 5 --to a.csv", 4, "not a run folder"),
-        ("sample short.safetensors -n 5 --to a.csv", 4, "not a whole safetensors"),
-        ("sample flipped.safetensors -n 5 --to a.csv", 4, "damaged"),
-        ("sample pickle.safetensors -n 5 --to a.csv", 4, "not a whole safetensors"),
-        ("evaluate RUN -n 3", 2, "at least 20"),
-        ("evaluate RUN --against other.csv", 3, "columns"),
-        ("plot RUN los --to a.png", 2, "did you mean 'loss'"),
-        ("plot RUN loss --to a.jpg", 2, "ending must be one of"),
-        ("plot MODEL loss --to a.png", 4, "lone model file"),
-        ("animate RUN sideways --to a.gif", 2, "'forward', 'reverse'"),
-        ("animate RUN reverse --to a.webm", 2, "ending must be one of"),
-        ("report MODEL", 4, "lone model file"),
-    ],
-)
-def test_a_mistake_is_one_line_and_a_code(
-    sfumato: Command, fitted: Path, faulty: Path, line: str, code: int, phrase: str
-) -> None:
-    line = line.replace("RUN", str(fitted)).replace("MODEL", str(fitted / "model.safetensors"))
-    before = set(faulty.rglob("*"))
-    found, out, err = sfumato(line)
-    assert phrase in err
-    assert found == code
-    assert err.startswith("sfumato: ")
-    assert err.count("\n") == 1
-    assert "Traceback" not in out + err
-    assert set(faulty.rglob("*")) == before  # nothing made, nothing lost
-
-
-def test_steps_of_a_table_are_bounded_by_its_levels(sfumato: Command) -> None:
-    table = "--set process.num_levels=20 --set sampling.grid=trailing"
-    assert sfumato(f"fit moons --out run {TINY} {table}")[0] == 0
-    for steps in (0, 21):
-        code, _, err = sfumato(f"sample run -n 1 --to a.csv --steps {steps}")
-        assert code == 2
-        assert f"got {steps}" in err
-    assert sfumato("sample run -n 1 --to a.csv --steps 20")[0] == 0
-
-
-@pytest.mark.parametrize(("missing", "line"), [
-    ("pyarrow", "sample RUN -n 1 --to a.parquet"), ("av", "animate RUN reverse --to a.mp4"),
-])  # fmt: skip
-def test_a_missing_extra_is_named(
-    sfumato: Command, fitted: Path, monkeypatch: pytest.MonkeyPatch, missing: str, line: str
-) -> None:
-    monkeypatch.setitem(sys.modules, missing, None)
-    code, _, err = sfumato(line.replace("RUN", str(fitted)))
-    assert code == 5
-    assert "install sfumato[" in err
-
-
-def test_a_full_disk_is_one_line_and_loses_nothing(
-    sfumato: Command, fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    (tmp_path / "new.csv").write_text("precious")
-    monkeypatch.setattr(os, "fsync", full)
-    code, _, err = sfumato(f"sample {fitted} -n 5 --to new.csv")
-    assert code == 5
-    assert err == "sfumato: No space left on device; what was there before is whole.\n"
-    assert (tmp_path / "new.csv").read_text() == "precious"
+def _same_model(one: Path, other: Path) -> bool:
+    first, second = ((folder / "model.safetensors").read_bytes() for folder in (one, other))
+    return first == second
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Windows are others")
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_resuming_ends_in_the_same_model(
-    sfumato: Command, tmp_path: Path, signum: int, code: int
+    sfumato: Command, straight: Path, tmp_path: Path, signum: int, code: int
 ) -> None:
-    fit = f"fit moons {TINY} --set training.steps=800"
-    assert sfumato(f"{fit} --out straight")[0] == 0
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sfumato", *fit.split(), "--out", "run"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    metrics = tmp_path / "run" / "metrics.jsonl"
-    while not metrics.is_file() or not metrics.read_text():
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.send_signal(signum)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert "sfumato fit --resume --out run" in err
-    assert "Traceback" not in err
-    assert len(metrics.read_text().splitlines()) < 80  # it did stop on the way
+    run = tmp_path / "run"
+    found, err = _interrupted(run, lambda lines: len(lines) > 0, signum)
+    assert found == code
+    assert err.count("\n") == 1
+    assert f"saved. Go on with: sfumato fit --resume --out {run}" in err
+    assert not _same_model(run, straight)
 
-    code, _, err = sfumato("fit circles --resume --out run")
-    assert code == 2
-    assert "was fitted to 'moons', not to 'circles'" in err
     assert sfumato("fit moons --resume --out run")[0] == 0
-    assert len(metrics.read_text().splitlines()) == 80
-    models = [tmp_path / name / "model.safetensors" for name in ("run", "straight")]
-    assert models[0].read_bytes() == models[1].read_bytes()
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 80
+    assert _same_model(run, straight)
+    code, out, _ = sfumato("fit --resume --out run")
+    assert code == 0
+    assert "run is already finished: 800 steps" in out
 
 
-def test_import_and_help_are_light() -> None:
+@pytest.mark.skipif(os.name == "nt", reason="signals of Windows are others")
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    sfumato: Command, straight: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    _interrupted(run, lambda lines: len(lines) > 11, signal.SIGKILL)
+
+    code, out, _ = sfumato("fit --resume --out run")
+    assert code == 0
+    assert "Going on from step" in out
+    assert "Going on from step 0" not in out
+    assert _same_model(run, straight)
+
+
+@pytest.mark.parametrize("line", ["--help", "fit --help", "--version", "fit --show-settings"])
+def test_a_light_command_imports_nothing_heavy(line: str) -> None:
     code = (
-        "import sys, sfumato, sfumato.cli.commands\n"
-        "heavy = {'torch', 'sklearn', 'matplotlib', 'scipy', 'pandas'} & set(sys.modules)\n"
+        "import sys, sfumato.cli\n"
+        f"sys.argv = ['sfumato', *{line.split()}]\n"
+        "try: sfumato.cli.main()\n"
+        "except SystemExit as left: assert not left.code, left.code\n"
+        "heavy = {'torch', 'numpy', 'scipy', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imports {heavy}' if heavy else 0)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_python_m_is_the_same_program() -> None:
+    command = [sys.executable, "-m", "sfumato", "fit", "moons", "--set", "seed"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("sfumato: a setting is written section.name=value; got 'seed'")
+    assert done.stderr.count("\n") == 1

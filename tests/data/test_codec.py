@@ -43,6 +43,23 @@ def test_encoded_columns_have_mean_zero_and_deviation_one() -> None:
     torch.testing.assert_close(x.std(0, correction=0), torch.ones(3), atol=1e-5, rtol=0)
 
 
+def test_a_range_wider_than_the_largest_number_is_no_hindrance() -> None:
+    values = np.array([[-1.7e308], [-1.7e308], [-1.7e308], [1.7e308]])
+    codec = Codec.fit(_points(values))
+    np.testing.assert_allclose(codec.decode(codec.encode(values)), values, rtol=1e-6)
+
+
+@given(order=st.permutations(range(4)), seed=st.integers(0, 1000))
+def test_the_order_of_the_columns_does_not_matter(order: list[int], seed: int) -> None:
+    values = np.random.default_rng(seed).normal([0, 1e6, -3, 1e-8], [1, 1e-3, 50, 1e-9], (20, 4))
+    values[:, 2] = 7.0
+    x = Codec.fit(_points(values)).encode(values)
+    varying = {0: 0, 1: 1, 3: 2}
+    expected = x[:, [varying[k] for k in order if k in varying]]
+    swapped = values[:, order]
+    assert torch.equal(Codec.fit(_points(swapped)).encode(swapped), expected)
+
+
 @pytest.mark.parametrize("constant", [0.1, 1 / 3, -1e300, 5e-324, 0.0, 2.0**53 - 1])
 def test_a_constant_column_comes_back_bit_for_bit(constant: float) -> None:
     values = np.random.default_rng(0).standard_normal((30, 3))
@@ -89,6 +106,9 @@ def test_survives_json_exactly() -> None:
         {"scale": [0.0, 0.0]},
         {"mean": ["x", 1]},
         {"mean": None},
+        {"scale": [1.0, 10**400]},
+        {"columns": "ab"},
+        {"columns": ["a", "a"]},
     ],
 )
 def test_a_damaged_description_is_refused(damage: dict[str, Any]) -> None:
@@ -106,3 +126,6 @@ def test_what_cannot_be_encoded_is_told() -> None:
     codec = Codec.fit(_points(np.arange(6.0).reshape(3, 2)))
     with pytest.raises(DataError, match="2 columns are expected"):
         codec.encode(np.zeros((3, 3)))
+    plain = Codec.fit(_points(np.array([[0.0, 1], [5, 1e300]])), standardise=False)
+    with pytest.raises(DataError, match=r"row 2, column 'c1': 1e\+300 does not fit"):
+        plain.encode(np.array([[0.0, 1], [5, 1e300]]))

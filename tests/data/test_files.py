@@ -3,8 +3,10 @@
 import os
 import pickle
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +52,7 @@ def test_no_rows_still_have_columns(tmp_path: Path, ending: str, rows: str | Non
         ("\ufeffa,b\r\n1,2\r\n\r\n3,4\r\n", ("a", "b"), [[1, 2], [3, 4]]),
         ('"a, b","c"\n" 1 ",2e3\n-.5,+4\n', ("a, b", "c"), [[1, 2000], [-0.5, 4]]),
         ("v\n1\n2\n3\n", ("v",), [[1], [2], [3]]),
+        ("mass; kg,size_x\n1,2\n3,4\n", ("mass; kg", "size_x"), [[1, 2], [3, 4]]),
     ],
 )
 def test_csv_as_people_write_it(
@@ -73,14 +76,19 @@ def test_csv_as_people_write_it(
         (b"a,b\n1,2\n\n3,4,5\n", ["line 4", "3 cells"]),
         (b"a,b\n1,2\n3,four\n", ["line 3", "column 'b'", "'four'", "not a number"]),
         (b"a,b\n1,2\n3,1_000\n", ["line 3", "'1_000'"]),
-        (b"a,b\n1,nan\n3,\n5,inf\n", ["3 values", "data row 1", "column 'b'", "drop or fill"]),
-        (b"a,b\n1,2\n3,NA\n4,5\n", ["1 values are missing", "data row 2"]),
+        (b"a,b\n1,nan\n3,\n5,inf\n", ["3 values", "line 2", "column 'b'", "drop or fill"]),
+        (b"a,b\n1,2\n\n3,NA\n4,5\n", ["1 values are missing", "line 4"]),
         (b"a,b\n1,2\n3,1e400\n", ["line 3", "1e400", "beyond the range"]),
         (b"a,a\n1,2\n3,4\n", ["'a'", "more than once"]),
         (b"a,\n1,2\n3,4\n", ["column 2 has no name"]),
         (b"a,7\n1,2\n3,4\n", ["line 1", "both names and numbers"]),
         (b"a;b\n1,5;2\n3;4\n", ["semicolons"]),
         (b"a\tb\n1\t2\n3\t4\n", ["tabs"]),
+        (b"1,5;2,3\n2,5;3,1\n", ["semicolons"]),
+        (b"a;b\n", ["semicolons"]),
+        (b"a,b\n1,2\n3,4;\n", ["line 3", "'4;'", "not a number"]),
+        (b'a,b\n1,2\n3,"x\ny"\n', ["'x y'", "not a number"]),
+        (b"a,b\n1,2\n3," + b"9" * 5000 + b"\n", [f"{'9' * 37}... is beyond the range"]),
         (b"a,b\n1,2\n\xff\xfe,4\n", ["not UTF-8"]),
         (b"a,b\n1,2\n3,9007199254740993\n", ["9007199254740993", "cannot hold exactly"]),
         (b'a,b\n1,"2\n3,4\n', ["line"]),
@@ -172,6 +180,44 @@ def test_a_truncated_file_is_told(tmp_path: Path, ending: str, share: float) -> 
         read_points(path)
 
 
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".parquet"])
+def test_a_flipped_bit_is_read_or_told_in_one_line(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"data{ending}"
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((20, 2))
+    if ending == ".npz":
+        np.savez_compressed(path, rows=rows)
+    else:
+        write_points(path, Points(rows, ("a", "b")))
+    whole = path.read_bytes()
+    for k in range(400):
+        damaged = bytearray(whole)
+        damaged[int(rng.integers(len(whole) if k % 2 else 150))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            read_points(path)
+        except DataError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+
+
+def test_an_archive_of_something_else_is_told(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "sheet.npz", "w") as archive:
+        archive.writestr("sheet.xml", "<sheet/>")
+    with pytest.raises(DataError, match="no arrays"):
+        read_points(tmp_path / "sheet.npz")
+
+
+def test_parquet_faults_name_the_column(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pair = pa.array([1.0, 2.0])
+    pq.write_table(pa.Table.from_arrays([pair, pair], names=["a", "a"]), path)
+    with pytest.raises(DataError, match="'a' stands more than once"):
+        read_points(path)
+    pq.write_table(pa.table({"d": [Decimal(1), Decimal(2**53 + 1)]}), path)
+    with pytest.raises(DataError, match="data row 2, column 'd': 9007199254740993 is an integer"):
+        read_points(path)
+
+
 def test_parquet_columns_of_every_numeric_kind(tmp_path: Path) -> None:
     table = pa.table({"i": [1, 2], "b": [True, False], "f": pa.array([0.5, 1.5], pa.float32())})
     pq.write_table(table, tmp_path / "t.parquet")
@@ -194,6 +240,23 @@ def test_places_that_are_no_file_are_told(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(DataError, match=phrase):
             read_points(tmp_path / name)
+
+
+def test_a_place_that_the_system_refuses_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / f"{'a' * 300}.csv"
+    with pytest.raises(DataError, match="cannot read"):
+        read_points(long)
+    with pytest.raises(ArgumentError, match="cannot write"):
+        check_target(long)
+
+    def refused(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", refused)
+    with pytest.raises(DataError, match=r"cannot read .*: Permission denied"):
+        read_points(tmp_path / "points.csv")
 
 
 def test_parquet_without_its_extra_names_the_extra(

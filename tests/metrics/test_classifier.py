@@ -20,7 +20,7 @@ def test_auc_is_that_of_the_best_classifier(shift: float) -> None:
 def test_equal_distributions_are_a_coin_toss() -> None:
     rng = np.random.default_rng(1)
     x, y = rng.standard_normal((2, 4000, 3))
-    assert abs(classifier_auc(x, y) - 0.5) < 4 * 0.0065  # sd of an AUC from 2 x 2000 rows
+    assert abs(classifier_auc(x, y) - 0.5) < 4 * 0.0091  # sd of an AUC from 2 x 2000 rows
 
 
 def test_the_seed_decides_the_split() -> None:

@@ -5,8 +5,14 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.spatial.distance import cdist, pdist
 
-from sfumato.metrics.distances import energy_distance, mmd_squared, sliced_wasserstein_2
+from sfumato.metrics.distances import (
+    energy_distance,
+    mmd_squared,
+    pair_means,
+    sliced_wasserstein_2,
+)
 
 
 def _normal(seed: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -21,6 +27,20 @@ def test_energy_distance_is_scipys_without_its_bias() -> None:
     within_y = np.abs(y - y.T).sum() / 300**2
     expected = biased - within_x / (400 - 1) - within_y / (300 - 1)
     assert energy_distance(x, y) == pytest.approx(expected, rel=1e-4)
+
+
+def test_pairs_in_many_blocks_are_scipys() -> None:
+    """Rows that take several blocks, the last of them shorter."""
+    x, y, h = _normal(0, (1100, 3)), _normal(1, (700, 3)) + 0.3, 1.3
+    for distances, means in ((cdist(x, y), pair_means(x, y, h)), (pdist(x), pair_means(x, x, h))):
+        assert means.distance == pytest.approx(distances.mean(), rel=1e-12)
+        assert means.kernel == pytest.approx(np.exp(-(distances**2) / (2 * h**2)).mean(), rel=1e-12)
+
+
+def test_where_the_rows_lie_does_not_matter() -> None:
+    """An offset of 1e6 deviations: in single precision the distances would be off by 1%."""
+    x, y = _normal(0, (300, 2)), _normal(1, (300, 2)) * 1.1
+    assert energy_distance(x + 1e6, y + 1e6) == pytest.approx(energy_distance(x, y), rel=1e-6)
 
 
 def test_energy_distance_of_shifted_gaussians_is_the_closed_form() -> None:

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import t
 
 from sfumato.errors import DataError
+from sfumato.metrics.distances import energy_distance
 from sfumato.metrics.evaluation import Evaluation, Measure, evaluate, judged
 
 
@@ -47,6 +48,19 @@ def test_a_perfect_model_passes_the_limit_once_in_a_hundred_times() -> None:
     assert beyond == pytest.approx(0.01 * trials, abs=4 * math.sqrt(0.01 * trials))
 
 
+def test_energy_distance_of_perfect_models_is_beyond_chance_as_rarely_as_told() -> None:
+    """Its values lean to the right: 3.5 in a hundred, and never far beyond."""
+    rng = np.random.default_rng(0)
+    trials, verdicts = 400, []
+    for _ in range(trials):
+        reference, *sets = rng.standard_normal((8, 40, 2))
+        value, *floor = (energy_distance(reference, part) for part in sets)
+        verdicts.append(judged("m", "", value, floor, 0, 40).verdict)
+    beyond = trials - verdicts.count("cannot be told apart")
+    assert beyond == pytest.approx(0.035 * trials, abs=3 * math.sqrt(0.035 * trials))
+    assert verdicts.count("apart") <= 0.015 * trials
+
+
 def test_real_rows_cannot_be_told_apart_and_others_can() -> None:
     verdicts = [v for seed in range(4) for v in _verdicts(_sets(1, seed=seed)[0]).values()]
     assert verdicts.count("cannot be told apart") >= len(verdicts) - 2  # 1 in 100 by chance
@@ -74,9 +88,10 @@ def test_units_do_not_matter() -> None:
     assert values(np.array([1e6, 1e-6]), 0.0) == pytest.approx(plain, rel=1e-3, abs=1e-6)
 
 
-def test_a_constant_column_does_not_count() -> None:
-    reference, train, *real = [np.c_[x, np.full(len(x), 7.0)] for x in _sets(7)]
-    sample = np.c_[_sets(1, seed=5)[0], np.full(200, 7.0)]
+@pytest.mark.parametrize("constant", [7.0, 0.1])  # the standard deviation of 0.1s is 7e-17
+def test_a_constant_column_does_not_count(constant: float) -> None:
+    reference, train, *real = [np.c_[x, np.full(len(x), constant)] for x in _sets(7)]
+    sample = np.c_[_sets(1, seed=5)[0], np.full(200, constant)]
     for measure in evaluate(sample, reference, real, train):
         assert math.isfinite(measure.value)
         assert measure.verdict == "cannot be told apart"
@@ -99,6 +114,37 @@ def test_too_few_rows_and_other_shapes_are_told() -> None:
     reference, train, *real = _sets(7, 30)
     with pytest.raises(DataError, match="same rows and columns"):
         next(evaluate(reference[:, :1], reference, real, train))
+
+
+def test_a_sample_with_nan_is_told_and_counted() -> None:
+    reference, train, *real = _sets(7)
+    sample = _sets(1, seed=5)[0]
+    sample[3], sample[5, 0] = np.nan, np.inf
+    with pytest.raises(DataError, match=r"^3 of the sample's values are NaN or infinite"):
+        next(evaluate(sample, reference, real, train))
+
+
+def test_rows_that_are_all_alike_are_told() -> None:
+    same = np.full((30, 2), 0.1)
+    with pytest.raises(DataError, match="every column of the real rows is constant"):
+        next(evaluate(same, same, [same, same], same))
+
+
+def test_few_rows_of_many_columns_are_measured() -> None:
+    reference, train, *real, sample = np.random.default_rng(0).standard_normal((9, 20, 100))
+    for measure in evaluate(sample, reference, real, train):
+        assert math.isfinite(measure.value)
+        assert measure.verdict == "cannot be told apart"
+
+
+def test_the_seed_decides_the_whole() -> None:
+    reference, train, *real = _sets(7)
+    sample = _sets(1, seed=5)[0]
+    first, again, other = (
+        tuple(evaluate(sample, reference, real, train, seed=seed)) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
 
 
 def test_the_whole_is_as_bad_as_its_worst_and_plain_json() -> None:

@@ -80,8 +80,10 @@ class Codec:
     def encode(self, values: np.ndarray) -> Tensor:
         """Rows `(n, columns)` to `(n, dimension)` float32; formed in float64 and cast last.
 
+        What stands in a constant column is not looked at: the model knows one value of it.
+
         Raises:
-            DataError: if the number of columns differs.
+            DataError: if the number of columns differs, or a value is beyond float32 even so.
         """
         if values.ndim != 2 or values.shape[1] != len(self.columns):
             raise DataError(
@@ -90,14 +92,28 @@ class Codec:
                 f"got shape {values.shape}."
             )
         varies = self._varies
-        unit = (values[:, varies] - np.array(self.mean)[varies]) / np.array(self.scale)[varies]
-        return torch.from_numpy(unit.astype(np.float32))
+        mean, scale = np.array(self.mean)[varies], np.array(self.scale)[varies]
+        # By halves, because the difference of two numbers may overflow. Halving is exact down
+        # to the last bit of a denormal.
+        with np.errstate(over="ignore"):
+            unit = ((values[:, varies] / 2 - mean / 2) / (scale / 2)).astype(np.float32)
+        if not np.isfinite(unit).all():
+            row, place = np.argwhere(~np.isfinite(unit))[0]
+            column = int(np.flatnonzero(varies)[place])
+            raise DataError(
+                f"row {row + 1}, column {self.columns[column]!r}: "
+                f"{values[row, column]:g} does not fit the model's 32-bit numbers; "
+                "standardise the columns, or leave the row out."
+            )
+        return torch.from_numpy(unit)
 
     def decode(self, x: Tensor) -> np.ndarray:
         """The inverse: `(n, dimension)` to `(n, columns)` float64, constant columns put back."""
         varies = self._varies
-        values = np.tile(np.array(self.mean), (len(x), 1))
-        values[:, varies] += x.detach().cpu().double().numpy() * np.array(self.scale)[varies]
+        mean, scale = np.array(self.mean), np.array(self.scale)[varies]
+        values = np.tile(mean, (len(x), 1))
+        half = mean[varies] / 2 + x.detach().cpu().double().numpy() * (scale / 2)
+        values[:, varies] = 2 * half
         return values
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,12 +128,14 @@ class Codec:
             RunError: if they do not describe a codec.
         """
         try:
+            if not isinstance(plain["columns"], list | tuple):
+                raise TypeError
             columns = tuple(str(name) for name in plain["columns"])
             mean = tuple(float(value) for value in plain["mean"])
             scale = tuple(float(value) for value in plain["scale"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
-        sound = len(columns) == len(mean) == len(scale) and any(scale)
+        sound = len(set(columns)) == len(columns) == len(mean) == len(scale) and any(scale)
         if not sound or not all(
             math.isfinite(m) and 0 <= s < math.inf for m, s in zip(mean, scale, strict=True)
         ):

@@ -9,8 +9,10 @@ import csv
 import io
 import math
 import os
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
@@ -38,11 +40,11 @@ def read_points(path: Path) -> Points:
             f"cannot read {path}: the ending must be one of {', '.join(_READERS)}, or give the "
             "name of a toy set (`sfumato datasets` lists them)."
         )
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; give a file of points.")
-    if not path.exists():
-        raise DataError(f"there is no file {path}.")
     try:
+        if path.is_dir():
+            raise DataError(f"{path} is a folder; give a file of points.")
+        if not path.exists():
+            raise DataError(f"there is no file {path}.")
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty.")
         points = _READERS[path.suffix.lower()](path)
@@ -62,15 +64,26 @@ def _check(points: Points, path: Path) -> None:
     )
     if twice:
         raise DataError(f"{path}: the column name {twice[0]!r} stands more than once; rename one.")
+    _refuse_missing(points, path, lambda row: f"data row {row + 1}")
+    if len(points.values) < 2:
+        raise DataError(f"{path} has {len(points.values)} row of data; at least 2 are needed.")
+
+
+def _refuse_missing(points: Points, path: Path, place: Callable[[int], str]) -> None:
+    """`place` says in the file's own terms where a row stands."""
     finite = np.isfinite(points.values)
     if not finite.all():
         row, column = (int(k) for k in np.argwhere(~finite)[0])
         raise DataError(
             f"{path}: {int((~finite).sum())} values are missing, NaN or infinite, the first in "
-            f"data row {row + 1}, column {columns[column]!r}; drop or fill them first."
+            f"{place(row)}, column {points.columns[column]!r}; drop or fill them first."
         )
-    if len(points.values) < 2:
-        raise DataError(f"{path} has {len(points.values)} row of data; at least 2 are needed.")
+
+
+def _short(text: object) -> str:
+    """One line of at most 40 characters, for a message."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 40 else f"{line[:37]}..."
 
 
 # ------------------------------------------------------------------------------------- csv
@@ -90,7 +103,8 @@ def _read_csv(path: Path) -> Points:
     rows: list[list[str]] = []
     try:
         for row in reader:
-            if row and any(cell.strip() for cell in row):
+            # The first cell decides for nearly every row, and there may be millions.
+            if row and (row[0].strip() or any(cell.strip() for cell in row)):
                 rows.append(row)
                 lines.append(reader.line_num)
     except csv.Error as error:
@@ -99,9 +113,8 @@ def _read_csv(path: Path) -> Points:
         raise DataError(f"{path} is empty.")
     width = len(rows[0])
     for separator, name in {";": "semicolons", "\t": "tabs"}.items():
-        if separator in rows[0][0] or (
-            width > 1 and all(separator in cell for cell in rows[0][:2])
-        ):
+        # A name may hold one; a number, which the last row is made of, may not.
+        if all(any(separator in cell.strip() for cell in row) for row in (rows[0], rows[-1])):
             raise DataError(
                 f"{path} looks separated by {name}; save it with commas between cells and points "
                 "in the numbers."
@@ -137,14 +150,17 @@ def _read_csv(path: Path) -> Points:
     integers = np.abs(values) >= _LARGEST_EXACT
     if integers.any():
         for row, column in np.argwhere(integers & np.isfinite(values)):
-            _refuse_inexact(path, lines[named:][row], header[column], body[row][column])
+            where = f"line {lines[named:][row]}"
+            _refuse_inexact(path, where, header[column], body[row][column])
         for row, column in np.argwhere(np.isinf(values)):
             if "inf" not in body[row][column].lower():
                 raise DataError(
                     f"{path}, line {lines[named:][row]}, column {header[column]!r}: "
-                    f"{body[row][column].strip()} is beyond the range of a number."
+                    f"{_short(body[row][column])} is beyond the range of a number."
                 )
-    return Points(values, tuple(header))
+    points = Points(values, tuple(header))
+    _refuse_missing(points, path, lambda row: f"line {lines[named:][row]}")
+    return points
 
 
 def _number(cell: str) -> float | None:
@@ -166,7 +182,7 @@ def _slowly(
             number = math.nan if cell.strip().lower() in missing else _number(cell)
             if number is None:
                 raise DataError(
-                    f"{path}, line {line}, column {name!r}: {cell.strip()[:40]!r} is not a number; "
+                    f"{path}, line {line}, column {name!r}: {_short(cell)!r} is not a number; "
                     "mend the cell or drop the column."
                 )
             numbers.append(number)
@@ -174,7 +190,7 @@ def _slowly(
     return values
 
 
-def _refuse_inexact(path: Path, line: int, column: str, cell: str) -> None:
+def _refuse_inexact(path: Path, place: str, column: str, cell: str) -> None:
     """An integer that float64 would change is refused rather than changed."""
     try:
         exact = int(cell)
@@ -182,18 +198,23 @@ def _refuse_inexact(path: Path, line: int, column: str, cell: str) -> None:
         return  # written as a float: its reader knows
     if int(float(exact)) != exact:
         raise DataError(
-            f"{path}, line {line}, column {column!r}: {cell.strip()} is an integer that a 64-bit "
+            f"{path}, {place}, column {column!r}: {_short(cell)} is an integer that a 64-bit "
             "float cannot hold exactly; drop the column or scale it."
         )
 
 
 # ------------------------------------------------------------------------------------ numpy
 
+# What numpy and zipfile raise over bytes that are damaged, encrypted or somebody else's.
+_DAMAGE = (
+    ValueError, EOFError, BadZipFile, KeyError, RuntimeError, TokenError, MemoryError, zlib.error,
+)  # fmt: skip
+
 
 def _read_npy(path: Path) -> Points:
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise DataError(_not_numpy(path, error)) from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path} is an archive of arrays; name it .npz.")
@@ -215,9 +236,11 @@ def _read_npz(path: Path) -> Points:
                     "one to use x, data or values."
                 )
             array = arrays[wanted[0]]
+            if not isinstance(array, np.ndarray):
+                raise DataError(f"{path} holds files that are no arrays; save with numpy.savez.")
     except DataError:
         raise
-    except (ValueError, EOFError, BadZipFile, KeyError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise DataError(_not_numpy(path, error)) from error
     return _from_array(array, path)
 
@@ -228,7 +251,8 @@ def _not_numpy(path: Path, error: Exception) -> str:
             f"{path} holds pickled Python objects, which are never opened; save a plain array of "
             "numbers with numpy.save."
         )
-    return f"{path} is not a whole {path.suffix} file ({str(error).rstrip('.')}); save it again."
+    reason = " ".join(str(error).split()).rstrip(".")
+    return f"{path} is not a whole {path.suffix} file ({reason}); save it again."
 
 
 def _from_array(array: np.ndarray, path: Path) -> Points:
@@ -241,7 +265,8 @@ def _from_array(array: np.ndarray, path: Path) -> Points:
     columns = tuple(f"x{k}" for k in range(array.shape[1]))
     for k, name in enumerate(columns):
         _refuse_inexact_array(array[:, k], path, name)
-    return Points(array.astype(np.float64), columns)
+    with np.errstate(over="ignore"):  # a wider float beyond the range becomes infinite: told later
+        return Points(array.astype(np.float64), columns)
 
 
 def _refuse_inexact_array(column: np.ndarray, path: Path, name: str) -> None:
@@ -272,8 +297,12 @@ def _pyarrow() -> tuple[Any, Any]:
 def _read_parquet(path: Path) -> Points:
     pyarrow, parquet = _pyarrow()
     try:
-        table = parquet.read_table(path)
-    except (pyarrow.ArrowException, ValueError) as error:
+        # Not read_table, which refuses a name that stands twice without saying which.
+        with parquet.ParquetFile(path) as file:
+            table = file.read()
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's own, such as a permission; damage has no number
         raise DataError(f"{path} is not a whole Parquet file; save it again.") from error
     if table.num_columns == 0:
         raise DataError(f"{path} has no columns.")
@@ -282,7 +311,9 @@ def _read_parquet(path: Path) -> Points:
         kind = column.type
         types = pyarrow.types
         if types.is_decimal(kind):
-            column = column.cast(pyarrow.float64())
+            exact, column = column, column.cast(pyarrow.float64())
+            for row in np.flatnonzero(np.abs(column.to_numpy()) >= _LARGEST_EXACT):
+                _refuse_inexact(path, f"data row {row + 1}", name, f"{exact[int(row)].as_py():f}")
         elif not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
             raise DataError(
                 f"{path}: the column {name!r} is of type {kind}, not numeric; drop or encode it."
@@ -349,8 +380,11 @@ def check_target(path: Path) -> None:
         )
     if path.suffix.lower() == ".parquet":
         _pyarrow()
-    if path.is_dir():
-        raise ArgumentError(f"{path} is a folder; give a file's name.")
+    try:
+        if path.is_dir():
+            raise ArgumentError(f"{path} is a folder; give a file's name.")
+    except OSError as error:
+        raise ArgumentError(f"cannot write {path}: {error.strerror or error}.") from error
     if not path.parent.is_dir():
         raise ArgumentError(f"there is no folder {path.parent}; make it first.")
     if not os.access(path.parent, os.W_OK):

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_PAIRS_AT_ONCE = 4_000_000
+# 2 MiB of distances: a block that stays in the processor's cache takes a third less time.
+_PAIRS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,18 @@ def pair_means(x: np.ndarray, y: np.ndarray, bandwidth: float) -> PairMeans:
     """
     import torch
 
-    a, b = torch.from_numpy(x).float(), torch.from_numpy(y).float()
+    a, b = torch.from_numpy(x).double(), torch.from_numpy(y).double()
     distance = kernel = 0.0
-    for block in a.split(max(1, _PAIRS_AT_ONCE // max(1, len(b)))):
+    size = max(1, _PAIRS_AT_ONCE // max(1, len(b)))
+    for start in range(0, len(a), size):
+        block = a[start : start + size]
+        # Of x with itself, pairs of different blocks are met once and count twice.
+        others, once = (a[start:], len(block)) if y is x else (b, len(b))
         # The matrix-product form of cdist loses small distances to cancellation.
-        apart = torch.cdist(block, b, compute_mode="donot_use_mm_for_euclid_dist")
-        distance += apart.sum(dtype=torch.float64).item()
-        kernel += apart.square_().mul_(-0.5 / bandwidth**2).exp_().sum(dtype=torch.float64).item()
+        apart = torch.cdist(block, others, compute_mode="donot_use_mm_for_euclid_dist")
+        distance += (apart.sum() + apart[:, once:].sum()).item()
+        near = apart.square_().mul_(-0.5 / bandwidth**2).exp_()
+        kernel += (near.sum() + near[:, once:].sum()).item()
     pairs = len(x) * len(y)
     if y is x:  # each row met itself once, at distance 0 and kernel 1
         pairs, kernel = pairs - len(x), kernel - len(x)

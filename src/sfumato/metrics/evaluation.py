@@ -7,12 +7,18 @@ floor values came from, so with their mean and standard deviation s
 
     limit = mean + t_{0.99, k-1} s sqrt(1 + 1/k)
 
-is passed once in a hundred times by chance. Up to the limit the sample `cannot be told apart`.
-Beyond it the sample is `close` while the value is below what counts as small (stated with each
-measure) or no farther from the floor's mean than twice the limit is, and `apart` above both.
+is passed once in a hundred times by chance if the values are normal. Energy distance and MMD
+lean to the right and pass it about 3.5 times in a hundred; memorisation, whose floor comes from
+half as many rows, about 0.3 times. Taken together, one perfect model in 23 is beyond some limit
+(measured on 700 times 100 rows of the S-curve).
+
+Up to the limit the sample `cannot be told apart`. Beyond it the sample is `close` while the value
+is below what counts as small (stated with each measure) or no farther from the floor's mean than
+twice the limit is, and `apart` above both.
 
 Distances are measured with every column divided by its standard deviation in the reference, so
-that units do not matter; columns that are constant there are left out of the distances.
+that units do not matter; columns that are constant there are left out of the distances. MMD's
+bandwidth comes from the reference too, the same for the value and its floor.
 """
 
 import math
@@ -145,7 +151,8 @@ def evaluate(
         seed: of directions and splits.
 
     Raises:
-        DataError: if there are too few rows, or columns do not agree.
+        DataError: if there are too few rows, columns do not agree, values are not finite, or no
+            column of the reference varies.
     """
     rows = len(sample)
     if rows < LEAST_ROWS:
@@ -153,7 +160,14 @@ def evaluate(
     if len({part.shape for part in (sample, reference, *real)}) > 1 or len(real) < 2:
         raise DataError("the sample and the real sets must have the same rows and columns.")
 
-    varies = reference.std(0) > 0
+    bad = int(sample.size - np.isfinite(sample).sum())
+    if bad:
+        raise DataError(f"{bad} of the sample's values are NaN or infinite; it cannot be measured.")
+
+    # Not std > 0: rounding gives equal values a standard deviation of some 1e-17.
+    varies = reference.max(0) > reference.min(0)
+    if not varies.any():
+        raise DataError("every column of the real rows is constant; there is nothing to measure.")
     centre, scale = reference[:, varies].mean(0), reference[:, varies].std(0)
 
     def scaled(values: np.ndarray) -> np.ndarray:
@@ -172,7 +186,7 @@ def evaluate(
         (pair_means(first, part, bandwidth), within, pair_means(part, part, bandwidth))
         for part in (part[:few] for part in (own, *others))
     ]
-    # Small: what a shift of one column by a tenth of its deviation makes of two Gaussians.
+    # Small: what a shift by a tenth of its deviation makes of a Gaussian column alone.
     value, *floor = (energy(*three) for three in means)
     yield judged("energy_distance", "energy distance", value, floor, 0.0056, few)
     value, *floor = (mmd(*three) for three in means)
