@@ -16,10 +16,14 @@ from rich.text import Text
 T = TypeVar("T")
 
 
+def _pace(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {task.fields['unit']}/s")
+        return Text("" if speed is None else f"{_pace(speed)} {task.fields['unit']}/s")
 
 
 class ProgressLine:
@@ -78,7 +82,9 @@ class ProgressLine:
         self.last_line = now
         rate = done / (now - self.started)
         left = (self.total - done) / rate if rate else float("inf")
-        line = f"{self.title} {done:,}/{self.total:,} {self.unit}, {rate:,.0f}/s, {left:.0f} s left"
+        line = (
+            f"{self.title} {done:,}/{self.total:,} {self.unit}, {_pace(rate)}/s, {left:.0f} s left"
+        )
         print(f"{line}, {note}" if note else line, file=sys.stderr, flush=True)
 
 
