@@ -283,3 +283,10 @@ def test_the_callers_number_of_threads_comes_back(here: Path) -> None:
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(run.sample(50), rows)
+
+
+def test_a_set_without_noise_has_no_density_to_measure_with(here: Path) -> None:
+    _, without = settings_for("moons", {"data.noise": 0.0, "data.size": 50})
+    _, noisy = settings_for("moons", {"data.size": 50})
+    assert without.log_density() is None
+    assert noisy.log_density() is not None

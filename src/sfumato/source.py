@@ -61,7 +61,7 @@ class RunData:
         known = toy_set(self.settings.source)
         noise = known.noise if self.settings.noise is None else self.settings.noise
         density = known.log_density
-        return None if density is None else lambda values: density(values, noise)
+        return None if density is None or noise == 0 else lambda values: density(values, noise)
 
 
 def load_data(settings: Settings) -> RunData:
