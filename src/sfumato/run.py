@@ -195,7 +195,8 @@ class Run:
         path = self.folder / METRICS if self.folder else None
         if path is None or not path.is_file():
             return []
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        lines = path.read_text().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def snapshots(self) -> list[tuple[int, np.ndarray]]:
         """Samples drawn while training: step and `(SNAPSHOT_FRAMES, n, columns)` each."""

@@ -142,7 +142,7 @@ def fit(
     named = config.resolve(*changes).data.source  # wrong settings are told before PyTorch is loaded
     if source is None and not any("source" in change.get("data", {}) for change in changes):
         raise ArgumentError("what to fit to? Give a toy set's name or a file: `sfumato fit moons`.")
-    source = source or named
+    source = named if source is None else source
 
     from sfumato.fitting import begin, finish
     from sfumato.source import settings_for
@@ -195,8 +195,8 @@ def sample(
     if n < 0:
         raise ArgumentError(f"`-n` must not be negative; got {n}.")
     changes = config.parse_assignments(assignments)
-    for section in changes:
-        if section != "sampling":
+    for section, value in changes.items():
+        if section != "sampling" or not isinstance(value, dict):
             raise ArgumentError(f"only settings under `sampling.` can change now; got {section!r}.")
     asked = {"sampler": sampler, "steps": steps}
     sampling = changes.get("sampling", {}) | {k: v for k, v in asked.items() if v is not None}
