@@ -46,6 +46,19 @@ def posterior_variance(t: NoiseLevel, s: NoiseLevel) -> Float[Tensor, "*levels"]
     return transition_variance(t, s) * (s.sigma / t.sigma) ** 2
 
 
+def learned_variance(
+    t: NoiseLevel, s: NoiseLevel, fraction: Float[Tensor, "batch *event"]
+) -> Float[Tensor, "batch *event"]:
+    """beta^f beta_tilde^(1 - f) for f = `fraction`: Nichol & Dhariwal (2021), eq. 15.
+
+    Where s is clean beta_tilde is 0 and has no logarithm; the variance is beta there.
+    """
+    upper, lower = transition_variance(t, s), posterior_variance(t, s)
+    lower = torch.where(lower > 0, lower, upper)
+    log_upper, log_lower = spread(upper.log(), fraction), spread(lower.log(), fraction)
+    return (log_lower + fraction * (log_upper - log_lower)).exp()
+
+
 def posterior(
     x_t: Float[Tensor, "batch *event"],
     x_0: Float[Tensor, "batch *event"],

@@ -2,7 +2,8 @@
 
 The mean is the posterior's (2-17); the variance is that of the reverse step's two bounds
 (Ho et al. 2020, section 3.2): `beta_tilde`, the posterior's own, or `beta`, the forward
-step's. For levels that are not neighbours both are those of q between the two levels.
+step's; or, `learned`, the denoiser's own place between them (Nichol & Dhariwal 2021, eq. 15).
+For levels that are not neighbours the bounds are those of q between the two levels.
 """
 
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser, Prediction
-from sfumato.errors import unknown
-from sfumato.process.kernels import posterior, transition_variance
+from sfumato.errors import ArgumentError, unknown
+from sfumato.process.kernels import learned_variance, posterior, transition_variance
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.random import Noise
+
+VARIANCES = ("beta", "beta_tilde", "learned")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +24,21 @@ class Ancestral:
     """DDPM's sampler.
 
     Args:
-        variance: `beta_tilde` or `beta`.
+        variance: `beta_tilde`, `beta` or `learned`.
         last_step_noise: add noise in the step to the clean level too. A fault of many small
-            scripts, kept to show what it costs: with `beta` it blurs the result by sqrt(beta_1).
+            scripts, kept to show what it costs: with `beta` (or `learned`, which is beta there) it
+            blurs the result by sqrt(beta_1).
 
     Raises:
-        ArgumentError: if the variance is neither.
+        ArgumentError: if the variance is none of them.
     """
 
     variance: str = "beta_tilde"
     last_step_noise: bool = False
 
     def __post_init__(self) -> None:
-        if self.variance not in ("beta", "beta_tilde"):
-            raise unknown("variance", self.variance, ("beta", "beta_tilde"))
+        if self.variance not in VARIANCES:
+            raise unknown("variance", self.variance, VARIANCES)
 
     def start(self) -> None:
         """Nothing is remembered."""
@@ -48,7 +52,11 @@ class Ancestral:
         state: None,
         noise: Noise,
     ) -> tuple[Tensor, Prediction, None]:
-        """One draw from the reverse chain, eq. (2-7)."""
+        """One draw from the reverse chain, eq. (2-7).
+
+        Raises:
+            ArgumentError: if the variance is to be the learned one and the denoiser has none.
+        """
         prediction = denoise(x_t, t)
         reverse = posterior(x_t, prediction.x_0, t, s)
         if float(s.sigma) == 0 and not self.last_step_noise:
@@ -56,4 +64,11 @@ class Ancestral:
         std = reverse.std
         if self.variance == "beta":
             std = spread(transition_variance(t, s).sqrt(), x_t)
+        elif self.variance == "learned":
+            if prediction.var_fraction is None:
+                raise ArgumentError(
+                    "this denoiser learned no variance (its `var_fraction` is None); take "
+                    "variance 'beta_tilde' or 'beta', or train one that does."
+                )
+            std = learned_variance(t, s, prediction.var_fraction).sqrt()
         return reverse.mean + std * noise(x_t), prediction, state

@@ -1,0 +1,93 @@
+"""Each deterministic method's order against the exact flows of a Gaussian and of a mixture."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato.process.noise import NoiseLevel
+from sfumato.samplers import SAMPLERS
+from sfumato.samplers.driver import Stepper
+from sfumato.samplers.runge_kutta import RungeKutta
+from sfumato.samplers.unipc import UniPC
+from truth import ExactGaussian, last, mixture_denoiser, mixture_flow, no_noise
+
+DATA = ExactGaussian(mean=1.0, std=0.5)
+STEPS = (48, 96, 192, 384)
+METHODS: list[tuple[Stepper[Any], float]] = [
+    (SAMPLERS["euler"](), 1),
+    (SAMPLERS["ddim"](eta=0.0), 1),
+    (SAMPLERS["heun"](), 2),
+    (SAMPLERS["dpm++2s"](), 2),
+    (SAMPLERS["dpm++2m"](), 2),
+    (SAMPLERS["dpm++3m"](), 3),
+    (UniPC(order=1), 2),
+    (SAMPLERS["unipc"](), 3),
+]
+X = torch.tensor([[-1.4, 0.2], [-0.1, 1.0], [0.6, -1.2], [2.0, 0.1]], dtype=torch.float64)
+
+
+def between(num_steps: int, log_snr_max: float = 8.0) -> NoiseLevel:
+    """Levels evenly in log-SNR, from -10 up; the end is noisy, where every order shows."""
+    return NoiseLevel.from_log_snr(
+        torch.linspace(-14, log_snr_max, num_steps + 1, dtype=torch.float64)
+    )
+
+
+def order(errors: list[float]) -> float:
+    return float(-np.polyfit(np.log(STEPS), np.log(errors), 1)[0])
+
+
+@pytest.mark.parametrize(("stepper", "expected"), METHODS, ids=str)
+def test_order_on_the_exact_flow_of_a_gaussian(stepper: Stepper[Any], expected: float) -> None:
+    # The flow keeps each point's quantile: x_s = mean_s + std_s (x_t - mean_t)/std_t.
+    errors = []
+    for num_steps in STEPS:
+        levels = between(num_steps)
+        (a, b), (s, e) = levels.alpha[[0, -1]].tolist(), levels.sigma[[0, -1]].tolist()
+        exact = b + math.hypot(b / 2, e) * (X - a) / math.hypot(a / 2, s)
+        errors.append(float((last(stepper, DATA, X, levels, no_noise) - exact).abs().max()))
+    # At least: on a flow this plain the leading terms of a method may cancel.
+    assert order(errors) > expected - 0.1
+
+
+@pytest.mark.parametrize(("stepper", "expected"), METHODS, ids=str)
+def test_order_on_the_integrated_flow_of_a_mixture(stepper: Stepper[Any], expected: float) -> None:
+    ends = between(1, 6.0)
+    exact = mixture_flow(X, ends[0], ends[1])
+    errors = [
+        float(
+            (last(stepper, mixture_denoiser, X, between(num_steps, 6.0), no_noise) - exact)
+            .abs()
+            .max()
+        )
+        for num_steps in STEPS
+    ]
+    assert order(errors) == pytest.approx(expected, abs=0.3)
+
+
+@pytest.mark.parametrize("tol", [1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("intervals", [1, 7])
+def test_the_adaptive_method_keeps_its_tolerance(tol: float, intervals: int) -> None:
+    ends = between(1, 6.0)
+    exact = mixture_flow(X, ends[0], ends[1])
+    x = last(RungeKutta(tol), mixture_denoiser, X, between(intervals, 6.0), no_noise)
+    # Errors of single steps add up, over some ten to a hundred of them.
+    assert float((x - exact).abs().max()) < 30 * tol
+
+
+@pytest.mark.parametrize("name", [n for n in SAMPLERS if n not in ("ancestral", "ddim", "euler")])
+def test_the_clean_end_is_reached(name: str) -> None:
+    # All of N(1, 0.25) to three digits of its own spread, from a start without remaining signal.
+    levels = between(400, 14.0)
+    levels = NoiseLevel(
+        torch.cat([levels.alpha, torch.ones(1).double()]),
+        torch.cat([levels.sigma, torch.zeros(1).double()]),
+    )
+    source = torch.Generator().manual_seed(1)
+    x = torch.randn(20_000, 1, dtype=torch.float64, generator=source)
+    out = last(SAMPLERS[name](), DATA, x, levels, lambda y: torch.randn(y.shape, generator=source))
+    assert float(out.mean()) == pytest.approx(1.0, abs=0.02)
+    assert float(out.std()) == pytest.approx(0.5, abs=0.012)
