@@ -76,7 +76,17 @@ def test_an_unknown_setting_offers_the_nearest(name: str, meant: str) -> None:
         ("training.learning_rate", "nan", "finite"),
         ("training.optimizer", "sgd", "'adam' or 'adamw'"),
         ("data.holdout", "0.9", "less than or equal to 0.5"),
-        ("sampling.eta", "1.5", "less than or equal to 1"),
+        ("sampling.threshold", "1.5", "less than or equal to 1"),
+        ("seed", "9223372036854775808", "less than or equal to 9223372036854775807"),
+        ("threads", "1000000000000", "less than or equal to 1024"),
+        ("data.source", "", "at least 1 character"),
+        ("data.size", "100000001", "less than or equal to 100000000"),
+        ("data.noise", "1e308", "less than or equal to 1000000"),
+        ("training.batch_size", "1000001", "less than or equal to 1000000"),
+        ("training.steps", "1" + "0" * 400, "less than or equal to 1000000000"),
+        ("training.epochs", "10000000000", "less than or equal to 1000000000"),
+        ("training.snapshots", "10000000000", "less than or equal to 1000"),
+        ("sampling.steps", "1000000000000", "less than or equal to 1000000"),
     ],
 )
 def test_a_value_out_of_range_says_which_and_why(name: str, value: str, reason: str) -> None:
@@ -94,6 +104,49 @@ def test_the_shift_belongs_to_the_continuous_cosine_alone() -> None:
     assert given.process.options == {"shift": 0.0}
 
 
+DEFAULT = config.SamplingSettings()
+
+
+@pytest.mark.parametrize(
+    ("assignments", "grid", "steps"),
+    [
+        ([], DEFAULT.grid, DEFAULT.steps),
+        (["process.num_levels=1000"], "trailing", DEFAULT.steps),
+        (["process.num_levels=12"], "trailing", 12),
+        (["process.num_levels=12", "sampling.steps=8"], "trailing", 8),
+        (["process.num_levels=12", "sampling.grid=linspace"], "linspace", 12),
+        (["process.num_levels=12", "sampling.grid=karras"], "karras", 12),
+    ],
+)
+def test_a_table_is_sampled_from_its_last_level_unless_asked_otherwise(
+    assignments: list[str], grid: str, steps: int
+) -> None:
+    settings = config.resolve(config.parse_assignments(assignments))
+    assert (settings.sampling.grid, settings.sampling.steps) == (grid, steps)
+    assert config.resolve(settings.to_dict()) == settings
+
+
+@pytest.mark.parametrize(
+    "name", ["data", "process", "process.options", "network", "training", "sampling"]
+)
+def test_a_section_given_a_value_shows_one_of_its_settings(name: str) -> None:
+    with pytest.raises(ArgumentError) as raised:
+        config.resolve(config.parse_assignments([f"{name}=3"]))
+    told, _, example = str(raised.value).rstrip(".").partition(", e.g. ")
+    assert told == f"`{name}` is a section; set one of its settings"
+    assert example.startswith(f"{name}.")
+    config.resolve(config.parse_assignments([example]))
+
+
+def test_a_value_of_several_kinds_is_named_as_it_was_given() -> None:
+    with pytest.raises(ArgumentError) as raised:
+        config.resolve(config.parse_assignments(["sampling.steps=many"]))
+    message = str(raised.value)
+    assert message.startswith("the setting 'sampling.steps' is wrong: ")
+    assert "integer" in message
+    assert ", or input should be 'auto'; got 'many'." in message
+
+
 def test_the_tutorial_preset_is_the_tutorial_to_the_letter() -> None:
     """The numbers of the tutorial, each written here from its description."""
     settings = config.resolve(config.preset("tutorial"))
@@ -107,8 +160,9 @@ def test_the_tutorial_preset_is_the_tutorial_to_the_letter() -> None:
     assert (training.warmup, training.decay) == (0, "constant")
     assert (training.times, training.weighting) == ("antithetic", "simple")
     sampling = settings.sampling
-    assert (sampling.sampler, sampling.steps, sampling.variance) == ("ancestral", 100, "beta")
-    assert (sampling.last_step_noise, sampling.weights) == (True, "last")
+    assert (sampling.sampler, sampling.steps) == ("ancestral", 100)
+    assert sampling.options == {"variance": "beta", "last_step_noise": True}
+    assert sampling.weights == "last"
 
 
 def test_unknown_presets_and_files_are_told(tmp_path: Path) -> None:

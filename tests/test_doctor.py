@@ -18,8 +18,8 @@ from sfumato.source import settings_for
 
 def _fit(folder: Path, layer: Mapping[str, Any], changes: Mapping[str, Any]) -> Run:
     settings, data = settings_for("s-curve", changes, layer)
-    training, model, made = begin(settings, data, folder / "run")
-    return finish(training, model, data, made, quiet=True)
+    with begin(settings, data, folder / "run") as job:
+        return finish(job, quiet=True)
 
 
 @pytest.fixture(scope="module")

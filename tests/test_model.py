@@ -82,7 +82,7 @@ def test_negative_numbers_are_refused(model: Model, changes: dict[str, int]) -> 
     ("settings", "phrase"),
     [
         ({"process": {"schedule": "cosin"}}, "did you mean 'cosine'"),
-        ({"process": {"schedule": "sigmoid"}}, "process.num_levels"),
+        ({"process": {"schedule": "scaled-linear"}}, "process.num_levels"),
         ({"process": {"options": {"shfit": 1.0}}}, "did you mean 'shift'"),
         ({"process": {"num_levels": 10, "options": {"num_levels": 3}}}, "unknown option"),
         ({"network": {"name": "vector-mpl"}}, "did you mean 'vector-mlp'"),
@@ -91,7 +91,7 @@ def test_negative_numbers_are_refused(model: Model, changes: dict[str, int]) -> 
         ({"sampling": {"sampler": "dimm"}}, "did you mean 'ddim'"),
         ({"sampling": {"grid": "kerras"}}, "did you mean 'karras'"),
         ({"process": {"num_levels": 9}, "sampling": {"grid": "trailing", "steps": 10}}, "1 and 9"),
-        ({"process": {"num_levels": 9}}, "grid of a table"),
+        ({"process": {"num_levels": 9}, "sampling": {"grid": "uniform-time"}}, "grid of a table"),
     ],
 )
 def test_names_and_numbers_that_do_not_fit_are_told(settings: dict[str, Any], phrase: str) -> None:

@@ -1,23 +1,27 @@
 """Runs: data split, folders never overwritten, fitting that learns, saves, stops and resumes."""
 
+import io
 import json
 import os
+import pickle
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 import sfumato
 from sfumato import config
 from sfumato.data.files import write_points
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, DivergedError, RunError
-from sfumato.fitting import Stopped, begin, fit, fitting, resume
-from sfumato.run import LOCK, Run, open_run
+from sfumato.fitting import Stopped, begin, finish, fit, fitting, resume
+from sfumato.run import LOCK, new_folder, open_run
 from sfumato.source import settings_for
 from sfumato.training import checkpoint
 
@@ -104,6 +108,13 @@ def test_a_share_of_a_file_is_never_learned_from(here: Path) -> None:
     assert settings.data.sha256 is not None
 
 
+@pytest.mark.parametrize("holdout", [0.01, 0.5])
+def test_three_rows_are_enough_whatever_the_share(holdout: float) -> None:
+    _, data = settings_for(_rows(3), {"data.holdout": holdout})
+    assert data.heldout is not None
+    assert (len(data.train.values), len(data.heldout.values)) == (2, 1)
+
+
 def test_a_file_that_changed_is_not_taken_for_the_old_one(here: Path) -> None:
     write_points(here / "rows.npy", Points(_rows(), ("x0", "x1", "x2")))
     run = fit("rows.npy", settings=TINY, quiet=True)
@@ -130,10 +141,77 @@ def test_a_folder_that_cannot_be_made_is_told(here: Path) -> None:
 
 
 def test_a_folder_in_use_is_told(here: Path) -> None:
-    settings, data = settings_for("moons", TINY)
-    training, model, folder = begin(settings, data, "run")
-    with FileLock(folder / LOCK), pytest.raises(RunError, match="in use by another process"):
-        next(fitting(training, model, folder))
+    (here / "run").mkdir()
+    with (
+        FileLock(here / "run" / LOCK),
+        pytest.raises(RunError, match="in use by another process"),
+    ):
+        fit("moons", settings=TINY, out="run", quiet=True)
+
+
+def test_a_run_is_held_from_before_its_checkpoint_is_read(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = _stop_at(30, signal.SIGINT)
+    held = []
+    load = checkpoint.load
+
+    def noted_load(place: Path) -> Any:
+        with pytest.raises(Timeout):
+            FileLock(folder / LOCK).acquire(timeout=0)
+        held.append(place)
+        return load(place)
+
+    monkeypatch.setattr(checkpoint, "load", noted_load)
+    with resume(folder) as job:
+        next(fitting(job))
+        with pytest.raises(Timeout):
+            FileLock(folder / LOCK).acquire(timeout=0)
+    assert held == [folder / "checkpoint"]
+    FileLock(folder / LOCK).acquire(timeout=0)
+
+
+def test_a_number_that_is_taken_in_the_meantime_is_left_to_its_owner(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdir = Path.mkdir
+
+    def late(self: Path, *args: Any, **kwargs: Any) -> None:
+        if self.name == "moons-001" and not self.exists():
+            mkdir(self)  # by the other process
+        mkdir(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", late)
+    with new_folder(None, "moons") as folder:
+        assert folder == Path("runs/moons-002")
+    assert not list((here / "runs" / "moons-001").iterdir())
+
+
+def test_a_folder_that_was_filled_in_the_meantime_is_not_overwritten(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "run").mkdir()
+    acquire = FileLock.acquire
+
+    def late(self: FileLock, *args: Any, **kwargs: Any) -> Any:
+        (here / "run" / "config.toml").write_text("# by the other process")
+        return acquire(self, *args, **kwargs)
+
+    monkeypatch.setattr(FileLock, "acquire", late)
+    with pytest.raises(RunError, match="never overwritten"):
+        fit("moons", settings=TINY, out="run", quiet=True)
+    assert (here / "run" / "config.toml").read_text() == "# by the other process"
+
+
+def test_only_a_run_is_offered_to_go_on_with(here: Path) -> None:
+    (here / "my run").mkdir()
+    (here / "my run" / "config.toml").touch()
+    (here / "other").mkdir()
+    (here / "other" / "thesis.txt").touch()
+    with pytest.raises(RunError, match="sfumato fit --resume --out 'my run'"):
+        fit("moons", settings=TINY, out="my run", quiet=True)
+    with pytest.raises(RunError, match=r"choose another --out\.$"):
+        fit("moons", settings=TINY, out="other", quiet=True)
 
 
 def test_wrong_settings_are_told_before_a_folder_is_made(here: Path) -> None:
@@ -144,14 +222,14 @@ def test_wrong_settings_are_told_before_a_folder_is_made(here: Path) -> None:
 
 def _stop_at(step: int, signum: int) -> tuple[Path, int]:
     settings, data = settings_for("moons", TINY)
-    training, model, folder = begin(settings, data, "stopped")
-    walk = fitting(training, model, folder)
-    while next(walk).step < step:
-        pass
-    os.kill(os.getpid(), signum)
-    with pytest.raises(Stopped) as stopped:
-        next(walk)
-    return folder, stopped.value.exit_code
+    with begin(settings, data, "stopped") as job:
+        walk = fitting(job)
+        while next(walk).step < step:
+            pass
+        os.kill(os.getpid(), signum)
+        with pytest.raises(Stopped) as stopped:
+            next(walk)
+    return job.folder, stopped.value.exit_code
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -163,16 +241,15 @@ def test_a_signal_saves_and_resuming_is_bit_exact(here: Path, signum: int, code:
 
     assert exit_code == code
     assert signal.getsignal(signum) is before
-    training, model, _ = resume(folder)
-    assert training.step == 30
-    for _ in fitting(training, model, folder):
-        pass
+    with resume(folder) as job:
+        assert job.training.step == 30
+        run = finish(job, quiet=True)
     assert straight.folder is not None
     assert (folder / "model.safetensors").read_bytes() == (
         straight.folder / "model.safetensors"
     ).read_bytes()
     for name in ("step", "loss", "gradient_norm"):
-        ours = [record[name] for record in Run(model, folder).records()]
+        ours = [record[name] for record in run.records()]
         assert ours == [record[name] for record in straight.records()]
 
 
@@ -180,20 +257,20 @@ def test_resuming_after_a_kill_goes_on_from_the_last_checkpoint(here: Path) -> N
     """As if the process had died without a word: the generator is simply dropped."""
     straight = fit("moons", settings=TINY, out="straight", quiet=True)
     settings, data = settings_for("moons", TINY)
-    training, model, folder = begin(settings, data, "killed")
-    walk = fitting(training, model, folder)
-    while next(walk).step < 50:
-        pass
-    del walk  # closes it where it stands
+    with begin(settings, data, "killed") as job:
+        walk = fitting(job)
+        while next(walk).step < 50:
+            pass
+        del walk  # closes it where it stands
+    folder = job.folder
     with (folder / "metrics.jsonl").open("a") as metrics:
         metrics.write('{"step": 55, "lo')  # a line that was being written
 
-    training, model, _ = resume(folder)
-    assert training.step == 40
-    for _ in fitting(training, model, folder):
-        pass
+    with resume(folder) as job:
+        assert job.training.step == 40
+        run = finish(job, quiet=True)
 
-    assert [r["step"] for r in Run(model, folder).records()] == [10, 20, 30, 40, 50, 60]
+    assert [r["step"] for r in run.records()] == [10, 20, 30, 40, 50, 60]
     assert straight.folder is not None
     assert (folder / "model.safetensors").read_bytes() == (
         straight.folder / "model.safetensors"
@@ -202,15 +279,124 @@ def test_resuming_after_a_kill_goes_on_from_the_last_checkpoint(here: Path) -> N
 
 def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(here: Path) -> None:
     settings, data = settings_for("moons", TINY)
-    training, model, folder = begin(settings, data, "run")
-    walk = fitting(training, model, folder)
-    while next(walk).step < 30:
+    with begin(settings, data, "run") as job:
+        walk = fitting(job)
+        while next(walk).step < 30:
+            pass
+        job.training.data.fill_(float("nan"))
+        with pytest.raises(DivergedError, match=r"training\.learning_rate"):
+            list(walk)
+    with resume(job.folder) as job:
+        assert job.training.step == 20
+
+
+def test_a_run_that_was_killed_at_its_first_save_begins_anew(here: Path) -> None:
+    straight = fit("moons", settings=TINY, out="straight", quiet=True)
+    settings, data = settings_for("moons", TINY)
+    with begin(settings, data, "killed") as job:
+        (job.folder / "checkpoint").mkdir()
+        (job.folder / "checkpoint" / ".state-0-a.safetensors").write_bytes(b"half")
+    with resume(Path("killed")) as job:
+        finish(job, quiet=True)
+    assert straight.folder is not None
+    assert _model_of(Path("killed")) == _model_of(straight.folder)
+
+
+def test_a_lost_checkpoint_does_not_begin_a_trained_run_anew(here: Path) -> None:
+    folder, _ = _stop_at(30, signal.SIGINT)
+    shutil.rmtree(folder / "checkpoint")
+    with pytest.raises(RunError, match="no checkpoint"), resume(folder):
         pass
-    training.data.fill_(float("nan"))
-    with pytest.raises(DivergedError, match=r"training\.learning_rate"):
-        list(walk)
-    training, *_ = resume(folder)
-    assert training.step == 20
+
+
+def test_resuming_brings_the_model_up_to_the_checkpoint(here: Path) -> None:
+    """As if the process had died between the last checkpoint and its model."""
+    run = fit("moons", settings=TINY, quiet=True)
+    assert run.folder is not None
+    whole = _model_of(run.folder)
+    run.model.denoiser.network.state_dict()["out.weight"].zero_()
+    run.model.save(run.folder / "model.safetensors")
+    assert _model_of(run.folder) != whole
+    with resume(run.folder):
+        pass
+    assert _model_of(run.folder) == whole
+
+
+def _model_of(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_a_run_that_cannot_be_resumed_is_not_said_to_be(here: Path) -> None:
+    settings, data = settings_for(_rows(), TINY)
+    with begin(settings, data, "array") as job, pytest.raises(Stopped) as stopped:  # noqa: PT012
+        walk = fitting(job)
+        next(walk)
+        os.kill(os.getpid(), signal.SIGINT)
+        next(walk)
+    assert str(stopped.value) == "stopped at step 10; saved."
+
+
+def test_the_last_line_of_the_metrics_may_be_half_written(here: Path) -> None:
+    run = fit("moons", settings=TINY, quiet=True)
+    assert run.folder is not None
+    path = run.folder / "metrics.jsonl"
+    whole = run.records()
+    text = path.read_text()
+    for half in ("{", '{"step": 55, "lo', text.splitlines()[0]):
+        path.write_text(text + half)
+        assert run.records() == whole
+
+
+def test_a_damaged_line_of_the_metrics_is_named(here: Path) -> None:
+    folder, _ = _stop_at(30, signal.SIGINT)
+    path = folder / "metrics.jsonl"
+    first, _, third = path.read_bytes().splitlines()
+    phrase = "line 2 of stopped/metrics.jsonl is damaged"
+    lines = b"", b"{", b"3", b'{"step": 30}', third.replace(b"30", b'"30"'), b"\xff", b"[" * 100_000
+    for line in lines:
+        path.write_bytes(b"\n".join([first, line, third, b""]))
+        with pytest.raises(RunError, match=phrase):
+            open_run(folder).records()
+    with pytest.raises(RunError, match=phrase), resume(folder) as job:
+        finish(job, quiet=True)
+
+
+def test_a_damaged_snapshot_is_named(here: Path) -> None:
+    run = fit("moons", settings=TINY, quiet=True)
+    assert run.folder is not None
+    path = run.folder / "snapshots" / "step-0000020.npy"
+    whole = path.read_bytes()
+    contents = [b"", b"half", pickle.dumps([1]), whole[:-9], _saved(np.savez, np.zeros((10, 4, 2)))]
+    arrays = np.zeros(5), np.zeros((9, 4, 2)), np.zeros((10, 4, 3)), np.full((10, 4, 2), "a")
+    contents += [_saved(np.save, array) for array in arrays]
+    for content in contents:
+        path.write_bytes(content)
+        with pytest.raises(RunError, match=r"step-0000020\.npy is damaged; delete it"):
+            run.snapshots()
+    path.unlink()
+    assert [step for step, _ in run.snapshots()] == [10, 60]
+
+
+def test_snapshots_come_in_the_order_of_their_steps(here: Path) -> None:
+    run = fit("moons", settings={**TINY, "training.snapshots": 0}, quiet=True)
+    assert run.folder is not None
+    (run.folder / "snapshots").mkdir()
+    for step in ("9999999", "10000000"):
+        np.save(run.folder / "snapshots" / f"step-{step}.npy", np.zeros((10, 4, 2)))
+    assert [step for step, _ in run.snapshots()] == [9999999, 10000000]
+
+
+def _saved(save: Callable[[io.BytesIO, np.ndarray], None], array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    save(file, array)
+    return file.getvalue()
+
+
+def test_a_seed_of_the_samples_may_be_as_large_as_any(here: Path) -> None:
+    run = fit("moons", settings=TINY, seed=config.LARGEST_SEED, quiet=True)
+    assert run.folder is not None
+    assert open_run(run.folder).settings.seed == config.LARGEST_SEED
+    assert run.evaluate(n=20, seed=config.LARGEST_SEED).rows == 20
 
 
 def test_half_written_and_foreign_folders_are_told(here: Path) -> None:
@@ -220,13 +406,18 @@ def test_half_written_and_foreign_folders_are_told(here: Path) -> None:
     with pytest.raises(RunError, match="not a run folder"):
         open_run("foreign")
     with pytest.raises(RunError, match="not a run folder"):
-        resume(Path("foreign"))
+        _resume_nothing()
     (here / "foreign" / "config.toml").write_text(config.resolve().to_toml())
     with pytest.raises(RunError, match="no model yet"):
         open_run("foreign")
     (here / "foreign" / "config.toml").write_text("seed = ")
     with pytest.raises(RunError, match="settings of foreign are damaged"):
-        resume(Path("foreign"))
+        _resume_nothing()
+
+
+def _resume_nothing() -> None:
+    with resume(Path("foreign")):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -234,7 +425,8 @@ def test_half_written_and_foreign_folders_are_told(here: Path) -> None:
     [
         (np.zeros((5, 2)), "every column is constant"),
         (np.ones(5), "array \\(n, columns\\)"),
-        (np.ones((2, 2)), "at least 3 rows"),
+        (np.zeros((5, 2)), "^array: among the rows to learn from, "),
+        (np.ones((2, 2)), "array has 2 rows of data; at least 3 rows"),
         (np.array([["a", "b"]]), "must be numbers"),
         (np.array([[1.0, np.nan], [np.inf, 2]]), "2 of the values are NaN or infinite"),
     ],

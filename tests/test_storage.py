@@ -99,6 +99,25 @@ def test_a_new_file_has_the_mode_that_open_gives(tmp_path: Path, mask: int, mode
     assert (tmp_path / "file.bin").stat().st_mode & 0o777 == mode
 
 
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    with pytest.raises(OSError, match="disk full") as raised:
+        write_half(path, OSError(28, "disk full"))
+    assert raised.value.filename == str(path)
+    with pytest.raises(IsADirectoryError) as raised:
+        storage.write_bytes(tmp_path, b"new")
+    assert raised.value.filename == str(tmp_path)
+    with pytest.raises(FileNotFoundError) as raised:
+        storage.write_bytes(tmp_path / "missing" / "file.bin", b"new")
+    assert raised.value.filename == str(tmp_path / "missing" / "file.bin")
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="font") as raised:
+        write_half(tmp_path / "file.bin", OSError(2, "font", "other"))
+    assert raised.value.filename == "other"
+
+
 def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         storage.write_bytes(tmp_path / "missing" / "file.bin", b"new")

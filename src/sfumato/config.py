@@ -9,12 +9,25 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from sfumato.errors import ArgumentError, unknown
+
+# The largest seed that TOML and PyTorch both hold.
+LARGEST_SEED = 2**63 - 1
+
+# Beyond what anyone waits for, and within what every counter holds.
+Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class _Section(BaseModel):
@@ -24,9 +37,11 @@ class _Section(BaseModel):
 class DataSettings(_Section):
     """Where the data come from and how they enter the model."""
 
-    source: str = "s-curve"
-    size: int = Field(10_000, ge=2, description="rows to draw of a toy set")
-    noise: float | None = Field(None, ge=0, description="noise of a toy set, if not its own")
+    source: str = Field("s-curve", min_length=1)
+    size: int = Field(10_000, ge=2, le=10**8, description="rows to draw of a toy set")
+    noise: float | None = Field(
+        None, ge=0, le=1e6, description="noise of a toy set, if not its own"
+    )
     standardise: bool = Field(True, description="bring every column to mean 0, deviation 1")
     holdout: float = Field(
         0.1, gt=0, le=0.5, description="share of a file's rows kept out of training, to evaluate on"
@@ -60,51 +75,76 @@ class NetworkSettings(_Section):
     width: int = Field(64, ge=1, le=65_536)
     depth: int = Field(3, ge=1, le=1000, description="hidden layers after the first (vector-mlp)")
     target: str = "edm"
+    learned_variance: bool = Field(
+        False, description="learn the reverse variance too (a table's, with sampler ancestral)"
+    )
 
 
 class TrainingSettings(_Section):
     """The recipe."""
 
-    steps: int = Field(2000, ge=1)
-    epochs: int | None = Field(None, ge=1, description="passes over the data; instead of steps")
-    batch_size: int = Field(512, ge=1)
+    steps: Count = 2000
+    epochs: Count | None = Field(None, description="passes over the data; instead of steps")
+    batch_size: int = Field(512, ge=1, le=10**6)
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = Field(5e-3, gt=0)
-    warmup: int = Field(50, ge=0, description="steps of linear warm-up")
+    warmup: int = Field(50, ge=0, le=10**9, description="steps of linear warm-up")
     decay: Literal["constant", "cosine"] = "cosine"
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     average: float = Field(0.99, ge=0, lt=1, description="decay of the weights' average")
     times: str = "stratified"
     weighting: str = "simple"
-    log_every: int = Field(50, ge=1, description="steps between two lines of metrics.jsonl")
-    checkpoint_every: int = Field(1000, ge=1, description="steps between two checkpoints")
-    snapshots: int = Field(5, ge=0, description="times that samples are drawn on the way")
+    log_every: Count = Field(50, description="steps between two lines of metrics.jsonl")
+    checkpoint_every: Count = Field(1000, description="steps between two checkpoints")
+    snapshots: int = Field(5, ge=0, le=1000, description="times that samples are drawn on the way")
 
 
 class SamplingSettings(_Section):
     """How samples are drawn unless the command says otherwise."""
 
-    sampler: str = "ddim"
-    steps: int = Field(100, ge=1)
+    sampler: str = "dpm++2m-sde"
+    steps: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = 50
     grid: str = "uniform-log-snr"
-    eta: float = Field(0.8, ge=0, le=1, description="share of fresh noise (ddim)")
-    variance: Literal["beta", "beta_tilde"] = Field("beta_tilde", description="(ancestral)")
-    last_step_noise: bool = Field(False, description="(ancestral) a fault, see the tutorial")
+    options: dict[str, bool | int | float | str] = Field(
+        default_factory=dict, description="the sampler's own arguments"
+    )
+    tol: float = Field(
+        0.01, gt=0, description="with steps = auto: how far doubling them may move samples"
+    )
+    clip: float | None = Field(
+        None, gt=0, description="largest predicted value, in the model's units; off if not given"
+    )
+    threshold: float | None = Field(
+        None, gt=0, le=1, description="quantile of dynamic thresholding at `clip`"
+    )
     weights: Literal["averaged", "last"] = "averaged"
 
 
 class Settings(_Section):
     """Everything that makes a run what it is."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     threads: int = Field(
-        1, ge=0, description="processor threads; 0: PyTorch's own choice, for wide networks"
+        1,
+        ge=0,
+        le=1024,
+        description="processor threads; 0: PyTorch's own choice, for wide networks",
     )
     data: DataSettings = DataSettings()
     process: ProcessSettings = ProcessSettings()
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
-    sampling: SamplingSettings = SamplingSettings()
+    sampling: SamplingSettings = Field(default_factory=dict, validate_default=True)
+
+    @field_validator("sampling", mode="before")
+    @classmethod
+    def _of_its_process(cls, given: Any, info: ValidationInfo) -> Any:
+        """Defaults for a table: from its last level, in no more steps than it has levels."""
+        process = info.data.get("process")
+        if not isinstance(given, Mapping) or process is None or not process.num_levels:
+            return given
+        steps = min(process.num_levels, SamplingSettings.model_fields["steps"].default)
+        return {"grid": "trailing", "steps": steps, **given}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; settings that are not set are left out, as TOML has no null."""
@@ -141,8 +181,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
             "sampler": "ancestral",
             "steps": 100,
             "grid": "trailing",
-            "variance": "beta",
-            "last_step_noise": True,
+            "options": {"variance": "beta", "last_step_noise": True},
             "weights": "last",
         },
     },
@@ -225,7 +264,7 @@ def resolve(*layers: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise _explained(error) from error
+        raise _explained(error, values) from error
 
 
 def _known() -> dict[str, str]:
@@ -240,9 +279,30 @@ def _known() -> dict[str, str]:
     return names
 
 
-def _explained(error: ValidationError) -> ArgumentError:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+def _example(section: str) -> str:
+    """The first setting of a section, with its default, as it is written on the command line."""
+    values: Any = Settings().to_dict()
+    for key in section.split("."):
+        values = values[key]
+    name, default = next(iter(values.items()), ("NAME", "VALUE"))
+    return f"{section}.{name}={default}"
+
+
+def _given_name(place: tuple[int | str, ...], values: Any) -> str:
+    """The setting at a place, as it was given: without the kinds that its value may be."""
+    parts = []
+    for part in place:
+        if not isinstance(values, Mapping) or part not in values:
+            break
+        parts.append(str(part))
+        values = values[part]
+    return ".".join(parts)
+
+
+def _explained(error: ValidationError, values: Any) -> ArgumentError:
+    errors = error.errors()
+    first = errors[0]
+    name = _given_name(first["loc"], values)
     if first["type"] == "extra_forbidden":
         known = _known()
         value = first["input"]
@@ -257,5 +317,11 @@ def _explained(error: ValidationError) -> ArgumentError:
         return ArgumentError(
             f"unknown setting {name!r}; {guess}`sfumato fit --show-settings` lists all of them."
         )
-    reason = first["msg"][0].lower() + first["msg"][1:]
+    if first["type"] in {"model_type", "dict_type"}:
+        return ArgumentError(
+            f"`{name}` is a section; set one of its settings, e.g. {_example(name)}."
+        )
+    # Of several kinds that a value may be, each tells what it lacks.
+    reasons = [each["msg"] for each in errors if _given_name(each["loc"], values) == name]
+    reason = ", or ".join(each[0].lower() + each[1:] for each in reasons)
     return ArgumentError(f"the setting {name!r} is wrong: {reason}; got {first['input']!r}.")

@@ -52,5 +52,5 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> ArgumentError:
     """
     names = sorted(known)
     nearest = get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return ArgumentError(f"unknown {kind} {name!r}; {guess}Known: {', '.join(names)}.")
+    guess = f"did you mean {nearest[0]!r}? Known" if nearest else "known"
+    return ArgumentError(f"unknown {kind} {name!r}; {guess}: {', '.join(names)}.")

@@ -140,7 +140,7 @@ def samples_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
 def trajectories_figure(run: Run) -> Figure:
     """The ways of 40 samples from noise to data, without noise on the way (DDIM)."""
     data = run.load_data().train
-    walk = run.model.frames(40, sampler="ddim", eta=0.0)
+    walk = run.model.frames(40, sampler="dpm++2m")
     paths = np.stack([draw_points.plane(x, data.values) for _, x in walk])
     return draw_points.trajectories(
         paths,

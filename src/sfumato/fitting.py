@@ -7,10 +7,11 @@ last checkpoint and the model made from it.
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,8 +21,7 @@ import numpy as np
 from sfumato import config, storage
 from sfumato.config import Settings
 from sfumato.data.codec import Codec
-from sfumato.denoisers.denoiser import NetworkDenoiser
-from sfumato.errors import ArgumentError, RunError, SfumatoError
+from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.model import Model, build_denoiser, build_process
 from sfumato.process.random import CHUNK
 from sfumato.progress import ProgressLine
@@ -35,6 +35,8 @@ from sfumato.run import (
     Run,
     locked,
     new_folder,
+    read_records,
+    resume_command,
     threads_of,
 )
 from sfumato.source import ARRAY, RunData, Source, load_data, settings_for
@@ -48,20 +50,41 @@ class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
     The exit code is 128 and the signal's number, as a shell gives it.
     """
 
-    def __init__(self, signum: int, step: int, folder: Path) -> None:
-        super().__init__(
-            f"stopped at step {step}; saved. Go on with: sfumato fit --resume --out {folder}"
-        )
+    def __init__(self, signum: int, step: int, job: "Job") -> None:
+        resumable = job.data.settings.source != ARRAY
+        go_on = f" Go on with: {resume_command(job.folder)}" if resumable else ""
+        super().__init__(f"stopped at step {step}; saved.{go_on}")
         self.exit_code = 128 + signum
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A run being fitted, whose folder is held for writing.
+
+    Args:
+        training: where it stands.
+        model: the model whose network is trained.
+        data: the rows.
+        folder: the run's folder.
+    """
+
+    training: Training
+    model: Model
+    data: RunData
+    folder: Path
+
+
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def _signals(*, quiet: bool) -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM instead of dying of them; only the main thread can."""
     received: list[int] = []
 
     def note(signum: int, _frame: FrameType | None) -> None:
         received.append(signum)
+        if not quiet and len(received) == 1:
+            # A line that cannot be shown is no reason not to save.
+            with suppress(OSError, RuntimeError):
+                print("stopping after this group of steps; saving ...", file=sys.stderr, flush=True)
 
     try:
         before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
@@ -84,70 +107,73 @@ def _snapshot_steps(num_steps: int, every: int, count: int) -> set[int]:
     return {min(step, num_steps) for step in chosen} | {num_steps}
 
 
-def _sampling_model(training: Training, model: Model) -> Model:
+def _sampling_model(job: Job) -> Model:
     """The model with the weights that samples are to be drawn with."""
+    model = job.model
     if model.settings.sampling.weights == "last":
         return model
-    denoiser = NetworkDenoiser(
-        training.average.network, model.denoiser.parameterisation, model.denoiser.conditioning
-    )
-    return Model(model.settings, model.codec, model.process, denoiser)
+    averaged = replace(model.denoiser, network=job.training.average.network)
+    return replace(model, denoiser=averaged)
 
 
-def _save(training: Training, model: Model, folder: Path) -> None:
-    checkpoint.save(folder / CHECKPOINT, training.tensors(), training.numbers())
-    _sampling_model(training, model).save(folder / MODEL)
+def _save(job: Job) -> None:
+    checkpoint.save(job.folder / CHECKPOINT, job.training.tensors(), job.training.numbers())
+    _sampling_model(job).save(job.folder / MODEL)
 
 
-def _take_snapshot(training: Training, model: Model, folder: Path) -> None:
+def _take_snapshot(job: Job) -> None:
     """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
-    frames = _sampling_model(training, model).pictured_frames(CHUNK, SNAPSHOT_FRAMES)
-    (folder / SNAPSHOTS).mkdir(exist_ok=True)
-    with storage.replacing(folder / SNAPSHOTS / f"step-{training.step:07d}.npy") as path:
+    frames = _sampling_model(job).pictured_frames(CHUNK, SNAPSHOT_FRAMES)
+    folder = job.folder / SNAPSHOTS
+    folder.mkdir(exist_ok=True)
+    with storage.replacing(folder / f"step-{job.training.step:07d}.npy") as path:
         np.save(path, np.stack([x for _, x in frames]), allow_pickle=False)
 
 
-def _begin_metrics(folder: Path, step: int) -> float:
+def _begin_metrics(path: Path, step: int) -> float:
     """Drop lines after `step`, which resuming will write again; seconds that were spent so far."""
-    path = folder / METRICS
-    lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    storage.write_bytes(path, "".join(kept).encode())
-    return float(json.loads(kept[-1])["seconds"]) if kept else 0.0
+    kept = [record for record in read_records(path) if record["step"] <= step]
+    storage.write_bytes(path, "".join(f"{json.dumps(record)}\n" for record in kept).encode())
+    return kept[-1]["seconds"] if kept else 0.0
 
 
-def fitting(training: Training, model: Model, folder: Path) -> Iterator[StepRecord]:
+def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
     """Train to the end in a run's folder, saving on the way; yields as `train` does.
+
+    Args:
+        job: from `begin` or `resume`.
+        quiet: do not tell that a signal has been heard.
 
     Raises:
         Stopped: after SIGINT or SIGTERM, when all is saved.
         DivergedError: if the loss is no longer finite; the last checkpoint stays.
-        RunError: if the folder is in use or cannot be written.
+        RunError: if metrics.jsonl is damaged.
+        OSError: if the folder cannot be written.
     """
-    settings = training.settings
+    training, settings = job.training, job.training.settings
     snapshots = _snapshot_steps(training.num_steps, settings.log_every, settings.snapshots)
-    with locked(folder), _signals() as received:
-        spent = _begin_metrics(folder, training.step)
+    with _signals(quiet=quiet) as received:
+        spent = _begin_metrics(job.folder / METRICS, training.step)
         saved = training.step
         if saved == 0:
-            _save(training, model, folder)
+            _save(job)
         started = time.monotonic()
-        with (folder / METRICS).open("a", encoding="utf-8") as metrics:
+        with (job.folder / METRICS).open("a", encoding="utf-8") as metrics:
             for record in train(training):
                 seconds = round(spent + time.monotonic() - started, 3)
                 metrics.write(json.dumps(asdict(record) | {"seconds": seconds}) + "\n")
                 metrics.flush()
                 if record.step in snapshots:
-                    _take_snapshot(training, model, folder)
+                    _take_snapshot(job)
                 last = record.step == training.num_steps
                 if last or record.step - saved >= settings.checkpoint_every:
-                    _save(training, model, folder)
+                    _save(job)
                     saved = record.step
                 yield record
                 if received and not last:
                     if saved != record.step:
-                        _save(training, model, folder)
-                    raise Stopped(received[0], record.step, folder)
+                        _save(job)
+                    raise Stopped(received[0], record.step, job)
 
 
 def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
@@ -157,23 +183,27 @@ def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
         ArgumentError: if a setting names something unknown.
         DataError: if the rows cannot be encoded.
     """
-    codec = Codec.fit(data.train, standardise=settings.data.standardise)
+    try:
+        codec = Codec.fit(data.train, standardise=settings.data.standardise)
+        rows = codec.encode(data.train.values)
+    except DataError as error:
+        raise DataError(f"{settings.data.source}: among the rows to learn from, {error}") from error
     process = build_process(settings.process)
     denoiser = build_denoiser(settings, codec.dimension, process)
     model = Model(settings, codec, process, denoiser)
     model.sample(0)  # refuses wrong sampling settings now, not after the training
-    rows = codec.encode(data.train.values)
     return Training(denoiser, process, rows, settings.training, seed=settings.seed), model
 
 
+@contextmanager
 def begin(
     settings: Settings,
     data: RunData,
     out: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
-) -> tuple[Training, Model, Path]:
-    """`prepare`, then make the run's folder and write its settings.
+) -> Iterator[Job]:
+    """`prepare`, then make the run's folder, hold it, and write its settings.
 
     Args:
         settings: resolved.
@@ -185,16 +215,23 @@ def begin(
         RunError: if the folder is taken or cannot be written, and as `prepare`.
     """
     training, model = prepare(settings, data)
-    folder = new_folder(out, name or Path(settings.data.source).stem)
-    storage.write_bytes(folder / CONFIG, settings.to_toml().encode())
-    return training, model, folder
+    with new_folder(out, name or Path(settings.data.source).stem) as folder:
+        storage.write_bytes(folder / CONFIG, settings.to_toml().encode())
+        yield Job(training, model, data, folder)
 
 
-def resume(folder: Path) -> tuple[Training, Model, RunData]:
-    """Take up a run where its checkpoint stands.
+@contextmanager
+def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
+    """Take up a run where its checkpoint stands, and hold its folder.
+
+    Args:
+        folder: the run's.
+        source: what it must have been fitted to, if that is known.
 
     Raises:
-        RunError: if the folder is not a run's, or its checkpoint is missing or damaged.
+        ArgumentError: if it was fitted to another source.
+        RunError: if the folder is not a run's or is in use, or its checkpoint is missing or
+            damaged.
         DataError: if its file is gone or changed.
     """
     if not (folder / CONFIG).is_file():
@@ -205,11 +242,17 @@ def resume(folder: Path) -> tuple[Training, Model, RunData]:
         raise RunError(f"the settings of {folder} are damaged: {error}") from error
     if settings.data.source == ARRAY:
         raise RunError("a run that was fitted to an array in memory cannot be resumed.")
-    data = load_data(settings)
-    training, model = prepare(settings, data)
-    if (folder / CHECKPOINT).exists():
-        training.restore(*checkpoint.load(folder / CHECKPOINT))
-    return training, model, data
+    if source not in (None, settings.data.source):
+        raise ArgumentError(f"{folder} was fitted to {settings.data.source!r}, not to {source!r}.")
+    with locked(folder):
+        data = load_data(settings)
+        training, model = prepare(settings, data)
+        job = Job(training, model, data, folder)
+        # A run that was killed before its first save was whole begins anew.
+        if (folder / MODEL).exists() or any((folder / CHECKPOINT).glob("*.json")):
+            training.restore(*checkpoint.load(folder / CHECKPOINT))
+            _sampling_model(job).save(folder / MODEL)  # a kill may have left it behind
+        yield job
 
 
 def fit(
@@ -237,21 +280,19 @@ def fit(
         KeyboardInterrupt: after SIGINT or SIGTERM, when all is saved.
     """
     resolved, data = settings_for(source, {"seed": seed, **(settings or {})})
-    training, model, folder = begin(resolved, data, out)
-    try:
-        return finish(training, model, data, folder, quiet=quiet)
-    except Stopped as stopped:
-        raise KeyboardInterrupt(str(stopped)) from stopped
+    with begin(resolved, data, out) as job:
+        try:
+            return finish(job, quiet=quiet)
+        except Stopped as stopped:
+            raise KeyboardInterrupt(str(stopped)) from stopped
 
 
-def finish(
-    training: Training, model: Model, data: RunData, folder: Path, *, quiet: bool = False
-) -> Run:
+def finish(job: Job, *, quiet: bool = False) -> Run:
     """Train to the end, showing how it goes; the fitted run."""
     with (
-        ProgressLine("fit", training.num_steps, "steps", quiet=quiet) as line,
-        threads_of(model.settings),
+        ProgressLine("fit", job.training.num_steps, "steps", quiet=quiet) as line,
+        threads_of(job.model.settings),
     ):
-        for record in fitting(training, model, folder):
+        for record in fitting(job, quiet=quiet):
             line.advance_to(record.step, f"loss {record.loss:.4f}")
-    return Run(_sampling_model(training, model), folder, data)
+    return Run(_sampling_model(job), job.folder, job.data)

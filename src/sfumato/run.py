@@ -10,6 +10,7 @@ snapshots/           samples drawn on the way
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,19 +21,21 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from sfumato import storage
 from sfumato.config import Settings
-from sfumato.data.files import read_points
+from sfumato.data.files import read_array, read_points
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, evaluate
 from sfumato.model import Model, load_model
 from sfumato.progress import ProgressLine, tracked
-from sfumato.source import ARRAY, FLOOR_SETS, LogDensity, RunData, load_data
+from sfumato.source import ARRAY, FLOOR_SETS, LogDensity, RunData, load_data, refuse_extremes
 
 CONFIG, MODEL, CHECKPOINT = "config.toml", "model.safetensors", "checkpoint"
 METRICS, SNAPSHOTS, LOCK = "metrics.jsonl", "snapshots", ".lock"
 
 SNAPSHOT_FRAMES = 10
+
+# What is read of a line of metrics.jsonl.
+_RECORDED = ("step", "num_steps", "epoch", "loss", "seconds")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +75,29 @@ class Run:
                 line.advance_to(done := done + len(chunk))
         return np.concatenate(rows)
 
+    def log_prob(self, rows: np.ndarray, *, quiet: bool = True, **options: Any) -> np.ndarray:
+        """Log density of rows in nats, in the data's own units, `(n,)`; see `Model.log_prob`.
+
+        Args:
+            rows: `(n, columns)`.
+            quiet: show no progress.
+            **options: steps, tol, probes, seed.
+
+        Raises:
+            ArgumentError: if an option is out of its range.
+            DataError: if the rows do not fit the model.
+        """
+        found = [np.empty(0)]
+        with (
+            ProgressLine("score", len(rows), "rows", quiet=quiet) as line,
+            threads_of(self.settings),
+        ):
+            done = 0
+            for chunk in self.model.log_prob(rows, **options):
+                found.append(chunk.nats.numpy())
+                line.advance_to(done := done + len(chunk.nats))
+        return np.concatenate(found)
+
     def evaluate(
         self,
         *,
@@ -107,7 +133,14 @@ class Run:
             raise DataError(f"{len(reference)} rows are needed to measure; got {len(sample)}.")
         sample = sample[: len(reference)]
         total = 5 + (log_density is not None) - (train is None)
-        measured = evaluate(sample, reference, real, train, log_density=log_density, seed=seed)
+        measured = evaluate(
+            sample,
+            reference,
+            real,
+            train,
+            log_density=log_density,
+            seed=seed % 2**32,  # all that scikit-learn takes
+        )
         measures = tuple(tracked(measured, "evaluate", total, "measures", quiet=quiet))
         return Evaluation(measures, len(reference))
 
@@ -122,6 +155,7 @@ class Run:
                     f"{against} has the columns {', '.join(points.columns)}; this run's are "
                     f"{', '.join(self.model.codec.columns)}."
                 )
+            refuse_extremes(points, str(against))
             order = np.random.default_rng(self.settings.seed).permutation(len(points.values))
             parts = _parts(points.values[order], FLOOR_SETS + 1, n)
             if len(parts[0]) < LEAST_ROWS:
@@ -144,6 +178,10 @@ class Run:
             )
         order = np.random.default_rng(self.settings.seed + 1).permutation(len(train))
         return data.heldout.values[:m], _parts(train[order], FLOOR_SETS, m), train, None
+
+    def known_log_density(self) -> LogDensity | None:
+        """The true log density of the rows' source in nats, where it is known."""
+        return self.load_data().log_density() if self._has_data() else None
 
     def _has_data(self) -> bool:
         try:
@@ -191,22 +229,59 @@ class Run:
         return load_data(self.settings)
 
     def records(self) -> list[dict[str, float]]:
-        """The lines of metrics.jsonl; none for a lone model file."""
-        path = self.folder / METRICS if self.folder else None
-        if path is None or not path.is_file():
-            return []
-        lines = path.read_text().splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        """The lines of metrics.jsonl; none for a lone model file.
+
+        Raises:
+            RunError: if one is damaged.
+        """
+        return read_records(self.folder / METRICS) if self.folder else []
 
     def snapshots(self) -> list[tuple[int, np.ndarray]]:
-        """Samples drawn while training: step and `(SNAPSHOT_FRAMES, n, columns)` each."""
-        folder = self.folder / SNAPSHOTS if self.folder else None
-        if folder is None or not folder.is_dir():
-            return []
-        return [
-            (int(path.stem.removeprefix("step-")), np.load(path, allow_pickle=False))
-            for path in sorted(folder.glob("step-*.npy"))
-        ]
+        """Samples drawn while training: step and `(SNAPSHOT_FRAMES, n, columns)` each.
+
+        Raises:
+            RunError: if one is damaged.
+        """
+        paths = (self.folder / SNAPSHOTS).glob("step-*.npy") if self.folder else ()
+        found = [self._snapshot(path) for path in paths]
+        return sorted(found, key=lambda snapshot: snapshot[0])
+
+    def _snapshot(self, path: Path) -> tuple[int, np.ndarray]:
+        try:
+            step, stack = int(path.stem.removeprefix("step-")), read_array(path)
+            frames, _, columns = stack.shape
+            if (frames, columns) != (SNAPSHOT_FRAMES, len(self.model.codec.columns)):
+                raise ValueError
+            return step, stack.astype(np.float64, casting="safe")
+        except (DataError, ValueError, TypeError) as error:
+            raise RunError(f"{path} is damaged; delete it.") from error
+
+
+def read_records(path: Path) -> list[dict[str, float]]:
+    """The whole lines of a metrics.jsonl, none where there is no file.
+
+    What stands after the last line's end was being written when the process died, and is left out.
+
+    Raises:
+        RunError: if a line is damaged.
+    """
+    if not path.is_file():
+        return []
+    records = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            record = json.loads(line)
+            if not all(isinstance(record[name], int | float) for name in _RECORDED):
+                raise TypeError
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunError(f"line {number} of {path} is damaged; delete that line.") from error
+        records.append(record)
+    return records
+
+
+def resume_command(folder: Path) -> str:
+    """What to type to go on with a run, quoted for the shell."""
+    return f"sfumato fit --resume --out {shlex.quote(str(folder))}"
 
 
 def _parts(rows: np.ndarray, count: int, most: int) -> list[np.ndarray]:
@@ -226,12 +301,14 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         if not (place / MODEL).is_file():
             begun = (place / CONFIG).is_file()
             raise RunError(
-                f"{place} has no model yet; go on with `sfumato fit --resume --out {place}`."
+                f"{place} has no model yet; go on with `{resume_command(place)}`."
                 if begun
                 else f"{place} is not a run folder: it has no {MODEL}."
             )
     elif not place.exists():
         raise RunError(f"there is no run folder or model file {place}.")
+    elif place.suffix.lower() != Path(MODEL).suffix:
+        raise RunError(f"{place} is not a model; give a run folder or its {MODEL}.")
     model = load_model(place / MODEL if place.is_dir() else place)
     return Run(model, place if place.is_dir() else None)
 
@@ -248,38 +325,54 @@ def threads_of(settings: Settings) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _next_folder(name: str) -> Path:
-    """runs/NAME-001, or the first number after the highest that is taken."""
-    taken = [
-        int(path.name.removeprefix(f"{name}-"))
-        for path in Path("runs").glob(f"{name}-*")
-        if path.name.removeprefix(f"{name}-").isdecimal()
-    ]
-    return Path("runs") / f"{name}-{max(taken, default=0) + 1:03d}"
+def _numbered_folder(name: str) -> Path:
+    """Make runs/NAME-001, or the first number after the highest that is taken."""
+    runs = Path("runs")
+    runs.mkdir(exist_ok=True)
+    head = f"{name}-"
+    ends = [path.name.removeprefix(head) for path in runs.iterdir() if path.name.startswith(head)]
+    number = 1 + max((int(end) for end in ends if end.isdecimal()), default=0)
+    while True:
+        folder = runs / f"{head}{number:03d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:  # another process took it in the meantime
+            number += 1
+        else:
+            return folder
 
 
-def new_folder(out: str | os.PathLike[str] | None, name: str) -> Path:
-    """Make the run's folder: `out`, or the next free number under runs/.
+def _refuse_taken(folder: Path) -> None:
+    if folder.is_dir() and all(path.name == LOCK for path in folder.iterdir()):
+        return
+    if folder.exists():
+        begun = (folder / CONFIG).is_file()
+        go_on = f", or go on with `{resume_command(folder)}`" if begun else ""
+        raise RunError(
+            f"{folder} is already there and is never overwritten; choose another --out{go_on}."
+        )
+
+
+@contextmanager
+def new_folder(out: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
+    """Make the run's folder, `out` or the next free number under runs/, and hold it for writing.
 
     Raises:
-        RunError: if it is already there with something in it, or cannot be made.
+        RunError: if it is already there with something in it, is in use, or cannot be made.
     """
-    folder = Path(out) if out is not None else _next_folder(name)
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise RunError(
-                f"{folder} is already there and is never overwritten; choose another --out, or go "
-                f"on with `sfumato fit --resume --out {folder}`."
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        with storage.replacing(folder / ".writable"):
-            pass
-        (folder / ".writable").unlink()
+        if out is None:
+            folder = _numbered_folder(name)
+        else:
+            _refuse_taken(folder := Path(out))
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(
-            f"cannot write to {folder}: {error.strerror}; choose another --out."
+            f"cannot write to {error.filename}: {error.strerror}; choose another --out."
         ) from error
-    return folder
+    with locked(folder):
+        _refuse_taken(folder)  # another process may have filled and left it in the meantime
+        yield folder
 
 
 @contextmanager

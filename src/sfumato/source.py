@@ -76,7 +76,7 @@ def load_data(settings: Settings) -> RunData:
         points = draw(data.source, data.size, seed=settings.seed, noise=data.noise)
         return RunData(points, None, data, settings.seed)
     path = Path(data.source)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not os.path.exists(path):  # noqa: PTH110 - Path's raises at a long name
         toy_set(data.source)  # raises, naming the toy set that may have been meant
     points = read_points(path)
     if data.sha256 is not None and storage.sha256(path) != data.sha256:
@@ -87,17 +87,44 @@ def load_data(settings: Settings) -> RunData:
     return split(points, settings)
 
 
+def refuse_extremes(points: Points, name: str) -> None:
+    """Refuse numbers whose squares a 64-bit float cannot hold: distances would be lost.
+
+    Args:
+        points: the rows.
+        name: where they are from, for the message.
+
+    Raises:
+        DataError: naming the first such column.
+    """
+    low, high = points.values.min(0), points.values.max(0)
+    # By halves, because the difference may overflow.
+    narrow = (high > low) & (high / 2 - low / 2 < 1e-100)
+    extreme = narrow | (np.maximum(-low, high) > 1e100)
+    if extreme.any():
+        k = int(np.flatnonzero(extreme)[0])
+        raise DataError(
+            f"{name}: the column {points.columns[k]!r} goes from {low[k]:g} to {high[k]:g}, beyond "
+            "what can be measured (1e-100 to 1e100); take another unit."
+        )
+
+
 def split(points: Points, settings: Settings) -> RunData:
     """Keep a share of the rows, chosen by the seed, out of training.
 
     Raises:
-        DataError: if fewer than two rows would be left to learn from.
+        DataError: if there are fewer than three rows, or as `refuse_extremes`.
     """
     rows = len(points.values)
+    if rows < 3:
+        raise DataError(
+            f"{settings.data.source} has {rows} row{'s' * (rows != 1)} of data; at least 3 rows "
+            "are needed, 2 to learn from and 1 to evaluate on."
+        )
+    refuse_extremes(points, settings.data.source)
     # Enough to evaluate on, where there are rows to spare.
     kept = max(1, round(rows * settings.data.holdout), min(LEAST_ROWS, rows // (FLOOR_SETS + 1)))
-    if rows - kept < 2:
-        raise DataError(f"at least 3 rows are needed, 2 to learn from and 1 kept; got {rows}.")
+    kept = min(kept, rows - 2)
     order = np.random.default_rng(settings.seed).permutation(rows)
     train, heldout = np.sort(order[kept:]), np.sort(order[:kept])
     return RunData(

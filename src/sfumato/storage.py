@@ -27,18 +27,23 @@ def replacing(path: Path) -> Iterator[Path]:
     ending of `path`, because many writers choose their format by it.
 
     Raises:
-        OSError: if the folder cannot be written.
+        OSError: if it cannot be written; it names `path`, never the temporary one.
     """
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
-    temporary.touch(exist_ok=False)
     try:
-        yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        temporary.touch(exist_ok=False)
+        try:
+            yield temporary
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(temporary):
+            error.filename = str(path)
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:

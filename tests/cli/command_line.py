@@ -1,5 +1,6 @@
 """The command line inside this process, and the tiny run that its tests share."""
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ CONSTANT = 0.1 + 0.2
 def leave(line: str) -> int:
     """Run a command line; the exit code."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["sfumato", *line.split()])
+        patch.setattr(sys, "argv", ["sfumato", *shlex.split(line)])
         with pytest.raises(SystemExit) as left:
             main()
     return int(left.value.code or 0)

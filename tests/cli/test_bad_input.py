@@ -3,9 +3,10 @@
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,8 +59,12 @@ def faulty(fitted: Path, tmp_path: Path) -> Path:
         "twice.csv": "a,a\n1,2\n3,4\n",
         "semicolons.csv": "a;b\n1;2\n",
         "quote.csv": 'a,b\n"1,2\n3,4\n',
+        "three.csv": "a,b\n1,2\n3,4\n5,6\n",
+        "broken.csv": '"a\nb",c\n1,2\nthree,4\n',
         "constant.csv": "a,b\n1,2\n1,2\n1,2\n",
         "few.csv": "a b,c,const\n" + "1,2,3\n" * 30,
+        "vast.csv": "a b,c,const\n" + "1,0,3\n2,2e200,3\n" * 80,
+        "minute.csv": "a,b\n" + "0,2\n9e-200,4\n" * 80,
         "points.xls": "x",
         "bad.toml": "a = = 1",
         "unknown.toml": "[training]\nepoch = 3\n",
@@ -89,6 +94,10 @@ def faulty(fitted: Path, tmp_path: Path) -> Path:
     (tmp_path / "record" / "config.toml").write_text('[data]\nsource = "moons"\nsize = 300\n')
     (tmp_path / "record" / "checkpoint").mkdir()
     (tmp_path / "record" / "checkpoint" / "manifest.json").write_text("{")
+    for name, damaged in (("marred", "metrics.jsonl"), ("spoilt", "snapshots/step-0000040.npy")):
+        shutil.copytree(fitted, tmp_path / name)
+        content = (tmp_path / name / damaged).read_bytes()
+        (tmp_path / name / damaged).write_bytes(b"{\n" + content)
     return tmp_path
 
 
@@ -111,7 +120,15 @@ ARGUMENTS = [
     ("fit moons --sed 3", "--sed"),
     ("fit moons circles", "circles"),
     ("fit", "what to fit to"),
+    ("fit ''", "'data.source'"),
+    ("fit --set data.source=", "'data.source'"),
     ("fit moons --seed -1", "--seed"),
+    ("fit moons --seed 9223372036854775808", "--seed"),
+    ("demo --seed 9223372036854775808", "--seed"),
+    ("fit moons --set seed=9223372036854775808", "'seed'"),
+    ("fit moons --set data.size=1000000000000", "'data.size'"),
+    ("fit moons --set training.batch_size=1000000000000", "'training.batch_size'"),
+    ("fit moons --set threads=1000000000000", "'threads'"),
     ("fit moons --seed one", "valid integer"),
     ("fit moons --out", "requires an argument"),
     ("fit moons --set training.epoch=3", "did you mean 'training.epochs'"),
@@ -119,14 +136,16 @@ ARGUMENTS = [
     ("fit moons --set training.steps=0", "'training.steps'"),
     ("fit moons --set training.steps=many", "got 'many'"),
     ("fit moons --set training.learning_rate=nan", "finite"),
-    ("fit moons --set training=3", "'training'"),
+    ("fit moons --set training=3", "`training` is a section"),
+    ("fit moons --set sampling=3", "`sampling` is a section"),
+    ("fit moons --set process.options=3", "`process.options` is a section"),
     ("fit moons --set training.optimizer=sgd", "'adam' or 'adamw'"),
     ("fit moons --set training.times=stratifid", "did you mean 'stratified'"),
     ("fit moons --set training.weighting=simpel", "did you mean 'simple'"),
     ("fit moons --set training.steps", "section.name=value"),
     ("fit moons --set =5", "section.name=value"),
     ("fit moons --set process.schedule=cosin", "did you mean 'cosine'"),
-    ("fit moons --set process.schedule=sigmoid", "process.num_levels=1000"),
+    ("fit moons --set process.schedule=scaled-linear", "process.num_levels=1000"),
     ("fit moons --set process.options.shfit=2", "did you mean 'shift'"),
     ("fit moons --set network.target=epsilon", "did you mean 'eps'"),
     ("fit moons --set network.name=vektor-mlp", "did you mean 'vector-mlp'"),
@@ -136,7 +155,7 @@ ARGUMENTS = [
     ("fit moons --config taken", "cannot read the settings file taken"),
     ("fit moons --config bad.toml", "bad.toml is not TOML"),
     ("fit moons --config unknown.toml", "did you mean 'training.epochs'"),
-    ("fit moons --config flat.toml", "'training'"),
+    ("fit moons --config flat.toml", "`training` is a section"),
     ("fit --resume --out x --seed 3", "keeps its settings"),
     ("fit --resume --out x --set training.steps=9", "keeps its settings"),
     ("fit circles --resume --out begun", "fitted to 'moons', not to 'circles'"),
@@ -151,11 +170,17 @@ ARGUMENTS = [
     ("sample RUN -n 5 --to a.csv --steps 0", "got 0"),
     ("sample RUN -n 5 --to a.csv --steps few", "valid integer"),
     ("sample RUN -n 5 --to a.csv --seed -1", "--seed"),
+    ("sample RUN -n 5 --to a.csv --seed 9223372036854775808", "--seed"),
+    ("sample RUN -n 1000000000000000000000 --to a.csv", "-n"),
+    ("sample RUN -n 5 --to a.csv --steps 1000000000000000000000", "'sampling.steps'"),
+    ("evaluate RUN -n 1000000000000000000000", "-n"),
     ("sample RUN -n 5 --to a.csv --sampler dimm", "did you mean 'ddim'"),
     ("sample RUN -n 5 --to a.csv --set sampling.grid=karas", "did you mean 'karras'"),
     ("sample RUN -n 5 --to a.csv --set sampling.gird=karras", "did you mean 'sampling.grid'"),
-    ("sample RUN -n 5 --to a.csv --set sampling.eta=2", "'sampling.eta'"),
-    ("sample RUN -n 5 --to a.csv --set training.steps=5", "sampling."),
+    ("sample RUN -n 5 --to a.csv --set sampling.options.eta=2", "`eta`"),
+    ("sample RUN -n 5 --to a.csv --set training.steps=5", "only settings under `sampling.`"),
+    ("sample RUN -n 5 --to a.csv --set sampling=3", "`sampling` is a section"),
+    ("sample RUN -n 5 --to a.csv --set sampling.options=3", "`sampling.options` is a section"),
     ("evaluate RUN -n 3", "at least 20"),
     ("evaluate RUN -n -1", "at least 20"),
     ("plot RUN los --to a.png", "did you mean 'loss'"),
@@ -169,31 +194,38 @@ ARGUMENTS = [
 
 DATA = [
     ("fit none.csv", "there is no file none.csv"),
-    ("fit taken/", "taken"),
+    ("fit taken/", "taken is a folder"),
     ("fit points.xls", "must be one of .csv, .npy, .npz, .parquet"),
     ("fit empty.csv", "empty.csv is empty"),
     ("fit header.csv", "no rows"),
-    ("fit one.csv", "at least"),
-    ("fit two.csv", "at least 3 rows"),
+    ("fit one.csv", "one.csv has 1 row of data; at least 3 rows"),
+    ("fit two.csv", "two.csv has 2 rows of data; at least 3 rows"),
+    ("fit broken.csv", "line 4, column 'a\\nb': "),
     ("fit ragged.csv", "ragged.csv, line 3"),
     ("fit text.csv", "text.csv, line 3, column 'b': 'four' is not a number"),
     ("fit nan.csv", "3 values are missing, NaN or infinite, the first in line 2, column 'b'"),
     ("fit twice.csv", "'a' stands more than once"),
     ("fit semicolons.csv", "semicolons"),
     ("fit quote.csv", "quote.csv, line 3"),
-    ("fit constant.csv", "every column is constant"),
+    ("fit constant.csv", "constant.csv: among the rows to learn from, every column is constant"),
     ("fit cube.npy", "(3, 3, 3)"),
     ("fit words.npy", "plain numbers are needed"),
     ("fit pickle.npy", "never opened"),
     ("evaluate RUN --against none.csv", "there is no file none.csv"),
+    ("evaluate RUN --against taken", "taken is a folder"),
+    ("evaluate RUN --against points.xls", ".csv, .npy, .npz, .parquet.\n"),
     ("evaluate RUN --against two.csv", "has the columns a, b; this run's are a b, c, const"),
     ("evaluate RUN --against few.csv", "it has 30"),
+    ("evaluate RUN --against vast.csv", "vast.csv: the column 'c' goes from 0 to 2e+200"),
+    ("fit vast.csv", "vast.csv: the column 'c' goes from 0 to 2e+200"),
+    ("fit minute.csv", "minute.csv: the column 'a' goes from 0 to 9e-200"),
 ]
 
 RUNS = [
     ("fit moons --out taken", "never overwritten"),
     ("fit moons --out RUN", "never overwritten"),
     ("fit moons --out points.xls", "already there"),
+    ("fit moons --out points.xls/run", "cannot write to points.xls/run: "),
     ("fit --resume --out taken", "not a run folder"),
     ("fit --resume --out none", "none"),
     ("fit --resume --out spoiled", "the settings of spoiled are damaged"),
@@ -202,7 +234,11 @@ RUNS = [
     ("sample begun -n 5 --to a.csv", "go on with `sfumato fit --resume --out begun`"),
     ("report begun", "go on with `sfumato fit --resume --out begun`"),
     ("sample taken -n 5 --to a.csv", "not a run folder"),
-    ("sample two.csv -n 5 --to a.csv", "not a whole safetensors"),
+    ("sample two.csv -n 5 --to a.csv", "give a run folder or its model.safetensors"),
+    ("info marred", "line 1 of marred/metrics.jsonl is damaged"),
+    ("report marred", "line 1 of marred/metrics.jsonl is damaged"),
+    ("plot marred loss --to a.png", "line 1 of marred/metrics.jsonl is damaged"),
+    ("plot spoilt reverse --to a.png", "snapshots/step-0000040.npy is damaged; delete it"),
     ("sample short.safetensors -n 5 --to a.csv", "not a whole safetensors"),
     ("info nothing.safetensors", "not a whole safetensors"),
     ("info pickle.safetensors", "not a whole safetensors"),
@@ -231,13 +267,17 @@ def test_a_mistake_is_one_line_and_a_code(
     found, out, err = sfumato(line)
     assert phrase in _told(err)
     assert found == code
-    assert "Traceback" not in out
+    assert out == ""
     after = {path: path.stat().st_mtime_ns for place in (faulty, fitted) for path in _all(place)}
     assert after == before  # nothing made, nothing lost, no pickle run
 
 
 def _all(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
+    """Every file, but for the lock of what is a run."""
+    for path in folder.rglob("*"):
+        is_lock = path.name == ".lock" and (path.parent / "config.toml").exists()
+        if path.is_file() and not is_lock:
+            yield path
 
 
 def test_the_trap_is_a_trap(faulty: Path) -> None:
@@ -338,5 +378,34 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
     monkeypatch.setattr(os, "fsync", full)
     code, _, err = sfumato(f"sample {fitted} -n 5 --to new.csv")
     assert code == 5
-    assert err == "sfumato: No space left on device; what was there before is whole.\n"
+    assert err == "sfumato: new.csv: No space left on device; what was there before is whole.\n"
     assert (tmp_path / "new.csv").read_text() == "precious"
+
+
+def _numpy_fails() -> None:
+    np.empty(2**55, dtype=np.uint8)
+
+
+def _torch_fails() -> None:
+    torch.empty(2**55, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("fails", [_numpy_fails, _torch_fails])
+def test_too_little_memory_is_one_line(
+    sfumato: Command, monkeypatch: pytest.MonkeyPatch, fails: Callable[[], None]
+) -> None:
+    monkeypatch.setattr("sfumato.fitting.prepare", lambda *_: fails())
+    code, _, err = sfumato("fit moons --out run")
+    assert code == 5
+    assert "not enough memory" in _told(err)
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_lack_of_memory(
+    sfumato: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("sfumato.fitting.prepare", fails)
+    with pytest.raises(RuntimeError, match="a fault"):
+        sfumato("fit moons --out run")

@@ -50,6 +50,12 @@ def test_help_of_every_command_shows_examples(sfumato: Command) -> None:
         assert f"sfumato {name}" in out_of_one.split("Example")[1]
 
 
+def test_no_command_shows_the_help_alone(sfumato: Command) -> None:
+    code, out, err = sfumato("")
+    assert (code, err) == (2, "")
+    assert out.strip() == sfumato("--help")[1].strip()
+
+
 def test_version(sfumato: Command) -> None:
     import sfumato as package
 
@@ -94,6 +100,40 @@ def test_settings_are_shown_and_taken_back(sfumato: Command, tmp_path: Path) -> 
     (tmp_path / "mine.toml").write_text(shown)
     assert sfumato("fit --show-settings --config mine.toml")[1] == shown
     assert "steps = 7" in shown
+    assert 'source = "moons"' in sfumato("fit moons --show-settings --config mine.toml")[1]
+
+
+def test_the_seed_of_the_demo_may_be_set_either_way(sfumato: Command) -> None:
+    size = "--set data.size=100"
+    assert sfumato(f"demo --out set --quiet {TINY} {size} --set seed=3")[0] == 0
+    assert json.loads(sfumato("info set --json")[1])["settings"]["seed"] == 3
+    assert sfumato(f"demo --out said --quiet {TINY} {size} --set seed=3 --seed 4")[0] == 0
+    assert json.loads(sfumato("info said --json")[1])["settings"]["seed"] == 4
+
+
+def test_a_table_needs_nothing_but_its_number_of_levels(sfumato: Command) -> None:
+    tiny = TINY.replace("--set sampling.steps=8", "")
+    assert sfumato(f"fit moons --out run --quiet {tiny} --set process.num_levels=20")[0] == 0
+    assert sfumato("sample run -n 5 --to a.csv")[0] == 0
+
+
+def test_a_name_with_a_line_break_stays_one_and_breaks_no_line(
+    sfumato: Command, tmp_path: Path
+) -> None:
+    rows = "".join(f"{k},{k * k % 7}\n" for k in range(30))
+    (tmp_path / "rows.csv").write_text(f'"a\nb",c\n{rows}')
+    code, out, _ = sfumato(f"fit rows.csv --out run {TINY}")
+    assert code == 0
+    assert "Data: 26 rows of 2 columns (a b, c)" in out
+    assert "\ncolumns      a b, c\n" in sfumato("info run")[1]
+    assert sfumato("sample run -n 3 --to new.csv")[0] == 0
+    assert (tmp_path / "new.csv").read_text().startswith('"a\nb",c\n')
+
+
+def test_what_is_to_be_typed_next_is_quoted(sfumato: Command) -> None:
+    code, out, _ = sfumato(f"fit moons --out 'my run' {TINY}")
+    assert code == 0
+    assert "Next:  sfumato sample 'my run' -n 10000" in out
 
 
 def test_a_settings_file_may_name_the_source(sfumato: Command, tmp_path: Path) -> None:
@@ -131,7 +171,7 @@ def test_sampler_steps_and_seed_change_the_samples(
 ) -> None:
     texts = set()
     for k, option in enumerate(
-        ("", "--sampler ancestral", "--steps 5", "--seed 1", "--set sampling.eta=0")
+        ("", "--sampler ancestral", "--steps 5", "--seed 1", "--set sampling.options.eta=0")
     ):
         assert sfumato(f"sample {fitted} -n 5 --to {k}.csv {option}")[0] == 0
         texts.add((tmp_path / f"{k}.csv").read_text())
@@ -175,10 +215,10 @@ def test_animate_datasets_and_info(sfumato: Command, fitted: Path, tmp_path: Pat
 
 
 def _interrupted(
-    folder: Path, is_time: Callable[[list[str]], bool], signum: int
+    folder: Path, is_time: Callable[[list[str]], bool], signum: int, line: str = LONGER
 ) -> tuple[int, str]:
     """Fit in a process of its own until it is time for the signal: exit code, standard error."""
-    command = [sys.executable, "-m", "sfumato", *LONGER.split(), "--out", str(folder)]
+    command = [sys.executable, "-m", "sfumato", *line.split(), "--out", str(folder)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         metrics = folder / "metrics.jsonl"
         while not metrics.is_file() or not is_time(metrics.read_text().splitlines()):
@@ -213,6 +253,15 @@ def test_a_signal_saves_and_resuming_ends_in_the_same_model(
     code, out, _ = sfumato("fit --resume --out run")
     assert code == 0
     assert "run is already finished: 800 steps" in out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of Windows are others")
+def test_a_signal_is_answered_at_once(tmp_path: Path) -> None:
+    line = LONGER.replace("--quiet", "")
+    _, err = _interrupted(tmp_path / "run", lambda lines: len(lines) > 0, signal.SIGINT, line)
+    first, second = err.splitlines()
+    assert first == "stopping after this group of steps; saving ..."
+    assert second.startswith("sfumato: stopped at step ")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Windows are others")

@@ -23,7 +23,7 @@ AWKWARD = np.array([[0.1, -1e300], [1 / 3, 5e-324], [2.0**53, -0.0], [1e-7, 1234
 @pytest.mark.parametrize("ending", [".csv", ".npy", ".parquet"])
 def test_what_is_written_is_read_back_exactly(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"points{ending}"
-    columns = ("x0", "x1") if ending == ".npy" else ("größe, cm", 'a "quoted" name')
+    columns = ("x0", "x1") if ending == ".npy" else ("größe,\ncm", 'a "quoted" name')
     write_points(path, Points(AWKWARD, columns))
     again = read_points(path)
     np.testing.assert_array_equal(again.values, AWKWARD)
@@ -52,6 +52,7 @@ def test_no_rows_still_have_columns(tmp_path: Path, ending: str, rows: str | Non
         ("\ufeffa,b\r\n1,2\r\n\r\n3,4\r\n", ("a", "b"), [[1, 2], [3, 4]]),
         ('"a, b","c"\n" 1 ",2e3\n-.5,+4\n', ("a, b", "c"), [[1, 2000], [-0.5, 4]]),
         ("v\n1\n2\n3\n", ("v",), [[1], [2], [3]]),
+        ('"a\nb",c\n1,2\n3,4\n', ("a\nb", "c"), [[1, 2], [3, 4]]),
         ("mass; kg,size_x\n1,2\n3,4\n", ("mass; kg", "size_x"), [[1, 2], [3, 4]]),
     ],
 )
@@ -71,7 +72,6 @@ def test_csv_as_people_write_it(
         (b"", ["is empty"]),
         (b"\n\n", ["is empty"]),
         (b"a,b\n", ["header but no rows"]),
-        (b"a,b\n1,2\n", ["1 row", "at least 2"]),
         (b"a,b\n1,2\n3\n", ["line 3", "1 cells", "2 are expected"]),
         (b"a,b\n1,2\n\n3,4,5\n", ["line 4", "3 cells"]),
         (b"a,b\n1,2\n3,four\n", ["line 3", "column 'b'", "'four'", "not a number"]),
@@ -114,7 +114,7 @@ def test_faults_of_a_csv_are_told_in_one_line(
         (np.zeros((2, 2, 2)), "rows and columns"),
         (np.zeros((3, 2), dtype=complex), "complex128"),
         (np.array([["a"]]), "plain numbers"),
-        (np.zeros((0, 2)), "0 row"),
+        (np.zeros((0, 2)), "has no rows"),
         (np.array([[1, 2**53 + 1], [3, 4]]), "cannot hold exactly"),
         (np.array([[1.0, np.nan], [2, 3]]), "data row 1, column 'x1'"),
     ],
@@ -233,9 +233,11 @@ def test_parquet_columns_of_every_numeric_kind(tmp_path: Path) -> None:
 
 def test_places_that_are_no_file_are_told(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "folder").mkdir()
     for name, phrase in {
         "none.csv": "there is no file",
         "folder.csv": "is a folder",
+        "folder": "is a folder",
         "points.xls": "ending must be one of .csv, .npy, .npz, .parquet",
     }.items():
         with pytest.raises(DataError, match=phrase):
@@ -290,7 +292,7 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match=r"No space.*points\.csv"):
         write_points(path, Points(np.ones((3, 2)), ("a", "b")))
     assert path.read_text() == "precious"
     assert [each.name for each in tmp_path.iterdir()] == ["points.csv"]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,17 +186,21 @@ def test_checkerboard_lies_on_the_dark_squares() -> None:
     assert len(np.unique(square, axis=0)) == 8
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"n": -1, "seed": 0}, {"n": 1, "seed": -1}, {"n": 1, "seed": 0, "noise": -0.1}]
-)
-def test_negative_numbers_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ArgumentError, match="must not be negative"):
-        draw("moons", **wrong)  # type: ignore[arg-type]
+@pytest.mark.parametrize("wrong", [-1, 2.5, math.nan, "3"])
+@pytest.mark.parametrize("name", ["n", "seed"])
+def test_what_is_no_whole_number_from_0_is_refused(name: str, wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match=f"`{name}` must be a whole number, 0 or more; got"):
+        draw("moons", **{"n": 1, "seed": 0, name: wrong})
 
 
-@pytest.mark.parametrize("noise", [math.nan, math.inf])
-def test_noise_that_is_no_number_is_refused(noise: float) -> None:
-    with pytest.raises(ArgumentError, match="`noise` must be a finite number"):
+def test_whole_numbers_of_numpy_are_taken() -> None:
+    rows = draw("moons", np.int64(3), seed=np.uint8(7)).values  # type: ignore[arg-type]
+    np.testing.assert_array_equal(rows, draw("moons", 3, seed=7).values)
+
+
+@pytest.mark.parametrize("noise", [-0.1, math.nan, math.inf])
+def test_noise_that_is_negative_or_no_number_is_refused(noise: float) -> None:
+    with pytest.raises(ArgumentError, match="`noise` must be a finite number, 0 or more"):
         draw("moons", 1, seed=0, noise=noise)
 
 

@@ -123,3 +123,29 @@ def test_a_gradient_passes_to_the_network() -> None:
     # x_0 = 2 x_t - F, so dx_0/dbias = -1.
     assert network.bias.grad is not None
     assert network.bias.grad.tolist() == [-1.0, -1.0]
+
+
+def test_the_second_half_of_the_channels_is_the_variances_fraction() -> None:
+    x_0, noise, levels, x_t = batch()  # two channels of five numbers each
+    interpolation = torch.tensor([-1.0, 1.0]).double()[:, None].expand(3, 2, 5)
+    network = Knows(torch.cat([noise, interpolation], 1))
+    prediction = NetworkDenoiser(network, eps, learns_variance=True)(x_t, levels)
+    assert torch.allclose(prediction.x_0, x_0, rtol=0, atol=1e-13)
+    expected = torch.tensor([0.0, 1.0]).double()[:, None].expand(3, 2, 5)
+    assert prediction.var_fraction is not None
+    assert torch.equal(prediction.var_fraction, expected)
+
+
+def test_a_variance_that_is_not_learned_is_not_there() -> None:
+    _, noise, levels, x_t = batch()
+    assert NetworkDenoiser(Knows(noise), eps)(x_t, levels).var_fraction is None
+
+
+@pytest.mark.parametrize(("learns", "channels"), [(True, 2), (True, 3), (False, 4), (False, 1)])
+def test_a_wrong_number_of_channels_is_told(learns: bool, channels: int) -> None:
+    _, _, levels, x_t = batch()
+    network = Knows(torch.zeros(3, channels, 5))
+    denoise = NetworkDenoiser(network, eps, learns_variance=learns)
+    wanted = rf"\(3, {4 if learns else 2}, 5\); got \(3, {channels}, 5\)"
+    with pytest.raises(ArgumentError, match=wanted):
+        denoise(x_t, levels)

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from sfumato.errors import ArgumentError
 from sfumato.process import grids, tables
-from sfumato.process.schedules import Cosine, Linear, Schedule
+from sfumato.process.schedules import EDM, VE, Cosine, Laplace, Linear, RectifiedFlow, Schedule
 
-SCHEDULES: list[Schedule] = [Cosine(), Linear(), Cosine(18.0, -4.0)]
+SCHEDULES: list[Schedule] = [
+    Cosine(), Linear(), Cosine(18.0, -4.0), VE(), EDM(), RectifiedFlow(shift=-2.0), Laplace(),
+]  # fmt: skip
 THOUSAND = tables.linear()
 
 
@@ -67,6 +69,20 @@ def test_karras_spacing_is_their_equation_5(rho: float) -> None:
     assert np.allclose(levels.sigma_ve[:-1].numpy(), by_hand, rtol=1e-9, atol=0)
 
 
+def test_exponential_is_geometric_in_sigma() -> None:
+    # sigma_i = sigma_max (sigma_min/sigma_max)^(i/(N - 1)).
+    by_hand = np.geomspace(50.0, 0.01, 9)
+    levels = grids.SCHEDULE_GRIDS["exponential"](VE(), 9)
+    assert np.allclose(levels.sigma[:-1].numpy(), by_hand, rtol=1e-12, atol=0)
+
+
+def test_edm_evenly_in_time_is_karras() -> None:
+    # EDM's time is their ramp, so N levels even in time from 1 to 0 are eq. 5's.
+    levels = grids.karras(EDM(), 6)
+    even = EDM()(torch.linspace(1, 0, 6, dtype=torch.float64))
+    assert torch.allclose(levels.sigma[:-1], even.sigma, rtol=1e-12, atol=0)
+
+
 def test_leading_begins_at_901_of_1000() -> None:
     assert visited("leading", THOUSAND, 10) == [
         901, 801, 701, 601, 501, 401, 301, 201, 101, 1, 0,
@@ -84,6 +100,49 @@ def test_linspace_visits_both_ends_and_steps_between_what_it_visits() -> None:
     assert visited("linspace", THOUSAND, 10) == [
         1000, 889, 778, 667, 556, 445, 334, 223, 112, 1, 0,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("num_levels", [1000, 1100, 4000])
+@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+def test_longer_tables_are_begun_at_their_last_level(name: str, num_levels: int) -> None:
+    # The trap: sampling from T = 1000 of a table of 1100. `leading` is late by its own rule.
+    first = visited(name, tables.linear(num_levels), 10)[0]
+    assert first == (1 + 9 * num_levels // 10 if name == "leading" else num_levels)
+
+
+def test_divisions_in_noise_visit_the_nearest_levels() -> None:
+    # By hand: eq. 5 of Karras et al., and even log-SNR, each to the nearest of all levels.
+    own = THOUSAND.levels.log_snr[1:].numpy()
+    part = np.arange(10) / 9
+    sigma_ramp = np.exp(-own[-1] / 14) + part * (np.exp(-own[0] / 14) - np.exp(-own[-1] / 14))
+    wanted = {
+        "karras": -14 * np.log(sigma_ramp),
+        "uniform-log-snr": own[-1] + part * (own[0] - own[-1]),
+    }
+    for name, log_snr in wanted.items():
+        by_hand = 1 + np.abs(log_snr[:, None] - own).argmin(1)
+        assert visited(name, THOUSAND, 10) == [*by_hand, 0]
+
+
+def test_levels_that_collide_make_way() -> None:
+    # Even log-SNR asks for 9.2, 8.1, 7.0 ... near the data, where level 1 is 1.1 nats from 2.
+    indices = visited("uniform-log-snr", tables.linear(), 40)
+    assert indices[-6:] == [5, 4, 3, 2, 1, 0]
+    assert bool((np.diff(indices) < 0).all())
+
+
+@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+@pytest.mark.parametrize("num_steps", [1, 2, 10, 20])
+def test_zero_terminal_snr_is_begun_at_pure_noise(name: str, num_steps: int) -> None:
+    table = tables.zero_terminal_snr(tables.linear(20))
+    indices = visited(name, table, num_steps)
+    late = name == "leading" and num_steps in (1, 2, 10)
+    assert (indices[0] == 20) is not late
+    levels = grids.TABLE_GRIDS[name](table, num_steps)
+    assert bool((levels.sigma_ve.diff() < 0).all())
+    if name == "karras" and num_steps > 2:
+        # Pure noise aside, the division of the levels that have a signal.
+        assert indices[1:] == visited("karras", tables.until(table, 19), num_steps - 1)
 
 
 @pytest.mark.parametrize("name", grids.TABLE_GRIDS)
@@ -108,7 +167,8 @@ def test_as_many_steps_as_levels_visit_every_level(name: str) -> None:
 @pytest.mark.parametrize("name", grids.TABLE_GRIDS)
 @pytest.mark.parametrize("num_steps", [0, -1, 101])
 def test_table_grids_refuse_steps_outside_the_table(name: str, num_steps: int) -> None:
-    with pytest.raises(ArgumentError, match=f"between 1 and 100; got {num_steps}") as refused:
+    told = rf"`num_steps` \(sampling.steps, --steps\) must be between 1 and 100; got {num_steps}"
+    with pytest.raises(ArgumentError, match=told) as refused:
         grids.TABLE_GRIDS[name](tables.linear(100), num_steps)
     assert isinstance(refused.value, ValueError)
 

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfumato.errors import ArgumentError
-from sfumato.process import tables
+from sfumato.process import grids, kernels, tables
 from sfumato.process.noise import NoiseLevel
+from sfumato.samplers.ancestral import Ancestral
+from truth import ExactGaussian, propagate
 
 
 def mp_cosine_beta(i: int, num_levels: int) -> mp.mpf:
@@ -167,16 +169,146 @@ def test_index_refuses_a_level_between() -> None:
         table.index(NoiseLevel.from_log_snr(between))
 
 
+@pytest.mark.parametrize(("log_snr", "i"), [(50.0, 1), (-50.0, 9), (math.inf, 1), (-math.inf, 9)])
+def test_nearest_level_of_one_outside_is_an_end(log_snr: float, i: int) -> None:
+    assert int(tables.linear(9).nearest(torch.tensor(log_snr))) == i
+
+
+def test_nearest_level_is_the_least_distance_in_log_snr() -> None:
+    own = tables.cosine(40).levels.log_snr[1:]
+    asked = torch.linspace(-25, 12, 500, dtype=torch.float64)
+    by_hand = 1 + (asked[:, None] - own).abs().argmin(1)
+    assert torch.equal(tables.cosine(40).nearest(asked), by_hand)
+
+
 @pytest.mark.parametrize("log_snr", [-50.0, 50.0, math.inf])
 def test_index_refuses_a_level_outside(log_snr: float) -> None:
     with pytest.raises(ArgumentError):
         tables.linear(10).index(NoiseLevel.from_log_snr(torch.tensor(log_snr).double()))
 
 
-@pytest.mark.parametrize("beta", [[0.1, 0.0], [0.1, 1.0], [-0.1], [0.5, math.nan]])
+@pytest.mark.parametrize("beta", [[0.1, 0.0], [1.0, 0.1], [0.1, 1.1], [-0.1], [0.5, math.nan]])
 def test_from_beta_refuses_what_is_no_variance(beta: list[float]) -> None:
     with pytest.raises(ArgumentError, match="strictly between 0 and 1"):
         tables.from_beta(torch.tensor(beta))
+
+
+def test_a_last_beta_of_1_leaves_no_signal() -> None:
+    table = tables.from_beta(torch.tensor([0.19, 1.0], dtype=torch.float64))
+    assert table.levels.alpha.tolist() == pytest.approx([1, 0.9, 0], rel=1e-15)
+    assert float(table.levels.sigma[2]) == 1
+    assert float(table.levels.log_snr[2]) == -math.inf
+    assert table.beta_tilde.tolist() == pytest.approx([0, 0.19], rel=1e-14)
+
+
+def mp_zero_terminal_alpha_bar(betas: np.ndarray, i: int) -> float:
+    """Lin et al. (2024), algorithm 1, to 40 digits; levels counted from 1."""
+    with mp.workdps(40):
+        alpha_bar, roots = mp.mpf(1), []
+        for beta in betas:
+            alpha_bar *= 1 - mp.mpf(beta)
+            roots.append(mp.sqrt(alpha_bar))
+        root = (roots[i - 1] - roots[-1]) * roots[0] / (roots[0] - roots[-1])
+        return float(root**2)
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+@pytest.mark.parametrize("i", [1, 2, 50, 99])
+def test_zero_terminal_snr_is_algorithm_1(name: str, i: int) -> None:
+    table = tables.TABLES[name](num_levels=100)
+    ours = float(tables.zero_terminal_snr(table).alpha_bar[i])
+    assert ours == pytest.approx(mp_zero_terminal_alpha_bar(table.beta.numpy(), i), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+@pytest.mark.parametrize("num_levels", [2, 3, 1000])
+def test_zero_terminal_snr_is_zero_and_leaves_the_first_level(name: str, num_levels: int) -> None:
+    table = tables.TABLES[name](num_levels=num_levels)
+    stretched = tables.zero_terminal_snr(table)
+    assert float(stretched.alpha_bar[-1]) == 0
+    assert float(stretched.levels.sigma[-1]) == 1
+    assert float(stretched.levels.alpha[1]) == float(table.levels.alpha[1])
+    assert float(stretched.levels.sigma[1]) == float(table.levels.sigma[1])
+    assert bool((stretched.levels.log_snr.diff() < 0).all())
+
+
+def test_zero_terminal_snr_keeps_the_digits_of_tiny_betas() -> None:
+    # 1 - (alpha_i/alpha_{i-1})² of falls of 1e-13 keeps three digits; alpha_1 is 1 - 1e-13.
+    table = tables.from_beta(torch.full((4,), 2e-13, dtype=torch.float64))
+    # The others are 2/3, 1/3 and 0 of alpha_1, to 1e-13.
+    alpha = tables.zero_terminal_snr(table).levels.alpha.tolist()
+    assert alpha == pytest.approx([1, 1, 2 / 3, 1 / 3, 0], rel=1e-12)
+
+
+def test_zero_terminal_snr_twice_is_once() -> None:
+    once = tables.zero_terminal_snr(tables.linear(50))
+    twice = tables.zero_terminal_snr(once)
+    assert torch.allclose(twice.beta, once.beta, rtol=1e-12, atol=0)
+
+
+def test_zero_terminal_snr_needs_two_levels() -> None:
+    with pytest.raises(ArgumentError, match="2 levels or more; got 1"):
+        tables.zero_terminal_snr(tables.from_beta(torch.tensor([0.3])))
+
+
+ZERO = tables.zero_terminal_snr(tables.linear(100))
+
+
+def test_levels_of_zero_terminal_snr_are_found() -> None:
+    every = torch.arange(1, 101)
+    assert torch.equal(ZERO.index(ZERO.levels[1:]), every)
+    rounded = NoiseLevel(ZERO.levels.alpha[1:].float(), ZERO.levels.sigma[1:].float())
+    assert torch.equal(ZERO.index(rounded), every)
+
+
+def test_pure_noise_is_no_level_of_another_table() -> None:
+    with pytest.raises(ArgumentError, match="only the levels of its own table"):
+        tables.linear(100).index(ZERO.levels[100])
+
+
+def test_first_step_back_from_pure_noise_knows_the_prediction_alone() -> None:
+    # q(x_{T-1} | x_T, x_0) = q(x_{T-1} | x_0) when alpha_T = 0.
+    t, s = ZERO.levels[100], ZERO.levels[99]
+    x_0 = torch.tensor([[0.7]], dtype=torch.float64)
+    back = kernels.posterior(torch.tensor([[-3.0]], dtype=torch.float64), x_0, t, s)
+    assert float(back.mean) == pytest.approx(0.7 * float(s.alpha), rel=1e-14)
+    assert float(back.std) == pytest.approx(float(s.sigma), rel=1e-14)
+    assert float(kernels.transition_variance(t, s)) == 1
+    assert float(ZERO.beta_tilde[-1]) == pytest.approx(float(s.sigma) ** 2, rel=1e-14)
+
+
+def test_zero_terminal_snr_takes_the_bias_off_the_tutorials_table() -> None:
+    # CHECKS: its start from N(0, 1), where 0.778 of the data is left, ends at mean 0.53301. Started
+    # from nothing every mean is alpha times the data's.
+    stepper, data = Ancestral("beta_tilde"), ExactGaussian(1.0, 0.5)
+    biased = grids.trailing(tables.sigmoid(), 100)
+    stretched = grids.trailing(tables.zero_terminal_snr(tables.sigmoid()), 100)
+    assert propagate(stepper, data, biased)[0] == pytest.approx(0.53301, abs=5e-6)
+    assert propagate(stepper, data, stretched)[0] == pytest.approx(1.0, rel=1e-12)
+
+
+def test_until_keeps_the_first_levels() -> None:
+    whole = tables.linear(50)
+    part = tables.until(whole, 20)
+    assert part.num_levels == 20
+    assert torch.equal(part.beta, whole.beta[:20])
+    assert torch.equal(part.levels.alpha, whole.levels.alpha[:21])
+    assert torch.equal(part.beta_tilde, whole.beta_tilde[:20])
+
+
+@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+def test_grids_of_a_first_part_stay_in_it(name: str) -> None:
+    whole = tables.linear(50)
+    levels = grids.TABLE_GRIDS[name](tables.until(whole, 20), 5)
+    visited = whole.index(levels[:-1]).tolist()
+    assert visited[0] == (17 if name == "leading" else 20)
+    assert max(visited) == visited[0]
+
+
+@pytest.mark.parametrize("index", [0, -1, 51])
+def test_until_refuses_levels_that_are_not_there(index: int) -> None:
+    with pytest.raises(ArgumentError, match=f"between 1 and 50; got {index}"):
+        tables.until(tables.linear(50), index)
 
 
 @pytest.mark.parametrize("shape", [(0,), (), (2, 2)])

@@ -1,12 +1,16 @@
 """Ancestral sampling: published moments with an exact denoiser, its noise, its last step."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from sfumato.denoisers.denoiser import Prediction
+from sfumato.errors import ArgumentError
 from sfumato.process import grids, tables
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.random import generator, noise_from
@@ -136,3 +140,73 @@ def test_samples_have_the_propagated_moments() -> None:
 def test_an_unknown_variance_is_refused() -> None:
     with pytest.raises(ValueError, match="beta_tilde"):
         Ancestral("beta_tild")
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The exact denoiser of a Gaussian that says of each level where its variance lies."""
+
+    exact: ExactGaussian
+    fraction: Callable[[NoiseLevel], float]
+
+    def __call__(self, x_t: Tensor, level: NoiseLevel) -> Prediction:
+        x_0 = self.exact(x_t, level).x_0
+        return Prediction(x_0, torch.full_like(x_0, self.fraction(level)))
+
+
+@pytest.mark.parametrize("t", [2, 500, 1000])
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 1.0])
+def test_a_learned_variance_lies_between_the_bounds_in_the_logarithm(
+    t: int, fraction: float
+) -> None:
+    # Nichol & Dhariwal (2021), eq. 15; a fraction of 0 is beta_tilde, of 1 is beta.
+    alpha_bar = np.cumprod(1 - LINEAR)
+    beta = LINEAR[t - 1]
+    tilde = (1 - alpha_bar[t - 2]) / (1 - alpha_bar[t - 1]) * beta
+    x, levels = torch.zeros(1, 1, dtype=torch.float64), tables.linear().levels
+    denoise = Learned(DATA, lambda _: fraction)
+    (quiet, _, _), (noisy, _, _) = (
+        Ancestral("learned").step(denoise, x, levels[t], levels[t - 1], None, noise)
+        for noise in (torch.zeros_like, torch.ones_like)
+    )
+    assert float(noisy - quiet) ** 2 == pytest.approx(beta**fraction * tilde ** (1 - fraction))
+
+
+def test_the_optimal_variance_makes_a_coarse_reverse_chain_exact() -> None:
+    # Bao et al. (2022): for Gaussian data each reverse step is then q(x_s | x_t) itself, so that
+    # ten coarse steps have the moments of x_1 to the last digit; with either bound they have not.
+    beta = np.linspace(1e-3, 0.5, 10)
+    alpha_bar = np.cumprod(1 - beta)
+    levels = whole(tables.from_beta(torch.tensor(beta)))
+
+    def optimal(level: NoiseLevel) -> float:
+        i = int(np.argmin(np.abs(np.sqrt(alpha_bar) - float(level.alpha))))
+        noisy, before = 1 - alpha_bar[i], alpha_bar[i - 1]
+        tilde = (1 - before) / noisy * beta[i]
+        left = 0.25 * noisy / (alpha_bar[i] * 0.25 + noisy)
+        best = tilde + before * (beta[i] / noisy) ** 2 * left
+        return math.log(best / tilde) / math.log(beta[i] / tilde)
+
+    start = math.sqrt(alpha_bar[-1]), math.sqrt(alpha_bar[-1] * 0.25 + 1 - alpha_bar[-1])
+    end = math.sqrt(alpha_bar[0]), math.sqrt(alpha_bar[0] * 0.25 + 1 - alpha_bar[0])
+    measured = propagate(Ancestral("learned"), Learned(DATA, optimal), levels[:10], *start)
+    assert measured == pytest.approx(end, rel=1e-12)
+    for bound in ("beta", "beta_tilde"):
+        assert abs(propagate(Ancestral(bound), DATA, levels[:10], *start)[1] - end[1]) > 0.01
+
+
+def test_the_last_step_of_a_learned_variance() -> None:
+    x, levels = torch.zeros(1, 1, dtype=torch.float64), tables.linear().levels
+    denoise = Learned(DATA, lambda _: 0.3)
+    plain = Ancestral("learned")
+    x_s, prediction, _ = plain.step(denoise, x, levels[1], levels[0], None, no_noise)
+    assert torch.equal(x_s, prediction.x_0)
+    noisy = Ancestral("learned", last_step_noise=True)
+    x_s, prediction, _ = noisy.step(denoise, x, levels[1], levels[0], None, torch.ones_like)
+    assert float(x_s - prediction.x_0) == pytest.approx(math.sqrt(1e-4), rel=1e-9)
+
+
+def test_a_learned_variance_that_was_not_learned_is_told() -> None:
+    x, levels = torch.zeros(1, 1, dtype=torch.float64), tables.linear().levels
+    with pytest.raises(ArgumentError, match=r"learned no variance.*'beta_tilde' or 'beta'"):
+        Ancestral("learned").step(DATA, x, levels[9], levels[8], None, torch.ones_like)

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.config import TrainingSettings
-from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.denoisers.denoiser import NetworkDenoiser, step_of
 from sfumato.errors import ArgumentError, DivergedError, RunError
-from sfumato.networks.mlp import VectorMLP
+from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process import parameters, tables
 from sfumato.process.schedules import Cosine
 from sfumato.training import checkpoint
 from sfumato.training.learning_rate import learning_rate
 from sfumato.training.loop import Training, num_steps, train
+from sfumato.training.times import TIME_DRAWS, Importance
 
 
 def _training(rows: int = 300, *, width: int = 16, seed: int = 0, **settings: Any) -> Training:
@@ -47,23 +48,143 @@ def test_records_come_every_group_and_at_the_end() -> None:
     assert all(math.isfinite(record.loss) and record.num_steps == 60 for record in records)
 
 
-@pytest.mark.parametrize("stop", [7, 28, 56])
-def test_resume_is_bit_exact(tmp_path: Path, stop: int) -> None:
-    straight = _training()
+@pytest.mark.parametrize(
+    ("stop", "times"),
+    [(7, "stratified"), (28, "antithetic"), (7, "importance"), (56, "importance")],
+)
+def test_resume_is_bit_exact(tmp_path: Path, stop: int, times: str) -> None:
+    recipe: dict[str, Any] = {"times": times, "batch_size": 128}
+    straight = _training(**recipe)
     list(train(straight))
 
-    first = _training()
+    first = _training(**recipe)
     for record in train(first):
         if record.step == stop:
             break
     checkpoint.save(tmp_path, first.tensors(), first.numbers())
-    second = _training(seed=0)
+    second = _training(**recipe)
     nn.init.ones_(second.network.enter.weight)  # type: ignore[union-attr, arg-type]
     second.restore(*checkpoint.load(tmp_path))
     records = list(train(second))
 
     assert records[-1].step == 60
     _assert_same(_weights(straight), _weights(second))
+    if isinstance(straight.times, Importance):  # a run that never got warm would show nothing
+        assert float(straight.times.density().max()) > 1
+
+
+def test_resume_restores_the_runs_own_generator() -> None:
+    """Whatever was drawn before, from it or from PyTorch's own."""
+    first = _training()
+    next(train(first))
+    tensors, numbers = _weights(first), first.numbers()
+    rows, expected = first.next_rows(), torch.randn(5, generator=first.generator)
+    second = _training(seed=8)
+    list(train(second))
+    torch.manual_seed(99)
+    second.restore(tensors, numbers)
+    torch.testing.assert_close(second.next_rows(), rows, rtol=0, atol=0)
+    drawn = torch.randn(5, generator=second.generator)
+    torch.testing.assert_close(drawn, expected, rtol=0, atol=0)
+
+
+def test_a_checkpoint_without_the_losses_of_importance_is_refused() -> None:
+    training = _training()
+    list(train(training))
+    with pytest.raises(RunError, match="does not fit"):
+        _training(times="importance").restore(training.tensors(), training.numbers())
+
+
+@pytest.mark.parametrize("times", TIME_DRAWS)
+def test_every_level_is_trained_the_first_and_the_last_too(times: str) -> None:
+    """And never the clean one, which has nothing to learn."""
+    told: list[int] = []
+
+    class Told(StepMLP):
+        def forward(self, x: Tensor, step: Tensor) -> Tensor:
+            told.extend(step.tolist())
+            return super().forward(x, step)
+
+    table = tables.sigmoid(10)
+    denoiser = NetworkDenoiser(Told(2, 10, 8), parameters.eps, step_of(table))
+    data = torch.randn(64, 2, generator=torch.Generator().manual_seed(1))
+    recipe = TrainingSettings(steps=40, batch_size=64, times=times)
+    list(train(Training(denoiser, table, data, recipe, seed=0)))
+    assert set(told) == set(range(1, 11))
+
+
+def test_the_average_of_a_short_run_is_near_its_end() -> None:
+    training = _training(average=0.9999)
+    start = training.tensors()["network.enter.weight"].clone()
+    list(train(training))
+    end, average = (training.tensors()[f"{part}.enter.weight"] for part in ("network", "average"))
+    # Without the warm-up of the average the ratio would be 0.99.
+    assert float((average - end).norm() / (start - end).norm()) < 0.3
+
+
+def test_the_loss_by_importance_is_the_uniform_one() -> None:
+    """The same network, held still: the same mean, from fewer draws for the same error."""
+    measured = {}
+    for times in ("uniform", "importance"):
+        torch.manual_seed(0)
+        table = tables.linear(20)
+        denoiser = NetworkDenoiser(VectorMLP(2, 8, 1), parameters.v)
+        recipe = TrainingSettings(
+            steps=300, batch_size=64, learning_rate=1e-12, log_every=1, times=times,
+            weighting="variational",
+        )  # fmt: skip
+        data = torch.randn(64, 2, generator=torch.Generator().manual_seed(1))
+        records = list(train(Training(denoiser, table, data, recipe, seed=0)))[20:]
+        measured[times] = torch.tensor([record.loss for record in records]).double()
+    uniform, importance = measured["uniform"], measured["importance"]
+    error = ((uniform.var() + importance.var()) / len(uniform)).sqrt()
+    assert abs(float(uniform.mean() - importance.mean())) < 4 * float(error)
+    assert float(importance.std()) < float(uniform.std()) / 3
+
+
+class _ExactMean(nn.Module):
+    """Answers the exact eps of N(0.5, 0.6²), and what it has learned of each step's variance."""
+
+    def __init__(self, alpha_bar: Tensor) -> None:
+        super().__init__()
+        self.alpha_bar = alpha_bar
+        self.interpolation = nn.Parameter(torch.zeros(len(alpha_bar)))
+
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        alpha_bar = self.alpha_bar[step - 1, None]
+        offset = x - alpha_bar.sqrt() * 0.5
+        eps = (1 - alpha_bar).sqrt() * offset / (0.36 * alpha_bar + 1 - alpha_bar)
+        return torch.cat([eps, self.interpolation[step - 1, None]], 1).float()
+
+
+def test_training_finds_the_optimal_variance_of_gaussian_data() -> None:
+    """Bao et al. (2022): beta_tilde + (coefficient of x_0)² Var(x_0 | x_t)."""
+    beta = torch.linspace(0.02, 0.6, 6, dtype=torch.float64)
+    alpha_bar = (1 - beta).cumprod(0)
+    table = tables.from_beta(beta)
+    network = _ExactMean(alpha_bar)
+    denoiser = NetworkDenoiser(network, parameters.eps, step_of(table), learns_variance=True)
+    data = 0.5 + 0.6 * torch.randn(20_000, 1, generator=torch.Generator().manual_seed(1))
+    recipe = TrainingSettings(steps=250, batch_size=1024, learning_rate=0.05, warmup=0)
+    list(train(Training(denoiser, table, data, recipe, seed=0)))
+
+    before, noisy = alpha_bar[:-1], 1 - alpha_bar[1:]
+    tilde = (1 - before) / noisy * beta[1:]
+    left = 0.36 * noisy / (0.36 * alpha_bar[1:] + noisy)
+    best = tilde + before * (beta[1:] / noisy) ** 2 * left
+    optimal = (best / tilde).log() / (beta[1:] / tilde).log()
+    learned = (network.interpolation.detach()[1:] + 1) / 2
+    assert float((optimal - 0.5).abs().max()) > 0.2  # where it began
+    torch.testing.assert_close(learned.double(), optimal, rtol=0, atol=0.04)
+    assert (
+        float(network.interpolation.detach()[0]) == 0
+    )  # the step to clean has beta_1, whatever is said
+
+
+def test_a_learned_variance_needs_a_table() -> None:
+    denoiser = NetworkDenoiser(VectorMLP(2, 8, 1), parameters.edm, learns_variance=True)
+    with pytest.raises(ArgumentError, match=r"process\.num_levels"):
+        Training(denoiser, Cosine(), torch.zeros(9, 2), TrainingSettings(), seed=0)
 
 
 def test_the_seed_decides_everything() -> None:
@@ -108,9 +229,6 @@ def test_the_loss_reaches_its_floor_on_a_gaussian() -> None:
 
 
 def test_a_table_trains_the_tutorials_network_with_eps() -> None:
-    from sfumato.denoisers.denoiser import step_of
-    from sfumato.networks.mlp import StepMLP
-
     table = tables.sigmoid(100)
     torch.manual_seed(0)
     denoiser = NetworkDenoiser(StepMLP(2, 100), parameters.eps, step_of(table))
@@ -130,7 +248,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change() -> None:
     before = {k: v for k, v in _weights(training).items() if k.startswith(("network", "average"))}
     training.data = torch.full_like(training.data, float("nan"))
     training.position = len(training.order)
-    with pytest.raises(DivergedError, match="step 8"):
+    told = r"step 8.*start again with --set training\.learning_rate=0\.0017\. .* is whole"
+    with pytest.raises(DivergedError, match=told):
         next(records)
     after = {k: v for k, v in _weights(training).items() if k.startswith(("network", "average"))}
     _assert_same(before, after)

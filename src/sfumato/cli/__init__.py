@@ -9,11 +9,12 @@ from sfumato.errors import SfumatoError
 def main() -> None:
     """Run a command; a user's mistake is one line on standard error and an exit code.
 
-    0 done, 1 training diverged, 2 arguments, 3 data, 4 run or model file, 5 environment,
-    130 and 143 stopped by SIGINT and SIGTERM.
+    0 done, 1 training diverged, 2 arguments, 3 data, 4 run or model file, 5 environment (an
+    extra, disk or memory that is missing), 130 and 143 stopped by SIGINT and SIGTERM.
     """
     from typer.exceptions import TyperException
 
+    from sfumato.cli import study  # noqa: F401 - adds its commands
     from sfumato.cli.commands import app
 
     code = 0
@@ -26,13 +27,19 @@ def main() -> None:
         _complain(str(error))
     except TyperException as error:
         code = 2
-        _complain(f"{error.format_message().rstrip('.')}. Try `sfumato --help`.")
+        if message := error.format_message().rstrip("."):  # none where the help was the answer
+            _complain(f"{message}. Try `sfumato --help`.")
     except BrokenPipeError:  # the reader of our output has gone; nothing is left to say
         os._exit(141)
     except OSError as error:  # a full disk, a place that may not be written
         code = 5
-        where = f" {error.filename}" if error.filename else ""
-        _complain(f"{error.strerror or error}{where}; what was there before is whole.")
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or error}; what was there before is whole.")
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        code = 5
+        _complain("there is not enough memory for this; ask for fewer rows or a smaller network.")
     sys.exit(code)
 
 

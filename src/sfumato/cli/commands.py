@@ -1,6 +1,7 @@
 """The commands. Each imports what it needs when it runs, so that help is instant."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,11 +21,15 @@ app = typer.Typer(
     "Begin with `sfumato demo`: within a minute a model is fitted to 10,000 points, 10,000 new "
     "ones are drawn and measured against the data, and a report with pictures is written.",
     epilog="Exit codes: 0 done, 1 training diverged, 2 arguments, 3 data, 4 run or model file, "
-    "5 something is not installed, 130 and 143 stopped by a signal.",
+    "5 an extra, disk or memory is missing, 130 and 143 stopped by a signal.",
 )
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
+Seed = Annotated[int, typer.Option(min=0, max=config.LARGEST_SEED, help="Same seed, same result.")]
+FitSeed = Annotated[
+    int | None,
+    typer.Option(min=0, max=config.LARGEST_SEED, help="Same seed, same result. [0]"),
+]
 Set = Annotated[
     list[str],
     typer.Option(
@@ -38,7 +43,8 @@ RunPath = Annotated[
 ]
 
 
-def _examples(*lines: str) -> str:
+def examples(*lines: str) -> str:
+    """The epilogue of a command's help."""
     return "Examples:\n\n" + "\n\n".join(f"`{line}`" for line in lines)
 
 
@@ -58,7 +64,7 @@ def _main(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "sfumato demo",
         "sfumato demo tutorial --set training.epochs=200",
         "sfumato demo --out my-first-run --seed 7",
@@ -69,7 +75,7 @@ def demo(
         str, typer.Argument(metavar="[PRESET]", help="`s-curve` or `tutorial`.")
     ] = "s-curve",
     out: Annotated[Path | None, typer.Option(help="The run's folder. [runs/PRESET-NNN]")] = None,
-    seed: Seed = 0,
+    seed: FitSeed = None,
     assignments: Set = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
@@ -79,21 +85,21 @@ def demo(
     well-known tutorial to the letter, 4,000 epochs, takes minutes, and its report says what those
     settings cost.
     """
-    layers = config.preset(preset), config.parse_assignments(assignments), {"seed": seed}
+    layers = config.preset(preset), config.parse_assignments(assignments), _seeded(seed)
     settings = config.resolve(*layers)
 
     from sfumato.fitting import begin, finish
     from sfumato.source import load_data
 
     data = load_data(settings)
-    training, model, folder = begin(settings, data, out, name=preset)
-    _say(f"{_described(data, training)}\nRun folder: {folder}", quiet)
-    run = finish(training, model, data, folder, quiet=quiet)
+    with begin(settings, data, out, name=preset) as job:
+        say(_described(job), quiet)
+        run = finish(job, quiet=quiet)
     _report(run, quiet)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "sfumato fit moons",
         "sfumato fit points.csv --out runs/points",
         "sfumato fit s-curve --config mine.toml --set training.steps=1000",
@@ -113,7 +119,7 @@ def fit(
         Path | None, typer.Option("--config", help="Settings from a TOML file.")
     ] = None,
     assignments: Set = [],  # noqa: B006
-    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same result.")] = None,
+    seed: FitSeed = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out where it was stopped.")
     ] = False,
@@ -128,9 +134,9 @@ def fit(
     bit for bit as if it had never stopped.
     """
     changes = [config.load_toml(settings_file)] if settings_file else []
-    changes.append(config.parse_assignments(assignments))
-    if seed is not None:
-        changes.append({"seed": seed})
+    changes += [config.parse_assignments(assignments), _seeded(seed)]
+    if source is not None:
+        changes.append({"data": {"source": source}})
     if show_settings:
         typer.echo(config.resolve(*changes).to_toml(), nl=False)
         return
@@ -140,18 +146,40 @@ def fit(
         _resume(out, source, quiet)
         return
     named = config.resolve(*changes).data.source  # wrong settings are told before PyTorch is loaded
-    if source is None and not any("source" in change.get("data", {}) for change in changes):
+    if not any("source" in change.get("data", {}) for change in changes):
         raise ArgumentError("what to fit to? Give a toy set's name or a file: `sfumato fit moons`.")
-    source = named if source is None else source
 
     from sfumato.fitting import begin, finish
     from sfumato.source import settings_for
 
-    settings, data = settings_for(source, {}, *changes)
-    training, model, folder = begin(settings, data, out)
-    _say(f"{_described(data, training)}\nRun folder: {folder}", quiet)
-    finish(training, model, data, folder, quiet=quiet)
-    _say_next(folder, quiet)
+    settings, data = settings_for(named, {}, *changes)
+    with begin(settings, data, out) as job:
+        say(_described(job), quiet)
+        finish(job, quiet=quiet)
+    _say_next(job.folder, quiet)
+
+
+def sampling_changes(assignments: list[str]) -> dict[str, Any]:
+    """The settings under `sampling.` that are to differ from the run's; no others may."""
+    changes = config.parse_assignments(assignments)
+    config.resolve(changes)  # wrong settings are told before PyTorch is loaded
+    for section in changes:
+        if section != "sampling":
+            raise ArgumentError(f"only settings under `sampling.` can change now; got {section!r}.")
+    return dict(changes.get("sampling", {}))
+
+
+def _number_of_steps(text: str | None) -> int | str | None:
+    if text is None or text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentError(f"`--steps` takes a number or `auto`; got {text!r}.") from None
+
+
+def _seeded(seed: int | None) -> dict[str, int]:
+    return {} if seed is None else {"seed": seed}
 
 
 def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
@@ -160,19 +188,18 @@ def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
 
     from sfumato.fitting import finish, resume
 
-    training, model, data = resume(out)
-    if source not in (None, data.settings.source):
-        raise ArgumentError(f"{out} was fitted to {data.settings.source!r}, not to {source!r}.")
-    if training.step == training.num_steps:
-        _say(f"{out} is already finished: {training.step:,} steps.", quiet)
-    else:
-        _say(f"Going on from step {training.step:,} of {training.num_steps:,}.", quiet)
-        finish(training, model, data, out, quiet=quiet)
+    with resume(out, source) as job:
+        step, num_steps = job.training.step, job.training.num_steps
+        if step == num_steps:
+            say(f"{out} is already finished: {step:,} steps.", quiet)
+        else:
+            say(f"Going on from step {step:,} of {num_steps:,}.", quiet)
+            finish(job, quiet=quiet)
     _say_next(out, quiet)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "sfumato sample runs/moons-001 -n 10000 --to new.csv",
         "sfumato sample model.safetensors -n 500 --to new.npy --sampler ancestral --steps 200",
     )
@@ -180,9 +207,19 @@ def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
 def sample(
     run: RunPath,
     to: Annotated[Path, typer.Option(help="Where to write: .csv, .npy or .parquet.")],
-    n: Annotated[int, typer.Option("-n", help="How many rows.")] = 1000,
-    sampler: Annotated[str | None, typer.Option(help="`ddim` or `ancestral`.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Network calls for each sample.")] = None,
+    n: Annotated[int, typer.Option("-n", max=10**9, help="How many rows.")] = 1000,
+    sampler: Annotated[
+        str | None,
+        typer.Option(help="ddim, dpm++2m, unipc, heun, ancestral, ...: see `sfumato compare`."),
+    ] = None,
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Steps of the sampler; auto: as many as sampling.tol needs (for those without "
+            "noise).",
+        ),
+    ] = None,
     seed: Seed = 0,
     assignments: Set = [],  # noqa: B006
     quiet: Quiet = False,
@@ -190,16 +227,12 @@ def sample(
     """Draw new rows, in the data's own units and columns.
 
     Row k depends on the seed and on k alone, so 100 rows are the first 100 of 1,000. Settings
-    under `sampling.` may be changed with --set (sampling.eta=1).
+    under `sampling.` may be changed with --set (sampling.options.eta=1).
     """
     if n < 0:
         raise ArgumentError(f"`-n` must not be negative; got {n}.")
-    changes = config.parse_assignments(assignments)
-    for section, value in changes.items():
-        if section != "sampling" or not isinstance(value, dict):
-            raise ArgumentError(f"only settings under `sampling.` can change now; got {section!r}.")
-    asked = {"sampler": sampler, "steps": steps}
-    sampling = changes.get("sampling", {}) | {k: v for k, v in asked.items() if v is not None}
+    asked = {"sampler": sampler, "steps": _number_of_steps(steps)}
+    sampling = sampling_changes(assignments) | {k: v for k, v in asked.items() if v is not None}
 
     from sfumato.data.files import check_target, write_points
     from sfumato.data.points import Points
@@ -207,13 +240,21 @@ def sample(
 
     check_target(to)
     opened = open_run(run)
+    if sampling.get("steps", opened.settings.sampling.steps) == "auto":
+        choice = opened.model.choose_steps(**sampling)
+        sampling["steps"] = choice.num_steps
+        say(
+            f"Steps: {choice.num_steps}; twice as many move 19 samples in 20 by less than "
+            f"{choice.moved:.2g} standard deviations.",
+            quiet,
+        )
     values = opened.sample(n, seed=seed, quiet=quiet, **sampling)
     write_points(to, Points(values, opened.model.codec.columns))
-    _say(f"{n:,} rows in {to}", quiet)
+    say(f"{n:,} rows in {to}", quiet)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "sfumato evaluate runs/moons-001",
         "sfumato evaluate runs/points --against heldout.csv --json",
     )
@@ -223,7 +264,7 @@ def evaluate(
     against: Annotated[
         Path | None, typer.Option(help="Real rows to compare with, never used in training.")
     ] = None,
-    n: Annotated[int, typer.Option("-n", help="How many rows at most.")] = 10_000,
+    n: Annotated[int, typer.Option("-n", max=10**9, help="How many rows at most.")] = 10_000,
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Quiet = False,
@@ -243,7 +284,7 @@ def evaluate(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "sfumato animate runs/moons-001 reverse --to emerging.gif",
         "sfumato animate runs/moons-001 forward --to dissolving.mp4",
     )
@@ -262,11 +303,11 @@ def animate(
     from sfumato.run import open_run
 
     write_run_animation(open_run(run), direction, to)
-    _say(f"{direction} animation in {to}", quiet)
+    say(f"{direction} animation in {to}", quiet)
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "sfumato plot runs/moons-001 samples --to samples.png",
         "sfumato plot runs/moons-001 loss --to loss.pdf",
     )
@@ -292,10 +333,10 @@ def plot(
         raise unknown("figure", what, FIGURES)
     check_figure_target(to)
     save_figure(FIGURES[what](open_run(run)), to)
-    _say(f"{what} in {to}", quiet)
+    say(f"{what} in {to}", quiet)
 
 
-@app.command(epilog=_examples("sfumato report runs/moons-001"))
+@app.command(epilog=examples("sfumato report runs/moons-001"))
 def report(run: RunPath, quiet: Quiet = False) -> None:
     """Sample, evaluate and draw a fitted run, and gather it all in its report.html."""
     from sfumato.run import open_run
@@ -303,7 +344,7 @@ def report(run: RunPath, quiet: Quiet = False) -> None:
     _report(open_run(run), quiet)
 
 
-@app.command(epilog=_examples("sfumato datasets", "sfumato datasets --to sheet.png"))
+@app.command(epilog=examples("sfumato datasets", "sfumato datasets --to sheet.png"))
 def datasets(
     to: Annotated[
         Path | None, typer.Option(help="Also draw a sheet of all of them: .png, .svg or .pdf.")
@@ -315,6 +356,10 @@ def datasets(
 
     from sfumato.data.toy import TOY_SETS
 
+    if to is not None:
+        from sfumato.plots import check_figure_target
+
+        check_figure_target(to)
     table = Table(box=None, pad_edge=False)
     for title in ("name", "columns", "what it is"):
         table.add_column(title, no_wrap=title != "what it is")
@@ -323,14 +368,13 @@ def datasets(
     Console(highlight=False).print(table)
     if to is not None:
         from sfumato.figures import datasets_sheet
-        from sfumato.plots import check_figure_target, save_figure
+        from sfumato.plots import save_figure
 
-        check_figure_target(to)
         save_figure(datasets_sheet(), to)
         typer.echo(f"Sheet in {to}")
 
 
-@app.command(epilog=_examples("sfumato info runs/moons-001", "sfumato info model.safetensors"))
+@app.command(epilog=examples("sfumato info runs/moons-001", "sfumato info model.safetensors"))
 def info(
     run: RunPath, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
@@ -343,30 +387,38 @@ def info(
         return
     for name, value in summary.items():
         if not isinstance(value, dict):
-            typer.echo(f"{name:<12} {value}")
+            typer.echo(f"{name:<12} {_one_line(value)}")
 
 
 # ------------------------------------------------------------------- what commands share
 
 
-def _say(message: str, quiet: bool) -> None:
+def say(message: str, quiet: bool) -> None:
+    """Print, unless quiet."""
     if not quiet:
         typer.echo(message)
 
 
 def _say_next(folder: Path, quiet: bool) -> None:
-    _say(
+    run = shlex.quote(str(folder))
+    say(
         f"Done: {folder}\n"
-        f"Next:  sfumato sample {folder} -n 10000 --to new.csv\n"
-        f"       sfumato report {folder}",
+        f"Next:  sfumato sample {run} -n 10000 --to new.csv\n"
+        f"       sfumato report {run}",
         quiet,
     )
 
 
-def _described(data: Any, training: Any) -> str:
+def _one_line(text: str) -> str:
+    """Without the line breaks that a column's name may hold."""
+    return " ".join(text.split())
+
+
+def _described(job: Any) -> str:
     """What was inferred, before the training begins."""
+    data, training = job.data, job.training
     rows, columns = data.train.values.shape
-    names = ", ".join(data.train.columns[:6]) + (", ..." if columns > 6 else "")
+    names = _one_line(", ".join(data.train.columns[:6])) + (", ..." if columns > 6 else "")
     constant = columns - training.data.shape[1]
     kept = f", {len(data.heldout.values):,} kept to evaluate on" if data.heldout else ""
     weights = sum(parameter.numel() for parameter in training.network.parameters())
@@ -374,7 +426,7 @@ def _described(data: Any, training: Any) -> str:
         f"Data: {rows:,} rows of {columns} column{'s' * (columns != 1)} ({names}){kept}"
         + (f"; {constant} constant" if constant else "")
         + f"\nModel: {weights:,} weights; {training.num_steps:,} steps of "
-        f"{training.settings.batch_size} rows"
+        f"{training.settings.batch_size} rows" + f"\nRun folder: {job.folder}"
     )
 
 
@@ -404,4 +456,5 @@ def _report(run: Any, quiet: bool) -> None:
         return
     if evaluation:
         _print_evaluation(evaluation)
-    _say(f"Report: {path}\nNext:  sfumato sample {run.folder} -n 10000 --to new.csv", quiet)
+    folder = shlex.quote(str(run.folder))
+    say(f"Report: {path}\nNext:  sfumato sample {folder} -n 10000 --to new.csv", quiet)

@@ -35,14 +35,11 @@ def read_points(path: Path) -> Points:
         DataError: saying what is wrong with it, where, and what to do.
         MissingDependencyError: if the extra is not installed.
     """
-    if path.suffix.lower() not in _READERS:
-        raise DataError(
-            f"cannot read {path}: the ending must be one of {', '.join(_READERS)}, or give the "
-            "name of a toy set (`sfumato datasets` lists them)."
-        )
     try:
         if path.is_dir():
             raise DataError(f"{path} is a folder; give a file of points.")
+        if path.suffix.lower() not in _READERS:
+            raise DataError(f"cannot read {path}: the ending must be one of {', '.join(_READERS)}.")
         if not path.exists():
             raise DataError(f"there is no file {path}.")
         if path.stat().st_size == 0:
@@ -55,7 +52,7 @@ def read_points(path: Path) -> Points:
 
 
 def _check(points: Points, path: Path) -> None:
-    """What every table must be: at least two rows, all finite, names told apart."""
+    """What every table must be: rows, all finite, names told apart."""
     columns = points.columns
     twice = (
         sorted({name for name in columns if columns.count(name) > 1})
@@ -65,8 +62,8 @@ def _check(points: Points, path: Path) -> None:
     if twice:
         raise DataError(f"{path}: the column name {twice[0]!r} stands more than once; rename one.")
     _refuse_missing(points, path, lambda row: f"data row {row + 1}")
-    if len(points.values) < 2:
-        raise DataError(f"{path} has {len(points.values)} row of data; at least 2 are needed.")
+    if not len(points.values):
+        raise DataError(f"{path} has no rows.")
 
 
 def _refuse_missing(points: Points, path: Path, place: Callable[[int], str]) -> None:
@@ -211,14 +208,24 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def _read_npy(path: Path) -> Points:
+def read_array(path: Path) -> np.ndarray:
+    """The one array in a .npy file, whatever its shape.
+
+    Raises:
+        DataError: if it is damaged, pickled or an archive.
+        OSError: if it cannot be read.
+    """
     try:
         array = np.load(path, allow_pickle=False)
     except _DAMAGE as error:
         raise DataError(_not_numpy(path, error)) from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{path} is an archive of arrays; name it .npz.")
-    return _from_array(array, path)
+    return array
+
+
+def _read_npy(path: Path) -> Points:
+    return _from_array(read_array(path), path)
 
 
 def _read_npz(path: Path) -> Points:

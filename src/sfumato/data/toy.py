@@ -20,6 +20,7 @@ from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, unknown
 
 Rng = np.random.Generator
+Nodes = tuple[np.ndarray, np.ndarray, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class ToySet:
         noise: its own noise, as a standard deviation in the set's terms.
         draw: `(n, noise, rng)` to values `(n, d)` and positions `(n,)` in [0, 1].
         log_density: `(values, noise)` to nats `(n,)`, where known.
+        nodes: noise to points `(k, d)`, weights `(k,)` and width: the set is those points, each
+            blurred by a round Gaussian of that deviation; where known.
     """
 
     name: str
@@ -41,6 +44,7 @@ class ToySet:
     noise: float
     draw: Callable[[int, float, Rng], tuple[np.ndarray, np.ndarray]]
     log_density: Callable[[np.ndarray, float], np.ndarray] | None = None
+    nodes: Callable[[float], Nodes] | None = None
 
 
 def _noisy(shape: np.ndarray, noise: float, rng: Rng) -> np.ndarray:
@@ -100,8 +104,9 @@ def _curve_set(
 ) -> tuple[
     Callable[[int, float, Rng], tuple[np.ndarray, np.ndarray]],
     Callable[[np.ndarray, float], np.ndarray],
+    Callable[[float], Nodes],
 ]:
-    """Draws and log density of scale (curve(u) + noise), u uniform."""
+    """Draws, log density and nodes of scale (curve(u) + noise), u uniform."""
 
     def draw_curve(n: int, noise: float, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
         u = rng.random(n)
@@ -110,7 +115,11 @@ def _curve_set(
     def log_density(values: np.ndarray, noise: float) -> np.ndarray:
         return curve_log_density(values / scale, curve, noise, pieces) - 2 * math.log(scale)
 
-    return draw_curve, log_density
+    def nodes(noise: float) -> Nodes:
+        points, weights = _quadrature(curve, noise, pieces)
+        return scale * points, weights, scale * noise
+
+    return draw_curve, log_density, nodes
 
 
 def _quadrature(
@@ -236,7 +245,8 @@ _SETS = (
            *_curve_set(_spirals, 2, 1.0)),
     ToySet("pinwheel", "five curved arms", _PLANE, 0.1, _pinwheel),
     ToySet("eight-gaussians", "eight round clusters on a circle", _PLANE, 0.15,
-           _eight_gaussians, _eight_gaussians_log_density),
+           _eight_gaussians, _eight_gaussians_log_density,
+           lambda noise: (_EIGHT, np.full(8, 1 / 8), noise)),
     ToySet("rings", "four concentric rings", _PLANE, 0.06,
            *_curve_set(_circle_family((0.5, 1.0, 1.5, 2.0)), 4, 1.0)),
 )  # fmt: skip
@@ -268,16 +278,16 @@ def draw(
         noise: instead of the set's own.
 
     Raises:
-        ArgumentError: if the set is unknown, or n, seed or noise is negative, or the noise is
-            not finite.
+        ArgumentError: if the set is unknown, n or seed is not a whole number of 0 or more, or
+            the noise is negative or not finite.
     """
     chosen = toy_set(name)
     noise = chosen.noise if noise is None else noise
-    for what, value in {"n": n, "seed": seed, "noise": noise}.items():
-        if value < 0:
-            raise ArgumentError(f"`{what}` must not be negative; got {value}.")
-    if not math.isfinite(noise):
-        raise ArgumentError(f"`noise` must be a finite number; got {noise}.")
+    for what, value in {"n": n, "seed": seed}.items():
+        if not isinstance(value, int | np.integer) or value < 0:
+            raise ArgumentError(f"`{what}` must be a whole number, 0 or more; got {value}.")
+    if not 0 <= noise < math.inf:
+        raise ArgumentError(f"`noise` must be a finite number, 0 or more; got {noise}.")
     rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(stream.encode())]))
     values, position = chosen.draw(n, noise, rng)
     return Points(values, chosen.columns, position)

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.parameters import Parameterisation
 from sfumato.process.tables import Table
@@ -18,9 +20,16 @@ from sfumato.process.tables import Table
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What is known of the clean sample: `x_0` = E[x_0 | x_t], shaped like x_t."""
+    """What is known of the clean sample.
+
+    Args:
+        x_0: E[x_0 | x_t], shaped like x_t.
+        var_fraction: where a learned reverse variance lies between beta_tilde (0) and beta (1) in
+            the logarithm, shaped like x_t; None where the variance is not learned.
+    """
 
     x_0: Float[Tensor, "batch *event"]
+    var_fraction: Float[Tensor, "batch *event"] | None = None
 
 
 @runtime_checkable
@@ -52,20 +61,41 @@ class NetworkDenoiser:
 
     Args:
         network: `(x, number) -> same shape as x`; x `(batch, *event)`, number `()` or `(batch,)`.
+            Twice the channels (dimension 1) where the variance is learned.
         parameterisation: turns the answer into x_0 (see `process.parameters`).
         conditioning: the number the network is told; log-SNR unless said otherwise.
+        learns_variance: the second half of the channels, from -1 to 1 by habit, says where the
+            reverse variance lies between beta_tilde and beta: Nichol & Dhariwal (2021), eq. 15.
     """
 
     network: nn.Module
     parameterisation: Parameterisation
     conditioning: Conditioning = log_snr
+    learns_variance: bool = False
 
     def __call__(self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel) -> Prediction:
-        """Run the network in its own precision; combine in x_t's."""
+        """Run the network in its own precision; combine in x_t's.
+
+        Raises:
+            ArgumentError: if the network's answer is not of the shape it must be.
+        """
         scalings = self.parameterisation(level)
         weight = next(self.network.parameters(), x_t)
         number = self.conditioning(level).to(weight.device)
         if number.is_floating_point():
             number = number.to(weight.dtype)
         answer = self.network((spread(scalings.c_in, x_t) * x_t).to(weight), number).to(x_t)
-        return Prediction(spread(scalings.c_skip, x_t) * x_t + spread(scalings.c_out, x_t) * answer)
+        shape, var_fraction = x_t.shape, None
+        if self.learns_variance:
+            shape = torch.Size((len(x_t), 2 * x_t.shape[1], *x_t.shape[2:]))
+        if answer.shape != shape:
+            raise ArgumentError(
+                f"the network must answer {tuple(x_t.shape)} with {tuple(shape)}; "
+                f"got {tuple(answer.shape)}. Mend its last layer, or `learns_variance` "
+                f"({self.learns_variance}), which doubles the channels."
+            )
+        if self.learns_variance:
+            answer, interpolation = answer.chunk(2, dim=1)
+            var_fraction = (interpolation + 1) / 2
+        x_0 = spread(scalings.c_skip, x_t) * x_t + spread(scalings.c_out, x_t) * answer
+        return Prediction(x_0, var_fraction)

@@ -20,18 +20,21 @@ class StepMLP(nn.Module):
         dimension: number of coordinates, in and out.
         num_levels: how many steps there are to embed.
         width: units of each hidden layer.
+        outputs: numbers that it answers with, if not as many as the coordinates.
     """
 
-    def __init__(self, dimension: int, num_levels: int, width: int = 128) -> None:
+    def __init__(
+        self, dimension: int, num_levels: int, width: int = 128, outputs: int | None = None
+    ) -> None:
         super().__init__()
         self.num_levels = num_levels
         widths = [dimension, width, width, width]
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         self.steps = nn.ModuleList(nn.Embedding(num_levels, width) for _ in self.hidden)
-        self.out = nn.Linear(width, dimension)
+        self.out = nn.Linear(width, outputs or dimension)
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
-        """Map x `(batch, dimension)` at step 1 ... num_levels, `(batch,)` or `()`, to x's shape."""
+        """Map x `(batch, dimension)` at step 1 ... num_levels, `(batch,)` or `()`, to outputs."""
         row = step.long() - 1
         for layer, embedding in zip(self.hidden, self.steps, strict=True):
             x = relu(layer(x) + embedding(row))
@@ -50,11 +53,19 @@ class VectorMLP(nn.Module):
         width: units of each hidden layer.
         depth: hidden layers after the first.
         features: random directions whose sine and cosine are added to the input.
+        outputs: numbers that it answers with, if not as many as the coordinates.
     """
 
     directions: Tensor
 
-    def __init__(self, dimension: int, width: int = 64, depth: int = 3, features: int = 48) -> None:
+    def __init__(
+        self,
+        dimension: int,
+        width: int = 64,
+        depth: int = 3,
+        features: int = 48,
+        outputs: int | None = None,
+    ) -> None:
         super().__init__()
         # The sine's wavelength falls with the direction's length: from broad shape to thin lines.
         directions = torch.randn(dimension, features)
@@ -64,12 +75,12 @@ class VectorMLP(nn.Module):
         self.enter = nn.Linear(dimension + 2 * features + 16, width)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
         self.tell = nn.Linear(16, depth * width, bias=False)
-        self.out = nn.Linear(width, dimension)
+        self.out = nn.Linear(width, outputs or dimension)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, number: Tensor) -> Tensor:
-        """Map x `(batch, dimension)` with a number each, `(batch,)` or `()`, to x's shape."""
+        """Map x `(batch, dimension)` with a number each, `(batch,)` or `()`, to the outputs."""
         told = self.embed(number).expand(len(x), -1)
         phase = x @ self.directions
         h = silu(self.enter(torch.cat([x, phase.sin(), phase.cos(), told], dim=1)))

@@ -1,32 +1,30 @@
 """The levels that a sampler visits: noisiest first, the clean one last.
 
-Continuous schedules are divided in time or in noise; tables are strided by index. Each grid
-of K steps has K + 1 levels. The strides of a table follow Lin et al. (2024), table 2: only
-`trailing` and `linspace` begin at the last level, where pure noise belongs.
+Continuous schedules are divided in time or in noise; tables are strided by index, or visited
+where they come nearest to a division in noise. Each grid of K steps has K + 1 levels. The
+strides of a table follow Lin et al. (2024), table 2: only `trailing` and `linspace` begin at the
+last level, where pure noise belongs, and so do the divisions in noise.
 """
 
 from collections.abc import Callable, Mapping
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.process.schedules import Schedule
-from sfumato.process.tables import Table
+from sfumato.process.tables import Table, until
 
 
 def _steps(num_steps: int, most: int | None = None) -> int:
     limit = f"between 1 and {most}" if most else "at least 1"
     if num_steps < 1 or (most is not None and num_steps > most):
-        raise ArgumentError(f"`num_steps` must be {limit}; got {num_steps}.")
+        raise ArgumentError(
+            f"`num_steps` (sampling.steps, --steps) must be {limit}; got {num_steps}."
+        )
     return num_steps
-
-
-def _ends(schedule: Schedule) -> tuple[Tensor, Tensor]:
-    """Log-SNR of the noisiest and of the least noisy level."""
-    log_snr = schedule(torch.tensor([1.0, 0.0], dtype=torch.float64)).log_snr
-    return log_snr[0], log_snr[1]
 
 
 def uniform_time(schedule: Schedule, num_steps: int) -> NoiseLevel:
@@ -35,19 +33,59 @@ def uniform_time(schedule: Schedule, num_steps: int) -> NoiseLevel:
     return then_clean(schedule(t))
 
 
-def uniform_log_snr(schedule: Schedule, num_steps: int) -> NoiseLevel:
-    """K levels evenly spaced in log-SNR over the schedule's whole range, then clean."""
-    noisiest, cleanest = _ends(schedule)
-    part = torch.linspace(0, 1, _steps(num_steps), dtype=torch.float64)
-    return then_clean(schedule(schedule.time(torch.lerp(noisiest, cleanest, part))))
+_Division = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Log-SNR of the noisiest and the cleanest level, parts of the way from 0 to 1: log-SNR there."""
 
 
-def karras(schedule: Schedule, num_steps: int, rho: float = 7.0) -> NoiseLevel:
-    """K levels evenly spaced in (sigma/alpha)^(1/rho), then clean: Karras et al. (2022), eq. 5."""
-    noisiest, cleanest = (torch.exp(-end / (2 * rho)) for end in _ends(schedule))
+def _divided(process: Schedule | Table, num_steps: int, divide: _Division) -> NoiseLevel:
+    """K levels from the noisiest to the cleanest but one, then clean."""
+    if isinstance(process, Table):
+        return _visit(process, _nearest(process, _steps(num_steps, process.num_levels), divide))
     part = torch.linspace(0, 1, _steps(num_steps), dtype=torch.float64)
-    log_snr = -2 * rho * torch.lerp(noisiest, cleanest, part).log()
-    return then_clean(schedule(schedule.time(log_snr)))
+    noisiest, cleanest = process(torch.tensor([1.0, 0.0], dtype=torch.float64)).log_snr
+    return then_clean(process(process.time(divide(noisiest, cleanest, part))))
+
+
+def _nearest(table: Table, num_steps: int, divide: _Division) -> Int[Tensor, " K"]:
+    """K levels of a table, none twice, where they are nearest to a division.
+
+    Where two parts are nearest to one level, the noisier part takes it and the other the next
+    level that is free; towards the clean end enough are kept for the parts to come.
+    """
+    if float(table.levels.alpha[-1]) == 0:
+        # No division reaches a log-SNR of -inf: pure noise first, then the levels before it.
+        first = torch.tensor([table.num_levels])
+        if num_steps == 1:
+            return first
+        before = until(table, table.num_levels - 1)
+        return torch.cat([first, _nearest(before, num_steps - 1, divide)])
+    noisiest, cleanest = table.levels.log_snr[-1], table.levels.log_snr[1]
+    part = torch.linspace(0, 1, num_steps, dtype=torch.float64)
+    k = torch.arange(num_steps)
+    falling = (table.nearest(divide(noisiest, cleanest, part)) + k).cummin(0).values - k
+    return torch.maximum(falling, num_steps - k)
+
+
+def uniform_log_snr(process: Schedule | Table, num_steps: int) -> NoiseLevel:
+    """K levels evenly spaced in log-SNR over the whole range, then clean.
+
+    As log-SNR = -2 log(sigma/alpha), this is also the grid that is called exponential: evenly
+    spaced in log sigma between the same ends. Of a table, the levels nearest to it.
+    """
+    return _divided(process, num_steps, torch.lerp)
+
+
+def karras(process: Schedule | Table, num_steps: int, rho: float = 7.0) -> NoiseLevel:
+    """K levels evenly spaced in (sigma/alpha)^(1/rho), then clean: Karras et al. (2022), eq. 5.
+
+    Of a table, the levels nearest to it in log-SNR.
+    """
+
+    def divide(noisiest: Tensor, cleanest: Tensor, part: Tensor) -> Tensor:
+        ends = torch.exp(-noisiest / (2 * rho)), torch.exp(-cleanest / (2 * rho))
+        return -2 * rho * torch.lerp(*ends, part).log()
+
+    return _divided(process, num_steps, divide)
 
 
 def _visit(table: Table, index: Tensor) -> NoiseLevel:
@@ -82,10 +120,14 @@ def linspace(table: Table, num_steps: int) -> NoiseLevel:
 SCHEDULE_GRIDS: Mapping[str, Callable[[Schedule, int], NoiseLevel]] = {
     "uniform-time": uniform_time,
     "uniform-log-snr": uniform_log_snr,
+    "exponential": uniform_log_snr,
     "karras": karras,
 }
 TABLE_GRIDS: Mapping[str, Callable[[Table, int], NoiseLevel]] = {
     "leading": leading,
     "trailing": trailing,
     "linspace": linspace,
+    "uniform-log-snr": uniform_log_snr,
+    "exponential": uniform_log_snr,
+    "karras": karras,
 }

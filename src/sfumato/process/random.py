@@ -20,7 +20,7 @@ Noise = Callable[[Tensor], Tensor]
 """Standard normal noise in the shape, dtype and device of what it is given."""
 
 
-SAMPLING, TRAINING = 0, 1
+SAMPLING, TRAINING, EDITING, PROBING = 0, 1, 2, 3
 
 
 def generator(seed: int, *stream: int) -> torch.Generator:

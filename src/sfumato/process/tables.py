@@ -7,6 +7,8 @@
 `beta[i - 1]` is the step from level i - 1 to level i. Everything is float64: 1 - alpha_bar
 has lost four digits in float32 at the first step of the linear table (log1p and expm1 keep
 them).
+
+A table may end without signal: beta_T = 1, so that alpha_bar_T = 0 and the log-SNR is -inf.
 """
 
 import math
@@ -26,7 +28,7 @@ class Table:
     """A discrete diffusion process, made by `from_beta` or by one of the named tables below.
 
     Args:
-        beta: variance added by each step, shape `(T,)`, float64.
+        beta: variance added by each step, shape `(T,)`, float64; the last may be 1.
         levels: the T + 1 levels, clean first.
     """
 
@@ -49,6 +51,16 @@ class Table:
         sigma = self.levels.sigma
         return self.beta * (sigma[:-1] / sigma[1:]) ** 2
 
+    def nearest(self, log_snr: Float[Tensor, "*levels"]) -> Int[Tensor, "*levels"]:
+        """Which of the noisy levels is nearest in log-SNR, shape kept, int64."""
+        own = _bounded(self.levels.log_snr[1:].flip(0))
+        asked = _bounded(log_snr).contiguous()
+        # Neighbours in log-SNR, ascending; the nearer of the two.
+        right = torch.searchsorted(own, asked).clamp(1 if len(own) > 1 else 0, len(own) - 1)
+        left = (right - 1).clamp(min=0)
+        is_left = (asked - own[left]).abs() < (own[right] - asked).abs()
+        return len(own) - torch.where(is_left, left, right)
+
     def index(self, level: NoiseLevel) -> Int[Tensor, "*levels"]:
         """Which level of the table each given one is, shape kept, int64.
 
@@ -56,36 +68,71 @@ class Table:
             ArgumentError: if a level is not among the table's noisy ones: a network that learned
                 an embedding for each knows nothing of others.
         """
-        own = self.levels.log_snr[1:].flip(0)
-        asked = level.log_snr.double().contiguous()
-        # Neighbours in log-SNR, ascending; the nearer of the two.
-        right = torch.searchsorted(own, asked).clamp(1 if len(own) > 1 else 0, len(own) - 1)
-        left = (right - 1).clamp(min=0)
-        nearest = torch.where((asked - own[left]).abs() < (own[right] - asked).abs(), left, right)
-        if not torch.allclose(own[nearest], asked, rtol=0, atol=1e-6):
+        nearest = self.nearest(level.log_snr)
+        own, asked = _bounded(self.levels.log_snr[nearest]), _bounded(level.log_snr)
+        if not torch.allclose(own, asked, rtol=0, atol=1e-6):
             raise ArgumentError(
-                "this network knows only the levels of its own table; got another one. "
-                "Choose a grid that strides over the table (leading, trailing, linspace)."
+                "this network knows only the levels of its own table; got another one. Take a "
+                "grid of tables (trailing, ...) and a sampler that asks at its levels alone (ddim)."
             )
-        return len(own) - nearest
+        return nearest
+
+
+def _bounded(log_snr: Tensor) -> Tensor:
+    """Log-SNR with a number below all others for -inf, so that differences exist."""
+    return log_snr.double().clamp(min=-1e4)
 
 
 def from_beta(beta: Tensor) -> Table:
     """The table of any given betas, shape `(T,)`.
 
     Raises:
-        ArgumentError: if there is none, or one is not strictly between 0 and 1.
+        ArgumentError: if there is none, or one is not strictly between 0 and 1; only the last may
+            be 1, which leaves no signal.
     """
     beta = beta.double()
     if beta.ndim != 1 or len(beta) == 0:
         raise ArgumentError(f"`beta` must be a row of numbers; got shape {tuple(beta.shape)}.")
-    if not bool(((beta > 0) & (beta < 1)).all()):
+    if not bool(((beta > 0) & (beta <= 1)).all() and (beta[:-1] < 1).all()):
         raise ArgumentError(
-            f"every `beta` must lie strictly between 0 and 1; got values from "
+            f"every `beta` must lie strictly between 0 and 1 (the last may be 1); got values from "
             f"{float(beta.min()):.4g} to {float(beta.max()):.4g}."
         )
     log_alpha_bar = torch.cat([beta.new_zeros(1), torch.log1p(-beta).cumsum(0)])
     return Table(beta, NoiseLevel((log_alpha_bar / 2).exp(), (-torch.expm1(log_alpha_bar)).sqrt()))
+
+
+def zero_terminal_snr(table: Table) -> Table:
+    """The same table stretched until its last level is pure noise: Lin et al. (2024), algorithm 1.
+
+    alpha is shifted and scaled so that alpha_T = 0 and alpha_1 stays. The eps target has no x_0 at
+    such a level; `v` and `x_0` have.
+
+    Raises:
+        ArgumentError: if the table has one level only, which cannot both stay and change.
+    """
+    if table.num_levels < 2:
+        raise ArgumentError("zero terminal SNR needs a table of 2 levels or more; got 1.")
+    # alpha_{i-1} - alpha_i and alpha_i - alpha_T, from the digits that beta has kept.
+    falls = (table.levels.alpha[:-1] * table.beta / (1 + (1 - table.beta).sqrt()))[1:]
+    left = falls.flip(0).cumsum(0).flip(0)
+    after = torch.cat([left[1:], left.new_zeros(1)])
+    return from_beta(torch.cat([table.beta[:1], falls / left * (1 + after / left)]))
+
+
+def until(table: Table, index: int) -> Table:
+    """The first `index` levels as a table of their own, to start part way.
+
+    Args:
+        table: the whole.
+        index: 1 ... T; this level is the new one's last.
+
+    Raises:
+        ArgumentError: if there is no such noisy level.
+    """
+    if not 1 <= index <= table.num_levels:
+        raise ArgumentError(f"`index` must be between 1 and {table.num_levels}; got {index}.")
+    return Table(table.beta[:index], table.levels[: index + 1])
 
 
 def _rescaled(beta: Tensor, reference_levels: int) -> Table:

@@ -119,7 +119,8 @@ def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | None
             for done, direction in enumerate(("forward", "reverse"), start=total - 1):
                 write_run_animation(run, direction, figures / f"{direction}.gif")  # type: ignore[arg-type]
                 line.advance_to(done, f"{direction} animation")
-    found = list(doctor.findings(run))
+    with stage("examine"):
+        found = [each for each in doctor.examine_run(run) if not each.sound]
     with stage("what the settings cost"):
         costs = list(_costs(run, sample)) if found else []
     page = _render(run, figures, evaluation, verdict, seconds, found, costs)

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError
+from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import CHUNK, SAMPLING, Noise, generator, noise_from
+from sfumato.process.random import CHUNK, EDITING, SAMPLING, Noise, generator, noise_from
 
 S = TypeVar("S")
 
@@ -157,3 +158,33 @@ def sample_chunks(
         *_, last = chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk)
         offset = chunk * CHUNK
         yield last.x_t[max(first - offset, 0) : stop - offset]
+
+
+def walk_rows(
+    denoise: Denoiser,
+    x: Float[Tensor, "batch *event"],
+    levels: NoiseLevel,
+    stepper: Stepper[S],
+    *,
+    seed: int,
+    fresh_noise: bool,
+) -> Float[Tensor, "batch *event"]:
+    """Given rows walked down the levels; row k depends on itself, the seed and k alone.
+
+    Args:
+        denoise: the denoiser.
+        x: `(batch, *event)`: clean rows, or rows that are at `levels[0]` already.
+        levels: noise falling, `(K + 1,)`.
+        stepper: the method.
+        seed: of all noise.
+        fresh_noise: bring clean rows to `levels[0]` first.
+    """
+    walked = []
+    for chunk, rows in enumerate(x.split(CHUNK)):
+        # As when sampling, a chunk is computed whole: the last one is filled up.
+        whole = torch.cat([rows, rows.new_zeros(CHUNK - len(rows), *rows.shape[1:])])
+        noise = noise_from(generator(seed, EDITING, chunk))
+        begin = noised(whole, levels[0]).draw(noise(whole)) if fresh_noise else whole
+        *_, last = trajectory(denoise, begin, levels, stepper, noise=noise)
+        walked.append(last.x_t[: len(rows)])
+    return torch.cat([x[:0], *walked])

@@ -7,6 +7,7 @@ drawn (rows, times, noise) comes from the one generator that `Training` owns.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,14 +15,14 @@ from torch.optim import Adam, AdamW
 
 from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser
-from sfumato.errors import DivergedError, RunError, unknown
+from sfumato.errors import ArgumentError, DivergedError, RunError, unknown
 from sfumato.process.random import TRAINING, generator
 from sfumato.process.schedules import Schedule
 from sfumato.process.tables import Table
 from sfumato.training.averaging import Average
 from sfumato.training.learning_rate import learning_rate
-from sfumato.training.loss import WEIGHTINGS, loss
-from sfumato.training.times import TIME_DRAWS, level_at
+from sfumato.training.loss import WEIGHTINGS, hybrid_loss, loss
+from sfumato.training.times import TIME_DRAWS, Importance, level_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Training:
         seed: decides every draw.
 
     Raises:
-        ArgumentError: if a time draw or weighting is unknown.
+        ArgumentError: if a time draw or weighting is unknown, or a variance is to be learned for a
+            process that is not a table.
     """
 
     def __init__(
@@ -70,6 +72,16 @@ class Training:
             raise unknown("time draw", settings.times, TIME_DRAWS)
         if settings.weighting not in WEIGHTINGS:
             raise unknown("weighting", settings.weighting, WEIGHTINGS)
+        self.loss = loss
+        if denoiser.learns_variance:
+            if not isinstance(process, Table):
+                raise ArgumentError(
+                    "a learned variance is that of a table's steps, and this process is continuous;"
+                    " set process.num_levels (1000, say) or do without learning the variance."
+                )
+            self.loss = partial(hybrid_loss, table=process)
+        self.weight = WEIGHTINGS[settings.weighting](denoiser.parameterisation, process)
+        self.times = TIME_DRAWS[settings.times](process)
         self.denoiser = denoiser
         self.network = denoiser.network
         self.process = process
@@ -104,19 +116,21 @@ class Training:
             DivergedError: if either is not finite; the weights are then unchanged.
         """
         x_0 = self.next_rows()
-        u = TIME_DRAWS[self.settings.times](len(x_0), self.generator)
+        u = self.times(len(x_0), self.generator)
         eps = torch.randn(x_0.shape, generator=self.generator)
         level = level_at(self.process, u)
-        weight = WEIGHTINGS[self.settings.weighting](self.denoiser.parameterisation)
-        value = loss(self.denoiser, x_0, level, eps, weight).mean()
+        losses = self.loss(self.denoiser, x_0, level, eps, self.weight)
+        if isinstance(self.times, Importance):
+            losses = self.times.reweighted(u, losses)
+        value = losses.mean()
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.clip)
         if not (math.isfinite(value.item()) and math.isfinite(norm.item())):
             raise DivergedError(
                 f"the loss is {value.item()} at step {self.step + 1} (gradient norm "
-                f"{norm.item()}); lower training.learning_rate (now "
-                f"{self.settings.learning_rate:g}) and go on from the last checkpoint or afresh."
+                f"{norm.item()}); start again with --set training.learning_rate="
+                f"{self.settings.learning_rate / 3:.2g}. The last checkpoint is whole."
             )
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.num_steps, self.settings)
@@ -128,6 +142,9 @@ class Training:
     def tensors(self) -> dict[str, Tensor]:
         """All that `restore` needs besides `numbers`."""
         optimizer = self.optimizer.state_dict()["state"]
+        times = {}
+        if isinstance(self.times, Importance):
+            times = {"times.losses": self.times.losses, "times.count": self.times.count}
         return {
             **{f"network.{name}": value for name, value in self.network.state_dict().items()},
             **{
@@ -139,6 +156,7 @@ class Training:
                 for index, state in optimizer.items()
                 for name, value in state.items()
             },
+            **times,
             "generator": self.generator.get_state(),
             "order": self.order,
         }
@@ -153,7 +171,9 @@ class Training:
         Raises:
             RunError: if they belong to another network.
         """
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {
+            part: {} for part in ("network", "average", "optimizer", "times")
+        }
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
             if rest:
@@ -167,6 +187,9 @@ class Training:
                 index, _, key = name.partition(".")
                 state["state"].setdefault(int(index), {})[key] = value
             self.optimizer.load_state_dict(state)
+            if isinstance(self.times, Importance):
+                self.times.losses.copy_(parts["times"]["losses"])
+                self.times.count.copy_(parts["times"]["count"])
             self.generator.set_state(tensors["generator"])
             self.order = tensors["order"]
             self.step, self.position = numbers["step"], numbers["position"]

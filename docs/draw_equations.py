@@ -1,0 +1,141 @@
+"""Draw the pictures of docs/equations.md: `python docs/draw_equations.py`."""
+
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from sfumato.denoisers.mixture import gaussian_mixture
+from sfumato.plots.style import (
+    BLUE,
+    COLOURS,
+    FAINT,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PAPER,
+    new_figure,
+    save_figure,
+    styled,
+)
+from sfumato.process import grids, kernels, tables
+from sfumato.process.gaussian import Gaussian
+from sfumato.process.random import generator, noise_from
+from sfumato.samplers.ancestral import Ancestral
+from sfumato.samplers.ddim import DDIM
+from sfumato.samplers.driver import Stepper, trajectory
+
+IMAGES = Path(__file__).parent / "images"
+TABLE = tables.linear(1000)
+DATA = gaussian_mixture(
+    torch.tensor([0.35, 0.65]),
+    torch.tensor([[-1.6], [0.9]]),
+    torch.tensor([[[0.04]], [[0.09]]]),
+)
+GRID = torch.linspace(-3.4, 3.4, 401, dtype=torch.float64)
+
+
+def density(i: int) -> Tensor:
+    """q(x_t) on the grid, at level i of the table."""
+    return DATA.log_density(GRID[:, None], TABLE.levels[i]).exp()
+
+
+def forward() -> None:
+    """A mixture of two Gaussians dissolving into N(0, 1)."""
+    figure = new_figure(9.6, 2.3)
+    prior = Gaussian(torch.zeros(()), torch.ones(())).log_density(GRID).exp()
+    panels = figure.subplots(1, 5, sharex=True, sharey=True)
+    for axes, i in zip(panels, (0, 100, 250, 500, 1000), strict=True):
+        axes.plot(GRID, prior, color=GREY, linewidth=1, linestyle=(0, (3, 2)))
+        axes.fill_between(GRID, density(i), color=BLUE, alpha=0.25, linewidth=0)
+        axes.plot(GRID, density(i), color=BLUE, linewidth=1.6)
+        axes.set_title(rf"$t={i}$,  $\alpha_t={float(TABLE.levels[i].alpha):.3f}$")
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(r"$x_t$")
+    panels[0].set_ylim(0, 0.92)
+    save_figure(figure, IMAGES / "equations-forward.png")
+
+
+def posterior_panel(axes: Axes, i: int, x_t: float, x_0: float) -> None:
+    """The two factors of level i's posterior and their product, each as a density of x_{t-1}."""
+    levels = tables.linear(20).levels
+    t, s = levels[i], levels[i - 1]
+    at, origin = (torch.tensor([[x]], dtype=torch.float64) for x in (x_t, x_0))
+    kept = t.alpha / s.alpha
+    from_x_t = Gaussian(at / kept, kernels.transition_variance(t, s).sqrt() / kept)
+    from_x_0, product = kernels.noised(origin, s), kernels.posterior(at, origin, t, s)
+    x = torch.linspace(-3, 3, 601, dtype=torch.float64)[:, None]
+    for factor, colour, label in (
+        (from_x_t, ORANGE, r"$q(x_t|x_{t-1})$: what $x_t$ says"),
+        (from_x_0, BLUE, r"$q(x_{t-1}|x_0)$: what $x_0$ says"),
+    ):
+        axes.plot(x, factor.log_density(x).exp(), color=colour, linewidth=1.6, label=label)
+    y = product.log_density(x).exp()[:, 0]
+    axes.fill_between(x[:, 0], y, color=GREEN, alpha=0.25, linewidth=0)
+    label = r"their product: $N(\tilde\mu_t,\tilde\beta_t)$"
+    axes.plot(x, y, color=GREEN, linewidth=2, label=label)
+    axes.plot([x_0, x_t], [0, 0], "o", color=INK, markersize=4, clip_on=False, zorder=3)
+    axes.set_xticks([x_0, x_t], [f"$x_0={x_0:g}$", f"$x_t={x_t:g}$"])
+    axes.set_title(f"$t={i}$ of 20")
+    axes.set_xlabel(r"$x_{t-1}$")
+    axes.set_yticks([])
+    axes.set_ylim(0)
+    axes.set_xlim(-3, 3)
+    axes.spines["left"].set_visible(False)
+
+
+def posterior() -> None:
+    """The posterior, late in the process and near the data."""
+    figure = new_figure(9.6, 2.9)
+    panels = figure.subplots(1, 2)
+    posterior_panel(panels[0], 10, x_t=1.2, x_0=-1.0)
+    posterior_panel(panels[1], 3, x_t=0.1, x_0=-1.0)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    save_figure(figure, IMAGES / "equations-posterior.png")
+
+
+def paths() -> None:
+    """Eight even quantiles of N(0, 1), led down by the reverse chain and by the flow."""
+    figure = new_figure(9.6, 3.2)
+    panels = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
+    levels = grids.trailing(TABLE, TABLE.num_levels)
+    places = (torch.arange(8, dtype=torch.float64) + 0.5) / 8
+    start = torch.special.ndtri(places)[:, None]
+    seen = torch.stack([density(i) / density(i).max() for i in range(0, 1001, 5)], dim=1)
+    methods: tuple[tuple[str, Stepper[None]], ...] = (
+        ("reverse chain (2-7)", Ancestral()),
+        ("probability flow (4-5)", DDIM()),
+    )
+    for axes, (title, stepper) in zip(panels, methods, strict=True):
+        walk = trajectory(DATA, start, levels, stepper, noise=noise_from(generator(3)))
+        x = torch.cat([frame.x_t for frame in walk], dim=1)
+        axes.imshow(
+            seen.numpy(), extent=(0, 1000, -3.4, 3.4), origin="lower", aspect="auto",
+            cmap="Greys", vmin=0, vmax=2.5,
+        )  # fmt: skip
+        for row, place in zip(x, places.tolist(), strict=True):
+            axes.plot(range(1000, -1, -1), row, color=PAPER, linewidth=2.2)
+            axes.plot(range(1000, -1, -1), row, color=COLOURS(place), linewidth=1.1)
+        axes.set_xlim(1000, 0)
+        axes.set_xticks(range(0, 1001, 250))
+        axes.set_title(title)
+        axes.set_xlabel("$t$")
+        axes.tick_params(color=FAINT)
+    panels[0].set_ylabel("$x_t$")
+    save_figure(figure, IMAGES / "equations-paths.png")
+
+
+def main() -> None:
+    """Draw all three."""
+    with styled():
+        forward()
+        posterior()
+        paths()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""A fitted run: its process, its sampling settings, and what its network has learned.
+
+regret        the nats that the network's errors cost beside the least possible ones, where
+              the data's exact denoiser is known
+convergence   the nats by which held-out rows are worse off than training rows, and whether
+              trees tell samples from real rows
+copies        whether samples lie nearer to the training rows than held-out rows do
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.data.toy import TOY_SETS
+from sfumato.denoisers.empirical import Empirical, empirical
+from sfumato.doctor.process import Finding, examine_process
+from sfumato.metrics.classifier import classifier_auc
+from sfumato.metrics.memorisation import nearer_share, nearest_distances
+from sfumato.metrics.regret import nats_lost, squared_errors
+from sfumato.model import build_grid
+from sfumato.process.grids import uniform_log_snr
+from sfumato.process.noise import NoiseLevel
+from sfumato.process.random import generator, noise_from
+from sfumato.process.tables import Table
+from sfumato.run import Run, threads_of
+
+# Nats, or an AUC beside the largest between real sets, that a user would want to know of.
+_NOTABLE_NATS = 0.05
+_NOTABLE_AUC = 0.01
+_NOTABLE_COPIES = 0.55
+_LEVELS = 25
+_ROWS = 2048
+_SAMPLED = 5000
+
+
+def examine_run(run: Run, heldout: np.ndarray | None = None) -> Iterator[Finding]:
+    """Look at everything; what needs rows that cannot be had is left out.
+
+    Args:
+        run: a fitted run.
+        heldout: real rows `(n, columns)` it has not seen; its own where not given.
+
+    Raises:
+        RunError: if the rows it was fitted to cannot be had.
+        DataError: if the rows do not fit the model.
+    """
+    model, data = run.model, run.load_data()
+    rows = model.codec.encode(data.train.values).double()
+    yield from examine_process(run.settings.process, rows)
+    yield from _sampling(run)
+    if heldout is None:
+        heldout = data.fresh(0, _SAMPLED) if data.heldout is None else data.heldout.values
+    with threads_of(run.settings):
+        yield from _regret(run, rows)
+        if len(heldout) >= 100:
+            yield _generalisation(run, rows, model.codec.encode(heldout).double())
+            yield from _sampled(run, data.train.values, heldout)
+
+
+def _sampling(run: Run) -> Iterator[Finding]:
+    sampling = run.settings.sampling
+    if sampling.options.get("last_step_noise"):
+        last = build_grid(sampling, run.model.process)[-2]
+        added = float(last.sigma) if sampling.options.get("variance") == "beta" else 0.0
+        yield Finding(
+            "Noise is added in the last step",
+            f"{added:.4f}",
+            f"Every sample is blurred by a standard deviation of {added:.4f} in the model's units, "
+            "after all the noise was removed.",
+            "sampling.options.last_step_noise=false",
+        )
+    if sampling.weights == "last":
+        yield Finding(
+            "The weights are not averaged",
+            f"decay {run.settings.training.average:g} unused",
+            "The last step's weights still carry the noise of the last batches.",
+            "sampling.weights=averaged",
+        )
+
+
+def exact_denoiser(run: Run) -> Empirical | None:
+    """The best possible denoiser of the run's data as the model sees them, where it is known."""
+    settings, codec = run.settings.data, run.model.codec
+    chosen = TOY_SETS.get(settings.source)
+    if chosen is None or chosen.nodes is None or codec.dimension < len(codec.columns):
+        return None
+    noise = chosen.noise if settings.noise is None else settings.noise
+    if noise == 0:
+        return None
+    points, weights, width = chosen.nodes(noise)
+    return empirical(
+        codec.encode(points),
+        weights=torch.from_numpy(weights),
+        width=width / torch.tensor(codec.scale, dtype=torch.float64),
+    )
+
+
+def ruler_levels(run: Run) -> NoiseLevel:
+    """Where the errors are looked at: evenly in log-SNR; of a table, the nearest of its levels."""
+    process = run.model.process
+    if not isinstance(process, Table):
+        return uniform_log_snr(process, _LEVELS)[:-1]
+    finite = [k for k in range(1, process.num_levels + 1) if float(process.levels.alpha[k]) > 0]
+    known = process.levels[torch.tensor(finite)]
+    even = torch.linspace(float(known.log_snr[-1]), float(known.log_snr[0]), _LEVELS).double()
+    nearest = (known.log_snr[:, None] - even).abs().argmin(0)
+    return known[nearest.unique().flip(0)]
+
+
+def losses(run: Run, x_0: Tensor) -> tuple[NoiseLevel, Tensor, Tensor | None]:
+    """Levels, the network's squared errors `(levels, batch)`, and the least possible ones."""
+    levels, exact = ruler_levels(run), exact_denoiser(run)
+
+    def errors(denoise: object) -> Tensor:
+        noise = noise_from(generator(run.settings.seed))  # the same draws for both
+        return squared_errors(denoise, x_0, levels, noise)  # type: ignore[arg-type]
+
+    return levels, errors(run.model.denoiser), None if exact is None else errors(exact)
+
+
+def _regret(run: Run, rows: Tensor) -> Iterator[Finding]:
+    if run.load_data().heldout is None:
+        fresh = run.model.codec.encode(run.load_data().fresh(1, _ROWS)).double()
+    else:
+        fresh = rows[:_ROWS]
+    levels, ours, least = losses(run, fresh)
+    if least is None:
+        return
+    difference = ours - least
+    each = nats_lost(difference, levels)
+    nats, error = float(each.mean()), float(each.std()) / len(each) ** 0.5
+    where = int((difference.mean(1) * levels.snr).argmax())
+    place = (
+        f"most of it near log-SNR {float(levels.log_snr[where]):.1f}, where the network's squared "
+        f"error is {float(ours[where].mean()):.4g} and the least possible "
+        f"{float(least[where].mean()):.4g}"
+    )
+    number = f"{nats:.3f} ± {error:.3f} nats"
+    if nats < _NOTABLE_NATS + 2 * error:
+        yield Finding(
+            "The network is near the best possible", number, f"Its errors cost that much; {place}."
+        )
+        return
+    yield Finding(
+        "The network is above the exact floor",
+        number,
+        f"Its errors cost that much log-likelihood; {place}.",
+        "train longer (training.steps), or a wider network (network.width)",
+    )
+
+
+def _generalisation(run: Run, train: Tensor, heldout: Tensor) -> Finding:
+    levels, n = ruler_levels(run), min(_ROWS, len(train), len(heldout))
+    # The same noise for both, so that most of its chance goes out of the difference.
+    seen, unseen = (
+        squared_errors(run.model.denoiser, x[:n], levels, noise_from(generator(run.settings.seed)))
+        for x in (train, heldout)
+    )
+    each = nats_lost(unseen - seen, levels)
+    nats, error = float(each.mean()), float(each.std()) / n**0.5
+    number = f"{nats:+.3f} ± {error:.3f} nats"
+    if nats < _NOTABLE_NATS + 2 * error:
+        return Finding(
+            "Unseen rows fare as training rows do",
+            number,
+            "The bound of held-out rows is no worse than that of the rows it learned from.",
+        )
+    return Finding(
+        "Unseen rows fare worse than training rows",
+        number,
+        "The bound of held-out rows is that much worse than that of the rows it learned from: "
+        "the network has begun to learn them by heart.",
+        "fewer steps (training.steps), a narrower network (network.width), or more rows",
+    )
+
+
+def _sampled(run: Run, train: np.ndarray, heldout: np.ndarray) -> Iterator[Finding]:
+    """What a sample beside real rows shows: trees' AUC, and nearness to the training rows."""
+    n = min(_SAMPLED, len(heldout), len(train))
+    sample, real = run.sample(n), heldout[:n]
+    order = np.random.default_rng(run.settings.seed).permutation(len(train))
+    auc, chance = classifier_auc(real, sample), classifier_auc(real, train[order[:n]])
+    # The standard error of an AUC of halves of n rows (Hanley & McNeil 1982, at 1/2).
+    limit = max(chance, 0.5) + _NOTABLE_AUC + 2 * (1 / (3 * n)) ** 0.5
+    number = f"AUC {auc:.3f}"
+    if auc <= limit:
+        yield Finding(
+            "Trees do not tell samples from real rows",
+            number,
+            f"Between two sets of {n:,} real rows it is {chance:.3f}.",
+        )
+    else:
+        yield Finding(
+            "Trees tell samples from real rows",
+            number,
+            f"Between two sets of {n:,} real rows it is {chance:.3f}; training has not converged, "
+            "or the sampler is too coarse.",
+            "`sfumato compare samplers` tells which: more sampling.steps, or more training.steps",
+        )
+    scale = np.where(train.std(0) > 0, train.std(0), 1.0)
+    far = [nearest_distances(rows / scale, train / scale) for rows in (sample, real)]
+    share, number = nearer_share(*far), ""
+    number = f"{share:.3f} (0.5 is fresh)"
+    if share <= _NOTABLE_COPIES + 2 * (1 / (6 * n)) ** 0.5:
+        yield Finding(
+            "Samples are no copies",
+            number,
+            "A sample is as far from the training rows as a held-out row is.",
+        )
+    else:
+        yield Finding(
+            "Samples lie too near to training rows",
+            number,
+            "A sample is nearer to its nearest training row than a held-out row is, that often: "
+            "the training data are partly copied.",
+            "fewer steps (training.steps), a narrower network (network.width), or more rows",
+        )

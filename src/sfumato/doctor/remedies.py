@@ -1,0 +1,76 @@
+"""The price of a run's faults: its own network sampled again with each of them mended.
+
+Only faults whose remedy needs no new training are here, so that the price is measured, not argued.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from sfumato.config import resolve
+from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.doctor.process import NOTABLE_NATS, noisiest, start_mismatch
+from sfumato.model import Model, build_denoiser, build_grid, build_stepper
+from sfumato.process.kernels import noised
+from sfumato.process.random import generator, noise_from
+from sfumato.run import CHECKPOINT, Run
+from sfumato.samplers.driver import trajectory
+from sfumato.training import checkpoint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Remedied:
+    """Samples of the same trained network with one fault mended, or as the settings say."""
+
+    title: str
+    sample: np.ndarray
+
+
+def remedied(run: Run, n: int) -> Iterator[Remedied]:
+    """Samples with each fault mended that needs no new training, alone and all together."""
+    sampling = run.settings.sampling
+    model = run.model
+    mended = model
+    rows = model.codec.encode(run.load_data().train.values).double()
+    starts_wrong = start_mismatch(rows.mean(0), rows.std(0), noisiest(model.process)) > NOTABLE_NATS
+    if starts_wrong:
+        yield Remedied("started where the process ends", _from_noised(model, run, n))
+    if sampling.options.get("last_step_noise"):
+        mended = _with(mended, options={"last_step_noise": False})
+        yield Remedied("no noise in the last step", mended.sample(n))
+    if sampling.weights == "last" and run.folder and (run.folder / CHECKPOINT).is_dir():
+        averaged = _averaged(run)
+        yield Remedied("averaged weights", replace(model, denoiser=averaged).sample(n))
+        mended = replace(mended, denoiser=averaged)
+    if starts_wrong and mended is not model:
+        yield Remedied("all of these", _from_noised(mended, run, n))
+
+
+def _with(model: Model, **sampling: object) -> Model:
+    return replace(model, settings=resolve(model.settings.to_dict(), {"sampling": sampling}))
+
+
+def _averaged(run: Run) -> NetworkDenoiser:
+    """The denoiser with the averaged weights that the checkpoint keeps."""
+    assert run.folder is not None
+    tensors, _ = checkpoint.load(run.folder / CHECKPOINT)
+    denoiser = build_denoiser(run.settings, run.model.codec.dimension, run.model.process)
+    prefix = "average."
+    denoiser.network.load_state_dict(
+        {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    )
+    return denoiser
+
+
+def _from_noised(model: Model, run: Run, n: int) -> np.ndarray:
+    """Samples started from noised data, where the process really ends, instead of from N(0, I)."""
+    levels = build_grid(model.settings.sampling, model.process)
+    stepper = build_stepper(model.settings.sampling)
+    rows = model.codec.encode(run.load_data().train.values).double()
+    noise = noise_from(generator(run.settings.seed))
+    chosen = torch.arange(n) % len(rows)
+    x = noised(rows[chosen], levels[0]).draw(noise(rows[chosen]))
+    *_, last = trajectory(model.denoiser, x, levels, stepper, noise=noise)
+    return model.codec.decode(last.x_t)

@@ -1,0 +1,254 @@
+"""The model's density at a point: a flow carries the point to noise, whose density is known.
+
+With E[x_0 | x_t] from the denoiser, s = sigma/alpha, alpha² + sigma² = 1 and d coordinates,
+
+    (1)  dx_t/dlog s = alpha (alpha x_t - E[x_0 | x_t])
+    (2)  log p(x_0) = d log alpha(s_min) + log N(x_t at s_max; 0, I)
+                      + integral over log s from s_min to s_max of the divergence of (1)
+    (3)  tr(J) = E[v^T J v],  each coordinate of v +1 or -1
+
+(1) is Karras et al. (2022), eq. 4, dy/dlog s = y - E[x_0 | x_t] for y = x_t/alpha, written for x_t,
+which stays where it is if the data are N(0, I). (2) is Song et al. (2021), eq. 39; (3) Hutchinson
+(1990). Any other pair (alpha, sigma) of the same s gives the same density, since a denoiser sees
+the same sample at another scale.
+
+(1) has no beginning in log s at s = 0. It starts at the least noise with x_t = alpha x_0, so (2) is
+the density of the data blurred by N(0, s_min²): the clean one wherever that varies little over
+s_min. At the other end N(0, I) stands for x_t, as it does when samples are drawn; data of another
+mean or variance are off there by about mean/s_max nats per coordinate.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import vjp
+
+from sfumato.denoisers.denoiser import Denoiser
+from sfumato.errors import ArgumentError, DataError
+from sfumato.process.gaussian import Gaussian
+from sfumato.process.noise import NoiseLevel
+
+# Bounds the memory of one backward pass; smaller costs time, larger wins none.
+_ROWS_AT_ONCE = 2048
+
+Field = Callable[[float, Tensor], Tensor]
+"""The derivative of a state `(batch, n)` at a time."""
+
+Integrator = Callable[[Field, Tensor, list[float]], tuple[Tensor, int]]
+"""(field, state, rising times): the state at the last time, and how often the field was asked."""
+
+Probes = Callable[[Tensor], Tensor]
+"""Directions v for points `(batch, d)`: `(k, batch, d)`, independent, with E[v v^T] = I."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogProb:
+    """Log densities.
+
+    Args:
+        nats: log p(x_0) of each row, `(batch,)`, float64.
+        standard_error: of each row's nats, from the spread of its probes; None where there were
+            fewer than two, as with the exact divergence.
+        num_calls: how often the denoiser was asked about the whole batch, derivatives included.
+    """
+
+    nats: Float[Tensor, " batch"]
+    standard_error: Float[Tensor, " batch"] | None
+    num_calls: int
+
+
+def rk4(field: Field, state: Tensor, times: list[float]) -> tuple[Tensor, int]:
+    """The classical method of fourth order, one step from each time to the next.
+
+    Rows know nothing of each other: each gets what it would get alone.
+    """
+    for now, then in pairwise(times):
+        h, middle = then - now, (now + then) / 2
+        k1 = field(now, state)
+        k2 = field(middle, state + h / 2 * k1)
+        k3 = field(middle, state + h / 2 * k2)
+        k4 = field(then, state + h * k3)
+        state = state + h / 6 * (k1 + 2 * (k2 + k3) + k4)
+    return state, 4 * (len(times) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """Steps as long as the tolerance allows: Dormand & Prince's method of order 8 (scipy).
+
+    All rows take the same steps, chosen by the root mean square of their errors: a row's value
+    depends, within the tolerance, on the rows beside it.
+
+    Args:
+        rtol: error allowed in a step, relative to a number of the state.
+        atol: the same, absolute.
+
+    Raises:
+        ArgumentError: if a tolerance is out of its range.
+    """
+
+    rtol: float = 1e-5
+    atol: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if not (1e-13 <= self.rtol < 1 and self.atol > 0):
+            raise ArgumentError(
+                f"`rtol` must lie between 1e-13 and 1 and `atol` above 0; got {self.rtol:.3g} and "
+                f"{self.atol:.3g}."
+            )
+
+    def __call__(self, field: Field, state: Tensor, times: list[float]) -> tuple[Tensor, int]:
+        """From the first time to the last; those between are not visited.
+
+        Raises:
+            ArgumentError: if the tolerance cannot be reached.
+        """
+        from scipy.integrate import DOP853
+
+        def shaped(values: Any) -> Tensor:
+            return torch.from_numpy(values).to(state).view_as(state)
+
+        def flat(tensor: Tensor) -> Any:
+            return tensor.flatten().cpu().numpy()
+
+        solver = DOP853(
+            lambda time, values: flat(field(time, shaped(values))),
+            times[0],
+            flat(state),
+            times[-1],
+            rtol=self.rtol,
+            atol=self.atol,
+        )
+        while solver.status == "running":
+            solver.step()
+        if solver.status == "failed":
+            raise ArgumentError(
+                f"the flow cannot be followed to rtol={self.rtol:.3g}, atol={self.atol:.3g} beyond "
+                f"sigma/alpha = {math.exp(solver.t):.4g}; allow more, or take fixed steps (rk4)."
+            )
+        return shaped(solver.y), solver.nfev
+
+
+def rademacher(count: int, source: torch.Generator) -> Probes:
+    """Hutchinson's probes, eq. (3): each coordinate +1 or -1.
+
+    Args:
+        count: directions per row; their backward passes take the place of the exact divergence's d.
+        source: drawn from on the CPU, row after row of each direction.
+
+    Raises:
+        ArgumentError: if there is none.
+    """
+    if count < 1:
+        raise ArgumentError(f"`count` must be at least 1; got {count}.")
+
+    def draw(y: Tensor) -> Tensor:
+        signs = torch.randint(0, 2, (count, *y.shape), generator=source)
+        return (2 * signs - 1).to(y)
+
+    return draw
+
+
+def _times(levels: NoiseLevel) -> list[float]:
+    """Log(sigma/alpha) of the noisy levels, least noise first."""
+    falling = levels.sigma_ve[levels.sigma > 0].double()
+    if len(falling) < 2 or not bool((falling.diff() < 0).all() and falling.isfinite().all()):
+        raise ArgumentError(
+            "the flow needs two or more noisy levels, the noise finite and falling; got "
+            f"sigma/alpha {', '.join(f'{s:.4g}' for s in falling.tolist()[:3])}, ..."
+        )
+    return falling.log().flip(0).tolist()
+
+
+def _level(time: float) -> NoiseLevel:
+    return NoiseLevel.from_log_snr(torch.tensor(-2 * time, dtype=torch.float64))
+
+
+@torch.no_grad()
+def log_prob(
+    denoise: Denoiser,
+    x_0: Float[Tensor, "batch *event"],
+    levels: NoiseLevel,
+    *,
+    probes: Probes | None = None,
+    integrate: Integrator = rk4,
+) -> LogProb:
+    """Eq. (2) for each row, in float64 whatever the denoiser computes in.
+
+    Args:
+        denoise: the denoiser, asked at levels between the given ones too; rows must not depend
+            on each other in it.
+        x_0: points, `(batch, *event)`.
+        levels: noise falling, see `process.grids`; a clean last one is left out. They are where
+            the fixed steps begin and end; an adaptive method takes only the two ends.
+        probes: None for the exact divergence, d backward passes a call; `rademacher(k, ...)` for
+            Hutchinson's estimate, k passes, with directions kept along the path (Grathwohl et
+            al. 2019).
+        integrate: `rk4` or `Adaptive(...)`.
+
+    Raises:
+        ArgumentError: if the levels are fewer than two, do not fall or have no signal, if the
+            denoiser's answer is not shaped like x_0, or a tolerance cannot be reached.
+        DataError: if x_0 is not of floating point or not finite.
+    """
+    times = _times(levels)
+    if not x_0.is_floating_point():
+        raise DataError(f"densities need numbers of floating point; got {x_0.dtype}. Convert them.")
+    start = x_0.double().flatten(1)
+    unusable = (~start.isfinite().all(1)).nonzero().flatten().tolist()
+    if unusable:
+        raise DataError(
+            f"{len(unusable)} of {len(start)} rows have NaN or infinite values, the first being "
+            f"row {unusable[0]}; they have no density. Leave them out."
+        )
+    batch, d = len(start), start.shape[1]
+    vectors = torch.eye(d).to(start).unsqueeze(1) if probes is None else probes(start)
+    vectors = vectors.expand(len(vectors), batch, d)
+
+    def field(time: float, state: Tensor) -> Tensor:
+        level = _level(time)
+        alpha = float(level.alpha)
+
+        def clean(x: Tensor) -> Tensor:
+            x_t = x.reshape(-1, *x_0.shape[1:])
+            answer = denoise(x_t, level).x_0
+            if answer.shape != x_t.shape:
+                raise ArgumentError(
+                    f"the denoiser answers {tuple(x_t.shape)} with {tuple(answer.shape)}; "
+                    "give it points of its own dimension."
+                )
+            if not bool(answer.isfinite().all()):
+                raise ArgumentError(
+                    "the denoiser answers NaN or infinity at sigma/alpha = "
+                    f"{math.exp(time):.4g}; its weights may have diverged in training."
+                )
+            return answer.flatten(1)
+
+        parts = []
+        for x, v in zip(
+            state[:, :d].split(_ROWS_AT_ONCE), vectors.split(_ROWS_AT_ONCE, dim=1), strict=True
+        ):
+            estimate, pull = vjp(clean, x)  # type: ignore[misc]  # three only with has_aux
+            # Rows are independent, so that one backward pass serves one direction of each.
+            products = torch.stack([(pull(u)[0] * u).sum(1) for u in v], dim=1)
+            trace = products.sum(1, keepdim=True) if probes is None else products
+            parts.append(alpha * torch.cat([alpha * x - estimate, alpha * d - trace], dim=1))
+        return torch.cat(parts)
+
+    columns = 1 if probes is None else len(vectors)
+    log_alpha = _level(times[0]).alpha.log().to(start)
+    beginning = torch.cat([log_alpha.exp() * start, start.new_zeros(batch, columns)], dim=1)
+    state, num_calls = integrate(field, beginning, times)
+    end, growth = state[:, :d], state[:, d:]
+    prior = Gaussian(torch.zeros_like(end), torch.ones_like(end))
+    return LogProb(
+        nats=d * log_alpha + prior.log_density(end).sum(1) + growth.mean(1),
+        standard_error=growth.std(1) / math.sqrt(columns) if columns > 1 else None,
+        num_calls=num_calls,
+    )

@@ -1,0 +1,48 @@
+"""A denoiser's squared error at each noise level, and what it costs beside the least possible.
+
+    (1)  D(level) = E |x_0 - denoise(x_t, level)|²,  least for denoise = E[x_0 | x_t]
+    (2)  nats = 1/2 integral of (D - D_least) over the SNR
+
+(2) bounds how far the model's log-likelihood falls short of the data's own (Kingma et al. 2021,
+eq. 12-15; Song et al. 2021b, theorem 1). With another set's error in place of the least it is
+the difference of the two sets' bounds.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sfumato.denoisers.denoiser import Denoiser
+from sfumato.process.kernels import noised
+from sfumato.process.noise import NoiseLevel
+from sfumato.process.random import Noise
+
+
+@torch.no_grad()
+def squared_errors(
+    denoise: Denoiser, x_0: Float[Tensor, "batch *event"], levels: NoiseLevel, noise: Noise
+) -> Float[Tensor, "levels batch"]:
+    """Eq. (1) before the mean, summed over the elements of a sample: `(levels, batch)`.
+
+    The noise is drawn level by level, so that two denoisers given the same draws are compared
+    sample by sample.
+    """
+    errors = []
+    for k in range(len(levels)):
+        x_t = noised(x_0, levels[k]).draw(noise(x_0))
+        errors.append((denoise(x_t, levels[k]).x_0 - x_0).square().flatten(1).sum(1))
+    return torch.stack(errors)
+
+
+def nats_lost(
+    difference: Float[Tensor, "levels *batch"], levels: NoiseLevel
+) -> Float[Tensor, "*batch"]:
+    """Eq. (2) by the trapezoidal rule over the log-SNR.
+
+    Args:
+        difference: of squared errors, at each level.
+        levels: noisy ones.
+    """
+    log_snr = levels.log_snr.sort()
+    density = difference[log_snr.indices].movedim(0, -1) * log_snr.values.exp() / 2
+    return torch.trapezoid(density, log_snr.values)

@@ -1,0 +1,87 @@
+"""From a continuous schedule to a table, and from a table to a continuous schedule.
+
+    (1)  level i of T is the schedule's at t = i/T, i = 1 ... T
+    (2)  beta_i = sigma_i² (1 - SNR_i/SNR_{i-1})
+
+A table preserves variance, so a schedule that does not (ve, edm, rectified-flow) gives the level of
+the same SNR that does; to a denoiser that is the same sample at another scale.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfumato.errors import ArgumentError
+from sfumato.process.noise import NoiseLevel
+from sfumato.process.schedules import Schedule
+from sfumato.process.tables import Table
+
+
+def from_schedule(schedule: Schedule, num_levels: int) -> Table:
+    """The table of `num_levels` levels along a schedule, eqs. (1) and (2).
+
+    Raises:
+        ArgumentError: if num_levels < 1, or the log-SNR does not fall from level to level.
+    """
+    if num_levels < 1:
+        raise ArgumentError(f"`num_levels` must be at least 1; got {num_levels}.")
+    t = torch.arange(1, num_levels + 1, dtype=torch.float64) / num_levels
+    log_snr = torch.cat([torch.full_like(t[:1], torch.inf), schedule(t).log_snr])
+    levels = NoiseLevel.from_log_snr(log_snr)
+    beta = -(levels.sigma[1:] ** 2) * torch.expm1(log_snr.diff())
+    rests = (~(beta > 0)).nonzero().flatten().tolist()
+    if rests:
+        raise ArgumentError(
+            f"the schedule's log-SNR must fall from each of the {num_levels} levels to the next; "
+            f"it does not at level {rests[0] + 1}. Take fewer levels or another schedule."
+        )
+    return Table(beta, levels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interpolated:
+    """A table as a continuous schedule: level i at t = i/T, log-SNR linear in between.
+
+    Before level 1 the line through levels 1 and 2 goes on, as Lu et al. (2022a) do it for discrete
+    models: t = 0 has a little less noise than the table's first level.
+
+    Args:
+        table: the levels.
+
+    Raises:
+        ArgumentError: if there are fewer than two levels to draw a line through, or the last has no
+            finite log-SNR.
+    """
+
+    table: Table
+
+    def __post_init__(self) -> None:
+        if self.table.num_levels < 2:
+            raise ArgumentError("a table needs 2 levels or more to be interpolated; got 1.")
+        if float(self.table.levels.alpha[-1]) == 0:
+            raise ArgumentError(
+                "the table's last level has no signal (zero terminal SNR), so its log-SNR is not "
+                "finite; interpolate those before it: until(table, table.num_levels - 1)."
+            )
+
+    def _piece(self, left: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-SNR at both ends of the pieces from level `left` to the next."""
+        log_snr = self.table.levels.log_snr
+        return log_snr[left], log_snr[left + 1]
+
+    def __call__(self, t: Tensor) -> NoiseLevel:
+        """The level at each time, shape kept."""
+        place = t.double() * self.table.num_levels
+        left = place.floor().long().clamp(1, self.table.num_levels - 1)
+        begin, end = self._piece(left)
+        return NoiseLevel.from_log_snr(torch.lerp(begin, end, place - left))
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        """The inverse; exact at the table's levels."""
+        log_snr = log_snr.double()
+        own = self.table.levels.log_snr[1:]
+        left = torch.searchsorted(-own, -log_snr.detach().contiguous())
+        left = left.clamp(1, self.table.num_levels - 1)
+        begin, end = self._piece(left)
+        return (left + (log_snr - begin) / (end - begin)) / self.table.num_levels

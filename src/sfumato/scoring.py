@@ -1,0 +1,146 @@
+"""Scores of rows under a run's model, gathered into what a person reads.
+
+flow     log p(x) of the probability flow, row by row
+bound    minus the variational bound, term by term
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfumato.data.files import read_points
+from sfumato.data.points import Points
+from sfumato.errors import DataError
+from sfumato.likelihood.variational import mean_and_error
+from sfumato.progress import ProgressLine
+from sfumato.run import Run, threads_of
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Mean log density of rows, in the data's own units.
+
+    Args:
+        rows: how many.
+        nats: mean over the rows.
+        standard_error: of the mean, from the spread of the rows; with an estimated divergence
+            its noise is part of that spread.
+        bits_per_dimension: minus the mean, in bits for each column that varies.
+        truth: mean true log density of the same rows, where it is known.
+        terms: of the bound: L_T, L_t and L_0 in nats, with their standard errors.
+    """
+
+    rows: int
+    nats: float
+    standard_error: float
+    bits_per_dimension: float
+    truth: float | None = None
+    terms: Mapping[str, tuple[float, float]] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; what is not known is left out."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def __str__(self) -> str:
+        at_least = "at least " if self.terms else ""
+        mean = f"{at_least}{self.nats:.4f} ± {self.standard_error:.4f} nats"
+        bits = f"{self.bits_per_dimension:.4f} bits a column"
+        lines = [f"Mean log density of {self.rows:,} rows: {mean} ({bits})"]
+        if self.truth is not None:
+            short = self.truth - self.nats
+            lines.append(
+                f"Their true mean log density is {self.truth:.4f}: "
+                f"{abs(short):.4f} nats {'below' if short >= 0 else 'above'} it."
+            )
+        for name, (value, error) in (self.terms or {}).items():
+            lines.append(f"  {name:<28} {value:10.4f} ± {error:.4f} nats")
+        return "\n".join(lines)
+
+
+def read_rows(run: Run, path: Path) -> Points:
+    """The rows of a file in the order of the run's columns.
+
+    Raises:
+        DataError: if the file cannot be used or lacks one of the columns.
+    """
+    points, columns = read_points(path), run.model.codec.columns
+    missing = [name for name in columns if name not in points.columns]
+    if missing:
+        raise DataError(
+            f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing[:5])}; "
+            f"this run's are {', '.join(columns)}."
+        )
+    order = [points.columns.index(name) for name in columns]
+    return Points(points.values[:, order], columns)
+
+
+def score_of(
+    run: Run,
+    rows: np.ndarray,
+    *,
+    tol: float | None = None,
+    probes: int | None = None,
+    seed: int = 0,
+    quiet: bool = True,
+) -> tuple[Score, np.ndarray]:
+    """The rows' mean log density by the flow, and each row's own, `(n,)` nats.
+
+    Raises:
+        ArgumentError: if an argument is out of its range.
+        DataError: if the rows do not fit the model.
+    """
+    nats = run.log_prob(rows, tol=tol, probes=probes, seed=seed, quiet=quiet)
+    return _summary(run, rows, nats), nats
+
+
+def bound_of(
+    run: Run, rows: np.ndarray, *, seed: int = 0, quiet: bool = True
+) -> tuple[Score, np.ndarray]:
+    """Minus the variational bound of the rows, and each row's own, `(n,)` nats.
+
+    Raises:
+        DataError: if the rows do not fit the model.
+    """
+    parts: dict[str, list[torch.Tensor]] = {"L_T": [], "L_t": [], "L_0": []}
+    with (
+        ProgressLine("bound", len(rows), "rows", quiet=quiet) as line,
+        threads_of(run.settings),
+    ):
+        done = 0
+        for chunk in run.model.variational_bound(rows, seed=seed):
+            parts["L_T"].append(chunk.L_T)
+            parts["L_t"].append(chunk.L_t.sum(1))
+            parts["L_0"].append(chunk.L_0)
+            line.advance_to(done := done + len(chunk.L_T))
+    terms = {name: torch.cat(values) for name, values in parts.items()}
+    nats = run.model.codec.log_abs_det_jacobian - sum(terms.values(), torch.zeros(()))
+    told = {
+        "L_T (end of the process)": mean_and_error(terms["L_T"]),
+        "L_t (steps between)": mean_and_error(terms["L_t"]),
+        "L_0 (decoder)": mean_and_error(terms["L_0"]),
+    }
+    return _summary(run, rows, nats.numpy(), told), nats.numpy()
+
+
+def _summary(
+    run: Run,
+    rows: np.ndarray,
+    nats: np.ndarray,
+    terms: Mapping[str, tuple[float, float]] | None = None,
+) -> Score:
+    density = run.known_log_density()
+    bits = -float(nats.mean()) / (run.model.codec.dimension * math.log(2))
+    return Score(
+        len(rows),
+        float(nats.mean()),
+        float(nats.std(ddof=1)) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan,
+        bits,
+        None if density is None else float(density(rows).mean()),
+        terms,
+    )
