@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,145 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     assert not sprung.exists()
     pickle.loads(path.read_bytes())  # the trap does work
     assert sprung.exists()
+
+
+def _unit(model: Model, rows: np.ndarray) -> np.ndarray:
+    return np.asarray(model.codec.encode(rows).numpy())
+
+
+# ------------------------------------------------------- options, editing, choosing, likelihood
+
+
+def test_options_belong_to_a_method(model: Model) -> None:
+    still = model.sample(20, sampler="ddim", options={"eta": 0})
+    assert not np.array_equal(still, model.sample(20, sampler="ddim", options={"eta": 1}))
+    with pytest.raises(ArgumentError, match="option of the sampler 'heun'"):
+        model.sample(1, sampler="heun", options={"eta": 1.0})
+    with pytest.raises(ArgumentError, match="must be a number; got 'much'"):
+        model.sample(1, sampler="ddim", options={"eta": "much"})
+    with pytest.raises(ArgumentError, match="has no options"):
+        model.sample(1, sampler="dpm++2m", options={"eta": 1.0})
+
+
+def test_another_method_does_not_inherit_options() -> None:
+    noisy = _model({"sampling": {"sampler": "ddim", "options": {"eta": 1.0}}})
+    assert np.array_equal(noisy.sample(9, sampler="ddim"), noisy.sample(9))
+    assert np.array_equal(noisy.sample(9, sampler="dpm++2m"), _model().sample(9, sampler="dpm++2m"))
+
+
+def test_clipping_is_off_unless_asked_for(model: Model) -> None:
+    # The rows are standardised, and lie well beyond ±1: clipped to it they cannot.
+    assert np.abs(_unit(model, model.sample(500))).max() > 1.5
+    assert np.abs(_unit(model, model.sample(500, clip=1.0))).max() < 1 + 1e-5
+    assert np.abs(_unit(model, model.sample(500, threshold=0.9))).max() < 1 + 1e-5
+
+
+def test_steps_are_chosen(model: Model) -> None:
+    choice = model.choose_steps(sampler="unipc", tol=0.01)
+    chosen = model.sample(50, sampler="unipc", steps="auto", tol=0.01)
+    assert np.array_equal(chosen, model.sample(50, sampler="unipc", steps=choice.num_steps))
+    with pytest.raises(ArgumentError, match="draws noise"):
+        model.sample(5, steps="auto")
+
+
+def test_editing_from_near_clean_keeps_the_rows_and_from_noise_does_not(model: Model) -> None:
+    rows = model.sample(300, seed=8)
+    unit = partial(_unit, model)
+    moved = [
+        float(np.abs(unit(model.edit(rows, start)) - unit(rows)).mean()) for start in (0.02, 0.4, 1)
+    ]
+    assert moved == sorted(moved)
+    assert moved[0] < 0.05
+    # From the noisiest level nothing is kept: as far off as rows are from each other.
+    apart = np.abs(unit(rows) - unit(rows[::-1])).mean()
+    assert moved[2] > 0.7 * apart
+
+
+def test_an_edited_row_depends_on_itself_and_its_place_alone(model: Model) -> None:
+    rows = model.sample(1500, seed=8)
+    whole = model.edit(rows, 0.5, seed=3)
+    assert np.array_equal(model.edit(rows[:10], 0.5, seed=3), whole[:10])
+    assert not np.array_equal(model.edit(rows[:10], 0.5, seed=4), whole[:10])
+
+
+def test_denoising_takes_rows_that_hold_their_noise() -> None:
+    # A flow followed from the noisiest level, in two parts, is the flow followed at once.
+    model = _model({"sampling": {"sampler": "unipc", "steps": 60, "grid": "uniform-time"}})
+    frames = list(model.frames(20, seed=1))
+    (level, half), whole = frames[30], frames[-1][1]
+    assert not isinstance(model.process, Table)
+    assert float(model.process.time(level.log_snr)) == pytest.approx(0.5, abs=1e-9)
+    rest = model.denoise(half, 0.5)
+    assert np.abs(_unit(model, rest) - _unit(model, whole)).max() < 0.01
+
+
+@pytest.mark.parametrize("start", [0.0, -0.1, 1.5])
+def test_the_start_lies_between_clean_and_noise(model: Model, start: float) -> None:
+    with pytest.raises(ArgumentError, match="above 0"):
+        model.edit(model.sample(3), start)
+
+
+def test_editing_with_a_table_starts_at_its_share() -> None:
+    table = _model({"process": {"num_levels": 40}, "sampling": {"steps": 40}})
+    rows = table.sample(5)
+    assert table.edit(rows, 0.5).shape == rows.shape
+    assert table.edit(rows, 0.001).shape == rows.shape
+
+
+def test_log_prob_integrates_to_one() -> None:
+    # In the data's own units, so that the codec's change of them counts.
+    model = _model()
+    mean, scale = np.array(model.codec.mean), np.array(model.codec.scale)
+    side = np.linspace(-7, 7, 60)
+    u, w = np.meshgrid(side, side)
+    rows = (
+        np.stack([u.ravel(), w.ravel(), np.zeros(u.size)], 1) * np.where(scale > 0, scale, 1) + mean
+    )
+    (nats,) = [np.concatenate([each.nats.numpy() for each in model.log_prob(rows, steps=30)])]
+    cell = (side[1] - side[0]) ** 2 * scale[0] * scale[1]
+    assert np.exp(nats).sum() * cell == pytest.approx(1, abs=0.02)
+
+
+def test_log_prob_by_probes_is_near_the_exact_one(model: Model) -> None:
+    rows = model.sample(40)
+    exact, *_ = model.log_prob(rows, steps=20)
+    probed, *_ = model.log_prob(rows, steps=20, probes=50)
+    assert exact.standard_error is None
+    assert probed.standard_error is not None
+    z = (probed.nats - exact.nats) / probed.standard_error
+    assert float(z.square().mean()) == pytest.approx(1, abs=0.6)
+
+
+def test_a_rows_probes_do_not_depend_on_how_many_follow(model: Model) -> None:
+    rows = model.sample(40)
+    whole, *_ = model.log_prob(rows, steps=5, probes=3)
+    few, *_ = model.log_prob(rows[:7], steps=5, probes=3)
+    assert torch.allclose(few.nats, whole.nats[:7], atol=1e-4)
+
+
+def test_the_bound_is_below_the_density() -> None:
+    model = _model()
+    rows = model.sample(200, sampler="unipc", steps=100)
+    (flow,) = model.log_prob(rows)
+    (bound,) = model.variational_bound(rows, num_levels=200)
+    assert float((-bound.nats + model.codec.log_abs_det_jacobian).mean()) < float(flow.nats.mean())
+
+
+def test_zero_terminal_snr_is_for_tables_and_samples() -> None:
+    stretched = _model({"process": {"num_levels": 30, "zero_terminal_snr": True}})
+    assert float(stretched.process.levels.alpha[-1]) == 0  # type: ignore[union-attr]
+    assert np.isfinite(stretched.sample(20)).all()
+    with pytest.raises(ArgumentError, match="for a table"):
+        _model({"process": {"zero_terminal_snr": True}})
+    target = {"num_levels": 30, "zero_terminal_snr": True}
+    eps = _model({"process": target, "network": {"target": "eps"}})
+    with pytest.raises(ArgumentError, match="use `v`"):
+        eps.sample(1)
+
+
+def test_a_learned_variance_needs_a_network_that_learned_it() -> None:
+    ancestral = {"sampling": {"sampler": "ancestral", "options": {"variance": "learned"}}}
+    learned = {"network": {"learned_variance": True}, "process": {"num_levels": 30}}
+    assert np.isfinite(_model(ancestral, learned).sample(20)).all()
+    with pytest.raises(ArgumentError, match="learned_variance=true"):
+        _model(ancestral).sample(1)

@@ -62,9 +62,12 @@ class ProcessSettings(_Section):
     num_levels: int = Field(
         0, ge=0, le=1_000_000, description="levels of a discrete table; 0: continuous"
     )
-    options: dict[str, float] = Field(
+    options: dict[str, bool | int | float] = Field(
         default_factory=lambda given: _schedule_options(given),
         description="the schedule's own arguments",
+    )
+    zero_terminal_snr: bool = Field(
+        False, description="stretch a table until nothing of the data is left at its end"
     )
 
 

@@ -9,6 +9,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,7 +34,7 @@ from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameters import PARAMETERISATIONS
 from sfumato.process.random import CHUNK, PROBING, generator, noise_from
 from sfumato.process.schedules import SCHEDULES, Schedule, Until
-from sfumato.process.tables import TABLES, Table, until
+from sfumato.process.tables import TABLES, Table, until, zero_terminal_snr
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import Stepper, sample_chunks, sample_frames, walk_rows
 from sfumato.samplers.steps import Choice, choose_steps
@@ -47,20 +48,31 @@ T = TypeVar("T")
 
 
 def _made(kind: str, make: Callable[..., T], options: Mapping[str, Any], **own: Any) -> T:
-    """`make(**own, **options)`, its options checked by name."""
-    known = set(inspect.signature(make).parameters) - {"num_levels"}
-    for option in options:
+    """`make(**own, **options)`, the options checked by name and by kind."""
+    known = {
+        name: parameter.annotation
+        for name, parameter in inspect.signature(make).parameters.items()
+        if name != "num_levels"
+    }
+    given = {}
+    for name, value in options.items():
         if not known:
-            raise ArgumentError(f"the {kind} has no options; got {option!r}.")
-        if option not in known:
-            raise unknown(f"option of the {kind}", option, known)
-    try:
-        return make(**own, **options)
-    except TypeError as error:
-        given = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        raise ArgumentError(
-            f"an option of the {kind} is not of its kind (a number, a name); got {given}."
-        ) from error
+            raise ArgumentError(f"the {kind} has no options; got {name!r}.")
+        if name not in known:
+            raise unknown(f"option of the {kind}", name, known)
+        want = known[name]
+        # A whole number may be written either way.
+        if want in (int, float) and not isinstance(value, bool | str) and want(value) == value:
+            value = want(value)
+        if not isinstance(value, want):
+            raise ArgumentError(
+                f"the option {name!r} of the {kind} must be {_KINDS[want]}; got {value!r}."
+            )
+        given[name] = value
+    return make(**own, **given)
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
 
 
 def build_process(settings: ProcessSettings) -> Schedule | Table:
@@ -81,7 +93,15 @@ def build_process(settings: ProcessSettings) -> Schedule | Table:
         raise unknown("schedule", settings.schedule, {*TABLES, *SCHEDULES})
     levels = {"num_levels": settings.num_levels} if settings.num_levels else {}
     kind = f"schedule {settings.schedule!r}"
-    return _made(kind, known[settings.schedule], settings.options, **levels)
+    process = _made(kind, known[settings.schedule], settings.options, **levels)
+    if not settings.zero_terminal_snr:
+        return process
+    if not isinstance(process, Table):
+        raise ArgumentError(
+            "process.zero_terminal_snr is for a table (process.num_levels=1000); a continuous "
+            "schedule ends at its log_snr_min."
+        )
+    return zero_terminal_snr(process)
 
 
 def _vector_mlp(
@@ -143,7 +163,7 @@ def begun_at(process: Schedule | Table, start: float) -> Schedule | Table:
         raise ArgumentError(f"the start must be above 0 (clean) and at most 1; got {start}.")
     if isinstance(process, Table):
         return until(process, max(1, round(start * process.num_levels)))
-    return Until(process, start)
+    return Until(process, float(start))
 
 
 def build_grid(
@@ -226,6 +246,7 @@ class Model:
             lambda num_steps: build_grid(settings, self.process, num_steps),
             build_stepper(settings),
             tol=settings.tol,
+            most=self.process.num_levels if isinstance(self.process, Table) else 1536,
         )
 
     def _way(
@@ -371,10 +392,14 @@ class Model:
         integrate = rk4 if tol is None else Adaptive(tol, tol)
         jacobian = self.codec.log_abs_det_jacobian
         for chunk, x_0 in enumerate(self.codec.encode(rows).double().split(CHUNK)):
-            directions = probes and rademacher(probes, generator(seed, PROBING, chunk))
-            found = log_prob(
-                self.denoiser, x_0, levels, probes=directions or None, integrate=integrate
-            )
+            directions = None
+            if probes is not None:
+                # Drawn for a whole chunk, so that a row's do not depend on how many follow it.
+                whole = rademacher(probes, generator(seed, PROBING, chunk))(
+                    x_0.new_empty(CHUNK, x_0.shape[1])
+                )
+                directions = partial(_first_of, whole)
+            found = log_prob(self.denoiser, x_0, levels, probes=directions, integrate=integrate)
             yield replace(found, nats=found.nats + jacobian)
 
     def variational_bound(
@@ -444,6 +469,10 @@ class Model:
         }
         header["sha256"] = _digest(header, tensors)
         storage.write_bytes(path, save_safetensors(tensors, {"sfumato": json.dumps(header)}))
+
+
+def _first_of(directions: Tensor, x: Tensor) -> Tensor:
+    return directions[:, : len(x)]
 
 
 def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

@@ -168,7 +168,7 @@ ARGUMENTS = [
     ("sample RUN -n 5 --to a", "must be one of .csv, .npy, .parquet"),
     ("sample RUN -n 5 --to none/a.csv", "there is no folder none; make it first"),
     ("sample RUN -n 5 --to a.csv --steps 0", "got 0"),
-    ("sample RUN -n 5 --to a.csv --steps few", "valid integer"),
+    ("sample RUN -n 5 --to a.csv --steps few", "a number or `auto`"),
     ("sample RUN -n 5 --to a.csv --seed -1", "--seed"),
     ("sample RUN -n 5 --to a.csv --seed 9223372036854775808", "--seed"),
     ("sample RUN -n 1000000000000000000000 --to a.csv", "-n"),

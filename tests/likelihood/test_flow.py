@@ -189,8 +189,13 @@ def test_an_image_is_scored_as_its_numbers_are() -> None:
     def halve(x_t: Tensor, level: NoiseLevel) -> Prediction:
         return Prediction(0.5 * torch.tanh(x_t))
 
+    def halve_images(x_t: Tensor, level: NoiseLevel) -> Prediction:
+        assert x_t.shape == (3, 2, 2, 2)
+        return halve(x_t, level)
+
     levels = uniform_log_snr(NARROW, 10)
-    flat, image = (log_prob(halve, x, levels).nats for x in (rows, rows.view(3, 2, 2, 2)))
+    flat = log_prob(halve, rows, levels).nats
+    image = log_prob(halve_images, rows.view(3, 2, 2, 2), levels).nats
     torch.testing.assert_close(flat, image)
 
 
@@ -269,6 +274,11 @@ def test_rows_that_are_not_finite_are_refused(value: float) -> None:
     x[2, 1] = value
     with pytest.raises(DataError, match=r"1 of 4 rows .* row 2"):
         log_prob(mixture(), x, uniform_log_snr(NARROW, 5))
+
+
+def test_whole_numbers_are_refused() -> None:
+    with pytest.raises(DataError, match="floating point"):
+        log_prob(mixture(), torch.ones(2, 2, dtype=torch.int64), uniform_log_snr(NARROW, 5))
 
 
 def test_levels_that_are_no_way_to_noise_are_refused() -> None:

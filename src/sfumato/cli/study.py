@@ -64,7 +64,10 @@ def score(
         )
     if to is not None:
         if "log_prob" in points.columns:
-            raise DataError(f"{file} has a column log_prob already; rename it first.")
+            raise DataError(
+                f"{run} has a column log_prob of its own, which {to} would hold twice; leave --to "
+                "out, and take run.log_prob in Python."
+            )
         import numpy as np
 
         values = np.concatenate([points.values, nats[:, None]], axis=1)

@@ -41,13 +41,16 @@ class Denoiser(Protocol):
         ...
 
 
+# Beyond any schedule here: e^-15 of signal beside the noise, or of noise beside the signal.
+_FARTHEST = 30.0
+
 Conditioning = Callable[[NoiseLevel], Tensor]
 """The number that tells a network how noisy its input is."""
 
 
 def log_snr(level: NoiseLevel) -> Tensor:
-    """The default conditioning: log(alpha²/sigma²)."""
-    return level.log_snr
+    """The default conditioning: log(alpha²/sigma²), finite where no signal or no noise is left."""
+    return level.log_snr.clamp(-_FARTHEST, _FARTHEST)
 
 
 def step_of(table: Table) -> Conditioning:

