@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sfumato.data.points import Points
 from sfumato.errors import RunError
-from sfumato.figures import FIGURES, forward_frames, label, loss_figure
+from sfumato.figures import FIGURES, errors_figure, forward_frames, label, loss_figure
 from sfumato.fitting import fit
 from sfumato.run import Run, open_run
 
@@ -84,3 +85,27 @@ def test_a_lone_model_draws_its_reverse_process_but_has_no_loss(runs: dict[str, 
 def test_the_reverse_figure_has_a_row_for_each_snapshot(runs: dict[str, Run]) -> None:
     run = runs["plane"]
     assert len(FIGURES["reverse"](run).axes) == 10 * len(run.snapshots())
+
+
+def test_a_users_dollars_begin_no_mathematics(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 2))
+    named = Points(rows, ("$x_{$", "price in $"))
+    run = fit(named, out=tmp_path / "run", settings=TINY, quiet=True)
+    for what in ("data", "samples", "trajectories"):
+        figure = FIGURES[what](run)
+        figure.canvas.draw()
+        assert any(r"\$x_{\$" in axes.get_xlabel() for axes in figure.axes)
+
+
+def test_errors_are_drawn_beside_the_least_possible(tmp_path: Path) -> None:
+    run = fit("eight-gaussians", out=tmp_path / "run", settings=TINY, quiet=True)
+    errors, cost = errors_figure(run).axes
+    seen, unseen, least = (line.get_ydata() for line in errors.lines)
+    assert (np.asarray(least) < np.asarray(unseen)).all()
+    # With no signal left every answer costs the data's own variance, 1 for each of 2 columns.
+    assert float(np.asarray(least)[0]) == pytest.approx(2, rel=0.05)
+    assert len(np.asarray(seen)) == len(np.asarray(unseen))
+    # The price is half the SNR times what is over the least, but for chance.
+    log_snr, price = (np.asarray(each) for each in cost.lines[1].get_data())
+    over = (np.asarray(unseen) - np.asarray(least)) * np.exp(log_snr) / 2
+    assert np.trapezoid(price, log_snr) == pytest.approx(np.trapezoid(over, log_snr), rel=0.1)

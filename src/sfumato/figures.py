@@ -18,16 +18,19 @@ from sfumato.errors import RunError
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.plots import points as draw_points
 from sfumato.plots.animation import check_animation_target, write_animation
+from sfumato.plots.lines import losses_by_noise
 from sfumato.plots.style import steady_limits
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.process.random import CHUNK, generator, noise_from
 from sfumato.process.tables import Table
+from sfumato.ruler import errors, exact_denoiser, regrets, ruler_levels
 from sfumato.run import SNAPSHOT_FRAMES, Run
 
 # The most points that a picture shows; more are only slower.
 SHOWN = 10_000
 ANIMATION_FRAMES = 100
+ERROR_ROWS = 2048
 ANIMATION_POINTS = PANEL_POINTS = 4096
 
 LevelFrames = list[tuple[NoiseLevel, np.ndarray]]
@@ -66,6 +69,15 @@ def forward_frames(run: Run, count: int, n: int = SHOWN) -> tuple[LevelFrames, P
     return frames, Points(shown.values[:n], shown.columns, position)
 
 
+def _plain(text: str) -> str:
+    """A user's own words on a picture: a dollar is a dollar, and begins no mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _columns(columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(_plain(name) for name in columns)
+
+
 def _seen(run: Run, frames: LevelFrames, reference: np.ndarray) -> list[tuple[str, np.ndarray]]:
     return [(label(run, level), draw_points.plane(x, reference)) for level, x in frames]
 
@@ -75,13 +87,13 @@ def data_figure(run: Run) -> Figure:
     shown = run.load_data().train
     values, position = shown.values[:SHOWN], shown.position
     position = None if position is None else position[:SHOWN]
-    name, rows = run.settings.data.source, len(shown.values)
+    name, rows = _plain(run.settings.data.source), len(shown.values)
     if values.shape[1] == 3:
         return draw_points.curve_3d(values, position, f"{name}, {rows:,} points")
     return draw_points.section(
         draw_points.plane(values, values),
         position,
-        draw_points.plane_columns(shown.columns),
+        draw_points.plane_columns(_columns(shown.columns)),
         f"{name}, {rows:,} points",
     )
 
@@ -134,7 +146,7 @@ def samples_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
     real = data.heldout.values if data.heldout is not None else data.fresh(0, SHOWN)
     n = min(SHOWN, len(real))
     sample = run.sample(n) if sample is None else sample[:n]
-    return draw_points.samples_over_data(real[:n], sample, data.train.columns)
+    return draw_points.samples_over_data(real[:n], sample, _columns(data.train.columns))
 
 
 def trajectories_figure(run: Run) -> Figure:
@@ -145,7 +157,7 @@ def trajectories_figure(run: Run) -> Figure:
     return draw_points.trajectories(
         paths,
         draw_points.plane(data.values[:SHOWN], data.values),
-        draw_points.plane_columns(data.columns),
+        draw_points.plane_columns(_columns(data.columns)),
         "From noise to data, along the probability flow",
     )
 
@@ -161,6 +173,33 @@ def loss_figure(run: Run) -> Figure:
         raise RunError("a lone model file has no record of its training; give the run folder.")
     return draw_points.loss_curve(
         [record["step"] for record in records], [record["loss"] for record in records]
+    )
+
+
+def errors_figure(run: Run) -> Figure:
+    """The network's squared error by noise level, beside the least possible where it is known."""
+    data, encode = run.load_data(), run.model.codec.encode
+    unseen = data.fresh(1, ERROR_ROWS) if data.heldout is None else data.heldout.values
+    learned, new = (encode(rows[:ERROR_ROWS]).double() for rows in (data.train.values, unseen))
+    network, exact = run.model.denoiser, exact_denoiser(run)
+    lines = {
+        "network, rows it learned from": errors(run, network, learned).mean(1),
+        "network, unseen rows": errors(run, network, new).mean(1),
+    }
+    if exact is None:
+        learned_error, unseen_error = lines.values()
+        over, what = unseen_error - learned_error, "What unseen rows cost more than learned ones"
+    else:
+        lines["the least possible, unseen rows"] = errors(run, exact, new).mean(1)
+        over = regrets(run, exact, new).mean(1)
+        what = "What the network costs more than the best possible"
+    levels = ruler_levels(run)
+    return losses_by_noise(
+        levels.log_snr.numpy(),
+        {name: line.numpy() for name, line in lines.items()},
+        (over * levels.snr / 2).numpy(),
+        f"{what}: the area is nats",
+        "Error of the predicted data, by noise",
     )
 
 
@@ -183,6 +222,7 @@ FIGURES: Mapping[str, Callable[[Run], Figure]] = {
     "trajectories": trajectories_figure,
     "samples": samples_figure,
     "loss": loss_figure,
+    "errors": errors_figure,
     "distances": distances_figure,
 }
 
@@ -202,7 +242,7 @@ def write_run_animation(run: Run, direction: Literal["forward", "reverse"], path
         RunError: if the forward process needs data that cannot be had.
     """
     check_animation_target(path)
-    columns: Sequence[str] = run.model.codec.columns
+    columns = _columns(run.model.codec.columns)
     if direction == "forward":
         frames, shown = forward_frames(run, ANIMATION_FRAMES, ANIMATION_POINTS)
         reference, position = shown.values, shown.position

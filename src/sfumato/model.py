@@ -527,7 +527,7 @@ def load_model(path: Path) -> Model:
             raise RunError("its weights are not those of its settings.")
         denoiser = build_denoiser(settings, codec.dimension, process)
         denoiser.network.load_state_dict(tensors)
-    except (SfumatoError, RuntimeError, KeyError, TypeError) as error:
+    except (SfumatoError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path} does not describe a model that this version knows: {error}"
         ) from error

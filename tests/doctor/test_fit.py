@@ -13,8 +13,8 @@ from sfumato import fit
 from sfumato.data.toy import draw
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.doctor import Finding, examine_run
-from sfumato.doctor.fit import exact_denoiser, losses
 from sfumato.process.noise import NoiseLevel
+from sfumato.ruler import errors, exact_denoiser, regrets
 from sfumato.run import Run
 
 QUICK = {"training.snapshots": 0, "training.batch_size": 256}
@@ -73,9 +73,21 @@ def test_the_exact_denoiser_is_that_of_the_encoded_data(eight: Run) -> None:
 
 def test_no_network_is_below_the_least_possible_error(eight: Run) -> None:
     x_0 = eight.model.codec.encode(draw("eight-gaussians", 4000, seed=11).values).double()
-    _, ours, least = losses(eight, x_0)
-    assert least is not None
-    assert bool((ours.mean(1) >= least.mean(1) * 0.999).all())
+    exact = exact_denoiser(eight)
+    assert exact is not None
+    ours, least = (errors(eight, each, x_0).mean(1) for each in (eight.model.denoiser, exact))
+    assert bool((ours >= least * 0.999).all())
+
+
+def test_the_regret_is_the_difference_of_the_errors(begun: Run) -> None:
+    # E|x_0 - D|² - E|x_0 - E[x_0 | x_t]|² = E|D - E[x_0 | x_t]|², whatever D is.
+    x_0 = begun.model.codec.encode(draw("eight-gaussians", 8000, seed=11).values).double()
+    exact = exact_denoiser(begun)
+    assert exact is not None
+    ours, least = (errors(begun, each, x_0) for each in (begun.model.denoiser, exact))
+    over = regrets(begun, exact, x_0)
+    off = ours - least - over
+    assert bool((off.mean(1).abs() < 5 * off.std(1) / 8000**0.5 + 1e-9).all())
 
 
 def test_a_perfect_network_has_no_regret(eight: Run) -> None:

@@ -318,7 +318,7 @@ def plot(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="data, forward, reverse, trajectories, samples, loss or distances.",
+            help="data, forward, reverse, trajectories, samples, loss, errors or distances.",
         ),
     ],
     to: Annotated[Path, typer.Option(help="Where to write: .png, .svg or .pdf.")],

@@ -10,27 +10,20 @@ copies        whether samples lie nearer to the training rows than held-out rows
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from sfumato.data.toy import TOY_SETS
-from sfumato.denoisers.empirical import Empirical, empirical
 from sfumato.doctor.process import Finding, examine_process
 from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
-from sfumato.metrics.regret import nats_lost, squared_errors
+from sfumato.metrics.regret import nats_lost
 from sfumato.model import build_grid
-from sfumato.process.grids import uniform_log_snr
-from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import generator, noise_from
-from sfumato.process.tables import Table
+from sfumato.ruler import errors, exact_denoiser, regrets, ruler_levels
 from sfumato.run import Run, threads_of
 
 # Nats, or an AUC beside the largest between real sets, that a user would want to know of.
 _NOTABLE_NATS = 0.05
 _NOTABLE_AUC = 0.01
 _NOTABLE_COPIES = 0.55
-_LEVELS = 25
 _ROWS = 2048
 _SAMPLED = 5000
 
@@ -53,7 +46,7 @@ def examine_run(run: Run, heldout: np.ndarray | None = None) -> Iterator[Finding
     if heldout is None:
         heldout = data.fresh(0, _SAMPLED) if data.heldout is None else data.heldout.values
     with threads_of(run.settings):
-        yield from _regret(run, rows)
+        yield from _regret(run)
         if len(heldout) >= 100:
             yield _generalisation(run, rows, model.codec.encode(heldout).double())
             yield from _sampled(run, data.train.values, heldout)
@@ -80,62 +73,19 @@ def _sampling(run: Run) -> Iterator[Finding]:
         )
 
 
-def exact_denoiser(run: Run) -> Empirical | None:
-    """The best possible denoiser of the run's data as the model sees them, where it is known."""
-    settings, codec = run.settings.data, run.model.codec
-    chosen = TOY_SETS.get(settings.source)
-    if chosen is None or chosen.nodes is None or codec.dimension < len(codec.columns):
-        return None
-    noise = chosen.noise if settings.noise is None else settings.noise
-    if noise == 0:
-        return None
-    points, weights, width = chosen.nodes(noise)
-    return empirical(
-        codec.encode(points),
-        weights=torch.from_numpy(weights),
-        width=width / torch.tensor(codec.scale, dtype=torch.float64),
-    )
-
-
-def ruler_levels(run: Run) -> NoiseLevel:
-    """Where the errors are looked at: evenly in log-SNR; of a table, the nearest of its levels."""
-    process = run.model.process
-    if not isinstance(process, Table):
-        return uniform_log_snr(process, _LEVELS)[:-1]
-    finite = [k for k in range(1, process.num_levels + 1) if float(process.levels.alpha[k]) > 0]
-    known = process.levels[torch.tensor(finite)]
-    even = torch.linspace(float(known.log_snr[-1]), float(known.log_snr[0]), _LEVELS).double()
-    nearest = (known.log_snr[:, None] - even).abs().argmin(0)
-    return known[nearest.unique().flip(0)]
-
-
-def losses(run: Run, x_0: Tensor) -> tuple[NoiseLevel, Tensor, Tensor | None]:
-    """Levels, the network's squared errors `(levels, batch)`, and the least possible ones."""
-    levels, exact = ruler_levels(run), exact_denoiser(run)
-
-    def errors(denoise: object) -> Tensor:
-        noise = noise_from(generator(run.settings.seed))  # the same draws for both
-        return squared_errors(denoise, x_0, levels, noise)  # type: ignore[arg-type]
-
-    return levels, errors(run.model.denoiser), None if exact is None else errors(exact)
-
-
-def _regret(run: Run, rows: Tensor) -> Iterator[Finding]:
-    if run.load_data().heldout is None:
-        fresh = run.model.codec.encode(run.load_data().fresh(1, _ROWS)).double()
-    else:
-        fresh = rows[:_ROWS]
-    levels, ours, least = losses(run, fresh)
-    if least is None:
+def _regret(run: Run) -> Iterator[Finding]:
+    exact = exact_denoiser(run)
+    if exact is None:
         return
-    difference = ours - least
-    each = nats_lost(difference, levels)
+    fresh = run.model.codec.encode(run.load_data().fresh(1, _ROWS)).double()
+    levels, over = ruler_levels(run), regrets(run, exact, fresh)
+    each = nats_lost(over, levels)
     nats, error = float(each.mean()), float(each.std()) / len(each) ** 0.5
-    where = int((difference.mean(1) * levels.snr).argmax())
+    where = int((over.mean(1) * levels.snr).argmax())
+    least = float(errors(run, exact, fresh)[where].mean())
     place = (
-        f"most of it near log-SNR {float(levels.log_snr[where]):.1f}, where the network's squared "
-        f"error is {float(ours[where].mean()):.4g} and the least possible "
-        f"{float(least[where].mean()):.4g}"
+        f"most of it near log-SNR {float(levels.log_snr[where]):.1f}, where its squared error is "
+        f"{float(over[where].mean()) / least:.1%} above the least possible"
     )
     number = f"{nats:.3f} ± {error:.3f} nats"
     if nats < _NOTABLE_NATS + 2 * error:
@@ -154,10 +104,7 @@ def _regret(run: Run, rows: Tensor) -> Iterator[Finding]:
 def _generalisation(run: Run, train: Tensor, heldout: Tensor) -> Finding:
     levels, n = ruler_levels(run), min(_ROWS, len(train), len(heldout))
     # The same noise for both, so that most of its chance goes out of the difference.
-    seen, unseen = (
-        squared_errors(run.model.denoiser, x[:n], levels, noise_from(generator(run.settings.seed)))
-        for x in (train, heldout)
-    )
+    seen, unseen = (errors(run, run.model.denoiser, x[:n]) for x in (train, heldout))
     each = nats_lost(unseen - seen, levels)
     nats, error = float(each.mean()), float(each.std()) / n**0.5
     number = f"{nats:+.3f} ± {error:.3f} nats"

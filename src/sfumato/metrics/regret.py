@@ -1,9 +1,10 @@
 """A denoiser's squared error at each noise level, and what it costs beside the least possible.
 
     (1)  D(level) = E |x_0 - denoise(x_t, level)|²,  least for denoise = E[x_0 | x_t]
-    (2)  nats = 1/2 integral of (D - D_least) over the SNR
+    (2)  D - D_least = E |denoise(x_t) - E[x_0 | x_t]|²,  the regret
+    (3)  nats = 1/2 integral of (D - D_least) over the SNR
 
-(2) bounds how far the model's log-likelihood falls short of the data's own (Kingma et al. 2021,
+(3) bounds how far the model's log-likelihood falls short of the data's own (Kingma et al. 2021,
 eq. 12-15; Song et al. 2021b, theorem 1). With another set's error in place of the least it is
 the difference of the two sets' bounds.
 """
@@ -30,14 +31,32 @@ def squared_errors(
     errors = []
     for k in range(len(levels)):
         x_t = noised(x_0, levels[k]).draw(noise(x_0))
-        errors.append((denoise(x_t, levels[k]).x_0 - x_0).square().flatten(1).sum(1))
+        off = denoise(x_t, levels[k]).x_0 - x_0
+        errors.append(off.square().flatten(1).sum(1))
     return torch.stack(errors)
+
+
+@torch.no_grad()
+def squared_regrets(
+    denoise: Denoiser,
+    exact: Denoiser,
+    x_0: Float[Tensor, "batch *event"],
+    levels: NoiseLevel,
+    noise: Noise,
+) -> Float[Tensor, "levels batch"]:
+    """Eq. (2) before the mean: never negative, and without the chance of the errors themselves."""
+    regrets = []
+    for k in range(len(levels)):
+        x_t = noised(x_0, levels[k]).draw(noise(x_0))
+        off = denoise(x_t, levels[k]).x_0 - exact(x_t, levels[k]).x_0
+        regrets.append(off.square().flatten(1).sum(1))
+    return torch.stack(regrets)
 
 
 def nats_lost(
     difference: Float[Tensor, "levels *batch"], levels: NoiseLevel
 ) -> Float[Tensor, "*batch"]:
-    """Eq. (2) by the trapezoidal rule over the log-SNR.
+    """Eq. (3) by the trapezoidal rule over the log-SNR.
 
     Args:
         difference: of squared errors, at each level.

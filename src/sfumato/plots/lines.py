@@ -86,24 +86,38 @@ def _calls_axis(axes: Axes, calls: Sequence[float]) -> None:
 
 
 def losses_by_noise(
-    log_snr: np.ndarray, lines: Mapping[str, np.ndarray], title: str = ""
+    log_snr: np.ndarray,
+    lines: Mapping[str, np.ndarray],
+    price: np.ndarray,
+    what: str,
+    title: str = "",
 ) -> Figure:
-    """Mean squared errors of x_0 against the noise, e.g. the network's and the least possible.
+    """Mean squared errors of x_0 against the noise, and below them what a difference costs.
 
     Args:
         log_snr: `(n,)`.
         lines: name to errors `(n,)`, in the data's variances.
+        price: nats for each unit of log-SNR `(n,)`; the area under it is nats.
+        what: the price is of.
         title: above.
     """
     with styled():
-        figure = new_figure(6.4, 4.2)
-        axes = figure.add_subplot()
+        figure = new_figure(6.4, 6.2)
+        errors, cost = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
         for k, (name, values) in enumerate(lines.items()):
-            axes.plot(log_snr, values, color=_COLOURS[k], lw=1.6, label=name, marker=_MARKERS[k],
-                      ms=3.5)  # fmt: skip
-        axes.set(yscale="log", xlabel="log-SNR: noise to the left, data to the right",
-                 ylabel="mean squared error of $x_0$", title=title)  # fmt: skip
-        axes.grid(color=FAINT, lw=0.6)
-        axes.set_axisbelow(True)
-        axes.legend(fontsize=9)
+            # Each smaller than the one before, so that curves on top of each other are all seen.
+            errors.plot(log_snr, values, color=_COLOURS[k], lw=3.6 - 1.2 * k, label=name)
+        errors.set(yscale="log", ylabel="mean squared error of $x_0$", title=title)
+        errors.legend(fontsize=9)
+        cost.axhline(0, color=GREY, lw=0.8)
+        cost.plot(log_snr, price, color=_COLOURS[1], lw=1.6, marker="o", ms=3)
+        cost.fill_between(log_snr, price, color=_COLOURS[1], alpha=0.15, lw=0)
+        cost.set(
+            xlabel="log-SNR: noise to the left, data to the right",
+            ylabel="nats per unit of log-SNR",
+            title=what,
+        )
+        for axes in (errors, cost):
+            axes.grid(color=FAINT, lw=0.6)
+            axes.set_axisbelow(True)
     return figure

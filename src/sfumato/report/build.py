@@ -44,6 +44,9 @@ _CAPTIONS = {
     "forward": "The forward process: each panel adds noise to the one before.",
     "reverse": "The reverse process, a row for each moment of the training.",
     "trajectories": "Forty samples on their way.",
+    "errors": "How far off the predicted data are, by noise. What a network has over the least "
+    "possible is what it has not learned; what unseen rows have over training rows it has learned "
+    "by heart.",
     "loss": "The training loss. It does not fall to zero: noise cannot be foretold entirely.",
     "distances": "Each measure on its own scale.",
 }

@@ -1,0 +1,60 @@
+"""A run's network held beside the best possible denoiser of its data, noise level by noise level.
+
+The best one is known where the data are: a toy set that is points blurred by a round Gaussian.
+"""
+
+import torch
+from torch import Tensor
+
+from sfumato.data.toy import TOY_SETS
+from sfumato.denoisers.denoiser import Denoiser
+from sfumato.denoisers.empirical import Empirical, empirical
+from sfumato.metrics.regret import squared_errors, squared_regrets
+from sfumato.process.grids import uniform_log_snr
+from sfumato.process.noise import NoiseLevel
+from sfumato.process.random import generator, noise_from
+from sfumato.process.tables import Table
+from sfumato.run import Run
+
+_LEVELS = 25
+
+
+def exact_denoiser(run: Run) -> Empirical | None:
+    """The best possible denoiser of the run's data as the model sees them, where it is known."""
+    settings, codec = run.settings.data, run.model.codec
+    chosen = TOY_SETS.get(settings.source)
+    if chosen is None or chosen.nodes is None or codec.dimension < len(codec.columns):
+        return None
+    noise = chosen.noise if settings.noise is None else settings.noise
+    if noise == 0:
+        return None
+    points, weights, width = chosen.nodes(noise)
+    return empirical(
+        codec.encode(points),
+        weights=torch.from_numpy(weights),
+        width=width / torch.tensor(codec.scale, dtype=torch.float64),
+    )
+
+
+def ruler_levels(run: Run) -> NoiseLevel:
+    """Where the errors are looked at: evenly in log-SNR; of a table, the nearest of its levels."""
+    process = run.model.process
+    if not isinstance(process, Table):
+        return uniform_log_snr(process, _LEVELS)[:-1]
+    finite = [k for k in range(1, process.num_levels + 1) if float(process.levels.alpha[k]) > 0]
+    known = process.levels[torch.tensor(finite)]
+    even = torch.linspace(float(known.log_snr[-1]), float(known.log_snr[0]), _LEVELS).double()
+    nearest = (known.log_snr[:, None] - even).abs().argmin(0)
+    return known[nearest.unique().flip(0)]
+
+
+def errors(run: Run, denoise: Denoiser, x_0: Tensor) -> Tensor:
+    """Squared errors `(levels, batch)` at the ruler's levels, with the same noise every time."""
+    noise = noise_from(generator(run.settings.seed))
+    return squared_errors(denoise, x_0, ruler_levels(run), noise)
+
+
+def regrets(run: Run, exact: Empirical, x_0: Tensor) -> Tensor:
+    """Squared distances of the network from the best possible answer, `(levels, batch)`."""
+    noise = noise_from(generator(run.settings.seed))
+    return squared_regrets(run.model.denoiser, exact, x_0, ruler_levels(run), noise)
