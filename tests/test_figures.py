@@ -101,7 +101,9 @@ def test_errors_are_drawn_beside_the_least_possible(tmp_path: Path) -> None:
     run = fit("eight-gaussians", out=tmp_path / "run", settings=TINY, quiet=True)
     errors, cost = errors_figure(run).axes
     seen, unseen, least = (line.get_ydata() for line in errors.lines)
-    assert (np.asarray(least) < np.asarray(unseen)).all()
+    # But for chance, where there is next to nothing to know.
+    assert (np.asarray(least) < 1.005 * np.asarray(unseen)).all()
+    assert np.asarray(least)[-5:].sum() < 0.99 * np.asarray(unseen)[-5:].sum()
     # With no signal left every answer costs the data's own variance, 1 for each of 2 columns.
     assert float(np.asarray(least)[0]) == pytest.approx(2, rel=0.05)
     assert len(np.asarray(seen)) == len(np.asarray(unseen))

@@ -86,11 +86,11 @@ class NetworkSettings(_Section):
 class TrainingSettings(_Section):
     """The recipe."""
 
-    steps: Count = 2000
+    steps: Count = 1500
     epochs: Count | None = Field(None, description="passes over the data; instead of steps")
-    batch_size: int = Field(512, ge=1, le=10**6)
+    batch_size: int = Field(1024, ge=1, le=10**6)
     optimizer: Literal["adam", "adamw"] = "adamw"
-    learning_rate: float = Field(5e-3, gt=0)
+    learning_rate: float = Field(8e-3, gt=0)
     warmup: int = Field(50, ge=0, le=10**9, description="steps of linear warm-up")
     decay: Literal["constant", "cosine"] = "cosine"
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")

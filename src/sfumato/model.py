@@ -301,6 +301,17 @@ class Model:
         rows = list(self.sample_chunks(n, seed=seed, first=first, **sampling))
         return np.concatenate([np.empty((0, len(self.codec.columns))), *rows])
 
+    def edit_chunks(
+        self, rows: np.ndarray, start: float, *, seed: int = 0, **sampling: Any
+    ) -> Iterator[np.ndarray]:
+        """Like `edit`, a chunk of rows at a time.
+
+        Raises:
+            ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
+            DataError: if the rows do not fit the model.
+        """
+        return self._walked(rows, start, seed, sampling, fresh_noise=True)
+
     def edit(self, rows: np.ndarray, start: float, *, seed: int = 0, **sampling: Any) -> np.ndarray:
         """Noise rows to an intermediate time and sample from there: like them, but not them.
 
@@ -316,7 +327,7 @@ class Model:
             ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
             DataError: if the rows do not fit the model.
         """
-        return self._from_rows(rows, start, seed, sampling, fresh_noise=True)
+        return np.concatenate([rows[:0], *self.edit_chunks(rows, start, seed=seed, **sampling)])
 
     def denoise(
         self, rows: np.ndarray, start: float, *, seed: int = 0, **sampling: Any
@@ -333,9 +344,10 @@ class Model:
             ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
             DataError: if the rows do not fit the model.
         """
-        return self._from_rows(rows, start, seed, sampling, fresh_noise=False)
+        walked = self._walked(rows, start, seed, sampling, fresh_noise=False)
+        return np.concatenate([rows[:0], *walked])
 
-    def _from_rows(
+    def _walked(
         self,
         rows: np.ndarray,
         start: float,
@@ -343,11 +355,11 @@ class Model:
         sampling: Mapping[str, Any],
         *,
         fresh_noise: bool,
-    ) -> np.ndarray:
+    ) -> Iterator[np.ndarray]:
         denoise, levels, stepper = self._way(sampling, start)
         x = self.codec.encode(rows).double()
         walked = walk_rows(denoise, x, levels, stepper, seed=seed, fresh_noise=fresh_noise)
-        return self.codec.decode(walked)
+        return (self.codec.decode(each) for each in walked)
 
     def frames(
         self, n: int, *, seed: int = 0, **sampling: Any

@@ -75,6 +75,30 @@ class Run:
                 line.advance_to(done := done + len(chunk))
         return np.concatenate(rows)
 
+    def edit(
+        self,
+        rows: np.ndarray,
+        start: float,
+        *,
+        seed: int = 0,
+        quiet: bool = True,
+        **sampling: Any,
+    ) -> np.ndarray:
+        """See `Model.edit`: rows like the given ones, `(n, columns)`.
+
+        With `quiet=False` a progress line is shown.
+        """
+        edited = [rows[:0]]
+        with (
+            ProgressLine("edit", len(rows), "rows", quiet=quiet) as line,
+            threads_of(self.settings),
+        ):
+            done = 0
+            for chunk in self.model.edit_chunks(rows, start, seed=seed, **sampling):
+                edited.append(chunk)
+                line.advance_to(done := done + len(chunk))
+        return np.concatenate(edited)
+
     def log_prob(self, rows: np.ndarray, *, quiet: bool = True, **options: Any) -> np.ndarray:
         """Log density of rows in nats, in the data's own units, `(n,)`; see `Model.log_prob`.
 

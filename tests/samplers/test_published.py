@@ -107,9 +107,14 @@ def test_ddim_of_ten_leading_steps(target: str, total: float, mean: float) -> No
 def test_ddim_of_a_noisier_table() -> None:
     table = tables.linear(beta_start=0.01)
     denoise = Clipped(of_table(parameters.eps, table), 1.0)
-    x = end(DDIM(), denoise, grids.leading(table, 10))
+    levels = grids.leading(table, 10)
+    x = end(DDIM(), denoise, levels)
     assert float(x.abs().sum()) == pytest.approx(149.8295, abs=1e-2)
     assert float(x.abs().mean()) == pytest.approx(0.1951, abs=1e-3)
+    # "set_alpha_to_one = False": the last step stays at the table's least noise.
+    x = end(DDIM(), denoise, levels[:-1])
+    assert float(x.abs().sum()) == pytest.approx(149.0784, abs=1e-2)
+    assert float(x.abs().mean()) == pytest.approx(0.1941, abs=1e-3)
 
 
 def ten_to_the_least_noise() -> NoiseLevel:

@@ -248,7 +248,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change() -> None:
     before = {k: v for k, v in _weights(training).items() if k.startswith(("network", "average"))}
     training.data = torch.full_like(training.data, float("nan"))
     training.position = len(training.order)
-    told = r"step 8.*start again with --set training\.learning_rate=0\.0017\. .* is whole"
+    told = r"step 8.*start again with --set training\.learning_rate=0\.0027\. .* is whole"
     with pytest.raises(DivergedError, match=told):
         next(records)
     after = {k: v for k, v in _weights(training).items() if k.startswith(("network", "average"))}

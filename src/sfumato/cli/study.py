@@ -102,15 +102,14 @@ def edit(
     """Noise rows part of the way and sample from there: rows like them, on the data's structure."""
     from sfumato.data.files import check_target, write_points
     from sfumato.data.points import Points
-    from sfumato.run import open_run, threads_of
+    from sfumato.run import open_run
     from sfumato.scoring import read_rows
 
     check_target(to)
     changes = sampling_changes(assignments)
     opened = open_run(run)
     points = read_rows(opened, file)
-    with threads_of(opened.settings):
-        values = opened.model.edit(points.values, start, seed=seed, **changes)
+    values = opened.edit(points.values, start, seed=seed, quiet=quiet, **changes)
     write_points(to, Points(values, points.columns))
     say(f"{len(values):,} rows in {to}", quiet)
 

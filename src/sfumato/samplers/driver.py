@@ -168,8 +168,10 @@ def walk_rows(
     *,
     seed: int,
     fresh_noise: bool,
-) -> Float[Tensor, "batch *event"]:
-    """Given rows walked down the levels; row k depends on itself, the seed and k alone.
+) -> Iterator[Tensor]:
+    """Given rows walked down the levels, a chunk at a time: `(<= CHUNK, *event)` each.
+
+    Row k depends on itself, the seed and k alone.
 
     Args:
         denoise: the denoiser.
@@ -179,15 +181,13 @@ def walk_rows(
         seed: of all noise.
         fresh_noise: bring clean rows to `levels[0]` first.
     """
-    walked = []
     for chunk, rows in enumerate(x.split(CHUNK)):
         # As when sampling, a chunk is computed whole: the last one is filled up.
         whole = torch.cat([rows, rows.new_zeros(CHUNK - len(rows), *rows.shape[1:])])
         noise = noise_from(generator(seed, EDITING, chunk))
         begin = noised(whole, levels[0]).draw(noise(whole)) if fresh_noise else whole
         *_, last = trajectory(denoise, begin, levels, stepper, noise=noise)
-        walked.append(last.x_t[: len(rows)])
-    return torch.cat([x[:0], *walked])
+        yield last.x_t[: len(rows)]
 
 
 def draws_noise(stepper: Stepper[S], levels: NoiseLevel) -> bool:
