@@ -158,22 +158,22 @@ def _several(values: Tensor) -> str:
 def _start(process: Schedule | Table, mean: Tensor, std: Tensor) -> Finding:
     end = noisiest(process)
     nats = start_mismatch(mean, std, end)
+    reached = (end.alpha * std).hypot(end.sigma)
+    if nats <= NOTABLE_NATS:
+        # By the flow, which keeps quantiles: what the mismatch alone does, without a step's error.
+        shift, ratio = (end.alpha * mean).abs() / reached, prior(end).std / reached
+        return Finding(
+            "The start is where the process ends",
+            f"L_T = {nats:.2g} nats",
+            f"For what is missing, samples shift by at most {float(shift.max()):.1g} of a deviation "
+            f"and stretch by {float((ratio - 1).abs().max()):.1g}.",
+        )
     found_mean, found_std = come_out(mean, std, process)
-    shift = (found_mean - mean).abs() / std
-    ratio = found_std / std
     comes_out = (
         f"Gaussian data of this mean and deviation (means {_several(mean)}; deviations "
         f"{_several(std)}) would come out with means {_several(found_mean)} and deviations "
         f"{_several(found_std)}"
     )
-    if nats <= NOTABLE_NATS:
-        return Finding(
-            "The start is where the process ends",
-            f"L_T = {nats:.2g} nats",
-            f"Means move by at most {float(shift.max()):.2g} of a deviation for it, deviations by "
-            f"a factor of {float(ratio.min()):.3f} to {float(ratio.max()):.3f}.",
-        )
-    reached = (end.alpha * std).hypot(end.sigma)
     return Finding(
         "The start is not where the process ends",
         f"L_T = {nats:.3f} nats",

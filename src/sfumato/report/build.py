@@ -123,9 +123,9 @@ def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | None
                 write_run_animation(run, direction, figures / f"{direction}.gif")  # type: ignore[arg-type]
                 line.advance_to(done, f"{direction} animation")
     with stage("examine"):
-        found = [each for each in doctor.examine_run(run) if not each.sound]
+        found = list(doctor.examine_run(run))
     with stage("what the settings cost"):
-        costs = list(_costs(run, sample)) if found else []
+        costs = [] if all(each.sound for each in found) else list(_costs(run, sample))
     page = _render(run, figures, evaluation, verdict, seconds, found, costs)
     storage.write_bytes(folder / REPORT, page.encode())
     return folder / REPORT, evaluation
