@@ -165,8 +165,8 @@ def _start(process: Schedule | Table, mean: Tensor, std: Tensor) -> Finding:
         return Finding(
             "The start is where the process ends",
             f"L_T = {nats:.2g} nats",
-            f"For what is missing, samples shift by at most {float(shift.max()):.1g} of a deviation "
-            f"and stretch by {float((ratio - 1).abs().max()):.1g}.",
+            f"For what is missing, samples shift by at most {float(shift.max()):.1g} of a "
+            f"deviation and stretch by {float((ratio - 1).abs().max()):.1g}.",
         )
     found_mean, found_std = come_out(mean, std, process)
     comes_out = (
