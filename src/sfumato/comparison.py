@@ -11,11 +11,10 @@ mixture fitted to the same rows, whose draws are known too):
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from sfumato.config import SamplingSettings
@@ -24,10 +23,11 @@ from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.errors import ArgumentError
 from sfumato.metrics.distances import sliced_wasserstein_2
 from sfumato.model import build_grid
+from sfumato.process.conversions import Interpolated
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.random import CHUNK, generator
 from sfumato.process.schedules import Schedule
-from sfumato.process.tables import Table
+from sfumato.process.tables import Table, until
 from sfumato.run import Run, threads_of
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import (
@@ -39,6 +39,9 @@ from sfumato.samplers.driver import (
 )
 from sfumato.samplers.runge_kutta import RungeKutta
 from sfumato.samplers.unipc import UniPC
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CALLS = (5, 10, 20, 40, 80)
 # Where a method's grid is chosen.
@@ -77,11 +80,13 @@ class Comparison:
 
     Args:
         title: whose estimates they used.
+        calls: how many each method might make.
         floor: the least and largest distance between sets of real rows.
         entries: method by method, calls rising.
     """
 
     title: str
+    calls: tuple[int, ...]
     floor: tuple[float, float]
     entries: tuple[Entry, ...]
 
@@ -188,6 +193,8 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
     if not calls or min(calls) < 1:
         raise ArgumentError(f"numbers of network calls must be at least 1; got {list(calls)}.")
     model, data = run.model, run.load_data()
+    if isinstance(model.process, Table) and model.process.num_levels < 3:
+        raise ArgumentError("a table of fewer than 3 levels leaves samplers nothing to differ in.")
     rows = model.codec.encode(data.train.values).double()
     mixture = fitted_mixture(rows, run.settings.seed)
     shuffled = rows[torch.randperm(len(rows), generator=generator(run.settings.seed))]
@@ -217,18 +224,19 @@ def _compared(
         for entry in _method(bench, sampler, calls):
             yield entry
             entries.append(entry)
-    yield Comparison(title, (min(between), max(between)), tuple(entries))
+    yield Comparison(title, tuple(calls), (min(between), max(between)), tuple(entries))
 
 
 def _method(bench: _Bench, sampler: str, calls: Sequence[int]) -> Iterator[Entry]:
     if sampler == "runge-kutta":
         yield from _adaptive(bench, calls)
         return
-    grid, stepper = bench.best_grid(sampler), SAMPLERS[sampler]()
+    grid, stepper, before = bench.best_grid(sampler), SAMPLERS[sampler](), 0
     for most in calls:
         entry = bench.tried(sampler, stepper, grid, bench.steps_within(stepper, most))
-        if entry.num_calls <= most:
+        if before < entry.num_calls <= most:  # a table's end comes once
             yield entry
+            before = entry.num_calls
 
 
 def _adaptive(bench: _Bench, calls: Sequence[int]) -> Iterator[Entry]:
@@ -237,34 +245,49 @@ def _adaptive(bench: _Bench, calls: Sequence[int]) -> Iterator[Entry]:
     tried = [
         bench.tried("runge-kutta", RungeKutta(tol), "uniform-log-snr", 2) for tol in tolerances
     ]
+    before = 0
     for most in calls:
-        within = [entry for entry in tried if entry.num_calls <= most]
+        within = [entry for entry in tried if before < entry.num_calls <= most]
         if within:
             yield within[-1]
+            before = within[-1].num_calls
 
 
 def _applicable(bench: _Bench) -> list[str]:
     """Each method once; where the network knows only its table, those that stay on it."""
     names = [name for name in SAMPLERS if name not in _OTHER_NAMES]
-    if not isinstance(bench.process, Table):
-        return names
-    level = bench.process.levels[1:3]
-    between = NoiseLevel.from_log_snr(level.log_snr.mean())
-    try:
-        bench.denoise(torch.zeros(1, *bench.event, dtype=torch.float64), between)
-    except ArgumentError:
+    table = bench.process if isinstance(bench.process, Table) else None
+    if table is not None and not _takes_any_level(bench.denoise, table, bench.event):
         names.remove("runge-kutta")
     return names
 
 
 def _end_of_flow(denoise: Denoiser, process: Schedule | Table, event: tuple[int, ...]) -> Tensor:
-    """Where the probability flow takes the chunk that every method begins with."""
-    if isinstance(process, Table):
+    """Where the probability flow takes the chunk that every method begins with.
+
+    In fine steps between a table's levels, but for a network that knows no others: then by the
+    best method through all of its levels, which is as near to the flow as it can be taken.
+    """
+    if isinstance(process, Table) and not _takes_any_level(denoise, process, event):
         levels = _levels(process, "trailing", process.num_levels)
     else:
-        levels = _levels(process, "uniform-log-snr", _REFERENCE_STEPS)
+        signal = process
+        if isinstance(process, Table):
+            ends_without = float(process.levels.alpha[-1]) == 0
+            signal = Interpolated(until(process, process.num_levels - ends_without))
+        levels = _levels(signal, "uniform-log-snr", _REFERENCE_STEPS)
     *_, last = chunk_frames(denoise, event, levels, UniPC(), seed=0, chunk=0)
     return last.x_t
+
+
+def _takes_any_level(denoise: Denoiser, table: Table, event: tuple[int, ...]) -> bool:
+    """Whether the denoiser answers between the levels of its table."""
+    between = NoiseLevel.from_log_snr(table.levels[1:3].log_snr.mean())
+    try:
+        denoise(torch.zeros(1, *event, dtype=torch.float64), between)
+    except ArgumentError:
+        return False
+    return True
 
 
 def most_entries(calls: Sequence[int]) -> int:
@@ -272,14 +295,14 @@ def most_entries(calls: Sequence[int]) -> int:
     return 2 * (len(calls) * (len(SAMPLERS) - len(_OTHER_NAMES)) + 1)
 
 
-def figure_of(comparisons: Sequence[Comparison], calls: Sequence[int] = CALLS) -> Figure:
+def figure_of(comparisons: Sequence[Comparison]) -> "Figure":
     """Error against calls, a row of panels for each denoiser."""
     from sfumato.plots.lines import Curve, Panel, sampler_errors
 
     panels = []
     for each in comparisons:
         curves = {}
-        for name, entries in pivoted(each.entries, calls).items():
+        for name, entries in pivoted(each).items():
             had = [entry for entry in entries if entry is not None]
             curves[name] = Curve(
                 [entry.num_calls for entry in had],
@@ -290,13 +313,10 @@ def figure_of(comparisons: Sequence[Comparison], calls: Sequence[int] = CALLS) -
     return sampler_errors(panels)
 
 
-def pivoted(
-    entries: Sequence[Entry], calls: Sequence[int] = CALLS
-) -> Mapping[str, list[Entry | None]]:
-    """For each method its entry within each number of calls; None where it needs more."""
+def pivoted(comparison: Comparison) -> Mapping[str, list[Entry | None]]:
+    """For each method its entry within each number of calls; None where it has no other."""
     table: dict[str, list[Entry | None]] = {}
-    for entry in entries:
-        table.setdefault(entry.sampler, [None] * len(calls))
-        place = next(k for k, most in enumerate(calls) if entry.num_calls <= most)
-        table[entry.sampler][place] = entry
+    for entry in comparison.entries:
+        row = table.setdefault(entry.sampler, [None] * len(comparison.calls))
+        row[next(k for k, most in enumerate(comparison.calls) if entry.num_calls <= most)] = entry
     return table

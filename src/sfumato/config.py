@@ -112,7 +112,7 @@ class SamplingSettings(_Section):
         default_factory=dict, description="the sampler's own arguments"
     )
     tol: float = Field(
-        0.01, gt=0, description="with steps = auto: how far doubling them may move samples"
+        0.01, gt=0, description="with steps = auto: how far samples may be from the flow's end"
     )
     clip: float | None = Field(
         None, gt=0, description="largest predicted value, in the model's units; off if not given"

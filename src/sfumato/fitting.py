@@ -191,7 +191,7 @@ def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
     process = build_process(settings.process)
     denoiser = build_denoiser(settings, codec.dimension, process)
     model = Model(settings, codec, process, denoiser)
-    model.sample(0)  # refuses wrong sampling settings now, not after the training
+    model.check_sampling()  # refuses wrong sampling settings now, not after the training
     return Training(denoiser, process, rows, settings.training, seed=settings.seed), model
 
 

@@ -32,11 +32,12 @@ from sfumato.process.conversions import Interpolated, from_schedule
 from sfumato.process.grids import SCHEDULE_GRIDS, TABLE_GRIDS, uniform_log_snr
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameters import PARAMETERISATIONS
-from sfumato.process.random import CHUNK, PROBING, generator, noise_from
+from sfumato.process.random import CHUNK, PROBING, Noise, generator, noise_from
 from sfumato.process.schedules import SCHEDULES, Schedule, Until
 from sfumato.process.tables import TABLES, Table, until, zero_terminal_snr
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import Stepper, sample_chunks, sample_frames, walk_rows
+from sfumato.samplers.runge_kutta import RungeKutta
 from sfumato.samplers.steps import Choice, choose_steps
 
 _FORMAT = 2
@@ -78,11 +79,13 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 def build_process(settings: ProcessSettings) -> Schedule | Table:
     """The forward process: a table when `num_levels` is given, else a continuous schedule.
 
+    A name that is no table's gives the levels of its continuous schedule.
+
     Raises:
         ArgumentError: if the name, or one of its options, is unknown.
     """
     known: Mapping[str, Callable[..., Schedule | Table]] = (
-        TABLES if settings.num_levels else SCHEDULES
+        {**SCHEDULES, **TABLES} if settings.num_levels else SCHEDULES
     )
     if settings.schedule not in known:
         if settings.schedule in TABLES:
@@ -91,9 +94,15 @@ def build_process(settings: ProcessSettings) -> Schedule | Table:
                 "(process.num_levels=1000)."
             )
         raise unknown("schedule", settings.schedule, {*TABLES, *SCHEDULES})
-    levels = {"num_levels": settings.num_levels} if settings.num_levels else {}
-    kind = f"schedule {settings.schedule!r}"
-    process = _made(kind, known[settings.schedule], settings.options, **levels)
+    kind, make = f"schedule {settings.schedule!r}", known[settings.schedule]
+    process: Schedule | Table
+    if not settings.num_levels:
+        process = _made(kind, make, settings.options)
+    elif settings.schedule in TABLES:
+        process = _made(kind, make, settings.options, num_levels=settings.num_levels)
+    else:
+        continuous = _made(kind, SCHEDULES[settings.schedule], settings.options)
+        process = from_schedule(continuous, settings.num_levels)
     if not settings.zero_terminal_snr:
         return process
     if not isinstance(process, Table):
@@ -233,6 +242,24 @@ class Model:
             return self.denoiser
         return Clipped(self.denoiser, settings.clip or 1.0, settings.threshold)
 
+    def check_sampling(self) -> None:
+        """Refuse sampling settings that could not be followed; nothing is drawn.
+
+        Raises:
+            ArgumentError: saying which.
+        """
+        settings = self.settings.sampling
+        self._stepper(settings)
+        build_grid(settings, self.process, 1 if settings.steps == "auto" else None)
+
+    def _stepper(self, settings: SamplingSettings) -> Stepper[Any]:
+        if settings.options.get("variance") == "learned" and not self.denoiser.learns_variance:
+            raise ArgumentError(
+                "this model learned no variance; take variance beta_tilde or beta, or fit with "
+                "network.learned_variance=true."
+            )
+        return build_stepper(settings)
+
     def choose_steps(self, **sampling: Any) -> Choice:
         """The number of steps that keeps `tol`, see `samplers.steps.choose_steps`.
 
@@ -246,7 +273,7 @@ class Model:
             lambda num_steps: build_grid(settings, self.process, num_steps),
             build_stepper(settings),
             tol=settings.tol,
-            most=self.process.num_levels if isinstance(self.process, Table) else 1536,
+            most=self.process.num_levels if isinstance(self.process, Table) else None,
         )
 
     def _way(
@@ -254,12 +281,7 @@ class Model:
     ) -> tuple[Denoiser, NoiseLevel, Stepper[Any]]:
         """Denoiser, levels and method: the run's own, with some sampling settings changed."""
         settings = self._sampling(changes)
-        if settings.options.get("variance") == "learned" and not self.denoiser.learns_variance:
-            raise ArgumentError(
-                "this model learned no variance; take variance beta_tilde or beta, or fit with "
-                "network.learned_variance=true."
-            )
-        stepper = build_stepper(settings)
+        stepper = self._stepper(settings)
         steps = (
             self.choose_steps(**changes).num_steps if settings.steps == "auto" else settings.steps
         )
@@ -357,6 +379,23 @@ class Model:
         fresh_noise: bool,
     ) -> Iterator[np.ndarray]:
         denoise, levels, stepper = self._way(sampling, start)
+        if isinstance(stepper, RungeKutta):
+            raise ArgumentError(
+                "runge-kutta chooses its steps for all rows together, so that a row would depend "
+                "on the others; take unipc or dpm++2m."
+            )
+        asked = build_grid(
+            SamplingSettings(
+                grid="trailing" if isinstance(self.process, Table) else "uniform-time"
+            ),
+            begun_at(self.process, start),
+            1,
+        )[0]
+        if not fresh_noise and not torch.isclose(levels[0].log_snr, asked.log_snr):
+            raise ArgumentError(
+                f"the grid {self._sampling(sampling).grid!r} does not begin at the level that the "
+                "rows are at; take sampling.grid=trailing."
+            )
         x = self.codec.encode(rows).double()
         walked = walk_rows(denoise, x, levels, stepper, seed=seed, fresh_noise=fresh_noise)
         return (self.codec.decode(each) for each in walked)
@@ -399,7 +438,7 @@ class Model:
         """
         if probes is None and self.codec.dimension > _EXACT_DIMENSIONS:
             probes = _EXACT_DIMENSIONS
-        schedule = Interpolated(self.process) if isinstance(self.process, Table) else self.process
+        schedule = self._continuous()
         levels = uniform_log_snr(schedule, steps + 1)
         integrate = rk4 if tol is None else Adaptive(tol, tol)
         jacobian = self.codec.log_abs_det_jacobian
@@ -413,6 +452,18 @@ class Model:
                 directions = partial(_first_of, whole)
             found = log_prob(self.denoiser, x_0, levels, probes=directions, integrate=integrate)
             yield replace(found, nats=found.nats + jacobian)
+
+    def _continuous(self) -> Schedule:
+        """The process in continuous time; of a table, between its levels that hold some signal."""
+        if not isinstance(self.process, Table):
+            return self.process
+        if self.denoiser.conditioning is not log_snr:
+            raise ArgumentError(
+                "this network knows only the levels of its own table, and the flow passes between "
+                "them; take the variational bound (--bound)."
+            )
+        ends_without_signal = float(self.process.levels.alpha[-1]) == 0
+        return Interpolated(until(self.process, self.process.num_levels - ends_without_signal))
 
     def variational_bound(
         self,
@@ -446,7 +497,7 @@ class Model:
         if variance is None:
             variance = "learned" if self.denoiser.learns_variance else "beta"
         for chunk, x_0 in enumerate(self.codec.encode(rows).double().split(CHUNK)):
-            noise = noise_from(generator(seed, PROBING, chunk))
+            noise = partial(_whole_chunk, noise_from(generator(seed, PROBING, chunk)))
             yield variational_bound(self.denoiser, x_0, table, noise=noise, variance=variance)
 
     def pictured_frames(
@@ -457,7 +508,11 @@ class Model:
         A continuous schedule is walked evenly in time here, because a sampler's own grid may
         dwell where nothing is to be seen.
         """
-        even = {} if isinstance(self.process, Table) else {"grid": "uniform-time"}
+        even: dict[str, Any] = {}
+        if not isinstance(self.process, Table):
+            even["grid"] = "uniform-time"
+        if self.settings.sampling.steps == "auto":
+            even["steps"] = SamplingSettings.model_fields["steps"].default
         frames = list(self.frames(n, seed=seed, **even))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
 
@@ -481,6 +536,11 @@ class Model:
         }
         header["sha256"] = _digest(header, tensors)
         storage.write_bytes(path, save_safetensors(tensors, {"sfumato": json.dumps(header)}))
+
+
+def _whole_chunk(noise: Noise, x: Tensor) -> Tensor:
+    """Noise drawn for a whole chunk, so that a row's does not depend on how many follow it."""
+    return noise(x.new_empty(CHUNK, *x.shape[1:]))[: len(x)]
 
 
 def _first_of(directions: Tensor, x: Tensor) -> Tensor:

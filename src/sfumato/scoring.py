@@ -28,19 +28,22 @@ class Score:
     Args:
         rows: how many.
         nats: mean over the rows.
-        standard_error: of the mean, from the spread of the rows; with an estimated divergence
-            its noise is part of that spread.
+        standard_error: of the mean, from the spread of the rows, of which the noise of an
+            estimated divergence is a part; None for a single row.
         bits_per_dimension: minus the mean, in bits for each column that varies.
         truth: mean true log density of the same rows, where it is known.
+        probe_error: standard error of a single row's nats where the divergence was estimated:
+            root mean square over the rows.
         terms: of the bound: L_T, L_t and L_0 in nats, with their standard errors.
     """
 
     rows: int
     nats: float
-    standard_error: float
+    standard_error: float | None
     bits_per_dimension: float
     truth: float | None = None
-    terms: Mapping[str, tuple[float, float]] | None = None
+    probe_error: float | None = None
+    terms: Mapping[str, tuple[float, float | None]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; what is not known is left out."""
@@ -49,7 +52,8 @@ class Score:
 
     def __str__(self) -> str:
         at_least = "at least " if self.terms else ""
-        mean = f"{at_least}{self.nats:.4f} ± {self.standard_error:.4f} nats"
+        error = "" if self.standard_error is None else f" ± {self.standard_error:.4f}"
+        mean = f"{at_least}{self.nats:.4f}{error} nats"
         bits = f"{self.bits_per_dimension:.4f} bits a column"
         lines = [f"Mean log density of {self.rows:,} rows: {mean} ({bits})"]
         if self.truth is not None:
@@ -58,8 +62,11 @@ class Score:
                 f"Their true mean log density is {self.truth:.4f}: "
                 f"{abs(short):.4f} nats {'below' if short >= 0 else 'above'} it."
             )
-        for name, (value, error) in (self.terms or {}).items():
-            lines.append(f"  {name:<28} {value:10.4f} ± {error:.4f} nats")
+        if self.probe_error is not None:
+            lines.append(f"The divergence was estimated: ± {self.probe_error:.4f} nats a row.")
+        for name, (value, spread) in (self.terms or {}).items():
+            spread_told = "" if spread is None else f" ± {spread:.4f}"
+            lines.append(f"  {name:<28} {value:10.4f}{spread_told} nats")
         return "\n".join(lines)
 
 
@@ -95,8 +102,19 @@ def score_of(
         ArgumentError: if an argument is out of its range.
         DataError: if the rows do not fit the model.
     """
-    nats = run.log_prob(rows, tol=tol, probes=probes, seed=seed, quiet=quiet)
-    return _summary(run, rows, nats), nats
+    found = []
+    with (
+        ProgressLine("score", len(rows), "rows", quiet=quiet) as line,
+        threads_of(run.settings),
+    ):
+        done = 0
+        for chunk in run.model.log_prob(rows, tol=tol, probes=probes, seed=seed):
+            found.append(chunk)
+            line.advance_to(done := done + len(chunk.nats))
+    nats = torch.cat([each.nats for each in found]).numpy()
+    errors = [each.standard_error for each in found if each.standard_error is not None]
+    estimated = float(torch.cat(errors).square().mean().sqrt()) if errors else None
+    return _summary(run, rows, nats, probe_error=estimated), nats
 
 
 def bound_of(
@@ -121,26 +139,34 @@ def bound_of(
     terms = {name: torch.cat(values) for name, values in parts.items()}
     nats = run.model.codec.log_abs_det_jacobian - sum(terms.values(), torch.zeros(()))
     told = {
-        "L_T (end of the process)": mean_and_error(terms["L_T"]),
-        "L_t (steps between)": mean_and_error(terms["L_t"]),
-        "L_0 (decoder)": mean_and_error(terms["L_0"]),
+        "L_T (end of the process)": _mean(terms["L_T"]),
+        "L_t (steps between)": _mean(terms["L_t"]),
+        "L_0 (decoder)": _mean(terms["L_0"]),
     }
-    return _summary(run, rows, nats.numpy(), told), nats.numpy()
+    return _summary(run, rows, nats.numpy(), terms=told), nats.numpy()
+
+
+def _mean(values: torch.Tensor) -> tuple[float, float | None]:
+    """Mean and its standard error, which a single value has not."""
+    return mean_and_error(values) if len(values) > 1 else (float(values), None)
 
 
 def _summary(
     run: Run,
     rows: np.ndarray,
     nats: np.ndarray,
-    terms: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    probe_error: float | None = None,
+    terms: Mapping[str, tuple[float, float | None]] | None = None,
 ) -> Score:
     density = run.known_log_density()
-    bits = -float(nats.mean()) / (run.model.codec.dimension * math.log(2))
+    mean, error = _mean(torch.from_numpy(nats))
     return Score(
-        len(rows),
-        float(nats.mean()),
-        float(nats.std(ddof=1)) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan,
-        bits,
-        None if density is None else float(density(rows).mean()),
-        terms,
+        rows=len(rows),
+        nats=mean,
+        standard_error=error,
+        bits_per_dimension=-mean / (run.model.codec.dimension * math.log(2)),
+        truth=None if density is None else float(density(rows).mean()),
+        probe_error=probe_error,
+        terms=terms,
     )

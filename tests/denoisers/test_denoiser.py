@@ -43,7 +43,7 @@ def test_a_network_that_knows_the_target_gives_x_0(name: str) -> None:
     answer = {
         "eps": noise,
         "x_0": x_0,
-        "v": alpha * noise - sigma * x_0,
+        "v": (alpha * noise - sigma * x_0) / torch.hypot(alpha, sigma),
         "velocity": noise - x_0,
         "edm": (x_0 - alpha / power * x_t) * power.sqrt() / sigma,
     }[name]

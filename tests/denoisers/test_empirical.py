@@ -122,3 +122,38 @@ def test_what_cannot_be(points: Tensor, options: dict[str, Tensor], message: str
 def test_points_must_be_finite() -> None:
     with pytest.raises(DataError, match="NaN or infinite"):
         empirical(torch.tensor([[1.0, float("nan")]]))
+
+
+def test_blocks_far_apart_are_weighed_against_each_other() -> None:
+    # The nearest point may come in any block of the running sum, and the others weigh nothing.
+    n = 3 * 2**20  # several blocks for a thousand rows of one column
+    points = torch.zeros(n, 1, dtype=torch.float64)
+    points[: n // 3], points[n // 3 : 2 * n // 3], points[2 * n // 3 :] = -50.0, 0.0, 50.0
+    x_t = torch.tensor([[-49.9], [0.1], [50.2], [24.0], [26.0]]).double()
+    x_0 = empirical(points)(x_t, level(1.0, 0.5)).x_0
+    assert x_0.flatten().round(decimals=6).tolist() == [-50, 0, 50, 0, 50]
+
+
+def test_rows_beyond_the_first_block_keep_their_own_level() -> None:
+    n = 3000
+    sigma = torch.linspace(0.2, 2, n).double()
+    x_t = torch.linspace(-2, 2, n).double()[:, None].expand(n, 3).contiguous()
+    denoise = empirical(POINTS, width=0.1)
+    together = denoise(x_t, NoiseLevel(torch.ones(n).double(), sigma)).x_0
+    for k in (0, 1500, 2999):
+        alone = denoise(x_t[k : k + 1], level(1.0, float(sigma[k]))).x_0
+        assert torch.allclose(together[k : k + 1], alone, atol=1e-9)
+
+
+def test_no_rows_have_no_estimate() -> None:
+    assert empirical(POINTS)(noisy(0), level(0.8, 0.6)).x_0.shape == (0, 3)
+
+
+def test_rows_of_another_shape_are_told() -> None:
+    with pytest.raises(ArgumentError, match=r"shape \(3,\); got rows of \(2,\)"):
+        empirical(POINTS)(torch.zeros(4, 2).double(), level(0.8, 0.6))
+
+
+def test_points_without_width_have_no_density_of_their_own() -> None:
+    with pytest.raises(ArgumentError, match="no density"):
+        empirical(POINTS)(noisy(), NoiseLevel.clean())

@@ -211,3 +211,16 @@ def test_a_mixture_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(ArgumentError, match=message):
         gaussian_mixture(weights, means, covariances)
+
+
+def test_rows_of_another_dimension_are_told() -> None:
+    with pytest.raises(ArgumentError, match="has 2 columns"):
+        in_2d()(torch.zeros(5, 1).double(), level(0.8, 0.6))
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_numbers_that_are_none_are_told(which: int) -> None:
+    parts = [torch.ones(1), torch.zeros(1, 2), torch.eye(2)[None]]
+    parts[which] = parts[which] * float("nan")
+    with pytest.raises(ArgumentError, match="NaN or infinite"):
+        gaussian_mixture(*parts)

@@ -118,3 +118,32 @@ def test_scale_of_the_data(std: float, sound: bool) -> None:
 def test_unknown_schedules_are_told() -> None:
     with pytest.raises(ArgumentError, match="unknown schedule"):
         list(examine_process(ProcessSettings(schedule="cosmic")))
+
+
+def test_matching_moments_do_not_hide_a_start_that_is_wrong() -> None:
+    # CHECKS: data of mean 0 and variance 1 hide the prior's mismatch.
+    rows = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0)).double()
+    fault = found((rows - rows.mean(0)) / rows.std(0), schedule="sigmoid", num_levels=100)[
+        "The start is not where the process ends"
+    ]
+    assert "happen to be those of the start" in fault.sentence
+    assert "come out" not in fault.sentence
+
+
+def test_many_columns_are_no_fault_of_their_own() -> None:
+    rows = torch.randn(500, 60, generator=torch.Generator().manual_seed(0)).double()
+    assert found(rows, schedule="ve")["The start is where the process ends"].sound
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "ve", "edm", "linear", "laplace", "sigmoid"])
+def test_every_remedy_can_be_followed(schedule: str) -> None:
+    # What it says to set is a setting of that schedule, and mends the fault.
+    fault = found(line(1e-4), schedule=schedule)["The least noise hides the data's detail"]
+    name, value = fault.remedy.partition("process.options.")[2].split("=")
+    assert found(line(1e-4), schedule=schedule, options={name: float(value)})
+
+
+def test_a_schedule_cut_short_is_told_its_own_option() -> None:
+    short = {"schedule": "cosine", "options": {"log_snr_min": -1.0}}
+    fault = found(**short)["The start is not where the process ends"]  # type: ignore[arg-type]
+    assert "process.options.log_snr_min=-10" in fault.remedy

@@ -23,7 +23,7 @@ def level(alpha: float, sigma: float) -> NoiseLevel:
 
 
 def target(name: str, alpha: float, sigma: float, x_0: float, noise: float) -> float:
-    """What the network is asked for, from the definitions in DESIGN's table."""
+    """What the network is asked for, from the papers' definitions."""
     x_t = alpha * x_0 + sigma * noise
     # Karras et al. (2022), table 1, for y = x_t/alpha with noise sigma/alpha, unit data.
     ve = sigma / alpha
@@ -31,7 +31,8 @@ def target(name: str, alpha: float, sigma: float, x_0: float, noise: float) -> f
     return {
         "eps": noise,
         "x_0": x_0,
-        "v": alpha * noise - sigma * x_0,
+        # Salimans & Ho (2022) define it for alpha² + sigma² = 1; at another scale, as there.
+        "v": (alpha * noise - sigma * x_0) / math.hypot(alpha, sigma),
         "velocity": noise - x_0,
         "edm": edm_answer,
     }[name]
@@ -47,12 +48,26 @@ def test_x_0_comes_back(name: str, alpha: float, sigma: float, x_0: float, noise
     assert ours == pytest.approx(x_0, abs=1e-12 * (1 + sigma / alpha))
 
 
+@pytest.mark.parametrize("name", PARAMETERISATIONS)
+@given(scales, scales, values, values, st.floats(0.01, 100))
+def test_the_scale_of_a_level_changes_no_estimate(
+    name: str, alpha: float, sigma: float, x_t: float, answer: float, scale: float
+) -> None:
+    # The same sample told at (alpha, sigma) and at a multiple of both: likelihoods and solvers
+    # pass between such pairs.
+    here, there = (PARAMETERISATIONS[name](level(k * alpha, k * sigma)) for k in (1.0, scale))
+    ours = float(here.c_skip) * x_t + float(here.c_out) * answer
+    same = float(there.c_skip) * scale * x_t + float(there.c_out) * answer
+    assert same == pytest.approx(ours, rel=1e-9, abs=1e-9)
+    assert float(there.c_in) * scale == pytest.approx(float(here.c_in), rel=1e-12)
+
+
 @pytest.mark.parametrize("name", ["x_0", "v", "velocity", "edm"])
 def test_targets_other_than_eps_survive_the_loss_of_all_signal(name: str) -> None:
-    # At alpha = 0: x_0 = F, v = -sigma x_0, velocity = x_t/sigma - x_0, edm = x_0 for unit data.
+    # At alpha = 0: x_0 = F, v = -x_0, velocity = x_t/sigma - x_0, edm = x_0 for unit data.
     scalings = PARAMETERISATIONS[name](level(0.0, 2.0))
     x_0, x_t = 0.7, 2.0 * -0.3
-    answer = {"x_0": x_0, "v": -2.0 * x_0, "velocity": -0.3 - x_0, "edm": x_0}[name]
+    answer = {"x_0": x_0, "v": -x_0, "velocity": -0.3 - x_0, "edm": x_0}[name]
     ours = float(scalings.c_skip) * x_t + float(scalings.c_out) * answer
     assert ours == pytest.approx(x_0, abs=1e-14)
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato.errors import ArgumentError
+from sfumato.process import grids, tables
 from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.ancestral import Ancestral
@@ -114,3 +116,21 @@ def test_predictor_and_corrector_reach_the_data(snr: float) -> None:
     assert mean == pytest.approx(1, abs=1e-9)
     # Wider by no more than the Langevin steps' own widening.
     assert 0.499 < std < 0.5 / math.sqrt(1 - snr**2)
+
+
+@pytest.mark.parametrize("name", [n for n in SAMPLERS if n not in ("heun", "runge-kutta")])
+def test_a_start_without_any_signal_is_walked_from(name: str) -> None:
+    # Lin et al. (2024): alpha_T = 0. Lambda is infinite there, and must not enter a polynomial.
+    table = tables.zero_terminal_snr(tables.linear(1000))
+    grid = grids.trailing(table, 250)
+    assert float(grid.alpha[0]) == 0
+    mean, std = propagate(SAMPLERS[name](), DATA, grid)
+    assert mean == pytest.approx(1, abs=0.01)
+    assert std == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["heun", "runge-kutta"])
+def test_methods_that_divide_by_alpha_say_so(name: str) -> None:
+    grid = grids.trailing(tables.zero_terminal_snr(tables.linear(100)), 10)
+    with pytest.raises(ArgumentError, match="alpha, which is 0"):
+        propagate(SAMPLERS[name](), DATA, grid)

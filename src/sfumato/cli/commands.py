@@ -244,8 +244,8 @@ def sample(
         choice = opened.model.choose_steps(**sampling)
         sampling["steps"] = choice.num_steps
         say(
-            f"Steps: {choice.num_steps}; twice as many move 19 samples in 20 by less than "
-            f"{choice.moved:.2g} standard deviations.",
+            f"Steps: {choice.num_steps}; 19 samples in 20 are within {choice.error:.2g} standard "
+            "deviations of where the flow ends.",
             quiet,
         )
     values = opened.sample(n, seed=seed, quiet=quiet, **sampling)

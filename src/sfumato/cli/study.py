@@ -54,6 +54,11 @@ def score(
         check_target(to)
     opened = open_run(run)
     points = read_rows(opened, file)
+    if to is not None and "log_prob" in points.columns:
+        raise DataError(
+            f"{run} has a column log_prob of its own, which {to} would hold twice; leave --to out, "
+            "and take run.log_prob in Python."
+        )
     if bound:
         if tol is not None or probes is not None:
             raise ArgumentError("--tol and --probes are of the flow; leave them out with --bound.")
@@ -63,11 +68,6 @@ def score(
             opened, points.values, tol=tol, probes=probes, seed=seed, quiet=quiet
         )
     if to is not None:
-        if "log_prob" in points.columns:
-            raise DataError(
-                f"{run} has a column log_prob of its own, which {to} would hold twice; leave --to "
-                "out, and take run.log_prob in Python."
-            )
         import numpy as np
 
         values = np.concatenate([points.values, nats[:, None]], axis=1)
@@ -157,12 +157,12 @@ def compare(
     if to is not None:
         from sfumato.plots import save_figure
 
-        save_figure(figure_of(found, numbers), to)
+        save_figure(figure_of(found), to)
     if as_json:
         typer.echo(json.dumps([each.to_dict() for each in found], indent=2))
         return
     for comparison in found:
-        _print_comparison(comparison, numbers)
+        _print_comparison(comparison)
     if to is not None:
         say(f"Picture in {to}", quiet)
 
@@ -263,7 +263,7 @@ def _numbers(text: str) -> list[int]:
     return numbers
 
 
-def _print_comparison(comparison: Any, calls: list[int]) -> None:
+def _print_comparison(comparison: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -278,10 +278,10 @@ def _print_comparison(comparison: Any, calls: list[int]) -> None:
     ):
         table = Table(box=None, pad_edge=False, title=title, title_justify="left")
         table.add_column("calls:", no_wrap=True)
-        for most in calls:
+        for most in comparison.calls:
             table.add_column(str(most), justify="right")
         table.add_column("levels", no_wrap=True)
-        for name, entries in pivoted(comparison.entries, calls).items():
+        for name, entries in pivoted(comparison).items():
             values = [None if each is None else getattr(each, field) for each in entries]
             if any(value is not None for value in values):
                 grid = next(each.grid for each in entries if each is not None)

@@ -23,8 +23,8 @@ from sfumato.denoisers.denoiser import Prediction
 from sfumato.errors import ArgumentError, DataError
 from sfumato.process.noise import NoiseLevel
 
-# Elements of the largest array made: 64 MiB of float64.
-_BLOCK = 2**23
+# Elements of each array made on the way, a few at a time: 32 MiB of float64 each.
+_BLOCK = 2**22
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +42,12 @@ class Empirical:
     width: Float[Tensor, "*event"]
 
     def __call__(self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel) -> Prediction:
-        """Eq. (1); x_t `(batch, *event)`, level `()` or `(batch,)`; memory stays bounded."""
-        means = torch.cat([mean for mean, _, _ in self._posterior(x_t, level)])
+        """Eq. (1); x_t `(batch, *event)`, level `()` or `(batch,)`; memory stays bounded.
+
+        Raises:
+            ArgumentError: if x_t has another shape than the points, or level and width are both 0.
+        """
+        means = torch.cat([x_t[:0], *(mean for mean, _, _ in self._posterior(x_t, level))])
         at = level.like(x_t.double())
         variance = (at.alpha * self.width) ** 2 + at.sigma**2
         gain = at.alpha * self.width**2 / variance
@@ -54,15 +58,26 @@ class Empirical:
         self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel
     ) -> Float[Tensor, " batch"]:
         """Log q(x_t) in nats, `(batch,)`."""
-        return torch.cat([top + total.log() for _, top, total in self._posterior(x_t, level)])
+        parts = (top + total.log() for _, top, total in self._posterior(x_t, level))
+        return torch.cat([x_t.new_empty(0), *parts])
 
     def _posterior(self, x_t: Tensor, level: NoiseLevel) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """For blocks of rows: sum_k r_k p_k, and log q(x_t) in two parts, its top and the rest.
 
         The sum over points runs block by block with the largest exponent so far taken out.
         """
+        if x_t.shape[1:] != self.points.shape[1:]:
+            raise ArgumentError(
+                f"the points are of shape {tuple(self.points.shape[1:])}; got rows of "
+                f"{tuple(x_t.shape[1:])}."
+            )
+        if not bool((level.sigma > 0).all() or (self.width > 0).all()):
+            raise ArgumentError(
+                "at the clean level points without width have no density; give a width, or a level "
+                "with noise."
+            )
         flat, width = self.points.flatten(1), self.width.flatten()
-        rows = max(1, min(len(x_t), _BLOCK // 8192))
+        rows = max(1, min(len(x_t), _BLOCK // max(4096, flat.shape[1])))
         for start in range(0, len(x_t), rows):
             x = x_t[start : start + rows].double()
             at = (level[start : start + rows] if level.alpha.ndim else level).like(x.flatten(1))
@@ -81,7 +96,7 @@ class Empirical:
             yield (mean / total).reshape(x.shape), top[:, 0] - own.sum(1) / 2, total[:, 0]
 
     def _blocks(self, flat: Tensor, rows: int) -> Iterator[tuple[Tensor, Tensor]]:
-        size = max(1, _BLOCK // rows)
+        size = max(1, _BLOCK // max(rows, flat.shape[1]))
         return zip(flat.split(size), self.log_weights.split(size), strict=True)
 
 
@@ -107,7 +122,7 @@ def empirical(
     if not bool(points.isfinite().all()):
         raise DataError("a point is NaN or infinite; drop or fill it.")
     weights = torch.ones(len(points)) if weights is None else weights
-    if weights.shape != (len(points),) or not bool((weights > 0).all()):
+    if weights.shape != (len(points),) or not bool(((weights > 0) & weights.isfinite()).all()):
         raise ArgumentError(f"`weights` must be {len(points)} positive numbers, one for a point.")
     spread = torch.as_tensor(width, dtype=torch.float64).expand(points.shape[1:])
     if not bool((spread >= 0).all()):

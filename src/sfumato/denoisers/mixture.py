@@ -38,6 +38,10 @@ class GaussianMixture:
 
     def _components(self, x_t: Tensor, level: NoiseLevel) -> tuple[Tensor, Tensor, Tensor]:
         """Coordinates of x_t - alpha m_k on each component's axes, their variances, log r_k."""
+        if x_t.shape[1:] != self.means.shape[1:]:
+            raise ArgumentError(
+                f"this mixture has {self.means.shape[1]} columns; got rows {tuple(x_t.shape)}."
+            )
         at = level.like(x_t)
         alpha, sigma = at.alpha.unsqueeze(-1), at.sigma.unsqueeze(-1)
         offset = x_t.unsqueeze(-2) - alpha * self.means
@@ -90,6 +94,8 @@ def gaussian_mixture(weights: Tensor, means: Tensor, covariances: Tensor) -> Gau
             "a mixture needs weights (k,), means (k, d) and covariances (k, d, d); got "
             f"{tuple(weights.shape)}, {tuple(means.shape)} and {tuple(covariances.shape)}."
         )
+    if not all(bool(each.isfinite().all()) for each in (weights, means, covariances)):
+        raise ArgumentError("a weight, mean or covariance is NaN or infinite; mend it.")
     if not bool((weights > 0).all()):
         raise ArgumentError(f"every weight must be positive; got {weights.tolist()}.")
     if not torch.allclose(covariances, covariances.mT):

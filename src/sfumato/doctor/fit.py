@@ -54,9 +54,9 @@ def examine_run(run: Run, heldout: np.ndarray | None = None) -> Iterator[Finding
 
 def _sampling(run: Run) -> Iterator[Finding]:
     sampling = run.settings.sampling
-    if sampling.options.get("last_step_noise"):
-        last = build_grid(sampling, run.model.process)[-2]
-        added = float(last.sigma) if sampling.options.get("variance") == "beta" else 0.0
+    noisy = sampling.options.get("variance") in ("beta", "learned")  # beta_tilde is 0 there
+    if sampling.options.get("last_step_noise") and noisy:
+        added = float(build_grid(sampling, run.model.process)[-2].sigma)
         yield Finding(
             "Noise is added in the last step",
             f"{added:.4f}",

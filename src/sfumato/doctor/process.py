@@ -7,6 +7,8 @@
      among each row's nearest neighbours
 """
 
+import inspect
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,11 +23,13 @@ from sfumato.process.grids import trailing, uniform_log_snr
 from sfumato.process.kernels import posterior
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.random import generator
-from sfumato.process.schedules import Schedule
+from sfumato.process.schedules import SCHEDULES, Schedule
 from sfumato.process.tables import Table
 
-# A start this close to where the process ends cannot be noticed in 10,000 samples.
+# Nats of a column that the end may know of a row and not be noticed in 10,000 samples.
 NOTABLE_NATS = 0.01
+# Share of a deviation by which samples may be off before their moments are called wrong.
+_NOTABLE_SHIFT = 0.02
 # Detail that is blurred by this share of its own width loses a tenth of a nat.
 _NOTABLE_BLUR = 0.5
 # Neighbourhoods: the least number of rows, the share of width to length that is a direction, how
@@ -73,13 +77,13 @@ def examine_process(settings: ProcessSettings, rows: Tensor | None = None) -> It
     """
     process = build_process(settings)
     if rows is None:
-        yield _start(process, *torch.tensor([[1.0], [0.5]], dtype=torch.float64))
+        yield _start(settings, *torch.tensor([[1.0], [0.5]], dtype=torch.float64))
     else:
-        yield _start(process, rows.mean(0), rows.std(0))
+        yield _start(settings, rows.mean(0), rows.std(0))
     if isinstance(process, Table):
         yield from _rescaling(process, settings)
     if rows is not None:
-        yield _least_noise(process, rows)
+        yield _least_noise(settings, process, rows)
         yield _scale(process, rows)
 
 
@@ -155,11 +159,12 @@ def _several(values: Tensor) -> str:
     return shown + (", ..." if len(values) > 4 else "")
 
 
-def _start(process: Schedule | Table, mean: Tensor, std: Tensor) -> Finding:
+def _start(settings: ProcessSettings, mean: Tensor, std: Tensor) -> Finding:
+    process = build_process(settings)
     end = noisiest(process)
     nats = start_mismatch(mean, std, end)
     reached = (end.alpha * std).hypot(end.sigma)
-    if nats <= NOTABLE_NATS:
+    if nats <= NOTABLE_NATS * len(mean):
         # By the flow, which keeps quantiles: what the mismatch alone does, without a step's error.
         shift, ratio = (end.alpha * mean).abs() / reached, prior(end).std / reached
         return Finding(
@@ -168,20 +173,54 @@ def _start(process: Schedule | Table, mean: Tensor, std: Tensor) -> Finding:
             f"For what is missing, samples shift by at most {float(shift.max()):.1g} of a "
             f"deviation and stretch by {float((ratio - 1).abs().max()):.1g}.",
         )
+    left = float(end.alpha**2 / (end.alpha**2 + end.sigma**2))
+    known = f"At the last level alpha_bar is {left:.3f} instead of nearly 0"
     found_mean, found_std = come_out(mean, std, process)
-    comes_out = (
-        f"Gaussian data of this mean and deviation (means {_several(mean)}; deviations "
-        f"{_several(std)}) would come out with means {_several(found_mean)} and deviations "
-        f"{_several(found_std)}"
-    )
+    off = torch.maximum((found_mean - mean).abs() / std, (found_std / std - 1).abs())
+    if float(off.max()) <= _NOTABLE_SHIFT:
+        sentence = (
+            f"{known}: the data's means and deviations happen to be those of the start, which "
+            "hides it from both, but their shape is still there and the start has none of it."
+        )
+    else:
+        sentence = (
+            f"{known}, so the noised data have standard deviations of {_several(reached)}, but "
+            f"sampling starts from {float(prior(end).std):.3g}. Gaussian data of this mean and "
+            f"deviation (means {_several(mean)}; deviations {_several(std)}) would come out with "
+            f"means {_several(found_mean)} and deviations {_several(found_std)}."
+        )
     return Finding(
         "The start is not where the process ends",
         f"L_T = {nats:.3f} nats",
-        f"At the last level alpha_bar is {float(end.alpha**2 / (end.alpha**2 + end.sigma**2)):.3f} "
-        f"instead of nearly 0, so the noised data have standard deviations of {_several(reached)}, "
-        f"but sampling starts from {float(prior(end).std):.3g}. {comes_out}.",
-        "a schedule that ends in noise: process.schedule=cosine, or linear with its own range",
+        sentence,
+        _more_noise(settings),
     )
+
+
+def _more_noise(settings: ProcessSettings) -> str:
+    """How to end in noise, with the schedule's own option where it has one."""
+    if settings.num_levels:
+        return (
+            "process.zero_terminal_snr=true (with network.target=v), or a schedule that ends in "
+            "noise: process.schedule=linear with its own betas"
+        )
+    options = inspect.signature(SCHEDULES[settings.schedule]).parameters
+    for name, value in {"log_snr_min": -10, "sigma_max": 80, "beta_max": 20}.items():
+        if name in options:
+            return f"more noise at the end: process.options.{name}={value}"
+    raise AssertionError(settings.schedule)
+
+
+def _less_noise(settings: ProcessSettings, sigma_ve: float) -> str:
+    """How to begin with less noise, with the schedule's own option where it has one."""
+    if settings.num_levels:
+        return "a smaller first beta (process.options.beta_start), or more levels"
+    options = inspect.signature(SCHEDULES[settings.schedule]).parameters
+    log_snr = math.ceil(-2 * math.log(sigma_ve))
+    for name, value in {"log_snr_max": f"{log_snr}", "sigma_min": f"{sigma_ve:.2g}"}.items():
+        if name in options:
+            return f"less noise at the start: process.options.{name}={value}"
+    return "less noise at the start: process.options.time_min=1e-6"
 
 
 def _rescaling(process: Table, settings: ProcessSettings) -> Iterator[Finding]:
@@ -202,7 +241,7 @@ def _rescaling(process: Table, settings: ProcessSettings) -> Iterator[Finding]:
     )
 
 
-def _least_noise(process: Schedule | Table, rows: Tensor) -> Finding:
+def _least_noise(settings: ProcessSettings, process: Schedule | Table, rows: Tensor) -> Finding:
     if isinstance(process, Table):
         least = process.levels[1]
     else:
@@ -221,8 +260,7 @@ def _least_noise(process: Schedule | Table, rows: Tensor) -> Finding:
         number,
         "Structure that is narrower than the least noise is never looked at, and comes out "
         "blurred or averaged away.",
-        "less noise at the start: process.options.log_snr_max="
-        f"{-2 * torch.tensor(0.2 * width).log().item():.0f}, or a smaller first beta",
+        _less_noise(settings, 0.2 * width),
     )
 
 

@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from sfumato.config import resolve
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.doctor.process import NOTABLE_NATS, noisiest, start_mismatch
-from sfumato.model import Model, build_denoiser, build_grid, build_stepper
-from sfumato.process.kernels import noised
-from sfumato.process.random import generator, noise_from
+from sfumato.model import Model, build_denoiser
 from sfumato.run import CHECKPOINT, Run
-from sfumato.samplers.driver import trajectory
 from sfumato.training import checkpoint
 
 
@@ -34,7 +30,10 @@ def remedied(run: Run, n: int) -> Iterator[Remedied]:
     model = run.model
     mended = model
     rows = model.codec.encode(run.load_data().train.values).double()
-    starts_wrong = start_mismatch(rows.mean(0), rows.std(0), noisiest(model.process)) > NOTABLE_NATS
+    starts_wrong = (
+        start_mismatch(rows.mean(0), rows.std(0), noisiest(model.process))
+        > NOTABLE_NATS * rows.shape[1]
+    )
     if starts_wrong:
         yield Remedied("started where the process ends", _from_noised(model, run, n))
     if sampling.options.get("last_step_noise"):
@@ -66,11 +65,5 @@ def _averaged(run: Run) -> NetworkDenoiser:
 
 def _from_noised(model: Model, run: Run, n: int) -> np.ndarray:
     """Samples started from noised data, where the process really ends, instead of from N(0, I)."""
-    levels = build_grid(model.settings.sampling, model.process)
-    stepper = build_stepper(model.settings.sampling)
-    rows = model.codec.encode(run.load_data().train.values).double()
-    noise = noise_from(generator(run.settings.seed))
-    chosen = torch.arange(n) % len(rows)
-    x = noised(rows[chosen], levels[0]).draw(noise(rows[chosen]))
-    *_, last = trajectory(model.denoiser, x, levels, stepper, noise=noise)
-    return model.codec.decode(last.x_t)
+    rows = run.load_data().train.values
+    return model.edit(rows[np.arange(n) % len(rows)], 1.0, seed=run.settings.seed)

@@ -7,10 +7,10 @@ With E[x_0 | x_t] from the denoiser, s = sigma/alpha, alpha² + sigma² = 1 and 
                       + integral over log s from s_min to s_max of the divergence of (1)
     (3)  tr(J) = E[v^T J v],  each coordinate of v +1 or -1
 
-(1) is Karras et al. (2022), eq. 4, dy/dlog s = y - E[x_0 | x_t] for y = x_t/alpha, written for x_t,
-which stays where it is if the data are N(0, I). (2) is Song et al. (2021), eq. 39; (3) Hutchinson
-(1990). Any other pair (alpha, sigma) of the same s gives the same density, since a denoiser sees
-the same sample at another scale.
+(1) is Karras et al. (2022), eq. 1 with eq. 3, dy/dlog s = y - E[x_0 | x_t] for y = x_t/alpha,
+written for x_t, which stays where it is if the data are N(0, I). (2) is Song et al. (2021), eq. 39;
+(3) Hutchinson (1990). Any other pair (alpha, sigma) of the same s gives the same density, since a
+denoiser sees the same sample at another scale.
 
 (1) has no beginning in log s at s = 0. It starts at the least noise with x_t = alpha x_0, so (2) is
 the density of the data blurred by N(0, s_min²): the clean one wherever that varies little over

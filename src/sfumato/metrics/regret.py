@@ -4,9 +4,9 @@
     (2)  D - D_least = E |denoise(x_t) - E[x_0 | x_t]|²,  the regret
     (3)  nats = 1/2 integral of (D - D_least) over the SNR
 
-(3) bounds how far the model's log-likelihood falls short of the data's own (Kingma et al. 2021,
-eq. 12-15; Song et al. 2021b, theorem 1). With another set's error in place of the least it is
-the difference of the two sets' bounds.
+(3) bounds how far the log-likelihood of the reverse SDE (not of the flow) falls short of the
+data's own (Kingma et al. 2021, eq. 12-15; Song et al. 2021b, theorem 1). With another set's error
+in place of the least it is the difference of the two sets' bounds.
 """
 
 import torch

@@ -6,10 +6,13 @@ x_0 = c_skip x_t + c_out F. Nothing above the denoiser knows which of these was 
     target      F                       c_skip               c_out
     eps         eps                     1/alpha              -sigma/alpha
     x_0         x_0                     0                    1
-    v           alpha eps - sigma x_0   alpha/(a² + s²)      -sigma/(a² + s²)
+    v           (alpha eps - sigma x_0)/sqrt(a² + s²)
+                                        alpha/(a² + s²)      -sigma/sqrt(a² + s²)
     velocity    eps - x_0               1/(alpha + sigma)    -sigma/(alpha + sigma)
     edm         unit variance for data of standard deviation d:
                                         alpha d²/(a² d² + s²)   sigma d/sqrt(a² d² + s²)
+
+Multiplying x_t, alpha and sigma by one number changes no estimate: networks see the ratio alone.
 
 Sources: Ho et al. (2020); Salimans & Ho (2022); Lipman et al. (2023); Karras et al. (2022),
 table 1, carried over to any (alpha, sigma).
@@ -62,9 +65,9 @@ def x_0(level: NoiseLevel) -> Scalings:
 
 
 def v(level: NoiseLevel) -> Scalings:
-    """F is alpha eps - sigma x_0."""
+    """F is alpha eps - sigma x_0 where alpha² + sigma² = 1, and the same at any other scale."""
     power = level.alpha**2 + level.sigma**2
-    return Scalings(level.alpha / power, -level.sigma / power, power.rsqrt())
+    return Scalings(level.alpha / power, -level.sigma * power.rsqrt(), power.rsqrt())
 
 
 def velocity(level: NoiseLevel) -> Scalings:

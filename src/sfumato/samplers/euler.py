@@ -1,6 +1,6 @@
 """Euler's method for the probability flow, and its ancestral form: DDIM under other names.
 
-In y = x/alpha and sigma_ve = sigma/alpha the flow is (Karras et al. 2022, eq. 1)
+In y = x/alpha and sigma_ve = sigma/alpha the flow is (Karras et al. 2022, eq. 1 with eq. 3)
 
     (1)  dy/dsigma_ve = (y - x_0) / sigma_ve
 

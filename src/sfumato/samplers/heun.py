@@ -41,6 +41,11 @@ class Heun:
     def __post_init__(self) -> None:
         if not 0 <= self.churn <= math.sqrt(2) - 1:
             raise ArgumentError(f"`churn` must lie between 0 and 0.414; got {self.churn}.")
+        if not self.churn_min <= self.churn_max:
+            raise ArgumentError(
+                f"`churn_min` must not be above `churn_max`; got {self.churn_min} and "
+                f"{self.churn_max}."
+            )
 
     def start(self) -> None:
         """Nothing is remembered."""

@@ -4,9 +4,10 @@ Song et al. (2021), algorithms 4 and 5. With the score (alpha x_0 - x)/sigma² o
 
     x <- x + e score + sqrt(2 e) z,    e = 2 (snr sigma)²
 
-which is their step size with the lengths of score and noise at their expectations, sqrt(d)/sigma
-and sqrt(d): so a sample does not depend on the others of its batch. The steps keep the level's
-distribution, up to a widening of at most snr²/(1 - snr²) of its variance.
+Theirs is e = 2 (snr |z|/|score|)² with lengths averaged over the batch (and a factor 1 - beta for
+the variance-preserving process). Here the lengths are sqrt(d) and sqrt(d)/sigma, those of the noise
+and of the score given x_0: a choice, so that a sample does not depend on others. The steps keep
+the level's distribution, up to a widening of at most snr²/(1 - snr²) of its variance.
 """
 
 from dataclasses import dataclass

@@ -33,14 +33,14 @@ class RungeKutta:
         tol: largest error of a step, absolute and beside the size of y.
 
     Raises:
-        ArgumentError: if tol is not positive.
+        ArgumentError: if tol is out of its range.
     """
 
     tol: float = 1e-4
 
     def __post_init__(self) -> None:
-        if not self.tol > 0:
-            raise ArgumentError(f"`tol` must be above 0; got {self.tol}.")
+        if not 1e-12 <= self.tol < 1:
+            raise ArgumentError(f"`tol` must lie between 1e-12 and 1; got {self.tol:g}.")
 
     def start(self) -> float | None:
         """No step was accepted yet."""
@@ -63,15 +63,18 @@ class RungeKutta:
                 "runge-kutta divides by alpha, which is 0 at the first level (zero terminal SNR); "
                 "use ddim or dpm++2m."
             )
-        prediction = denoise(x_t, t)
         if float(s.sigma) == 0:
+            prediction = denoise(x_t, t)
             return spread(s.alpha, x_t) * prediction.x_0, prediction, state
+        predictions: list[Prediction] = []
 
         def slope(log_sigma: float, flat: Flat) -> Flat:
             y = torch.from_numpy(flat).reshape(x_t.shape).to(x_t)
             level = NoiseLevel.from_log_snr(torch.tensor(-2 * log_sigma, dtype=torch.float64))
-            x_0 = denoise(spread(level.alpha, y) * y, level).x_0
-            return (y - x_0).flatten().cpu().double().numpy()
+            prediction = denoise(spread(level.alpha, y) * y, level)
+            if not predictions:  # the first is asked at x_t itself
+                predictions.append(prediction)
+            return (y - prediction.x_0).flatten().cpu().double().numpy()
 
         begin, end = math.log(float(t.sigma_ve)), math.log(float(s.sigma_ve))
         y_t = (x_t / spread(t.alpha, x_t)).flatten().cpu().double().numpy()
@@ -81,7 +84,8 @@ class RungeKutta:
             solver.step()
         if solver.status == "failed":
             raise ArgumentError(
-                f"runge-kutta cannot reach a tolerance of {self.tol:g} here; raise sampling.tol."
+                f"runge-kutta cannot reach a tolerance of {self.tol:g} here; raise "
+                "sampling.options.tol."
             )
         y_s = torch.from_numpy(solver.y).reshape(x_t.shape).to(x_t)
-        return spread(s.alpha, x_t) * y_s, prediction, solver.h_abs
+        return spread(s.alpha, x_t) * y_s, predictions[0], solver.h_abs

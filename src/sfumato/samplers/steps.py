@@ -1,7 +1,7 @@
 """How many steps are enough: doubled until samples no longer move.
 
-For a deterministic method x_K tends to the flow's own end as the steps K grow, and |x_K - x_2K| is
-at most about |x_K - x_infinity| (1 + 2^-order), so that what a doubling moves is what K lacks.
+For a deterministic method of order p >= 1 the error e_K falls by 2^-p <= 1/2 when the steps K are
+doubled, so that |e_K| <= |x_K - x_2K| / (1 - 1/2): twice what a doubling moves bounds what K lacks.
 Two numbers running must keep the tolerance, since an error that changes sign is small by chance.
 """
 
@@ -22,16 +22,16 @@ _LADDER = [4, 6, *(k * 2**j for j in range(7) for k in (8, 12))]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A number of steps, and how far samples still move when it is doubled.
+    """A number of steps, and how far its samples may be from the flow's end.
 
     Args:
         num_steps: the smallest that keeps the tolerance, of those tried.
-        moved: how far 19 samples in 20 move at most, in standard deviations of the samples. (The
-            last one may be near a watershed of the flow, and end on either side of it.)
+        error: for 19 samples in 20, in standard deviations of the samples. (The last one may be
+            near a watershed of the flow, and end on either side of it.)
     """
 
     num_steps: int
-    moved: float
+    error: float
 
 
 def choose_steps(
@@ -41,24 +41,30 @@ def choose_steps(
     stepper: Stepper[Any],
     *,
     tol: float,
-    most: int = 2 * _LADDER[-1],
+    most: int | None = None,
     seed: int = 0,
 ) -> Choice:
-    """The smallest number of steps whose doubling moves samples by less than `tol`.
+    """The smallest number of steps whose samples are within `tol` of the flow's end.
 
     Args:
         denoise: the denoiser.
         event: shape of one sample.
         grid: number of steps to levels.
         stepper: a deterministic method.
-        tol: largest movement, in standard deviations of the samples.
-        most: steps that the grid can have; half of it can be doubled.
+        tol: largest error of 19 samples in 20, in standard deviations of the samples.
+        most: steps that the grid can have, of which half can be doubled; None for any number.
         seed: of the chunk that is tried.
 
     Raises:
         ArgumentError: if the method draws noise, or no number of steps is enough.
     """
-    if draws_noise(stepper, grid(min(_LADDER[0], most))):
+    most = 2 * _LADDER[-1] if most is None else most
+    ladder = [each for each in _LADDER if 2 * each <= most]
+    if not ladder:
+        raise ArgumentError(
+            f"a table of {most} levels is too short to choose steps from; give a number."
+        )
+    if draws_noise(stepper, grid(_LADDER[0])):
         raise ArgumentError(
             "the number of steps is chosen only for a method without noise (dpm++2m, unipc, heun, "
             "ddim); this one draws noise. Give a number."
@@ -71,22 +77,23 @@ def choose_steps(
 
     ends: dict[int, Tensor] = {}
     held: Choice | None = None
-    moved = float("inf")
-    for num_steps in (each for each in _LADDER if 2 * each <= most):
+    error = float("inf")
+    for num_steps in ladder:
         for each in (num_steps, 2 * num_steps):
             if each not in ends:
                 ends[each] = drawn(each)
         coarse, fine = ends.pop(num_steps), ends[2 * num_steps]
-        each_moved = (coarse - fine).flatten(1).square().mean(1).sqrt()
-        moved = float(each_moved.quantile(0.95) / fine.std())
-        if moved >= tol:
+        moved = (coarse - fine).flatten(1).square().mean(1).sqrt().quantile(0.95)
+        error = 2 * float(moved / fine.std())
+        if error >= tol:
             held = None
         elif held is None:
-            held = Choice(num_steps, moved)
+            held = Choice(num_steps, error)
         else:
             return held
+    if held is not None:  # the last of the ladder, which nothing is left to confirm
+        return held
     raise ArgumentError(
-        f"no number of steps up to {most // 2} keeps sampling.tol = {tol:g}: the last moved "
-        f"samples by {moved:.2g} standard deviations when doubled. Raise it, or take a method of "
-        "higher order (unipc)."
+        f"no number of steps up to {ladder[-1]} keeps sampling.tol = {tol:g}: the last is off by "
+        f"{error:.2g} standard deviations. Raise it, or take a method of higher order (unipc)."
     )

@@ -1,6 +1,6 @@
 """UniPC: predict the next level from past predictions, correct it once its own is known.
 
-Zhao et al. (2023), algorithms 1 and 2 with B(h) = e^h - 1 (bh2) and data prediction. The network
+Zhao et al. (2023), algorithms 1 and 2 with B(h) = e^-h - 1 (bh2, data prediction). The network
 call that the predictor makes at a level also serves the corrector, so that a step costs one
 call and the order rises by one. The step is eq. (1) of `exponential`; I is the exact integral
 of the polynomial through the predictions, with the paper's own choice of 1/2 where a single
