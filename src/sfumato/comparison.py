@@ -27,7 +27,7 @@ from sfumato.process.conversions import Interpolated
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.random import CHUNK, generator
 from sfumato.process.schedules import Schedule
-from sfumato.process.tables import Table, until
+from sfumato.process.tables import Table, with_signal
 from sfumato.run import Run, threads_of
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import (
@@ -271,11 +271,8 @@ def _end_of_flow(denoise: Denoiser, process: Schedule | Table, event: tuple[int,
     if isinstance(process, Table) and not _takes_any_level(denoise, process, event):
         levels = _levels(process, "trailing", process.num_levels)
     else:
-        signal = process
-        if isinstance(process, Table):
-            ends_without = float(process.levels.alpha[-1]) == 0
-            signal = Interpolated(until(process, process.num_levels - ends_without))
-        levels = _levels(signal, "uniform-log-snr", _REFERENCE_STEPS)
+        schedule = Interpolated(with_signal(process)) if isinstance(process, Table) else process
+        levels = _levels(schedule, "uniform-log-snr", _REFERENCE_STEPS)
     *_, last = chunk_frames(denoise, event, levels, UniPC(), seed=0, chunk=0)
     return last.x_t
 

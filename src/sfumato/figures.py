@@ -24,7 +24,7 @@ from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.process.random import CHUNK, generator, noise_from
 from sfumato.process.tables import Table
-from sfumato.ruler import errors, exact_denoiser, regrets, ruler_levels
+from sfumato.ruler import errors_by_level, exact_denoiser, regrets_by_level, ruler_levels
 from sfumato.run import SNAPSHOT_FRAMES, Run
 
 # The most points that a picture shows; more are only slower.
@@ -183,15 +183,15 @@ def errors_figure(run: Run) -> Figure:
     learned, new = (encode(rows[:ERROR_ROWS]).double() for rows in (data.train.values, unseen))
     network, exact = run.model.denoiser, exact_denoiser(run)
     lines = {
-        "network, rows it learned from": errors(run, network, learned).mean(1),
-        "network, unseen rows": errors(run, network, new).mean(1),
+        "network, rows it learned from": errors_by_level(run, network, learned).mean(1),
+        "network, unseen rows": errors_by_level(run, network, new).mean(1),
     }
     if exact is None:
         learned_error, unseen_error = lines.values()
         over, what = unseen_error - learned_error, "What unseen rows cost more than learned ones"
     else:
-        lines["the least possible, unseen rows"] = errors(run, exact, new).mean(1)
-        over = regrets(run, exact, new).mean(1)
+        lines["the least possible, unseen rows"] = errors_by_level(run, exact, new).mean(1)
+        over = regrets_by_level(run, exact, new).mean(1)
         what = "What the network costs more than the best possible"
     levels = ruler_levels(run)
     return losses_by_noise(

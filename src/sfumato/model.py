@@ -34,7 +34,7 @@ from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameters import PARAMETERISATIONS
 from sfumato.process.random import CHUNK, PROBING, Noise, generator, noise_from
 from sfumato.process.schedules import SCHEDULES, Schedule, Until
-from sfumato.process.tables import TABLES, Table, until, zero_terminal_snr
+from sfumato.process.tables import TABLES, Table, until, with_signal, zero_terminal_snr
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import Stepper, sample_chunks, sample_frames, walk_rows
 from sfumato.samplers.runge_kutta import RungeKutta
@@ -462,8 +462,7 @@ class Model:
                 "this network knows only the levels of its own table, and the flow passes between "
                 "them; take the variational bound (--bound)."
             )
-        ends_without_signal = float(self.process.levels.alpha[-1]) == 0
-        return Interpolated(until(self.process, self.process.num_levels - ends_without_signal))
+        return Interpolated(with_signal(self.process))
 
     def variational_bound(
         self,

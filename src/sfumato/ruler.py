@@ -13,7 +13,7 @@ from sfumato.metrics.regret import squared_errors, squared_regrets
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.random import generator, noise_from
-from sfumato.process.tables import Table
+from sfumato.process.tables import Table, with_signal
 from sfumato.run import Run
 
 _LEVELS = 25
@@ -41,20 +41,17 @@ def ruler_levels(run: Run) -> NoiseLevel:
     process = run.model.process
     if not isinstance(process, Table):
         return uniform_log_snr(process, _LEVELS)[:-1]
-    finite = [k for k in range(1, process.num_levels + 1) if float(process.levels.alpha[k]) > 0]
-    known = process.levels[torch.tensor(finite)]
-    even = torch.linspace(float(known.log_snr[-1]), float(known.log_snr[0]), _LEVELS).double()
-    nearest = (known.log_snr[:, None] - even).abs().argmin(0)
-    return known[nearest.unique().flip(0)]
+    known = with_signal(process)
+    return uniform_log_snr(known, min(_LEVELS, known.num_levels))[:-1]
 
 
-def errors(run: Run, denoise: Denoiser, x_0: Tensor) -> Tensor:
+def errors_by_level(run: Run, denoise: Denoiser, x_0: Tensor) -> Tensor:
     """Squared errors `(levels, batch)` at the ruler's levels, with the same noise every time."""
     noise = noise_from(generator(run.settings.seed))
     return squared_errors(denoise, x_0, ruler_levels(run), noise)
 
 
-def regrets(run: Run, exact: Empirical, x_0: Tensor) -> Tensor:
+def regrets_by_level(run: Run, exact: Empirical, x_0: Tensor) -> Tensor:
     """Squared distances of the network from the best possible answer, `(levels, batch)`."""
     noise = noise_from(generator(run.settings.seed))
     return squared_regrets(run.model.denoiser, exact, x_0, ruler_levels(run), noise)

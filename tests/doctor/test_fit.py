@@ -14,7 +14,7 @@ from sfumato.data.toy import draw
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.doctor import Finding, examine_run
 from sfumato.process.noise import NoiseLevel
-from sfumato.ruler import errors, exact_denoiser, regrets
+from sfumato.ruler import errors_by_level, exact_denoiser, regrets_by_level
 from sfumato.run import Run
 
 QUICK = {"training.snapshots": 0, "training.batch_size": 256}
@@ -75,7 +75,9 @@ def test_no_network_is_below_the_least_possible_error(eight: Run) -> None:
     x_0 = eight.model.codec.encode(draw("eight-gaussians", 4000, seed=11).values).double()
     exact = exact_denoiser(eight)
     assert exact is not None
-    ours, least = (errors(eight, each, x_0).mean(1) for each in (eight.model.denoiser, exact))
+    ours, least = (
+        errors_by_level(eight, each, x_0).mean(1) for each in (eight.model.denoiser, exact)
+    )
     assert bool((ours >= least * 0.999).all())
 
 
@@ -84,8 +86,8 @@ def test_the_regret_is_the_difference_of_the_errors(begun: Run) -> None:
     x_0 = begun.model.codec.encode(draw("eight-gaussians", 8000, seed=11).values).double()
     exact = exact_denoiser(begun)
     assert exact is not None
-    ours, least = (errors(begun, each, x_0) for each in (begun.model.denoiser, exact))
-    over = regrets(begun, exact, x_0)
+    ours, least = (errors_by_level(begun, each, x_0) for each in (begun.model.denoiser, exact))
+    over = regrets_by_level(begun, exact, x_0)
     off = ours - least - over
     assert bool((off.mean(1).abs() < 5 * off.std(1) / 8000**0.5 + 1e-9).all())
 

@@ -17,7 +17,7 @@ from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
 from sfumato.metrics.regret import nats_lost
 from sfumato.model import build_grid
-from sfumato.ruler import errors, exact_denoiser, regrets, ruler_levels
+from sfumato.ruler import errors_by_level, exact_denoiser, regrets_by_level, ruler_levels
 from sfumato.run import Run, threads_of
 
 # Nats, or an AUC beside the largest between real sets, that a user would want to know of.
@@ -78,11 +78,11 @@ def _regret(run: Run) -> Iterator[Finding]:
     if exact is None:
         return
     fresh = run.model.codec.encode(run.load_data().fresh(1, _ROWS)).double()
-    levels, over = ruler_levels(run), regrets(run, exact, fresh)
+    levels, over = ruler_levels(run), regrets_by_level(run, exact, fresh)
     each = nats_lost(over, levels)
     nats, error = float(each.mean()), float(each.std()) / len(each) ** 0.5
     where = int((over.mean(1) * levels.snr).argmax())
-    least = float(errors(run, exact, fresh)[where].mean())
+    least = float(errors_by_level(run, exact, fresh)[where].mean())
     place = (
         f"most of it near log-SNR {float(levels.log_snr[where]):.1f}, where its squared error is "
         f"{float(over[where].mean()) / least:.1%} above the least possible"
@@ -104,7 +104,7 @@ def _regret(run: Run) -> Iterator[Finding]:
 def _generalisation(run: Run, train: Tensor, heldout: Tensor) -> Finding:
     levels, n = ruler_levels(run), min(_ROWS, len(train), len(heldout))
     # The same noise for both, so that most of its chance goes out of the difference.
-    seen, unseen = (errors(run, run.model.denoiser, x[:n]) for x in (train, heldout))
+    seen, unseen = (errors_by_level(run, run.model.denoiser, x[:n]) for x in (train, heldout))
     each = nats_lost(unseen - seen, levels)
     nats, error = float(each.mean()), float(each.std()) / n**0.5
     number = f"{nats:+.3f} ± {error:.3f} nats"

@@ -13,27 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sfumato.denoisers.denoiser import Denoiser
+from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.random import Noise
-
-
-@torch.no_grad()
-def squared_errors(
-    denoise: Denoiser, x_0: Float[Tensor, "batch *event"], levels: NoiseLevel, noise: Noise
-) -> Float[Tensor, "levels batch"]:
-    """Eq. (1) before the mean, summed over the elements of a sample: `(levels, batch)`.
-
-    The noise is drawn level by level, so that two denoisers given the same draws are compared
-    sample by sample.
-    """
-    errors = []
-    for k in range(len(levels)):
-        x_t = noised(x_0, levels[k]).draw(noise(x_0))
-        off = denoise(x_t, levels[k]).x_0 - x_0
-        errors.append(off.square().flatten(1).sum(1))
-    return torch.stack(errors)
 
 
 @torch.no_grad()
@@ -44,13 +27,28 @@ def squared_regrets(
     levels: NoiseLevel,
     noise: Noise,
 ) -> Float[Tensor, "levels batch"]:
-    """Eq. (2) before the mean: never negative, and without the chance of the errors themselves."""
+    """Eq. (2) before the mean, summed over the elements of a sample: `(levels, batch)`.
+
+    Never negative, and without the chance of the errors themselves. The noise is drawn level by
+    level, so that two denoisers given the same draws are compared sample by sample.
+    """
     regrets = []
     for k in range(len(levels)):
         x_t = noised(x_0, levels[k]).draw(noise(x_0))
         off = denoise(x_t, levels[k]).x_0 - exact(x_t, levels[k]).x_0
         regrets.append(off.square().flatten(1).sum(1))
     return torch.stack(regrets)
+
+
+def squared_errors(
+    denoise: Denoiser, x_0: Float[Tensor, "batch *event"], levels: NoiseLevel, noise: Noise
+) -> Float[Tensor, "levels batch"]:
+    """Eq. (1) before the mean: the distance from one who knows x_0. Drawn as `squared_regrets`."""
+
+    def knowing(x_t: Tensor, level: NoiseLevel) -> Prediction:  # noqa: ARG001
+        return Prediction(x_0)
+
+    return squared_regrets(denoise, knowing, x_0, levels, noise)
 
 
 def nats_lost(

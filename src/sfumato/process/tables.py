@@ -135,6 +135,15 @@ def until(table: Table, index: int) -> Table:
     return Table(table.beta[:index], table.levels[: index + 1])
 
 
+def with_signal(table: Table) -> Table:
+    """The table without a last level that holds no signal: one whose log-SNR is finite.
+
+    Raises:
+        ArgumentError: if that level is its only one.
+    """
+    return until(table, table.num_levels - (float(table.levels.alpha[-1]) == 0))
+
+
 def _rescaled(beta: Tensor, reference_levels: int) -> Table:
     """Fewer levels take larger steps, so that the end point stays where it was."""
     return from_beta((beta * (reference_levels / len(beta))).clamp(max=0.999))

@@ -71,9 +71,7 @@ class LogNormal:
         """The u of each level drawn, `(batch,)`."""
         log_snr = -2 * (self.mean + self.std * ndtri(stratified(batch, generator)))
         if isinstance(self.process, Table):
-            own = self.process.levels.log_snr[1:]
-            nearest = torch.searchsorted(-(own[:-1] + own[1:]) / 2, -log_snr)
-            return (nearest + 0.5) / len(own)
+            return (self.process.nearest(log_snr) - 0.5) / self.process.num_levels
         return self.process.time(log_snr).clamp(0, 1)
 
 
