@@ -504,14 +504,15 @@ class Model:
     ) -> list[tuple[NoiseLevel, np.ndarray]]:
         """`count` frames for a picture, even in time, noise first; steps repeat or are left out.
 
-        A continuous schedule is walked evenly in time here, because a sampler's own grid may
-        dwell where nothing is to be seen.
+        A continuous schedule is walked evenly in time here, and in no fewer steps than frames,
+        because a sampler's own grid may dwell where nothing is to be seen.
         """
-        even: dict[str, Any] = {}
+        own = self.settings.sampling.steps
+        if own == "auto":
+            own = SamplingSettings.model_fields["steps"].default
+        even: dict[str, Any] = {"steps": own}
         if not isinstance(self.process, Table):
-            even["grid"] = "uniform-time"
-        if self.settings.sampling.steps == "auto":
-            even["steps"] = SamplingSettings.model_fields["steps"].default
+            even = {"steps": max(own, count - 1), "grid": "uniform-time"}
         frames = list(self.frames(n, seed=seed, **even))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
 

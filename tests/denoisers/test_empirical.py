@@ -88,8 +88,9 @@ def test_a_million_points_in_bounded_memory() -> None:
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     # A million points of N(0, 1) are nearly N(0, 1), whose estimate is alpha x_t.
     assert torch.allclose(x_0, 0.8 * x_t, atol=5e-3)
-    # All exponents at once would be 610 MiB, and as much again for their exponentials; KiB here.
-    assert grown < 400 * 1024
+    # All exponents at once would be 610 MiB, made of two terms as large and followed by their
+    # exponentials, 1.8 GiB together; KiB here.
+    assert grown < 700 * 1024
 
 
 @pytest.mark.parametrize("name", [each.name for each in TOY_SETS.values() if each.nodes])
