@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/sfumato demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: .venv/installed
 	$(BIN)/ruff format --check .

@@ -1,4 +1,11 @@
-"""One profile for the whole suite: hypothesis tries the same cases every time."""
+"""One profile for the whole suite: hypothesis tries the same cases every time, on one thread.
+
+Two workers with two threads each would wait for one another on a machine of two cores.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports PyTorch
 
 from hypothesis import settings
 
