@@ -140,6 +140,12 @@ def test_a_network_that_memorises_is_found_out(tmp_path: Path) -> None:
     assert not told["Samples lie too near to training rows"].sound
 
 
+def test_what_cannot_be_known_is_said(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 2))
+    run = fit(rows, out=tmp_path / "run", settings={**QUICK, "training.steps": 1}, quiet=True)
+    assert found(run)["How near the network is to the best possible"].number == "not known"
+
+
 def test_unseen_rows_may_be_given(eight: Run) -> None:
     other = draw("eight-gaussians", 3000, seed=77).values
     assert found(eight, other)["Unseen rows fare as training rows do"].sound
