@@ -375,6 +375,8 @@ def test_zero_terminal_snr_is_for_tables_and_samples() -> None:
     target = {"num_levels": 30, "zero_terminal_snr": True}
     eps = _model({"process": target, "network": {"target": "eps"}})
     with pytest.raises(ArgumentError, match="use `v`"):
+        eps.check_sampling()
+    with pytest.raises(ArgumentError, match="use `v`"):
         eps.sample(1)
 
 

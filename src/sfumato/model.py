@@ -243,14 +243,15 @@ class Model:
         return Clipped(self.denoiser, settings.clip or 1.0, settings.threshold)
 
     def check_sampling(self) -> None:
-        """Refuse sampling settings that could not be followed; nothing is drawn.
+        """Refuse settings that could not be sampled with; nothing is drawn.
 
         Raises:
             ArgumentError: saying which.
         """
         settings = self.settings.sampling
         self._stepper(settings)
-        build_grid(settings, self.process, 1 if settings.steps == "auto" else None)
+        levels = build_grid(settings, self.process, 1 if settings.steps == "auto" else None)
+        self.denoiser.parameterisation(levels[0])  # eps has no x_0 where no signal is left
 
     def _stepper(self, settings: SamplingSettings) -> Stepper[Any]:
         if settings.options.get("variance") == "learned" and not self.denoiser.learns_variance:

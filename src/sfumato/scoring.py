@@ -55,7 +55,8 @@ class Score:
         error = "" if self.standard_error is None else f" ± {self.standard_error:.4f}"
         mean = f"{at_least}{self.nats:.4f}{error} nats"
         bits = f"{self.bits_per_dimension:.4f} bits a column"
-        lines = [f"Mean log density of {self.rows:,} rows: {mean} ({bits})"]
+        rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
+        lines = [f"Mean log density of {rows}: {mean} ({bits})"]
         if self.truth is not None:
             short = self.truth - self.nats
             lines.append(

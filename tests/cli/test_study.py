@@ -155,7 +155,7 @@ def test_steps_auto_says_what_it_chose(sfumato: Command, toy: Path) -> None:
         ("score RUN short.csv", 3, "lacks the column const"),
         ("score RUN ROWS --to x.gif", 2, "the ending"),
         ("score RUN ROWS --to none/x.csv", 2, "none"),
-        ("score RUN ROWS --tol 0", 2, "rtol"),
+        ("score RUN ROWS --tol 0", 2, "--tol"),
         ("score RUN ROWS --probes 0", 2, "--probes"),
         ("score RUN ROWS --bound --tol 0.1", 2, "--bound"),
         ("score RUN nan.csv", 3, "nan.csv"),

@@ -30,7 +30,10 @@ def score(
         bool, typer.Option("--bound", help="The variational bound, term by term, instead.")
     ] = False,
     tol: Annotated[
-        float | None, typer.Option(help="Solve the flow to this tolerance, instead of 50 steps.")
+        float | None,
+        typer.Option(
+            min=1e-13, max=1, help="Solve the flow to this tolerance, instead of in 50 steps."
+        ),
     ] = None,
     probes: Annotated[
         int | None,
