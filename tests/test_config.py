@@ -97,7 +97,7 @@ def test_a_value_out_of_range_says_which_and_why(name: str, value: str, reason: 
 
 
 def test_the_shift_belongs_to_the_continuous_cosine_alone() -> None:
-    assert config.resolve().process.options == {"shift": 2.0}
+    assert config.resolve().process.options == {"shift": 3.0}
     assert config.resolve({"process": {"schedule": "linear"}}).process.options == {}
     assert config.resolve({"process": {"num_levels": 100}}).process.options == {}
     given = config.resolve({"process": {"options": {"shift": 0.0}}})

@@ -40,7 +40,7 @@ from sfumato.samplers.driver import Stepper, sample_chunks, sample_frames, walk_
 from sfumato.samplers.runge_kutta import RungeKutta
 from sfumato.samplers.steps import Choice, choose_steps
 
-_FORMAT = 2
+_FORMAT = 3
 
 # Up to here the exact divergence is as quick as an estimate that is good for something.
 _EXACT_DIMENSIONS = 32

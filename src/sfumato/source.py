@@ -155,14 +155,17 @@ def settings_for(
             value = {key: value}
         nested = config.merged(nested, value)
     if isinstance(source, Points | np.ndarray):
-        settings = config.resolve(*layers, nested, {"data": {"source": ARRAY}})
-        return settings, split(_as_points(source), settings)
+        points = _as_points(source)
+        recipe = config.suited(points.values.shape[1])
+        settings = config.resolve(recipe, *layers, nested, {"data": {"source": ARRAY}})
+        return settings, split(points, settings)
     named = {"data": {"source": os.fspath(source)}}
     settings = config.resolve(*layers, nested, named)
     data = load_data(settings)
     if data.heldout is not None:
         named["data"]["sha256"] = storage.sha256(Path(settings.data.source))
-    return config.resolve(settings.to_dict(), named), data
+    recipe = config.suited(data.train.values.shape[1])
+    return config.resolve(recipe, *layers, nested, named), data
 
 
 def _as_points(rows: Points | np.ndarray) -> Points:

@@ -177,7 +177,7 @@ ARGUMENTS = [
     ("sample RUN -n 5 --to a.csv --sampler dimm", "did you mean 'ddim'"),
     ("sample RUN -n 5 --to a.csv --set sampling.grid=karas", "did you mean 'karras'"),
     ("sample RUN -n 5 --to a.csv --set sampling.gird=karras", "did you mean 'sampling.grid'"),
-    ("sample RUN -n 5 --to a.csv --set sampling.options.eta=2", "`eta`"),
+    ("sample RUN -n 5 --to a.csv --set sampling.options.eta=-1", "`eta`"),
     ("sample RUN -n 5 --to a.csv --set training.steps=5", "only settings under `sampling.`"),
     ("sample RUN -n 5 --to a.csv --set sampling=3", "`sampling` is a section"),
     ("sample RUN -n 5 --to a.csv --set sampling.options=3", "`sampling.options` is a section"),

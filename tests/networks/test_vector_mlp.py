@@ -22,7 +22,8 @@ def test_begins_at_zero_and_every_weight_learns() -> None:
     network = VectorMLP(3, width=8)
     x, number = torch.randn(64, 3), torch.randn(64)
     assert not network(x, number).any()
-    torch.nn.init.normal_(network.out.weight)
+    for begins_at_zero in (network.out.weight, network.back.weight):
+        torch.nn.init.normal_(begins_at_zero)
     network(x, number).square().sum().backward()
     for name, weight in network.named_parameters():
         assert weight.grad is not None, name
@@ -40,10 +41,20 @@ def test_rows_do_not_see_each_other_and_the_number_matters() -> None:
 
 
 def test_wavelengths_run_from_broad_to_thin_in_any_dimension() -> None:
-    for dimension in (1, 2, 50):
+    # A wave along a direction of length k has the wavelength 2 pi/k.
+    for dimension, share in ((1, 1.0), (3, 1.0), (30, 0.1)):
         lengths = VectorMLP(dimension).directions.norm(dim=0)
-        assert float(lengths.min()) == pytest.approx(0.5, rel=1e-4)
-        assert float(lengths.max()) == pytest.approx(8, rel=1e-4)
+        assert float(lengths.min()) == pytest.approx(share, rel=1e-4)
+        assert float(lengths.max()) == pytest.approx(6 * share, rel=1e-4)
+
+
+def test_the_linear_part_is_of_a_strength_for_each_number() -> None:
+    torch.manual_seed(3)
+    network = VectorMLP(4, width=8)
+    torch.nn.init.normal_(network.back.weight)
+    x, number = torch.randn(6, 4), torch.tensor(0.7)
+    torch.testing.assert_close(network(2 * x, number), 2 * network(x, number))
+    assert not torch.allclose(network(x, number), network(x, number + 1), atol=1e-3)
 
 
 def test_the_directions_travel_with_the_weights() -> None:

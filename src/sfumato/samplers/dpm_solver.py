@@ -31,10 +31,11 @@ class DPMSolver:
 
     Args:
         order: 2 or 3.
-        eta: 0 for the probability flow, 1 for the reverse SDE.
+        eta: 0 for the probability flow, 1 for the reverse SDE; the more above it, the more of a
+            Langevin walk at each level comes on top, which mends what the network gets wrong.
 
     Raises:
-        ArgumentError: if the order is neither, or eta is outside 0 to 1.
+        ArgumentError: if the order is neither, or eta is negative or not finite.
     """
 
     order: int = 2
@@ -43,8 +44,8 @@ class DPMSolver:
     def __post_init__(self) -> None:
         if self.order not in (2, 3):
             raise ArgumentError(f"`order` must be 2 or 3; got {self.order}.")
-        if not 0 <= self.eta <= 1:
-            raise ArgumentError(f"`eta` must lie between 0 and 1; got {self.eta}.")
+        if not 0 <= self.eta < math.inf:
+            raise ArgumentError(f"`eta` must be a finite number, 0 or more; got {self.eta}.")
 
     def start(self) -> Past:
         """No predictions yet."""

@@ -1,28 +1,55 @@
 """The training loop: explicit, resumable bit for bit, one record per group of steps.
 
 `Training` is everything that changes while a network learns; `train` moves it forward. What is
-drawn (rows, times, noise) comes from the one generator that `Training` owns.
+drawn (rows, times, noise) comes from the one generator that `Training` owns, step by step; what
+follows from the draws alone is computed for many steps at once, as small operations cost more to
+call than to do.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
-from torch.optim import Adam, AdamW
 
 from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import ArgumentError, DivergedError, RunError, unknown
+from sfumato.process.kernels import noised
+from sfumato.process.noise import NoiseLevel
 from sfumato.process.random import TRAINING, generator
 from sfumato.process.schedules import Schedule
 from sfumato.process.tables import Table
 from sfumato.training.averaging import Average
 from sfumato.training.learning_rate import learning_rate
 from sfumato.training.loss import WEIGHTINGS, hybrid_loss, loss
+from sfumato.training.optimizer import AdamW
+from sfumato.training.targets import posterior_means
 from sfumato.training.times import TIME_DRAWS, Importance, level_at
+
+# Numbers that are prepared together; what is more does not stay in a processor's cache.
+_PREPARED = 2**18
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """All that one step needs.
+
+    Args:
+        x_0: clean rows, `(batch, *event)`.
+        u: what their times were drawn as, `(batch,)`.
+        level: one each, `(batch,)`.
+        eps: noise, shaped like x_0.
+        target: what is to be predicted in x_0's place, or None.
+    """
+
+    x_0: Tensor
+    u: Tensor
+    level: NoiseLevel
+    eps: Tensor
+    target: Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +99,8 @@ class Training:
             raise unknown("time draw", settings.times, TIME_DRAWS)
         if settings.weighting not in WEIGHTINGS:
             raise unknown("weighting", settings.weighting, WEIGHTINGS)
-        self.loss = loss
+        self.loss: Callable[..., Tensor] = loss
+        self.rows_drawn = max(settings.batch_size, settings.reference)
         if denoiser.learns_variance:
             if not isinstance(process, Table):
                 raise ArgumentError(
@@ -90,40 +118,70 @@ class Training:
         self.num_steps = num_steps(settings, len(data))
         self.average = Average(self.network, settings.average)
         self.weights = list(self.network.parameters())
-        kind = Adam if settings.optimizer == "adam" else AdamW
-        self.optimizer = kind(self.weights, lr=settings.learning_rate, fused=True)
+        self.optimizer = AdamW(self.weights, 0.0 if settings.optimizer == "adam" else 0.01)
         self.generator = generator(seed, TRAINING)
         self.order = torch.empty(0, dtype=torch.int64)
         self.position = 0
         self.step = 0
 
     def next_rows(self) -> Tensor:
-        """The next batch of a shuffled pass; fewer rows than a batch are repeated to fill one."""
-        if self.position >= len(self.order):
-            passes = math.ceil(self.settings.batch_size / len(self.data))
+        """The rows that a step sees, `(rows_drawn, *event)`: the next of a shuffled pass.
+
+        What is left of a pass and is too little goes back into the shuffle; fewer rows than a
+        step sees are repeated.
+        """
+        if self.position + self.rows_drawn > len(self.order):
+            passes = math.ceil(self.rows_drawn / len(self.data))
             self.order = torch.cat(
                 [torch.randperm(len(self.data), generator=self.generator) for _ in range(passes)]
             )
             self.position = 0
-        rows = self.order[self.position : self.position + self.settings.batch_size]
-        self.position += len(rows)
+        rows = self.order[self.position : self.position + self.rows_drawn]
+        self.position += self.rows_drawn
         return self.data[rows]
 
-    def one_step(self) -> tuple[float, float]:
-        """Draw, descend, average; the loss and the gradient's norm before clipping.
+    def batches(self, steps: int) -> Iterator[Batch]:
+        """What the next steps need, as many at a time as it pays to prepare together."""
+        if isinstance(self.times, Importance):  # which asks for the losses of the step before
+            together = 1
+        else:
+            together = max(1, _PREPARED // (self.rows_drawn * self.data[0].numel()))
+        for first in range(0, steps, together):
+            yield from self._prepared(min(together, steps - first))
+
+    def _prepared(self, steps: int) -> Iterator[Batch]:
+        size = self.settings.batch_size
+        draws = [
+            (
+                self.next_rows(),
+                self.times(size, self.generator),
+                torch.randn(size, *self.data.shape[1:], generator=self.generator),
+            )
+            for _ in range(steps)
+        ]
+        rows, u, eps = (torch.stack(each) for each in zip(*draws, strict=True))
+        x_0, level = rows[:, :size], level_at(self.process, u.flatten())
+        targets: Tensor | list[None] = [None] * steps
+        if self.settings.reference:
+            x_t = noised(x_0.flatten(0, 1), level).draw(eps.flatten(0, 1))
+            targets = posterior_means(x_t.view_as(x_0), level, rows)
+        for k in range(steps):
+            of_step = level[k * size : (k + 1) * size]
+            yield Batch(x_0[k], u[k], of_step, eps[k], targets[k])
+
+    def descend(self, batch: Batch) -> tuple[float, float]:
+        """One step down, and the average after it; the loss and the gradient before clipping.
 
         Raises:
             DivergedError: if either is not finite; the weights are then unchanged.
         """
-        x_0 = self.next_rows()
-        u = self.times(len(x_0), self.generator)
-        eps = torch.randn(x_0.shape, generator=self.generator)
-        level = level_at(self.process, u)
-        losses = self.loss(self.denoiser, x_0, level, eps, self.weight)
+        losses = self.loss(
+            self.denoiser, batch.x_0, batch.level, batch.eps, self.weight, batch.target
+        )
         if isinstance(self.times, Importance):
-            losses = self.times.reweighted(u, losses)
+            losses = self.times.reweighted(batch.u, losses)
         value = losses.mean()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.forget_gradients()
         value.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.clip)
         if not (math.isfinite(value.item()) and math.isfinite(norm.item())):
@@ -132,16 +190,13 @@ class Training:
                 f"{norm.item()}); start again with --set training.learning_rate="
                 f"{self.settings.learning_rate / 3:.2g}. The last checkpoint is whole."
             )
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.num_steps, self.settings)
-        self.optimizer.step()
+        self.optimizer.step(learning_rate(self.step, self.num_steps, self.settings))
         self.average.follow()
         self.step += 1
         return value.item(), norm.item()
 
     def tensors(self) -> dict[str, Tensor]:
         """All that `restore` needs besides `numbers`."""
-        optimizer = self.optimizer.state_dict()["state"]
         times = {}
         if isinstance(self.times, Importance):
             times = {"times.losses": self.times.losses, "times.count": self.times.count}
@@ -151,11 +206,7 @@ class Training:
                 f"average.{name}": value
                 for name, value in self.average.network.state_dict().items()
             },
-            **{
-                f"optimizer.{index}.{name}": value
-                for index, state in optimizer.items()
-                for name, value in state.items()
-            },
+            **{f"optimizer.{name}": value for name, value in self.optimizer.tensors().items()},
             **times,
             "generator": self.generator.get_state(),
             "order": self.order,
@@ -181,12 +232,7 @@ class Training:
         try:
             self.network.load_state_dict(parts["network"])
             self.average.network.load_state_dict(parts["average"])
-            state = self.optimizer.state_dict()
-            state["state"] = {}
-            for name, value in parts["optimizer"].items():
-                index, _, key = name.partition(".")
-                state["state"].setdefault(int(index), {})[key] = value
-            self.optimizer.load_state_dict(state)
+            self.optimizer.restore(parts["optimizer"])
             if isinstance(self.times, Importance):
                 self.times.losses.copy_(parts["times"]["losses"])
                 self.times.count.copy_(parts["times"]["count"])
@@ -211,12 +257,13 @@ def train(training: Training) -> Iterator[StepRecord]:
     every = training.settings.log_every
     while training.step < training.num_steps:
         group = min(every - training.step % every, training.num_steps - training.step)
-        losses, norms = zip(*(training.one_step() for _ in range(group)), strict=True)
+        done = [training.descend(batch) for batch in training.batches(group)]
+        losses, norms = zip(*done, strict=True)
         yield StepRecord(
             step=training.step,
             num_steps=training.num_steps,
             epoch=training.step * training.settings.batch_size / len(training.data),
             loss=math.fsum(losses) / group,
             gradient_norm=math.fsum(norms) / group,
-            learning_rate=training.optimizer.param_groups[0]["lr"],
+            learning_rate=learning_rate(training.step - 1, training.num_steps, training.settings),
         )

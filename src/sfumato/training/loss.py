@@ -128,6 +128,7 @@ def loss(
     level: NoiseLevel,
     eps: Float[Tensor, "batch *event"],
     weight: Weighting,
+    target: Float[Tensor, "batch *event"] | None = None,
 ) -> Float[Tensor, " batch"]:
     """Eq. (1) for each sample, averaged over its elements: `(batch,)`.
 
@@ -137,9 +138,11 @@ def loss(
         level: one level each, `(batch,)`.
         eps: standard normal noise, shaped like x_0.
         weight: weight of each level.
+        target: an expectation of x_0 given more than x_t alone, in x_0's place (see
+            `training.targets`); the same is learned, with less noise.
     """
     x_t = noised(x_0, level).draw(eps)
-    return _weighted_error(denoise(x_t, level), x_0, level, weight)
+    return _weighted_error(denoise(x_t, level), x_0 if target is None else target, level, weight)
 
 
 def hybrid_loss(
@@ -148,6 +151,7 @@ def hybrid_loss(
     level: NoiseLevel,
     eps: Float[Tensor, "batch *event"],
     weight: Weighting,
+    target: Float[Tensor, "batch *event"] | None = None,
     *,
     table: Table,
 ) -> Float[Tensor, " batch"]:
@@ -159,6 +163,7 @@ def hybrid_loss(
         level: one level each, `(batch,)`.
         eps: standard normal noise, shaped like x_0.
         weight: weight of each level in eq. (1).
+        target: as for `loss`, in eq. (1) alone: the bound is not linear in x_0.
         table: the process that `level` is of.
 
     Raises:
@@ -167,7 +172,7 @@ def hybrid_loss(
     x_t = noised(x_0, level).draw(eps)
     prediction = denoise(x_t, level)
     bound = variance_bound(prediction, x_t, x_0, level, table)
-    error = _weighted_error(prediction, x_0, level, weight)
+    error = _weighted_error(prediction, x_0 if target is None else target, level, weight)
     return error + BOUND_SHARE * table.num_levels * bound
 
 

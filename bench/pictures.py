@@ -1,0 +1,55 @@
+"""The benchmarks' plots, in the package's own style."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+_OURS, _OTHERS = "#0072B2", "#999999"
+_LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
+
+
+def bars(values: Mapping[str, float], label: str, *, log: bool = False) -> Figure:
+    """One bar each, the first of them ours, the least on top."""
+    figure = Figure(figsize=(8, 0.45 * len(values) + 1), layout="constrained")
+    axes = figure.subplots()
+    ordered = sorted(values, key=lambda name: -values[name])
+    ours = next(iter(values))
+    colours = [_OURS if name == ours else _OTHERS for name in ordered]
+    drawn = axes.barh(ordered, [values[name] for name in ordered], color=colours)
+    axes.bar_label(drawn, fmt="%.3g", padding=4)
+    if log:
+        axes.set_xscale("log")
+    axes.set_xlabel(label)
+    axes.margins(x=0.12)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def curves(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]],
+    *,
+    ylabel: str,
+    log_y: bool = True,
+    log_x: bool = True,
+    level: float | None = None,
+) -> Figure:
+    """A panel for each abscissa, a line for each method: (x, y) pairs."""
+    figure = Figure(figsize=(4 * len(panels), 3.6), layout="constrained")
+    for place, (xlabel, lines) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(1, len(panels), place)
+        for colour, (name, points) in zip(_LINES, lines.items(), strict=False):
+            axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name, markersize=4)
+        if level is not None:
+            axes.axhline(level, color="0.4", linewidth=1, linestyle="--")
+        if log_x:
+            axes.set_xscale("log")
+        if log_y:
+            axes.set_yscale("log")
+        axes.set_xlabel(xlabel)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+        if place == 1:
+            axes.set_ylabel(ylabel)
+        if len(lines) > 1:
+            axes.legend(frameon=False, fontsize=8)
+    return figure

@@ -1,0 +1,68 @@
+"""Adam and AdamW, by PyTorch's own fused step.
+
+PyTorch's optimizer classes import its compiler when they are made, which takes as long as fitting
+a small network does; the functions that they call do not.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.optim.adamw import adamw
+
+
+class AdamW:
+    """Kingma & Ba (2015), with the decoupled weight decay of Loshchilov & Hutter (2019).
+
+    Args:
+        weights: what is to be trained; changed in place.
+        weight_decay: share of a weight that a step of rate 1 takes away; 0 is Adam.
+    """
+
+    def __init__(self, weights: Iterable[Tensor], weight_decay: float) -> None:
+        self.weights = list(weights)
+        self.weight_decay = weight_decay
+        self.means = [torch.zeros_like(weight) for weight in self.weights]
+        self.squares = [torch.zeros_like(weight) for weight in self.weights]
+        self.counts = [torch.zeros((), device=weight.device) for weight in self.weights]
+
+    def forget_gradients(self) -> None:
+        """Gradients are added to what is there; nothing is."""
+        for weight in self.weights:
+            weight.grad = None
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """One step by the weights' gradients; a weight without one stays."""
+        used = [k for k, weight in enumerate(self.weights) if weight.grad is not None]
+        adamw(
+            [self.weights[k] for k in used],
+            [grad for weight in self.weights if (grad := weight.grad) is not None],
+            [self.means[k] for k in used],
+            [self.squares[k] for k in used],
+            [],
+            [self.counts[k] for k in used],
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=learning_rate,
+            weight_decay=self.weight_decay,
+            eps=1e-8,
+            maximize=False,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that it remembers, by name."""
+        parts = {"mean": self.means, "square": self.squares, "count": self.counts}
+        return {f"{k}.{name}": part[k] for name, part in parts.items() for k in range(len(part))}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `tensors` gave.
+
+        Raises:
+            KeyError: if a part is missing.
+            RuntimeError: if one is of another shape.
+        """
+        for name, own in self.tensors().items():
+            own.copy_(tensors[name])
