@@ -48,7 +48,7 @@ def measure() -> Page:
             (
                 f"Fit {ROWS:,} rows with the defaults and draw {ROWS:,}. At the floor: classifier AUC "
                 f"at most {LARGEST_AUC}, mean true log density within {LARGEST_GAP} nats, energy "
-                "distance no more than the largest of ten between real sets. Each seed is that of the "
+                "distance no more than the largest of twenty real sets. Each seed is that of the "
                 "rows, the fit and the samples. On the S-curve fit and sampling take "
                 f"**{ours:.2f} s** in the median, 1/{tutorial / ours:.0f} of the tutorial's loop, and "
                 f"are at the floor for {reached} of {_SEEDS} seeds."

@@ -9,7 +9,7 @@ from sklearn.neighbors import KernelDensity
 from bench.peers import Fitted, Peer
 from bench.peers.points import scaled
 
-_BANDWIDTHS = np.geomspace(0.01, 1.0, 15)
+_BANDWIDTHS = np.geomspace(0.01, 1.0, 10)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +39,7 @@ def _fit(rows: np.ndarray, seed: int, steps: int) -> Fitted:  # noqa: ARG001
 
 PEER = Peer(
     name="kernel density",
-    recipe="scikit-learn's, the best of 15 bandwidths on held-out rows",
+    recipe="scikit-learn's, the best of 10 bandwidths on held-out rows",
     steps=1,
     fit=_fit,
 )

@@ -273,7 +273,7 @@ def _end_of_flow(denoise: Denoiser, process: Schedule | Table, event: tuple[int,
     else:
         schedule = Interpolated(with_signal(process)) if isinstance(process, Table) else process
         levels = _levels(schedule, "uniform-log-snr", _REFERENCE_STEPS)
-    *_, last = chunk_frames(denoise, event, levels, UniPC(), seed=0, chunk=0)
+    last = last_frame(chunk_frames(denoise, event, levels, UniPC(), seed=0, chunk=0))
     return last.x_t
 
 

@@ -5,6 +5,7 @@ the levels, hands each step what it needs, and yields every frame; drawing a sam
 to the last one.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
@@ -139,6 +140,12 @@ def sample_frames(
         yield torch.cat([frame.x_t for frame in frames])[offset : offset + n]
 
 
+def last_frame(frames: Iterator[Frame]) -> Frame:
+    """The last frame; the others are let go at once, where unpacking would hold them all."""
+    (last,) = deque(frames, maxlen=1)
+    return last
+
+
 def sample_chunks(
     denoise: Denoiser,
     event: tuple[int, ...],
@@ -155,7 +162,7 @@ def sample_chunks(
     """
     stop = first + n
     for chunk in range(first // CHUNK, -(-stop // CHUNK) if n else 0):
-        *_, last = chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk)
+        last = last_frame(chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk))
         offset = chunk * CHUNK
         yield last.x_t[max(first - offset, 0) : stop - offset]
 
@@ -186,7 +193,7 @@ def walk_rows(
         whole = torch.cat([rows, rows.new_zeros(CHUNK - len(rows), *rows.shape[1:])])
         noise = noise_from(generator(seed, EDITING, chunk))
         begin = noised(whole, levels[0]).draw(noise(whole)) if fresh_noise else whole
-        *_, last = trajectory(denoise, begin, levels, stepper, noise=noise)
+        last = last_frame(trajectory(denoise, begin, levels, stepper, noise=noise))
         yield last.x_t[: len(rows)]
 
 

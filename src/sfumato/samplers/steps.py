@@ -72,8 +72,7 @@ def choose_steps(
 
     def drawn(num_steps: int) -> Tensor:
         frames = chunk_frames(denoise, event, grid(num_steps), stepper, seed=seed, chunk=0)
-        *_, last = frames
-        return last.x_t
+        return last_frame(frames).x_t
 
     ends: dict[int, Tensor] = {}
     held: Choice | None = None
