@@ -34,6 +34,7 @@ from sfumato.samplers.driver import (
     Stepper,
     chunk_frames,
     draws_noise,
+    last_frame,
     sample_chunks,
     trajectory,
 )

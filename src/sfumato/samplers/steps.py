@@ -14,7 +14,7 @@ from torch import Tensor
 from sfumato.denoisers.denoiser import Denoiser
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel
-from sfumato.samplers.driver import Stepper, chunk_frames, draws_noise
+from sfumato.samplers.driver import Stepper, chunk_frames, draws_noise, last_frame
 
 # Each is half of the next but one.
 _LADDER = [4, 6, *(k * 2**j for j in range(7) for k in (8, 12))]
