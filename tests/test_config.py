@@ -173,3 +173,9 @@ def test_unknown_presets_and_files_are_told(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("a = = 1")
     with pytest.raises(ArgumentError, match="not TOML"):
         config.load_toml(tmp_path / "bad.toml")
+
+
+def test_many_columns_have_a_recipe_of_their_own_which_the_user_overrules() -> None:
+    assert config.suited(3) == {}
+    many = config.resolve(config.suited(4), {"training": {"steps": 7}})
+    assert (many.training.steps, many.training.reference, many.network.width) == (7, 0, 128)

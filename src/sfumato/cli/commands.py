@@ -124,7 +124,10 @@ def fit(
         bool, typer.Option("--resume", help="Go on with the run in --out where it was stopped.")
     ] = False,
     show_settings: Annotated[
-        bool, typer.Option("--show-settings", help="Print all settings as TOML and leave.")
+        bool,
+        typer.Option(
+            "--show-settings", help="Print all settings, for SOURCE if given, as TOML and leave."
+        ),
     ] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -138,7 +141,13 @@ def fit(
     if source is not None:
         changes.append({"data": {"source": source}})
     if show_settings:
-        typer.echo(config.resolve(*changes).to_toml(), nl=False)
+        recipe = {}
+        if any("source" in change.get("data", {}) for change in changes):
+            from sfumato.source import load_data
+
+            data = load_data(config.resolve(*changes))
+            recipe = config.suited(data.train.values.shape[1])
+        typer.echo(config.resolve(recipe, *changes).to_toml(), nl=False)
         return
     if resume:
         if settings_file or assignments or seed is not None:
