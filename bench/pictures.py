@@ -43,6 +43,10 @@ def curves(
             axes.axhline(level, color="0.4", linewidth=1, linestyle="--")
         if log_x:
             axes.set_xscale("log")
+            ticks = sorted({x for points in lines.values() for x, _ in points})
+            if ticks[-1] < 10_000:  # else powers of ten are easier to read
+                axes.set_xticks(ticks, [f"{x:g}" for x in ticks], fontsize=8)
+                axes.minorticks_off()
         if log_y:
             axes.set_yscale("log")
         axes.set_xlabel(xlabel)
