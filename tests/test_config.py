@@ -80,7 +80,7 @@ def test_an_unknown_setting_offers_the_nearest(name: str, meant: str) -> None:
         ("seed", "9223372036854775808", "less than or equal to 9223372036854775807"),
         ("threads", "1000000000000", "less than or equal to 1024"),
         ("data.source", "", "at least 1 character"),
-        ("data.size", "100000001", "less than or equal to 100000000"),
+        ("data.rows", "100000001", "less than or equal to 100000000"),
         ("data.noise", "1e308", "less than or equal to 1000000"),
         ("training.batch_size", "1000001", "less than or equal to 1000000"),
         ("training.steps", "1" + "0" * 400, "less than or equal to 1000000000"),
@@ -151,7 +151,7 @@ def test_the_tutorial_preset_is_the_tutorial_to_the_letter() -> None:
     """The numbers of the tutorial, each written here from its description."""
     settings = config.resolve(config.preset("tutorial"))
     data, process, training = settings.data, settings.process, settings.training
-    assert (data.source, data.size, data.noise, data.standardise) == ("s-curve", 10_000, 0.1, False)
+    assert (data.source, data.rows, data.noise, data.standardise) == ("s-curve", 10_000, 0.1, False)
     assert (process.schedule, process.num_levels, process.options) == ("sigmoid", 100, {})
     assert (settings.network.name, settings.network.target) == ("step-mlp", "eps")
     assert settings.network.width == 128
@@ -176,6 +176,6 @@ def test_unknown_presets_and_files_are_told(tmp_path: Path) -> None:
 
 
 def test_many_columns_have_a_recipe_of_their_own_which_the_user_overrules() -> None:
-    assert config.suited(3) == {}
-    many = config.resolve(config.suited(4), {"training": {"steps": 7}})
+    assert config.suited((3,), pictures=False) == {}
+    many = config.resolve(config.suited((4,), pictures=False), {"training": {"steps": 7}})
     assert (many.training.steps, many.training.reference, many.network.width) == (7, 0, 128)

@@ -26,7 +26,7 @@ def _model(*layers: dict[str, Any]) -> Model:
     values = rng.normal([5, -3, 7], [1, 10, 0.0], (50, 3))
     codec = Codec.fit(Points(values, ("a", "b", "constant")))
     process = build_process(settings.process)
-    denoiser = build_denoiser(settings, codec.dimension, process)
+    denoiser = build_denoiser(settings, codec, process)
     with torch.no_grad():
         for weight in denoiser.network.parameters():
             weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
@@ -57,6 +57,7 @@ def test_samples_are_in_the_datas_units_and_constants_exact(model: Model) -> Non
     rows = model.sample(2000)
     assert rows.shape == (2000, 3)
     assert rows.dtype == np.float64
+    assert isinstance(model.codec, Codec)
     assert set(rows[:, 2]) == {model.codec.mean[2]}
     assert rows[:, 1].std() > 3 * rows[:, 0].std()
 
@@ -109,7 +110,8 @@ def test_num_levels_decides_between_table_and_schedule() -> None:
 
 def test_the_tutorials_network_has_its_72066_weights() -> None:
     settings = resolve(preset("tutorial"))
-    denoiser = build_denoiser(settings, 2, build_process(settings.process))
+    plane = Codec(("x", "y"), (0.0, 0.0), (1.0, 1.0))
+    denoiser = build_denoiser(settings, plane, build_process(settings.process))
     assert sum(each.numel() for each in denoiser.network.parameters()) == 72_066
 
 
@@ -269,6 +271,7 @@ def test_editing_with_a_table_starts_at_its_share() -> None:
 def test_log_prob_integrates_to_one() -> None:
     # In the data's own units, so that the codec's change of them counts.
     model = _model()
+    assert isinstance(model.codec, Codec)
     mean, scale = np.array(model.codec.mean), np.array(model.codec.scale)
     side = np.linspace(-7, 7, 60)
     u, w = np.meshgrid(side, side)

@@ -31,7 +31,7 @@ TINY: dict[str, Any] = {
     "training.log_every": 10,
     "training.checkpoint_every": 20,
     "training.snapshots": 2,
-    "data.size": 400,
+    "data.rows": 400,
     "network.width": 16,
     "sampling.steps": 8,
 }
@@ -283,6 +283,7 @@ def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(here: Path) -> Non
         walk = fitting(job)
         while next(walk).step < 30:
             pass
+        assert isinstance(job.training.data, torch.Tensor)
         job.training.data.fill_(float("nan"))
         with pytest.raises(DivergedError, match=r"training\.learning_rate"):
             list(walk)
@@ -478,7 +479,7 @@ def test_the_callers_number_of_threads_comes_back(here: Path) -> None:
 
 
 def test_a_set_without_noise_has_no_density_to_measure_with(here: Path) -> None:
-    _, without = settings_for("moons", {"data.noise": 0.0, "data.size": 50})
-    _, noisy = settings_for("moons", {"data.size": 50})
+    _, without = settings_for("moons", {"data.noise": 0.0, "data.rows": 50})
+    _, noisy = settings_for("moons", {"data.rows": 50})
     assert without.log_density() is None
     assert noisy.log_density() is not None

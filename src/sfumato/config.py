@@ -38,7 +38,7 @@ class DataSettings(_Section):
     """Where the data come from and how they enter the model."""
 
     source: str = Field("s-curve", min_length=1)
-    size: int = Field(10_000, ge=2, le=10**8, description="rows to draw of a toy set")
+    rows: int = Field(10_000, ge=2, le=10**8, description="rows to draw of a toy set")
     noise: float | None = Field(
         None, ge=0, le=1e6, description="noise of a toy set, if not its own"
     )
@@ -46,7 +46,13 @@ class DataSettings(_Section):
     holdout: float = Field(
         0.1, gt=0, le=0.5, description="share of a file's rows kept out of training, to evaluate on"
     )
-    sha256: str | None = Field(None, description="fingerprint of a file, written by `fit`")
+    size: int | None = Field(
+        None, ge=4, le=4096, description="pictures: bring all to this many pixels a side"
+    )
+    labels: bool = Field(False, description="pictures: learn the classes that folders name")
+    background: str = Field("white", description="pictures: what lies behind transparent pixels")
+    skip_bad: bool = Field(False, description="pictures: leave out those that cannot be used")
+    sha256: str | None = Field(None, description="fingerprint of the data, written by `fit`")
 
 
 def _schedule_options(given: Mapping[str, Any]) -> dict[str, float]:
@@ -76,8 +82,16 @@ class NetworkSettings(_Section):
 
     name: str = "vector-mlp"
     width: int = Field(64, ge=1, le=65_536)
-    depth: int = Field(3, ge=1, le=1000, description="hidden layers after the first (vector-mlp)")
+    depth: int = Field(
+        3,
+        ge=1,
+        le=1000,
+        description="hidden layers after the first (vector-mlp), blocks at each resolution (unet)",
+    )
     target: str = "edm"
+    options: dict[str, bool | int | float | list[int]] = Field(
+        default_factory=dict, description="the network's own arguments"
+    )
     learned_variance: bool = Field(
         False, description="learn the reverse variance too (a table's, with sampler ancestral)"
     )
@@ -101,6 +115,12 @@ class TrainingSettings(_Section):
     warmup: int = Field(10, ge=0, le=10**9, description="steps of linear warm-up")
     decay: Literal["constant", "cosine"] = "cosine"
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    flip: bool = Field(
+        False, description="pictures: mirror half of them, and tell the network which"
+    )
+    label_dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of the labels that is kept from the network: guidance"
+    )
     average: float = Field(0.99, ge=0, lt=1, description="decay of the weights' average")
     times: str = "stratified"
     weighting: str = "simple"
@@ -126,6 +146,12 @@ class SamplingSettings(_Section):
     )
     tol: float = Field(
         0.01, gt=0, description="with steps = auto: how far samples may be from the flow's end"
+    )
+    guidance: float = Field(
+        1.0, ge=0, le=100, description="how strongly a class is followed; 1: as it was learned"
+    )
+    guidance_interval: tuple[float, float] | None = Field(
+        None, description="from which log-SNR to which there is guidance; everywhere if not given"
     )
     clip: float | None = Field(
         None, gt=0, description="largest predicted value, in the model's units; off if not given"
@@ -171,12 +197,14 @@ class Settings(_Section):
         return tomli_w.dumps(self.to_dict())
 
 
-def suited(columns: int) -> dict[str, Any]:
-    """The recipe for so many columns, as changes to the defaults, which are for up to three.
+def suited(row: tuple[int, ...], *, pictures: bool) -> dict[str, Any]:
+    """The recipe for rows of this shape, as changes to the defaults, which are for three columns.
 
     In more, rows are too far apart to be each other's reference, and there is more to learn.
     """
-    if columns <= 3:
+    if pictures:
+        return _suited_to_pictures(max(row[:2]))
+    if row[0] <= 3:
         return {}
     return {
         "network": {"width": 128},
@@ -184,11 +212,37 @@ def suited(columns: int) -> dict[str, Any]:
     }
 
 
+def _suited_to_pictures(side: int) -> dict[str, Any]:
+    """A U-Net whose lowest resolution has a side of four or so, and steps for an hour or less."""
+    resolutions = max(1, (side - 1).bit_length() - 1)
+    return {
+        "process": {"options": {"shift": 1.0}},
+        "network": {
+            "name": "unet",
+            "width": 32 if side <= 16 else 64,
+            "depth": 1 if side <= 16 else 2,
+            "target": "v",
+            "options": {"multipliers": [1, 2, 2, 4, 4, 4, 4, 4][:resolutions]},
+        },
+        "training": {
+            "steps": 1000 if side <= 16 else 20_000,
+            "batch_size": 64,
+            "reference": 0,
+            "learning_rate": 1e-3 if side <= 16 else 3e-4,
+            "warmup": 100,
+            "average": 0.995 if side <= 16 else 0.999,
+            "checkpoint_every": 500,
+        },
+        "threads": 0,
+    }
+
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "s-curve": {"data": {"source": "s-curve"}},
+    "digits": {"data": {"source": "digits", "labels": True}},
     # The tutorial's own settings, faults included; `s-curve` is the same job done right.
     "tutorial": {
-        "data": {"source": "s-curve", "size": 10_000, "noise": 0.1, "standardise": False},
+        "data": {"source": "s-curve", "rows": 10_000, "noise": 0.1, "standardise": False},
         "process": {"schedule": "sigmoid", "num_levels": 100},
         "network": {"name": "step-mlp", "width": 128, "target": "eps"},
         "training": {

@@ -51,7 +51,7 @@ def forward_frames(run: Run, count: int, n: int = SHOWN) -> tuple[LevelFrames, P
 
     Rows are shown in the data's units; the process runs in the model's.
     """
-    shown = run.load_data().train
+    shown = run.load_data().points
     rows = run.model.codec.encode(shown.values[:n]).double()
     eps = noise_from(generator(run.settings.seed))(rows)
     process = run.model.process
@@ -84,7 +84,7 @@ def _seen(run: Run, frames: LevelFrames, reference: np.ndarray) -> list[tuple[st
 
 def data_figure(run: Run) -> Figure:
     """What the run learned from, coloured by position where that is known."""
-    shown = run.load_data().train
+    shown = run.load_data().points
     values, position = shown.values[:SHOWN], shown.position
     position = None if position is None else position[:SHOWN]
     name, rows = _plain(run.settings.data.source), len(shown.values)
@@ -151,7 +151,7 @@ def samples_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
 
 def trajectories_figure(run: Run) -> Figure:
     """The ways of 40 samples from noise to data, without noise on the way (DDIM)."""
-    data = run.load_data().train
+    data = run.load_data().points
     walk = run.model.frames(40, sampler="dpm++2m")
     paths = np.stack([draw_points.plane(x, data.values) for _, x in walk])
     return draw_points.trajectories(
@@ -181,7 +181,7 @@ def errors_figure(run: Run) -> Figure:
     data, encode = run.load_data(), run.model.codec.encode
     unseen = data.fresh(1, ERROR_ROWS) if data.heldout is None else data.heldout.values
     learned, new = (encode(rows[:ERROR_ROWS]).double() for rows in (data.train.values, unseen))
-    network, exact = run.model.denoiser, exact_denoiser(run)
+    network, exact = run.model.unlabelled, exact_denoiser(run)
     lines = {
         "network, rows it learned from": errors_by_level(run, network, learned).mean(1),
         "network, unseen rows": errors_by_level(run, network, new).mean(1),

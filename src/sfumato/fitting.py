@@ -17,13 +17,16 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from sfumato import config, storage
 from sfumato.config import Settings
-from sfumato.data.codec import Codec
+from sfumato.data.codec import AnyCodec, Codec, EncodedPictures, PictureCodec
+from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.model import Model, build_denoiser, build_process
-from sfumato.process.random import CHUNK
+from sfumato.process.random import chunk_size
 from sfumato.progress import ProgressLine
 from sfumato.run import (
     CHECKPOINT,
@@ -41,7 +44,7 @@ from sfumato.run import (
 )
 from sfumato.source import ARRAY, RunData, Source, load_data, settings_for
 from sfumato.training import checkpoint
-from sfumato.training.loop import StepRecord, Training, train
+from sfumato.training.loop import Rows, StepRecord, Training, train
 
 
 class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
@@ -123,7 +126,8 @@ def _save(job: Job) -> None:
 
 def _take_snapshot(job: Job) -> None:
     """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
-    frames = _sampling_model(job).pictured_frames(CHUNK, SNAPSHOT_FRAMES)
+    model = _sampling_model(job)
+    frames = model.pictured_frames(chunk_size(model.codec.event), SNAPSHOT_FRAMES)
     folder = job.folder / SNAPSHOTS
     folder.mkdir(exist_ok=True)
     with storage.replacing(folder / f"step-{job.training.step:07d}.npy") as path:
@@ -184,15 +188,37 @@ def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
         DataError: if the rows cannot be encoded.
     """
     try:
-        codec = Codec.fit(data.train, standardise=settings.data.standardise)
-        rows = codec.encode(data.train.values)
+        codec, rows, labels = _encoded(settings, data)
     except DataError as error:
         raise DataError(f"{settings.data.source}: among the rows to learn from, {error}") from error
     process = build_process(settings.process)
-    denoiser = build_denoiser(settings, codec.dimension, process)
+    denoiser = build_denoiser(settings, codec, process)
     model = Model(settings, codec, process, denoiser)
     model.check_sampling()  # refuses wrong sampling settings now, not after the training
-    return Training(denoiser, process, rows, settings.training, seed=settings.seed), model
+    training = Training(
+        denoiser,
+        process,
+        rows,
+        settings.training,
+        seed=settings.seed,
+        labels=labels,
+        told=model.told,
+    )
+    return training, model
+
+
+def _encoded(settings: Settings, data: RunData) -> tuple[AnyCodec, Rows, Tensor | None]:
+    """The codec of the rows, the rows as the network sees them, and their labels if learned."""
+    if isinstance(data.train, Points):
+        codec = Codec.fit(data.train, standardise=settings.data.standardise)
+        return codec, codec.encode(data.train.values), None
+    of_pictures = PictureCodec.fit(data.train)
+    labels = data.train.labels
+    return (
+        of_pictures,
+        EncodedPictures(of_pictures, data.train.values),
+        None if labels is None else torch.from_numpy(labels),
+    )
 
 
 @contextmanager
@@ -263,10 +289,11 @@ def fit(
     seed: int = 0,
     quiet: bool = False,
 ) -> Run:
-    """Fit a diffusion model to points, in a run folder of its own.
+    """Fit a diffusion model to points or pictures, in a run folder of its own.
 
     Args:
-        source: a toy set's name, a file (.csv, .npy, .npz, .parquet), or an array `(n, d)`.
+        source: a toy set's name, a file (.csv, .npy, .npz, .parquet), an array `(n, d)`; for
+            pictures a folder, an archive, or bytes `(n, height, width, channels)`.
         out: the run's folder; runs/NAME-001 and so on where not given.
         settings: changes to the defaults, e.g. `{"training.steps": 500}`.
         seed: decides every draw.

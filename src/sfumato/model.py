@@ -8,10 +8,10 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import numpy as np
 import torch
@@ -21,31 +21,61 @@ from torch import Tensor, nn
 
 from sfumato import storage
 from sfumato.config import NetworkSettings, ProcessSettings, SamplingSettings, Settings, resolve
-from sfumato.data.codec import Codec
+from sfumato.data.codec import BIN_WIDTH, AnyCodec, PictureCodec, codec_from_dict
 from sfumato.denoisers.clipping import Clipped
-from sfumato.denoisers.denoiser import Conditioning, Denoiser, NetworkDenoiser, log_snr, step_of
-from sfumato.errors import ArgumentError, RunError, SfumatoError, unknown
+from sfumato.denoisers.denoiser import (
+    Conditioning,
+    Denoiser,
+    NetworkDenoiser,
+    PerChunk,
+    log_snr,
+    step_of,
+)
+from sfumato.denoisers.guidance import Guided, Labelled, Told, Unlabelled
+from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
 from sfumato.networks.mlp import StepMLP, VectorMLP
+from sfumato.networks.unet import UNet
 from sfumato.process.conversions import Interpolated, from_schedule
 from sfumato.process.grids import SCHEDULE_GRIDS, TABLE_GRIDS, uniform_log_snr
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameters import PARAMETERISATIONS
-from sfumato.process.random import CHUNK, PROBING, Noise, generator, noise_from
+from sfumato.process.random import (
+    DEQUANTISING,
+    LABELLING,
+    PROBING,
+    Noise,
+    chunk_size,
+    generator,
+    noise_from,
+)
 from sfumato.process.schedules import SCHEDULES, Schedule, Until
 from sfumato.process.tables import TABLES, Table, until, with_signal, zero_terminal_snr
 from sfumato.samplers import SAMPLERS
-from sfumato.samplers.driver import Stepper, sample_chunks, sample_frames, walk_rows
+from sfumato.samplers.driver import (
+    Stepper,
+    chunk_frames,
+    draws_noise,
+    filled_up,
+    last_frame,
+    sample_chunks,
+    sample_frames,
+    walk_rows,
+)
+from sfumato.samplers.inpainting import Inpainting
 from sfumato.samplers.runge_kutta import RungeKutta
 from sfumato.samplers.steps import Choice, choose_steps
 
-_FORMAT = 3
+_FORMAT = 4
 
 # Up to here the exact divergence is as quick as an estimate that is good for something.
 _EXACT_DIMENSIONS = 32
 
 T = TypeVar("T")
+
+Label = str | int | None
+"""A class by its name or number; None for any."""
 
 
 def _made(kind: str, make: Callable[..., T], options: Mapping[str, Any], **own: Any) -> T:
@@ -65,7 +95,7 @@ def _made(kind: str, make: Callable[..., T], options: Mapping[str, Any], **own: 
         # A whole number may be written either way.
         if want in (int, float) and not isinstance(value, bool | str) and want(value) == value:
             value = want(value)
-        if not isinstance(value, want):
+        if not isinstance(value, get_origin(want) or want):
             raise ArgumentError(
                 f"the option {name!r} of the {kind} must be {_KINDS[want]}; got {value!r}."
             )
@@ -73,7 +103,13 @@ def _made(kind: str, make: Callable[..., T], options: Mapping[str, Any], **own: 
     return make(**own, **given)
 
 
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a name"}
+_KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a name",
+    list[int]: "a list of whole numbers",
+}
 
 
 def build_process(settings: ProcessSettings) -> Schedule | Table:
@@ -113,52 +149,144 @@ def build_process(settings: ProcessSettings) -> Schedule | Table:
     return zero_terminal_snr(process)
 
 
-def _vector_mlp(
-    settings: NetworkSettings, dimension: int, _: Schedule | Table
-) -> tuple[nn.Module, Conditioning]:
-    outputs = dimension * (1 + settings.learned_variance)
-    return VectorMLP(dimension, settings.width, settings.depth, outputs=outputs), log_snr
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a network is built for.
+
+    Args:
+        event: shape of a sample.
+        told: what numbers it is told for classes.
+        process: the forward process.
+        outputs: channels (dimension 1) that it answers with.
+    """
+
+    event: tuple[int, ...]
+    told: Told
+    process: Schedule | Table
+    outputs: int
 
 
-def _step_mlp(
-    settings: NetworkSettings, dimension: int, process: Schedule | Table
-) -> tuple[nn.Module, Conditioning]:
-    if not isinstance(process, Table):
+def _vector_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
+    (dimension,) = task.event
+    network = VectorMLP(dimension, settings.width, settings.depth, outputs=task.outputs)
+    return network, log_snr
+
+
+def _step_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
+    if not isinstance(task.process, Table):
         raise ArgumentError(
             "the network 'step-mlp' embeds the steps of a table; set process.num_levels "
             "(or take network.name=vector-mlp)."
         )
-    outputs = dimension * (1 + settings.learned_variance)
-    return StepMLP(dimension, process.num_levels, settings.width, outputs), step_of(process)
+    (dimension,) = task.event
+    network = StepMLP(dimension, task.process.num_levels, settings.width, task.outputs)
+    return network, step_of(task.process)
 
 
-NETWORKS: Mapping[
-    str, Callable[[NetworkSettings, int, Schedule | Table], tuple[nn.Module, Conditioning]]
-] = {"vector-mlp": _vector_mlp, "step-mlp": _step_mlp}
+@dataclass(frozen=True, slots=True)
+class UNetOptions:
+    """`network.options` of a unet; see `networks.unet.UNet`.
+
+    Args:
+        multipliers: channels at each resolution, as multiples of the width.
+        attention: resolutions that attend to themselves, by their longer side in pixels.
+        head_width: channels of an attention head.
+        dropout: in the residual blocks.
+        scale_shift: tell the noise as scale and shift of the norms.
+        recompute: less memory for more time.
+    """
+
+    multipliers: list[int] = field(default_factory=lambda: [1, 2, 2])
+    attention: list[int] = field(default_factory=lambda: [4, 8, 16])
+    head_width: int = 64
+    dropout: float = 0.0
+    scale_shift: bool = True
+    recompute: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.multipliers) <= 8 or not all(1 <= m <= 64 for m in self.multipliers):
+            raise ArgumentError(
+                "`multipliers` are numbers from 1 to 64, one for each of up to 8 resolutions; got "
+                f"{self.multipliers}."
+            )
+        if not 0 <= self.dropout < 1:
+            raise ArgumentError(f"`dropout` is from 0 to below 1; got {self.dropout}.")
+        if self.head_width < 1:
+            raise ArgumentError(f"`head_width` must be at least 1; got {self.head_width}.")
+
+
+def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
+    options = _made("network 'unet'", UNetOptions, settings.options)
+    channels, *size = task.event
+    if settings.width % 4:
+        raise ArgumentError(f"the width of a unet must be a multiple of 4; got {settings.width}.")
+    sides = (-(-max(size) // 2**k) for k in range(len(options.multipliers)))
+    network = UNet(
+        channels,
+        settings.width,
+        options.multipliers,
+        settings.depth,
+        [side in options.attention for side in sides],
+        head_width=options.head_width,
+        classes=task.told.count,
+        outputs=task.outputs,
+        scale_shift=options.scale_shift,
+        dropout=options.dropout,
+        recompute=options.recompute,
+    )
+    return network, log_snr
+
+
+# For vectors and for pictures: what they are built by.
+_VECTOR_NETWORKS = {"vector-mlp": _vector_mlp, "step-mlp": _step_mlp}
+_PICTURE_NETWORKS = {"unet": _unet}
+NETWORKS: Mapping[str, Callable[[NetworkSettings, Task], tuple[nn.Module, Conditioning]]] = {
+    **_VECTOR_NETWORKS,
+    **_PICTURE_NETWORKS,
+}
+
+
+def told_of(settings: Settings, codec: AnyCodec) -> Told:
+    """What numbers the network of these settings is told for classes.
+
+    Raises:
+        ArgumentError: if what is to be mirrored is not a picture.
+    """
+    if isinstance(codec, PictureCodec):
+        return Told(len(codec.classes), settings.training.flip)
+    if settings.training.flip:
+        raise ArgumentError("training.flip mirrors pictures; these data are a table.")
+    return Told(0)
 
 
 def build_denoiser(
-    settings: Settings, dimension: int, process: Schedule | Table
+    settings: Settings, codec: AnyCodec, process: Schedule | Table
 ) -> NetworkDenoiser:
-    """An untrained denoiser for rows of `dimension` numbers; the seed decides its weights.
+    """An untrained denoiser for what the codec encodes; the seed decides its weights.
 
     Raises:
-        ArgumentError: if the network or the target is unknown, or does not fit the process.
+        ArgumentError: if the network or the target is unknown, or does not fit the process or the
+            data.
     """
-    if settings.network.target not in PARAMETERISATIONS:
-        raise unknown("target", settings.network.target, PARAMETERISATIONS)
-    if settings.network.name not in NETWORKS:
-        raise unknown("network", settings.network.name, NETWORKS)
+    network = settings.network
+    if network.target not in PARAMETERISATIONS:
+        raise unknown("target", network.target, PARAMETERISATIONS)
+    if network.name not in NETWORKS:
+        raise unknown("network", network.name, NETWORKS)
+    pictures = isinstance(codec, PictureCodec)
+    suited = _PICTURE_NETWORKS if pictures else _VECTOR_NETWORKS
+    if network.name not in suited:
+        kind = "pictures" if pictures else "tables"
+        raise ArgumentError(
+            f"the network {network.name!r} is not for {kind}; take {' or '.join(suited)}."
+        )
+    outputs = codec.event[0] * (1 + network.learned_variance)
+    task = Task(codec.event, told_of(settings, codec), process, outputs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network, conditioning = NETWORKS[settings.network.name](
-            settings.network, dimension, process
-        )
+        built, conditioning = NETWORKS[network.name](network, task)
     return NetworkDenoiser(
-        network,
-        PARAMETERISATIONS[settings.network.target],
-        conditioning,
-        settings.network.learned_variance,
+        built, PARAMETERISATIONS[network.target], conditioning, network.learned_variance
     )
 
 
@@ -226,7 +354,7 @@ class Model:
     """
 
     settings: Settings
-    codec: Codec
+    codec: AnyCodec
     process: Schedule | Table
     denoiser: NetworkDenoiser
 
@@ -237,10 +365,94 @@ class Model:
             del own["sampling"]["options"]
         return resolve(own, {"sampling": changes}).sampling
 
-    def _denoise(self, settings: SamplingSettings) -> Denoiser:
+    @property
+    def told(self) -> Told:
+        """What numbers the network is told for classes."""
+        return told_of(self.settings, self.codec)
+
+    @property
+    def unlabelled(self) -> Denoiser:
+        """The denoiser of samples whose class, if there are classes, is not known."""
+        return Unlabelled(self.denoiser, self.told.any) if self.told.count else self.denoiser
+
+    def _denoise(
+        self, settings: SamplingSettings, seed: int = 0, label: Label = None
+    ) -> Denoiser | PerChunk:
+        """The denoiser as the settings want it; of classes, each sample's own."""
+        if not self.told.count:
+            if label is not None:
+                raise ArgumentError("this model learned no classes; leave the label out.")
+            if settings.guidance != 1:
+                raise ArgumentError(
+                    "there is nothing to guide: this model learned no classes (fit with "
+                    "data.labels=true); leave guidance at 1."
+                )
+            return self._held(self.denoiser, settings)
+        labels = self._labels_by_chunk(seed, label)
+
+        def of_chunk(chunk: int) -> Denoiser:
+            own = labels(chunk)
+            denoise: Denoiser = Labelled(self.denoiser, own)
+            if settings.guidance != 1:
+                denoise = Guided(
+                    denoise, self.unlabelled, settings.guidance, settings.guidance_interval
+                )
+            return self._held(denoise, settings)
+
+        return PerChunk(of_chunk)
+
+    @staticmethod
+    def _held(denoise: Denoiser, settings: SamplingSettings) -> Denoiser:
         if settings.clip is None and settings.threshold is None:
-            return self.denoiser
-        return Clipped(self.denoiser, settings.clip or 1.0, settings.threshold)
+            return denoise
+        return Clipped(denoise, settings.clip or 1.0, settings.threshold)
+
+    def _labels_by_chunk(self, seed: int, label: Label) -> Callable[[int], Tensor]:
+        """What the network is told for each sample of a chunk."""
+        size = chunk_size(self.codec.event)
+        classes = self.codec.classes if isinstance(self.codec, PictureCodec) else ()
+        if label is not None:
+            told = self._class_number(label, classes)
+            return lambda _: torch.full((size,), told)
+        if not classes:
+            return lambda _: torch.full((size,), self.told.any)
+        shares = torch.tensor(self.codec.shares)  # type: ignore[union-attr]
+
+        def drawn(chunk: int) -> Tensor:
+            # Evenly over the shares, in an order of its own: no class comes up short by chance.
+            source = generator(seed, LABELLING, chunk)
+            even = (torch.arange(size) + torch.rand(1, generator=source)) / size
+            labels = torch.bucketize(even, shares.cumsum(0), right=True).clamp(max=len(shares) - 1)
+            return labels[torch.randperm(size, generator=source)]
+
+        return drawn
+
+    @staticmethod
+    def _class_number(label: str | int, classes: tuple[str, ...]) -> int:
+        if isinstance(label, str) and label in classes:
+            return classes.index(label)
+        if not isinstance(label, str) and 0 <= label < len(classes):
+            return label
+        if not classes:
+            raise ArgumentError("this model learned no classes; leave the label out.")
+        if isinstance(label, str):
+            raise unknown("class", label, classes)
+        raise ArgumentError(f"a class is its name, or 0 to {len(classes) - 1}; got {label}.")
+
+    def labels(
+        self, n: int, *, seed: int = 0, first: int = 0, label: Label = None
+    ) -> np.ndarray | None:
+        """The classes of the samples that `sample` draws, `(n,)`; None where none are known.
+
+        Not asked for one, a sample is of any class, as often as the training pictures are.
+        """
+        if not isinstance(self.codec, PictureCodec) or not self.codec.classes:
+            return None
+        size, of_chunk = chunk_size(self.codec.event), self._labels_by_chunk(seed, label)
+        chunks = range(first // size, -(-(first + n) // size) if n else first // size)
+        every = [of_chunk(chunk) for chunk in chunks]
+        whole = torch.cat([torch.empty(0, dtype=torch.int64), *every]).numpy()
+        return whole[first % size :][:n]
 
     def check_sampling(self) -> None:
         """Refuse settings that could not be sampled with; nothing is drawn.
@@ -270,7 +482,7 @@ class Model:
         settings = self._sampling(sampling)
         return choose_steps(
             self._denoise(settings),
-            (self.codec.dimension,),
+            self.codec.event,
             lambda num_steps: build_grid(settings, self.process, num_steps),
             build_stepper(settings),
             tol=settings.tol,
@@ -278,8 +490,12 @@ class Model:
         )
 
     def _way(
-        self, changes: Mapping[str, Any], start: float = 1.0
-    ) -> tuple[Denoiser, NoiseLevel, Stepper[Any]]:
+        self,
+        changes: Mapping[str, Any],
+        start: float = 1.0,
+        seed: int = 0,
+        label: Label = None,
+    ) -> tuple[Denoiser | PerChunk, NoiseLevel, Stepper[Any]]:
         """Denoiser, levels and method: the run's own, with some sampling settings changed."""
         settings = self._sampling(changes)
         stepper = self._stepper(settings)
@@ -288,10 +504,10 @@ class Model:
         )
         # Part of the way takes part of the steps.
         levels = build_grid(settings, begun_at(self.process, start), max(1, round(steps * start)))
-        return self._denoise(settings), levels, stepper
+        return self._denoise(settings, seed, label), levels, stepper
 
     def sample_chunks(
-        self, n: int, *, seed: int = 0, first: int = 0, **sampling: Any
+        self, n: int, *, seed: int = 0, first: int = 0, label: Label = None, **sampling: Any
     ) -> Iterator[np.ndarray]:
         """Like `sample`, a chunk of rows at a time, for progress and for what is too large.
 
@@ -301,13 +517,20 @@ class Model:
         for name, value in {"n": n, "seed": seed, "first": first}.items():
             if value < 0:
                 raise ArgumentError(f"`{name}` must not be negative; got {value}.")
-        denoise, levels, stepper = self._way(sampling)
-        event = (self.codec.dimension,)
-        chunks = sample_chunks(denoise, event, levels, stepper, n=n, seed=seed, first=first)
+        denoise, levels, stepper = self._way(sampling, seed=seed, label=label)
+        chunks = sample_chunks(
+            denoise, self.codec.event, levels, stepper, n=n, seed=seed, first=first
+        )
         return (self.codec.decode(x) for x in chunks)
 
-    def sample(self, n: int, *, seed: int = 0, first: int = 0, **sampling: Any) -> np.ndarray:
-        """Draw `n` rows in the data's own units, `(n, columns)` float64.
+    def nothing(self) -> np.ndarray:
+        """No rows, in the shape and type of the data's own: `(0, ...)`."""
+        return self.codec.decode(torch.empty(0, *self.codec.event))
+
+    def sample(
+        self, n: int, *, seed: int = 0, first: int = 0, label: Label = None, **sampling: Any
+    ) -> np.ndarray:
+        """Draw `n` rows in the data's own units, `(n, columns)` float64, or pictures as bytes.
 
         Row k depends on the seed and k alone: `sample(100)` is the start of `sample(1000)`, and
         `sample(500, first=500)` its second half.
@@ -316,13 +539,16 @@ class Model:
             n: how many.
             seed: names an endless list of samples.
             first: where in that list to begin.
-            **sampling: changes to the settings under `[sampling]`: sampler, steps, grid, options.
+            label: the class of all of them, its name or number; see `labels` where not given.
+            **sampling: changes to the settings under `[sampling]`: sampler, steps, grid, options,
+                guidance.
 
         Raises:
-            ArgumentError: if n, seed or first is negative, or a sampling setting is wrong.
+            ArgumentError: if n, seed or first is negative, the class is unknown, or a sampling
+                setting is wrong.
         """
-        rows = list(self.sample_chunks(n, seed=seed, first=first, **sampling))
-        return np.concatenate([np.empty((0, len(self.codec.columns))), *rows])
+        rows = self.sample_chunks(n, seed=seed, first=first, label=label, **sampling)
+        return np.concatenate([self.nothing(), *rows])
 
     def edit_chunks(
         self, rows: np.ndarray, start: float, *, seed: int = 0, **sampling: Any
@@ -370,6 +596,98 @@ class Model:
         walked = self._walked(rows, start, seed, sampling, fresh_noise=False)
         return np.concatenate([rows[:0], *walked])
 
+    def inpaint(
+        self,
+        rows: np.ndarray,
+        known: np.ndarray,
+        *,
+        times: int = 5,
+        seed: int = 0,
+        label: Label = None,
+        **sampling: Any,
+    ) -> np.ndarray:
+        """Fill in what is not known of rows or pictures; what is known stays as it is, exactly.
+
+        Lugmayr et al. (2022), RePaint. Row k depends on itself, the seed and k alone.
+
+        Args:
+            rows: in the data's own units; what they hold where nothing is known is not looked at.
+            known: True where they are known, shaped like the rows.
+            times: how often each step is taken, see `samplers.inpainting`.
+            seed: of the noise.
+            label: the class of all of them; see `labels` where not given.
+            **sampling: as for `sample`.
+
+        Raises:
+            ArgumentError: if `times` is not positive, or a sampling setting is wrong.
+            DataError: if the rows do not fit the model, or `known` does not fit the rows.
+        """
+        if known.shape != rows.shape or known.dtype != np.bool_:
+            raise DataError(
+                f"`known` is True or False for each of {rows.shape}; got {known.dtype} of "
+                f"{known.shape}."
+            )
+        denoise, levels, stepper = self._way(sampling, seed=seed, label=label)
+        # Where nothing is known there may be anything, which must not reach the codec.
+        x_0 = self.codec.encode(np.where(known, rows, self._usual())).double()
+        mask = self.codec.places(known)
+        size = chunk_size(self.codec.event)
+        filled = [rows[:0]]
+        for chunk, (given, there) in enumerate(zip(x_0.split(size), mask.split(size), strict=True)):
+            whole = filled_up(given)
+            held = Inpainting(stepper, whole, filled_up(there.to(whole)).bool(), times)
+            frames = chunk_frames(denoise, self.codec.event, levels, held, seed=seed, chunk=chunk)
+            filled.append(self.codec.decode(last_frame(frames).x_t[: len(given)]))
+        return np.where(known, rows, np.concatenate(filled))
+
+    def _usual(self) -> np.ndarray:
+        """A row in the middle of the data, `(1, ...)`."""
+        return self.codec.decode(torch.zeros(1, *self.codec.event))
+
+    def interpolate(
+        self, first: int, last: int, n: int, *, seed: int = 0, **sampling: Any
+    ) -> np.ndarray:
+        """From one sample of a seed to another: their noises on a great circle, without new noise.
+
+        Song, Meng & Ermon (2021), section 5.3. The ends are what `sample` draws with the same
+        deterministic method.
+
+        Args:
+            first: number of a sample.
+            last: number of another.
+            n: how many, both ends among them; 2 to the size of a chunk.
+            seed: names the list of samples.
+            **sampling: as for `sample`; a method that draws noise gives way to DPM-Solver++ 2M.
+
+        Raises:
+            ArgumentError: if a number is out of its range, or a sampling setting is wrong.
+        """
+        size = chunk_size(self.codec.event)
+        if not 2 <= n <= size or min(first, last) < 0:
+            raise ArgumentError(
+                f"an interpolation is between samples 0, 1, ..., in 2 to {size} pictures; got "
+                f"{first}, {last} and {n}."
+            )
+        denoise, levels, stepper = self._way({"sampler": "dpm++2m", **sampling}, seed=seed)
+        if draws_noise(stepper, levels):
+            raise ArgumentError("a method that draws noise has no way between two samples.")
+
+        def noise_of(k: int) -> Tensor:
+            chunk = chunk_frames(
+                denoise, self.codec.event, levels, stepper, seed=seed, chunk=k // size
+            )
+            return next(chunk).x_t[k % size]
+
+        a, b = noise_of(first), noise_of(last)
+        angle = torch.acos((a.flatten() @ b.flatten() / (a.norm() * b.norm())).clamp(-1, 1))
+        share = torch.linspace(0, 1, n, dtype=torch.float64)[(..., *[None] * a.dim())]
+        if float(angle) > 1e-6:
+            x = (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / angle.sin()
+        else:
+            x = a + share * (b - a)
+        (walked,) = walk_rows(denoise, x, levels, stepper, seed=seed, fresh_noise=False)
+        return self.codec.decode(walked)
+
     def _walked(
         self,
         rows: np.ndarray,
@@ -402,12 +720,11 @@ class Model:
         return (self.codec.decode(each) for each in walked)
 
     def frames(
-        self, n: int, *, seed: int = 0, **sampling: Any
+        self, n: int, *, seed: int = 0, label: Label = None, **sampling: Any
     ) -> Iterator[tuple[NoiseLevel, np.ndarray]]:
         """The same samples on their way from noise: each level with its `(n, columns)` rows."""
-        denoise, levels, stepper = self._way(sampling)
-        event = (self.codec.dimension,)
-        walk = sample_frames(denoise, event, levels, stepper, n=n, seed=seed)
+        denoise, levels, stepper = self._way(sampling, seed=seed, label=label)
+        walk = sample_frames(denoise, self.codec.event, levels, stepper, n=n, seed=seed)
         return ((levels[k], self.codec.decode(x)) for k, x in enumerate(walk))
 
     def log_prob(
@@ -421,7 +738,8 @@ class Model:
     ) -> Iterator[LogProb]:
         """The density of rows by the probability flow, in the data's own units, chunk by chunk.
 
-        Constant columns carry no density and are not looked at.
+        Constant columns carry no density and are not looked at. Bytes of pictures are spread evenly
+        over their bins first; the mean over that is at most the log probability of the bytes.
 
         Args:
             rows: `(n, columns)`.
@@ -443,15 +761,20 @@ class Model:
         levels = uniform_log_snr(schedule, steps + 1)
         integrate = rk4 if tol is None else Adaptive(tol, tol)
         jacobian = self.codec.log_abs_det_jacobian
-        for chunk, x_0 in enumerate(self.codec.encode(rows).double().split(CHUNK)):
+        size, pictures = chunk_size(self.codec.event), isinstance(self.codec, PictureCodec)
+        for chunk, x_0 in enumerate(self.codec.encode(rows).double().split(size)):
             directions = None
+            if pictures:  # the density of a byte and what is below it: Uria et al. (2013)
+                source = generator(seed, DEQUANTISING, chunk)
+                below = torch.rand(size, *self.codec.event, generator=source, dtype=torch.float64)
+                x_0 = x_0 + BIN_WIDTH * (below[: len(x_0)] - 0.5)
             if probes is not None:
                 # Drawn for a whole chunk, so that a row's do not depend on how many follow it.
                 whole = rademacher(probes, generator(seed, PROBING, chunk))(
-                    x_0.new_empty(CHUNK, x_0.shape[1])
+                    x_0.new_empty(size, *x_0.shape[1:])
                 )
                 directions = partial(_first_of, whole)
-            found = log_prob(self.denoiser, x_0, levels, probes=directions, integrate=integrate)
+            found = log_prob(self.unlabelled, x_0, levels, probes=directions, integrate=integrate)
             yield replace(found, nats=found.nats + jacobian)
 
     def _continuous(self) -> Schedule:
@@ -476,7 +799,9 @@ class Model:
         """The bound on -log p(rows) of the model's own reverse chain, chunk by chunk.
 
         In nats for the encoded rows; add `codec.log_abs_det_jacobian` to minus the bound to have
-        it in the data's own units. A continuous process is cut into `num_levels` levels.
+        it in the data's own units. Of pictures it is that of their bytes' probability (the decoder
+        of Ho et al. 2020, section 3.3), to which nothing is added. A continuous process is cut
+        into `num_levels` levels.
 
         Args:
             rows: `(n, columns)`.
@@ -496,9 +821,18 @@ class Model:
         )
         if variance is None:
             variance = "learned" if self.denoiser.learns_variance else "beta"
-        for chunk, x_0 in enumerate(self.codec.encode(rows).double().split(CHUNK)):
-            noise = partial(_whole_chunk, noise_from(generator(seed, PROBING, chunk)))
-            yield variational_bound(self.denoiser, x_0, table, noise=noise, variance=variance)
+        # The decoder of pictures gives the probability of a byte, that of a table a density.
+        bin_width = BIN_WIDTH if isinstance(self.codec, PictureCodec) else None
+        size = chunk_size(self.codec.event)
+        for chunk, x_0 in enumerate(self.codec.encode(rows).double().split(size)):
+            yield variational_bound(
+                self.unlabelled,
+                x_0,
+                table,
+                noise=partial(_whole_chunk, noise_from(generator(seed, PROBING, chunk))),
+                variance=variance,
+                bin_width=bin_width,
+            )
 
     def pictured_frames(
         self, n: int, count: int, *, seed: int = 0
@@ -541,7 +875,7 @@ class Model:
 
 def _whole_chunk(noise: Noise, x: Tensor) -> Tensor:
     """Noise drawn for a whole chunk, so that a row's does not depend on how many follow it."""
-    return noise(x.new_empty(CHUNK, *x.shape[1:]))[: len(x)]
+    return noise(x.new_empty(chunk_size(x.shape[1:]), *x.shape[1:]))[: len(x)]
 
 
 def _first_of(directions: Tensor, x: Tensor) -> Tensor:
@@ -591,14 +925,14 @@ def load_model(path: Path) -> Model:
         )
     try:
         settings = resolve(header["settings"])
-        codec = Codec.from_dict(header["codec"])
+        codec = codec_from_dict(header["codec"])
         process = build_process(settings.process)
         # First without memory: a stranger's header may ask for a network of any size.
         with torch.device("meta"):
-            skeleton = build_denoiser(settings, codec.dimension, process).network.state_dict()
+            skeleton = build_denoiser(settings, codec, process).network.state_dict()
         if {k: v.shape for k, v in skeleton.items()} != {k: v.shape for k, v in tensors.items()}:
             raise RunError("its weights are not those of its settings.")
-        denoiser = build_denoiser(settings, codec.dimension, process)
+        denoiser = build_denoiser(settings, codec, process)
         denoiser.network.load_state_dict(tensors)
     except (SfumatoError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise RunError(

@@ -6,6 +6,7 @@ The best one is known where the data are: a toy set that is points blurred by a 
 import torch
 from torch import Tensor
 
+from sfumato.data.codec import Codec
 from sfumato.data.toy import TOY_SETS
 from sfumato.denoisers.denoiser import Denoiser
 from sfumato.denoisers.empirical import Empirical, empirical
@@ -23,7 +24,9 @@ def exact_denoiser(run: Run) -> Empirical | None:
     """The best possible denoiser of the run's data as the model sees them, where it is known."""
     settings, codec = run.settings.data, run.model.codec
     chosen = TOY_SETS.get(settings.source)
-    if chosen is None or chosen.nodes is None or codec.dimension < len(codec.columns):
+    if chosen is None or chosen.nodes is None or not isinstance(codec, Codec):
+        return None
+    if codec.dimension < len(codec.columns):
         return None
     noise = chosen.noise if settings.noise is None else settings.noise
     if noise == 0:

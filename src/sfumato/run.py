@@ -22,9 +22,13 @@ import torch
 from filelock import FileLock, Timeout
 
 from sfumato.config import Settings
+from sfumato.data.codec import AnyCodec, Codec, PictureCodec
 from sfumato.data.files import read_array, read_points
+from sfumato.data.images import Pictures
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, evaluate
+from sfumato.metrics.features import train_classifier
+from sfumato.metrics.pictures import evaluate_pictures
 from sfumato.model import Model, load_model
 from sfumato.progress import ProgressLine, tracked
 from sfumato.source import ARRAY, FLOOR_SETS, LogDensity, RunData, load_data, refuse_extremes
@@ -60,11 +64,11 @@ class Run:
     def sample(
         self, n: int, *, seed: int = 0, first: int = 0, quiet: bool = True, **sampling: Any
     ) -> np.ndarray:
-        """See `Model.sample`: `n` rows in the data's own units, `(n, columns)`.
+        """See `Model.sample`: `n` rows in the data's own units, `(n, columns)`, or pictures.
 
         With `quiet=False` a progress line is shown.
         """
-        rows = [np.empty((0, len(self.model.codec.columns)))]
+        rows = [self.model.nothing()]
         with (
             ProgressLine("sample", n, "rows", quiet=quiet) as line,
             threads_of(self.settings),
@@ -150,6 +154,10 @@ class Run:
         """
         if n < LEAST_ROWS:
             raise ArgumentError(f"`n` must be at least {LEAST_ROWS} to measure anything; got {n}.")
+        if isinstance(self.model.codec, PictureCodec):
+            if against is not None:
+                raise ArgumentError("pictures are measured against held-out ones; leave --against.")
+            return self._evaluate_pictures(n, seed, quiet=quiet)
         reference, real, train, log_density = self._real_sets(against, n)
         if sample is None:
             sample = self.sample(len(reference), seed=seed, quiet=quiet)
@@ -168,12 +176,44 @@ class Run:
         measures = tuple(tracked(measured, "evaluate", total, "measures", quiet=quiet))
         return Evaluation(measures, len(reference))
 
+    def _evaluate_pictures(self, n: int, seed: int, *, quiet: bool) -> Evaluation:
+        """Fresh samples beside held-out pictures, by a classifier of the training pictures."""
+        data = self.load_data()
+        train, heldout = data.train, data.heldout
+        assert isinstance(train, Pictures)
+        assert heldout is not None
+        m = min(n, len(heldout.values), len(train.values) // FLOOR_SETS)
+        if m < LEAST_ROWS:
+            raise DataError(
+                f"at least {(FLOOR_SETS + 1) * LEAST_ROWS} pictures are needed to measure; there "
+                f"are {len(train.values) + len(heldout.values)}."
+            )
+        sample = self.sample(m, seed=seed, quiet=quiet)
+        order = np.random.default_rng(self.settings.seed + 1).permutation(len(train.values))
+        with threads_of(self.settings):
+            classifier = train_classifier(
+                train.values, train.labels, len(train.classes), seed=self.settings.seed % 2**32
+            )
+            measured = evaluate_pictures(
+                sample,
+                heldout.values[:m],
+                [train.values[np.sort(rows)] for rows in _parts(order, FLOOR_SETS, m)],
+                train.values,
+                classifier=classifier,
+                asked=self.model.labels(m, seed=seed),
+                seed=seed % 2**32,
+            )
+            total = 7 + (train.labels is not None)
+            measures = tuple(tracked(measured, "evaluate", total, "measures", quiet=quiet))
+        return Evaluation(measures, m, classifier.name)
+
     def _real_sets(
         self, against: str | os.PathLike[str] | None, n: int
     ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray | None, LogDensity | None]:
         """Reference, sets for the floor, training rows and true density, where there are any."""
         if against is not None:
             points = read_points(Path(against))
+            assert isinstance(self.model.codec, Codec)
             if points.columns != self.model.codec.columns:
                 raise DataError(
                     f"{against} has the columns {', '.join(points.columns)}; this run's are "
@@ -222,7 +262,7 @@ class Run:
         levels = f"{settings.process.num_levels} levels" if settings.process.num_levels else ""
         facts: dict[str, Any] = {
             "source": settings.data.source,
-            "columns": ", ".join(model.codec.columns),
+            **_shape(model.codec),
             "model": f"{settings.network.name}, {weights:,} weights, "
             f"predicts {settings.network.target}",
             "process": f"{settings.process.schedule} {levels or 'in continuous time'}",
@@ -273,12 +313,22 @@ class Run:
     def _snapshot(self, path: Path) -> tuple[int, np.ndarray]:
         try:
             step, stack = int(path.stem.removeprefix("step-")), read_array(path)
-            frames, _, columns = stack.shape
-            if (frames, columns) != (SNAPSHOT_FRAMES, len(self.model.codec.columns)):
+            nothing = self.model.nothing()
+            frames, row = stack.shape[0], stack.shape[2:]
+            if (frames, row) != (SNAPSHOT_FRAMES, nothing.shape[1:]):
                 raise ValueError
-            return step, stack.astype(np.float64, casting="safe")
+            return step, stack.astype(nothing.dtype, casting="safe")
         except (DataError, ValueError, TypeError) as error:
             raise RunError(f"{path} is damaged; delete it.") from error
+
+
+def _shape(codec: AnyCodec) -> dict[str, str]:
+    """What a row is, for a person."""
+    if isinstance(codec, Codec):
+        return {"columns": ", ".join(codec.columns)}
+    kind = "grey" if codec.channels == 1 else "colour"
+    size = {"pictures": f"{codec.width} x {codec.height} pixels, {kind}"}
+    return size | ({"classes": ", ".join(codec.classes)} if codec.classes else {})
 
 
 def read_records(path: Path) -> list[dict[str, float]]:

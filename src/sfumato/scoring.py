@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from sfumato.data.codec import PictureCodec
 from sfumato.data.files import read_points
+from sfumato.data.images import as_pictures, holds_pictures, read_picture, read_pictures
 from sfumato.data.points import Points
 from sfumato.errors import DataError
 from sfumato.likelihood.variational import mean_and_error
 from sfumato.progress import ProgressLine
 from sfumato.run import Run, threads_of
+from sfumato.source import Data
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Score:
         at_least = "at least " if self.terms else ""
         error = "" if self.standard_error is None else f" ± {self.standard_error:.4f}"
         mean = f"{at_least}{self.nats:.4f}{error} nats"
-        bits = f"{self.bits_per_dimension:.4f} bits a column"
+        bits = f"{self.bits_per_dimension:.4f} bits a number"
         rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
         lines = [f"Mean log density of {rows}: {mean} ({bits})"]
         if self.truth is not None:
@@ -71,13 +74,21 @@ class Score:
         return "\n".join(lines)
 
 
-def read_rows(run: Run, path: Path) -> Points:
-    """The rows of a file in the order of the run's columns.
+def read_rows(run: Run, path: Path) -> Data:
+    """The rows of a file in the order of the run's columns, or pictures of the run's size.
+
+    A single picture is brought to that size; those of a folder or an archive must have it.
 
     Raises:
         DataError: if the file cannot be used or lacks one of the columns.
     """
-    points, columns = read_points(path), run.model.codec.columns
+    codec = run.model.codec
+    if isinstance(codec, PictureCodec):
+        if holds_pictures(path):
+            return read_pictures(path, background=run.settings.data.background)
+        one = read_picture(path, codec.height, codec.width, codec.channels)
+        return as_pictures(one[None])
+    points, columns = read_points(path), codec.columns
     missing = [name for name in columns if name not in points.columns]
     if missing:
         raise DataError(
@@ -138,7 +149,10 @@ def bound_of(
             parts["L_0"].append(chunk.L_0)
             line.advance_to(done := done + len(chunk.L_T))
     terms = {name: torch.cat(values) for name, values in parts.items()}
-    nats = run.model.codec.log_abs_det_jacobian - sum(terms.values(), torch.zeros(()))
+    # Of pictures the bound is that of a probability, which knows no units.
+    codec = run.model.codec
+    units = 0.0 if isinstance(codec, PictureCodec) else codec.log_abs_det_jacobian
+    nats = units - sum(terms.values(), torch.zeros(()))
     told = {
         "L_T (end of the process)": _mean(terms["L_T"]),
         "L_t (steps between)": _mean(terms["L_t"]),

@@ -1,12 +1,12 @@
 """The rows of a run: where they come from, and which of them it never sees.
 
-A toy set gives fresh rows to everyone who asks; of a file or an array a share is kept out of
-training, to evaluate on.
+A toy set gives fresh rows to everyone who asks; of a file, a folder or an array a share is kept
+out of training, to evaluate on. Rows are points, or pictures.
 """
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,28 @@ import numpy as np
 from sfumato import config, storage
 from sfumato.config import Settings
 from sfumato.data.files import read_points
+from sfumato.data.images import (
+    Pictures,
+    as_pictures,
+    digits,
+    fingerprint,
+    holds_pictures,
+    read_pictures,
+)
 from sfumato.data.points import Points
 from sfumato.data.toy import TOY_SETS, draw, toy_set
-from sfumato.errors import DataError
+from sfumato.errors import DataError, unknown
 from sfumato.metrics.evaluation import LEAST_ROWS
 
 LogDensity = Callable[[np.ndarray], np.ndarray]
-Source = str | os.PathLike[str] | np.ndarray | Points
+Data = Points | Pictures
+Source = str | os.PathLike[str] | np.ndarray | Points | Pictures
 
 # The settings' name for rows that were given in memory.
 ARRAY = "array"
+
+# Pictures that come with scikit-learn.
+PICTURE_SETS: Mapping[str, Callable[[], Pictures]] = {"digits": digits}
 
 # Real sets that make up the floor of an evaluation.
 FLOOR_SETS = 6
@@ -42,10 +54,21 @@ class RunData:
         seed: of the run.
     """
 
-    train: Points
-    heldout: Points | None
+    train: Data
+    heldout: Data | None
     settings: config.DataSettings
     seed: int
+
+    @property
+    def points(self) -> Points:
+        """The rows to learn from, which are points.
+
+        Raises:
+            DataError: if they are pictures.
+        """
+        if not isinstance(self.train, Points):
+            raise DataError("this is for points, and the run learned from pictures.")
+        return self.train
 
     def fresh(self, k: int, n: int) -> np.ndarray:
         """The k-th independent set of `n` real rows of a toy set, none of them seen in training."""
@@ -73,18 +96,53 @@ def load_data(settings: Settings) -> RunData:
     """
     data = settings.data
     if data.source in TOY_SETS:
-        points = draw(data.source, data.size, seed=settings.seed, noise=data.noise)
+        points = draw(data.source, data.rows, seed=settings.seed, noise=data.noise)
         return RunData(points, None, data, settings.seed)
-    path = Path(data.source)
-    if not path.suffix and not os.path.exists(path):  # noqa: PTH110 - Path's raises at a long name
-        toy_set(data.source)  # raises, naming the toy set that may have been meant
-    points = read_points(path)
-    if data.sha256 is not None and storage.sha256(path) != data.sha256:
+    read, mark = _read(settings)
+    if data.sha256 is not None and mark != data.sha256:
         raise DataError(
-            f"{path} is not the file that this run began with (its SHA-256 has changed); put the "
-            "old file back, or start a new run."
+            f"{data.source} is not what this run began with (its SHA-256 has changed); put the "
+            "old data back, or start a new run."
         )
-    return split(points, settings)
+    return replace(split(read, settings), settings=data.model_copy(update={"sha256": mark}))
+
+
+def _read(settings: Settings) -> tuple[Data, str]:
+    """What a file or folder holds, and its fingerprint."""
+    data = settings.data
+    path = Path(data.source)
+    if data.source in PICTURE_SETS:
+        pictures = PICTURE_SETS[data.source]()
+    elif not path.suffix and not os.path.exists(path):  # noqa: PTH110 - Path's raises at a long name
+        known = {*TOY_SETS, *PICTURE_SETS}
+        raise unknown("toy set", data.source, known)
+    elif holds_pictures(path):
+        pictures = read_pictures(
+            path,
+            size=data.size,
+            labels=data.labels,
+            background=data.background,
+            skip_bad=data.skip_bad,
+        )
+    else:
+        return read_points(path), storage.sha256(path)
+    return _labelled(pictures, settings), fingerprint(pictures)
+
+
+def _labelled(pictures: Pictures, settings: Settings) -> Pictures:
+    """The pictures with their labels if these are to be learned.
+
+    Raises:
+        DataError: if they are, and there are none.
+    """
+    if not settings.data.labels:
+        return replace(pictures, labels=None, classes=())
+    if pictures.labels is None:
+        raise DataError(
+            f"{settings.data.source} has no classes to learn: put the pictures of each into a "
+            "folder of its name, or leave data.labels out."
+        )
+    return pictures
 
 
 def refuse_extremes(points: Points, name: str) -> None:
@@ -109,7 +167,7 @@ def refuse_extremes(points: Points, name: str) -> None:
         )
 
 
-def split(points: Points, settings: Settings) -> RunData:
+def split(points: Data, settings: Settings) -> RunData:
     """Keep a share of the rows, chosen by the seed, out of training.
 
     Raises:
@@ -121,18 +179,23 @@ def split(points: Points, settings: Settings) -> RunData:
             f"{settings.data.source} has {rows} row{'s' * (rows != 1)} of data; at least 3 rows "
             "are needed, 2 to learn from and 1 to evaluate on."
         )
-    refuse_extremes(points, settings.data.source)
+    if isinstance(points, Points):
+        refuse_extremes(points, settings.data.source)
     # Enough to evaluate on, where there are rows to spare.
     kept = max(1, round(rows * settings.data.holdout), min(LEAST_ROWS, rows // (FLOOR_SETS + 1)))
     kept = min(kept, rows - 2)
     order = np.random.default_rng(settings.seed).permutation(rows)
     train, heldout = np.sort(order[kept:]), np.sort(order[:kept])
-    return RunData(
-        Points(points.values[train], points.columns),
-        Points(points.values[heldout], points.columns),
-        settings.data,
-        settings.seed,
-    )
+    return RunData(_chosen(points, train), _chosen(points, heldout), settings.data, settings.seed)
+
+
+def _chosen(data: Data, rows: np.ndarray) -> Data:
+    if isinstance(data, Points):
+        return Points(data.values[rows], data.columns)
+    names = [data.names[k] for k in rows]
+    # Pictures that are too many for the memory stay where they are, in their order.
+    labels = None if data.labels is None else data.labels[rows]
+    return replace(data, pixels=data.pixels[rows], labels=labels, names=names)
 
 
 def settings_for(
@@ -141,7 +204,8 @@ def settings_for(
     """Resolve the settings of a run on `source` and load its rows.
 
     Args:
-        source: a toy set's name, a file, or rows in memory `(n, d)`.
+        source: a toy set's name, a file or folder, rows in memory `(n, d)` or pictures as bytes
+            `(n, height, width, channels)`.
         changes: nested (`{"training": {"steps": 500}}`) or dotted (`{"training.steps": 500}`).
         layers: settings that come before the changes, such as a preset.
 
@@ -154,23 +218,33 @@ def settings_for(
         for key in reversed(name.split(".")):
             value = {key: value}
         nested = config.merged(nested, value)
-    if isinstance(source, Points | np.ndarray):
-        points = _as_points(source)
-        recipe = config.suited(points.values.shape[1])
-        settings = config.resolve(recipe, *layers, nested, {"data": {"source": ARRAY}})
-        return settings, split(points, settings)
-    named = {"data": {"source": os.fspath(source)}}
-    settings = config.resolve(*layers, nested, named)
-    data = load_data(settings)
-    if data.heldout is not None:
-        named["data"]["sha256"] = storage.sha256(Path(settings.data.source))
-    recipe = config.suited(data.train.values.shape[1])
-    return config.resolve(recipe, *layers, nested, named), data
+    if not isinstance(source, str | os.PathLike):
+        named: dict[str, Any] = {"data": {"source": ARRAY}}
+        settings = config.resolve(*layers, nested, named)
+        data = split(_in_memory(source, settings), settings)
+    else:
+        named = {"data": {"source": os.fspath(source)}}
+        data = load_data(config.resolve(*layers, nested, named))
+        if data.settings.sha256 is not None:
+            named["data"]["sha256"] = data.settings.sha256
+    return config.resolve(recipe_for(data), *layers, nested, named), data
 
 
-def _as_points(rows: Points | np.ndarray) -> Points:
-    if isinstance(rows, Points):
-        return rows
+def recipe_for(data: RunData) -> dict[str, Any]:
+    """The recipe that suits these rows, as changes to the defaults."""
+    return config.suited(data.train.values.shape[1:], pictures=isinstance(data.train, Pictures))
+
+
+def _in_memory(source: Any, settings: Settings) -> Data:
+    """Rows or pictures that were handed over."""
+    if isinstance(source, Points | Pictures):
+        return source
+    if not isinstance(source, np.ndarray) or (source.dtype == np.uint8 and source.ndim in (3, 4)):
+        return _labelled(as_pictures(source), settings)
+    return _as_points(source)
+
+
+def _as_points(rows: np.ndarray) -> Points:
     try:
         values = np.asarray(rows, dtype=np.float64)
     except (TypeError, ValueError) as error:

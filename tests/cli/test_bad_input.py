@@ -126,7 +126,7 @@ ARGUMENTS = [
     ("fit moons --seed 9223372036854775808", "--seed"),
     ("demo --seed 9223372036854775808", "--seed"),
     ("fit moons --set seed=9223372036854775808", "'seed'"),
-    ("fit moons --set data.size=1000000000000", "'data.size'"),
+    ("fit moons --set data.rows=1000000000000", "'data.rows'"),
     ("fit moons --set training.batch_size=1000000000000", "'training.batch_size'"),
     ("fit moons --set threads=1000000000000", "'threads'"),
     ("fit moons --seed one", "valid integer"),
@@ -299,7 +299,7 @@ def test_a_flipped_bit_anywhere_in_the_header_is_told(
 
 
 def test_steps_of_a_table_are_bounded_by_its_levels(sfumato: Command) -> None:
-    table = "--set process.num_levels=20 --set sampling.grid=trailing --set data.size=100"
+    table = "--set process.num_levels=20 --set sampling.grid=trailing --set data.rows=100"
     assert sfumato(f"fit moons --out run --quiet {TINY} {table}")[0] == 0
     for steps in (0, 21):
         code, _, err = sfumato(f"sample run -n 1 --to a.csv --steps {steps}")

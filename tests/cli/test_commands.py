@@ -63,7 +63,7 @@ def test_version(sfumato: Command) -> None:
 
 
 def test_demo_makes_the_whole_run_folder(sfumato: Command, tmp_path: Path) -> None:
-    code, out, err = sfumato(f"demo --out run {TINY} --set data.size=500")
+    code, out, err = sfumato(f"demo --out run {TINY} --set data.rows=500")
     assert code == 0
     assert "Traceback" not in err
     assert "Report: run/report.html" in out
@@ -104,7 +104,7 @@ def test_settings_are_shown_and_taken_back(sfumato: Command, tmp_path: Path) -> 
 
 
 def test_the_seed_of_the_demo_may_be_set_either_way(sfumato: Command) -> None:
-    size = "--set data.size=100"
+    size = "--set data.rows=100"
     assert sfumato(f"demo --out set --quiet {TINY} {size} --set seed=3")[0] == 0
     assert json.loads(sfumato("info set --json")[1])["settings"]["seed"] == 3
     assert sfumato(f"demo --out said --quiet {TINY} {size} --set seed=3 --seed 4")[0] == 0

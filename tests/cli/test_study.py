@@ -28,7 +28,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("toy") / "run"
-    assert leave(f"fit eight-gaussians --quiet --out {folder} {TINY} --set data.size=800") == 0
+    assert leave(f"fit eight-gaussians --quiet --out {folder} {TINY} --set data.rows=800") == 0
     return folder
 
 

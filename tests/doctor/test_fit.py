@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato import fit
+from sfumato.data.points import Points
 from sfumato.data.toy import draw
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.doctor import Finding, examine_run
@@ -28,14 +29,14 @@ def found(run: Run, heldout: np.ndarray | None = None) -> dict[str, Finding]:
 def eight(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Eight round clusters, whose exact denoiser is a mixture of eight."""
     folder = tmp_path_factory.mktemp("eight")
-    settings: dict[str, Any] = {**QUICK, "training.steps": 600, "data.size": 4000}
+    settings: dict[str, Any] = {**QUICK, "training.steps": 600, "data.rows": 4000}
     return fit("eight-gaussians", out=folder / "run", settings=settings, quiet=True)
 
 
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("begun")
-    settings: dict[str, Any] = {**QUICK, "training.steps": 3, "data.size": 4000}
+    settings: dict[str, Any] = {**QUICK, "training.steps": 3, "data.rows": 4000}
     return fit("eight-gaussians", out=folder / "run", settings=settings, quiet=True)
 
 
@@ -133,7 +134,7 @@ def test_a_network_that_memorises_is_found_out(tmp_path: Path) -> None:
     learned = replace(
         run,
         model=replace(run.model, denoiser=NetworkDenoiser(Memory(), x_0)),
-        data=replace(data, train=type(data.train)(seen, data.train.columns)),
+        data=replace(data, train=Points(seen, data.points.columns)),
     )
     told = found(learned, data.train.values[1000:])
     assert not told["Unseen rows fare worse than training rows"].sound

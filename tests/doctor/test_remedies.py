@@ -24,7 +24,7 @@ def _fit(folder: Path, layer: Mapping[str, Any], changes: Mapping[str, Any]) -> 
 
 @pytest.fixture(scope="module")
 def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    changes = {"training.epochs": 1, "data.size": 2000, "training.snapshots": 0}
+    changes = {"training.epochs": 1, "data.rows": 2000, "training.snapshots": 0}
     return _fit(tmp_path_factory.mktemp("tutorial"), preset("tutorial"), changes)
 
 

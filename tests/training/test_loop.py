@@ -270,6 +270,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change() -> None:
     records = train(training)
     next(records)
     before = {k: v for k, v in _weights(training).items() if k.startswith(("network", "average"))}
+    assert isinstance(training.data, Tensor)
     training.data = torch.full_like(training.data, float("nan"))
     training.position = len(training.order)
     told = r"step 8.*start again with --set training\.learning_rate=0\.0033\. .* is whole"

@@ -50,12 +50,15 @@ def score(
     """
     from sfumato.data.files import check_target, write_points
     from sfumato.data.points import Points
+    from sfumato.gallery import of_pictures
     from sfumato.run import open_run
     from sfumato.scoring import bound_of, read_rows, score_of
 
     if to is not None:
         check_target(to)
     opened = open_run(run)
+    if to is not None and of_pictures(opened):
+        raise ArgumentError("scores of pictures are printed, not written; leave --to out.")
     points = read_rows(opened, file)
     if to is not None and "log_prob" in points.columns:
         raise DataError(
@@ -86,6 +89,7 @@ def score(
 @app.command(
     epilog=examples(
         "sfumato edit runs/moons-001 points.csv --from 0.3 --to like-them.csv",
+        "sfumato edit runs/digits-001 digit.png --from 0.6 --to like-it.png",
     )
 )
 def edit(
@@ -103,18 +107,88 @@ def edit(
     quiet: Quiet = False,
 ) -> None:
     """Noise rows part of the way and sample from there: rows like them, on the data's structure."""
-    from sfumato.data.files import check_target, write_points
-    from sfumato.data.points import Points
+    changes = sampling_changes(assignments)
+
+    from sfumato.gallery import check_rows_target, write_rows
     from sfumato.run import open_run
     from sfumato.scoring import read_rows
 
-    check_target(to)
-    changes = sampling_changes(assignments)
     opened = open_run(run)
-    points = read_rows(opened, file)
-    values = opened.edit(points.values, start, seed=seed, quiet=quiet, **changes)
-    write_points(to, Points(values, points.columns))
-    say(f"{len(values):,} rows in {to}", quiet)
+    check_rows_target(opened, to)
+    values = opened.edit(read_rows(opened, file).values, start, seed=seed, quiet=quiet, **changes)
+    write_rows(opened, to, values)
+    say(f"{len(values):,} in {to}", quiet)
+
+
+@app.command(
+    epilog=examples("sfumato inpaint runs/digits-001 digit.png mask.png --to filled.png"),
+)
+def inpaint(
+    run: RunPath,
+    picture: Annotated[Path, typer.Argument(help="A picture; brought to the run's size.")],
+    mask: Annotated[Path, typer.Argument(help="A picture that is white where to fill in.")],
+    to: Annotated[Path, typer.Option(help="Where to write: .png, .jpg, .webp, .npy or .npz.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=64, help="How many different ways.")] = 1,
+    label: Annotated[str | None, typer.Option(help="Fill in as a picture of this class.")] = None,
+    times: Annotated[
+        int, typer.Option(min=1, max=100, help="How often each step is taken, until parts fit.")
+    ] = 5,
+    seed: Seed = 0,
+    assignments: Set = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Fill in a part of a picture; the rest stays as it is, pixel by pixel."""
+    changes = sampling_changes(assignments)
+
+    import numpy as np
+
+    from sfumato.data.images import read_picture
+    from sfumato.gallery import check_rows_target, of_pictures, write_rows
+    from sfumato.run import open_run, threads_of
+
+    opened = open_run(run)
+    if not of_pictures(opened):
+        raise ArgumentError(f"{run} learned from points; only pictures can be filled in here.")
+    check_rows_target(opened, to)
+    channels, height, width = opened.model.codec.event
+    given = read_picture(picture, height, width, channels)
+    known = np.broadcast_to(read_picture(mask, height, width, 1) < 128, given.shape)
+    if known.all():
+        raise DataError(f"{mask} is white nowhere; there is nothing to fill in.")
+    pictures, where = (np.repeat(each[None], n, axis=0) for each in (given, known))
+    with threads_of(opened.settings):
+        filled = opened.model.inpaint(
+            pictures, where, times=times, seed=seed, label=label, **changes
+        )
+    write_rows(opened, to, filled)
+    say(f"{n:,} in {to}", quiet)
+
+
+@app.command(
+    epilog=examples("sfumato interpolate runs/digits-001 3 17 -n 8 --to between.png"),
+)
+def interpolate(
+    run: RunPath,
+    first: Annotated[int, typer.Argument(min=0, help="Number of a sample.")],
+    last: Annotated[int, typer.Argument(min=0, help="Number of another.")],
+    to: Annotated[Path, typer.Option(help="Where to write, as for `sample`.")],
+    n: Annotated[int, typer.Option("-n", min=2, help="How many, with both ends.")] = 8,
+    seed: Seed = 0,
+    assignments: Set = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Draw what lies between two samples of a seed, along a great circle of their noise."""
+    changes = sampling_changes(assignments)
+
+    from sfumato.gallery import check_rows_target, write_rows
+    from sfumato.run import open_run, threads_of
+
+    opened = open_run(run)
+    check_rows_target(opened, to)
+    with threads_of(opened.settings):
+        values = opened.model.interpolate(first, last, n, seed=seed, **changes)
+    write_rows(opened, to, values)
+    say(f"{n:,} in {to}", quiet)
 
 
 @app.command(

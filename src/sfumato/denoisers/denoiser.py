@@ -41,6 +41,17 @@ class Denoiser(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PerChunk:
+    """Denoisers that differ from chunk to chunk, as when each sample has a class of its own.
+
+    Args:
+        of: the denoiser of the chunk of that number.
+    """
+
+    of: Callable[[int], Denoiser]
+
+
 # Beyond any schedule here: e^-15 of signal beside the noise, or of noise beside the signal.
 _FARTHEST = 30.0
 
@@ -64,7 +75,8 @@ class NetworkDenoiser:
 
     Args:
         network: `(x, number) -> same shape as x`; x `(batch, *event)`, number `()` or `(batch,)`.
-            Twice the channels (dimension 1) where the variance is learned.
+            Twice the channels (dimension 1) where the variance is learned. One that knows classes
+            takes a third argument, the label of each sample `(batch,)`.
         parameterisation: turns the answer into x_0 (see `process.parameters`).
         conditioning: the number the network is told; log-SNR unless said otherwise.
         learns_variance: the second half of the channels, from -1 to 1 by habit, says where the
@@ -76,8 +88,15 @@ class NetworkDenoiser:
     conditioning: Conditioning = log_snr
     learns_variance: bool = False
 
-    def __call__(self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel) -> Prediction:
+    def __call__(
+        self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel, label: Tensor | None = None
+    ) -> Prediction:
         """Run the network in its own precision; combine in x_t's.
+
+        Args:
+            x_t: noisy samples, `(batch, *event)`.
+            level: one for all `()` or one each `(batch,)`.
+            label: of each, `(batch,)`, if the network knows classes.
 
         Raises:
             ArgumentError: if the network's answer is not of the shape it must be.
@@ -87,7 +106,9 @@ class NetworkDenoiser:
         number = self.conditioning(level).to(weight.device)
         if number.is_floating_point():
             number = number.to(weight.dtype)
-        answer = self.network((spread(scalings.c_in, x_t) * x_t).to(weight), number).to(x_t)
+        told = () if label is None else (label.to(weight.device),)
+        scaled = (spread(scalings.c_in, x_t) * x_t).to(weight)
+        answer = self.network(scaled, number, *told).to(x_t)
         shape, var_fraction = x_t.shape, None
         if self.learns_variance:
             shape = torch.Size((len(x_t), 2 * x_t.shape[1], *x_t.shape[2:]))

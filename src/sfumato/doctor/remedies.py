@@ -55,7 +55,7 @@ def _averaged(run: Run) -> NetworkDenoiser:
     """The denoiser with the averaged weights that the checkpoint keeps."""
     assert run.folder is not None
     tensors, _ = checkpoint.load(run.folder / CHECKPOINT)
-    denoiser = build_denoiser(run.settings, run.model.codec.dimension, run.model.process)
+    denoiser = build_denoiser(run.settings, run.model.codec, run.model.process)
     prefix = "average."
     denoiser.network.load_state_dict(
         {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

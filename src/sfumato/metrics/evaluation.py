@@ -84,10 +84,17 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All measures; the verdict is the worst of theirs."""
+    """All measures; the verdict is the worst of theirs.
+
+    Args:
+        measures: each beside its floor.
+        rows: rows of each set.
+        features: what network's features pictures were measured by.
+    """
 
     measures: tuple[Measure, ...]
     rows: int
+    features: str | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -99,6 +106,7 @@ class Evaluation:
         return {
             "verdict": self.verdict,
             "rows": self.rows,
+            **({"features": self.features} if self.features else {}),
             "measures": [asdict(m) | {"sentence": m.sentence} for m in self.measures],
         }
 

@@ -25,3 +25,20 @@ def nearer_share(sample_distances: np.ndarray, heldout_distances: np.ndarray) ->
         held, sample_distances, side="left"
     )
     return float((farther + level / 2).mean() / len(held))
+
+
+def nearest_pictures(sample: np.ndarray, train: np.ndarray, k: int) -> np.ndarray:
+    """Which k training pictures are nearest to each sample, pixel by pixel, `(n, k)`.
+
+    Args:
+        sample: bytes `(n, height, width, channels)`.
+        train: bytes `(m, height, width, channels)`; looked at a thousand at a time.
+        k: at most m.
+    """
+    flat = sample.reshape(len(sample), -1).astype(np.float32)
+    k = min(k, len(train))
+    parts = []
+    for first in range(0, len(train), 1000):
+        some = train[first : first + 1000].reshape(-1, flat.shape[1]).astype(np.float32)
+        parts.append((some**2).sum(1)[None] - 2 * flat @ some.T)  # but for the sample's own square
+    return np.argsort(np.concatenate(parts, axis=1), axis=1, kind="stable")[:, :k]

@@ -92,8 +92,8 @@ class AttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, channels, height, width)` to the same shape."""
-        seen = self.attend(self.norm(x).flatten(2).transpose(1, 2))
-        return x + seen.transpose(1, 2).unflatten(2, x.shape[2:])
+        seen: Tensor = self.attend(self.norm(x).flatten(2).transpose(1, 2))
+        return x + seen.transpose(1, 2).reshape(x.shape)
 
 
 class Shrink(nn.Module):
@@ -163,7 +163,7 @@ class UNet(nn.Module):
 
     Args:
         channels: of the picture.
-        width: channels at the full resolution, a multiple of four.
+        width: channels after the first convolution, a multiple of four.
         multipliers: channels at each resolution, the full one first, as multiples of `width`.
         depth: residual blocks at each resolution on the way down; one more on the way up.
         attention: whether each resolution attends to itself.
@@ -222,7 +222,7 @@ class UNet(nn.Module):
             )
 
         def attending(channels: int) -> AttentionBlock:
-            heads = _no_longer_than(channels // (head_width or channels), channels)
+            heads = _no_longer_than(max(1, channels // (head_width or channels)), channels)
             return AttentionBlock(channels, heads, groups=groups, eps=eps)
 
         self.enter = nn.Conv2d(channels, width, 3, padding=1)
@@ -242,8 +242,8 @@ class UNet(nn.Module):
             up.append(Stage(blocks, [attending(here) for _ in blocks if attention[k]], grow))
             now = here
         self.up = nn.ModuleList(up)
-        self.norm = nn.GroupNorm(_no_longer_than(groups, width), width, eps)
-        self.leave = nn.Conv2d(width, outputs or channels, 3, padding=1)
+        self.norm = nn.GroupNorm(_no_longer_than(groups, now), now, eps)
+        self.leave = nn.Conv2d(now, outputs or channels, 3, padding=1)
         for nothing_yet in (self.leave.weight, self.leave.bias):
             nn.init.zeros_(nothing_yet)  # type: ignore[arg-type]
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,12 +1,12 @@
 """Noise that belongs to the sample, not to the batch it was drawn in.
 
-Samples are numbered 0, 1, 2, ... and drawn in chunks of a fixed size; each chunk has its own
-generator, seeded from (seed, chunk). A chunk is always computed whole and in the same shape,
-because matrix products of another shape may round differently. So the first 100 of 1,000
-samples are the 100, bit for bit on one machine, and any process can draw any chunk.
+Samples are numbered 0, 1, 2, ... and drawn in chunks of a size that their shape decides; each
+chunk has its own generator, seeded from (seed, chunk). A chunk is always computed whole and in
+the same shape, because matrix products of another shape may round differently. So the first 100
+of 1,000 samples are the 100, bit for bit on one machine, and any process can draw any chunk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -15,12 +15,21 @@ from torch import Tensor
 from sfumato.errors import ArgumentError
 
 CHUNK = 1024
+"""Rows of a table that are computed together."""
+
+PICTURES = 64
+"""Pictures that are computed together: a sheet of 8 x 8."""
 
 Noise = Callable[[Tensor], Tensor]
 """Standard normal noise in the shape, dtype and device of what it is given."""
 
 
-SAMPLING, TRAINING, EDITING, PROBING = 0, 1, 2, 3
+SAMPLING, TRAINING, EDITING, PROBING, LABELLING, DEQUANTISING = 0, 1, 2, 3, 4, 5
+
+
+def chunk_size(event: Sequence[int]) -> int:
+    """How many samples of shape `event` are computed together."""
+    return CHUNK if len(event) == 1 else PICTURES
 
 
 def generator(seed: int, *stream: int) -> torch.Generator:

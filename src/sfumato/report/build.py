@@ -14,17 +14,17 @@ import jinja2
 import numpy as np
 
 from sfumato import __version__, doctor, storage
-from sfumato.data.files import write_points
-from sfumato.data.points import Points
 from sfumato.data.toy import TOY_SETS
 from sfumato.errors import DataError, RunError
-from sfumato.figures import (
-    FIGURES,
-    evaluation_figure,
-    samples_figure,
-    sheet_figure,
+from sfumato.figures import evaluation_figure, samples_figure, sheet_figure
+from sfumato.gallery import (
+    figures_of,
+    neighbours_figure,
+    of_pictures,
+    write_rows,
     write_run_animation,
 )
+from sfumato.gallery import samples_figure as picture_samples_figure
 from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.distances import energy_distance
 from sfumato.metrics.evaluation import Evaluation
@@ -33,16 +33,16 @@ from sfumato.progress import ProgressLine
 from sfumato.run import Run, locked
 from sfumato.source import ARRAY
 
-REPORT, SAMPLES, FIGURE_FOLDER, EVALUATION = (
-    "report.html", "samples.csv", "figures", "evaluation.json",
-)  # fmt: skip
-_SAMPLED = 10_000
+REPORT, FIGURE_FOLDER, EVALUATION = "report.html", "figures", "evaluation.json"
+_SAMPLED, _PICTURES = 10_000, 100
 _CAPTIONS = {
     "data": "What the model learned from.",
     "sheet": "The sheet in space whose section is the S.",
     "samples": "Real rows that training never saw, beside as many generated ones.",
     "forward": "The forward process: each panel adds noise to the one before.",
     "reverse": "The reverse process, a row for each moment of the training.",
+    "training": "What the same samples were at moments of the training.",
+    "neighbours": "Does it copy? Each sample above the training pictures nearest to it.",
     "trajectories": "Forty samples on their way.",
     "errors": "How far off the predicted data are, by noise. What a network has over the least "
     "possible is what it has not learned; what unseen rows have over training rows it has learned "
@@ -65,8 +65,9 @@ class _Cost:
 def write_report(run: Run, *, quiet: bool = False) -> tuple[Path, Evaluation | None]:
     """Make everything that a run folder holds besides the model, and the page that shows it.
 
-    Writes samples.csv, evaluation.json, figures/*.png and *.gif, and report.html. Where there are
-    too few real rows to measure against, the page says so and there is no evaluation.
+    Writes samples.csv (of pictures samples.png), evaluation.json, figures/*.png and *.gif, and
+    report.html. Where there are too few real rows to measure against, the page says so and there
+    is no evaluation.
 
     Args:
         run: an opened run.
@@ -92,12 +93,13 @@ def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | None
         seconds[name] = seconds.get(name, 0.0) + time.monotonic() - started
 
     with stage("sample"):
-        sample = run.sample(_SAMPLED, quiet=quiet)
-        write_points(folder / SAMPLES, Points(sample, run.model.codec.columns))
+        pictures = of_pictures(run)
+        sample = run.sample(_PICTURES if pictures else _SAMPLED, quiet=quiet)
+        write_rows(run, folder / ("samples.png" if pictures else "samples.csv"), sample)
     with stage("evaluate"):
         evaluation: Evaluation | None = None
         try:
-            measured = evaluation = run.evaluate(sample=sample, quiet=quiet)
+            measured = evaluation = run.evaluate(sample=None if pictures else sample, quiet=quiet)
         except DataError as error:  # too few rows to measure is no reason not to draw them
             verdict = f"Not measured: {error}"
         else:
@@ -106,12 +108,16 @@ def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | None
             storage.write_bytes(folder / EVALUATION, text.encode())
     figures = folder / FIGURE_FOLDER
     figures.mkdir(exist_ok=True)
-    drawn = [name for name in FIGURES if name != "distances"]
+    known = figures_of(run)
+    drawn = [name for name in known if name != "distances"]
+    of_sample = {"samples": picture_samples_figure, "neighbours": neighbours_figure}
+    if not pictures:
+        of_sample = {"samples": samples_figure}
     total = len(drawn) + 3
     with ProgressLine("draw", total, "pictures", quiet=quiet) as line:
         with stage("figures"):
             for done, name in enumerate(drawn, start=1):
-                figure = samples_figure(run, sample) if name == "samples" else FIGURES[name](run)
+                figure = of_sample[name](run, sample) if name in of_sample else known[name](run)
                 save_figure(figure, figures / f"{name}.png")
                 line.advance_to(done, name)
             if evaluation:
@@ -123,7 +129,7 @@ def _write(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | None
                 write_run_animation(run, direction, figures / f"{direction}.gif")  # type: ignore[arg-type]
                 line.advance_to(done, f"{direction} animation")
     with stage("examine"):
-        found = list(doctor.examine_run(run))
+        found = [] if pictures else list(doctor.examine_run(run))
     with stage("what the settings cost"):
         costs = [] if all(each.sound for each in found) else list(_costs(run, sample))
     page = _render(run, figures, evaluation, verdict, seconds, found, costs)
@@ -165,13 +171,14 @@ def _reproduce(run: Run) -> str:
 
 def _verdict(run: Run, evaluation: Evaluation) -> str:
     """The whole evaluation in a plain sentence."""
-    real = "fresh draws" if run.settings.data.source in TOY_SETS else "rows kept out of training"
+    rows = "pictures" if of_pictures(run) else "rows"
+    real = "fresh draws" if run.settings.data.source in TOY_SETS else f"{rows} kept out of training"
     words = {
-        "cannot be told apart": f"The generated rows cannot be told apart from {real} by any of "
+        "cannot be told apart": f"The generated {rows} cannot be told apart from {real} by any of "
         "the measures: each lies where chance puts real rows too.",
-        "close": f"The generated rows are close to {real}: at least one measure sees a difference "
-        "beyond chance, but a small one.",
-        "apart": f"The generated rows are apart from {real}: at least one measure sees a "
+        "close": f"The generated {rows} are close to {real}: at least one measure sees a "
+        "difference beyond chance, but a small one.",
+        "apart": f"The generated {rows} are apart from {real}: at least one measure sees a "
         "difference that matters.",
     }
     return words[evaluation.verdict]

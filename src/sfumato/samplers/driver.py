@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sfumato.denoisers.denoiser import Denoiser, Prediction
+from sfumato.denoisers.denoiser import Denoiser, PerChunk, Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import CHUNK, EDITING, SAMPLING, Noise, generator, noise_from
+from sfumato.process.random import EDITING, SAMPLING, Noise, chunk_size, generator, noise_from
 
 S = TypeVar("S")
 
@@ -86,8 +86,12 @@ def trajectory(
         yield Frame(x, levels[k + 1], prediction)
 
 
+def _of_chunk(denoise: Denoiser | PerChunk, chunk: int) -> Denoiser:
+    return denoise.of(chunk) if isinstance(denoise, PerChunk) else denoise
+
+
 def chunk_frames(
-    denoise: Denoiser,
+    denoise: Denoiser | PerChunk,
     event: tuple[int, ...],
     levels: NoiseLevel,
     stepper: Stepper[S],
@@ -95,7 +99,7 @@ def chunk_frames(
     seed: int,
     chunk: int,
 ) -> Iterator[Frame]:
-    """The whole chunk of samples `chunk * CHUNK ... (chunk + 1) * CHUNK - 1` of a seed, from noise.
+    """A whole chunk of the samples of a seed, from noise: `(chunk_size(event), *event)` each.
 
     Args:
         denoise: the denoiser.
@@ -106,15 +110,15 @@ def chunk_frames(
         chunk: which part of the list.
     """
     noise = noise_from(generator(seed, SAMPLING, chunk))
-    x = noise(torch.empty(CHUNK, *event, dtype=torch.float64))
+    x = noise(torch.empty(chunk_size(event), *event, dtype=torch.float64))
     # The prior of alpha x_0 + sigma eps for data of unit variance; N(0, I) where
     # alpha² + sigma² = 1.
     scale = (levels.alpha[0] ** 2 + levels.sigma[0] ** 2).sqrt()
-    yield from trajectory(denoise, scale * x, levels, stepper, noise=noise)
+    yield from trajectory(_of_chunk(denoise, chunk), scale * x, levels, stepper, noise=noise)
 
 
 def sample_frames(
-    denoise: Denoiser,
+    denoise: Denoiser | PerChunk,
     event: tuple[int, ...],
     levels: NoiseLevel,
     stepper: Stepper[S],
@@ -130,12 +134,13 @@ def sample_frames(
     if n == 0:
         yield from (torch.empty(0, *event, dtype=torch.float64) for _ in range(len(levels)))
         return
-    start, stop = first // CHUNK, -(-(first + n) // CHUNK)
+    size = chunk_size(event)
+    start, stop = first // size, -(-(first + n) // size)
     walks = [
         chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk)
         for chunk in range(start, stop)
     ]
-    offset = first - start * CHUNK
+    offset = first - start * size
     for frames in zip(*walks, strict=True):
         yield torch.cat([frame.x_t for frame in frames])[offset : offset + n]
 
@@ -147,7 +152,7 @@ def last_frame(frames: Iterator[Frame]) -> Frame:
 
 
 def sample_chunks(
-    denoise: Denoiser,
+    denoise: Denoiser | PerChunk,
     event: tuple[int, ...],
     levels: NoiseLevel,
     stepper: Stepper[S],
@@ -156,19 +161,19 @@ def sample_chunks(
     seed: int,
     first: int = 0,
 ) -> Iterator[Tensor]:
-    """Samples `first ... first + n - 1` of a seed, a chunk at a time: `(<= CHUNK, *event)` each.
+    """Samples `first ... first + n - 1` of a seed, a chunk at a time.
 
     Sample k is the same whatever `first` and `n` are.
     """
-    stop = first + n
-    for chunk in range(first // CHUNK, -(-stop // CHUNK) if n else 0):
+    size, stop = chunk_size(event), first + n
+    for chunk in range(first // size, -(-stop // size) if n else 0):
         last = last_frame(chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk))
-        offset = chunk * CHUNK
+        offset = chunk * size
         yield last.x_t[max(first - offset, 0) : stop - offset]
 
 
 def walk_rows(
-    denoise: Denoiser,
+    denoise: Denoiser | PerChunk,
     x: Float[Tensor, "batch *event"],
     levels: NoiseLevel,
     stepper: Stepper[S],
@@ -176,7 +181,7 @@ def walk_rows(
     seed: int,
     fresh_noise: bool,
 ) -> Iterator[Tensor]:
-    """Given rows walked down the levels, a chunk at a time: `(<= CHUNK, *event)` each.
+    """Given rows walked down the levels, a chunk at a time.
 
     Row k depends on itself, the seed and k alone.
 
@@ -188,13 +193,19 @@ def walk_rows(
         seed: of all noise.
         fresh_noise: bring clean rows to `levels[0]` first.
     """
-    for chunk, rows in enumerate(x.split(CHUNK)):
-        # As when sampling, a chunk is computed whole: the last one is filled up.
-        whole = torch.cat([rows, rows.new_zeros(CHUNK - len(rows), *rows.shape[1:])])
+    for chunk, rows in enumerate(x.split(chunk_size(x.shape[1:]))):
+        whole = filled_up(rows)
         noise = noise_from(generator(seed, EDITING, chunk))
         begin = noised(whole, levels[0]).draw(noise(whole)) if fresh_noise else whole
-        last = last_frame(trajectory(denoise, begin, levels, stepper, noise=noise))
+        own = _of_chunk(denoise, chunk)
+        last = last_frame(trajectory(own, begin, levels, stepper, noise=noise))
         yield last.x_t[: len(rows)]
+
+
+def filled_up(rows: Float[Tensor, "batch *event"]) -> Float[Tensor, "chunk *event"]:
+    """Rows with zeros after them to a whole chunk, as a chunk is always computed whole."""
+    size = chunk_size(rows.shape[1:])
+    return torch.cat([rows, rows.new_zeros(size - len(rows), *rows.shape[1:])])
 
 
 def draws_noise(stepper: Stepper[S], levels: NoiseLevel) -> bool:

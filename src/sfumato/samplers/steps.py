@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sfumato.denoisers.denoiser import Denoiser
+from sfumato.denoisers.denoiser import Denoiser, PerChunk
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel
 from sfumato.samplers.driver import Stepper, chunk_frames, draws_noise, last_frame
@@ -35,7 +35,7 @@ class Choice:
 
 
 def choose_steps(
-    denoise: Denoiser,
+    denoise: Denoiser | PerChunk,
     event: tuple[int, ...],
     grid: Callable[[int], NoiseLevel],
     stepper: Stepper[Any],

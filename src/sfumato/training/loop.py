@@ -10,12 +10,14 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.denoisers.guidance import Labelled, Told
 from sfumato.errors import ArgumentError, DivergedError, RunError, unknown
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
@@ -32,6 +34,8 @@ from sfumato.training.times import TIME_DRAWS, Importance, level_at
 # Numbers that are prepared together; what is more does not stay in a processor's cache.
 _PREPARED = 2**18
 
+_NOTHING_TOLD = Told(0)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
@@ -43,6 +47,7 @@ class Batch:
         level: one each, `(batch,)`.
         eps: noise, shaped like x_0.
         target: what is to be predicted in x_0's place, or None.
+        label: what the network is told of each row's class, `(batch,)`, or None.
     """
 
     x_0: Tensor
@@ -50,6 +55,19 @@ class Batch:
     level: NoiseLevel
     eps: Tensor
     target: Tensor | None
+    label: Tensor | None
+
+
+class Rows(Protocol):
+    """What is learned from, encoded: a tensor `(n, *event)`, or pictures that are held as bytes."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        """The rows at `index` `(k,)`: `(k, *event)`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +95,27 @@ class Training:
     Args:
         denoiser: holds the network; its weights are changed in place.
         process: where noise levels come from.
-        data: encoded rows, `(n, *event)`, kept in memory.
+        data: encoded rows.
         settings: the recipe.
         seed: decides every draw.
+        labels: of the rows, `(n,)`, where the network learns classes.
+        told: what numbers the network is told for its classes.
 
     Raises:
-        ArgumentError: if a time draw or weighting is unknown, or a variance is to be learned for a
-            process that is not a table.
+        ArgumentError: if a time draw or weighting is unknown, a variance is to be learned for a
+            process that is not a table, or targets are to be averaged over classes.
     """
 
     def __init__(
         self,
         denoiser: NetworkDenoiser,
         process: Schedule | Table,
-        data: Tensor,
+        data: Rows,
         settings: TrainingSettings,
         *,
         seed: int,
+        labels: Tensor | None = None,
+        told: Told = _NOTHING_TOLD,
     ) -> None:
         if settings.times not in TIME_DRAWS:
             raise unknown("time draw", settings.times, TIME_DRAWS)
@@ -108,12 +130,20 @@ class Training:
                     " set process.num_levels (1000, say) or do without learning the variance."
                 )
             self.loss = partial(hybrid_loss, table=process)
+        if settings.reference and told.count:
+            raise ArgumentError(
+                "training.reference averages over rows of all classes, mirrored or not; set it to "
+                "0 with classes or training.flip."
+            )
         self.weight = WEIGHTINGS[settings.weighting](denoiser.parameterisation, process)
         self.times = TIME_DRAWS[settings.times](process)
         self.denoiser = denoiser
         self.network = denoiser.network
         self.process = process
         self.data = data
+        self.labels = labels
+        self.told = told
+        self.event = data[torch.zeros(1, dtype=torch.int64)].shape[1:]
         self.settings = settings
         self.num_steps = num_steps(settings, len(data))
         self.average = Average(self.network, settings.average)
@@ -125,7 +155,7 @@ class Training:
         self.step = 0
 
     def next_rows(self) -> Tensor:
-        """The rows that a step sees, `(rows_drawn, *event)`: the next of a shuffled pass.
+        """Which rows a step sees, `(rows_drawn,)`: the next of a shuffled pass.
 
         What is left of a pass and is too little goes back into the shuffle; fewer rows than a
         step sees are repeated.
@@ -138,36 +168,57 @@ class Training:
             self.position = 0
         rows = self.order[self.position : self.position + self.rows_drawn]
         self.position += self.rows_drawn
-        return self.data[rows]
+        return rows
 
     def batches(self, steps: int) -> Iterator[Batch]:
         """What the next steps need, as many at a time as it pays to prepare together."""
         if isinstance(self.times, Importance):  # which asks for the losses of the step before
             together = 1
         else:
-            together = max(1, _PREPARED // (self.rows_drawn * self.data[0].numel()))
+            together = max(1, _PREPARED // (self.rows_drawn * math.prod(self.event)))
         for first in range(0, steps, together):
             yield from self._prepared(min(together, steps - first))
 
     def _prepared(self, steps: int) -> Iterator[Batch]:
         size = self.settings.batch_size
-        draws = [
-            (
-                self.next_rows(),
-                self.times(size, self.generator),
-                torch.randn(size, *self.data.shape[1:], generator=self.generator),
-            )
-            for _ in range(steps)
-        ]
-        rows, u, eps = (torch.stack(each) for each in zip(*draws, strict=True))
+        draws = [self._draws() for _ in range(steps)]
+        index, mirrored, hidden, u, eps = (torch.stack(each) for each in zip(*draws, strict=True))
+        rows = self.data[index.flatten()].unflatten(0, (steps, self.rows_drawn))
         x_0, level = rows[:, :size], level_at(self.process, u.flatten())
+        if self.told.mirrored:
+            turned = mirrored[(..., *[None] * len(self.event))]
+            x_0 = torch.where(turned, x_0.flip(-1), x_0)
         targets: Tensor | list[None] = [None] * steps
         if self.settings.reference:
             x_t = noised(x_0.flatten(0, 1), level).draw(eps.flatten(0, 1))
             targets = posterior_means(x_t.view_as(x_0), level, rows)
         for k in range(steps):
             of_step = level[k * size : (k + 1) * size]
-            yield Batch(x_0[k], u[k], of_step, eps[k], targets[k])
+            label = self._label(index[k][:size], mirrored[k], hidden[k])
+            yield Batch(x_0[k], u[k], of_step, eps[k], targets[k], label)
+
+    def _draws(self) -> tuple[Tensor, ...]:
+        """Of one step: rows, which are mirrored, whose class is hidden, times, noise."""
+        size, source = self.settings.batch_size, self.generator
+        rows, nobody = self.next_rows(), torch.zeros(size, dtype=torch.bool)
+        return (
+            rows,
+            torch.rand(size, generator=source) < 0.5 if self.told.mirrored else nobody,
+            torch.rand(size, generator=source) < self.settings.label_dropout
+            if self.told.classes
+            else nobody,
+            self.times(size, source),
+            torch.randn(size, *self.event, generator=source),
+        )
+
+    def _label(self, rows: Tensor, mirrored: Tensor, hidden: Tensor) -> Tensor | None:
+        """What the network is told of a step's rows."""
+        if not self.told.count:
+            return None
+        label = torch.full_like(rows, self.told.any)
+        if self.labels is not None:
+            label = torch.where(hidden, self.told.any, self.labels[rows])
+        return self.told.of(label, mirrored)
 
     def descend(self, batch: Batch) -> tuple[float, float]:
         """One step down, and the average after it; the loss and the gradient before clipping.
@@ -175,9 +226,8 @@ class Training:
         Raises:
             DivergedError: if either is not finite; the weights are then unchanged.
         """
-        losses = self.loss(
-            self.denoiser, batch.x_0, batch.level, batch.eps, self.weight, batch.target
-        )
+        denoise = self.denoiser if batch.label is None else Labelled(self.denoiser, batch.label)
+        losses = self.loss(denoise, batch.x_0, batch.level, batch.eps, self.weight, batch.target)
         if isinstance(self.times, Importance):
             losses = self.times.reweighted(batch.u, losses)
         value = losses.mean()

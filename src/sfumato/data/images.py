@@ -1,0 +1,406 @@
+"""Pictures from folders, archives and arrays, as bytes of one size.
+
+What a picture may be is brought to what a network takes: turned as its EXIF says, 16 bits scaled
+to 8, palettes and CMYK to red, green and blue, what is transparent laid over a background; grey if
+all are grey. Nothing is dropped silently: what cannot be used is named, all of it in one error,
+with what to do. Archives are read where they are. Nothing is ever unpickled.
+"""
+
+import hashlib
+import io
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+
+from sfumato.errors import DataError
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
+_JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
+
+# A camera's picture at most; a file that claims more is not decoded.
+LARGEST = 25_000_000
+
+# No file of a picture that may be read is larger.
+_LARGEST_FILE = 2**28
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """Pictures of one size.
+
+    Args:
+        pixels: bytes `(n, height, width, channels)`, one channel or three.
+        labels: the class of each, `(n,)` int64; None where there are no classes.
+        classes: names of the labels.
+        names: where each came from.
+        left_out: those that could not be used, `name: reason`.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
+    names: Sequence[str]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of columns, which pictures have not."""
+        return ()
+
+    @property
+    def values(self) -> np.ndarray:
+        """The pixels: a picture is a row."""
+        return self.pixels
+
+
+def holds_pictures(path: Path) -> bool:
+    """Whether this is a folder, an archive, or a file of an array of pictures."""
+    try:
+        if path.is_dir() or path.name.lower().endswith(_ARCHIVES):
+            return True
+        if path.suffix.lower() == ".npy":
+            return bool(np.load(path, mmap_mode="r", allow_pickle=False).ndim > 2)
+        if path.suffix.lower() == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                return _of_npz(arrays).ndim > 2
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+        pass
+    return False
+
+
+def read_pictures(
+    path: Path,
+    *,
+    size: int | None = None,
+    labels: bool = True,
+    background: str = "white",
+    skip_bad: bool = False,
+) -> Pictures:
+    """The pictures of a folder, a .zip or .tar archive, or a .npy or .npz file.
+
+    The class of a picture is the first folder by which the pictures' paths differ. The order is
+    that of the names.
+
+    Args:
+        path: where they are.
+        size: bring the shorter side to so many pixels and cut the middle square.
+        labels: read the classes.
+        background: a colour's name or #rrggbb, behind what is transparent.
+        skip_bad: leave out what cannot be used.
+
+    Raises:
+        DataError: naming what cannot be used, and what to do.
+    """
+    try:
+        behind = ImageColor.getrgb(background)[:3]
+    except ValueError:
+        raise DataError(
+            f"data.background must be a colour (white, #ff8800); got {background!r}."
+        ) from None
+    if path.suffix.lower() in (".npy", ".npz"):
+        found = _from_file(path)
+        if size is not None and found.pixels.shape[1:3] != (size, size):
+            squares = [np.asarray(_fitted(_image(each), size)) for each in found.pixels]
+            found = _gathered(squares, found.labels, found.classes, found.names)
+        return found
+    decoded: dict[str, np.ndarray] = {}
+    bad: dict[str, str] = {}
+    others = 0
+    try:
+        for name, read in _files(path):
+            if not name.lower().endswith(_PICTURES):
+                others += 1
+                continue
+            try:
+                decoded[name] = _decoded(read(), size, behind)
+            except DataError as error:
+                bad[name] = str(error)
+    except (OSError, EOFError, tarfile.TarError, BadZipFile) as error:
+        raise DataError(
+            f"cannot read {path}: {getattr(error, 'strerror', None) or error}."
+        ) from error
+    sizes = Counter(each.shape[:2] for each in decoded.values())
+    usual = max(sizes, key=lambda shape: (sizes[shape], shape)) if sizes else None
+    for name in [name for name, each in decoded.items() if each.shape[:2] != usual]:
+        height, width = decoded.pop(name).shape[:2]
+        bad[name] = f"{width} x {height} pixels"
+    if bad and not skip_bad:
+        raise DataError(_complaint(path, bad, usual, len(decoded)))
+    if not decoded:
+        what = f"{others} other files" if others else "nothing"
+        raise DataError(
+            f"{path} holds no picture that can be used (but {what}); give a folder or archive of "
+            f"{', '.join(_PICTURES)} files."
+        )
+    names = sorted(decoded)
+    classes, numbers = _classes(names) if labels else ((), None)
+    left_out = tuple(f"{name}: {reason}" for name, reason in sorted(bad.items()))
+    return _gathered([decoded[name] for name in names], numbers, classes, names, left_out)
+
+
+def _complaint(path: Path, bad: dict[str, str], usual: tuple[int, int] | None, good: int) -> str:
+    """All that cannot be used, gathered by its reason."""
+    of_size = {name for name, reason in bad.items() if reason.endswith(" pixels")}
+    reasons: dict[str, list[str]] = {}
+    for name, reason in sorted(bad.items()):
+        key = f"not {usual[1]} x {usual[0]} as most are" if usual and name in of_size else reason
+        reasons.setdefault(key, []).append(f"{name} ({reason})" if name in of_size else name)
+    told = "; ".join(
+        f"{reason}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" * (len(names) > 3))
+        for reason, names in reasons.items()
+    )
+    fixes = ["--set data.size=32 brings all to one size"] if of_size else []
+    if len(bad) > len(of_size) or not of_size:
+        fixes.append("mend or remove them")
+    fixes.append("--set data.skip_bad=true leaves them out")
+    return f"{path}: {len(bad)} of {len(bad) + good} pictures cannot be used: {told}. Do: " + (
+        ", or ".join(fixes) + "."
+    )
+
+
+# ------------------------------------------------------------------------ where they are
+
+
+def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Names, with `/` between folders, and what reads each file; hidden ones are not looked at."""
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            name = file.relative_to(path).as_posix()
+            if file.is_file() and _seen(name):
+                yield name, file.read_bytes
+    elif path.name.lower().endswith(".zip"):
+        with ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if not entry.is_dir() and _seen(entry.filename):
+                    yield entry.filename, partial(_read, entry.file_size, archive.read, entry)
+    else:
+        with tarfile.open(path, "r|*") as stream:
+            for member in stream:
+                content = stream.extractfile(member) if member.isfile() else None
+                if content is not None and _seen(member.name):
+                    yield member.name, partial(_read, member.size, content.read)
+
+
+def _read(size: int, read: Callable[..., bytes], *entry: Any) -> bytes:
+    if size > _LARGEST_FILE:
+        raise DataError("a file beyond 256 MiB")
+    return read(*entry)
+
+
+def _seen(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return not any(part.startswith(".") or part.lower() in _JUNK for part in parts if part != "./")
+
+
+def _classes(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray | None]:
+    """The first folder by which the paths differ, and its number for each name."""
+    folders = [PurePosixPath(name).parts[:-1] for name in names]
+    depth = 0
+    while all(len(parts) > depth for parts in folders):
+        found = sorted({parts[depth] for parts in folders})
+        if len(found) > 1:
+            number = {name: k for k, name in enumerate(found)}
+            return tuple(found), np.array([number[parts[depth]] for parts in folders])
+        depth += 1
+    return (), None
+
+
+# ------------------------------------------------------------------------ one picture
+
+
+def _decoded(content: bytes, size: int | None, behind: tuple[int, ...]) -> np.ndarray:
+    """A file's picture as bytes `(height, width, 1 or 3)`.
+
+    Raises:
+        DataError: saying in a few words what is wrong with it.
+    """
+    if not content:
+        raise DataError("empty")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > LARGEST:
+                raise DataError("beyond 25 megapixels")
+            if size is not None:
+                image.draft(None, (2 * size, 2 * size))  # a JPEG need not be decoded in full
+            upright = ImageOps.exif_transpose(image)
+            upright.load()
+            plain = _plain(upright, behind)
+    except UnidentifiedImageError:
+        raise DataError("not a picture") from None
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise DataError("beyond 25 megapixels") from None
+    except Exception:  # what decoders raise at damaged files is of any kind
+        raise DataError("truncated or damaged") from None
+    pixels = np.asarray(plain if size is None else _fitted(plain, size))
+    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+
+
+def _plain(image: Image.Image, behind: tuple[int, ...]) -> Image.Image:
+    """In grey (L) or in red, green and blue, nothing transparent."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
+        return Image.fromarray(
+            (values / (257 if deep else 1)).round().clip(0, 255).astype(np.uint8)
+        )
+    transparent = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+    grey = image.mode in ("1", "L", "LA", "La") and "transparency" not in image.info
+    if transparent:
+        whole = image.convert("RGBA")
+        under = Image.new("RGBA", whole.size, (*behind, 255))
+        flat = Image.alpha_composite(under, whole).convert("RGB")
+        return flat.convert("L") if grey and len(set(behind)) == 1 else flat
+    return image.convert("L" if grey else "RGB")
+
+
+def _image(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _fitted(image: Image.Image, size: int) -> Image.Image:
+    """The middle square, `size` pixels a side."""
+    return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+
+
+def read_picture(path: Path, height: int, width: int, channels: int) -> np.ndarray:
+    """One picture as bytes `(height, width, channels)`, brought to that shape.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    try:
+        pixels = _decoded(path.read_bytes(), None, (255, 255, 255))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}.") from error
+    except DataError as error:
+        raise DataError(f"{path} cannot be used: {error}.") from error
+    image = _image(pixels).convert("L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+    return np.asarray(image).reshape(height, width, channels)
+
+
+# ------------------------------------------------------------------------ arrays and sets
+
+
+def _gathered(
+    pictures: Sequence[np.ndarray],
+    labels: np.ndarray | None,
+    classes: tuple[str, ...],
+    names: Sequence[str],
+    left_out: tuple[str, ...] = (),
+) -> Pictures:
+    """Pictures of one size in one array; grey ones among coloured ones become coloured."""
+    shaped = [each if each.ndim == 3 else each[:, :, None] for each in pictures]
+    channels = max(each.shape[2] for each in shaped)
+    pixels = np.empty((len(shaped), *shaped[0].shape[:2], channels), np.uint8)
+    for k, each in enumerate(shaped):
+        pixels[k] = each
+    return Pictures(pixels, labels, classes, names, left_out)
+
+
+def _of_npz(arrays: Any) -> np.ndarray:
+    names = [name for name in ("pixels", "images", "x", "data") if name in arrays.files]
+    if not names and len(arrays.files) != 1:
+        raise DataError(
+            f"holds the arrays {', '.join(arrays.files) or 'none'}; name the pictures `pixels`."
+        )
+    return np.asarray(arrays[(names or arrays.files)[0]])
+
+
+def _from_file(path: Path) -> Pictures:
+    try:
+        if path.suffix.lower() == ".npy":
+            return as_pictures(np.load(path, mmap_mode="r", allow_pickle=False))
+        with np.load(path, allow_pickle=False) as arrays:
+            labels = next((arrays[name] for name in ("labels", "y") if name in arrays.files), None)
+            return as_pictures(_of_npz(arrays), labels)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise DataError(f"{path} is not a whole file of arrays; write it again.") from error
+
+
+def as_pictures(source: Any, labels: np.ndarray | None = None) -> Pictures:
+    """Pictures that are in memory.
+
+    Args:
+        source: bytes `(n, height, width[, channels])`, or a data set of Hugging Face's `datasets`
+            with a column `image` or `img` and perhaps a `label`.
+        labels: whole numbers, `(n,)`, if known.
+
+    Raises:
+        DataError: if they are neither, and what to do.
+    """
+    if hasattr(source, "column_names"):
+        return _from_dataset(source)
+    pixels = source
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        kind = getattr(pixels, "dtype", type(pixels).__name__)
+        raise DataError(
+            f"pictures are bytes (uint8, 0 to 255); got {kind}. Scale them and say "
+            ".round().astype('uint8')."
+        )
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.ndim != 4 or pixels.shape[3] not in (1, 3) or 0 in pixels.shape:
+        raise DataError(
+            "pictures are an array (n, height, width) or (n, height, width, 1 or 3); got shape "
+            f"{source.shape}."
+        )
+    names = [f"picture {k + 1}" for k in range(len(pixels))]
+    if labels is None:
+        return Pictures(pixels, None, (), names)
+    if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise DataError(f"labels are one whole number from 0 for each picture; got {labels.shape}.")
+    classes = tuple(str(k) for k in range(int(labels.max()) + 1))
+    return Pictures(pixels, labels.astype(np.int64), classes, names)
+
+
+def _from_dataset(source: Any) -> Pictures:
+    column = next((name for name in ("image", "img") if name in source.column_names), None)
+    if column is None:
+        raise DataError(
+            "the data set has no column `image` or `img`; it has "
+            f"{', '.join(source.column_names)}. Rename it with rename_column."
+        )
+    plain = [np.asarray(_plain(image, (255, 255, 255))) for image in source[column]]
+    sizes = {each.shape[:2] for each in plain}
+    if len(sizes) > 1:
+        raise DataError(f"the pictures are of {len(sizes)} sizes; bring them to one with map.")
+    labels, classes = None, ()
+    if "label" in source.column_names:
+        labels = np.asarray(source["label"], np.int64)
+        known = getattr(source.features.get("label"), "names", None)
+        classes = tuple(known or (str(k) for k in range(int(labels.max()) + 1)))
+    return _gathered(plain, labels, classes, [f"picture {k + 1}" for k in range(len(plain))])
+
+
+def digits() -> Pictures:
+    """The 1,797 handwritten digits of scikit-learn, 8 x 8 pixels, 0 to 16 brought to a byte."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    pixels = (found.images * (255 / 16)).round().astype(np.uint8)[..., None]
+    names = [f"digit {k + 1}" for k in range(len(pixels))]
+    return Pictures(pixels, found.target.astype(np.int64), tuple("0123456789"), names)
+
+
+def fingerprint(pictures: Pictures) -> str:
+    """SHA-256 of what is learned from: the pixels and the classes, not the files they were in."""
+    digest = hashlib.sha256(repr((pictures.pixels.shape, pictures.classes)).encode())
+    digest.update(np.ascontiguousarray(pictures.pixels).data)
+    if pictures.labels is not None:
+        digest.update(np.ascontiguousarray(pictures.labels).data)
+    return digest.hexdigest()
