@@ -120,7 +120,7 @@ def test_a_file_that_changed_is_not_taken_for_the_old_one(here: Path) -> None:
     run = fit("rows.npy", settings=TINY, quiet=True)
     write_points(here / "rows.npy", Points(_rows() + 1, ("x0", "x1", "x2")))
     assert run.folder is not None
-    with pytest.raises(DataError, match="not the file that this run began with"):
+    with pytest.raises(DataError, match="not what this run began with"):
         open_run(run.folder).load_data()
 
 

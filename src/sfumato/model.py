@@ -645,7 +645,14 @@ class Model:
         return self.codec.decode(torch.zeros(1, *self.codec.event))
 
     def interpolate(
-        self, first: int, last: int, n: int, *, seed: int = 0, **sampling: Any
+        self,
+        first: int,
+        last: int,
+        n: int,
+        *,
+        seed: int = 0,
+        label: Label = None,
+        **sampling: Any,
     ) -> np.ndarray:
         """From one sample of a seed to another: their noises on a great circle, without new noise.
 
@@ -657,6 +664,7 @@ class Model:
             last: number of another.
             n: how many, both ends among them; 2 to the size of a chunk.
             seed: names the list of samples.
+            label: the class of all of them; any, where not given.
             **sampling: as for `sample`; a method that draws noise gives way to DPM-Solver++ 2M.
 
         Raises:
@@ -668,7 +676,9 @@ class Model:
                 f"an interpolation is between samples 0, 1, ..., in 2 to {size} pictures; got "
                 f"{first}, {last} and {n}."
             )
-        denoise, levels, stepper = self._way({"sampler": "dpm++2m", **sampling}, seed=seed)
+        denoise, levels, stepper = self._way({"sampler": "dpm++2m", **sampling}, label=label)
+        if label is None:  # what lies between is of no class that was drawn for a sample
+            denoise = self._held(self.unlabelled, self._sampling(sampling))
         if draws_noise(stepper, levels):
             raise ArgumentError("a method that draws noise has no way between two samples.")
 

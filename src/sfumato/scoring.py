@@ -85,7 +85,8 @@ def read_rows(run: Run, path: Path) -> Data:
     codec = run.model.codec
     if isinstance(codec, PictureCodec):
         if holds_pictures(path):
-            return read_pictures(path, background=run.settings.data.background)
+            own = run.settings.data
+            return read_pictures(path, background=own.background, skip_bad=own.skip_bad)
         one = read_picture(path, codec.height, codec.width, codec.channels)
         return as_pictures(one[None])
     points, columns = read_points(path), codec.columns

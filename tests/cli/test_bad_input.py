@@ -194,7 +194,7 @@ ARGUMENTS = [
 
 DATA = [
     ("fit none.csv", "there is no file none.csv"),
-    ("fit taken/", "taken is a folder"),
+    ("fit taken/", "taken holds no picture that can be used"),
     ("fit points.xls", "must be one of .csv, .npy, .npz, .parquet"),
     ("fit empty.csv", "empty.csv is empty"),
     ("fit header.csv", "no rows"),

@@ -137,7 +137,7 @@ def test_what_is_to_be_typed_next_is_quoted(sfumato: Command) -> None:
 
 
 def test_a_settings_file_may_name_the_source(sfumato: Command, tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text('[data]\nsource = "circles"\nsize = 300\n')
+    (tmp_path / "mine.toml").write_text('[data]\nsource = "circles"\nrows = 300\n')
     code, out, _ = sfumato(f"fit --config mine.toml --out run {TINY}")
     assert code == 0
     assert "Data: 300 rows" in out

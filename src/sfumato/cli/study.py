@@ -173,6 +173,7 @@ def interpolate(
     last: Annotated[int, typer.Argument(min=0, help="Number of another.")],
     to: Annotated[Path, typer.Option(help="Where to write, as for `sample`.")],
     n: Annotated[int, typer.Option("-n", min=2, help="How many, with both ends.")] = 8,
+    label: Annotated[str | None, typer.Option(help="All of this class. [any]")] = None,
     seed: Seed = 0,
     assignments: Set = [],  # noqa: B006
     quiet: Quiet = False,
@@ -186,7 +187,7 @@ def interpolate(
     opened = open_run(run)
     check_rows_target(opened, to)
     with threads_of(opened.settings):
-        values = opened.model.interpolate(first, last, n, seed=seed, **changes)
+        values = opened.model.interpolate(first, last, n, seed=seed, label=label, **changes)
     write_rows(opened, to, values)
     say(f"{n:,} in {to}", quiet)
 

@@ -128,7 +128,7 @@ class Codec:
 
     def places(self, known: np.ndarray) -> Tensor:
         """Which of a row's encoded numbers are known, from which of its columns are."""
-        return torch.from_numpy(known[:, self._varies])
+        return torch.tensor(known[:, self._varies])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, exact through JSON."""
@@ -225,7 +225,7 @@ class PictureCodec:
                 f"pictures of {self.height} x {self.width} pixels in {self.channels} channels are "
                 f"expected, as bytes; got {pixels.dtype} of shape {pixels.shape}."
             )
-        channels_first = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+        channels_first = torch.tensor(pixels).permute(0, 3, 1, 2)  # a copy: it may be read-only
         return channels_first.float().div_(127.5).sub_(1).contiguous()
 
     def decode(self, x: Tensor) -> np.ndarray:
@@ -235,7 +235,7 @@ class PictureCodec:
 
     def places(self, known: np.ndarray) -> Tensor:
         """Which of a picture's encoded numbers are known, from which of its pixels are."""
-        return torch.from_numpy(known).permute(0, 3, 1, 2)
+        return torch.tensor(known).permute(0, 3, 1, 2)
 
     @property
     def columns(self) -> tuple[str, ...]:

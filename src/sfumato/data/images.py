@@ -349,8 +349,8 @@ def as_pictures(source: Any, labels: np.ndarray | None = None) -> Pictures:
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
         kind = getattr(pixels, "dtype", type(pixels).__name__)
         raise DataError(
-            f"pictures are bytes (uint8, 0 to 255); got {kind}. Scale them and say "
-            ".round().astype('uint8')."
+            f"pictures are bytes (uint8, 0 to 255); got {kind} of shape {np.shape(pixels)}. Scale "
+            "them and say .round().astype('uint8'); points have two dimensions."
         )
     if pixels.ndim == 3:
         pixels = pixels[..., None]

@@ -11,17 +11,17 @@ from sfumato.storage import replacing
 _SHEETS = (".png", ".jpg", ".webp")
 _ARRAYS = (".npz", ".npy")
 
-# A sheet is enlarged, by whole pixels, until it is about so wide: digits of 8 x 8 are seen.
-_LEGIBLE = 600
 
-
-def sheet(pixels: np.ndarray, columns: int | None = None, gap: int = 1) -> np.ndarray:
+def sheet(
+    pixels: np.ndarray, columns: int | None = None, gap: int = 1, legible: int = 600
+) -> np.ndarray:
     """Pictures side by side on white, row by row, as nearly square as they can be.
 
     Args:
         pixels: `(n, height, width, channels)`, n at least 1.
         columns: how many in a row.
         gap: between them, in their own pixels.
+        legible: width up to which every pixel is enlarged, so that digits of 8 x 8 are seen.
 
     Returns:
         Bytes `(height, width, channels)`, every pixel enlarged to a square.
@@ -35,12 +35,8 @@ def sheet(pixels: np.ndarray, columns: int | None = None, gap: int = 1) -> np.nd
     for k, picture in enumerate(pixels):
         top, left = gap + k // across * (height + gap), gap + k % across * (width + gap)
         whole[top : top + height, left : left + width] = picture
-    return enlarged(whole, max(1, round(_LEGIBLE / whole.shape[1])))
-
-
-def enlarged(pixels: np.ndarray, times: int) -> np.ndarray:
-    """Each pixel of `(height, width, channels)` as a square of `times` pixels a side."""
-    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+    times = max(1, round(legible / whole.shape[1]))
+    return whole.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def as_image(pixels: np.ndarray) -> Image.Image:

@@ -93,7 +93,7 @@ def animate_pictures(path: Path, frames: Sequence[np.ndarray]) -> None:
     check_picture_animation(path)
     if not frames:
         raise ArgumentError("an animation needs at least one frame; got none.")
-    first, *others = (as_image(sheet(pixels)) for pixels in frames)
+    first, *others = (as_image(sheet(pixels, legible=300)) for pixels in frames)
     with replacing(path) as temporary:
         first.save(
             temporary,

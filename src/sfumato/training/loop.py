@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -58,6 +58,7 @@ class Batch:
     label: Tensor | None
 
 
+@runtime_checkable
 class Rows(Protocol):
     """What is learned from, encoded: a tensor `(n, *event)`, or pictures that are held as bytes."""
 

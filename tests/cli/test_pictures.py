@@ -1,0 +1,257 @@
+"""Runs on pictures, as a user makes them: fit, stop, resume, sample, fill in, write, report."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command_line import leave
+from PIL import Image
+
+import sfumato
+from sfumato.data.images import as_pictures, digits, read_picture
+from sfumato.data.sheets import write_pictures
+from sfumato.denoisers.guidance import Told
+from sfumato.errors import ArgumentError, DataError, SfumatoError
+from sfumato.fitting import begin, finish, fitting, prepare, resume
+from sfumato.gallery import PICTURE_FIGURES
+from sfumato.plots import save_figure
+from sfumato.run import Run, open_run
+from sfumato.source import settings_for
+
+TINY: dict[str, Any] = {
+    "network.width": 8,
+    "network.options": {"multipliers": [1, 1]},
+    "training.steps": 10,
+    "training.warmup": 0,
+    "training.learning_rate": 0.02,
+    "training.average": 0.5,
+    "training.batch_size": 16,
+    "training.log_every": 2,
+    "training.snapshots": 1,
+    "sampling.steps": 3,
+    "threads": 1,
+}
+SET = (
+    " ".join(f"--set {name}={value}" for name, value in TINY.items() if name != "network.options")
+    + " --set network.options.multipliers=[1,1]"
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    settings = TINY | {"data.labels": True, "training.flip": True}
+    return sfumato.fit("digits", out=out, settings=settings, quiet=True)
+
+
+def test_samples_are_bytes_and_the_first_of_more(run: Run) -> None:
+    many = run.sample(70, seed=3)
+    assert many.shape == (70, 8, 8, 1)
+    assert many.dtype == np.uint8
+    np.testing.assert_array_equal(run.sample(5, seed=3), many[:5])
+    np.testing.assert_array_equal(run.sample(4, seed=3, first=66), many[66:])
+    assert run.sample(0).shape == (0, 8, 8, 1)
+
+
+def test_labels_are_those_of_the_samples(run: Run) -> None:
+    drawn = run.model.labels(70, seed=3)
+    assert drawn is not None
+    np.testing.assert_array_equal(run.model.labels(4, seed=3, first=66), drawn[66:])
+    every = run.model.labels(640)
+    assert every is not None
+    assert np.bincount(every, minlength=10).min() > 50  # digits come as often as one another
+    k = int(drawn[2])
+    np.testing.assert_array_equal(run.sample(3, seed=3, label=k)[2], run.sample(3, seed=3)[2])
+    np.testing.assert_array_equal(run.sample(2, label=k), run.sample(2, label=str(k)))
+    assert not np.array_equal(run.sample(2, label=1), run.sample(2, label=2))
+
+
+def test_guidance_one_changes_nothing_and_two_does(run: Run) -> None:
+    plain = run.sample(3, label=4)
+    np.testing.assert_array_equal(run.sample(3, label=4, guidance=1.0), plain)
+    assert not np.array_equal(run.sample(3, label=4, guidance=9.0), plain)
+    beyond = run.sample(3, label=4, guidance=9.0, guidance_interval=(50.0, 60.0))
+    np.testing.assert_array_equal(beyond, plain)
+
+
+@pytest.mark.parametrize(("label", "told"), [("seven", "unknown class"), (10, "0 to 9")])
+def test_an_unknown_class_is_refused(run: Run, label: Any, told: str) -> None:
+    with pytest.raises(ArgumentError, match=told):
+        run.sample(1, label=label)
+
+
+def test_a_saved_model_draws_the_same(run: Run) -> None:
+    assert run.folder is not None
+    np.testing.assert_array_equal(open_run(run.folder).sample(2), run.sample(2))
+
+
+def test_resuming_is_bit_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = TINY | {"data.labels": True, "training.flip": True, "training.checkpoint_every": 2}
+    settings, data = settings_for("digits", changes)
+    with begin(settings, data, "stopped") as job:
+        list(islice(fitting(job), 2))
+    with resume(Path("stopped")) as job:
+        assert job.training.step == 4
+        again = finish(job, quiet=True)
+    whole = sfumato.fit("digits", out="whole", settings=changes, quiet=True)
+    for name, value in whole.model.denoiser.network.state_dict().items():
+        assert torch.equal(again.model.denoiser.network.state_dict()[name], value), name
+
+
+def test_mirrored_pictures_are_told_as_such() -> None:
+    pictures = as_pictures(digits().pixels)
+    settings, data = settings_for(pictures, TINY | {"training.flip": True})
+    training, model = prepare(settings, data)
+    assert model.told == Told(0, mirrored=True)
+    batch = next(training.batches(1))
+    assert batch.label is not None
+    assert set(batch.label.tolist()) == {0, 1}
+    # Each picture is among those to learn from, mirrored where its number says so.
+    known = {each.tobytes() for each in data.train.values}
+    for x, number in zip(batch.x_0, batch.label, strict=True):
+        upright = x.flip(-1) if number else x
+        assert model.codec.decode(upright[None]).tobytes() in known
+
+
+def test_what_is_known_is_kept_pixel_by_pixel(run: Run) -> None:
+    rows = run.load_data().train.values[:3]
+    known = np.zeros(rows.shape, bool)
+    known[:, :, :4] = True
+    filled = run.model.inpaint(rows, known, times=2)
+    np.testing.assert_array_equal(filled[known], rows[known])
+    other = rows.copy()
+    other[~known] = 0  # what is not known is not looked at
+    np.testing.assert_array_equal(run.model.inpaint(other, known, times=2), filled)
+    with pytest.raises(DataError, match="True or False"):
+        run.model.inpaint(rows, known[:1])
+
+
+def test_an_interpolation_ends_at_its_samples(run: Run) -> None:
+    # Of one class, as the rows of an interpolation would else have classes of their own.
+    between = run.model.interpolate(1, 66, 4, label=5)
+    samples = run.sample(67, sampler="dpm++2m", label=5)
+    np.testing.assert_allclose(between[[0, -1]].astype(int), samples[[1, 66]], atol=1)
+    assert not np.array_equal(between[1], between[0])
+    with pytest.raises(ArgumentError, match="2 to 64"):
+        run.model.interpolate(0, 1, 65)
+
+
+def test_bits_of_noise_are_eight_a_number(tmp_path: Path) -> None:
+    # Uniform bytes cannot be told in fewer than 8 bits each, and an untrained model needs more.
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 1), dtype=np.uint8)
+    plain = sfumato.fit(pixels, out=tmp_path / "noise", settings=TINY, quiet=True)
+    (terms,) = plain.model.variational_bound(pixels[:40], num_levels=200)
+    assert 8 < float(terms.bits_per_dimension.mean()) < 16
+    (flow,) = plain.model.log_prob(pixels[:40], steps=20)
+    assert float(-flow.nats.mean()) / (16 * np.log(2)) > 8 - 0.1
+
+
+def test_every_figure_is_drawn(run: Run, tmp_path: Path) -> None:
+    for name, draw in PICTURE_FIGURES.items():
+        save_figure(draw(run), tmp_path / f"{name}.png")
+        with Image.open(tmp_path / f"{name}.png") as drawn:
+            assert drawn.size[0] > 300
+
+
+def _left(command: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = leave(command)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_the_commands_on_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = digits()
+    assert found.labels is not None
+    for k in (0, 1):
+        Path("pictures").mkdir(exist_ok=True)
+        write_pictures(Path("pictures") / "ab"[k], found.pixels[found.labels == k])
+    (tmp_path / "pictures" / "a" / "bad.png").write_text("no")
+    code, _, err = _left(f"fit pictures --out run {SET}", capsys)
+    assert code == 3
+    assert "1 of 361 pictures cannot be used: not a picture: a/bad.png" in err
+    extra = "--set data.skip_bad=true --set data.labels=true"
+    code, out, err = _left(f"fit pictures --out run {SET} {extra}", capsys)
+    assert (code, err) == (0, "")
+    assert "in 2 classes (a, b)" in out
+    assert "Left out: a/bad.png: not a picture" in out
+    assert "sfumato sample run -n 64 --to new.png" in out
+    for command, made in {
+        "sample run -n 9 --label b --guidance 2 --to nine.png": "nine.png",
+        "sample run -n 3 --to three.npz": "three.npz",
+        "sample run -n 3 --to files": "files/00002.png",
+        "edit run pictures/a/00001.png --from 0.5 --to like.png": "like.png",
+        "interpolate run 0 3 -n 4 --to between.png": "between.png",
+        "animate run reverse --to reverse.gif": "reverse.gif",
+        "plot run neighbours --to near.png": "near.png",
+    }.items():
+        code, _, err = _left(command, capsys)
+        assert (code, err) == (0, ""), command
+        assert Path(made).is_file()
+    with Image.open("reverse.gif") as moving:
+        assert getattr(moving, "n_frames", 1) == 100
+    with np.load("three.npz") as arrays:
+        assert set(arrays["labels"]) <= {0, 1}
+    mask = np.zeros((8, 8), np.uint8)
+    mask[4:] = 255
+    Image.fromarray(mask).save("mask.png")
+    code, _, err = _left("inpaint run pictures/a/00001.png mask.png --to filled.png", capsys)
+    assert (code, err) == (0, "")
+    given, filled = (
+        read_picture(Path(each), 8, 8, 1) for each in ("pictures/a/00001.png", "filled.png")
+    )
+    np.testing.assert_array_equal(filled[:4], given[:4])
+    code, out, _ = _left("score run pictures/a --bound --json", capsys)
+    assert code == 0
+    code, out, _ = _left("evaluate run --json", capsys)
+    assert code == 0
+    assert "a small network trained here" in out
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "told"),
+    [
+        ("sample {run} --to new.csv", 2, "pictures go to a sheet"),
+        ("sample {run} --label 11 --to a.png", 2, "unknown class"),
+        ("fit moons --set network.name=unet", 2, "not for tables"),
+        ("fit digits --set network.name=vector-mlp", 2, "not for pictures"),
+        ("fit digits --set network.width=7", 2, "multiple of 4"),
+        ("fit digits --set network.options.multipliers=[0]", 2, "`multipliers` are numbers"),
+        ("fit digits --set network.options.depth=2", 2, "option of the network 'unet'"),
+        ("fit digits --set data.labels=true --set training.reference=64", 2, "all classes"),
+        ("fit moons --set training.flip=true", 2, "mirrors pictures"),
+        ("fit {empty} --out never", 3, "no picture that can be used"),
+        ("edit {run} none.png --from 0.5 --to a.png", 3, "cannot read"),
+        ("plot {run} trajectories --to a.png", 2, "unknown figure"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    code: int,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    filled = command.format(run=run.folder, empty=tmp_path / "empty")
+    left, _, err = _left(filled, capsys)
+    assert (left, err.count("\n")) == (code, 1), err
+    assert told in err
+
+
+def test_classes_are_not_for_points() -> None:
+    with pytest.raises(SfumatoError, match="no classes"):
+        sfumato.fit(
+            np.random.default_rng(0).normal(size=(50, 2)),
+            settings={"training.steps": 1, "training.snapshots": 0},
+            quiet=True,
+        ).sample(1, label=3)

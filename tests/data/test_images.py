@@ -1,0 +1,281 @@
+"""Pictures of every kind that people have, and what is said of those that cannot be used."""
+
+import io
+import struct
+import tarfile
+import zlib
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from sfumato.data.images import (
+    Pictures,
+    as_pictures,
+    digits,
+    fingerprint,
+    holds_pictures,
+    read_picture,
+    read_pictures,
+)
+from sfumato.errors import DataError
+
+
+def _rgb(seed: int = 0, height: int = 6, width: int = 8) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def _encoded(pixels: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, kind, **options)
+    return target.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for k in range(4):
+        Image.fromarray(_rgb(k)).save(place / f"{k}.png")
+    return place
+
+
+def test_pixels_come_as_they_are_in_the_order_of_their_names(folder: Path) -> None:
+    found = read_pictures(folder)
+    np.testing.assert_array_equal(found.pixels, np.stack([_rgb(k) for k in range(4)]))
+    assert list(found.names) == ["0.png", "1.png", "2.png", "3.png"]
+    assert (found.labels, found.classes) == (None, ())
+
+
+def _saved(folder: Path, image: Image.Image, name: str = "one.png", **options: Any) -> np.ndarray:
+    image.save(folder / name, **options)
+    return np.asarray(read_pictures(folder).pixels[0])
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    place = tmp_path / "empty"
+    place.mkdir()
+    return place
+
+
+def test_grey_has_one_channel_and_colour_three(empty: Path) -> None:
+    grey = _rgb()[:, :, 0]
+    np.testing.assert_array_equal(_saved(empty, Image.fromarray(grey))[:, :, 0], grey)
+    Image.fromarray(_rgb(1)).save(empty / "two.png")
+    both = read_pictures(empty).pixels
+    assert both.shape == (2, 6, 8, 3)
+    np.testing.assert_array_equal(both[0], np.repeat(grey[:, :, None], 3, 2))
+
+
+def test_sixteen_bits_are_scaled_to_eight(empty: Path) -> None:
+    deep = np.array([[0, 257, 32768, 65535]], np.uint16)
+    np.testing.assert_array_equal(
+        _saved(empty, Image.fromarray(deep))[0, :, 0], [0, 1, round(32768 / 257), 255]
+    )
+
+
+def test_a_palette_and_cmyk_become_colours(empty: Path) -> None:
+    flat = np.full((6, 8, 3), (200, 30, 60), np.uint8)
+    palette = _saved(empty, Image.fromarray(flat).convert("P", palette=Image.Palette.ADAPTIVE))
+    np.testing.assert_array_equal(palette, flat)
+    (empty / "one.png").unlink()
+    cmyk = _saved(empty, Image.new("CMYK", (8, 6), (0, 255, 255, 0)), "one.tif")
+    np.testing.assert_array_equal(cmyk[0, 0], (255, 0, 0))
+
+
+def test_what_is_transparent_lies_over_the_background(empty: Path) -> None:
+    pixels = np.zeros((1, 3, 4), np.uint8)
+    pixels[0, :, 0] = 100
+    pixels[0, :, 3] = (0, 255, 51)  # nothing, all, a fifth
+    Image.fromarray(pixels).save(empty / "one.png")
+    seen = read_pictures(empty, background="#0000ff").pixels[0, 0]
+    np.testing.assert_array_equal(seen, [(0, 0, 255), (100, 0, 0), (20, 0, 204)])
+    np.testing.assert_array_equal(read_pictures(empty).pixels[0, 0, 0], (255, 255, 255))
+    with pytest.raises(DataError, match="must be a colour"):
+        read_pictures(empty, background="off-white")
+
+
+def test_exif_turns_a_picture_upright(empty: Path) -> None:
+    upright = _rgb()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    Image.fromarray(np.rot90(upright)).save(empty / "one.png", exif=exif)
+    np.testing.assert_array_equal(read_pictures(empty).pixels[0], upright)
+
+
+def test_a_size_keeps_the_middle_square(empty: Path) -> None:
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, 20:40] = 255  # the middle third is white
+    Image.fromarray(wide).save(empty / "one.png")
+    assert (read_pictures(empty, size=10).pixels[0] > 230).all()
+    assert read_pictures(empty, size=10).pixels.shape == (1, 10, 10, 3)
+
+
+def _claiming(width: int, height: int) -> bytes:
+    """A PNG that says it is huge."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def test_one_error_names_all_that_cannot_be_used(folder: Path) -> None:
+    (folder / "void.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("no picture")
+    (folder / "half.jpg").write_bytes(_encoded(_rgb(9, 60, 80), "JPEG")[:700])
+    (folder / "huge.png").write_bytes(_claiming(30_000, 30_000))
+    Image.fromarray(_rgb(5, 9, 9)).save(folder / "other.png")
+    (folder / "notes.txt").write_text("not looked at")
+    (folder / ".hidden.png").write_bytes(b"")
+    with pytest.raises(DataError) as told:
+        read_pictures(folder)
+    message = str(told.value)
+    assert "5 of 9 pictures cannot be used" in message
+    for part in (
+        "empty: void.jpg",
+        "not a picture: text.jpg",
+        "truncated or damaged: half.jpg",
+        "beyond 25 megapixels: huge.png",
+        "not 8 x 6 as most are: other.png (9 x 9 pixels)",
+        "--set data.size=32",
+        "--set data.skip_bad=true",
+    ):
+        assert part in message
+    assert "\n" not in message
+    kept = read_pictures(folder, skip_bad=True)
+    assert list(kept.names) == ["0.png", "1.png", "2.png", "3.png"]
+    assert len(kept.left_out) == 5
+    assert len(read_pictures(folder, size=4, skip_bad=True).pixels) == 5
+
+
+def test_a_place_without_pictures_is_refused(empty: Path) -> None:
+    (empty / "table.csv").write_text("1,2")
+    with pytest.raises(DataError, match="no picture that can be used"):
+        read_pictures(empty)
+
+
+def _classes(place: Path) -> None:
+    for name in ("train/dog/1.png", "train/cat/1.png", "train/cat/2.png"):
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(_rgb(len(name))).save(path)
+
+
+def test_the_first_folder_that_differs_is_the_class(empty: Path) -> None:
+    _classes(empty)
+    found = read_pictures(empty)
+    assert found.classes == ("cat", "dog")
+    assert found.labels is not None
+    np.testing.assert_array_equal(found.labels, [0, 0, 1])
+    assert read_pictures(empty, labels=False).classes == ()
+
+
+def test_archives_are_read_where_they_are(empty: Path, tmp_path: Path) -> None:
+    _classes(empty)
+    names = sorted(path for path in empty.rglob("*.png"))
+    with ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in reversed(names):
+            archive.write(path, path.relative_to(empty))
+        archive.writestr("__MACOSX/._1.png", b"junk")
+    with tarfile.open(tmp_path / "all.tar.xz", "w:xz") as stream:
+        for path in names[::-1]:
+            stream.add(path, path.relative_to(empty))
+        link = tarfile.TarInfo("train/dog/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        stream.addfile(link)
+    expected = fingerprint(read_pictures(empty))
+    assert fingerprint(read_pictures(tmp_path / "all.zip")) == expected
+    assert fingerprint(read_pictures(tmp_path / "all.tar.xz")) == expected
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "all.zip", "all.tar.xz"}
+
+
+def test_a_broken_archive_is_told(tmp_path: Path) -> None:
+    for name in ("broken.zip", "broken.tar.gz"):
+        (tmp_path / name).write_bytes(b"neither")
+        with pytest.raises(DataError, match="cannot read"):
+            read_pictures(tmp_path / name)
+
+
+def test_a_fingerprint_changes_with_a_pixel_and_a_label() -> None:
+    found = digits()
+    pixels = found.pixels.copy()
+    pixels[3, 2, 1, 0] ^= 1
+    assert found.labels is not None
+    labels = found.labels.copy()
+    labels[0] = 1
+    others = [
+        Pictures(pixels, found.labels, found.classes, found.names),
+        Pictures(found.pixels, labels, found.classes, found.names),
+        Pictures(found.pixels, None, (), found.names),
+    ]
+    assert len({fingerprint(each) for each in (found, *others)}) == 4
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    found, known = digits(), load_digits()
+    np.testing.assert_allclose(found.pixels[..., 0] * (16 / 255), known.images, atol=0.04)
+    assert found.labels is not None
+    np.testing.assert_array_equal(found.labels, known.target)
+
+
+@pytest.mark.parametrize("ending", [".npy", ".npz"])
+def test_arrays_are_pictures_if_they_have_their_shape(tmp_path: Path, ending: str) -> None:
+    pixels, path = np.stack([_rgb(k) for k in range(3)]), tmp_path / f"x{ending}"
+    if ending == ".npy":
+        np.save(path, pixels)
+    else:
+        np.savez(path, pixels=pixels, labels=np.array([0, 1, 1]))
+    assert holds_pictures(path)
+    found = read_pictures(path)
+    np.testing.assert_array_equal(found.pixels, pixels)
+    assert found.classes == (() if ending == ".npy" else ("0", "1"))
+    assert read_pictures(path, size=4).pixels.shape == (3, 4, 4, 3)
+    np.save(tmp_path / "points.npy", np.zeros((5, 2)))
+    assert not holds_pictures(tmp_path / "points.npy")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "told"),
+    [
+        (np.zeros((2, 4, 4, 3)), r"are bytes \(uint8"),
+        (np.zeros((2, 4, 4, 2), np.uint8), "got shape"),
+        (np.zeros((2, 4), np.uint8), "got shape"),
+        ([1, 2], "got list"),
+    ],
+)
+def test_arrays_that_are_no_pictures_are_refused(pixels: Any, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        as_pictures(pixels)
+
+
+def test_a_data_set_with_images_and_named_labels() -> None:
+    class Label:
+        names = ("no", "yes")
+
+    class Fake:
+        column_names = ("img", "label")
+        features = {"label": Label()}  # noqa: RUF012
+
+        def __getitem__(self, name: str) -> list[Any]:
+            return [Image.fromarray(_rgb(k)) for k in range(2)] if name == "img" else [1, 0]
+
+    found = as_pictures(Fake())
+    assert found.classes == ("no", "yes")
+    np.testing.assert_array_equal(found.pixels[1], _rgb(1))
+
+
+def test_one_picture_is_brought_to_the_shape_asked_for(tmp_path: Path) -> None:
+    Image.fromarray(_rgb()).save(tmp_path / "one.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "one.png", 6, 8, 3), _rgb())
+    assert read_picture(tmp_path / "one.png", 5, 5, 1).shape == (5, 5, 1)
+    with pytest.raises(DataError, match="cannot read"):
+        read_picture(tmp_path / "none.png", 5, 5, 1)
