@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from sfumato.assembly import build_denoiser, build_process
 from sfumato.config import Settings, preset, resolve
 from sfumato.data.codec import Codec
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, RunError
-from sfumato.model import Model, build_denoiser, build_process, load_model
+from sfumato.model import Model, load_model
 from sfumato.process.schedules import Cosine
 from sfumato.process.tables import Table
 

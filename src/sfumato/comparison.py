@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.assembly import build_grid
 from sfumato.config import SamplingSettings
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.errors import ArgumentError
 from sfumato.metrics.distances import sliced_wasserstein_2
-from sfumato.model import build_grid
 from sfumato.process.conversions import Interpolated
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.random import CHUNK, generator

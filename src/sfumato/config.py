@@ -55,7 +55,9 @@ class DataSettings(_Section):
     sha256: str | None = Field(None, description="fingerprint of the data, written by `fit`")
 
 
-def _schedule_options(given: Mapping[str, Any]) -> dict[str, float]:
+def _schedule_options(
+    given: Mapping[str, Any],
+) -> dict[str, bool | int | float | list[float]]:
     """The recipe's own: the continuous cosine, shifted to where the data's detail is decided."""
     recipe = given.get("schedule") == "cosine" and not given.get("num_levels")
     return {"shift": 3.0} if recipe else {}
@@ -68,7 +70,7 @@ class ProcessSettings(_Section):
     num_levels: int = Field(
         0, ge=0, le=1_000_000, description="levels of a discrete table; 0: continuous"
     )
-    options: dict[str, bool | int | float] = Field(
+    options: dict[str, bool | int | float | list[float]] = Field(
         default_factory=lambda given: _schedule_options(given),
         description="the schedule's own arguments",
     )
@@ -89,7 +91,7 @@ class NetworkSettings(_Section):
         description="hidden layers after the first (vector-mlp), blocks at each resolution (unet)",
     )
     target: str = "edm"
-    options: dict[str, bool | int | float | list[int]] = Field(
+    options: dict[str, bool | int | float | str | list[int]] = Field(
         default_factory=dict, description="the network's own arguments"
     )
     learned_variance: bool = Field(
@@ -335,6 +337,29 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     return changes
 
 
+def _kinds(section: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What the options of a section are those of."""
+    names, defaults = _KINDS[section], Settings.model_fields[section].annotation.model_fields  # type: ignore[union-attr]
+    kinds = {name: values.get(name, defaults[name].default) for name in names}
+    # A schedule has other options as a table, but the same whatever the table's length.
+    return tuple(bool(kind) if name == "num_levels" else kind for name, kind in kinds.items())
+
+
+_KINDS = {"process": ("schedule", "num_levels"), "network": ("name",), "sampling": ("sampler",)}
+
+
+def _without_strange_options(values: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` without the options of a schedule, network or sampler that `layer` replaces."""
+    kept = dict(values)
+    for section in _KINDS:
+        before, change = values.get(section), layer.get(section)
+        if not isinstance(before, Mapping) or not isinstance(change, Mapping):
+            continue
+        if _kinds(section, before) != _kinds(section, {**before, **change}):
+            kept[section] = {name: value for name, value in before.items() if name != "options"}
+    return kept
+
+
 def resolve(*layers: Mapping[str, Any]) -> Settings:
     """The settings that the layers make, each over the one before.
 
@@ -344,7 +369,7 @@ def resolve(*layers: Mapping[str, Any]) -> Settings:
     """
     values: dict[str, Any] = {}
     for layer in layers:
-        values = merged(values, layer)
+        values = merged(_without_strange_options(values, layer), layer)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from sfumato import config, storage
+from sfumato.assembly import build_denoiser, build_process
 from sfumato.config import Settings
 from sfumato.data.codec import AnyCodec, Codec, EncodedPictures, PictureCodec
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
-from sfumato.model import Model, build_denoiser, build_process
+from sfumato.model import Model
 from sfumato.process.random import chunk_size
 from sfumato.progress import ProgressLine
 from sfumato.run import (

@@ -1,46 +1,44 @@
-"""A fitted model: settings, codec, process and denoiser put together, and its one-file form.
-
-This is where names in the settings become objects; each family is registered in one place and
-an unknown name is answered with the nearest known one.
-"""
+"""A fitted model: settings, codec, process and denoiser together, and its one-file form."""
 
 import hashlib
-import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, get_origin
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from sfumato import storage
-from sfumato.config import NetworkSettings, ProcessSettings, SamplingSettings, Settings, resolve
+from sfumato.assembly import (
+    begun_at,
+    build_denoiser,
+    build_grid,
+    build_process,
+    build_stepper,
+    told_of,
+)
+from sfumato.config import SamplingSettings, Settings, resolve
 from sfumato.data.codec import BIN_WIDTH, AnyCodec, PictureCodec, codec_from_dict
 from sfumato.denoisers.clipping import Clipped
 from sfumato.denoisers.denoiser import (
-    Conditioning,
     Denoiser,
     NetworkDenoiser,
     PerChunk,
     log_snr,
-    step_of,
 )
 from sfumato.denoisers.guidance import Guided, Labelled, Told, Unlabelled
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
-from sfumato.networks.mlp import StepMLP, VectorMLP
-from sfumato.networks.unet import UNet
 from sfumato.process.conversions import Interpolated, from_schedule
-from sfumato.process.grids import SCHEDULE_GRIDS, TABLE_GRIDS, uniform_log_snr
+from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameters import PARAMETERISATIONS
 from sfumato.process.random import (
     DEQUANTISING,
     LABELLING,
@@ -50,9 +48,8 @@ from sfumato.process.random import (
     generator,
     noise_from,
 )
-from sfumato.process.schedules import SCHEDULES, Schedule, Until
-from sfumato.process.tables import TABLES, Table, until, with_signal, zero_terminal_snr
-from sfumato.samplers import SAMPLERS
+from sfumato.process.schedules import Schedule
+from sfumato.process.tables import Table, with_signal
 from sfumato.samplers.driver import (
     Stepper,
     chunk_frames,
@@ -72,274 +69,9 @@ _FORMAT = 4
 # Up to here the exact divergence is as quick as an estimate that is good for something.
 _EXACT_DIMENSIONS = 32
 
-T = TypeVar("T")
 
 Label = str | int | None
 """A class by its name or number; None for any."""
-
-
-def _made(kind: str, make: Callable[..., T], options: Mapping[str, Any], **own: Any) -> T:
-    """`make(**own, **options)`, the options checked by name and by kind."""
-    known = {
-        name: parameter.annotation
-        for name, parameter in inspect.signature(make).parameters.items()
-        if name != "num_levels"
-    }
-    given = {}
-    for name, value in options.items():
-        if not known:
-            raise ArgumentError(f"the {kind} has no options; got {name!r}.")
-        if name not in known:
-            raise unknown(f"option of the {kind}", name, known)
-        want = known[name]
-        # A whole number may be written either way.
-        if want in (int, float) and not isinstance(value, bool | str) and want(value) == value:
-            value = want(value)
-        if not isinstance(value, get_origin(want) or want):
-            raise ArgumentError(
-                f"the option {name!r} of the {kind} must be {_KINDS[want]}; got {value!r}."
-            )
-        given[name] = value
-    return make(**own, **given)
-
-
-_KINDS = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "a name",
-    list[int]: "a list of whole numbers",
-}
-
-
-def build_process(settings: ProcessSettings) -> Schedule | Table:
-    """The forward process: a table when `num_levels` is given, else a continuous schedule.
-
-    A name that is no table's gives the levels of its continuous schedule.
-
-    Raises:
-        ArgumentError: if the name, or one of its options, is unknown.
-    """
-    known: Mapping[str, Callable[..., Schedule | Table]] = (
-        {**SCHEDULES, **TABLES} if settings.num_levels else SCHEDULES
-    )
-    if settings.schedule not in known:
-        if settings.schedule in TABLES:
-            raise ArgumentError(
-                f"the schedule {settings.schedule!r} is a table; say how many levels it has "
-                "(process.num_levels=1000)."
-            )
-        raise unknown("schedule", settings.schedule, {*TABLES, *SCHEDULES})
-    kind, make = f"schedule {settings.schedule!r}", known[settings.schedule]
-    process: Schedule | Table
-    if not settings.num_levels:
-        process = _made(kind, make, settings.options)
-    elif settings.schedule in TABLES:
-        process = _made(kind, make, settings.options, num_levels=settings.num_levels)
-    else:
-        continuous = _made(kind, SCHEDULES[settings.schedule], settings.options)
-        process = from_schedule(continuous, settings.num_levels)
-    if not settings.zero_terminal_snr:
-        return process
-    if not isinstance(process, Table):
-        raise ArgumentError(
-            "process.zero_terminal_snr is for a table (process.num_levels=1000); a continuous "
-            "schedule ends at its log_snr_min."
-        )
-    return zero_terminal_snr(process)
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What a network is built for.
-
-    Args:
-        event: shape of a sample.
-        told: what numbers it is told for classes.
-        process: the forward process.
-        outputs: channels (dimension 1) that it answers with.
-    """
-
-    event: tuple[int, ...]
-    told: Told
-    process: Schedule | Table
-    outputs: int
-
-
-def _vector_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
-    (dimension,) = task.event
-    network = VectorMLP(dimension, settings.width, settings.depth, outputs=task.outputs)
-    return network, log_snr
-
-
-def _step_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
-    if not isinstance(task.process, Table):
-        raise ArgumentError(
-            "the network 'step-mlp' embeds the steps of a table; set process.num_levels "
-            "(or take network.name=vector-mlp)."
-        )
-    (dimension,) = task.event
-    network = StepMLP(dimension, task.process.num_levels, settings.width, task.outputs)
-    return network, step_of(task.process)
-
-
-@dataclass(frozen=True, slots=True)
-class UNetOptions:
-    """`network.options` of a unet; see `networks.unet.UNet`.
-
-    Args:
-        multipliers: channels at each resolution, as multiples of the width.
-        attention: resolutions that attend to themselves, by their longer side in pixels.
-        head_width: channels of an attention head.
-        dropout: in the residual blocks.
-        scale_shift: tell the noise as scale and shift of the norms.
-        recompute: less memory for more time.
-    """
-
-    multipliers: list[int] = field(default_factory=lambda: [1, 2, 2])
-    attention: list[int] = field(default_factory=lambda: [4, 8, 16])
-    head_width: int = 64
-    dropout: float = 0.0
-    scale_shift: bool = True
-    recompute: bool = False
-
-    def __post_init__(self) -> None:
-        if not 1 <= len(self.multipliers) <= 8 or not all(1 <= m <= 64 for m in self.multipliers):
-            raise ArgumentError(
-                "`multipliers` are numbers from 1 to 64, one for each of up to 8 resolutions; got "
-                f"{self.multipliers}."
-            )
-        if not 0 <= self.dropout < 1:
-            raise ArgumentError(f"`dropout` is from 0 to below 1; got {self.dropout}.")
-        if self.head_width < 1:
-            raise ArgumentError(f"`head_width` must be at least 1; got {self.head_width}.")
-
-
-def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
-    options = _made("network 'unet'", UNetOptions, settings.options)
-    channels, *size = task.event
-    if settings.width % 4:
-        raise ArgumentError(f"the width of a unet must be a multiple of 4; got {settings.width}.")
-    sides = (-(-max(size) // 2**k) for k in range(len(options.multipliers)))
-    network = UNet(
-        channels,
-        settings.width,
-        options.multipliers,
-        settings.depth,
-        [side in options.attention for side in sides],
-        head_width=options.head_width,
-        classes=task.told.count,
-        outputs=task.outputs,
-        scale_shift=options.scale_shift,
-        dropout=options.dropout,
-        recompute=options.recompute,
-    )
-    return network, log_snr
-
-
-# For vectors and for pictures: what they are built by.
-_VECTOR_NETWORKS = {"vector-mlp": _vector_mlp, "step-mlp": _step_mlp}
-_PICTURE_NETWORKS = {"unet": _unet}
-NETWORKS: Mapping[str, Callable[[NetworkSettings, Task], tuple[nn.Module, Conditioning]]] = {
-    **_VECTOR_NETWORKS,
-    **_PICTURE_NETWORKS,
-}
-
-
-def told_of(settings: Settings, codec: AnyCodec) -> Told:
-    """What numbers the network of these settings is told for classes.
-
-    Raises:
-        ArgumentError: if what is to be mirrored is not a picture.
-    """
-    if isinstance(codec, PictureCodec):
-        return Told(len(codec.classes), settings.training.flip)
-    if settings.training.flip:
-        raise ArgumentError("training.flip mirrors pictures; these data are a table.")
-    return Told(0)
-
-
-def build_denoiser(
-    settings: Settings, codec: AnyCodec, process: Schedule | Table
-) -> NetworkDenoiser:
-    """An untrained denoiser for what the codec encodes; the seed decides its weights.
-
-    Raises:
-        ArgumentError: if the network or the target is unknown, or does not fit the process or the
-            data.
-    """
-    network = settings.network
-    if network.target not in PARAMETERISATIONS:
-        raise unknown("target", network.target, PARAMETERISATIONS)
-    if network.name not in NETWORKS:
-        raise unknown("network", network.name, NETWORKS)
-    pictures = isinstance(codec, PictureCodec)
-    suited = _PICTURE_NETWORKS if pictures else _VECTOR_NETWORKS
-    if network.name not in suited:
-        kind = "pictures" if pictures else "tables"
-        raise ArgumentError(
-            f"the network {network.name!r} is not for {kind}; take {' or '.join(suited)}."
-        )
-    outputs = codec.event[0] * (1 + network.learned_variance)
-    task = Task(codec.event, told_of(settings, codec), process, outputs)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        built, conditioning = NETWORKS[network.name](network, task)
-    return NetworkDenoiser(
-        built, PARAMETERISATIONS[network.target], conditioning, network.learned_variance
-    )
-
-
-def begun_at(process: Schedule | Table, start: float) -> Schedule | Table:
-    """The part of a process from clean to the time `start`; of a table, that share of its levels.
-
-    Raises:
-        ArgumentError: if the start is not above 0 and at most 1.
-    """
-    if not 0 < start <= 1:
-        raise ArgumentError(f"the start must be above 0 (clean) and at most 1; got {start}.")
-    if isinstance(process, Table):
-        return until(process, max(1, round(start * process.num_levels)))
-    return Until(process, float(start))
-
-
-def build_grid(
-    settings: SamplingSettings, process: Schedule | Table, num_steps: int | None = None
-) -> NoiseLevel:
-    """The levels that sampling visits.
-
-    Args:
-        settings: name the grid.
-        process: the forward process.
-        num_steps: instead of the settings' own.
-
-    Raises:
-        ArgumentError: if the grid is unknown, is not for this kind of process, or the number of
-            steps is out of its range or still to be chosen.
-    """
-    steps = settings.steps if num_steps is None else num_steps
-    if steps == "auto":
-        raise ArgumentError("the number of steps is `auto` and was not chosen yet; give a number.")
-    if isinstance(process, Table):
-        if settings.grid not in TABLE_GRIDS:
-            raise unknown("grid of a table (sampling.grid)", settings.grid, TABLE_GRIDS)
-        return TABLE_GRIDS[settings.grid](process, steps)
-    if settings.grid not in SCHEDULE_GRIDS:
-        raise unknown(
-            "grid of a continuous schedule (sampling.grid)", settings.grid, SCHEDULE_GRIDS
-        )
-    return SCHEDULE_GRIDS[settings.grid](process, steps)
-
-
-def build_stepper(settings: SamplingSettings) -> Stepper[Any]:
-    """The sampling method.
-
-    Raises:
-        ArgumentError: if it, or one of its options, is unknown.
-    """
-    if settings.sampler not in SAMPLERS:
-        raise unknown("sampler", settings.sampler, SAMPLERS)
-    return _made(f"sampler {settings.sampler!r}", SAMPLERS[settings.sampler], settings.options)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -360,10 +92,7 @@ class Model:
 
     def _sampling(self, changes: Mapping[str, Any]) -> SamplingSettings:
         """The run's own sampling settings, with some changed; another method, its own options."""
-        own = self.settings.to_dict()
-        if changes.get("sampler", self.settings.sampling.sampler) != self.settings.sampling.sampler:
-            del own["sampling"]["options"]
-        return resolve(own, {"sampling": changes}).sampling
+        return resolve(self.settings.to_dict(), {"sampling": changes}).sampling
 
     @property
     def told(self) -> Told:
@@ -410,13 +139,11 @@ class Model:
     def _labels_by_chunk(self, seed: int, label: Label) -> Callable[[int], Tensor]:
         """What the network is told for each sample of a chunk."""
         size = chunk_size(self.codec.event)
-        classes = self.codec.classes if isinstance(self.codec, PictureCodec) else ()
-        if label is not None:
-            told = self._class_number(label, classes)
+        shares = torch.tensor(self.codec.shares if isinstance(self.codec, PictureCodec) else ())
+        if label is not None or not len(shares):
+            told = self.class_number(label)
+            assert told is not None
             return lambda _: torch.full((size,), told)
-        if not classes:
-            return lambda _: torch.full((size,), self.told.any)
-        shares = torch.tensor(self.codec.shares)  # type: ignore[union-attr]
 
         def drawn(chunk: int) -> Tensor:
             # Evenly over the shares, in an order of its own: no class comes up short by chance.
@@ -427,17 +154,25 @@ class Model:
 
         return drawn
 
-    @staticmethod
-    def _class_number(label: str | int, classes: tuple[str, ...]) -> int:
-        if isinstance(label, str) and label in classes:
-            return classes.index(label)
-        if not isinstance(label, str) and 0 <= label < len(classes):
-            return label
+    def class_number(self, label: Label = None) -> int | None:
+        """The number that the network is told for a class, or for any; None where it is told none.
+
+        Raises:
+            ArgumentError: if there is no such class.
+        """
+        classes = self.codec.classes if isinstance(self.codec, PictureCodec) else ()
+        if label is None:
+            return self.told.any if self.told.count else None
         if not classes:
             raise ArgumentError("this model learned no classes; leave the label out.")
-        if isinstance(label, str):
+        if label in classes:
+            return classes.index(str(label))
+        if isinstance(label, str) and not label.isdecimal():
             raise unknown("class", label, classes)
-        raise ArgumentError(f"a class is its name, or 0 to {len(classes) - 1}; got {label}.")
+        label = int(label)
+        if not 0 <= label < len(classes):
+            raise ArgumentError(f"a class is its name, or 0 to {len(classes) - 1}; got {label}.")
+        return label
 
     def labels(
         self, n: int, *, seed: int = 0, first: int = 0, label: Label = None

@@ -26,6 +26,7 @@ from sfumato.data.codec import AnyCodec, Codec, PictureCodec
 from sfumato.data.files import read_array, read_points
 from sfumato.data.images import Pictures
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
+from sfumato.interchange.diffusers import is_pipeline, read_pipeline
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, evaluate
 from sfumato.metrics.features import train_classifier
 from sfumato.metrics.pictures import evaluate_pictures
@@ -365,12 +366,14 @@ def _parts(rows: np.ndarray, count: int, most: int) -> list[np.ndarray]:
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
-    """Open a run folder or a lone model file.
+    """Open a run folder, a lone model file, or a folder of diffusers.
 
     Raises:
         RunError: if it is neither, or is damaged.
     """
     place = Path(path)
+    if is_pipeline(place):
+        return Run(read_pipeline(place), None)
     if place.is_dir():
         if not (place / MODEL).is_file():
             begun = (place / CONFIG).is_file()

@@ -367,6 +367,43 @@ def plot(
     say(f"{what} in {to}", quiet)
 
 
+@app.command(
+    epilog=examples(
+        "sfumato export runs/digits-001 --to diffusers digits",
+        "sfumato export runs/digits-001 --to onnx digits-onnx",
+    )
+)
+def export(
+    run: RunPath,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    to: Annotated[
+        Literal["diffusers", "onnx"],
+        typer.Option(
+            help="diffusers: a DDPMPipeline for Hugging Face's library; onnx: the denoiser and "
+            "the levels to sample at."
+        ),
+    ],
+    label: Annotated[
+        str | None,
+        typer.Option(help="With diffusers: the class that the pipeline is to draw. [any]"),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a model for other software. What diffusers wrote can be given wherever a RUN is."""
+    from sfumato.interchange.diffusers import write_pipeline
+    from sfumato.interchange.onnx import write_onnx
+    from sfumato.run import open_run
+
+    model = open_run(run).model
+    if to == "onnx":
+        if label is not None:
+            raise ArgumentError("`--label` is for diffusers; an ONNX file is told the class.")
+        write_onnx(model, folder)
+    else:
+        write_pipeline(model, folder, label=label)
+    say(f"Model for {to} in {folder}", quiet)
+
+
 @app.command(epilog=examples("sfumato report runs/moons-001"))
 def report(run: RunPath, quiet: Quiet = False) -> None:
     """Sample, evaluate and draw a fitted run, and gather it all in its report.html."""

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 from torch import Tensor
 
+from sfumato.assembly import build_grid
 from sfumato.doctor.process import Finding, examine_process
 from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
 from sfumato.metrics.regret import nats_lost
-from sfumato.model import build_grid
 from sfumato.ruler import errors_by_level, exact_denoiser, regrets_by_level, ruler_levels
 from sfumato.run import Run, threads_of
 

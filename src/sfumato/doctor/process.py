@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sfumato.assembly import build_process
 from sfumato.config import ProcessSettings
-from sfumato.model import build_process
 from sfumato.process.gaussian import Gaussian, kl
 from sfumato.process.grids import trailing, uniform_log_snr
 from sfumato.process.kernels import posterior

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sfumato.assembly import build_denoiser
 from sfumato.config import resolve
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.doctor.process import NOTABLE_NATS, noisiest, start_mismatch
-from sfumato.model import Model, build_denoiser
+from sfumato.model import Model
 from sfumato.run import CHECKPOINT, Run
 from sfumato.training import checkpoint
 

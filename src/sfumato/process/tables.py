@@ -220,9 +220,27 @@ def cosine(num_levels: int = 1000, offset: float = 0.008, beta_max: float = 0.99
     return from_beta((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=beta_max))
 
 
+def given(num_levels: int, betas: list[float]) -> Table:
+    """Betas that are given one by one.
+
+    Args:
+        num_levels: T.
+        betas: T of them.
+
+    Raises:
+        ArgumentError: if there are not T, or as `from_beta`.
+    """
+    if len(betas) != num_levels:
+        raise ArgumentError(
+            f"`betas` must be as many as the levels, {num_levels}; got {len(betas)}."
+        )
+    return from_beta(torch.tensor(betas, dtype=torch.float64))
+
+
 TABLES: Mapping[str, Callable[..., Table]] = {
     "linear": linear,
     "scaled-linear": scaled_linear,
     "cosine": cosine,
     "sigmoid": sigmoid,
+    "given": given,
 }

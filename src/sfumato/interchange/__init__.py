@@ -1,0 +1,1 @@
+"""Models of other libraries read here, and ours written for them."""
