@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import torch
 from torch import nn
 
+from sfumato import parallel
 from sfumato.config import NetworkSettings, ProcessSettings, SamplingSettings, Settings
 from sfumato.data.codec import AnyCodec, PictureCodec
 from sfumato.denoisers.denoiser import Conditioning, NetworkDenoiser, log_snr, step_of
@@ -343,6 +344,14 @@ def build_denoiser(
     return NetworkDenoiser(
         built, PARAMETERISATIONS[network.target], conditioning, network.learned_variance
     )
+
+
+def device_of(settings: Settings, codec: AnyCodec) -> torch.device:
+    """Where the network of these settings belongs, as far as there is such a place here."""
+    pictures = settings.device == "auto" and isinstance(codec, PictureCodec)
+    if pictures or settings.device == "cuda":
+        return parallel.own_device()
+    return torch.device("cpu")
 
 
 def begun_at(process: Schedule | Table, start: float) -> Schedule | Table:

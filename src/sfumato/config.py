@@ -104,7 +104,19 @@ class TrainingSettings(_Section):
 
     steps: Count = 1000
     epochs: Count | None = Field(None, description="passes over the data; instead of steps")
-    batch_size: int = Field(256, ge=1, le=10**6)
+    batch_size: int = Field(
+        256, ge=1, le=10**6, description="rows of a step, of all processes together"
+    )
+    micro_batch: int = Field(
+        0,
+        ge=0,
+        le=10**6,
+        description="rows that a process computes at once, if memory is short; gradients of the "
+        "rest of its share are added up. 0: its whole share",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the network's products while training; its weights are float32"
+    )
     reference: int = Field(
         1024,
         ge=0,
@@ -173,6 +185,9 @@ class Settings(_Section):
         ge=0,
         le=1024,
         description="processor threads; 0: PyTorch's own choice, for wide networks",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where the network is; auto: networks of pictures on a GPU if any"
     )
     data: DataSettings = DataSettings()
     process: ProcessSettings = ProcessSettings()

@@ -10,18 +10,19 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
+from io import StringIO
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato import config, storage
-from sfumato.assembly import build_denoiser, build_process
+from sfumato import config, parallel, storage
+from sfumato.assembly import build_denoiser, build_process, device_of
 from sfumato.config import Settings
 from sfumato.data.codec import AnyCodec, Codec, EncodedPictures, PictureCodec
 from sfumato.data.points import Points
@@ -121,12 +122,16 @@ def _sampling_model(job: Job) -> Model:
 
 
 def _save(job: Job) -> None:
+    if not parallel.is_first():
+        return
     checkpoint.save(job.folder / CHECKPOINT, job.training.tensors(), job.training.numbers())
     _sampling_model(job).save(job.folder / MODEL)
 
 
 def _take_snapshot(job: Job) -> None:
     """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
+    if not parallel.is_first():
+        return
     model = _sampling_model(job)
     frames = model.pictured_frames(chunk_size(model.codec.event), SNAPSHOT_FRAMES)
     folder = job.folder / SNAPSHOTS
@@ -138,8 +143,14 @@ def _take_snapshot(job: Job) -> None:
 def _begin_metrics(path: Path, step: int) -> float:
     """Drop lines after `step`, which resuming will write again; seconds that were spent so far."""
     kept = [record for record in read_records(path) if record["step"] <= step]
-    storage.write_bytes(path, "".join(f"{json.dumps(record)}\n" for record in kept).encode())
+    if parallel.is_first():
+        storage.write_bytes(path, "".join(f"{json.dumps(record)}\n" for record in kept).encode())
     return kept[-1]["seconds"] if kept else 0.0
+
+
+def _appending(path: Path) -> AbstractContextManager[TextIO]:
+    """The file to append to; nothing, in a process that does not write."""
+    return path.open("a", encoding="utf-8") if parallel.is_first() else nullcontext(StringIO())
 
 
 def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
@@ -163,7 +174,7 @@ def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
         if saved == 0:
             _save(job)
         started = time.monotonic()
-        with (job.folder / METRICS).open("a", encoding="utf-8") as metrics:
+        with _appending(job.folder / METRICS) as metrics:
             for record in train(training):
                 seconds = round(spent + time.monotonic() - started, 3)
                 metrics.write(json.dumps(asdict(record) | {"seconds": seconds}) + "\n")
@@ -175,10 +186,10 @@ def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
                     _save(job)
                     saved = record.step
                 yield record
-                if received and not last:
+                if parallel.any_of(bool(received)) and not last:
                     if saved != record.step:
                         _save(job)
-                    raise Stopped(received[0], record.step, job)
+                    raise Stopped(received[0] if received else signal.SIGTERM, record.step, job)
 
 
 def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
@@ -194,6 +205,10 @@ def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
         raise DataError(f"{settings.data.source}: among the rows to learn from, {error}") from error
     process = build_process(settings.process)
     denoiser = build_denoiser(settings, codec, process)
+    device = device_of(settings, codec)
+    if settings.device == "cuda" and device.type != "cuda":
+        raise ArgumentError("device=cuda asks for a GPU, and PyTorch sees none here; take auto.")
+    denoiser.network.to(device)
     model = Model(settings, codec, process, denoiser)
     model.check_sampling()  # refuses wrong sampling settings now, not after the training
     training = Training(
@@ -242,6 +257,9 @@ def begin(
         RunError: if the folder is taken or cannot be written, and as `prepare`.
     """
     training, model = prepare(settings, data)
+    if not parallel.is_first():
+        yield Job(training, model, data, Path(out or ""))
+        return
     with new_folder(out, name or Path(settings.data.source).stem) as folder:
         storage.write_bytes(folder / CONFIG, settings.to_toml().encode())
         yield Job(training, model, data, folder)
@@ -271,14 +289,15 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
         raise RunError("a run that was fitted to an array in memory cannot be resumed.")
     if source not in (None, settings.data.source):
         raise ArgumentError(f"{folder} was fitted to {settings.data.source!r}, not to {source!r}.")
-    with locked(folder):
+    with locked(folder) if parallel.is_first() else nullcontext():
         data = load_data(settings)
         training, model = prepare(settings, data)
         job = Job(training, model, data, folder)
         # A run that was killed before its first save was whole begins anew.
         if (folder / MODEL).exists() or any((folder / CHECKPOINT).glob("*.json")):
             training.restore(*checkpoint.load(folder / CHECKPOINT))
-            _sampling_model(job).save(folder / MODEL)  # a kill may have left it behind
+            if parallel.is_first():
+                _sampling_model(job).save(folder / MODEL)  # a kill may have left it behind
         yield job
 
 
@@ -318,7 +337,9 @@ def fit(
 def finish(job: Job, *, quiet: bool = False) -> Run:
     """Train to the end, showing how it goes; the fitted run."""
     with (
-        ProgressLine("fit", job.training.num_steps, "steps", quiet=quiet) as line,
+        ProgressLine(
+            "fit", job.training.num_steps, "steps", quiet=quiet or not parallel.is_first()
+        ) as line,
         threads_of(job.model.settings),
     ):
         for record in fitting(job, quiet=quiet):

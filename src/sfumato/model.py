@@ -21,6 +21,7 @@ from sfumato.assembly import (
     build_grid,
     build_process,
     build_stepper,
+    device_of,
     told_of,
 )
 from sfumato.config import SamplingSettings, Settings, resolve
@@ -679,6 +680,7 @@ def load_model(path: Path) -> Model:
             raise RunError("its weights are not those of its settings.")
         denoiser = build_denoiser(settings, codec, process)
         denoiser.network.load_state_dict(tensors)
+        denoiser.network.to(device_of(settings, codec))
     except (SfumatoError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path} does not describe a model that this version knows: {error}"

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
+from sfumato import parallel
 from sfumato.config import Settings
 from sfumato.data.codec import AnyCodec, Codec, PictureCodec
 from sfumato.data.files import read_array, read_points
@@ -31,6 +32,7 @@ from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, evaluate
 from sfumato.metrics.features import train_classifier
 from sfumato.metrics.pictures import evaluate_pictures
 from sfumato.model import Model, load_model
+from sfumato.process.random import chunk_size
 from sfumato.progress import ProgressLine, tracked
 from sfumato.source import ARRAY, FLOOR_SETS, LogDensity, RunData, load_data, refuse_extremes
 
@@ -70,15 +72,18 @@ class Run:
         With `quiet=False` a progress line is shown.
         """
         rows = [self.model.nothing()]
+        # Of several processes each draws a part; together they have them all.
+        parts = parallel.shares(n, chunk_size(self.model.codec.event), first)
+        first, n = parts[parallel.number()]
         with (
-            ProgressLine("sample", n, "rows", quiet=quiet) as line,
+            ProgressLine("sample", n, "rows", quiet=quiet or not parallel.is_first()) as line,
             threads_of(self.settings),
         ):
             done = 0
             for chunk in self.model.sample_chunks(n, seed=seed, first=first, **sampling):
                 rows.append(chunk)
                 line.advance_to(done := done + len(chunk))
-        return np.concatenate(rows)
+        return parallel.gathered(np.concatenate(rows), [length for _, length in parts])
 
     def edit(
         self,
@@ -139,7 +144,8 @@ class Run:
         """Measure the distance to real rows, beside its floor between real rows.
 
         A toy set is compared with fresh draws; a file with its held-out rows, the floor being
-        parts of the training rows of that size; `against` with parts of the file given.
+        parts of the training rows of that size; `against` with parts of the file given. Of several
+        processes each draws its share; the first measures, and the others return no measures.
 
         Args:
             against: a file of real rows that were not used in training.
@@ -162,6 +168,8 @@ class Run:
         reference, real, train, log_density = self._real_sets(against, n)
         if sample is None:
             sample = self.sample(len(reference), seed=seed, quiet=quiet)
+        if not parallel.is_first():
+            return Evaluation((), len(reference))
         if len(sample) < len(reference):
             raise DataError(f"{len(reference)} rows are needed to measure; got {len(sample)}.")
         sample = sample[: len(reference)]
@@ -190,6 +198,8 @@ class Run:
                 f"are {len(train.values) + len(heldout.values)}."
             )
         sample = self.sample(m, seed=seed, quiet=quiet)
+        if not parallel.is_first():
+            return Evaluation((), m)
         order = np.random.default_rng(self.settings.seed + 1).permutation(len(train.values))
         with threads_of(self.settings):
             classifier = train_classifier(

@@ -2,8 +2,9 @@
 
 import os
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
-from sfumato.errors import SfumatoError
+from sfumato.errors import ArgumentError, SfumatoError
 
 
 def main() -> None:
@@ -19,7 +20,8 @@ def main() -> None:
 
     code = 0
     try:
-        code = app(standalone_mode=False, prog_name="sfumato") or 0
+        with _together():
+            code = app(standalone_mode=False, prog_name="sfumato") or 0
         if code == 130:  # Ctrl-C outside of fitting: files are whole or not there
             _complain("stopped; nothing was left half-written.")
     except SfumatoError as error:
@@ -41,6 +43,18 @@ def main() -> None:
         code = 5
         _complain("there is not enough memory for this; ask for fewer rows or a smaller network.")
     sys.exit(code)
+
+
+def _together() -> AbstractContextManager[None]:
+    """With the other processes of torchrun, if it has started several."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return nullcontext()
+    if sys.argv[1:2] not in (["fit"], ["sample"], ["evaluate"]):
+        raise ArgumentError("several processes can fit, sample and evaluate; run this in one.")
+
+    from sfumato.parallel import joined
+
+    return joined()
 
 
 def _complain(message: str) -> None:

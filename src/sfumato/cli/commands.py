@@ -160,9 +160,16 @@ def fit(
     if not any("source" in change.get("data", {}) for change in changes):
         raise ArgumentError("what to fit to? Give a toy set's name or a file: `sfumato fit moons`.")
 
+    from sfumato import parallel
     from sfumato.fitting import begin, finish
     from sfumato.source import settings_for
 
+    if parallel.count() > 1 and out is None:
+        raise ArgumentError("several processes need to know the run's folder; say --out.")
+    if out and parallel.restarted() and parallel.any_of((out / "config.toml").is_file()):
+        _resume(out, source, quiet)
+        return
+    quiet = quiet or not parallel.is_first()
     settings, data = settings_for(named, {}, *changes)
     with begin(settings, data, out) as job:
         say(_described(job), quiet)
@@ -197,8 +204,10 @@ def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
     if out is None:
         raise ArgumentError("which run? Say `sfumato fit --resume --out RUN`.")
 
+    from sfumato import parallel
     from sfumato.fitting import finish, resume
 
+    quiet = quiet or not parallel.is_first()
     with resume(out, source) as job:
         step, num_steps = job.training.step, job.training.num_steps
         if step == num_steps:
@@ -261,9 +270,11 @@ def sample(
     asked = {"sampler": sampler, "steps": _number_of_steps(steps), "guidance": guidance}
     sampling = sampling_changes(assignments) | {k: v for k, v in asked.items() if v is not None}
 
+    from sfumato import parallel
     from sfumato.gallery import check_rows_target, of_pictures, write_rows
     from sfumato.run import open_run
 
+    quiet = quiet or not parallel.is_first()
     opened = open_run(run)
     check_rows_target(opened, to)
     pictures = of_pictures(opened)
@@ -277,6 +288,8 @@ def sample(
             quiet,
         )
     values = opened.sample(n, seed=seed, quiet=quiet, label=label, **sampling)
+    if not parallel.is_first():
+        return
     write_rows(opened, to, values, opened.model.labels(n, seed=seed, label=label))
     say(f"{n:,} {'pictures' if pictures else 'rows'} in {to}", quiet)
 
@@ -302,9 +315,12 @@ def evaluate(
     The floor is the same distance between two sets of real rows: no model can be expected to do
     better. A toy set is compared with fresh draws, a file with the rows kept out of training.
     """
+    from sfumato import parallel
     from sfumato.run import open_run
 
     evaluation = open_run(run).evaluate(against=against, n=n, seed=seed, quiet=quiet)
+    if not parallel.is_first():
+        return
     if as_json:
         typer.echo(json.dumps(evaluation.to_dict(), indent=2))
         return

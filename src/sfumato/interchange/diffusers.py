@@ -27,7 +27,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from sfumato import config, storage
-from sfumato.assembly import build_denoiser, build_process, unet_options
+from sfumato.assembly import build_denoiser, build_process, device_of, unet_options
 from sfumato.config import Settings
 from sfumato.data.codec import PictureCodec
 from sfumato.denoisers.denoiser import log_snr
@@ -150,6 +150,7 @@ def read_pipeline(folder: Path) -> Model:
             raise RunError("it has weights that its config.json does not speak of.")
         denoiser = build_denoiser(settings, codec, process)
         denoiser.network.load_state_dict(own)
+        denoiser.network.to(device_of(settings, codec))
     except KeyError as error:
         raise RunError(f"{folder} cannot be read: {error} is missing.") from error
     except SfumatoError as error:

@@ -4,17 +4,23 @@
 drawn (rows, times, noise) comes from the one generator that `Training` owns, step by step; what
 follows from the draws alone is computed for many steps at once, as small operations cost more to
 call than to do.
+
+Several processes draw the same and each takes its share of the batch; their gradients are averaged
+by PyTorch's DistributedDataParallel, so that all of them take the same step.
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from sfumato import parallel
 from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.denoisers.guidance import Labelled, Told
@@ -37,6 +43,17 @@ _PREPARED = 2**18
 _NOTHING_TOLD = Told(0)
 
 
+def _in_parallel(network: nn.Module) -> nn.Module:
+    """The network, whose gradients are those of all processes where there are several."""
+    if parallel.count() == 1:
+        return network
+    with warnings.catch_warnings():  # the newest PyTorch has another name for it, the older not yet
+        warnings.simplefilter("ignore", FutureWarning)
+        return nn.parallel.DistributedDataParallel(
+            network, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """All that one step needs.
@@ -56,6 +73,28 @@ class Batch:
     eps: Tensor
     target: Tensor | None
     label: Tensor | None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same, its rows on a device."""
+        return replace(
+            self,
+            x_0=self.x_0.to(device),
+            eps=self.eps.to(device),
+            target=None if self.target is None else self.target.to(device),
+        )
+
+    def split(self, size: int) -> Iterator["Batch"]:
+        """Its rows, `size` at a time."""
+        for first in range(0, len(self.x_0), size):
+            some = slice(first, first + size)
+            yield Batch(
+                self.x_0[some],
+                self.u[some],
+                self.level[some],
+                self.eps[some],
+                None if self.target is None else self.target[some],
+                None if self.label is None else self.label[some],
+            )
 
 
 @runtime_checkable
@@ -104,7 +143,8 @@ class Training:
 
     Raises:
         ArgumentError: if a time draw or weighting is unknown, a variance is to be learned for a
-            process that is not a table, or targets are to be averaged over classes.
+            process that is not a table, targets are to be averaged over classes, or the processes
+            cannot share a batch evenly.
     """
 
     def __init__(
@@ -136,10 +176,23 @@ class Training:
                 "training.reference averages over rows of all classes, mirrored or not; set it to "
                 "0 with classes or training.flip."
             )
+        if settings.batch_size % parallel.count():
+            raise ArgumentError(
+                f"training.batch_size is the rows of all processes together, and {parallel.count()}"
+                f" cannot share {settings.batch_size} evenly; take a multiple."
+            )
+        if settings.times == "importance" and parallel.count() > 1:
+            raise ArgumentError(
+                "training.times=importance remembers the losses of one process; take another."
+            )
+        size = settings.batch_size // parallel.count()
+        self.share = slice(parallel.number() * size, (parallel.number() + 1) * size)
+        self.micro_batch = settings.micro_batch or size
         self.weight = WEIGHTINGS[settings.weighting](denoiser.parameterisation, process)
         self.times = TIME_DRAWS[settings.times](process)
-        self.denoiser = denoiser
         self.network = denoiser.network
+        self.denoiser = replace(denoiser, network=_in_parallel(denoiser.network))
+        self.device = next(self.network.parameters()).device
         self.process = process
         self.data = data
         self.labels = labels
@@ -181,22 +234,25 @@ class Training:
             yield from self._prepared(min(together, steps - first))
 
     def _prepared(self, steps: int) -> Iterator[Batch]:
-        size = self.settings.batch_size
         draws = [self._draws() for _ in range(steps)]
-        index, mirrored, hidden, u, eps = (torch.stack(each) for each in zip(*draws, strict=True))
-        rows = self.data[index.flatten()].unflatten(0, (steps, self.rows_drawn))
-        x_0, level = rows[:, :size], level_at(self.process, u.flatten())
+        index, *own = (torch.stack(each) for each in zip(*draws, strict=True))
+        mirrored, hidden, u, eps = (each[:, self.share] for each in own)
+        size, level = u.shape[1], level_at(self.process, u.flatten())
+        rows = index if self.settings.reference else index[:, self.share]
+        values = self.data[rows.flatten()].unflatten(0, rows.shape)
+        x_0 = values[:, self.share] if self.settings.reference else values
         if self.told.mirrored:
             turned = mirrored[(..., *[None] * len(self.event))]
             x_0 = torch.where(turned, x_0.flip(-1), x_0)
-        targets: Tensor | list[None] = [None] * steps
+        targets = None
         if self.settings.reference:
             x_t = noised(x_0.flatten(0, 1), level).draw(eps.flatten(0, 1))
-            targets = posterior_means(x_t.view_as(x_0), level, rows)
+            targets = posterior_means(x_t.view_as(x_0), level, values)
         for k in range(steps):
             of_step = level[k * size : (k + 1) * size]
-            label = self._label(index[k][:size], mirrored[k], hidden[k])
-            yield Batch(x_0[k], u[k], of_step, eps[k], targets[k], label)
+            label = self._label(index[k][self.share], mirrored[k], hidden[k])
+            target = targets[k] if targets is not None else None
+            yield Batch(x_0[k], u[k], of_step, eps[k], target, label).to(self.device)
 
     def _draws(self) -> tuple[Tensor, ...]:
         """Of one step: rows, which are mirrored, whose class is hidden, times, noise."""
@@ -227,24 +283,46 @@ class Training:
         Raises:
             DivergedError: if either is not finite; the weights are then unchanged.
         """
-        denoise = self.denoiser if batch.label is None else Labelled(self.denoiser, batch.label)
-        losses = self.loss(denoise, batch.x_0, batch.level, batch.eps, self.weight, batch.target)
-        if isinstance(self.times, Importance):
-            losses = self.times.reweighted(batch.u, losses)
-        value = losses.mean()
         self.optimizer.forget_gradients()
-        value.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.clip)
-        if not (math.isfinite(value.item()) and math.isfinite(norm.item())):
+        own = 0.0
+        for done, part in enumerate(batch.split(self.micro_batch), start=1):
+            last = done * self.micro_batch >= len(batch.x_0)
+            with self._unshared(last):
+                with self._precision():
+                    share = self._losses(part).sum() / len(batch.x_0)
+                share.backward()
+            own += share.item()
+        value = parallel.mean(own)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.clip).item()
+        if not (math.isfinite(value) and math.isfinite(norm)):
             raise DivergedError(
-                f"the loss is {value.item()} at step {self.step + 1} (gradient norm "
-                f"{norm.item()}); start again with --set training.learning_rate="
-                f"{self.settings.learning_rate / 3:.2g}. The last checkpoint is whole."
+                f"the loss is {value} at step {self.step + 1} (gradient norm {norm}); start again "
+                f"with --set training.learning_rate={self.settings.learning_rate / 3:.2g}. The "
+                "last checkpoint is whole."
             )
         self.optimizer.step(learning_rate(self.step, self.num_steps, self.settings))
         self.average.follow()
         self.step += 1
-        return value.item(), norm.item()
+        return value, norm
+
+    def _losses(self, batch: Batch) -> Tensor:
+        """Of each row of a batch."""
+        denoise = self.denoiser if batch.label is None else Labelled(self.denoiser, batch.label)
+        losses = self.loss(denoise, batch.x_0, batch.level, batch.eps, self.weight, batch.target)
+        if isinstance(self.times, Importance):
+            losses = self.times.reweighted(batch.u, losses)
+        return losses
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.settings.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def _unshared(self, last: bool) -> AbstractContextManager[object]:
+        """Gradients are shared with the other processes when the last of a step are there."""
+        if last or parallel.count() == 1:
+            return nullcontext()
+        return self.denoiser.network.no_sync()  # type: ignore[no-any-return,operator]
 
     def tensors(self) -> dict[str, Tensor]:
         """All that `restore` needs besides `numbers`."""

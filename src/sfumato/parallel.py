@@ -1,0 +1,110 @@
+"""Several processes that do one job, as torchrun and its like start them.
+
+    torchrun --nproc-per-node 2 -m sfumato fit ...
+
+Each does its share and all of them hold the same weights; the first alone writes and speaks. With
+one process everything here is nothing.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def asked_for() -> bool:
+    """Whether this process was started as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def restarted() -> bool:
+    """Whether torchrun has started the job again after it lost a process."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Meet the other processes, if there are others, and part from them at the end."""
+    if not asked_for() or dist.is_initialized():
+        yield
+        return
+    on_gpu = torch.cuda.is_available()
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+    try:
+        yield
+        dist.barrier()  # a process that leaves while another still speaks to it takes that one down
+    finally:
+        dist.destroy_process_group()
+
+
+def count() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def number() -> int:
+    """Which of them this is, from 0."""
+    return dist.get_rank() if count() > 1 else 0
+
+
+def is_first() -> bool:
+    """Whether this is the one that writes and speaks."""
+    return number() == 0
+
+
+def own_device() -> torch.device:
+    """The GPU of this process, where there is one."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+
+
+def mean(value: float) -> float:
+    """The mean of every process's value."""
+    if count() == 1:
+        return value
+    total = torch.tensor(value, dtype=torch.float64)
+    dist.all_reduce(total)
+    return total.item() / count()
+
+
+def any_of(flag: bool) -> bool:
+    """Whether it is so in any of the processes."""
+    if count() == 1:
+        return flag
+    total = torch.tensor(int(flag))
+    dist.all_reduce(total)
+    return bool(total)
+
+
+def shares(n: int, unit: int, first: int = 0) -> list[tuple[int, int]]:
+    """`(first, n)` of each process's part of `first ... first + n - 1`.
+
+    Parts end at multiples of `unit`, as samples are computed in chunks of that size.
+    """
+    chunks = range(first // unit, -(-(first + n) // unit))
+    ends = [chunks[0] + len(chunks) * k // count() for k in range(count() + 1)] if n else []
+    bounds = [min(max(end * unit, first), first + n) for end in ends] or [first] * (count() + 1)
+    return [(a, b - a) for a, b in pairwise(bounds)]
+
+
+def gathered(rows: np.ndarray, lengths: list[int]) -> np.ndarray:
+    """The rows of all processes, in their order, in each of them.
+
+    Args:
+        rows: this process's, `(n, ...)`.
+        lengths: n of each process.
+    """
+    if count() == 1:
+        return rows
+    padded = np.zeros((max(lengths), *rows.shape[1:]), rows.dtype)
+    padded[: len(rows)] = rows
+    own = torch.from_numpy(padded)
+    every: list[Tensor] = [torch.empty_like(own) for _ in lengths]
+    dist.all_gather(every, own)
+    return np.concatenate([part.numpy()[:n] for part, n in zip(every, lengths, strict=True)])
