@@ -53,6 +53,15 @@ def _final(folder: Path) -> dict[str, float]:
                 "training.checkpoint_every": 10,
             },
         ),
+        (
+            "digits",
+            {
+                "network.width": 16,
+                "training.batch_size": 16,
+                "training.micro_batch": 5,
+                "training.shard": True,
+            },
+        ),
     ],
 )
 def test_two_processes_learn_what_one_learns(

@@ -114,6 +114,11 @@ class TrainingSettings(_Section):
         description="rows that a process computes at once, if memory is short; gradients of the "
         "rest of its share are added up. 0: its whole share",
     )
+    shard: bool = Field(
+        False,
+        description="several processes: each holds only its part of the weights, of what the "
+        "optimizer remembers and of the average (FSDP), for a network that does not fit",
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the network's products while training; its weights are float32"
     )

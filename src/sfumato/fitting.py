@@ -114,25 +114,28 @@ def _snapshot_steps(num_steps: int, every: int, count: int) -> set[int]:
 
 def _sampling_model(job: Job) -> Model:
     """The model with the weights that samples are to be drawn with."""
-    model = job.model
-    if model.settings.sampling.weights == "last":
-        return model
-    averaged = replace(model.denoiser, network=job.training.average.network)
-    return replace(model, denoiser=averaged)
+    model, training = job.model, job.training
+    last = model.settings.sampling.weights == "last"
+    network = training.network if last else training.average.network
+    if training.sharded:  # no process holds it whole
+        weights = {name: parallel.whole(value) for name, value in network.state_dict().items()}
+        network = build_denoiser(model.settings, model.codec, model.process).network
+        network.load_state_dict(weights)
+    return replace(model, denoiser=replace(model.denoiser, network=network))
 
 
 def _save(job: Job) -> None:
-    if not parallel.is_first():
-        return
-    checkpoint.save(job.folder / CHECKPOINT, job.training.tensors(), job.training.numbers())
-    _sampling_model(job).save(job.folder / MODEL)
+    tensors, model = job.training.tensors(), _sampling_model(job)
+    if parallel.is_first():
+        checkpoint.save(job.folder / CHECKPOINT, tensors, job.training.numbers())
+        model.save(job.folder / MODEL)
 
 
 def _take_snapshot(job: Job) -> None:
     """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
+    model = _sampling_model(job)
     if not parallel.is_first():
         return
-    model = _sampling_model(job)
     frames = model.pictured_frames(chunk_size(model.codec.event), SNAPSHOT_FRAMES)
     folder = job.folder / SNAPSHOTS
     folder.mkdir(exist_ok=True)
@@ -296,8 +299,9 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
         # A run that was killed before its first save was whole begins anew.
         if (folder / MODEL).exists() or any((folder / CHECKPOINT).glob("*.json")):
             training.restore(*checkpoint.load(folder / CHECKPOINT))
+            restored = _sampling_model(job)
             if parallel.is_first():
-                _sampling_model(job).save(folder / MODEL)  # a kill may have left it behind
+                restored.save(folder / MODEL)  # a kill may have left it behind
         yield job
 
 

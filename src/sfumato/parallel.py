@@ -10,11 +10,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def asked_for() -> bool:
@@ -62,6 +63,48 @@ def own_device() -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+
+
+def shard(network: nn.Module, blocks: tuple[type[nn.Module], ...]) -> None:
+    """Leave each process its part of the weights only; they come together block by block.
+
+    PyTorch's fully_shard, Zhao et al. (2023), which wants weights in one order.
+
+    Args:
+        network: changed in place.
+        blocks: kinds of its parts whose weights come together at once.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    mesh = init_device_mesh(next(network.parameters()).device.type, (count(),))
+    for part in network.modules():
+        if isinstance(part, blocks):
+            fully_shard(part, mesh=mesh)
+    fully_shard(network, mesh=mesh)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """The tensor itself; of one that is sharded, all parts together, which all must ask for."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def put(tensor: Tensor, into: Tensor) -> None:
+    """Copy a whole tensor into one that may be sharded.
+
+    Raises:
+        RuntimeError: if it is of another shape.
+    """
+    if hasattr(into, "full_tensor"):
+        from torch.distributed.tensor import distribute_tensor
+
+        if tensor.shape != into.shape:
+            raise RuntimeError(f"a tensor of {tuple(into.shape)} was expected")
+        own: Any = into
+        tensor = distribute_tensor(tensor.to(into.device), own.device_mesh, own.placements)
+    with torch.no_grad():
+        into.copy_(tensor)
 
 
 def mean(value: float) -> float:

@@ -107,7 +107,7 @@ class NetworkDenoiser:
         if number.is_floating_point():
             number = number.to(weight.dtype)
         told = () if label is None else (label.to(weight.device),)
-        scaled = (spread(scalings.c_in, x_t) * x_t).to(weight)
+        scaled = (spread(scalings.c_in, x_t) * x_t).to(weight.device, weight.dtype)
         answer = self.network(scaled, number, *told).to(x_t)
         shape, var_fraction = x_t.shape, None
         if self.learns_variance:

@@ -5,8 +5,6 @@
 The warm-up of d_n lets a short run forget its random start.
 """
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor, nn
 
@@ -18,16 +16,17 @@ class Average:
     network's whole step; here the two lists of weights are made once.
 
     Args:
-        network: what to follow.
+        followed: what to follow.
+        copy: of it, which is to be the average.
         decay: share of the average that each step keeps, once warmed up.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = deepcopy(network).requires_grad_(False)
+    def __init__(self, followed: nn.Module, copy: nn.Module, decay: float) -> None:
+        self.network = copy.requires_grad_(False)
         self.decay = decay
         self.count = 0
         self._average: list[Tensor] = list(self.network.parameters())
-        self._followed: list[Tensor] = list(network.parameters())
+        self._followed: list[Tensor] = list(followed.parameters())
 
     @torch.no_grad()
     def follow(self) -> None:

@@ -13,6 +13,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -25,6 +26,8 @@ from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.denoisers.guidance import Labelled, Told
 from sfumato.errors import ArgumentError, DivergedError, RunError, unknown
+from sfumato.networks.dit import TransformerBlock
+from sfumato.networks.unet import AttentionBlock, ResidualBlock
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.random import TRAINING, generator
@@ -41,6 +44,9 @@ from sfumato.training.times import TIME_DRAWS, Importance, level_at
 _PREPARED = 2**18
 
 _NOTHING_TOLD = Told(0)
+
+# What is brought together at once of a network whose weights are sharded.
+_BLOCKS = (ResidualBlock, AttentionBlock, TransformerBlock)
 
 
 def _in_parallel(network: nn.Module) -> nn.Module:
@@ -191,7 +197,13 @@ class Training:
         self.weight = WEIGHTINGS[settings.weighting](denoiser.parameterisation, process)
         self.times = TIME_DRAWS[settings.times](process)
         self.network = denoiser.network
-        self.denoiser = replace(denoiser, network=_in_parallel(denoiser.network))
+        self.sharded = settings.shard and parallel.count() > 1
+        copy = deepcopy(self.network)
+        if self.sharded:
+            for each in (self.network, copy):
+                parallel.shard(each, _BLOCKS)
+        together = self.network if self.sharded else _in_parallel(self.network)
+        self.denoiser = replace(denoiser, network=together)
         self.device = next(self.network.parameters()).device
         self.process = process
         self.data = data
@@ -200,7 +212,7 @@ class Training:
         self.event = data[torch.zeros(1, dtype=torch.int64)].shape[1:]
         self.settings = settings
         self.num_steps = num_steps(settings, len(data))
-        self.average = Average(self.network, settings.average)
+        self.average = Average(self.network, copy, settings.average)
         self.weights = list(self.network.parameters())
         self.optimizer = AdamW(self.weights, 0.0 if settings.optimizer == "adam" else 0.01)
         self.generator = generator(seed, TRAINING)
@@ -293,7 +305,7 @@ class Training:
                 share.backward()
             own += share.item()
         value = parallel.mean(own)
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.clip).item()
+        norm = parallel.whole(nn.utils.clip_grad_norm_(self.weights, self.settings.clip)).item()
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise DivergedError(
                 f"the loss is {value} at step {self.step + 1} (gradient norm {norm}); start again "
@@ -320,22 +332,28 @@ class Training:
 
     def _unshared(self, last: bool) -> AbstractContextManager[object]:
         """Gradients are shared with the other processes when the last of a step are there."""
-        if last or parallel.count() == 1:
+        if self.sharded:
+            self.network.set_requires_gradient_sync(last)  # type: ignore[operator]
+        if last or self.sharded or parallel.count() == 1:
             return nullcontext()
         return self.denoiser.network.no_sync()  # type: ignore[no-any-return,operator]
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that `restore` needs besides `numbers`."""
+        """All that `restore` needs besides `numbers`; all processes must ask for it together."""
         times = {}
         if isinstance(self.times, Importance):
             times = {"times.losses": self.times.losses, "times.count": self.times.count}
+        parts = {
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "optimizer": self.optimizer.tensors(),
+        }
         return {
-            **{f"network.{name}": value for name, value in self.network.state_dict().items()},
             **{
-                f"average.{name}": value
-                for name, value in self.average.network.state_dict().items()
+                f"{part}.{name}": parallel.whole(value)
+                for part, tensors in parts.items()
+                for name, value in tensors.items()
             },
-            **{f"optimizer.{name}": value for name, value in self.optimizer.tensors().items()},
             **times,
             "generator": self.generator.get_state(),
             "order": self.order,
@@ -359,8 +377,9 @@ class Training:
             if rest:
                 parts[part][rest] = value
         try:
-            self.network.load_state_dict(parts["network"])
-            self.average.network.load_state_dict(parts["average"])
+            for part, network in (("network", self.network), ("average", self.average.network)):
+                for name, own in network.state_dict().items():
+                    parallel.put(parts[part][name], own)
             self.optimizer.restore(parts["optimizer"])
             if isinstance(self.times, Importance):
                 self.times.losses.copy_(parts["times"]["losses"])

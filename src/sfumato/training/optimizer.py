@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+from sfumato import parallel
+
 
 class AdamW:
     """Kingma & Ba (2015), with the decoupled weight decay of Loshchilov & Hutter (2019).
@@ -65,4 +67,4 @@ class AdamW:
             RuntimeError: if one is of another shape.
         """
         for name, own in self.tensors().items():
-            own.copy_(tensors[name])
+            parallel.put(tensors[name], own)
