@@ -142,7 +142,7 @@ def test_a_lost_process_is_restarted_from_the_last_checkpoint(tmp_path: Path) ->
     changes = ("training.steps=400", "training.checkpoint_every=50", "training.log_every=10")
     sets = [part for each in (*changes, "training.snapshots=0") for part in ("--set", each)]
     with subprocess.Popen(
-        _torchrun("fit", "moons", *sets, "--out", str(folder), restarts=1),
+        _torchrun("fit", "moons", *sets, "--out", str(folder), restarts=3),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
