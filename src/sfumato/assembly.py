@@ -26,7 +26,7 @@ from sfumato.process.grids import SCHEDULE_GRIDS, TABLE_GRIDS
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameters import PARAMETERISATIONS
 from sfumato.process.schedules import SCHEDULES, Schedule, Until
-from sfumato.process.tables import TABLES, Table, until, zero_terminal_snr
+from sfumato.process.tables import TABLES, Table, given, until, zero_terminal_snr
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import Stepper
 
@@ -70,6 +70,10 @@ _KINDS = {
 }
 
 
+# The named tables, and betas that are given one by one.
+_TABLES: Mapping[str, Callable[..., Table]] = {**TABLES, "given": given}
+
+
 def build_process(settings: ProcessSettings) -> Schedule | Table:
     """The forward process: a table when `num_levels` is given, else a continuous schedule.
 
@@ -79,20 +83,20 @@ def build_process(settings: ProcessSettings) -> Schedule | Table:
         ArgumentError: if the name, or one of its options, is unknown.
     """
     known: Mapping[str, Callable[..., Schedule | Table]] = (
-        {**SCHEDULES, **TABLES} if settings.num_levels else SCHEDULES
+        {**SCHEDULES, **_TABLES} if settings.num_levels else SCHEDULES
     )
     if settings.schedule not in known:
-        if settings.schedule in TABLES:
+        if settings.schedule in _TABLES:
             raise ArgumentError(
                 f"the schedule {settings.schedule!r} is a table; say how many levels it has "
                 "(process.num_levels=1000)."
             )
-        raise unknown("schedule", settings.schedule, {*TABLES, *SCHEDULES})
+        raise unknown("schedule", settings.schedule, {*_TABLES, *SCHEDULES})
     kind, make = f"schedule {settings.schedule!r}", known[settings.schedule]
     process: Schedule | Table
     if not settings.num_levels:
         process = _made(kind, make, settings.options)
-    elif settings.schedule in TABLES:
+    elif settings.schedule in _TABLES:
         process = _made(kind, make, settings.options, num_levels=settings.num_levels)
     else:
         continuous = _made(kind, SCHEDULES[settings.schedule], settings.options)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 
 def asked_for() -> bool:
@@ -25,7 +26,11 @@ def asked_for() -> bool:
 
 def restarted() -> bool:
     """Whether torchrun has started the job again after it lost a process."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return _restarts() > 0
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 @contextmanager
@@ -34,8 +39,11 @@ def joined() -> Iterator[None]:
     if not asked_for() or dist.is_initialized():
         yield
         return
-    on_gpu = torch.cuda.is_available()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo")
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    store, rank, world = next(rendezvous("env://"))
+    # After a restart the addresses of the processes that are gone may still be there.
+    fresh = dist.PrefixStore(f"attempt-{_restarts()}", store)  # type: ignore[attr-defined]
+    dist.init_process_group(backend, store=fresh, rank=rank, world_size=world)
     try:
         yield
         dist.barrier()  # a process that leaves while another still speaks to it takes that one down

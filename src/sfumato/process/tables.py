@@ -242,5 +242,4 @@ TABLES: Mapping[str, Callable[..., Table]] = {
     "scaled-linear": scaled_linear,
     "cosine": cosine,
     "sigmoid": sigmoid,
-    "given": given,
 }
