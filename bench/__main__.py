@@ -22,6 +22,8 @@ NAMES = (
     "scaling",
     "worth_using",
     "start_up",
+    "picture_networks",
+    "decoding",
 )
 RESULTS = Path(__file__).parent / "results"
 

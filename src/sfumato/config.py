@@ -119,8 +119,15 @@ class TrainingSettings(_Section):
         description="several processes: each holds only its part of the weights, of what the "
         "optimizer remembers and of the average (FSDP), for a network that does not fit",
     )
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the network's products while training; its weights are float32"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32",
+        description="of the network's products while training; its weights are float32. auto: "
+        "bfloat16 where the processor or GPU multiplies it natively",
+    )
+    compile: bool = Field(
+        False,
+        description="let PyTorch compile the network: a minute or two before the first step, "
+        "faster steps after; needs a C++ compiler",
     )
     reference: int = Field(
         1024,
@@ -257,6 +264,7 @@ def _suited_to_pictures(side: int) -> dict[str, Any]:
             "learning_rate": 1e-3 if side <= 16 else 5e-4,
             "warmup": 100,
             "average": 0.995 if side <= 16 else 0.999,
+            "precision": "float32" if side <= 16 else "auto",
             "checkpoint_every": 500,
         },
         "threads": 0,

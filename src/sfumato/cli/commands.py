@@ -530,6 +530,8 @@ def _described_pictures(job: Any) -> str:
     size = f"{pixels.shape[2]} x {pixels.shape[1]} pixels, {kind}"
     kept = f"{len(data.heldout.values):,} kept to evaluate on"
     steps = f"{training.num_steps:,} steps of {training.settings.batch_size} pictures"
+    steps += ", in bfloat16" * training.in_bfloat16
+    steps += "; compiling it takes a minute or two" * training.settings.compile
     lines = [
         f"Data: {len(pixels):,} pictures of {size}{told}; {kept}",
         *(f"Left out: {each}" for each in left[:5]),

@@ -10,6 +10,8 @@ by PyTorch's DistributedDataParallel, so that all of them take the same step.
 """
 
 import math
+import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -58,6 +60,28 @@ def _in_parallel(network: nn.Module) -> nn.Module:
         return nn.parallel.DistributedDataParallel(
             network, broadcast_buffers=False, gradient_as_bucket_view=True
         )
+
+
+def _in_bfloat16(settings: TrainingSettings, device: torch.device) -> bool:
+    """Whether the network's products are to be bfloat16's."""
+    if settings.precision != "auto":
+        return settings.precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # A PyTorch that cannot tell what its processor has, and other devices, stay with float32.
+    able = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def _compiled(network: nn.Module) -> nn.Module:
+    """The network, translated by PyTorch's compiler when it is first called."""
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    if on_cpu and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++", "cl"))):
+        raise ArgumentError(
+            "training.compile needs a C++ compiler, and there is no g++ or clang++ here; install "
+            "one, or leave it out."
+        )
+    return torch.compile(network)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,8 +173,8 @@ class Training:
 
     Raises:
         ArgumentError: if a time draw or weighting is unknown, a variance is to be learned for a
-            process that is not a table, targets are to be averaged over classes, or the processes
-            cannot share a batch evenly.
+            process that is not a table, targets are to be averaged over classes, the processes
+            cannot share a batch evenly, or there is nothing to compile with.
     """
 
     def __init__(
@@ -203,8 +227,10 @@ class Training:
             for each in (self.network, copy):
                 parallel.shard(each, _BLOCKS)
         together = self.network if self.sharded else _in_parallel(self.network)
+        together = _compiled(together) if settings.compile else together
         self.denoiser = replace(denoiser, network=together)
         self.device = next(self.network.parameters()).device
+        self.in_bfloat16 = _in_bfloat16(settings, self.device)
         self.process = process
         self.data = data
         self.labels = labels
@@ -326,7 +352,7 @@ class Training:
         return losses
 
     def _precision(self) -> AbstractContextManager[object]:
-        if self.settings.precision == "float32":
+        if not self.in_bfloat16:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
