@@ -67,9 +67,10 @@ def _in_bfloat16(settings: TrainingSettings, device: torch.device) -> bool:
     if settings.precision != "auto":
         return settings.precision == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # A PyTorch that cannot tell what its processor has, and other devices, stay with float32.
-    able = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+    asked = getattr(torch.cpu, "get_capabilities", dict) if device.type == "cpu" else dict
+    able: dict[str, object] = asked()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
