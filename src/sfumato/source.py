@@ -192,10 +192,7 @@ def split(points: Data, settings: Settings) -> RunData:
 def _chosen(data: Data, rows: np.ndarray) -> Data:
     if isinstance(data, Points):
         return Points(data.values[rows], data.columns)
-    names = [data.names[k] for k in rows]
-    # Pictures that are too many for the memory stay where they are, in their order.
-    labels = None if data.labels is None else data.labels[rows]
-    return replace(data, pixels=data.pixels[rows], labels=labels, names=names)
+    return data.chosen(rows)
 
 
 def settings_for(

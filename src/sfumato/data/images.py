@@ -4,14 +4,22 @@ What a picture may be is brought to what a network takes: turned as its EXIF say
 to 8, palettes and CMYK to red, green and blue, what is transparent laid over a background; grey if
 all are grey. Nothing is dropped silently: what cannot be used is named, all of it in one error,
 with what to do. Archives are read where they are. Nothing is ever unpickled.
+
+Pictures are decoded once, a thread for each processor. What does not fit IN_MEMORY then lies in a
+file without a name, which the system pages in as it is asked for and frees when the program ends.
 """
 
 import hashlib
 import io
+import math
+import os
+import shutil
 import tarfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,6 +36,9 @@ _JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
 
 # A camera's picture at most; a file that claims more is not decoded.
 LARGEST = 25_000_000
+
+# Bytes of pixels; what is more lies in a file.
+IN_MEMORY = 2**30
 
 # No file of a picture that may be read is larger.
 _LARGEST_FILE = 2**28
@@ -60,6 +71,15 @@ class Pictures:
     def values(self) -> np.ndarray:
         """The pixels: a picture is a row."""
         return self.pixels
+
+    def chosen(self, rows: np.ndarray) -> "Pictures":
+        """Those at `rows`, `(k,)`."""
+        pixels = _room((len(rows), *self.pixels.shape[1:]))
+        for first in range(0, len(rows), 1024):
+            some = slice(first, first + 1024)
+            pixels[some] = self.pixels[rows[some]]
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, pixels=pixels, labels=labels, names=[self.names[k] for k in rows])
 
 
 def holds_pictures(path: Path) -> bool:
@@ -109,45 +129,64 @@ def read_pictures(
     if path.suffix.lower() in (".npy", ".npz"):
         found = _from_file(path)
         if size is not None and found.pixels.shape[1:3] != (size, size):
-            squares = [np.asarray(_fitted(_image(each), size)) for each in found.pixels]
-            found = _gathered(squares, found.labels, found.classes, found.names)
+            squares = (np.asarray(_fitted(_image(each), size)) for each in found.pixels)
+            shape = (len(found.pixels), size, size, found.pixels.shape[3])
+            found = replace(found, pixels=_gathered(squares, shape))
         return found
-    decoded: dict[str, np.ndarray] = {}
     bad: dict[str, str] = {}
-    others = 0
-    try:
-        for name, read in _files(path):
-            if not name.lower().endswith(_PICTURES):
-                others += 1
-                continue
-            try:
-                decoded[name] = _decoded(read(), size, behind)
-            except DataError as error:
-                bad[name] = str(error)
-    except (OSError, EOFError, tarfile.TarError, BadZipFile) as error:
-        raise DataError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or error}."
-        ) from error
-    sizes = Counter(each.shape[:2] for each in decoded.values())
-    usual = max(sizes, key=lambda shape: (sizes[shape], shape)) if sizes else None
-    for name in [name for name, each in decoded.items() if each.shape[:2] != usual]:
-        height, width = decoded.pop(name).shape[:2]
+    others: list[str] = []
+    with _Spool() as spool:
+        try:
+            decode = partial(_decoded, size=size, behind=behind)
+            for name, pixels in _in_threads(decode, _pictures_of(path, others)):
+                if isinstance(pixels, DataError):
+                    bad[name] = str(pixels)
+                else:
+                    spool[name] = pixels
+        except (OSError, EOFError, tarfile.TarError, BadZipFile) as error:
+            raise DataError(
+                f"cannot read {path}: {getattr(error, 'strerror', None) or error}."
+            ) from error
+        return _of_spool(path, spool, bad, len(others), labels=labels, skip_bad=skip_bad)
+
+
+def _of_spool(
+    path: Path,
+    spool: "_Spool",
+    bad: dict[str, str],
+    others: int,
+    *,
+    labels: bool,
+    skip_bad: bool,
+) -> Pictures:
+    """The pictures of the size that most have.
+
+    Raises:
+        DataError: if some cannot be used and are not to be left out, or none can.
+    """
+    shapes = spool.shapes
+    sizes = Counter(shape[:2] for shape in shapes.values())
+    usual = max(sizes, key=lambda size: (sizes[size], size)) if sizes else None
+    for name in [name for name, shape in shapes.items() if shape[:2] != usual]:
+        height, width, _ = shapes.pop(name)
         bad[name] = f"{width} x {height} pixels"
     if bad and not skip_bad:
-        raise DataError(_complaint(path, bad, usual, len(decoded)))
-    if not decoded:
+        raise DataError(_complaint(path, bad, usual, len(shapes)))
+    if usual is None:
         what = f"{others} other files" if others else "nothing"
         raise DataError(
             f"{path} holds no picture that can be used (but {what}); give a folder or archive of "
             f"{', '.join(_PICTURES)} files."
         )
-    names = sorted(decoded)
+    names = sorted(shapes)
     classes, numbers = _classes(names) if labels else ((), None)
     left_out = tuple(f"{name}: {reason}" for name, reason in sorted(bad.items()))
-    return _gathered([decoded[name] for name in names], numbers, classes, names, left_out)
+    channels = max(shapes[name][2] for name in names)
+    pixels = _gathered(map(spool.__getitem__, names), (len(names), *usual, channels))
+    return Pictures(pixels, numbers, classes, names, left_out)
 
 
-def _complaint(path: Path, bad: dict[str, str], usual: tuple[int, int] | None, good: int) -> str:
+def _complaint(path: Path, bad: dict[str, str], usual: tuple[int, ...] | None, good: int) -> str:
     """All that cannot be used, gathered by its reason."""
     of_size = {name for name, reason in bad.items() if reason.endswith(" pixels")}
     reasons: dict[str, list[str]] = {}
@@ -194,6 +233,41 @@ def _read(size: int, read: Callable[..., bytes], *entry: Any) -> bytes:
     if size > _LARGEST_FILE:
         raise DataError("a file beyond 256 MiB")
     return read(*entry)
+
+
+def _pictures_of(path: Path, others: list[str]) -> Iterator[tuple[str, bytes | DataError]]:
+    """Names and contents of the files that are pictures by their name; names of the rest."""
+    for name, read in _files(path):
+        if not name.lower().endswith(_PICTURES):
+            others.append(name)
+            continue
+        try:
+            yield name, read()
+        except DataError as error:
+            yield name, error
+
+
+def _in_threads(
+    decode: Callable[[bytes], np.ndarray], files: Iterable[tuple[str, bytes | DataError]]
+) -> Iterator[tuple[str, np.ndarray | DataError]]:
+    """What becomes of each file, in their order; decoders let other threads run beside them."""
+
+    def decoded(content: bytes | DataError) -> np.ndarray | DataError:
+        try:
+            return content if isinstance(content, DataError) else decode(content)
+        except DataError as error:
+            return error
+
+    workers = os.cpu_count() or 1
+    waiting: deque[tuple[str, Future[np.ndarray | DataError]]] = deque()
+    with ThreadPoolExecutor(workers) as threads:
+        for name, content in files:
+            waiting.append((name, threads.submit(decoded, content)))
+            if len(waiting) > 8 * workers:  # no more than that lies about undecoded
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for name, future in waiting:
+            yield name, future.result()
 
 
 def _seen(name: str) -> bool:
@@ -291,23 +365,70 @@ def read_picture(path: Path, height: int, width: int, channels: int) -> np.ndarr
     return np.asarray(image).reshape(height, width, channels)
 
 
+# ------------------------------------------------------------------------ where pixels lie
+
+
+def _scratch() -> str:
+    """The folder for large files that live as long as the program: TMPDIR, or the system's."""
+    lasting = Path("/var/tmp")  # noqa: S108 - on disk, where /tmp often is memory
+    return tempfile.gettempdir() if "TMPDIR" in os.environ or not lasting.is_dir() else str(lasting)
+
+
+def _room(shape: tuple[int, ...]) -> np.ndarray:
+    """Bytes of this shape to be written: in memory, or if they are too many in a file.
+
+    Raises:
+        DataError: if the disk has no room for them.
+    """
+    size = math.prod(shape)
+    if size <= IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    folder = _scratch()
+    if shutil.disk_usage(folder).free < size:  # to write a mapped file beyond the disk is a crash
+        raise DataError(
+            f"{shape[0]:,} pictures of {shape[2]} x {shape[1]} pixels take {size / 2**30:.1f} GiB, "
+            f"which {folder} has no room for; name a folder that has by TMPDIR, or take a smaller "
+            "data.size."
+        )
+    with tempfile.TemporaryFile(prefix="sfumato", dir=folder) as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+class _Spool:
+    """Pictures that have been decoded, by name, until it is known which of them can be used."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.SpooledTemporaryFile(IN_MEMORY, prefix="sfumato", dir=_scratch())  # noqa: SIM115 - closed by __exit__
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._places: dict[str, int] = {}
+
+    def __enter__(self) -> "_Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def __setitem__(self, name: str, pixels: np.ndarray) -> None:
+        """Write a picture, `(height, width, channels)`, after those that are there."""
+        self.shapes[name], self._places[name] = pixels.shape, self.file.seek(0, os.SEEK_END)
+        self.file.write(pixels.tobytes())
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Read it."""
+        shape = self.shapes[name]
+        self.file.seek(self._places[name])
+        return np.frombuffer(self.file.read(math.prod(shape)), np.uint8).reshape(shape)
+
+
+def _gathered(pictures: Iterable[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Pictures in one array; grey ones among coloured ones become coloured."""
+    pixels = _room(shape)
+    for k, each in enumerate(pictures):
+        pixels[k] = each if each.ndim == 3 else each[:, :, None]
+    return pixels
+
+
 # ------------------------------------------------------------------------ arrays and sets
-
-
-def _gathered(
-    pictures: Sequence[np.ndarray],
-    labels: np.ndarray | None,
-    classes: tuple[str, ...],
-    names: Sequence[str],
-    left_out: tuple[str, ...] = (),
-) -> Pictures:
-    """Pictures of one size in one array; grey ones among coloured ones become coloured."""
-    shaped = [each if each.ndim == 3 else each[:, :, None] for each in pictures]
-    channels = max(each.shape[2] for each in shaped)
-    pixels = np.empty((len(shaped), *shaped[0].shape[:2], channels), np.uint8)
-    for k, each in enumerate(shaped):
-        pixels[k] = each
-    return Pictures(pixels, labels, classes, names, left_out)
 
 
 def _of_npz(arrays: Any) -> np.ndarray:
@@ -384,7 +505,9 @@ def _from_dataset(source: Any) -> Pictures:
         labels = np.asarray(source["label"], np.int64)
         known = getattr(source.features.get("label"), "names", None)
         classes = tuple(known or (str(k) for k in range(int(labels.max()) + 1)))
-    return _gathered(plain, labels, classes, [f"picture {k + 1}" for k in range(len(plain))])
+    channels = 3 if any(each.ndim == 3 for each in plain) else 1
+    pixels = _gathered(plain, (len(plain), *plain[0].shape[:2], channels))
+    return Pictures(pixels, labels, classes, [f"picture {k + 1}" for k in range(len(plain))])
 
 
 def digits() -> Pictures:
