@@ -1,0 +1,108 @@
+"""Tables as they are: columns of numbers, words, truths and dates, any of them with holes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+Kind = Literal[
+    "continuous", "integer", "ordinal", "categorical", "boolean", "date", "constant", "dropped"
+]
+"""What a column is to the model, see `data.columns`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """The values of one column.
+
+    Args:
+        name: its own.
+        values: `(n,)`: float64, int64, bool, datetime64[us], or object for words (str). What
+            stands in a hole is of the same type and means nothing; there is no NaN elsewhere.
+        missing: `(n,)`, True where there is a hole.
+        levels: of words, all that there may be, in their order, if that was declared.
+        ordered: whether their order means something.
+        dtype: how the frame that it came from calls its type ("int32", "category", ...), to give
+            it back; empty for a file's.
+    """
+
+    name: str
+    values: np.ndarray
+    missing: np.ndarray
+    levels: tuple[str, ...] | None = None
+    ordered: bool = False
+    dtype: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.values.ndim == 1
+        assert self.values.dtype.kind in "fibMO"
+        assert self.missing.dtype == np.bool_
+        assert self.missing.shape == self.values.shape
+
+    @property
+    def present(self) -> np.ndarray:
+        """The values that are there."""
+        return self.values[~self.missing]
+
+    def chosen(self, rows: np.ndarray) -> "Column":
+        """Those at `rows`: numbers `(k,)`, or a mask."""
+        return replace(self, values=self.values[rows], missing=self.missing[rows])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataTable:
+    """Columns of equal length, whose names differ.
+
+    Args:
+        columns: one or more.
+    """
+
+    columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        assert len({len(column.values) for column in self.columns}) == 1
+        assert len(set(self.names)) == len(self.columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        return tuple(column.name for column in self.columns)
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.columns[0].values)
+
+    def __iter__(self) -> Iterator[Column]:
+        """The columns."""
+        return iter(self.columns)
+
+    def __getitem__(self, name: str) -> Column:
+        """The column of that name.
+
+        Raises:
+            KeyError: if there is none.
+        """
+        try:
+            return self.columns[self.names.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
+
+    def chosen(self, rows: np.ndarray) -> "DataTable":
+        """The rows at `rows`: numbers `(k,)`, or a mask."""
+        return DataTable(tuple(column.chosen(rows) for column in self.columns))
+
+
+def stacked(tables: Sequence[DataTable]) -> DataTable:
+    """The rows of several tables of the same columns, one after the other."""
+    first = tables[0]
+    return DataTable(
+        tuple(
+            replace(
+                column,
+                values=np.concatenate([each.columns[k].values for each in tables]),
+                missing=np.concatenate([each.columns[k].missing for each in tables]),
+            )
+            for k, column in enumerate(first.columns)
+        )
+    )
