@@ -22,12 +22,14 @@ import torch
 from torch import Tensor
 
 from sfumato import config, parallel, storage
-from sfumato.assembly import build_denoiser, build_process, device_of
+from sfumato.assembly import device_of
 from sfumato.config import Settings
 from sfumato.data.codec import AnyCodec, Codec, EncodedPictures, PictureCodec
 from sfumato.data.points import Points
+from sfumato.data.table_codec import TableCodec
+from sfumato.denoisers.guidance import Told
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
-from sfumato.model import Model
+from sfumato.model import AnyModel, save_model, untrained
 from sfumato.process.random import chunk_size
 from sfumato.progress import ProgressLine
 from sfumato.run import (
@@ -44,9 +46,12 @@ from sfumato.run import (
     resume_command,
     threads_of,
 )
-from sfumato.source import ARRAY, RunData, Source, load_data, settings_for
+from sfumato.source import ARRAY, RunData, Source, TableData, load_data, settings_for
+from sfumato.table_model import TableModel
+from sfumato.table_run import TableRun
 from sfumato.training import checkpoint
 from sfumato.training.loop import Rows, StepRecord, Training, train
+from sfumato.training.masking import Masking
 
 
 class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
@@ -74,8 +79,8 @@ class Job:
     """
 
     training: Training
-    model: Model
-    data: RunData
+    model: AnyModel
+    data: RunData | TableData
     folder: Path
 
 
@@ -112,15 +117,17 @@ def _snapshot_steps(num_steps: int, every: int, count: int) -> set[int]:
     return {min(step, num_steps) for step in chosen} | {num_steps}
 
 
-def _sampling_model(job: Job) -> Model:
+def _sampling_model(job: Job) -> AnyModel:
     """The model with the weights that samples are to be drawn with."""
     model, training = job.model, job.training
     last = model.settings.sampling.weights == "last"
     network = training.network if last else training.average.network
     if training.sharded:  # no process holds it whole
         weights = {name: parallel.whole(value) for name, value in network.state_dict().items()}
-        network = build_denoiser(model.settings, model.codec, model.process).network
+        network = untrained(model.settings, model.codec).denoiser.network
         network.load_state_dict(weights)
+    if isinstance(model, TableModel):
+        return replace(model, denoiser=replace(model.denoiser, network=network.eval()))
     return replace(model, denoiser=replace(model.denoiser, network=network))
 
 
@@ -128,13 +135,13 @@ def _save(job: Job) -> None:
     tensors, model = job.training.tensors(), _sampling_model(job)
     if parallel.is_first():
         checkpoint.save(job.folder / CHECKPOINT, tensors, job.training.numbers())
-        model.save(job.folder / MODEL)
+        save_model(model, job.folder / MODEL)
 
 
 def _take_snapshot(job: Job) -> None:
     """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
     model = _sampling_model(job)
-    if not parallel.is_first():
+    if not parallel.is_first() or isinstance(model, TableModel):
         return
     frames = model.pictured_frames(chunk_size(model.codec.event), SNAPSHOT_FRAMES)
     folder = job.folder / SNAPSHOTS
@@ -195,7 +202,7 @@ def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
                     raise Stopped(received[0] if received else signal.SIGTERM, record.step, job)
 
 
-def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
+def prepare(settings: Settings, data: RunData | TableData) -> tuple[Training, AnyModel]:
     """Put together all that fitting needs; nothing is written.
 
     Raises:
@@ -206,28 +213,32 @@ def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
         codec, rows, labels = _encoded(settings, data)
     except DataError as error:
         raise DataError(f"{settings.data.source}: among the rows to learn from, {error}") from error
-    process = build_process(settings.process)
-    denoiser = build_denoiser(settings, codec, process)
+    model = untrained(settings, codec)
     device = device_of(settings, codec)
     if settings.device == "cuda" and device.type != "cuda":
         raise ArgumentError("device=cuda asks for a GPU, and PyTorch sees none here; take auto.")
-    denoiser.network.to(device)
-    model = Model(settings, codec, process, denoiser)
+    model.denoiser.network.to(device)
     model.check_sampling()  # refuses wrong sampling settings now, not after the training
     training = Training(
-        denoiser,
-        process,
+        model.denoiser,
+        model.process,
         rows,
         settings.training,
         seed=settings.seed,
         labels=labels,
-        told=model.told,
+        told=Told(0) if isinstance(model, TableModel) else model.told,
+        masking=Masking(codec.sizes, codec.states) if isinstance(codec, TableCodec) else None,
     )
     return training, model
 
 
-def _encoded(settings: Settings, data: RunData) -> tuple[AnyCodec, Rows, Tensor | None]:
+def _encoded(
+    settings: Settings, data: RunData | TableData
+) -> tuple[AnyCodec | TableCodec, Rows, Tensor | None]:
     """The codec of the rows, the rows as the network sees them, and their labels if learned."""
+    if isinstance(data, TableData):
+        of_table = TableCodec.fit(data.train, data.kinds)
+        return of_table, of_table.rows(data.train, settings.seed), None
     if isinstance(data.train, Points):
         codec = Codec.fit(data.train, standardise=settings.data.standardise)
         return codec, codec.encode(data.train.values), None
@@ -243,7 +254,7 @@ def _encoded(settings: Settings, data: RunData) -> tuple[AnyCodec, Rows, Tensor 
 @contextmanager
 def begin(
     settings: Settings,
-    data: RunData,
+    data: RunData | TableData,
     out: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
@@ -301,7 +312,7 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
             training.restore(*checkpoint.load(folder / CHECKPOINT))
             restored = _sampling_model(job)
             if parallel.is_first():
-                restored.save(folder / MODEL)  # a kill may have left it behind
+                save_model(restored, folder / MODEL)  # a kill may have left it behind
         yield job
 
 
@@ -312,12 +323,12 @@ def fit(
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     quiet: bool = False,
-) -> Run:
-    """Fit a diffusion model to points or pictures, in a run folder of its own.
+) -> Run | TableRun:
+    """Fit a diffusion model to points, a table or pictures, in a run folder of its own.
 
     Args:
-        source: a toy set's name, a file (.csv, .npy, .npz, .parquet), an array `(n, d)`; for
-            pictures a folder, an archive, or bytes `(n, height, width, channels)`.
+        source: a toy set's name, a file (.csv, .npy, .npz, .parquet), an array `(n, d)`, a data
+            frame; for pictures a folder, an archive, or bytes `(n, height, width, channels)`.
         out: the run's folder; runs/NAME-001 and so on where not given.
         settings: changes to the defaults, e.g. `{"training.steps": 500}`.
         seed: decides every draw.
@@ -338,7 +349,7 @@ def fit(
             raise KeyboardInterrupt(str(stopped)) from stopped
 
 
-def finish(job: Job, *, quiet: bool = False) -> Run:
+def finish(job: Job, *, quiet: bool = False) -> Run | TableRun:
     """Train to the end, showing how it goes; the fitted run."""
     with (
         ProgressLine(
@@ -348,4 +359,9 @@ def finish(job: Job, *, quiet: bool = False) -> Run:
     ):
         for record in fitting(job, quiet=quiet):
             line.advance_to(record.step, f"loss {record.loss:.4f}")
-    return Run(_sampling_model(job), job.folder, job.data)
+    model = _sampling_model(job)
+    if isinstance(model, TableModel):
+        assert isinstance(job.data, TableData)
+        return TableRun(model, job.folder, job.data)
+    assert isinstance(job.data, RunData)
+    return Run(model, job.folder, job.data)

@@ -1,7 +1,7 @@
 """The rows of a run: where they come from, and which of them it never sees.
 
 A toy set gives fresh rows to everyone who asks; of a file, a folder or an array a share is kept
-out of training, to evaluate on. Rows are points, or pictures.
+out of training, to evaluate on. Rows are points, pictures, or those of a table.
 """
 
 import os
@@ -15,6 +15,7 @@ import numpy as np
 from sfumato import config, storage
 from sfumato.config import Settings
 from sfumato.data.files import read_points
+from sfumato.data.frames import from_frame, is_frame
 from sfumato.data.images import (
     Pictures,
     as_pictures,
@@ -23,20 +24,28 @@ from sfumato.data.images import (
     holds_pictures,
     read_pictures,
 )
+from sfumato.data.kinds import kinds_of
 from sfumato.data.points import Points
+from sfumato.data.table import DataTable, Kind
+from sfumato.data.table_files import TABLE_FILES, read_table
 from sfumato.data.toy import TOY_SETS, draw, toy_set
 from sfumato.errors import DataError, unknown
 from sfumato.metrics.evaluation import LEAST_ROWS
 
 LogDensity = Callable[[np.ndarray], np.ndarray]
 Data = Points | Pictures
-Source = str | os.PathLike[str] | np.ndarray | Points | Pictures
+Source = Any
+"""A toy set's name, a file or folder, an array `(n, d)`, pictures `(n, height, width, channels)` as
+bytes, a data frame, or what these are read to."""
 
 # The settings' name for rows that were given in memory.
 ARRAY = "array"
 
 # Pictures that come with scikit-learn.
 PICTURE_SETS: Mapping[str, Callable[[], Pictures]] = {"digits": digits}
+
+# Columns of points in space; what has more is a table.
+_SPACE = 3
 
 # Real sets that make up the floor of an evaluation.
 FLOOR_SETS = 6
@@ -87,7 +96,26 @@ class RunData:
         return None if density is None or noise == 0 else lambda values: density(values, noise)
 
 
-def load_data(settings: Settings) -> RunData:
+@dataclass(frozen=True, slots=True, eq=False)
+class TableData:
+    """The rows of a table that a run learns from, and those that it never sees.
+
+    Args:
+        train: rows to learn from.
+        heldout: rows kept out of training.
+        kinds: of each column of the table.
+        settings: where they came from.
+        seed: of the run.
+    """
+
+    train: DataTable
+    heldout: DataTable
+    kinds: Mapping[str, Kind]
+    settings: config.DataSettings
+    seed: int
+
+
+def load_data(settings: Settings) -> RunData | TableData:
     """Draw the toy set or read the file that the settings name.
 
     Raises:
@@ -107,7 +135,7 @@ def load_data(settings: Settings) -> RunData:
     return replace(split(read, settings), settings=data.model_copy(update={"sha256": mark}))
 
 
-def _read(settings: Settings) -> tuple[Data, str]:
+def _read(settings: Settings) -> tuple[Data | DataTable, str]:
     """What a file or folder holds, and its fingerprint."""
     data = settings.data
     path = Path(data.source)
@@ -124,9 +152,21 @@ def _read(settings: Settings) -> tuple[Data, str]:
             background=data.background,
             skip_bad=data.skip_bad,
         )
+    elif path.suffix.lower() in TABLE_FILES and data.kind != "points":
+        return _as_points_if_few(read_table(path), settings), storage.sha256(path)
     else:
         return read_points(path), storage.sha256(path)
     return _labelled(pictures, settings), fingerprint(pictures)
+
+
+def _as_points_if_few(table: DataTable, settings: Settings) -> Points | DataTable:
+    """A table; but points in space if all it has is up to three columns of decimal numbers."""
+    plain = all(c.values.dtype == np.float64 and not c.missing.any() for c in table)
+    if settings.data.kind == "table" or settings.data.columns or not plain:
+        return table
+    if len(table.columns) > _SPACE:
+        return table
+    return Points(np.stack([column.values for column in table], axis=1), table.names)
 
 
 def _labelled(pictures: Pictures, settings: Settings) -> Pictures:
@@ -167,26 +207,31 @@ def refuse_extremes(points: Points, name: str) -> None:
         )
 
 
-def split(points: Data, settings: Settings) -> RunData:
+def split(data: Data | DataTable, settings: Settings) -> RunData | TableData:
     """Keep a share of the rows, chosen by the seed, out of training.
 
     Raises:
-        DataError: if there are fewer than three rows, or as `refuse_extremes`.
+        ArgumentError: if a column of a table cannot be of the kind that the settings say.
+        DataError: if there are fewer than three rows, or as `refuse_extremes` or `kinds_of`.
     """
-    rows = len(points.values)
+    rows = len(data.values if isinstance(data, Points | Pictures) else data)
     if rows < 3:
         raise DataError(
             f"{settings.data.source} has {rows} row{'s' * (rows != 1)} of data; at least 3 rows "
             "are needed, 2 to learn from and 1 to evaluate on."
         )
-    if isinstance(points, Points):
-        refuse_extremes(points, settings.data.source)
+    if isinstance(data, Points):
+        refuse_extremes(data, settings.data.source)
     # Enough to evaluate on, where there are rows to spare.
     kept = max(1, round(rows * settings.data.holdout), min(LEAST_ROWS, rows // (FLOOR_SETS + 1)))
     kept = min(kept, rows - 2)
     order = np.random.default_rng(settings.seed).permutation(rows)
     train, heldout = np.sort(order[kept:]), np.sort(order[:kept])
-    return RunData(_chosen(points, train), _chosen(points, heldout), settings.data, settings.seed)
+    if isinstance(data, DataTable):
+        kinds = kinds_of(data, settings.data.columns)
+        parts = data.chosen(train), data.chosen(heldout)
+        return TableData(*parts, kinds, settings.data, settings.seed)
+    return RunData(_chosen(data, train), _chosen(data, heldout), settings.data, settings.seed)
 
 
 def _chosen(data: Data, rows: np.ndarray) -> Data:
@@ -197,12 +242,11 @@ def _chosen(data: Data, rows: np.ndarray) -> Data:
 
 def settings_for(
     source: Source, changes: Mapping[str, Any], *layers: Mapping[str, Any]
-) -> tuple[Settings, RunData]:
+) -> tuple[Settings, RunData | TableData]:
     """Resolve the settings of a run on `source` and load its rows.
 
     Args:
-        source: a toy set's name, a file or folder, rows in memory `(n, d)` or pictures as bytes
-            `(n, height, width, channels)`.
+        source: see `Source`.
         changes: nested (`{"training": {"steps": 500}}`) or dotted (`{"training.steps": 500}`).
         layers: settings that come before the changes, such as a preset.
 
@@ -227,15 +271,19 @@ def settings_for(
     return config.resolve(recipe_for(data), *layers, nested, named), data
 
 
-def recipe_for(data: RunData) -> dict[str, Any]:
+def recipe_for(data: RunData | TableData) -> dict[str, Any]:
     """The recipe that suits these rows, as changes to the defaults."""
+    if isinstance(data, TableData):
+        return config.suited_to_table(len(data.train), len(data.train.columns))
     return config.suited(data.train.values.shape[1:], pictures=isinstance(data.train, Pictures))
 
 
-def _in_memory(source: Any, settings: Settings) -> Data:
+def _in_memory(source: Any, settings: Settings) -> Data | DataTable:
     """Rows or pictures that were handed over."""
-    if isinstance(source, Points | Pictures):
+    if isinstance(source, Points | Pictures | DataTable):
         return source
+    if is_frame(source):
+        return from_frame(source)
     if not isinstance(source, np.ndarray) or (source.dtype == np.uint8 and source.ndim in (3, 4)):
         return _labelled(as_pictures(source), settings)
     return _as_points(source)
