@@ -344,6 +344,16 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
+def nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"training.steps": 500}` as `{"training": {"steps": 500}}`; what is nested already stays."""
+    result: dict[str, Any] = {}
+    for name, value in changes.items():
+        for key in reversed(name.split(".")):
+            value = {key: value}
+        result = merged(result, value)
+    return result
+
+
 def preset(name: str) -> dict[str, Any]:
     """The settings of a preset, as nested changes to the defaults.
 

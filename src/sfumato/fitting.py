@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, Generic, TextIO, TypeVar, overload
 
 import numpy as np
 import torch
@@ -29,24 +29,31 @@ from sfumato.data.points import Points
 from sfumato.data.table_codec import TableCodec
 from sfumato.denoisers.guidance import Told
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
-from sfumato.model import AnyModel, save_model, untrained
-from sfumato.process.random import chunk_size
-from sfumato.progress import ProgressLine
-from sfumato.run import (
+from sfumato.folder import (
     CHECKPOINT,
     CONFIG,
     METRICS,
     MODEL,
-    SNAPSHOT_FRAMES,
     SNAPSHOTS,
-    Run,
     locked,
     new_folder,
     read_records,
     resume_command,
-    threads_of,
 )
-from sfumato.source import ARRAY, RunData, Source, TableData, load_data, settings_for
+from sfumato.model import Model
+from sfumato.model_file import AnyModel, save_model, untrained
+from sfumato.process.random import chunk_size
+from sfumato.progress import ProgressLine
+from sfumato.run import SNAPSHOT_FRAMES, Run
+from sfumato.source import (
+    ARRAY,
+    RunData,
+    Source,
+    TableData,
+    load_any_data,
+    settings_for,
+    settings_for_any,
+)
 from sfumato.table_model import TableModel
 from sfumato.table_run import TableRun
 from sfumato.training import checkpoint
@@ -60,15 +67,18 @@ class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
     The exit code is 128 and the signal's number, as a shell gives it.
     """
 
-    def __init__(self, signum: int, step: int, job: "Job") -> None:
+    def __init__(self, signum: int, step: int, job: "AnyJob") -> None:
         resumable = job.data.settings.source != ARRAY
         go_on = f" Go on with: {resume_command(job.folder)}" if resumable else ""
         super().__init__(f"stopped at step {step}; saved.{go_on}")
         self.exit_code = 128 + signum
 
 
+M = TypeVar("M", Model, TableModel)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Job:
+class Job(Generic[M]):
     """A run being fitted, whose folder is held for writing.
 
     Args:
@@ -79,9 +89,12 @@ class Job:
     """
 
     training: Training
-    model: AnyModel
+    model: M
     data: RunData | TableData
     folder: Path
+
+
+AnyJob = Job[Model] | Job[TableModel]
 
 
 @contextmanager
@@ -117,7 +130,7 @@ def _snapshot_steps(num_steps: int, every: int, count: int) -> set[int]:
     return {min(step, num_steps) for step in chosen} | {num_steps}
 
 
-def _sampling_model(job: Job) -> AnyModel:
+def _sampling_model(job: AnyJob) -> AnyModel:
     """The model with the weights that samples are to be drawn with."""
     model, training = job.model, job.training
     last = model.settings.sampling.weights == "last"
@@ -127,18 +140,18 @@ def _sampling_model(job: Job) -> AnyModel:
         network = untrained(model.settings, model.codec).denoiser.network
         network.load_state_dict(weights)
     if isinstance(model, TableModel):
-        return replace(model, denoiser=replace(model.denoiser, network=network.eval()))
+        return model.with_network(network)
     return replace(model, denoiser=replace(model.denoiser, network=network))
 
 
-def _save(job: Job) -> None:
+def _save(job: AnyJob) -> None:
     tensors, model = job.training.tensors(), _sampling_model(job)
     if parallel.is_first():
         checkpoint.save(job.folder / CHECKPOINT, tensors, job.training.numbers())
         save_model(model, job.folder / MODEL)
 
 
-def _take_snapshot(job: Job) -> None:
+def _take_snapshot(job: AnyJob) -> None:
     """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
     model = _sampling_model(job)
     if not parallel.is_first() or isinstance(model, TableModel):
@@ -163,7 +176,7 @@ def _appending(path: Path) -> AbstractContextManager[TextIO]:
     return path.open("a", encoding="utf-8") if parallel.is_first() else nullcontext(StringIO())
 
 
-def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
+def fitting(job: AnyJob, *, quiet: bool = True) -> Iterator[StepRecord]:
     """Train to the end in a run's folder, saving on the way; yields as `train` does.
 
     Args:
@@ -202,7 +215,15 @@ def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
                     raise Stopped(received[0] if received else signal.SIGTERM, record.step, job)
 
 
-def prepare(settings: Settings, data: RunData | TableData) -> tuple[Training, AnyModel]:
+@overload
+def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]: ...
+@overload
+def prepare(settings: Settings, data: TableData) -> tuple[Training, TableModel]: ...
+
+
+def prepare(
+    settings: Settings, data: RunData | TableData
+) -> tuple[Training, Model] | tuple[Training, TableModel]:
     """Put together all that fitting needs; nothing is written.
 
     Raises:
@@ -251,6 +272,24 @@ def _encoded(
     )
 
 
+@overload
+def begin(
+    settings: Settings,
+    data: RunData,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+) -> AbstractContextManager[Job[Model]]: ...
+@overload
+def begin(
+    settings: Settings,
+    data: TableData,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+) -> AbstractContextManager[Job[TableModel]]: ...
+
+
 @contextmanager
 def begin(
     settings: Settings,
@@ -258,7 +297,7 @@ def begin(
     out: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
-) -> Iterator[Job]:
+) -> Iterator[AnyJob]:
     """`prepare`, then make the run's folder, hold it, and write its settings.
 
     Args:
@@ -280,7 +319,7 @@ def begin(
 
 
 @contextmanager
-def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
+def resume(folder: Path, source: str | None = None) -> Iterator[AnyJob]:
     """Take up a run where its checkpoint stands, and hold its folder.
 
     Args:
@@ -304,7 +343,7 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
     if source not in (None, settings.data.source):
         raise ArgumentError(f"{folder} was fitted to {settings.data.source!r}, not to {source!r}.")
     with locked(folder) if parallel.is_first() else nullcontext():
-        data = load_data(settings)
+        data = load_any_data(settings)
         training, model = prepare(settings, data)
         job = Job(training, model, data, folder)
         # A run that was killed before its first save was whole begins anew.
@@ -323,19 +362,19 @@ def fit(
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     quiet: bool = False,
-) -> Run | TableRun:
-    """Fit a diffusion model to points, a table or pictures, in a run folder of its own.
+) -> Run:
+    """Fit a diffusion model to points or pictures, in a run folder of its own.
 
     Args:
-        source: a toy set's name, a file (.csv, .npy, .npz, .parquet), an array `(n, d)`, a data
-            frame; for pictures a folder, an archive, or bytes `(n, height, width, channels)`.
+        source: a toy set's name, a file (.csv, .npy, .npz, .parquet), an array `(n, d)`; for
+            pictures a folder, an archive, or bytes `(n, height, width, channels)`.
         out: the run's folder; runs/NAME-001 and so on where not given.
         settings: changes to the defaults, e.g. `{"training.steps": 500}`.
         seed: decides every draw.
         quiet: show no progress.
 
     Raises:
-        ArgumentError: if a setting or the source is unknown.
+        ArgumentError: if a setting or the source is unknown, or the source is a table.
         DataError: if the rows cannot be used.
         RunError: if the folder is taken.
         DivergedError: if training meets a loss that is not finite.
@@ -343,19 +382,69 @@ def fit(
     """
     resolved, data = settings_for(source, {"seed": seed, **(settings or {})})
     with begin(resolved, data, out) as job:
-        try:
-            return finish(job, quiet=quiet)
-        except Stopped as stopped:
-            raise KeyboardInterrupt(str(stopped)) from stopped
+        return _finished(job, quiet)
 
 
-def finish(job: Job, *, quiet: bool = False) -> Run | TableRun:
+def fit_table(
+    source: Source,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+) -> TableRun:
+    """Fit a diffusion model to a table, in a run folder of its own; see `DiffusionModel` for one.
+
+    Args:
+        source: a file (.csv, .tsv, .csv.gz, .parquet) or a data frame.
+        out: the run's folder; runs/NAME-001 and so on where not given.
+        settings: changes to the recipe, e.g. `{"data.columns": {"zip": "categorical"}}`.
+        seed: decides every draw.
+        quiet: show no progress.
+
+    Raises:
+        ArgumentError: if a setting is unknown, or the source is no table.
+        DataError: if the rows cannot be used.
+        RunError: if the folder is taken.
+        DivergedError: if training meets a loss that is not finite.
+        KeyboardInterrupt: after SIGINT or SIGTERM, when all is saved.
+    """
+    resolved, data = settings_for_any(
+        source, {"seed": seed, "data.kind": "table", **(settings or {})}
+    )
+    if isinstance(data, RunData):
+        raise ArgumentError("this source is no table; take sfumato.fit.")
+    with begin(resolved, data, out) as job:
+        return _finished(job, quiet)
+
+
+@overload
+def _finished(job: Job[Model], quiet: bool) -> Run: ...
+@overload
+def _finished(job: Job[TableModel], quiet: bool) -> TableRun: ...
+
+
+def _finished(job: AnyJob, quiet: bool) -> Run | TableRun:
+    """As `finish`, for Python, where a stop is an interrupt."""
+    try:
+        return finish(job, quiet=quiet)
+    except Stopped as stopped:
+        raise KeyboardInterrupt(str(stopped)) from stopped
+
+
+@overload
+def finish(job: Job[Model], *, quiet: bool = False) -> Run: ...
+@overload
+def finish(job: Job[TableModel], *, quiet: bool = False) -> TableRun: ...
+
+
+def finish(job: AnyJob, *, quiet: bool = False) -> Run | TableRun:
     """Train to the end, showing how it goes; the fitted run."""
     with (
         ProgressLine(
             "fit", job.training.num_steps, "steps", quiet=quiet or not parallel.is_first()
         ) as line,
-        threads_of(job.model.settings),
+        parallel.threads(job.model.settings.threads),
     ):
         for record in fitting(job, quiet=quiet):
             line.advance_to(record.step, f"loss {record.loss:.4f}")

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,6 +24,12 @@ from sfumato.table_model import TableModel
 _FORMAT = 4
 
 AnyModel = Model | TableModel
+
+
+@overload
+def untrained(settings: Settings, codec: AnyCodec) -> Model: ...
+@overload
+def untrained(settings: Settings, codec: TableCodec) -> TableModel: ...
 
 
 def untrained(settings: Settings, codec: AnyCodec | TableCodec) -> AnyModel:
@@ -75,7 +81,19 @@ def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def load_model(path: Path) -> AnyModel:
+def load_model(path: Path) -> Model:
+    """A model of points or pictures.
+
+    Raises:
+        RunError: as `load_any_model`, or if it is of a table.
+    """
+    model = load_any_model(path)
+    if isinstance(model, TableModel):
+        raise RunError(f"{path} is a model of a table; load it with DiffusionModel.load.")
+    return model
+
+
+def load_any_model(path: Path) -> AnyModel:
     """Read a model file; as it may come from a stranger, everything in it is checked.
 
     Raises:
@@ -116,7 +134,7 @@ def load_model(path: Path) -> AnyModel:
         model.denoiser.network.load_state_dict(tensors)
         model.denoiser.network.to(device_of(settings, codec))
         if isinstance(model, TableModel):
-            model.denoiser.network.eval()
+            model = model.with_network(model.denoiser.network)
     except (SfumatoError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path} does not describe a model that this version knows: {error}"

@@ -15,7 +15,7 @@ import numpy as np
 from sfumato import config, storage
 from sfumato.config import Settings
 from sfumato.data.files import read_points
-from sfumato.data.frames import from_frame, is_frame
+from sfumato.data.frames import backend_of, from_frame
 from sfumato.data.images import (
     Pictures,
     as_pictures,
@@ -27,9 +27,9 @@ from sfumato.data.images import (
 from sfumato.data.kinds import kinds_of
 from sfumato.data.points import Points
 from sfumato.data.table import DataTable, Kind
-from sfumato.data.table_files import TABLE_FILES, read_table
+from sfumato.data.table_files import ENDINGS, read_table
 from sfumato.data.toy import TOY_SETS, draw, toy_set
-from sfumato.errors import DataError, unknown
+from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.metrics.evaluation import LEAST_ROWS
 
 LogDensity = Callable[[np.ndarray], np.ndarray]
@@ -115,7 +115,26 @@ class TableData:
     seed: int
 
 
-def load_data(settings: Settings) -> RunData | TableData:
+def load_data(settings: Settings) -> RunData:
+    """The points or pictures that the settings name.
+
+    Raises:
+        ArgumentError: as `load_any_data`, or if they name a table.
+        DataError: as `load_any_data`.
+    """
+    return _no_table(load_any_data(settings))
+
+
+def _no_table(data: RunData | TableData) -> RunData:
+    if isinstance(data, TableData):
+        raise ArgumentError(
+            f"{data.settings.source} is a table; take sfumato.fit_table or DiffusionModel, or "
+            "data.kind=points if it is points in space."
+        )
+    return data
+
+
+def load_any_data(settings: Settings) -> RunData | TableData:
     """Draw the toy set or read the file that the settings name.
 
     Raises:
@@ -152,8 +171,9 @@ def _read(settings: Settings) -> tuple[Data | DataTable, str]:
             background=data.background,
             skip_bad=data.skip_bad,
         )
-    elif path.suffix.lower() in TABLE_FILES and data.kind != "points":
-        return _as_points_if_few(read_table(path), settings), storage.sha256(path)
+    elif data.kind == "table" or (data.kind == "auto" and path.name.lower().endswith(ENDINGS)):
+        words = [name for name, kind in data.columns.items() if kind == "categorical"]
+        return _as_points_if_few(read_table(path, words), settings), storage.sha256(path)
     else:
         return read_points(path), storage.sha256(path)
     return _labelled(pictures, settings), fingerprint(pictures)
@@ -240,7 +260,26 @@ def _chosen(data: Data, rows: np.ndarray) -> Data:
     return data.chosen(rows)
 
 
+def parts(rows: np.ndarray, count: int, most: int) -> list[np.ndarray]:
+    """`count` disjoint parts of equal size, at most `most` rows each."""
+    size = min(len(rows) // count, most)
+    return [rows[k * size : (k + 1) * size] for k in range(count)]
+
+
 def settings_for(
+    source: Source, changes: Mapping[str, Any], *layers: Mapping[str, Any]
+) -> tuple[Settings, RunData]:
+    """As `settings_for_any`, of points or pictures.
+
+    Raises:
+        ArgumentError: as `settings_for_any`, or if the source is a table.
+        DataError: as `settings_for_any`.
+    """
+    settings, data = settings_for_any(source, changes, *layers)
+    return settings, _no_table(data)
+
+
+def settings_for_any(
     source: Source, changes: Mapping[str, Any], *layers: Mapping[str, Any]
 ) -> tuple[Settings, RunData | TableData]:
     """Resolve the settings of a run on `source` and load its rows.
@@ -254,18 +293,14 @@ def settings_for(
         ArgumentError: if a setting is wrong or the source is unknown.
         DataError: if the rows cannot be used.
     """
-    nested: dict[str, Any] = {}
-    for name, value in changes.items():
-        for key in reversed(name.split(".")):
-            value = {key: value}
-        nested = config.merged(nested, value)
+    nested = config.nested(changes)
     if not isinstance(source, str | os.PathLike):
         named: dict[str, Any] = {"data": {"source": ARRAY}}
         settings = config.resolve(*layers, nested, named)
         data = split(_in_memory(source, settings), settings)
     else:
         named = {"data": {"source": os.fspath(source)}}
-        data = load_data(config.resolve(*layers, nested, named))
+        data = load_any_data(config.resolve(*layers, nested, named))
         if data.settings.sha256 is not None:
             named["data"]["sha256"] = data.settings.sha256
     return config.resolve(recipe_for(data), *layers, nested, named), data
@@ -282,7 +317,7 @@ def _in_memory(source: Any, settings: Settings) -> Data | DataTable:
     """Rows or pictures that were handed over."""
     if isinstance(source, Points | Pictures | DataTable):
         return source
-    if is_frame(source):
+    if not isinstance(source, np.ndarray) and backend_of(source):
         return from_frame(source)
     if not isinstance(source, np.ndarray) or (source.dtype == np.uint8 and source.ndim in (3, 4)):
         return _labelled(as_pictures(source), settings)

@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from sfumato.assembly import build_grid, build_stepper
 from sfumato.config import SamplingSettings, Settings, resolve
+from sfumato.data.columns import Levels
 from sfumato.data.table import Column, DataTable, stacked
 from sfumato.data.table_codec import EncodedTable, TableCodec
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError, unknown
-from sfumato.likelihood.flow import log_prob, rademacher
+from sfumato.likelihood.flow import Probes, log_prob, rademacher
 from sfumato.networks.table_mlp import Told
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.random import CHUNK, LEVELS, ORDERS, PROBING, generator
@@ -52,6 +54,10 @@ class TableModel:
     codec: TableCodec
     process: Schedule
     denoiser: TableDenoiser
+
+    def with_network(self, network: nn.Module) -> "TableModel":
+        """The same model with the weights of another network, to draw with."""
+        return replace(self, denoiser=replace(self.denoiser, network=network.eval()))
 
     @property
     def _orders(self) -> tuple[Order, ...]:
@@ -139,17 +145,26 @@ class TableModel:
 
         Raises:
             ArgumentError: if a column is unknown.
-            DataError: if a value is not of its column's type.
+            DataError: if a value is not of its column's type, or was never seen there.
         """
         for name in given:
             if name not in self.codec.columns:
                 raise unknown("column", name, self.codec.columns)
-        return DataTable(
+        row = DataTable(
             tuple(
                 _single(column.name, given.get(column.name), column.values.dtype)
                 for column in self.nothing()
             )
         )
+        for strange, part in zip(self.codec.encode(row).strange[0], self.codec.parts, strict=True):
+            if strange and part.name in given:
+                seen = part.values if isinstance(part, Levels) else ()
+                known = f" ({', '.join(map(str, seen[:6]))}{', ...' * (len(seen) > 6)})"
+                raise DataError(
+                    f"the column {part.name!r} never was {given[part.name]!r} in what the model "
+                    f"learned{known * bool(seen)}; give a value that it was."
+                )
+        return row
 
     def impute_draws(
         self, table: DataTable, draws: int, *, seed: int = 0, **sampling: Any
@@ -195,8 +210,9 @@ class TableModel:
         """Of each row log p(levels) + log p(numbers | levels) in nats, chunk by chunk.
 
         A density in the columns' own units for numbers, a probability for levels; of a number on a
-        grid (integers, cents) its probability over the grid's step. Computed in float64, so that a
-        row's does not depend on the rows beside it.
+        grid (integers, cents) its probability over the grid's step. What was never seen in a
+        column, a level or a hole, has the probability 1/(n + 1) after n rows, Laplace's rule.
+        Computed in float64, so that a row's does not depend on the rows beside it.
 
         Args:
             table: rows.
@@ -206,49 +222,58 @@ class TableModel:
             seed: of the probes.
 
         Raises:
-            DataError: if the rows do not fit the model, or have a hole where none was ever seen.
+            DataError: if the rows do not fit the model.
         """
-        encoded = self.codec.encode(table)
-        self._refuse_unseen_holes(table)
+        encoded, rows = self.codec.encode(table), self.codec.rows
+        seen = np.where(encoded.strange, -math.log(rows + 1), math.log(rows / (rows + 1)))
+        nats = encoded.log_width + seen.sum(1)
         exact = replace(self.denoiser, network=deepcopy(self.denoiser.network).double())
-        grid = uniform_log_snr(self.process, steps + 1)
-        numbers = self.codec.event[0]
-        if probes is None and numbers > _EXACT_DIMENSIONS:
-            probes = _EXACT_DIMENSIONS
-        directions = None
-        if probes is not None:
-            same = rademacher(probes, generator(seed, PROBING))(torch.empty(1, numbers).double())
-            directions = lambda _: same  # noqa: E731
+        numbers, levels = encoded.numbers, self._hidden(encoded.levels)
         for first in range(0, len(table), CHUNK):
-            part = _rows(encoded, first, first + CHUNK)
-            nats = torch.from_numpy(part.log_width).clone()
+            some = slice(first, first + CHUNK)
+            part = torch.from_numpy(nats[some])
             if self.codec.sizes:
-                unknown_numbers = torch.full(part.numbers.shape, math.nan, dtype=torch.float64)
-                nats += log_prob_levels(
-                    lambda levels, own=unknown_numbers: exact.logits(own, levels),
-                    part.levels,
-                    self.codec.sizes,
-                    self._orders,
+                part = part + self._log_prob_levels(exact, levels[some])
+            if self.codec.event[0]:
+                part = part + self._log_prob_numbers(
+                    exact, numbers[some], levels[some], steps, probes, seed
                 )
-            if numbers:
-                there = self.codec.present(part.levels)
-                nothing = torch.zeros_like(part.numbers)
-                told = Told(nothing, torch.zeros_like(there), there, part.levels)
-                x_0 = part.numbers.nan_to_num().double()
-                found = log_prob(exact.given(told), x_0, grid, probes=directions).nats
-                # A number that is not there was carried along as 0 of N(0, 1).
-                nats += found + (~there).sum(1) * 0.5 * math.log(2 * math.pi)
-            yield nats.numpy()
+            yield part.numpy()
 
-    def _refuse_unseen_holes(self, table: DataTable) -> None:
-        for part in self.codec.parts:
-            missing = table[part.name].missing
-            if missing.any() and not part.holes and (part.sizes or part.has_number):
-                row = int(np.flatnonzero(missing)[0])
-                raise DataError(
-                    f"row {row + 1}, column {part.name!r}: a hole, and the rows learned from have "
-                    "none there, so that it has no probability; impute it first."
-                )
+    def _hidden(self, levels: Tensor) -> Tensor:
+        """Levels as the network is told them, -1 as what it is told for `not known`."""
+        return torch.where(levels < 0, torch.tensor(self.codec.sizes, dtype=torch.int64), levels)
+
+    def _log_prob_levels(self, denoise: TableDenoiser, levels: Tensor) -> Tensor:
+        no_number = torch.full((len(levels), *self.codec.event), math.nan, dtype=torch.float64)
+        return log_prob_levels(
+            lambda seen: denoise.logits(no_number, seen), levels, self.codec.sizes, self._orders
+        )
+
+    def _log_prob_numbers(
+        self,
+        denoise: TableDenoiser,
+        numbers: Tensor,
+        levels: Tensor,
+        steps: int,
+        probes: int | None,
+        seed: int,
+    ) -> Tensor:
+        count = self.codec.event[0]
+        if probes is None and count > _EXACT_DIMENSIONS:
+            probes = _EXACT_DIMENSIONS
+        directions: Probes | None = None
+        if probes is not None:
+            drawn = rademacher(probes, generator(seed, PROBING))(torch.empty(1, count).double())
+            directions = lambda _: drawn  # noqa: E731 - the same for every row
+        there = self.codec.present(levels) & numbers.isfinite()
+        nothing = torch.zeros_like(numbers)
+        told = Told(nothing, torch.zeros_like(there), there, levels)
+        x_0 = torch.where(there, numbers, nothing).double()
+        grid = uniform_log_snr(self.process, steps + 1)
+        found = log_prob(denoise.given(told), x_0, grid, probes=directions).nats
+        # A number that is not there was carried along as the 0 of N(0, 1).
+        return found + (~there).sum(1) * 0.5 * math.log(2 * math.pi)
 
     def _sampling(self, changes: Mapping[str, Any]) -> SamplingSettings:
         settings = resolve(self.settings.to_dict(), {"sampling": changes})
@@ -266,6 +291,7 @@ class TableModel:
             torch.where(seen[:, of_number], encoded.numbers, math.nan),
             torch.where(seen[:, of_level], encoded.levels, -1),
             encoded.log_width,
+            encoded.strange,
         )
 
     def _drawn(
@@ -279,7 +305,7 @@ class TableModel:
     ) -> DataTable:
         """A chunk of rows, whole: what is known as it was encoded, the rest drawn."""
         sizes, numbers = self.codec.sizes, known.numbers.double()
-        levels = torch.where(known.levels < 0, torch.tensor(sizes, dtype=torch.int64), known.levels)
+        levels = self._hidden(known.levels)
         if sizes:
             uniform = torch.rand(
                 levels.shape, generator=generator(seed, LEVELS, chunk), dtype=torch.float64
@@ -362,12 +388,17 @@ def _completed(table: DataTable, own: DataTable, rows: np.ndarray, drawn: DataTa
 
 def _rows(encoded: EncodedTable, first: int, last: int) -> EncodedTable:
     some = slice(first, last)
-    return EncodedTable(encoded.numbers[some], encoded.levels[some], encoded.log_width[some])
+    return EncodedTable(
+        encoded.numbers[some], encoded.levels[some], encoded.log_width[some], encoded.strange[some]
+    )
 
 
 def _repeated(row: EncodedTable, times: int) -> EncodedTable:
     return EncodedTable(
-        row.numbers.expand(times, -1), row.levels.expand(times, -1), row.log_width.repeat(times)
+        row.numbers.expand(times, -1),
+        row.levels.expand(times, -1),
+        row.log_width.repeat(times),
+        row.strange.repeat(times, axis=0),
     )
 
 
@@ -377,5 +408,6 @@ def _filled_up(part: EncodedTable) -> EncodedTable:
     return EncodedTable(
         torch.cat([part.numbers, torch.full((short, part.numbers.shape[1]), math.nan)]),
         torch.cat([part.levels, torch.full((short, part.levels.shape[1]), -1)]),
-        np.concatenate([part.log_width, np.zeros(short)]),
+        np.pad(part.log_width, (0, short)),
+        np.pad(part.strange, ((0, short), (0, 0))),
     )

@@ -13,7 +13,6 @@ after its inverse: uniform dequantisation, Theis et al. (2016), so that a densit
 probability of the cell over its width.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,6 @@ import numpy as np
 from scipy.special import ndtri
 
 from sfumato.data.table import Column, Kind
-from sfumato.errors import DataError
 
 # A value of a number that this share of the rows has, so many rows, and so many times as many as
 # its values have in the mean, is a level of its own.
@@ -89,24 +87,24 @@ class Levels:
     has_number = False
 
     def encode(self, column: Column, spread: np.ndarray | None) -> "Encoded":  # noqa: ARG002
-        """Each value's level; -1 for a hole, where none is known."""
-        own = np.array(self.values, dtype=self.dtype)
-        order = np.argsort(own)
-        values = column.values
+        """Each value's level; -1 for one that was never seen."""
+        own, values = np.array(self.values, dtype=self.dtype), column.values
         if own.dtype == object:
-            values = np.where(column.missing, "", values).astype(str)
-        place = np.searchsorted(own[order].astype(values.dtype), values).clip(max=len(own) - 1)
-        level = order[place]
-        strange = ~column.missing & (own[level].astype(values.dtype) != values)
-        if strange.any():
-            row = int(np.flatnonzero(strange)[0])
-            raise DataError(
-                f"row {row + 1}, column {self.name!r}: {_told(column.values[row])} is no value that "
-                f"the model has seen there ({_listed(self.values)}); leave the row out, or fit anew."
-            )
+            own, values = own.astype(str), np.where(column.missing, "", values).astype(str)
+        level, strange = np.full(len(values), len(own)), ~column.missing
+        if len(own):
+            order = np.argsort(own)
+            level = order[np.searchsorted(own[order], values).clip(max=len(own) - 1)]
+            strange &= own[level] != values
         level = np.where(column.missing, len(own) if self.holes else -1, level)
-        widths = np.where(column.missing, 0.0, -np.log(self.step or 1.0))
-        return Encoded(None, level if self.sizes else None, widths)
+        if not self.holes:
+            strange |= column.missing
+        return Encoded(
+            None,
+            np.where(strange, -1, level) if self.sizes else None,
+            np.where(column.missing | strange, 0.0, -np.log(self.step or 1.0)),
+            strange,
+        )
 
     def decode(self, z: np.ndarray | None, level: np.ndarray | None, rows: int) -> Column:  # noqa: ARG002
         """The inverse."""
@@ -173,7 +171,7 @@ class Numbers:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Of its slots for levels: a number, each lump, a hole; none where it is a number always."""
+        """Of its slots for levels: a number, each lump, a hole; none where it is always one."""
         size = 1 + len(self.lumps) + self.holes
         return (size,) if size > 1 else ()
 
@@ -199,26 +197,30 @@ class Numbers:
         z = np.where(level == 0, z, np.nan)
         lump = (level > 0) & there
         widths = np.where(level == 0, np.log(slope), -np.log(self.step or 1.0) * lump)
-        return Encoded(z, level if self.sizes else None, widths)
+        strange = column.missing if not self.holes else np.zeros(len(x), bool)
+        return Encoded(z, level if self.sizes else None, widths, strange)
 
     def decode(self, z: np.ndarray | None, level: np.ndarray | None, rows: int) -> Column:
         """The inverse, on the grid and between the least and the largest value that were seen."""
         assert z is not None
         level = np.zeros(rows, np.int64) if level is None else level
-        x = self._down(np.nan_to_num(z))
+        values = self.nearest(self._down(np.nan_to_num(z)) + self.low)
+        for k, lump in enumerate(self.lumps, start=1):
+            values[level == k] = np.array(lump).astype(np.int64 if self.kind == "date" else float)
+        missing = level == 1 + len(self.lumps) if self.holes else np.zeros(rows, bool)
+        return Column(self.name, values, missing, dtype=self.frame_dtype)
+
+    def nearest(self, values: np.ndarray) -> np.ndarray:
+        """The nearest values that the column may have, lumps aside; dates in microseconds."""
+        x = values - self.low
         if self.step:
             x = np.round(x / self.step) * self.step
         x = x.clip(0, self.high - self.low)
-        values = (x + self.low).clip(self.low, self.high)
         if self.dtype != "float64":
-            values = np.round(x).astype(np.int64) + int(self.low)
-        elif (digits := _digits(self.step)) is not None:
-            values = np.round(values, digits)  # the decimal number itself, no sum's neighbour of it
-        for k, lump in enumerate(self.lumps, start=1):
-            values[level == k] = lump
-        values = values.astype(self.dtype)
-        missing = level == 1 + len(self.lumps) if self.holes else np.zeros(rows, bool)
-        return Column(self.name, values, missing, dtype=self.frame_dtype)
+            return (np.round(x).astype(np.int64) + int(self.low)).astype(self.dtype)
+        own = (x + self.low).clip(self.low, self.high)
+        # The decimal number itself, no sum's neighbour of it.
+        return own if (digits := _digits(self.step)) is None else np.round(own, digits)
 
     def _up(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """H and h'; the outermost pieces go on beyond the knots."""
@@ -296,15 +298,17 @@ class Encoded:
 
     Args:
         z: numbers; NaN where there is none.
-        level: levels; -1 where it is not known.
+        level: levels; -1 where it is not one that was seen.
         log_width: what brings densities of z and probabilities of levels to the column's own unit,
             nats: log h' where there is a number; minus the log of the grid's step where a level is
             a value on one.
+        strange: what was never seen in the column: a level, or a hole.
     """
 
     z: np.ndarray | None
     level: np.ndarray | None
     log_width: np.ndarray
+    strange: np.ndarray
 
 
 ColumnCodec = Levels | Numbers
@@ -315,12 +319,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.datetime64):
         return str(value)
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _told(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")
-
-
-def _listed(values: Sequence[Any]) -> str:
-    return ", ".join(str(value) for value in values[:6]) + (", ..." if len(values) > 6 else "")

@@ -5,7 +5,7 @@ levels `(D,)`; a number is there only where its column's level, if it has one, s
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any, Self
@@ -28,11 +28,13 @@ class EncodedTable:
         levels: `(n, D)` int64; -1 where it is not known.
         log_width: `(n,)` float64, nats: added to a log density of numbers and levels it is in the
             columns' own units.
+        strange: `(n, columns)`, what was never seen in its column: a level, or a hole.
     """
 
     numbers: Tensor
     levels: Tensor
     log_width: np.ndarray
+    strange: np.ndarray
 
     def __len__(self) -> int:
         """How many rows."""
@@ -45,9 +47,11 @@ class TableCodec:
 
     Args:
         parts: of the columns, in their order.
+        rows: how many it was made from.
     """
 
     parts: tuple[ColumnCodec, ...]
+    rows: int
 
     @classmethod
     def fit(cls, table: DataTable, kinds: Mapping[str, Kind]) -> Self:
@@ -63,7 +67,7 @@ class TableCodec:
             for column in table
             if kinds[column.name] != "dropped"
         )
-        codec = cls(parts)
+        codec = cls(parts, len(table))
         if not codec.dimension:
             raise DataError("every column is constant; there is nothing to learn.")
         return codec
@@ -117,19 +121,20 @@ class TableCodec:
         return there
 
     def encode(self, table: DataTable, rng: np.random.Generator | None = None) -> EncodedTable:
-        """Rows as the network sees them; a hole of a column that never had one is not known.
+        """Rows as the network sees them; what was never seen in a column is not known.
 
         Args:
             table: of these columns, in any order.
             rng: spreads values on a grid over their cell; in its middle if None.
 
         Raises:
-            DataError: if a column is missing or of another type, or a value was never seen.
+            DataError: if a column is missing or of another type.
         """
-        numbers, levels, widths = [], [], np.zeros(len(table))
+        numbers, levels, strange, widths = [], [], [], np.zeros(len(table))
         for part in self.parts:
             encoded = _encoded(part, table, rng)
             widths += encoded.log_width
+            strange.append(encoded.strange)
             if encoded.z is not None:
                 numbers.append(encoded.z.astype(np.float32))
             if encoded.level is not None:
@@ -138,6 +143,7 @@ class TableCodec:
             torch.from_numpy(_side_by_side(numbers, len(table), np.float32)),
             torch.from_numpy(_side_by_side(levels, len(table), np.int64)),
             widths,
+            np.stack(strange, axis=1),
         )
 
     def rows(self, table: DataTable, seed: int) -> Tensor:
@@ -163,7 +169,8 @@ class TableCodec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, exact through JSON."""
-        return {"table": [{_NAMES[type(part)]: asdict(part)} for part in self.parts]}
+        parts = [{_NAMES[type(part)]: asdict(part)} for part in self.parts]
+        return {"table": parts, "rows": self.rows}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -173,8 +180,8 @@ class TableCodec:
             RunError: if they do not describe a codec.
         """
         try:
-            codec = cls(tuple(_part(each) for each in plain["table"]))
-            sound = len(set(codec.columns)) == len(codec.parts) and codec.dimension > 0
+            codec = cls(tuple(_part(each) for each in plain["table"]), int(plain["rows"]))
+            sound = len(set(codec.columns)) == len(codec.parts) and codec.dimension > 0 < codec.rows
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
         if not sound:
@@ -194,20 +201,17 @@ def _codec_of(column: Column, kind: Kind) -> ColumnCodec:
 
 def _encoded(part: ColumnCodec, table: DataTable, rng: np.random.Generator | None) -> Encoded:
     """A column of the table, brought to the type that its codec knows."""
-    try:
-        column = table[part.name]
-    except KeyError:
+    if part.name not in table.names:
         raise DataError(
-            f"the column {part.name!r} is missing; the model's are {', '.join(_few(table, part))}."
-        ) from None
-    return part.encode(_as_type(column, part), None if rng is None else rng.random(len(table)))
+            f"the column {part.name!r}, which the model learned, is not there; the columns are "
+            f"{', '.join(table.names[:8])}{', ...' * (len(table.names) > 8)}."
+        )
+    return part.encode(
+        as_learned(table[part.name], part), None if rng is None else rng.random(len(table))
+    )
 
 
-def _few(table: DataTable, part: ColumnCodec) -> Iterable[str]:
-    return (part.name, "and others; the table has", *table.names[:8])
-
-
-def _as_type(column: Column, part: ColumnCodec) -> Column:
+def as_learned(column: Column, part: ColumnCodec) -> Column:
     """The column with values of the codec's type, if they can be.
 
     Raises:

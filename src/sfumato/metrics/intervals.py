@@ -99,7 +99,7 @@ def intervals(
         of_column = [
             _column(truth, drawn, name, cells[:, place[name]])
             for name in names
-            if 0 < cells[:, place[name]].sum()
+            if cells[:, place[name]].sum() > 0
         ]
         if not of_column:
             continue

@@ -77,7 +77,7 @@ def column_measures(
     """
     base, own, *others = _checked(sample, reference, real, kinds)
     value, *floor = (distances(base, part) for part in (own, *others))
-    titles = {name: "Kolmogorov-Smirnov distance" for name in base.number_names}
+    titles = dict.fromkeys(base.number_names, "Kolmogorov-Smirnov distance")
     found = {
         name: judged(
             name, titles.get(name, "total variation"), float(value[k]),
@@ -125,7 +125,12 @@ def evaluate_table(
 
     value, *floor = np.array([distances(base, part) for part in sets])
     yield judged(
-        "marginals", "distance of columns, mean", value.mean(), [x.mean() for x in floor], 0.02, rows
+        "marginals",
+        "distance of columns, mean",
+        value.mean(),
+        [x.mean() for x in floor],
+        0.02,
+        rows,
     )
     yield _worst("worst_marginal", "distance of the worst column", value, floor, base.names, rows)
 

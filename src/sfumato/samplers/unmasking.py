@@ -100,11 +100,11 @@ def log_prob_levels(
     sizes: Sequence[int],
     orders: Sequence[Order],
 ) -> Float[Tensor, " batch"]:
-    """Eq. (2) in nats.
+    """Eq. (2) in nats, of those levels that are not hidden.
 
     Args:
         logits: as for `draw_levels`.
-        levels: all known.
+        levels: a column's number of levels where it is hidden.
         sizes: how many levels each column has.
         orders: see `orders`.
     """
@@ -115,8 +115,10 @@ def log_prob_levels(
         for columns in order:
             answers = logits(seen)
             for column in columns:
-                own = answers[:, places[column]].log_softmax(1)
-                nats += own.gather(1, levels[:, column, None])[:, 0]
-                seen[:, column] = levels[:, column]
+                own, there = levels[:, column], levels[:, column] < sizes[column]
+                chance = answers[:, places[column]].log_softmax(1)
+                found_here = chance.gather(1, own[:, None].clamp(max=sizes[column] - 1))[:, 0]
+                nats += torch.where(there, found_here, 0.0)
+                seen[:, column] = own
         found.append(nats)
     return torch.stack(found).logsumexp(0) - math.log(len(orders))
