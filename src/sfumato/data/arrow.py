@@ -31,7 +31,8 @@ def pyarrow() -> ModuleType:
         raise MissingDependencyError(
             "Parquet files and data frames need pyarrow; install sfumato[tables], or use .csv."
         ) from error
-    return pyarrow
+    module: ModuleType = pyarrow
+    return module
 
 
 def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
@@ -116,8 +117,9 @@ def _categories(name: str, array: Any, where: str, dtype: str) -> Column:
         )
     whole = array.unify_dictionaries().combine_chunks()
     levels = [None if level is None else str(level) for level in whole.dictionary.to_pylist()]
-    words = np.array([*levels, None], dtype=object)[whole.indices.fill_null(-1).to_numpy()]
-    missing = np.equal(words, None).astype(bool)
+    codes = whole.indices.cast("int64").fill_null(-1).to_numpy()
+    words = np.array([*levels, None], dtype=object)[codes]
+    missing = np.array([word is None for word in words], dtype=bool)
     words[missing] = ""
     told = tuple(dict.fromkeys(level for level in levels if level is not None))
     return Column(name, words, missing, told, bool(kind.ordered), dtype)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, Literal, TextIO
+from typing import BinaryIO, Literal, TextIO, cast
 
 import numpy as np
 
@@ -92,13 +92,13 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
     """The names of the columns, and the rows below them, all of one length."""
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
-        with _opened(path, "rb") as file:
+        with _opened(path) as file:
             start = file.read(512)
         for signature, what in _OTHERS:
             if re.match(signature, start.removeprefix(codecs.BOM_UTF8).lstrip()):
                 raise DataError(f"{path} {what}.")
         with (
-            _opened(path, "rb") as file,
+            _opened(path) as file,
             TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text,
         ):
             rows = _parsed(text, separator, path)
@@ -116,24 +116,25 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
         raise DataError(f"{path} is not a whole gzip file; save it again.") from error
 
 
-def _opened(path: Path, mode: str) -> BinaryIO:
-    return gzip.open(path, mode) if path.suffix.lower() == ".gz" else path.open(mode)
+def _opened(path: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _checked(text: TextIO, path: Path) -> Iterator[str]:
     """The lines, of bounded length, decoded, and of text."""
-    for line_number, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), ""), 1):
-        where = f"{path}, line {line_number}"
+    for place, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), ""), 1):
         if len(line) == LONGEST_LINE:
             raise DataError(
-                f"{where} is longer than {LONGEST_LINE:,} characters; end each row with a line "
+                f"{path}, line {place} is longer than {LONGEST_LINE:,} characters; end each row with a line "
                 f"feed, and keep at most {MOST_COLUMNS:,} columns."
             )
         if "\0" in line:
-            raise DataError(f"{where} is not text: it holds zero bytes; save it as CSV in UTF-8.")
+            raise DataError(
+                f"{path}, line {place} is not text: it holds zero bytes; save it as CSV in UTF-8."
+            )
         if not line.isascii() and (wrong := _UNDECODED.search(line)):
             raise DataError(
-                f"{where} is not UTF-8 text: byte 0x{ord(wrong[0]) & 0xFF:02x} after "
+                f"{path}, line {place} is not UTF-8 text: byte 0x{ord(wrong[0]) & 0xFF:02x} after "
                 f"{wrong.start()} characters; save it as CSV in UTF-8."
             )
         yield line

@@ -71,7 +71,8 @@ def _refuse_words(column: Column, path: Path, place: Place) -> None:
         raise DataError(
             f"{path}: the column {column.name!r} is of type string, not numeric; drop or encode it."
         )
-    row = next(k for k in np.flatnonzero(~column.missing) if number(column.values[k]) is None)
+    words = zip(column.values, column.missing, strict=True)
+    row = next(k for k, (word, hole) in enumerate(words) if not hole and number(word) is None)
     raise DataError(
         f"{path}, {place(row)}, column {column.name!r}: {short(column.values[row])!r} is not a "
         "number; mend the cell or drop the column."
