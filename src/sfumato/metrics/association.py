@@ -80,4 +80,5 @@ def _cramer(a: np.ndarray, b: np.ndarray) -> float:
 
 def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a/b, 0 where b is nothing but rounding."""
-    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b > 1e-9)
+    zeros = np.zeros(np.broadcast_shapes(a.shape, b.shape))
+    return np.asarray(np.divide(a, b, out=zeros, where=b > 1e-9))
