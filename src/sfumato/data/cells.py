@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +183,8 @@ class Cells:
                 if values is None:
                     break
                 if present:
-                    self._count(sort_, len(present), lines[int(missing.argmin())], present[0])
+                    self._tally[sort_] += len(present)
+                    self._first.setdefault(sort_, (lines[int(missing.argmin())], present[0]))
                 return self._take_values(values, missing)
         return self._take_mixed(cells, bare, missing, lines)
 
@@ -192,26 +192,22 @@ class Cells:
         self, cells: Sequence[str], bare: list[str], missing: np.ndarray, lines: Sequence[int]
     ) -> None:
         """Cell by cell: of several kinds, or faulty, or words."""
-        known = {cell: sort(cell) for cell in set(bare)}
-        sorts = [known[cell] for cell in bare]
-        found = Counter(sorts)
-        found.pop(Sort(""), None)
-        for each, count in found.items():
-            place = sorts.index(each)
-            self._count(each, count, lines[place], bare[place])
-        kinds = {each.kind for each in found}
+        counts = Counter(bare)  # in the order in which they come first
+        known = {cell: sort(cell) for cell in counts}
+        for cell, each in known.items():
+            if each.family:
+                self._tally[each] += counts[cell]
+                if each not in self._first:
+                    self._first[each] = lines[bare.index(cell)], cell
+        kinds = {each.kind for each in known.values() if each.family}
         if kinds == {"integer", "decimal"}:
             kinds = {"decimal"}
         if len(kinds) > 1 or "" in kinds:
             return self._take_words(cells, missing)
-        holes = np.array([not each.family for each in sorts])
+        holes = np.array([not known[cell].family for cell in bare])
         values = _valued(kinds.pop() if kinds else "decimal", list(compress(bare, ~holes)))
         assert values is not None  # each of them has one
         return self._take_values(values, holes)
-
-    def _count(self, each: Sort, count: int, line: int, cell: str) -> None:
-        self._tally[each] += count
-        self._first.setdefault(each, (line, cell))
 
     def _take_values(self, values: np.ndarray, missing: np.ndarray) -> None:
         placed = values
@@ -250,20 +246,25 @@ class Cells:
             families[each.family] += count
         main = max(families, key=families.__getitem__, default="")
         odd = [each for each in self._tally if each.fault or each.family != main]
-        if main in ("word", "code"):
-            return True
-        if not odd:
+        whole = all(
+            each.kind == "integer" or each.fault == INEXACT
+            for each in self._tally
+            if each.family == "number"
+        )
+        if not odd and main not in ("word", "code"):
             return False
-        integers = all(each.kind == "integer" for each in self._tally if each.family == "number")
-        if families.keys() == {"number", "code"} and integers:
+        if (
+            main in ("word", "code")
+            or (families.keys() == {"number", "code"} and whole)
+            or families[main] < _NEARLY_ALL * families.total()
+        ):
             return True
-        if families[main] < _NEARLY_ALL * families.total():
-            return True
-        (line, cell), each = min(((self._first[each], each) for each in odd), key=itemgetter(0))
+        each = min(odd, key=self._first.__getitem__)
+        line, cell = self._first[each]
+        where = f"{path}, line {line}, column {self.name!r}:"
+        if each.fault:
+            raise DataError(f"{where} {short(cell)} {each.fault}.")
         raise DataError(
-            f"{path}, line {line}, column {self.name!r}: {short(cell)} {each.fault}."
-            if each.fault
-            else f"{path}, line {line}, column {self.name!r}: {short(cell)!r} is not "
-            f"{_CALLED[main]}, as nearly all of the column are; mend the cell or leave it empty, "
-            "or declare the column categorical."
+            f"{where} {short(cell)!r} is not {_CALLED[main]}, as nearly all of the column are; "
+            "mend the cell or leave it empty, or declare the column categorical."
         )
