@@ -201,6 +201,11 @@ BAD = [
         ),
     ),
     BadTable(
+        "big-integer-among-decimals.csv",
+        _numbers("9007199254740993"),
+        ("line 12, column 'v': 9007199254740993 is an integer", "cannot hold exactly"),
+    ),
+    BadTable(
         "big-identifiers.csv",
         b"id\n" + b"12345678901234567890\n" * 3,
         ("line 2", "drop the column"),

@@ -33,7 +33,7 @@ def test_a_bad_file_is_told_in_one_line_with_its_place(tmp_path: Path, bad: BadT
         assert phrase in message
 
 
-_ = None
+HOLE = None
 TEXTS: list[tuple[str, str, list[Any]]] = [
     # What the cells of one column are read as.
     ("integers", "5 -3 0 9007199254740992 -9007199254740992", [5, -3, 0, 2**53, -(2**53)]),
@@ -65,12 +65,12 @@ TEXTS: list[tuple[str, str, list[Any]]] = [
     ("numbers and days", "1 2024-03-01", ["1", "2024-03-01"]),
     ("versions", "1.2.3 1.10.0", ["1.2.3", "1.10.0"]),
     ("infinity among words", "inf sup max", ["inf", "sup", "max"]),
-    ("holes among numbers", "1 NA N/A NaN nan null NULL None none ? 2", [1, *[_] * 9, 2]),
-    ("holes among decimals", "? 2.5 None", [_, 2.5, _]),
-    ("holes among truths", "true NA None", [True, _, _]),
-    ("holes among days", "2024-03-01 nan ?", [datetime(2024, 3, 1), _, _]),
-    ("holes among words", "a NA null None none ? nan", ["a", _, _, "None", "none", "?", _]),
-    ("nothing but holes", "NA nan null ?", [_, _, _, _]),
+    ("holes among numbers", "1 NA N/A NaN nan null NULL None none ? 2", [1, *[HOLE] * 9, 2]),
+    ("holes among decimals", "? 2.5 None", [HOLE, 2.5, HOLE]),
+    ("holes among truths", "true NA None", [True, HOLE, HOLE]),
+    ("holes among days", "2024-03-01 nan ?", [datetime(2024, 3, 1), HOLE, HOLE]),
+    ("holes among words", "a NA null None ? nan", ["a", HOLE, HOLE, "None", "?", HOLE]),
+    ("nothing but holes", "NA nan null ?", [HOLE, HOLE, HOLE, HOLE]),
     ("the smallest share of numbers that is words", "1 " * 8 + "x", [*["1"] * 8, "x"]),
 ]  # fmt: skip
 
@@ -100,11 +100,11 @@ LAYOUTS: list[tuple[str, str, bytes, dict[str, list[Any]]]] = [
     ("lines of old Macs", "t.csv", b"a,b\r1,2\r3,4\r", {"a": [1, 3], "b": [2, 4]}),
     ("no end of the last line", "t.csv", b"a,b\n1,2", {"a": [1], "b": [2]}),
     ("empty lines", "t.csv", b"\na\n\n1\n   \n2\n\n\n", {"a": [1, 2]}),
-    ("a row of holes stays", "t.csv", b"a,b\n1,2\n,\n3,4\n", {"a": [1, _, 3], "b": [2, _, 4]}),
-    ("a hole alone in its row", "t.csv", b'a\n1\n""\n2\n', {"a": [1, _, 2]}),
+    ("a row of holes stays", "t.csv", b"a,b\n,\n3,4\n", {"a": [HOLE, 3], "b": [HOLE, 4]}),
+    ("a hole alone in its row", "t.csv", b'a\n1\n""\n2\n', {"a": [1, HOLE, 2]}),
     ("no header", "t.csv", b"1,2.5\n3,4\n", {"x0": [1, 3], "x1": [2.5, 4.0]}),
-    ("a hole in the first row, no header", "t.csv", b"1,\n3,4\n", {"x0": [1, 3], "x1": [_, 4]}),
-    ("spaces around numbers", "t.csv", b"a , b\n 1 , 2.5\n3,  \n", {"a": [1, 3], "b": [2.5, _]}),
+    ("a hole in the first row, no header", "t.csv", b"1,\n3,4\n", {"x0": [1, 3], "x1": [HOLE, 4]}),
+    ("spaces around numbers", "t.csv", b"a , b\n 1 , 2.5\n3,  \n", {"a": [1, 3], "b": [2.5, HOLE]}),
     ("spaces of words are theirs", "t.csv", b"a,b\n1, x\n3,x\n", {"a": [1, 3], "b": [" x", "x"]}),
     ("quotes", "t.csv", b'"a","b, c"\n"1","x ""y"""\n', {"a": [1], "b, c": ['x "y"']}),
     ("a line feed in a cell", "t.csv", b'a,b\n1,"x\ny"\n', {"a": [1], "b": ["x\ny"]}),

@@ -2,8 +2,9 @@
 
 A cell is a number, a truth, a date, a hole, or else a word. A column is what its cells are. Where
 nearly all are of one type the odd one is a mistake, told with its line; where they differ more,
-the column is words, and its cells stay as they were written. Nothing is rounded off, cut or
-translated on the way: what cannot be held exactly is refused.
+the column is words, and its cells stay as they were written. An integer is held exactly or
+refused, a decimal is the float64 next to it, and what is none of these forms is not guessed at:
+0 and 1 are integers, yes and no are words, and so are 00501, +5, 1_000 and 03/01/2024.
 
 Spaces around a number, a date or a hole do not count; those of a word are its own.
 """
@@ -137,6 +138,11 @@ def _valued(kind: str, cells: Sequence[str]) -> np.ndarray | None:
     return values if (np.abs(values) <= LARGEST_EXACT).all() else None
 
 
+def _may_be_inexact(decimals: np.ndarray) -> bool:
+    """Whether there may be an integer beyond 2^53 among them."""
+    return bool((np.abs(decimals) >= LARGEST_EXACT).any())
+
+
 # Tried in this order over a whole chunk; most columns are all of one kind.
 _FORMS: list[tuple[Sort, Callable[[str], object]]] = [
     (Sort("number", "integer"), _INTEGER.fullmatch),
@@ -173,15 +179,17 @@ class Cells:
     def take(self, cells: Sequence[str], lines: Sequence[int]) -> None:
         """The next chunk, and where its cells stand."""
         bare = list(map(str.strip, cells))
-        missing = np.fromiter(map(HOLES.__contains__, bare), bool, len(bare))
+        missing, present = np.zeros(len(bare), dtype=bool), bare
+        if not HOLES.isdisjoint(bare):
+            missing = np.array([cell in HOLES for cell in bare])
+            present = list(compress(bare, ~missing))
         if self.worded:
             return self._take_words(cells, missing)
-        present = list(compress(bare, ~missing)) if missing.any() else bare
         for sort_, has_form in _FORMS:
             if all(map(has_form, present)):
                 values = _valued(sort_.kind, present)
-                if values is None:
-                    break
+                if values is None or (sort_.kind == "decimal" and _may_be_inexact(values)):
+                    break  # some of them, and only a look at each tells which
                 if present:
                     self._tally[sort_] += len(present)
                     self._first.setdefault(sort_, (lines[int(missing.argmin())], present[0]))
