@@ -3,15 +3,18 @@
 import numpy as np
 
 
-def classifier_auc(x: np.ndarray, y: np.ndarray, *, seed: int = 0) -> float:
+def classifier_auc(
+    x: np.ndarray, y: np.ndarray, *, categorical: np.ndarray | None = None, seed: int = 0
+) -> float:
     """Area under the ROC curve of gradient-boosted trees, on rows they did not learn from.
 
     One random half of the pooled rows trains, the other is scored. 0.5 is chance, 1 is told
     apart without error; chance also gives values a little below 0.5.
 
     Args:
-        x: `(n, d)`.
+        x: `(n, d)`; NaN is a hole.
         y: `(m, d)`.
+        categorical: which columns are levels, numbered from 0 to 254 at most, `(d,)`.
         seed: of the split.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -24,6 +27,8 @@ def classifier_auc(x: np.ndarray, y: np.ndarray, *, seed: int = 0) -> float:
     learn = np.zeros(len(rows), dtype=bool)
     learn[rng.permutation(len(x))[: len(x) // 2]] = True
     learn[len(x) + rng.permutation(len(y))[: len(y) // 2]] = True
-    trees = HistGradientBoostingClassifier(early_stopping=False, random_state=seed)
+    trees = HistGradientBoostingClassifier(
+        categorical_features=categorical, early_stopping=False, random_state=seed
+    )
     trees.fit(rows[learn], label[learn])
     return float(roc_auc_score(label[~learn], trees.predict_proba(rows[~learn])[:, 1]))

@@ -61,6 +61,7 @@ class Measure:
         small: above this the difference matters, unless chance alone comes near it.
         rows: rows of each set.
         verdict: in words.
+        detail: what else there is to know of it, in words.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Measure:
     small: float
     rows: int
     verdict: Verdict
+    detail: str = ""
 
     @property
     def sentence(self) -> str:
@@ -78,7 +80,7 @@ class Measure:
         mean = sum(self.floor) / len(self.floor)
         return (
             f"{self.title} {self.value:.3g}; two real sets {mean:.3g} on average, by chance up to "
-            f"{self.limit:.3g}: {self.verdict}."
+            f"{self.limit:.3g}: {self.verdict}.{self.detail and f' ({self.detail}.)'}"
         )
 
 
@@ -112,7 +114,13 @@ class Evaluation:
 
 
 def judged(
-    name: str, title: str, value: float, floor: Sequence[float], small: float, rows: int
+    name: str,
+    title: str,
+    value: float,
+    floor: Sequence[float],
+    small: float,
+    rows: int,
+    detail: str = "",
 ) -> Measure:
     """A measure with its limit and verdict; larger values are worse.
 
@@ -123,6 +131,7 @@ def judged(
         floor: two or more values between real sets.
         small: up to this a difference beyond chance always counts as close.
         rows: rows of each set.
+        detail: what else there is to know of it, in words.
     """
     from scipy.stats import t
 
@@ -134,7 +143,7 @@ def judged(
         verdict = "cannot be told apart"
     elif value <= max(small, 2 * limit - mean):
         verdict = "close"
-    return Measure(name, title, value, tuple(floor), limit, small, rows, verdict)
+    return Measure(name, title, value, tuple(floor), limit, small, rows, verdict, detail)
 
 
 def evaluate(

@@ -1,0 +1,271 @@
+"""All measures of a generated table, each with its floor; see `evaluation` for what a floor is.
+
+    marginals    for each column the Kolmogorov-Smirnov distance (numbers; a hole is less than any)
+                 or the total variation (levels; a hole is one): the mean over columns
+    dependence   how far the association of two columns is off: the mean over pairs
+    worst_*      the worst column or pair: how far its figure lies above what it is between real
+                 sets on average, because that is larger for a column of many levels
+    classifier_auc, 1 - precision, recall, density and coverage of rows, efficacy
+    likelihood   Kolmogorov-Smirnov distance of log densities of generated and of held-out rows
+    overfit      how much likelier rows learned from are than held-out ones, in nats
+    *_intervals  how far the share of hidden values inside imputation intervals is off
+    and those of `privacy`
+
+Most floors are further real sets in the sample's place. Those are parts of the training rows,
+which a model may have learned by heart, so figures of the model's own densities and distances have
+the floor of `shuffling`; and imputation intervals that of each draw in the truth's place.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from sfumato.data.table import DataTable, Kind
+from sfumato.errors import DataError
+from sfumato.metrics.association import associations
+from sfumato.metrics.classifier import classifier_auc
+from sfumato.metrics.coded import Coded, coded, coordinates
+from sfumato.metrics.efficacy import error, targets
+from sfumato.metrics.evaluation import LEAST_ROWS, Measure, judged
+from sfumato.metrics.intervals import DRAWS, Imputer, intervals
+from sfumato.metrics.pictures import manifold
+from sfumato.metrics.privacy import FEW, evaluate_privacy
+from sfumato.metrics.shuffling import shuffled
+
+
+def kolmogorov_smirnov(x: np.ndarray, y: np.ndarray) -> float:
+    """The largest difference of two distribution functions; NaN is less than any number."""
+    x, y = (np.sort(np.nan_to_num(values, nan=-np.inf)) for values in (x, y))
+    at = np.concatenate([x, y])
+    below = [np.searchsorted(values, at, side="right") / len(values) for values in (x, y)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def total_variation(x: np.ndarray, y: np.ndarray) -> float:
+    """Half the summed differences of the shares of levels `(n,)`; -1, a hole, is one of them."""
+    most = int(max(x.max(), y.max())) + 2
+    shares = [np.bincount(codes + 1, minlength=most) / len(codes) for codes in (x, y)]
+    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def distances(x: Coded, y: Coded) -> np.ndarray:
+    """How far each column of one table is from that of another, `(names,)`."""
+    numbers = [kolmogorov_smirnov(*two) for two in zip(x.numbers.T, y.numbers.T, strict=True)]
+    levels = [total_variation(*two) for two in zip(x.levels.T, y.levels.T, strict=True)]
+    return np.array([*numbers, *levels])
+
+
+def column_measures(
+    sample: DataTable,
+    reference: DataTable,
+    real: Sequence[DataTable],
+    *,
+    kinds: Mapping[str, Kind],
+) -> list[Measure]:
+    """The marginals one by one, each beside its floor; named as the column, in the table's order.
+
+    One column in a hundred is beyond its limit by chance.
+
+    Args:
+        sample: generated rows.
+        reference: as many real rows that were not used in training.
+        real: two or more further real sets of as many rows.
+        kinds: of every column.
+
+    Raises:
+        DataError: as `evaluate_table`.
+    """
+    base, own, *others = _checked(sample, reference, real, kinds)
+    value, *floor = (distances(base, part) for part in (own, *others))
+    titles = dict.fromkeys(base.number_names, "Kolmogorov-Smirnov distance")
+    found = {
+        name: judged(
+            name, titles.get(name, "total variation"), float(value[k]),
+            [float(each[k]) for each in floor], 0.02, len(sample),
+        )
+        for k, name in enumerate(base.names)
+    }  # fmt: skip
+    return [found[name] for name in reference.names if name in found]
+
+
+def evaluate_table(
+    sample: DataTable,
+    reference: DataTable,
+    real: Sequence[DataTable],
+    train: DataTable | None,
+    *,
+    kinds: Mapping[str, Kind],
+    log_prob: Callable[[DataTable], np.ndarray] | None = None,
+    impute: Imputer | None = None,
+    target: str | None = None,
+    seed: int = 0,
+) -> Iterator[Measure]:
+    """Measure a table, one figure at a time; larger is worse in all of them.
+
+    Args:
+        sample: generated rows.
+        reference: as many real rows that were not used in training.
+        real: two or more further real sets of as many rows.
+        train: the rows that the model learned from, to see what it gives away of them; None
+            where they are not known.
+        kinds: of every column; those constant or dropped are not looked at.
+        log_prob: log densities of rows `(n,)`, in nats.
+        impute: a table with holes and how many draws to that many filled tables.
+        target: the column to foretell; where not given, up to three that are foretold best.
+        seed: of splits, trees and what is hidden.
+
+    Raises:
+        DataError: if there are too few rows, the tables do not agree, no column varies, the target
+            is not one that does, log densities are not finite, or imputing leaves holes.
+    """
+    base, own, *others = _checked(sample, reference, real, kinds)
+    rows, sets = len(sample), (own, *others)
+    if target is not None and target not in base.names:
+        raise DataError(f"there is no column {target!r} that varies, to be foretold.")
+
+    value, *floor = np.array([distances(base, part) for part in sets])
+    yield judged(
+        "marginals",
+        "distance of columns, mean",
+        value.mean(),
+        [x.mean() for x in floor],
+        0.02,
+        rows,
+    )
+    yield _worst("worst_marginal", "distance of the worst column", value, floor, base.names, rows)
+
+    if len(base.names) > 1:
+        first, second = np.triu_indices(len(base.names), 1)
+        truth = associations(base)
+        value, *floor = (np.abs(associations(x) - truth)[first, second] for x in sets)
+        yield judged(
+            "dependence", "association of columns off by, mean", value.mean(),
+            [x.mean() for x in floor], 0.02, rows,
+        )  # fmt: skip
+        pairs = [f"{base.names[i]} and {base.names[j]}" for i, j in zip(first, second, strict=True)]
+        yield _worst("worst_pair", "association of the worst pair", value, floor, pairs, rows)
+
+    auc, *auc_floor = (
+        classifier_auc(base.features, x.features, categorical=base.categorical, seed=seed)
+        for x in sets
+    )
+    yield judged("classifier_auc", "classifier two-sample AUC", auc, auc_floor, 0.55, rows)
+
+    few = min(rows, FEW)
+    points = coordinates([x[:few] for x in (base, *sets)])
+    found = [manifold(part, points[0]) for part in points[1:]]
+    for name in ("precision", "recall", "density", "coverage"):
+        one, *rest = (1 - each[name] for each in found)
+        small = float(np.mean(rest)) + 0.05  # a twentieth of the rows
+        yield judged(name, f"1 - {name}", one, rest, small, few)
+
+    if len(base.names) > 1:
+        foretold = (target,) if target else targets(others[0], seed=seed)
+        one, *rest = (
+            float(np.mean([error(x, base, name, seed=seed) for name in foretold])) for x in sets
+        )
+        yield judged(
+            "efficacy", "error of what learns from it", one, rest, float(np.mean(rest)) + 0.02, rows,
+            f"foretold: {', '.join(foretold)}; every model learns from as many rows",
+        )  # fmt: skip
+
+    rng = np.random.default_rng(seed)
+    scores: tuple[np.ndarray, np.ndarray] | None = None
+    if log_prob is not None:
+        held = _scored(log_prob, reference)
+        drawn = _scored(log_prob, sample)
+        yield judged(
+            "likelihood", "law of log densities, generated to held-out",
+            kolmogorov_smirnov(drawn, held), shuffled(kolmogorov_smirnov, drawn, held, rng),
+            0.05, len(held),
+        )  # fmt: skip
+        if train is not None:
+            learned = _scored(log_prob, train.chosen(rng.permutation(len(train))[:FEW]))
+            scores = learned, held
+            yield judged(
+                "overfit", "training rows likelier than held-out, nats", _gap(learned, held),
+                shuffled(_gap, learned, held, rng), 0.05, len(held),
+                f"on average {learned.mean():.4g} and {held.mean():.4g} nats",
+            )  # fmt: skip
+
+    if impute is not None:
+        for what, each in intervals(impute, reference, kinds, seed=seed).items():
+            # Each draw in the truth's place in turn: cells of one row are not independent.
+            off, *chance = (
+                abs(float(each.observed(k)[0] - each.nominal[0])) for k in range(DRAWS + 1)
+            )
+            error_of = "RMSE in deviations" if what == "numbers" else "share wrong"
+            filling = "mean" if what == "numbers" else "commonest"
+            yield judged(
+                f"{what}_intervals", f"imputation intervals of {what} off by", off, chance, 0.05,
+                len(each.depth),
+                f"{each.observed()[0]:.3g} within intervals of {each.nominal[0]:.3g}; {error_of} "
+                f"{each.error:.3g}, by the {filling} {each.plain_error:.3g}",
+            )  # fmt: skip
+
+    if train is not None:
+        base, own, learned_rows = coded([reference, sample, train], kinds)
+        yield from evaluate_privacy(own, base, learned_rows, log_prob=scores, seed=seed)
+
+
+def _checked(
+    sample: DataTable,
+    reference: DataTable,
+    real: Sequence[DataTable],
+    kinds: Mapping[str, Kind],
+) -> list[Coded]:
+    """The reference, the sample and the real sets, coded alike.
+
+    Raises:
+        DataError: if they cannot be compared.
+    """
+    rows = len(sample)
+    if rows < LEAST_ROWS:
+        raise DataError(f"at least {LEAST_ROWS} rows of each kind are needed; got {rows}.")
+    parts = [reference, sample, *real]
+    if len({(each.names, len(each)) for each in parts}) > 1 or len(real) < 2:
+        raise DataError("the sample and the real sets must have the same rows and columns.")
+    found = coded(parts, kinds)
+    if not found[0].names:
+        raise DataError("every column is constant or dropped; there is nothing to measure.")
+    return found
+
+
+def _worst(
+    name: str,
+    title: str,
+    value: np.ndarray,
+    floor: Sequence[np.ndarray],
+    names: Sequence[str],
+    rows: int,
+) -> Measure:
+    """The largest of several figures above what each is between real sets on average.
+
+    A real set's own figures are not among those that it is compared with.
+
+    Args:
+        name: short name.
+        title: in plain words.
+        value: of the sample, `(n,)`.
+        floor: of each real set, `(n,)` each.
+        names: of the figures.
+        rows: rows of each set.
+    """
+    total, k = np.sum(floor, axis=0), len(floor)
+    above = value - total / k
+    chance = [float((each - (total - each) / (k - 1)).max()) for each in floor]
+    worst = int(above.argmax())
+    detail = f"{names[worst]}: {value[worst]:.3g}, between real sets {total[worst] / k:.3g}"
+    return judged(name, f"{title}, above real", float(above[worst]), chance, 0.05, rows, detail)
+
+
+def _scored(log_prob: Callable[[DataTable], np.ndarray], table: DataTable) -> np.ndarray:
+    found = np.asarray(log_prob(table.chosen(np.arange(min(len(table), FEW)))), dtype=float)
+    bad = len(found) - int(np.isfinite(found).sum())
+    if bad:
+        raise DataError(f"{bad} of {len(found)} log densities are NaN or infinite.")
+    return found
+
+
+def _gap(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a.mean() - b.mean())
