@@ -280,7 +280,7 @@ def test_a_shifted_column_is_found_and_named() -> None:
     shifted = changed(table(ROWS, 0), "x", lambda c: replace(c, values=c.values + 4))
     found = measured(shifted, last="classifier_auc")
     assert found["marginals"].verdict == found["worst_marginal"].verdict == "apart"
-    assert found["worst_marginal"].detail.startswith("x: ")
+    assert found["worst_marginal"].detail.startswith("'x': ")
     assert found["classifier_auc"].verdict == "apart"
 
 
@@ -301,7 +301,7 @@ def test_a_missing_level_and_a_strange_one_are_found() -> None:
         recoded = changed(rows, "word", partial(replace, values=values))
         found = measured(recoded, last="worst_marginal")
         assert found["worst_marginal"].verdict == "apart"
-        assert found["worst_marginal"].detail.startswith("word: ")
+        assert found["worst_marginal"].detail.startswith("'word': ")
 
 
 @pytest.mark.parametrize("name", ["x", "word"])
@@ -312,7 +312,7 @@ def test_too_many_holes_are_found(name: str) -> None:
     )
     found = measured(holed, last="worst_marginal")
     assert found["worst_marginal"].verdict == "apart"
-    assert found["worst_marginal"].detail.startswith(f"{name}: ")
+    assert found["worst_marginal"].detail.startswith(f"{name!r}: ")
 
 
 def test_a_narrowed_law_costs_recall_and_a_widened_one_precision() -> None:
@@ -377,7 +377,7 @@ def test_imputing_that_is_too_sure_is_found() -> None:
 
 def test_the_target_is_the_one_asked_for() -> None:
     found = measured(table(150, 0), target="truth")["efficacy"]
-    assert "foretold: truth;" in found.detail
+    assert "foretold: 'truth';" in found.detail
     with pytest.raises(DataError, match="no column 'price' that varies"):
         measured(table(150, 0), target="price")
 

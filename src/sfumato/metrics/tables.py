@@ -167,16 +167,18 @@ def _marginals(base: Coded, sets: Sequence[Coded]) -> Iterator[Measure]:
     value, *floor = (distances(base, part) for part in sets)
     title, rows = "distance of columns, mean", len(base)
     yield judged("marginals", title, *_means(value, floor), 0.02, rows)
-    yield _worst("worst_marginal", "distance of the worst column", value, floor, base.names, rows)
+    names = [repr(name) for name in base.names]
+    yield _worst("worst_marginal", "distance of the worst column", value, floor, names, rows)
 
 
 def _dependence(base: Coded, sets: Sequence[Coded]) -> Iterator[Measure]:
-    first, second = np.triu_indices(len(base.names), 1)
+    names = [repr(name) for name in base.names]
+    first, second = np.triu_indices(len(names), 1)
     truth = associations(base)
     value, *floor = (np.abs(associations(part) - truth)[first, second] for part in sets)
     title, rows = "association of columns off by, mean", len(base)
     yield judged("dependence", title, *_means(value, floor), 0.02, rows)
-    pairs = [f"{base.names[i]} and {base.names[j]}" for i, j in zip(first, second, strict=True)]
+    pairs = [f"{names[i]} and {names[j]}" for i, j in zip(first, second, strict=True)]
     yield _worst("worst_pair", "association of the worst pair", value, floor, pairs, rows)
 
 
@@ -193,10 +195,9 @@ def _efficacy(base: Coded, sets: Sequence[Coded], foretold: Sequence[str], seed:
     value, *floor = (
         float(np.mean([error(part, base, name, seed=seed) for name in foretold])) for part in sets
     )
-    return judged(
-        "efficacy", "error of what learns from it", value, floor, float(np.mean(floor)) + 0.02,
-        len(base), f"foretold: {', '.join(foretold)}; every model learns from as many rows",
-    )  # fmt: skip
+    what = f"foretold: {', '.join(map(repr, foretold))}; every model learns from as many rows"
+    small = float(np.mean(floor)) + 0.02
+    return judged("efficacy", "error of what learns from it", value, floor, small, len(base), what)
 
 
 def _coverage(what: str, found: Intervals) -> Measure:

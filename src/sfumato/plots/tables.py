@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from sfumato.data.table import Column, Kind
+from sfumato.metrics.coded import LEVELS
 from sfumato.plots.points import WHO
 from sfumato.plots.style import (
     BLUE,
@@ -52,6 +54,16 @@ class ColumnPanel:
     distance: float
     verdict: str
     levels: tuple[str, ...] = ()
+
+
+def shown_values(column: Column, kind: Kind) -> np.ndarray:
+    """The values of a column as `ColumnPanel` takes them, `(n,)`."""
+    if kind in LEVELS:
+        words = np.array([str(value) for value in column.values.tolist()], dtype=object)
+        words[column.missing] = None
+        return words
+    hole = np.datetime64("NaT") if column.values.dtype.kind == "M" else np.nan
+    return np.where(column.missing, hole, column.values)
 
 
 def marginals(panels: Sequence[ColumnPanel], title: str = "") -> Figure:
