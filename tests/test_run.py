@@ -21,7 +21,9 @@ from sfumato.data.files import write_points
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, DivergedError, RunError
 from sfumato.fitting import Stopped, begin, finish, fit, fitting, resume
-from sfumato.run import LOCK, new_folder, open_run
+from sfumato.folder import LOCK, new_folder
+from sfumato.model_file import save_model
+from sfumato.run import open_run
 from sfumato.source import settings_for
 from sfumato.training import checkpoint
 
@@ -316,7 +318,7 @@ def test_resuming_brings_the_model_up_to_the_checkpoint(here: Path) -> None:
     assert run.folder is not None
     whole = _model_of(run.folder)
     run.model.denoiser.network.state_dict()["out.weight"].zero_()
-    run.model.save(run.folder / "model.safetensors")
+    save_model(run.model, run.folder / "model.safetensors")
     assert _model_of(run.folder) != whole
     with resume(run.folder):
         pass

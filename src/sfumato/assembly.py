@@ -14,12 +14,15 @@ from torch import nn
 from sfumato import parallel
 from sfumato.config import NetworkSettings, ProcessSettings, SamplingSettings, Settings
 from sfumato.data.codec import AnyCodec, PictureCodec
+from sfumato.data.table_codec import TableCodec
 from sfumato.denoisers.denoiser import Conditioning, NetworkDenoiser, log_snr, step_of
 from sfumato.denoisers.guidance import Told
+from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, unknown
 from sfumato.networks.dit import DiT
 from sfumato.networks.embeddings import LearnedStep, StepEmbedding
 from sfumato.networks.mlp import StepMLP, VectorMLP
+from sfumato.networks.table_mlp import TableMLP
 from sfumato.networks.unet import UNet
 from sfumato.process.conversions import from_schedule
 from sfumato.process.grids import SCHEDULE_GRIDS, TABLE_GRIDS
@@ -120,12 +123,14 @@ class Task:
         told: what numbers it is told for classes.
         process: the forward process.
         outputs: channels (dimension 1) that it answers with.
+        levels: how many each column of a table has that has levels.
     """
 
     event: tuple[int, ...]
     told: Told
     process: Schedule | Table
     outputs: int
+    levels: tuple[int, ...] = ()
 
 
 def _vector_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
@@ -297,13 +302,57 @@ def _dit(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning
     return network, log_snr
 
 
-# For vectors and for pictures: what they are built by.
-_VECTOR_NETWORKS = {"vector-mlp": _vector_mlp, "step-mlp": _step_mlp}
+@dataclass(frozen=True, slots=True)
+class TableMLPOptions:
+    """`network.options` of a table-mlp; see `networks.table_mlp.TableMLP`.
+
+    Args:
+        features: random directions whose sine and cosine are added to the numbers.
+        dropout: share of the hidden units that training leaves out.
+    """
+
+    features: int = 64
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.features <= 65_536:
+            raise ArgumentError(f"`features` must be from 1 to 65,536; got {self.features}.")
+        if not 0 <= self.dropout < 1:
+            raise ArgumentError(f"`dropout` is from 0 to below 1; got {self.dropout}.")
+
+
+def _table_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
+    options = _made("network 'table-mlp'", TableMLPOptions, settings.options)
+    (numbers,) = task.event
+    network = TableMLP(
+        numbers,
+        task.levels,
+        settings.width,
+        settings.depth,
+        features=options.features,
+        dropout=options.dropout,
+    )
+    return network, log_snr
+
+
+# For points, for tables and for pictures: what they are built by.
+_POINT_NETWORKS = {"vector-mlp": _vector_mlp, "step-mlp": _step_mlp}
+_TABLE_NETWORKS = {"table-mlp": _table_mlp}
 _PICTURE_NETWORKS = {"unet": _unet, "dit": _dit}
 NETWORKS: Mapping[str, Callable[[NetworkSettings, Task], tuple[nn.Module, Conditioning]]] = {
-    **_VECTOR_NETWORKS,
+    **_POINT_NETWORKS,
+    **_TABLE_NETWORKS,
     **_PICTURE_NETWORKS,
 }
+
+
+def _suited_networks(codec: AnyCodec | TableCodec) -> tuple[str, Mapping[str, Any]]:
+    """What kind of data these are, and the networks for it."""
+    if isinstance(codec, PictureCodec):
+        return "pictures", _PICTURE_NETWORKS
+    if isinstance(codec, TableCodec):
+        return "tables", _TABLE_NETWORKS
+    return "points", _POINT_NETWORKS
 
 
 def told_of(settings: Settings, codec: AnyCodec) -> Told:
@@ -315,7 +364,7 @@ def told_of(settings: Settings, codec: AnyCodec) -> Told:
     if isinstance(codec, PictureCodec):
         return Told(len(codec.classes), settings.training.flip)
     if settings.training.flip:
-        raise ArgumentError("training.flip mirrors pictures; these data are a table.")
+        raise ArgumentError("training.flip mirrors pictures; these data are none.")
     return Told(0)
 
 
@@ -329,28 +378,55 @@ def build_denoiser(
             data.
     """
     network = settings.network
-    if network.target not in PARAMETERISATIONS:
-        raise unknown("target", network.target, PARAMETERISATIONS)
-    if network.name not in NETWORKS:
-        raise unknown("network", network.name, NETWORKS)
-    pictures = isinstance(codec, PictureCodec)
-    suited = _PICTURE_NETWORKS if pictures else _VECTOR_NETWORKS
-    if network.name not in suited:
-        kind = "pictures" if pictures else "tables"
-        raise ArgumentError(
-            f"the network {network.name!r} is not for {kind}; take {' or '.join(suited)}."
-        )
     outputs = codec.event[0] * (1 + network.learned_variance)
     task = Task(codec.event, told_of(settings, codec), process, outputs)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        built, conditioning = NETWORKS[network.name](network, task)
+    built, conditioning = _built(settings, codec, task)
     return NetworkDenoiser(
         built, PARAMETERISATIONS[network.target], conditioning, network.learned_variance
     )
 
 
-def device_of(settings: Settings, codec: AnyCodec) -> torch.device:
+def build_table_denoiser(
+    settings: Settings, codec: TableCodec, process: Schedule | Table
+) -> TableDenoiser:
+    """An untrained denoiser for tables; the seed decides its weights.
+
+    Raises:
+        ArgumentError: if the network is unknown or not for tables, or something is set that is for
+            points or pictures alone.
+    """
+    if settings.network.target != "edm" or settings.network.learned_variance:
+        raise ArgumentError(
+            "a number that a row has not is answered as edm's c_skip does; of a table leave "
+            "network.target=edm and network.learned_variance=false."
+        )
+    if settings.training.flip:
+        raise ArgumentError("training.flip mirrors pictures; these data are a table.")
+    task = Task(codec.event, Told(0), process, codec.event[0], codec.sizes)
+    built, conditioning = _built(settings, codec, task)
+    return TableDenoiser(built, PARAMETERISATIONS[settings.network.target], conditioning)
+
+
+def _built(
+    settings: Settings, codec: AnyCodec | TableCodec, task: Task
+) -> tuple[nn.Module, Conditioning]:
+    """The network that the settings name, if it is for such data."""
+    network = settings.network
+    if network.target not in PARAMETERISATIONS:
+        raise unknown("target", network.target, PARAMETERISATIONS)
+    if network.name not in NETWORKS:
+        raise unknown("network", network.name, NETWORKS)
+    kind, suited = _suited_networks(codec)
+    if network.name not in suited:
+        raise ArgumentError(
+            f"the network {network.name!r} is not for {kind}; take {' or '.join(suited)}."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return NETWORKS[network.name](network, task)
+
+
+def device_of(settings: Settings, codec: AnyCodec | TableCodec) -> torch.device:
     """Where the network of these settings belongs, as far as there is such a place here."""
     pictures = settings.device == "auto" and isinstance(codec, PictureCodec)
     if pictures or settings.device == "cuda":

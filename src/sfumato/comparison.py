@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato import parallel
 from sfumato.assembly import build_grid
 from sfumato.config import SamplingSettings
 from sfumato.denoisers.denoiser import Denoiser, Prediction
@@ -28,7 +29,7 @@ from sfumato.process.noise import NoiseLevel
 from sfumato.process.random import CHUNK, generator
 from sfumato.process.schedules import Schedule
 from sfumato.process.tables import Table, with_signal
-from sfumato.run import Run, threads_of
+from sfumato.run import Run
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import (
     Stepper,
@@ -204,7 +205,7 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
         ("this run's network", model.denoiser, shuffled),
         ("an exact denoiser, of a Gaussian mixture fitted to the data", mixture, drawn),
     ):
-        with threads_of(run.settings):
+        with parallel.threads(run.settings.threads):
             yield from _compared(title, denoise, model.process, real.numpy(), calls)
 
 

@@ -52,6 +52,15 @@ class DataSettings(_Section):
     labels: bool = Field(False, description="pictures: learn the classes that folders name")
     background: str = Field("white", description="pictures: what lies behind transparent pixels")
     skip_bad: bool = Field(False, description="pictures: leave out those that cannot be used")
+    kind: Literal["auto", "points", "table"] = Field(
+        "auto",
+        description="of a file: up to three columns of decimals are points in space, anything else "
+        "a table",
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="tables: what a column is, if not what its values suggest",
+    )
     sha256: str | None = Field(None, description="fingerprint of the data, written by `fit`")
 
 
@@ -241,6 +250,25 @@ def suited(row: tuple[int, ...], *, pictures: bool) -> dict[str, Any]:
     }
 
 
+def suited_to_table(rows: int, columns: int) -> dict[str, Any]:
+    """The recipe for a table: some hundred passes over few rows, fewer over many."""
+    steps = min(max(100, 400 * rows // 512), 4000)
+    return {
+        "process": {"options": {"shift": 1.0}},
+        "network": {"name": "table-mlp", "width": 128 if columns <= 8 else 256, "depth": 3},
+        "training": {
+            "steps": steps,
+            "batch_size": 512,
+            "reference": 0,
+            "learning_rate": 2e-3,
+            "warmup": 50,
+            "average": 0.995,
+            "snapshots": 0,
+        },
+        "threads": 0,
+    }
+
+
 def _suited_to_pictures(side: int) -> dict[str, Any]:
     """A U-Net whose lowest resolution has a side of four or so, in steps that two cores carry.
 
@@ -313,6 +341,16 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         below = result.get(name)
         both = isinstance(value, Mapping) and isinstance(below, Mapping)
         result[name] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"training.steps": 500}` as `{"training": {"steps": 500}}`; what is nested already stays."""
+    result: dict[str, Any] = {}
+    for name, value in changes.items():
+        for key in reversed(name.split(".")):
+            value = {key: value}
+        result = merged(result, value)
     return result
 
 

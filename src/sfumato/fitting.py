@@ -15,38 +15,50 @@ from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, Generic, TextIO, TypeVar, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato import config, parallel, storage
-from sfumato.assembly import build_denoiser, build_process, device_of
+from sfumato.assembly import device_of
 from sfumato.config import Settings
 from sfumato.data.codec import AnyCodec, Codec, EncodedPictures, PictureCodec
 from sfumato.data.points import Points
+from sfumato.data.table_codec import TableCodec
+from sfumato.denoisers.guidance import Told
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
-from sfumato.model import Model
-from sfumato.process.random import chunk_size
-from sfumato.progress import ProgressLine
-from sfumato.run import (
+from sfumato.folder import (
     CHECKPOINT,
     CONFIG,
     METRICS,
     MODEL,
-    SNAPSHOT_FRAMES,
     SNAPSHOTS,
-    Run,
     locked,
     new_folder,
     read_records,
     resume_command,
-    threads_of,
 )
-from sfumato.source import ARRAY, RunData, Source, load_data, settings_for
+from sfumato.model import Model
+from sfumato.model_file import AnyModel, save_model, untrained
+from sfumato.process.random import chunk_size
+from sfumato.progress import ProgressLine
+from sfumato.run import SNAPSHOT_FRAMES, Run
+from sfumato.source import (
+    ARRAY,
+    RunData,
+    Source,
+    TableData,
+    load_any_data,
+    settings_for,
+    settings_for_any,
+)
+from sfumato.table_model import TableModel
+from sfumato.table_run import TableRun
 from sfumato.training import checkpoint
 from sfumato.training.loop import Rows, StepRecord, Training, train
+from sfumato.training.masking import Masking
 
 
 class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
@@ -55,15 +67,18 @@ class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
     The exit code is 128 and the signal's number, as a shell gives it.
     """
 
-    def __init__(self, signum: int, step: int, job: "Job") -> None:
+    def __init__(self, signum: int, step: int, job: "AnyJob") -> None:
         resumable = job.data.settings.source != ARRAY
         go_on = f" Go on with: {resume_command(job.folder)}" if resumable else ""
         super().__init__(f"stopped at step {step}; saved.{go_on}")
         self.exit_code = 128 + signum
 
 
+M = TypeVar("M", Model, TableModel)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Job:
+class Job(Generic[M]):
     """A run being fitted, whose folder is held for writing.
 
     Args:
@@ -74,9 +89,12 @@ class Job:
     """
 
     training: Training
-    model: Model
-    data: RunData
+    model: M
+    data: RunData | TableData
     folder: Path
+
+
+AnyJob = Job[Model] | Job[TableModel]
 
 
 @contextmanager
@@ -112,29 +130,31 @@ def _snapshot_steps(num_steps: int, every: int, count: int) -> set[int]:
     return {min(step, num_steps) for step in chosen} | {num_steps}
 
 
-def _sampling_model(job: Job) -> Model:
+def _sampling_model(job: AnyJob) -> AnyModel:
     """The model with the weights that samples are to be drawn with."""
     model, training = job.model, job.training
     last = model.settings.sampling.weights == "last"
     network = training.network if last else training.average.network
     if training.sharded:  # no process holds it whole
         weights = {name: parallel.whole(value) for name, value in network.state_dict().items()}
-        network = build_denoiser(model.settings, model.codec, model.process).network
+        network = untrained(model.settings, model.codec).denoiser.network
         network.load_state_dict(weights)
+    if isinstance(model, TableModel):
+        return model.with_network(network)
     return replace(model, denoiser=replace(model.denoiser, network=network))
 
 
-def _save(job: Job) -> None:
+def _save(job: AnyJob) -> None:
     tensors, model = job.training.tensors(), _sampling_model(job)
     if parallel.is_first():
         checkpoint.save(job.folder / CHECKPOINT, tensors, job.training.numbers())
-        model.save(job.folder / MODEL)
+        save_model(model, job.folder / MODEL)
 
 
-def _take_snapshot(job: Job) -> None:
+def _take_snapshot(job: AnyJob) -> None:
     """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
     model = _sampling_model(job)
-    if not parallel.is_first():
+    if not parallel.is_first() or isinstance(model, TableModel):
         return
     frames = model.pictured_frames(chunk_size(model.codec.event), SNAPSHOT_FRAMES)
     folder = job.folder / SNAPSHOTS
@@ -156,7 +176,7 @@ def _appending(path: Path) -> AbstractContextManager[TextIO]:
     return path.open("a", encoding="utf-8") if parallel.is_first() else nullcontext(StringIO())
 
 
-def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
+def fitting(job: AnyJob, *, quiet: bool = True) -> Iterator[StepRecord]:
     """Train to the end in a run's folder, saving on the way; yields as `train` does.
 
     Args:
@@ -195,7 +215,15 @@ def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
                     raise Stopped(received[0] if received else signal.SIGTERM, record.step, job)
 
 
-def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
+@overload
+def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]: ...
+@overload
+def prepare(settings: Settings, data: TableData) -> tuple[Training, TableModel]: ...
+
+
+def prepare(
+    settings: Settings, data: RunData | TableData
+) -> tuple[Training, Model] | tuple[Training, TableModel]:
     """Put together all that fitting needs; nothing is written.
 
     Raises:
@@ -206,28 +234,32 @@ def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]:
         codec, rows, labels = _encoded(settings, data)
     except DataError as error:
         raise DataError(f"{settings.data.source}: among the rows to learn from, {error}") from error
-    process = build_process(settings.process)
-    denoiser = build_denoiser(settings, codec, process)
+    model = untrained(settings, codec)
     device = device_of(settings, codec)
     if settings.device == "cuda" and device.type != "cuda":
         raise ArgumentError("device=cuda asks for a GPU, and PyTorch sees none here; take auto.")
-    denoiser.network.to(device)
-    model = Model(settings, codec, process, denoiser)
+    model.denoiser.network.to(device)
     model.check_sampling()  # refuses wrong sampling settings now, not after the training
     training = Training(
-        denoiser,
-        process,
+        model.denoiser,
+        model.process,
         rows,
         settings.training,
         seed=settings.seed,
         labels=labels,
-        told=model.told,
+        told=Told(0) if isinstance(model, TableModel) else model.told,
+        masking=Masking(codec.sizes, codec.states) if isinstance(codec, TableCodec) else None,
     )
     return training, model
 
 
-def _encoded(settings: Settings, data: RunData) -> tuple[AnyCodec, Rows, Tensor | None]:
+def _encoded(
+    settings: Settings, data: RunData | TableData
+) -> tuple[AnyCodec | TableCodec, Rows, Tensor | None]:
     """The codec of the rows, the rows as the network sees them, and their labels if learned."""
+    if isinstance(data, TableData):
+        of_table = TableCodec.fit(data.train, data.kinds)
+        return of_table, of_table.rows(data.train, settings.seed), None
     if isinstance(data.train, Points):
         codec = Codec.fit(data.train, standardise=settings.data.standardise)
         return codec, codec.encode(data.train.values), None
@@ -240,14 +272,32 @@ def _encoded(settings: Settings, data: RunData) -> tuple[AnyCodec, Rows, Tensor 
     )
 
 
-@contextmanager
+@overload
 def begin(
     settings: Settings,
     data: RunData,
     out: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
-) -> Iterator[Job]:
+) -> AbstractContextManager[Job[Model]]: ...
+@overload
+def begin(
+    settings: Settings,
+    data: TableData,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+) -> AbstractContextManager[Job[TableModel]]: ...
+
+
+@contextmanager
+def begin(
+    settings: Settings,
+    data: RunData | TableData,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+) -> Iterator[AnyJob]:
     """`prepare`, then make the run's folder, hold it, and write its settings.
 
     Args:
@@ -269,7 +319,7 @@ def begin(
 
 
 @contextmanager
-def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
+def resume(folder: Path, source: str | None = None) -> Iterator[AnyJob]:
     """Take up a run where its checkpoint stands, and hold its folder.
 
     Args:
@@ -293,7 +343,7 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
     if source not in (None, settings.data.source):
         raise ArgumentError(f"{folder} was fitted to {settings.data.source!r}, not to {source!r}.")
     with locked(folder) if parallel.is_first() else nullcontext():
-        data = load_data(settings)
+        data = load_any_data(settings)
         training, model = prepare(settings, data)
         job = Job(training, model, data, folder)
         # A run that was killed before its first save was whole begins anew.
@@ -301,7 +351,7 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
             training.restore(*checkpoint.load(folder / CHECKPOINT))
             restored = _sampling_model(job)
             if parallel.is_first():
-                restored.save(folder / MODEL)  # a kill may have left it behind
+                save_model(restored, folder / MODEL)  # a kill may have left it behind
         yield job
 
 
@@ -324,7 +374,7 @@ def fit(
         quiet: show no progress.
 
     Raises:
-        ArgumentError: if a setting or the source is unknown.
+        ArgumentError: if a setting or the source is unknown, or the source is a table.
         DataError: if the rows cannot be used.
         RunError: if the folder is taken.
         DivergedError: if training meets a loss that is not finite.
@@ -332,20 +382,75 @@ def fit(
     """
     resolved, data = settings_for(source, {"seed": seed, **(settings or {})})
     with begin(resolved, data, out) as job:
-        try:
-            return finish(job, quiet=quiet)
-        except Stopped as stopped:
-            raise KeyboardInterrupt(str(stopped)) from stopped
+        return _finished(job, quiet)
 
 
-def finish(job: Job, *, quiet: bool = False) -> Run:
+def fit_table(
+    source: Source,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    quiet: bool = False,
+) -> TableRun:
+    """Fit a diffusion model to a table, in a run folder of its own; see `DiffusionModel` for one.
+
+    Args:
+        source: a file (.csv, .tsv, .csv.gz, .parquet) or a data frame.
+        out: the run's folder; runs/NAME-001 and so on where not given.
+        settings: changes to the recipe, e.g. `{"data.columns": {"zip": "categorical"}}`.
+        seed: decides every draw.
+        quiet: show no progress.
+
+    Raises:
+        ArgumentError: if a setting is unknown, or the source is no table.
+        DataError: if the rows cannot be used.
+        RunError: if the folder is taken.
+        DivergedError: if training meets a loss that is not finite.
+        KeyboardInterrupt: after SIGINT or SIGTERM, when all is saved.
+    """
+    resolved, data = settings_for_any(
+        source, {"seed": seed, "data.kind": "table", **(settings or {})}
+    )
+    if isinstance(data, RunData):
+        raise ArgumentError("this source is no table; take sfumato.fit.")
+    with begin(resolved, data, out) as job:
+        return _finished(job, quiet)
+
+
+@overload
+def _finished(job: Job[Model], quiet: bool) -> Run: ...
+@overload
+def _finished(job: Job[TableModel], quiet: bool) -> TableRun: ...
+
+
+def _finished(job: AnyJob, quiet: bool) -> Run | TableRun:
+    """As `finish`, for Python, where a stop is an interrupt."""
+    try:
+        return finish(job, quiet=quiet)
+    except Stopped as stopped:
+        raise KeyboardInterrupt(str(stopped)) from stopped
+
+
+@overload
+def finish(job: Job[Model], *, quiet: bool = False) -> Run: ...
+@overload
+def finish(job: Job[TableModel], *, quiet: bool = False) -> TableRun: ...
+
+
+def finish(job: AnyJob, *, quiet: bool = False) -> Run | TableRun:
     """Train to the end, showing how it goes; the fitted run."""
     with (
         ProgressLine(
             "fit", job.training.num_steps, "steps", quiet=quiet or not parallel.is_first()
         ) as line,
-        threads_of(job.model.settings),
+        parallel.threads(job.model.settings.threads),
     ):
         for record in fitting(job, quiet=quiet):
             line.advance_to(record.step, f"loss {record.loss:.4f}")
-    return Run(_sampling_model(job), job.folder, job.data)
+    model = _sampling_model(job)
+    if isinstance(model, TableModel):
+        assert isinstance(job.data, TableData)
+        return TableRun(model, job.folder, job.data)
+    assert isinstance(job.data, RunData)
+    return Run(model, job.folder, job.data)

@@ -1,31 +1,22 @@
-"""A fitted model: settings, codec, process and denoiser together, and its one-file form."""
+"""A fitted model of points or pictures: settings, codec, process and denoiser together."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from sfumato import storage
 from sfumato.assembly import (
     begun_at,
-    build_denoiser,
     build_grid,
-    build_process,
     build_stepper,
-    device_of,
     told_of,
 )
 from sfumato.config import SamplingSettings, Settings, resolve
-from sfumato.data.codec import BIN_WIDTH, AnyCodec, PictureCodec, codec_from_dict
+from sfumato.data.codec import BIN_WIDTH, AnyCodec, PictureCodec
 from sfumato.denoisers.clipping import Clipped
 from sfumato.denoisers.denoiser import (
     Denoiser,
@@ -34,7 +25,7 @@ from sfumato.denoisers.denoiser import (
     log_snr,
 )
 from sfumato.denoisers.guidance import Guided, Labelled, Told, Unlabelled
-from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError, unknown
+from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
 from sfumato.process.conversions import Interpolated, from_schedule
@@ -64,8 +55,6 @@ from sfumato.samplers.driver import (
 from sfumato.samplers.inpainting import Inpainting
 from sfumato.samplers.runge_kutta import RungeKutta
 from sfumato.samplers.steps import Choice, choose_steps
-
-_FORMAT = 4
 
 # Up to here the exact divergence is as quick as an estimate that is good for something.
 _EXACT_DIMENSIONS = 32
@@ -597,27 +586,6 @@ class Model:
         frames = list(self.frames(n, seed=seed, **even))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
 
-    def save(self, path: Path) -> None:
-        """Write the one file that is enough to sample from.
-
-        The header holds settings, codec and a SHA-256 over them and every tensor, because
-        safetensors itself does not notice a flipped bit.
-
-        Raises:
-            OSError: if it cannot be written.
-        """
-        tensors = {
-            name: value.detach().cpu().contiguous()
-            for name, value in self.denoiser.network.state_dict().items()
-        }
-        header = {
-            "format": _FORMAT,
-            "settings": self.settings.to_dict(),
-            "codec": self.codec.to_dict(),
-        }
-        header["sha256"] = _digest(header, tensors)
-        storage.write_bytes(path, save_safetensors(tensors, {"sfumato": json.dumps(header)}))
-
 
 def _whole_chunk(noise: Noise, x: Tensor) -> Tensor:
     """Noise drawn for a whole chunk, so that a row's does not depend on how many follow it."""
@@ -626,63 +594,3 @@ def _whole_chunk(noise: Noise, x: Tensor) -> Tensor:
 
 def _first_of(directions: Tensor, x: Tensor) -> Tensor:
     return directions[:, : len(x)]
-
-
-def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over the header without its own sum, and each tensor's name, type, shape, bytes."""
-    digest = hashlib.sha256()
-    told = {key: value for key, value in header.items() if key != "sha256"}
-    digest.update(json.dumps(told, sort_keys=True).encode())
-    for name in sorted(tensors):
-        array = tensors[name].numpy()
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def load_model(path: Path) -> Model:
-    """Read a model file; as it may come from a stranger, everything in it is checked.
-
-    Raises:
-        RunError: if it is missing, damaged, foreign, or of a newer format.
-    """
-    if not path.is_file():
-        raise RunError(f"there is no model file {path}.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(
-            f"{path} is not a whole safetensors file ({error}); it was not opened as anything else."
-        ) from error
-    if "sfumato" not in metadata:
-        raise RunError(f"{path} is a safetensors file, but not one that sfumato wrote.")
-    try:
-        header = json.loads(metadata["sfumato"])
-        version, checksum = header["format"], header["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"the header of {path} is damaged; take another copy.") from error
-    if version != _FORMAT:
-        raise RunError(f"{path} is of format {version!r}; this version reads format {_FORMAT}.")
-    if checksum != _digest(header, tensors):
-        raise RunError(
-            f"{path} is damaged: its SHA-256 is not the recorded one. Take another copy."
-        )
-    try:
-        settings = resolve(header["settings"])
-        codec = codec_from_dict(header["codec"])
-        process = build_process(settings.process)
-        # First without memory: a stranger's header may ask for a network of any size.
-        with torch.device("meta"):
-            skeleton = build_denoiser(settings, codec, process).network.state_dict()
-        if {k: v.shape for k, v in skeleton.items()} != {k: v.shape for k, v in tensors.items()}:
-            raise RunError("its weights are not those of its settings.")
-        denoiser = build_denoiser(settings, codec, process)
-        denoiser.network.load_state_dict(tensors)
-        denoiser.network.to(device_of(settings, codec))
-    except (SfumatoError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"{path} does not describe a model that this version knows: {error}"
-        ) from error
-    return Model(settings, codec, process, denoiser)

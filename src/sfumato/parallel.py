@@ -66,6 +66,18 @@ def is_first() -> bool:
     return number() == 0
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Compute with so many threads, 0: PyTorch's choice; the caller's own number comes back."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def own_device() -> torch.device:
     """The GPU of this process, where there is one."""
     if not torch.cuda.is_available():

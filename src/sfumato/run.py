@@ -1,25 +1,11 @@
-"""A run and its folder, which holds everything that it is.
+"""A fitted run of points or pictures, and opening a run of any kind."""
 
-runs/NAME/
-config.toml          the whole resolved settings
-model.safetensors    the weights to sample with; enough alone
-checkpoint/          what resuming needs
-metrics.jsonl        a line per group of steps
-snapshots/           samples drawn on the way
-"""
-
-import json
 import os
-import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from filelock import FileLock, Timeout
 
 from sfumato import parallel
 from sfumato.config import Settings
@@ -27,22 +13,20 @@ from sfumato.data.codec import AnyCodec, Codec, PictureCodec
 from sfumato.data.files import read_array, read_points
 from sfumato.data.images import Pictures
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
+from sfumato.folder import CONFIG, METRICS, MODEL, SNAPSHOTS, read_records, resume_command
 from sfumato.interchange.diffusers import is_pipeline, read_pipeline
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, evaluate
 from sfumato.metrics.features import train_classifier
 from sfumato.metrics.pictures import evaluate_pictures
-from sfumato.model import Model, load_model
+from sfumato.model import Model
+from sfumato.model_file import load_any_model
 from sfumato.process.random import chunk_size
 from sfumato.progress import ProgressLine, tracked
-from sfumato.source import ARRAY, FLOOR_SETS, LogDensity, RunData, load_data, refuse_extremes
-
-CONFIG, MODEL, CHECKPOINT = "config.toml", "model.safetensors", "checkpoint"
-METRICS, SNAPSHOTS, LOCK = "metrics.jsonl", "snapshots", ".lock"
+from sfumato.source import ARRAY, FLOOR_SETS, LogDensity, RunData, load_data, parts, refuse_extremes
+from sfumato.table_model import TableModel
+from sfumato.table_run import TableRun
 
 SNAPSHOT_FRAMES = 10
-
-# What is read of a line of metrics.jsonl.
-_RECORDED = ("step", "num_steps", "epoch", "loss", "seconds")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,17 +57,17 @@ class Run:
         """
         rows = [self.model.nothing()]
         # Of several processes each draws a part; together they have them all.
-        parts = parallel.shares(n, chunk_size(self.model.codec.event), first)
-        first, n = parts[parallel.number()]
+        shares = parallel.shares(n, chunk_size(self.model.codec.event), first)
+        first, n = shares[parallel.number()]
         with (
             ProgressLine("sample", n, "rows", quiet=quiet or not parallel.is_first()) as line,
-            threads_of(self.settings),
+            parallel.threads(self.settings.threads),
         ):
             done = 0
             for chunk in self.model.sample_chunks(n, seed=seed, first=first, **sampling):
                 rows.append(chunk)
                 line.advance_to(done := done + len(chunk))
-        return parallel.gathered(np.concatenate(rows), [length for _, length in parts])
+        return parallel.gathered(np.concatenate(rows), [length for _, length in shares])
 
     def edit(
         self,
@@ -101,7 +85,7 @@ class Run:
         edited = [rows[:0]]
         with (
             ProgressLine("edit", len(rows), "rows", quiet=quiet) as line,
-            threads_of(self.settings),
+            parallel.threads(self.settings.threads),
         ):
             done = 0
             for chunk in self.model.edit_chunks(rows, start, seed=seed, **sampling):
@@ -124,7 +108,7 @@ class Run:
         found = [np.empty(0)]
         with (
             ProgressLine("score", len(rows), "rows", quiet=quiet) as line,
-            threads_of(self.settings),
+            parallel.threads(self.settings.threads),
         ):
             done = 0
             for chunk in self.model.log_prob(rows, **options):
@@ -201,14 +185,14 @@ class Run:
         if not parallel.is_first():
             return Evaluation((), m)
         order = np.random.default_rng(self.settings.seed + 1).permutation(len(train.values))
-        with threads_of(self.settings):
+        with parallel.threads(self.settings.threads):
             classifier = train_classifier(
                 train.values, train.labels, len(train.classes), seed=self.settings.seed % 2**32
             )
             measured = evaluate_pictures(
                 sample,
                 heldout.values[:m],
-                [train.values[np.sort(rows)] for rows in _parts(order, FLOOR_SETS, m)],
+                [train.values[np.sort(rows)] for rows in parts(order, FLOOR_SETS, m)],
                 train.values,
                 classifier=classifier,
                 asked=self.model.labels(m, seed=seed),
@@ -232,14 +216,14 @@ class Run:
                 )
             refuse_extremes(points, str(against))
             order = np.random.default_rng(self.settings.seed).permutation(len(points.values))
-            parts = _parts(points.values[order], FLOOR_SETS + 1, n)
-            if len(parts[0]) < LEAST_ROWS:
+            sets = parts(points.values[order], FLOOR_SETS + 1, n)
+            if len(sets[0]) < LEAST_ROWS:
                 raise DataError(
                     f"{against} needs at least {(FLOOR_SETS + 1) * LEAST_ROWS} rows to measure "
                     f"against; it has {len(points.values)}."
                 )
             train = self.load_data().train.values if self._has_data() else None
-            return parts[0], parts[1:], train, None
+            return sets[0], sets[1:], train, None
         data = self.load_data()
         if data.heldout is None:
             real = [data.fresh(k, n) for k in range(FLOOR_SETS + 1)]
@@ -252,7 +236,7 @@ class Run:
                 "against itself; compare with other real rows (--against FILE)."
             )
         order = np.random.default_rng(self.settings.seed + 1).permutation(len(train))
-        return data.heldout.values[:m], _parts(train[order], FLOOR_SETS, m), train, None
+        return data.heldout.values[:m], parts(train[order], FLOOR_SETS, m), train, None
 
     def known_log_density(self) -> LogDensity | None:
         """The true log density of the rows' source in nats, where it is known."""
@@ -342,40 +326,7 @@ def _shape(codec: AnyCodec) -> dict[str, str]:
     return size | ({"classes": ", ".join(codec.classes)} if codec.classes else {})
 
 
-def read_records(path: Path) -> list[dict[str, float]]:
-    """The whole lines of a metrics.jsonl, none where there is no file.
-
-    What stands after the last line's end was being written when the process died, and is left out.
-
-    Raises:
-        RunError: if a line is damaged.
-    """
-    if not path.is_file():
-        return []
-    records = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            record = json.loads(line)
-            if not all(isinstance(record[name], int | float) for name in _RECORDED):
-                raise TypeError
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise RunError(f"line {number} of {path} is damaged; delete that line.") from error
-        records.append(record)
-    return records
-
-
-def resume_command(folder: Path) -> str:
-    """What to type to go on with a run, quoted for the shell."""
-    return f"sfumato fit --resume --out {shlex.quote(str(folder))}"
-
-
-def _parts(rows: np.ndarray, count: int, most: int) -> list[np.ndarray]:
-    """`count` disjoint parts of equal size, at most `most` rows each."""
-    size = min(len(rows) // count, most)
-    return [rows[k * size : (k + 1) * size] for k in range(count)]
-
-
-def open_run(path: str | os.PathLike[str]) -> Run:
+def open_any_run(path: str | os.PathLike[str]) -> Run | TableRun:
     """Open a run folder, a lone model file, or a folder of diffusers.
 
     Raises:
@@ -396,89 +347,38 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         raise RunError(f"there is no run folder or model file {place}.")
     elif place.suffix.lower() != Path(MODEL).suffix:
         raise RunError(f"{place} is not a model; give a run folder or its {MODEL}.")
-    model = load_model(place / MODEL if place.is_dir() else place)
-    return Run(model, place if place.is_dir() else None)
+    model = load_any_model(place / MODEL if place.is_dir() else place)
+    folder = place if place.is_dir() else None
+    return TableRun(model, folder) if isinstance(model, TableModel) else Run(model, folder)
 
 
-@contextmanager
-def threads_of(settings: Settings) -> Iterator[None]:
-    """Compute with as many threads as the settings say; the caller's own number comes back."""
-    before = torch.get_num_threads()
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """Open a run of points or pictures.
 
-
-def _numbered_folder(name: str) -> Path:
-    """Make runs/NAME-001, or the first number after the highest that is taken."""
-    runs = Path("runs")
-    runs.mkdir(exist_ok=True)
-    head = f"{name}-"
-    ends = [path.name.removeprefix(head) for path in runs.iterdir() if path.name.startswith(head)]
-    number = 1 + max((int(end) for end in ends if end.isdecimal()), default=0)
-    while True:
-        folder = runs / f"{head}{number:03d}"
-        try:
-            folder.mkdir()
-        except FileExistsError:  # another process took it in the meantime
-            number += 1
-        else:
-            return folder
-
-
-def _refuse_taken(folder: Path) -> None:
-    if folder.is_dir() and all(path.name == LOCK for path in folder.iterdir()):
-        return
-    if folder.exists():
-        begun = (folder / CONFIG).is_file()
-        go_on = f", or go on with `{resume_command(folder)}`" if begun else ""
-        raise RunError(
-            f"{folder} is already there and is never overwritten; choose another --out{go_on}."
+    Raises:
+        ArgumentError: if it learned a table, for what tables have not.
+        RunError: as `open_any_run`.
+    """
+    run = open_any_run(path)
+    if isinstance(run, TableRun):
+        raise ArgumentError(
+            f"{path} learned a table, and this is for points and pictures; of tables there are "
+            "sample, impute, score, evaluate, report and info."
         )
+    return run
 
 
-@contextmanager
-def new_folder(out: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
-    """Make the run's folder, `out` or the next free number under runs/, and hold it for writing.
-
-    Raises:
-        RunError: if it is already there with something in it, is in use, or cannot be made.
-    """
-    try:
-        if out is None:
-            folder = _numbered_folder(name)
-        else:
-            _refuse_taken(folder := Path(out))
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"cannot write to {error.filename}: {error.strerror}; choose another --out."
-        ) from error
-    with locked(folder):
-        _refuse_taken(folder)  # another process may have filled and left it in the meantime
-        yield folder
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the run's folder for writing; the lock falls with the process that holds it.
+def open_table_run(path: str | os.PathLike[str]) -> TableRun:
+    """Open a run that learned a table.
 
     Raises:
-        RunError: if another process holds it, or the folder cannot be written.
+        ArgumentError: if it learned points or pictures.
+        RunError: as `open_any_run`.
     """
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(
-            f"{folder} is in use by another process; wait until it ends, or choose another --out."
-        ) from None
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror}.") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    run = open_any_run(path)
+    if isinstance(run, Run):
+        raise ArgumentError(
+            f"{path} learned points or pictures, and this is for tables; fit a file with "
+            "--set data.kind=table."
+        )
+    return run

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sfumato import parallel
 from sfumato.data.codec import PictureCodec
 from sfumato.data.files import read_points
 from sfumato.data.images import as_pictures, holds_pictures, read_picture, read_pictures
@@ -20,7 +21,7 @@ from sfumato.data.points import Points
 from sfumato.errors import DataError
 from sfumato.likelihood.variational import mean_and_error
 from sfumato.progress import ProgressLine
-from sfumato.run import Run, threads_of
+from sfumato.run import Run
 from sfumato.source import Data
 
 
@@ -118,7 +119,7 @@ def score_of(
     found = []
     with (
         ProgressLine("score", len(rows), "rows", quiet=quiet) as line,
-        threads_of(run.settings),
+        parallel.threads(run.settings.threads),
     ):
         done = 0
         for chunk in run.model.log_prob(rows, tol=tol, probes=probes, seed=seed):
@@ -141,7 +142,7 @@ def bound_of(
     parts: dict[str, list[torch.Tensor]] = {"L_T": [], "L_t": [], "L_0": []}
     with (
         ProgressLine("bound", len(rows), "rows", quiet=quiet) as line,
-        threads_of(run.settings),
+        parallel.threads(run.settings.threads),
     ):
         done = 0
         for chunk in run.model.variational_bound(rows, seed=seed):

@@ -1,7 +1,7 @@
 """The rows of a run: where they come from, and which of them it never sees.
 
 A toy set gives fresh rows to everyone who asks; of a file, a folder or an array a share is kept
-out of training, to evaluate on. Rows are points, or pictures.
+out of training, to evaluate on. Rows are points, pictures, or those of a table.
 """
 
 import os
@@ -15,6 +15,7 @@ import numpy as np
 from sfumato import config, storage
 from sfumato.config import Settings
 from sfumato.data.files import read_points
+from sfumato.data.frames import backend_of, from_frame
 from sfumato.data.images import (
     Pictures,
     as_pictures,
@@ -23,20 +24,28 @@ from sfumato.data.images import (
     holds_pictures,
     read_pictures,
 )
+from sfumato.data.kinds import kinds_of
 from sfumato.data.points import Points
+from sfumato.data.table import DataTable, Kind
+from sfumato.data.table_files import ENDINGS, read_table
 from sfumato.data.toy import TOY_SETS, draw, toy_set
-from sfumato.errors import DataError, unknown
+from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.metrics.evaluation import LEAST_ROWS
 
 LogDensity = Callable[[np.ndarray], np.ndarray]
 Data = Points | Pictures
-Source = str | os.PathLike[str] | np.ndarray | Points | Pictures
+Source = Any
+"""A toy set's name, a file or folder, an array `(n, d)`, pictures `(n, height, width, channels)` as
+bytes, a data frame, or what these are read to."""
 
 # The settings' name for rows that were given in memory.
 ARRAY = "array"
 
 # Pictures that come with scikit-learn.
 PICTURE_SETS: Mapping[str, Callable[[], Pictures]] = {"digits": digits}
+
+# Columns of points in space; what has more is a table.
+_SPACE = 3
 
 # Real sets that make up the floor of an evaluation.
 FLOOR_SETS = 6
@@ -87,7 +96,45 @@ class RunData:
         return None if density is None or noise == 0 else lambda values: density(values, noise)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TableData:
+    """The rows of a table that a run learns from, and those that it never sees.
+
+    Args:
+        train: rows to learn from.
+        heldout: rows kept out of training.
+        kinds: of each column of the table.
+        settings: where they came from.
+        seed: of the run.
+    """
+
+    train: DataTable
+    heldout: DataTable
+    kinds: Mapping[str, Kind]
+    settings: config.DataSettings
+    seed: int
+
+
 def load_data(settings: Settings) -> RunData:
+    """The points or pictures that the settings name.
+
+    Raises:
+        ArgumentError: as `load_any_data`, or if they name a table.
+        DataError: as `load_any_data`.
+    """
+    return _no_table(load_any_data(settings))
+
+
+def _no_table(data: RunData | TableData) -> RunData:
+    if isinstance(data, TableData):
+        raise ArgumentError(
+            f"{data.settings.source} is a table; take sfumato.fit_table or DiffusionModel, or "
+            "data.kind=points if it is points in space."
+        )
+    return data
+
+
+def load_any_data(settings: Settings) -> RunData | TableData:
     """Draw the toy set or read the file that the settings name.
 
     Raises:
@@ -107,7 +154,7 @@ def load_data(settings: Settings) -> RunData:
     return replace(split(read, settings), settings=data.model_copy(update={"sha256": mark}))
 
 
-def _read(settings: Settings) -> tuple[Data, str]:
+def _read(settings: Settings) -> tuple[Data | DataTable, str]:
     """What a file or folder holds, and its fingerprint."""
     data = settings.data
     path = Path(data.source)
@@ -124,9 +171,22 @@ def _read(settings: Settings) -> tuple[Data, str]:
             background=data.background,
             skip_bad=data.skip_bad,
         )
+    elif data.kind == "table" or (data.kind == "auto" and path.name.lower().endswith(ENDINGS)):
+        words = [name for name, kind in data.columns.items() if kind == "categorical"]
+        return _as_points_if_few(read_table(path, words), settings), storage.sha256(path)
     else:
         return read_points(path), storage.sha256(path)
     return _labelled(pictures, settings), fingerprint(pictures)
+
+
+def _as_points_if_few(table: DataTable, settings: Settings) -> Points | DataTable:
+    """A table; but points in space if all it has is up to three columns of decimal numbers."""
+    plain = all(c.values.dtype == np.float64 and not c.missing.any() for c in table)
+    if settings.data.kind == "table" or settings.data.columns or not plain:
+        return table
+    if len(table.columns) > _SPACE:
+        return table
+    return Points(np.stack([column.values for column in table], axis=1), table.names)
 
 
 def _labelled(pictures: Pictures, settings: Settings) -> Pictures:
@@ -167,26 +227,31 @@ def refuse_extremes(points: Points, name: str) -> None:
         )
 
 
-def split(points: Data, settings: Settings) -> RunData:
+def split(data: Data | DataTable, settings: Settings) -> RunData | TableData:
     """Keep a share of the rows, chosen by the seed, out of training.
 
     Raises:
-        DataError: if there are fewer than three rows, or as `refuse_extremes`.
+        ArgumentError: if a column of a table cannot be of the kind that the settings say.
+        DataError: if there are fewer than three rows, or as `refuse_extremes` or `kinds_of`.
     """
-    rows = len(points.values)
+    rows = len(data.values if isinstance(data, Points | Pictures) else data)
     if rows < 3:
         raise DataError(
             f"{settings.data.source} has {rows} row{'s' * (rows != 1)} of data; at least 3 rows "
             "are needed, 2 to learn from and 1 to evaluate on."
         )
-    if isinstance(points, Points):
-        refuse_extremes(points, settings.data.source)
+    if isinstance(data, Points):
+        refuse_extremes(data, settings.data.source)
     # Enough to evaluate on, where there are rows to spare.
     kept = max(1, round(rows * settings.data.holdout), min(LEAST_ROWS, rows // (FLOOR_SETS + 1)))
     kept = min(kept, rows - 2)
     order = np.random.default_rng(settings.seed).permutation(rows)
     train, heldout = np.sort(order[kept:]), np.sort(order[:kept])
-    return RunData(_chosen(points, train), _chosen(points, heldout), settings.data, settings.seed)
+    if isinstance(data, DataTable):
+        kinds = kinds_of(data, settings.data.columns)
+        parts = data.chosen(train), data.chosen(heldout)
+        return TableData(*parts, kinds, settings.data, settings.seed)
+    return RunData(_chosen(data, train), _chosen(data, heldout), settings.data, settings.seed)
 
 
 def _chosen(data: Data, rows: np.ndarray) -> Data:
@@ -195,14 +260,32 @@ def _chosen(data: Data, rows: np.ndarray) -> Data:
     return data.chosen(rows)
 
 
+def parts(rows: np.ndarray, count: int, most: int) -> list[np.ndarray]:
+    """`count` disjoint parts of equal size, at most `most` rows each."""
+    size = min(len(rows) // count, most)
+    return [rows[k * size : (k + 1) * size] for k in range(count)]
+
+
 def settings_for(
     source: Source, changes: Mapping[str, Any], *layers: Mapping[str, Any]
 ) -> tuple[Settings, RunData]:
+    """As `settings_for_any`, of points or pictures.
+
+    Raises:
+        ArgumentError: as `settings_for_any`, or if the source is a table.
+        DataError: as `settings_for_any`.
+    """
+    settings, data = settings_for_any(source, changes, *layers)
+    return settings, _no_table(data)
+
+
+def settings_for_any(
+    source: Source, changes: Mapping[str, Any], *layers: Mapping[str, Any]
+) -> tuple[Settings, RunData | TableData]:
     """Resolve the settings of a run on `source` and load its rows.
 
     Args:
-        source: a toy set's name, a file or folder, rows in memory `(n, d)` or pictures as bytes
-            `(n, height, width, channels)`.
+        source: see `Source`.
         changes: nested (`{"training": {"steps": 500}}`) or dotted (`{"training.steps": 500}`).
         layers: settings that come before the changes, such as a preset.
 
@@ -210,32 +293,32 @@ def settings_for(
         ArgumentError: if a setting is wrong or the source is unknown.
         DataError: if the rows cannot be used.
     """
-    nested: dict[str, Any] = {}
-    for name, value in changes.items():
-        for key in reversed(name.split(".")):
-            value = {key: value}
-        nested = config.merged(nested, value)
+    nested = config.nested(changes)
     if not isinstance(source, str | os.PathLike):
         named: dict[str, Any] = {"data": {"source": ARRAY}}
         settings = config.resolve(*layers, nested, named)
         data = split(_in_memory(source, settings), settings)
     else:
         named = {"data": {"source": os.fspath(source)}}
-        data = load_data(config.resolve(*layers, nested, named))
+        data = load_any_data(config.resolve(*layers, nested, named))
         if data.settings.sha256 is not None:
             named["data"]["sha256"] = data.settings.sha256
     return config.resolve(recipe_for(data), *layers, nested, named), data
 
 
-def recipe_for(data: RunData) -> dict[str, Any]:
+def recipe_for(data: RunData | TableData) -> dict[str, Any]:
     """The recipe that suits these rows, as changes to the defaults."""
+    if isinstance(data, TableData):
+        return config.suited_to_table(len(data.train), len(data.train.columns))
     return config.suited(data.train.values.shape[1:], pictures=isinstance(data.train, Pictures))
 
 
-def _in_memory(source: Any, settings: Settings) -> Data:
+def _in_memory(source: Any, settings: Settings) -> Data | DataTable:
     """Rows or pictures that were handed over."""
-    if isinstance(source, Points | Pictures):
+    if isinstance(source, Points | Pictures | DataTable):
         return source
+    if not isinstance(source, np.ndarray) and backend_of(source):
+        return from_frame(source)
     if not isinstance(source, np.ndarray) or (source.dtype == np.uint8 and source.ndim in (3, 4)):
         return _labelled(as_pictures(source), settings)
     return _as_points(source)

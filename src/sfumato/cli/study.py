@@ -142,9 +142,10 @@ def inpaint(
 
     import numpy as np
 
+    from sfumato import parallel
     from sfumato.data.images import read_picture
     from sfumato.gallery import check_rows_target, of_pictures, write_rows
-    from sfumato.run import open_run, threads_of
+    from sfumato.run import open_run
 
     opened = open_run(run)
     if not of_pictures(opened):
@@ -156,7 +157,7 @@ def inpaint(
     if known.all():
         raise DataError(f"{mask} is white nowhere; there is nothing to fill in.")
     pictures, where = (np.repeat(each[None], n, axis=0) for each in (given, known))
-    with threads_of(opened.settings):
+    with parallel.threads(opened.settings.threads):
         filled = opened.model.inpaint(
             pictures, where, times=times, seed=seed, label=label, **changes
         )
@@ -181,12 +182,13 @@ def interpolate(
     """Draw what lies between two samples of a seed, along a great circle of their noise."""
     changes = sampling_changes(assignments)
 
+    from sfumato import parallel
     from sfumato.gallery import check_rows_target, write_rows
-    from sfumato.run import open_run, threads_of
+    from sfumato.run import open_run
 
     opened = open_run(run)
     check_rows_target(opened, to)
-    with threads_of(opened.settings):
+    with parallel.threads(opened.settings.threads):
         values = opened.model.interpolate(first, last, n, seed=seed, label=label, **changes)
     write_rows(opened, to, values)
     say(f"{n:,} in {to}", quiet)

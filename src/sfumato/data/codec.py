@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sfumato.data.images import Pictures
 from sfumato.data.points import Points
+from sfumato.data.table_codec import TableCodec
 from sfumato.errors import DataError, RunError
 
 BIN_WIDTH = 2 / 255
@@ -26,7 +27,7 @@ BIN_WIDTH = 2 / 255
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Of tables: an affine map of each column, made by `fit`.
+    """Of points: an affine map of each column, made by `fit`.
 
     Args:
         columns: names, in the order of the data.
@@ -294,11 +295,14 @@ class EncodedPictures:
 AnyCodec = Codec | PictureCodec
 
 
-def codec_from_dict(plain: Mapping[str, Any]) -> AnyCodec:
+def codec_from_dict(plain: Mapping[str, Any]) -> AnyCodec | TableCodec:
     """The codec that `to_dict` described.
 
     Raises:
         RunError: if it describes none.
     """
-    pictures = isinstance(plain, Mapping) and "pictures" in plain
-    return PictureCodec.from_dict(plain) if pictures else Codec.from_dict(plain)
+    if isinstance(plain, Mapping) and "pictures" in plain:
+        return PictureCodec.from_dict(plain)
+    if isinstance(plain, Mapping) and "table" in plain:
+        return TableCodec.from_dict(plain)
+    return Codec.from_dict(plain)

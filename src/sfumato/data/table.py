@@ -1,10 +1,13 @@
 """Tables as they are: columns of numbers, words, truths and dates, any of them with holes."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+
+from sfumato.errors import DataError
 
 Kind = Literal[
     "continuous", "integer", "ordinal", "categorical", "boolean", "date", "constant", "dropped"
@@ -106,3 +109,13 @@ def stacked(tables: Sequence[DataTable]) -> DataTable:
             for k, column in enumerate(first.columns)
         )
     )
+
+
+def refuse_repeated(where: str, names: Sequence[str]) -> None:
+    """Names of columns must differ.
+
+    Raises:
+        DataError: if one stands twice, naming it and `where` it stands.
+    """
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{where}: the column name {twice[0]!r} stands more than once; rename one.")

@@ -53,7 +53,7 @@ class PerChunk:
 
 
 # Beyond any schedule here: e^-15 of signal beside the noise, or of noise beside the signal.
-_FARTHEST = 30.0
+FARTHEST = 30.0
 
 Conditioning = Callable[[NoiseLevel], Tensor]
 """The number that tells a network how noisy its input is."""
@@ -61,7 +61,7 @@ Conditioning = Callable[[NoiseLevel], Tensor]
 
 def log_snr(level: NoiseLevel) -> Tensor:
     """The default conditioning: log(alpha²/sigma²), finite where no signal or no noise is left."""
-    return level.log_snr.clamp(-_FARTHEST, _FARTHEST)
+    return level.log_snr.clamp(-FARTHEST, FARTHEST)
 
 
 def step_of(table: Table) -> Conditioning:

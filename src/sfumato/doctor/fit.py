@@ -12,13 +12,14 @@ from collections.abc import Iterator
 import numpy as np
 from torch import Tensor
 
+from sfumato import parallel
 from sfumato.assembly import build_grid
 from sfumato.doctor.process import Finding, examine_process
 from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
 from sfumato.metrics.regret import nats_lost
 from sfumato.ruler import errors_by_level, exact_denoiser, regrets_by_level, ruler_levels
-from sfumato.run import Run, threads_of
+from sfumato.run import Run
 
 # Nats, or an AUC beside the largest between real sets, that a user would want to know of.
 _NOTABLE_NATS = 0.05
@@ -45,7 +46,7 @@ def examine_run(run: Run, heldout: np.ndarray | None = None) -> Iterator[Finding
     yield from _sampling(run)
     if heldout is None:
         heldout = data.fresh(0, _SAMPLED) if data.heldout is None else data.heldout.values
-    with threads_of(run.settings):
+    with parallel.threads(run.settings.threads):
         yield from _regret(run)
         if len(heldout) >= 100:
             yield _generalisation(run, rows, model.codec.encode(heldout).double())

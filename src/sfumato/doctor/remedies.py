@@ -12,8 +12,9 @@ from sfumato.assembly import build_denoiser
 from sfumato.config import resolve
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.doctor.process import NOTABLE_NATS, noisiest, start_mismatch
+from sfumato.folder import CHECKPOINT
 from sfumato.model import Model
-from sfumato.run import CHECKPOINT, Run
+from sfumato.run import Run
 from sfumato.training import checkpoint
 
 

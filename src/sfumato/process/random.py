@@ -24,7 +24,7 @@ Noise = Callable[[Tensor], Tensor]
 """Standard normal noise in the shape, dtype and device of what it is given."""
 
 
-SAMPLING, TRAINING, EDITING, PROBING, LABELLING, DEQUANTISING = 0, 1, 2, 3, 4, 5
+SAMPLING, TRAINING, EDITING, PROBING, LABELLING, DEQUANTISING, LEVELS, ORDERS = range(8)
 
 
 def chunk_size(event: Sequence[int]) -> int:

@@ -17,6 +17,7 @@ from sfumato import __version__, doctor, storage
 from sfumato.data.toy import TOY_SETS
 from sfumato.errors import DataError, RunError
 from sfumato.figures import evaluation_figure, samples_figure, sheet_figure
+from sfumato.folder import locked
 from sfumato.gallery import (
     figures_of,
     neighbours_figure,
@@ -30,7 +31,7 @@ from sfumato.metrics.distances import energy_distance
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.plots import save_figure
 from sfumato.progress import ProgressLine
-from sfumato.run import Run, locked
+from sfumato.run import Run
 from sfumato.source import ARRAY
 
 REPORT, FIGURE_FOLDER, EVALUATION = "report.html", "figures", "evaluation.json"

@@ -27,6 +27,7 @@ from sfumato import parallel
 from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.denoisers.guidance import Labelled, Told
+from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DivergedError, RunError, unknown
 from sfumato.networks.dit import TransformerBlock
 from sfumato.networks.unet import AttentionBlock, ResidualBlock
@@ -38,6 +39,7 @@ from sfumato.process.tables import Table
 from sfumato.training.averaging import Average
 from sfumato.training.learning_rate import learning_rate
 from sfumato.training.loss import WEIGHTINGS, hybrid_loss, loss
+from sfumato.training.masking import Asked, Masking, table_loss
 from sfumato.training.optimizer import AdamW
 from sfumato.training.targets import posterior_means
 from sfumato.training.times import TIME_DRAWS, Importance, level_at
@@ -96,6 +98,7 @@ class Batch:
         eps: noise, shaped like x_0.
         target: what is to be predicted in x_0's place, or None.
         label: what the network is told of each row's class, `(batch,)`, or None.
+        asked: of a table, what the network is told and asked of each row, or None.
     """
 
     x_0: Tensor
@@ -104,6 +107,7 @@ class Batch:
     eps: Tensor
     target: Tensor | None
     label: Tensor | None
+    asked: Asked | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same, its rows on a device."""
@@ -112,6 +116,7 @@ class Batch:
             x_0=self.x_0.to(device),
             eps=self.eps.to(device),
             target=None if self.target is None else self.target.to(device),
+            asked=None if self.asked is None else self.asked.to(device),
         )
 
     def split(self, size: int) -> Iterator["Batch"]:
@@ -125,6 +130,7 @@ class Batch:
                 self.eps[some],
                 None if self.target is None else self.target[some],
                 None if self.label is None else self.label[some],
+                None if self.asked is None else self.asked[some],
             )
 
 
@@ -171,6 +177,7 @@ class Training:
         seed: decides every draw.
         labels: of the rows, `(n,)`, where the network learns classes.
         told: what numbers the network is told for its classes.
+        masking: of a table, which part of a row is known; its rows are numbers and levels.
 
     Raises:
         ArgumentError: if a time draw or weighting is unknown, a variance is to be learned for a
@@ -180,7 +187,7 @@ class Training:
 
     def __init__(
         self,
-        denoiser: NetworkDenoiser,
+        denoiser: NetworkDenoiser | TableDenoiser,
         process: Schedule | Table,
         data: Rows,
         settings: TrainingSettings,
@@ -188,6 +195,7 @@ class Training:
         seed: int,
         labels: Tensor | None = None,
         told: Told = _NOTHING_TOLD,
+        masking: Masking | None = None,
     ) -> None:
         if settings.times not in TIME_DRAWS:
             raise unknown("time draw", settings.times, TIME_DRAWS)
@@ -206,6 +214,11 @@ class Training:
             raise ArgumentError(
                 "training.reference averages over rows of all classes, mirrored or not; set it to "
                 "0 with classes or training.flip."
+            )
+        if settings.reference and masking:
+            raise ArgumentError(
+                "training.reference averages over whole rows, and of a table's a part is known; "
+                "set it to 0."
             )
         if settings.batch_size % parallel.count():
             raise ArgumentError(
@@ -236,7 +249,9 @@ class Training:
         self.data = data
         self.labels = labels
         self.told = told
-        self.event = data[torch.zeros(1, dtype=torch.int64)].shape[1:]
+        self.masking = masking
+        row = data[torch.zeros(1, dtype=torch.int64)].shape[1:]
+        self.event = row if masking is None else torch.Size((len(masking.states),))
         self.settings = settings
         self.num_steps = num_steps(settings, len(data))
         self.average = Average(self.network, copy, settings.average)
@@ -268,18 +283,23 @@ class Training:
         if isinstance(self.times, Importance):  # which asks for the losses of the step before
             together = 1
         else:
-            together = max(1, _PREPARED // (self.rows_drawn * math.prod(self.event)))
+            numbers = math.prod(self.event) if self.masking is None else self.masking.draws
+            together = max(1, _PREPARED // (self.rows_drawn * numbers))
         for first in range(0, steps, together):
             yield from self._prepared(min(together, steps - first))
 
     def _prepared(self, steps: int) -> Iterator[Batch]:
         draws = [self._draws() for _ in range(steps)]
         index, *own = (torch.stack(each) for each in zip(*draws, strict=True))
-        mirrored, hidden, u, eps = (each[:, self.share] for each in own)
+        mirrored, hidden, u, eps, lots = (each[:, self.share] for each in own)
         size, level = u.shape[1], level_at(self.process, u.flatten())
         rows = index if self.settings.reference else index[:, self.share]
         values = self.data[rows.flatten()].unflatten(0, rows.shape)
         x_0 = values[:, self.share] if self.settings.reference else values
+        asked = None
+        if self.masking is not None:
+            asked = self.masking(x_0.flatten(0, 1), lots.flatten(0, 1))
+            x_0 = x_0[..., : self.event[0]]
         if self.told.mirrored:
             turned = mirrored[(..., *[None] * len(self.event))]
             x_0 = torch.where(turned, x_0.flip(-1), x_0)
@@ -288,13 +308,15 @@ class Training:
             x_t = noised(x_0.flatten(0, 1), level).draw(eps.flatten(0, 1))
             targets = posterior_means(x_t.view_as(x_0), level, values)
         for k in range(steps):
-            of_step = level[k * size : (k + 1) * size]
+            some = slice(k * size, (k + 1) * size)
             label = self._label(index[k][self.share], mirrored[k], hidden[k])
             target = targets[k] if targets is not None else None
-            yield Batch(x_0[k], u[k], of_step, eps[k], target, label).to(self.device)
+            own_asked = asked[some] if asked is not None else None
+            batch = Batch(x_0[k], u[k], level[some], eps[k], target, label, own_asked)
+            yield batch.to(self.device)
 
     def _draws(self) -> tuple[Tensor, ...]:
-        """Of one step: rows, which are mirrored, whose class is hidden, times, noise."""
+        """Of one step: rows, which are mirrored, whose class is hidden, times, noise, masks."""
         size, source = self.settings.batch_size, self.generator
         rows, nobody = self.next_rows(), torch.zeros(size, dtype=torch.bool)
         return (
@@ -305,6 +327,7 @@ class Training:
             else nobody,
             self.times(size, source),
             torch.randn(size, *self.event, generator=source),
+            torch.rand(size, 0 if self.masking is None else self.masking.draws, generator=source),
         )
 
     def _label(self, rows: Tensor, mirrored: Tensor, hidden: Tensor) -> Tensor | None:
@@ -346,6 +369,18 @@ class Training:
 
     def _losses(self, batch: Batch) -> Tensor:
         """Of each row of a batch."""
+        if isinstance(self.denoiser, TableDenoiser):
+            assert batch.asked is not None
+            assert self.masking is not None
+            return table_loss(
+                self.denoiser,
+                batch.x_0,
+                batch.level,
+                batch.eps,
+                self.weight,
+                batch.asked,
+                self.masking.sizes,
+            )
         denoise = self.denoiser if batch.label is None else Labelled(self.denoiser, batch.label)
         losses = self.loss(denoise, batch.x_0, batch.level, batch.eps, self.weight, batch.target)
         if isinstance(self.times, Importance):

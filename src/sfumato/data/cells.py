@@ -1,0 +1,269 @@
+"""What the cells of a column are: read from all of them, never from the first few.
+
+A cell is a number, a truth, a date, a hole, or else a word. A column is what its cells are. Where
+nearly all are of one type the odd one is a mistake, told with its line; where they differ more,
+the column is words, and its cells stay as they were written. Nothing is rounded off, cut or
+translated on the way: what cannot be held exactly is refused.
+
+Spaces around a number, a date or a hole do not count; those of a word are its own.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.data.table import Column
+from sfumato.errors import DataError
+
+LARGEST_EXACT = 2**53
+"""Every integer up to here is a float64, and the next is not."""
+
+INEXACT = "is an integer that a 64-bit float cannot hold exactly; drop the column or scale it"
+
+HOLES = frozenset(["", "NA", "N/A", "NaN", "nan", "null", "NULL"])
+"""A hole in any column."""
+
+_HOLES_AMONG_TYPED = frozenset(["None", "none", "?"])
+"""A hole where the other cells are numbers, truths or dates; a word among words."""
+
+_NEARLY_ALL = 0.9
+"""From this share of one type on, a cell of another is a mistake and not a word."""
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
+_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*|(?=\.[0-9]))(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?"
+)
+_TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_DTYPES = {
+    "": "float64",  # nothing but holes
+    "integer": "int64",
+    "decimal": "float64",
+    "boolean": "bool",
+    "date": "datetime64[us]",
+}
+
+# What was meant is plain, its value is not, or cannot be held.
+_FAULTS = [
+    ("number", re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE),
+     "is infinite; leave the cell empty if it is not known"),
+    ("number", re.compile(r"-?[0-9]+,[0-9]+"), "has a comma in it; write numbers with a point"),
+    ("number", re.compile(r"-?[0-9]{1,3}(?:[ ,'\u00a0\u202f][0-9]{3})+(?:\.[0-9]+)?"),
+     "has its thousands set apart; write the digits alone"),
+    ("number", re.compile(r"[-+]?[$€£¥] ?[0-9][0-9.,]*|[-+]?[0-9][0-9.,]* ?[%$€£¥]"),
+     "has a sign beside the number; write the digits alone"),
+    ("date", re.compile(rf"(?:{_DATE.pattern}) ?(?:Z|UTC|[+-][0-9]{{2}}(?::?[0-9]{{2}})?)"),
+     "has a time zone; write all times in one zone and leave its name away"),
+    ("date", re.compile(r"[0-9-]{10}[T ][0-9:]{8}\.[0-9]{7,}"),
+     "is finer than a microsecond; write six digits of a second"),
+    ("date", _DATE, "is no date of the calendar; mend the cell or leave it empty"),
+]  # fmt: skip
+
+_CODE = re.compile(r"-?0[0-9]+")
+"""Digits with a leading zero, as of a postcode: it makes words of the integers beside it."""
+
+_CALLED = {"number": "a number", "boolean": "true or false", "date": "a date"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """What one cell is.
+
+    Args:
+        family: number, boolean, date, code or word; empty for a hole.
+        kind: integer, decimal, boolean or date; empty for what has no value.
+        fault: why it has none, though it is of its family.
+    """
+
+    family: str
+    kind: str = ""
+    fault: str = ""
+
+
+def short(text: object) -> str:
+    """One line of at most 40 characters, for a message."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 40 else f"{line[:37]}..."
+
+
+def number(cell: str) -> float | None:
+    """The number that a cell is, if it is one."""
+    return float(cell) if _DECIMAL.fullmatch(cell.strip()) else None
+
+
+def sort(cell: str) -> Sort:
+    """What a cell without spaces around it is, if it stood alone."""
+    if cell in HOLES or cell in _HOLES_AMONG_TYPED:
+        return Sort("")
+    if cell in _TRUTHS:
+        return Sort("boolean", "boolean")
+    if _DECIMAL.fullmatch(cell):
+        if math.isinf(float(cell)):
+            return Sort("number", fault="is beyond the range of a number; mend the cell")
+        if not _INTEGER.fullmatch(cell):
+            return Sort("number", "decimal")
+        if abs(int(cell)) > LARGEST_EXACT:
+            return Sort("number", fault=INEXACT)
+        return Sort("number", "integer")
+    if _DATE.fullmatch(cell) and _valued("date", [cell]) is not None:
+        return Sort("date", "date")
+    if _CODE.fullmatch(cell):
+        return Sort("code")
+    for family, form, why in _FAULTS:
+        if form.fullmatch(cell):
+            return Sort(family, fault=why)
+    return Sort("word")
+
+
+def _valued(kind: str, cells: Sequence[str]) -> np.ndarray | None:
+    """The values of cells that have the form of their kind; None if one cannot be held."""
+    if kind == "boolean":
+        return np.fromiter(map(_TRUTHS.__getitem__, cells), bool, len(cells))
+    if kind == "decimal":
+        values = np.fromiter(map(float, cells), np.float64, len(cells))
+        return values if np.isfinite(values).all() else None
+    try:
+        values = np.array(cells, dtype=_DTYPES[kind])
+    except (ValueError, OverflowError):
+        return None
+    if kind == "date":  # there is a year 0 in NumPy alone
+        return values if (values >= np.datetime64("0001-01-01", "us")).all() else None
+    return values if (np.abs(values) <= LARGEST_EXACT).all() else None
+
+
+# Tried in this order over a whole chunk; most columns are all of one kind.
+_FORMS: list[tuple[Sort, Callable[[str], object]]] = [
+    (Sort("number", "integer"), _INTEGER.fullmatch),
+    (Sort("number", "decimal"), _DECIMAL.fullmatch),
+    (Sort("date", "date"), _DATE.fullmatch),
+    (Sort("boolean", "boolean"), _TRUTHS.__contains__),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The values of a chunk of rows; object for words."""
+
+    values: np.ndarray
+    missing: np.ndarray
+
+
+@dataclass(slots=True)
+class Cells:
+    """The cells of one column, a chunk of rows at a time, and what they are in the end.
+
+    Args:
+        name: of the column.
+        worded: whether they are words whatever they look like.
+    """
+
+    name: str
+    worded: bool
+    _parts: list[_Part] = field(default_factory=list)
+    _tally: Counter[Sort] = field(default_factory=Counter)
+    _first: dict[Sort, tuple[int, str]] = field(default_factory=dict)
+    _words: dict[str, str] = field(default_factory=dict)
+
+    def take(self, cells: Sequence[str], lines: Sequence[int]) -> None:
+        """The next chunk, and where its cells stand."""
+        bare = list(map(str.strip, cells))
+        missing = np.fromiter(map(HOLES.__contains__, bare), bool, len(bare))
+        if self.worded:
+            return self._take_words(cells, missing)
+        present = list(compress(bare, ~missing)) if missing.any() else bare
+        for sort_, has_form in _FORMS:
+            if all(map(has_form, present)):
+                values = _valued(sort_.kind, present)
+                if values is None:
+                    break
+                if present:
+                    self._count(sort_, len(present), lines[int(missing.argmin())], present[0])
+                return self._take_values(values, missing)
+        return self._take_mixed(cells, bare, missing, lines)
+
+    def _take_mixed(
+        self, cells: Sequence[str], bare: list[str], missing: np.ndarray, lines: Sequence[int]
+    ) -> None:
+        """Cell by cell: of several kinds, or faulty, or words."""
+        known = {cell: sort(cell) for cell in set(bare)}
+        sorts = [known[cell] for cell in bare]
+        found = Counter(sorts)
+        found.pop(Sort(""), None)
+        for each, count in found.items():
+            place = sorts.index(each)
+            self._count(each, count, lines[place], bare[place])
+        kinds = {each.kind for each in found}
+        if kinds == {"integer", "decimal"}:
+            kinds = {"decimal"}
+        if len(kinds) > 1 or "" in kinds:
+            return self._take_words(cells, missing)
+        holes = np.array([not each.family for each in sorts])
+        values = _valued(kinds.pop() if kinds else "decimal", list(compress(bare, ~holes)))
+        assert values is not None  # each of them has one
+        return self._take_values(values, holes)
+
+    def _count(self, each: Sort, count: int, line: int, cell: str) -> None:
+        self._tally[each] += count
+        self._first.setdefault(each, (line, cell))
+
+    def _take_values(self, values: np.ndarray, missing: np.ndarray) -> None:
+        placed = values
+        if missing.any():
+            placed = np.zeros(len(missing), dtype=values.dtype)
+            placed[~missing] = values
+        self._parts.append(_Part(placed, missing))
+
+    def _take_words(self, cells: Sequence[str], missing: np.ndarray) -> None:
+        words = np.array([self._words.setdefault(cell, cell) for cell in cells], dtype=object)
+        words[missing] = ""
+        self._parts.append(_Part(words, missing))
+
+    def column(self, path: Path) -> Column | None:
+        """What they are; None if they are words after all and some were not kept as such.
+
+        Raises:
+            DataError: if nearly all are of one type and some are not, or have no exact value.
+        """
+        worded = self.worded or self._are_words(path)
+        if worded and any(part.values.dtype != object for part in self._parts):
+            return None
+        dtypes = {part.values.dtype for part in self._parts if not part.missing.all()}
+        dtype = np.result_type(*dtypes) if dtypes else np.dtype("float64")  # some are decimals: all
+        if worded:
+            dtype = np.dtype(object)
+        return Column(
+            self.name,
+            np.concatenate([part.values.astype(dtype, copy=False) for part in self._parts]),
+            np.concatenate([part.missing for part in self._parts]),
+        )
+
+    def _are_words(self, path: Path) -> bool:
+        families: Counter[str] = Counter()
+        for each, count in self._tally.items():
+            families[each.family] += count
+        main = max(families, key=families.__getitem__, default="")
+        odd = [each for each in self._tally if each.fault or each.family != main]
+        if main in ("word", "code"):
+            return True
+        if not odd:
+            return False
+        integers = all(each.kind == "integer" for each in self._tally if each.family == "number")
+        if families.keys() == {"number", "code"} and integers:
+            return True
+        if families[main] < _NEARLY_ALL * families.total():
+            return True
+        (line, cell), each = min(((self._first[each], each) for each in odd), key=itemgetter(0))
+        raise DataError(
+            f"{path}, line {line}, column {self.name!r}: {short(cell)} {each.fault}."
+            if each.fault
+            else f"{path}, line {line}, column {self.name!r}: {short(cell)!r} is not "
+            f"{_CALLED[main]}, as nearly all of the column are; mend the cell or leave it empty, "
+            "or declare the column categorical."
+        )

@@ -1,0 +1,335 @@
+"""scikit-learn's face: a density estimator and an imputer for tables.
+
+    from sfumato import DiffusionModel
+    model = DiffusionModel().fit(frame)
+    model.sample(1000, given={"sex": "F"})
+
+Arrays of numbers with NaN for holes go in and out as arrays, data frames of pandas, polars and
+pyarrow as frames of the same kind. Nothing is written but by `save`, and that is safetensors.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sfumato import config, parallel
+from sfumato.config import LARGEST_SEED
+from sfumato.data.frames import backend_of, from_frame, to_frame
+from sfumato.data.kinds import kinds_of
+from sfumato.data.table import Column, DataTable
+from sfumato.errors import ArgumentError, DataError, RunError
+from sfumato.fitting import prepare
+from sfumato.model_file import load_any_model, save_model
+from sfumato.progress import ProgressLine
+from sfumato.source import ARRAY, TableData
+from sfumato.table_model import TableModel
+from sfumato.table_run import TableRun
+from sfumato.training.loop import train
+
+# What `random_state` may be: None, a seed, or NumPy's.
+RandomState = int | np.random.RandomState | None
+
+
+class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
+    """A diffusion model of a table: draws rows, fills holes, tells how probable rows are.
+
+    Args:
+        columns: what columns are, by name, where it is not what their values suggest:
+            "continuous", "integer", "ordinal", "categorical", "boolean", "date" or "dropped".
+            Columns of an array are x0, x1, ...
+        steps: of training; chosen for the table where not given.
+        width: of the network; chosen for the table where not given.
+        settings: other changes to the recipe, `{"training.batch_size": 256}`.
+        random_state: decides the fit. None: a fit of its own each time.
+        verbose: show progress.
+
+    Attributes:
+        model_: the fitted `TableModel`.
+        n_features_in_: how many columns there were.
+        feature_names_in_: their names, where the data had some.
+        kinds_: what each column was taken for.
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: Mapping[str, str] | None = None,
+        steps: int | None = None,
+        width: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+        random_state: RandomState = None,
+        verbose: bool = False,
+    ) -> None:
+        self.columns = columns
+        self.steps = steps
+        self.width = width
+        self.settings = settings
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, N803
+        """Learn the rows of a table.
+
+        Args:
+            X: a data frame, or an array `(n, columns)`; NaN, None and NA are holes.
+            y: not looked at.
+
+        Raises:
+            ValueError: if X cannot be learned from, or a parameter is wrong.
+            DivergedError: if training meets a loss that is not finite.
+        """
+        table = self._table(X, reset=True)
+        told = dict(self.columns or {})
+        kinds = kinds_of(table, told)
+        own: dict[str, Any] = {"training.steps": self.steps, "network.width": self.width}
+        changes = {name: value for name, value in own.items() if value is not None}
+        settings = config.resolve(
+            config.suited_to_table(len(table), len(table.columns)),
+            config.nested({**changes, **(self.settings or {})}),
+            {"data": {"source": ARRAY, "columns": told}, "seed": _seed(self.random_state)},
+        )
+        data = TableData(table, table.chosen(np.arange(0)), kinds, settings.data, settings.seed)
+        training, model = prepare(settings, data)
+        quiet = not self.verbose
+        with (
+            ProgressLine("fit", training.num_steps, "steps", quiet=quiet) as line,
+            parallel.threads(settings.threads),
+        ):
+            for record in train(training):
+                line.advance_to(record.step, f"loss {record.loss:.4f}")
+        self.model_ = model.with_network(training.average.network)
+        self.kinds_ = kinds
+        return self
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: RandomState = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Draw rows, of the kind that was fitted.
+
+        Args:
+            n_samples: how many.
+            random_state: an int gives the same rows each time, the first of a longer draw.
+            given: values of some columns that all rows are to have; None for a hole.
+
+        Raises:
+            ValueError: if n_samples is negative, a column is unknown, or a value was never seen.
+        """
+        table = self._run().sample(
+            n_samples, seed=_seed(random_state), given=given, quiet=not self.verbose
+        )
+        return self._like_fitted(table)
+
+    def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Log density of each row in nats, `(n,)`; see `TableModel.log_prob`."""
+        run = self._run()
+        return run.log_prob(self._table(X), quiet=not self.verbose)
+
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002, N803
+        """The mean log density of rows in nats; larger is better.
+
+        Args:
+            X: rows.
+            y: not looked at.
+        """
+        return float(self.score_samples(X).mean())
+
+    def impute(self, X: Any, draws: int | None = None, random_state: RandomState = 0) -> Any:  # noqa: N803
+        """Fill the holes of rows; what is there stays.
+
+        Args:
+            X: rows.
+            draws: how many filled tables to draw, each plausible; not given, one table of best
+                guesses (of numbers the mean, of levels the most frequent of 20 draws).
+            random_state: of the draws.
+
+        Returns:
+            A table like X, or a list of `draws` of them.
+
+        Raises:
+            ValueError: if the rows do not fit, or there are no draws.
+        """
+        run, table, seed = self._run(), self._table(X), _seed(random_state)
+        if draws is None:
+            return self._like(X, run.impute(table, seed=seed, quiet=not self.verbose))
+        filled = run.impute_draws(table, draws, seed=seed, quiet=not self.verbose)
+        return [self._like(X, each) for each in filled]
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to a safetensors file, which `load` and `sfumato` read.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        check_is_fitted(self)
+        save_model(self.model_, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The model in a file; draws come as frames of pandas.
+
+        Raises:
+            RunError: if it is missing or damaged, or is no model of a table.
+        """
+        model = load_any_model(Path(path))
+        if not isinstance(model, TableModel):
+            raise RunError(f"{path} is a model of points or pictures; open it with open_run.")
+        found = cls(columns=model.settings.data.columns or None, random_state=model.settings.seed)
+        found.model_, found.kinds_ = model, model.codec.kinds
+        found.feature_names_in_ = np.array(model.codec.columns, dtype=object)
+        found.n_features_in_, found.backend_ = len(model.codec.columns), "pandas"
+        return found
+
+    def _run(self) -> TableRun:
+        check_is_fitted(self)
+        return TableRun(self.model_, None)
+
+    def _table(self, X: Any, *, reset: bool = False) -> DataTable:  # noqa: N803
+        """The rows as a table; scikit-learn's own checks of them."""
+        backend = None if isinstance(X, np.ndarray) else backend_of(X)
+        if reset:
+            self.backend_ = backend
+        if backend is None:
+            values = validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype=None,
+                ensure_all_finite="allow-nan",
+                ensure_min_samples=2 if reset else 1,
+            )
+            return _from_array(values)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        table = from_frame(X)
+        if reset and len(table) < 2:
+            raise DataError("Found a table with 1 sample, while a minimum of 2 is required.")
+        return table
+
+    def _like_fitted(self, table: DataTable) -> Any:
+        return _to_array(table) if self.backend_ is None else to_frame(table, self.backend_)
+
+    def _like(self, X: Any, table: DataTable) -> Any:  # noqa: N803
+        backend = None if isinstance(X, np.ndarray) else backend_of(X)
+        return _to_array(table) if backend is None else to_frame(table, backend)
+
+
+class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Fills holes by a diffusion model of the table; takes IterativeImputer's place.
+
+    Args:
+        columns: see `DiffusionModel`.
+        steps: see `DiffusionModel`.
+        sample_posterior: fill with one draw, which keeps the spread, and not with best guesses.
+        random_state: decides fit and draws. None: others each time.
+        verbose: show progress.
+
+    Attributes:
+        model_: the fitted `DiffusionModel`.
+        n_features_in_: how many columns there were.
+        feature_names_in_: their names, where the data had some.
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: Mapping[str, str] | None = None,
+        steps: int | None = None,
+        sample_posterior: bool = False,
+        random_state: RandomState = None,
+        verbose: bool = False,
+    ) -> None:
+        self.columns = columns
+        self.steps = steps
+        self.sample_posterior = sample_posterior
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, N803
+        """Learn the rows of a table, holes and all.
+
+        Args:
+            X: a data frame, or an array `(n, columns)`.
+            y: not looked at.
+
+        Raises:
+            ValueError: if X cannot be learned from.
+        """
+        self.seed_ = _seed(self.random_state)
+        self.model_ = DiffusionModel(
+            columns=self.columns, steps=self.steps, random_state=self.seed_, verbose=self.verbose
+        ).fit(X)
+        self.n_features_in_ = self.model_.n_features_in_
+        if hasattr(self.model_, "feature_names_in_"):
+            self.feature_names_in_ = self.model_.feature_names_in_
+        return self
+
+    def transform(self, X: Any) -> Any:  # noqa: N803
+        """The rows with their holes filled, of the kind that was given.
+
+        Raises:
+            ValueError: if the rows do not fit.
+        """
+        check_is_fitted(self)
+        if not self.sample_posterior:
+            return self.model_.impute(X, random_state=self.seed_)
+        (filled,) = self.model_.impute(X, draws=1, random_state=self.seed_)
+        return filled
+
+
+def _seed(random_state: RandomState) -> int:
+    if isinstance(random_state, int | np.integer):
+        if not 0 <= random_state <= LARGEST_SEED:
+            raise ArgumentError(f"`random_state` must not be negative; got {random_state}.")
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _from_array(values: np.ndarray) -> DataTable:
+    """Columns x0, x1, ... of an array; NaN and None are holes."""
+    return DataTable(tuple(_array_column(f"x{k}", each) for k, each in enumerate(values.T)))
+
+
+def _array_column(name: str, values: np.ndarray) -> Column:
+    if values.dtype.kind in "OUS":
+        missing = np.array([each is None or each != each for each in values])
+        try:
+            numbers = np.where(missing, 0.0, values).astype(np.float64)
+        except (TypeError, ValueError):
+            return Column(name, np.where(missing, "", values).astype(str).astype(object), missing)
+        return Column(name, numbers, missing)
+    if values.dtype.kind == "b":
+        return Column(name, values, np.zeros(len(values), bool))
+    if values.dtype.kind in "iu":
+        return Column(name, values.astype(np.int64), np.zeros(len(values), bool))
+    missing = np.isnan(values)
+    return Column(name, np.where(missing, 0, values).astype(np.float64), missing)
+
+
+def _to_array(table: DataTable) -> np.ndarray:
+    """The inverse: numbers as float64 with NaN for holes, or all as objects if there are words."""
+    words = any(column.values.dtype.kind in "OM" for column in table)
+    kind: Any = object if words else np.float64
+    hole: Any = None if words else np.nan
+    return np.stack([np.where(c.missing, hole, c.values.astype(kind)) for c in table], axis=1)

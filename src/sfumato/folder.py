@@ -1,0 +1,126 @@
+"""A run's folder, which holds everything that it is.
+
+runs/NAME/
+config.toml          the whole resolved settings
+model.safetensors    the weights to sample with; enough alone
+checkpoint/          what resuming needs
+metrics.jsonl        a line per group of steps
+snapshots/           samples drawn on the way
+"""
+
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sfumato.errors import RunError
+
+CONFIG, MODEL, CHECKPOINT = "config.toml", "model.safetensors", "checkpoint"
+METRICS, SNAPSHOTS, LOCK = "metrics.jsonl", "snapshots", ".lock"
+
+
+# What is read of a line of metrics.jsonl.
+_RECORDED = ("step", "num_steps", "epoch", "loss", "seconds")
+
+
+def read_records(path: Path) -> list[dict[str, float]]:
+    """The whole lines of a metrics.jsonl, none where there is no file.
+
+    What stands after the last line's end was being written when the process died, and is left out.
+
+    Raises:
+        RunError: if a line is damaged.
+    """
+    if not path.is_file():
+        return []
+    records = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            record = json.loads(line)
+            if not all(isinstance(record[name], int | float) for name in _RECORDED):
+                raise TypeError
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise RunError(f"line {number} of {path} is damaged; delete that line.") from error
+        records.append(record)
+    return records
+
+
+def resume_command(folder: Path) -> str:
+    """What to type to go on with a run, quoted for the shell."""
+    return f"sfumato fit --resume --out {shlex.quote(str(folder))}"
+
+
+def _numbered_folder(name: str) -> Path:
+    """Make runs/NAME-001, or the first number after the highest that is taken."""
+    runs = Path("runs")
+    runs.mkdir(exist_ok=True)
+    head = f"{name}-"
+    ends = [path.name.removeprefix(head) for path in runs.iterdir() if path.name.startswith(head)]
+    number = 1 + max((int(end) for end in ends if end.isdecimal()), default=0)
+    while True:
+        folder = runs / f"{head}{number:03d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:  # another process took it in the meantime
+            number += 1
+        else:
+            return folder
+
+
+def _refuse_taken(folder: Path) -> None:
+    if folder.is_dir() and all(path.name == LOCK for path in folder.iterdir()):
+        return
+    if folder.exists():
+        begun = (folder / CONFIG).is_file()
+        go_on = f", or go on with `{resume_command(folder)}`" if begun else ""
+        raise RunError(
+            f"{folder} is already there and is never overwritten; choose another --out{go_on}."
+        )
+
+
+@contextmanager
+def new_folder(out: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
+    """Make the run's folder, `out` or the next free number under runs/, and hold it for writing.
+
+    Raises:
+        RunError: if it is already there with something in it, is in use, or cannot be made.
+    """
+    try:
+        if out is None:
+            folder = _numbered_folder(name)
+        else:
+            _refuse_taken(folder := Path(out))
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot write to {error.filename}: {error.strerror}; choose another --out."
+        ) from error
+    with locked(folder):
+        _refuse_taken(folder)  # another process may have filled and left it in the meantime
+        yield folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the run's folder for writing; the lock falls with the process that holds it.
+
+    Raises:
+        RunError: if another process holds it, or the folder cannot be written.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            f"{folder} is in use by another process; wait until it ends, or choose another --out."
+        ) from None
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,124 @@
+"""Levels drawn one after another, each given those before it.
+
+    (1)  p(k_1, ..., k_D) = prod_i p(k_o(i) | k_o(1), ..., k_o(i-1))     for any order o
+
+A network that has learned p(k_j | any of the others) gives every factor. It is the reverse of a
+process that hides the levels one by one, diffusion with an absorbing state: Austin et al. (2021),
+section 3.1; Hoogeboom et al. (2022), who let the order be drawn by lot. Here it is one of a few,
+so that
+
+    (2)  p(k) = mean over the orders of (1)
+
+is a probability in closed form, of the very samples that are drawn. Of very many columns several
+are drawn at once, as if they were independent given those before: (1) and (2) still hold.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sfumato.process.random import generator
+
+NUM_ORDERS = 4
+
+# Network calls for a row; of more columns several are drawn at once.
+MOST_ROUNDS = 64
+
+Order = tuple[tuple[int, ...], ...]
+"""Columns, round after round."""
+
+Logits = Callable[[Tensor], Tensor]
+"""Levels `(batch, D)`, a column's number of levels where it is hidden, to `(batch, sum of levels)`,
+float64."""
+
+
+def orders(columns: int, seed: int, stream: int) -> tuple[Order, ...]:
+    """A few orders of so many columns, drawn by lot."""
+    source = generator(seed, stream)
+    rounds = min(columns, MOST_ROUNDS)
+    found = []
+    for _ in range(NUM_ORDERS):
+        shuffled = torch.randperm(columns, generator=source)
+        found.append(tuple(tuple(part.tolist()) for part in shuffled.tensor_split(max(rounds, 1))))
+    return tuple(found)
+
+
+def _places(sizes: Sequence[int]) -> list[slice]:
+    """Where each column's levels stand among all."""
+    ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
+    return [slice(a, b) for a, b in pairwise(ends)]
+
+
+def draw_levels(
+    logits: Logits,
+    levels: Int[Tensor, "batch D"],
+    sizes: Sequence[int],
+    orders: Sequence[Order],
+    uniform: Float[Tensor, "batch D"],
+    barred: Sequence[int] = (),
+) -> Int[Tensor, "batch D"]:
+    """Draw those that are hidden, eq. (1); row r by order r modulo their number.
+
+    Args:
+        logits: of the network; rows must not depend on each other in it.
+        levels: known ones; a column's number of levels where it is hidden.
+        sizes: how many levels each column has.
+        orders: see `orders`.
+        uniform: on [0, 1), what each level is drawn with.
+        barred: of each column a level that is not drawn; -1 for none.
+    """
+    levels, places, hidden = levels.clone(), _places(sizes), torch.tensor(sizes)
+    for turn in range(max((len(order) for order in orders), default=0)):
+        columns = [order[turn] for order in orders]
+        asked = [
+            bool((levels[k :: len(orders), own] == hidden[list(own)]).any())
+            for k, own in enumerate(columns)
+        ]
+        if not any(asked):
+            continue
+        answers = logits(levels)
+        for k, own in enumerate(columns):
+            rows = slice(k, None, len(orders))
+            for column in own:
+                chance = answers[rows, places[column]].clone()
+                if barred and barred[column] >= 0:
+                    chance[:, barred[column]] = -math.inf
+                below = chance.softmax(1).cumsum(1)
+                drawn = (below < uniform[rows, column, None] * below[:, -1:]).sum(1)
+                here = levels[rows, column]
+                levels[rows, column] = torch.where(here == sizes[column], drawn, here)
+    return levels
+
+
+def log_prob_levels(
+    logits: Logits,
+    levels: Int[Tensor, "batch D"],
+    sizes: Sequence[int],
+    orders: Sequence[Order],
+) -> Float[Tensor, " batch"]:
+    """Eq. (2) in nats, of those levels that are not hidden.
+
+    Args:
+        logits: as for `draw_levels`.
+        levels: a column's number of levels where it is hidden.
+        sizes: how many levels each column has.
+        orders: see `orders`.
+    """
+    places, found = _places(sizes), []
+    for order in orders:
+        seen = torch.tensor(sizes).expand(len(levels), -1).clone()
+        nats = torch.zeros(len(levels), dtype=torch.float64)
+        for columns in order:
+            answers = logits(seen)
+            for column in columns:
+                own, there = levels[:, column], levels[:, column] < sizes[column]
+                chance = answers[:, places[column]].log_softmax(1)
+                found_here = chance.gather(1, own[:, None].clamp(max=sizes[column] - 1))[:, 0]
+                nats += torch.where(there, found_here, 0.0)
+                seen[:, column] = own
+        found.append(nats)
+    return torch.stack(found).logsumexp(0) - math.log(len(orders))
