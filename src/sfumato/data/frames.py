@@ -50,7 +50,7 @@ def backend_of(data: object) -> str | None:
     """
     narwhals = _narwhals()
     try:
-        return str(narwhals.from_native(data, eager_only=True).implementation).lower()
+        return str(narwhals.from_native(data, eager_only=True).implementation.name).lower()
     except TypeError:
         return None
 
