@@ -42,7 +42,7 @@ def associations(table: Coded) -> np.ndarray:
 def _correlations(x: np.ndarray) -> np.ndarray:
     """Eq. (1) of ranks `(n, d)`, over the rows that both have: all sums as products of matrices."""
     there = (~np.isnan(x)).astype(float)
-    x = np.nan_to_num(x - np.nanmean(x, axis=0, where=there > 0, keepdims=True))
+    x = np.nan_to_num(x - _quotient(np.nansum(x, axis=0), there.sum(0)))
     rows = np.maximum(there.T @ there, 1)
     mean, square = x.T @ there / rows, (x**2).T @ there / rows
     spread = np.maximum(square - mean**2, 0)
@@ -80,4 +80,5 @@ def _cramer(a: np.ndarray, b: np.ndarray) -> float:
 
 def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a/b, 0 where b is nothing but rounding."""
-    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b > 1e-9)
+    zeros = np.zeros(np.broadcast_shapes(a.shape, b.shape))
+    return np.asarray(np.divide(a, b, out=zeros, where=b > 1e-9))

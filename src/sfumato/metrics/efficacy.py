@@ -12,6 +12,7 @@ After Esteban, Hyland & Raetsch (2017), "train on synthetic, test on real".
 import numpy as np
 
 from sfumato.metrics.association import associations
+from sfumato.metrics.classifier import has_values
 from sfumato.metrics.coded import Coded, ranks
 
 # More rows cost time and teach little more.
@@ -37,20 +38,19 @@ def error(train: Coded, test: Coded, target: str, *, seed: int = 0) -> float:
     from sklearn.metrics import r2_score, roc_auc_score
 
     column = train.names.index(target)
-    others = np.arange(len(train.names)) != column
+    x, x_test = train.features[:_ROWS], test.features[:_ROWS]
+    x, x_test = (part[~np.isnan(part[:, column])] for part in (x, x_test))
+    y, y_test = x[:, column], x_test[:, column]
+    others = has_values(x) & (np.arange(len(train.names)) != column)
+    if min(len(y), len(y_test)) < 2 or not others.any():
+        return 1.0
+    x, x_test = x[:, others], x_test[:, others]
     options = {
         "categorical_features": train.categorical[others],
         "early_stopping": False,
         "max_iter": _TREES,
         "random_state": seed,
     }
-    x, x_test = train.features[:_ROWS], test.features[:_ROWS]
-    y, y_test = x[:, column], x_test[:, column]
-    there, there_test = ~np.isnan(y), ~np.isnan(y_test)
-    x, x_test = x[there][:, others], x_test[there_test][:, others]
-    y, y_test = y[there], y_test[there_test]
-    if min(len(y), len(y_test)) < 2:
-        return 1.0
     if target in train.number_names:
         y, y_test = ranks(y, y_test), ranks(y_test, y_test)
         trees = HistGradientBoostingRegressor(**options).fit(x, y)

@@ -99,7 +99,7 @@ def intervals(
         of_column = [
             _column(truth, drawn, name, cells[:, place[name]])
             for name in names
-            if cells[:, place[name]].sum() > 0
+            if cells[:, place[name]].any()
         ]
         if not of_column:
             continue
@@ -124,10 +124,12 @@ def _column(
     known, values = values[~cells, 0], values[cells]
     known = known[~np.isnan(known)]
     if name in truth.number_names:
-        spread = np.std([*known, *values[:, 0]]) or 1.0
-        plain = known.mean() if len(known) else 0.0
-        off = (values[:, 1:].mean(1) - values[:, 0]) / spread
-        return values, off**2, ((plain - values[:, 0]) / spread) ** 2
+        every = np.concatenate([known, values[:, 0]])
+        largest = np.abs(every).max() or 1.0  # so that squares do not overflow
+        spread = (every / largest).std() or 1.0
+        plain = (known / largest).mean() if len(known) else 0.0
+        right, best = values[:, 0] / largest, (values[:, 1:] / largest).mean(1)
+        return values, ((best - right) / spread) ** 2, ((plain - right) / spread) ** 2
     same = (values[:, 1:, None] == values[:, None, 1:]).sum(2)
     best = np.take_along_axis(values, 1 + same.argmax(1)[:, None], axis=1)[:, 0]
     plain = float(np.bincount(known.astype(int)).argmax()) if len(known) else 0.0

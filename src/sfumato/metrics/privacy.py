@@ -51,27 +51,24 @@ def evaluate_privacy(
     rng = np.random.default_rng(seed)
     known = set(_rows(train))
     value, held = (float(np.mean([r in known for r in _rows(x)])) for x in (sample, reference))
-    # How many copies another such set would have, after what the held-out rows had (Jeffreys).
-    n, count = len(reference), held * len(reference)
-    likely = rng.beta(count + 0.5, n - count + 0.5, SHUFFLES)
-    floor = list(rng.binomial(len(sample), likely) / len(sample))
     detail = f"of held-out rows {held:.3g}"
     yield judged(
-        "copies", "share of exact copies of training rows", value, floor, held + 0.005, n, detail
-    )
-
-    near, *_ = coordinates([reference[:FEW]])
-    learned = train[rng.permutation(len(train))[: max(FEW, _KNOWN // near.shape[1])]]
-    base, own, known_rows = coordinates([reference[:FEW], sample, learned])
-    to_train = nearest_distances(own[:FEW], known_rows), nearest_distances(base, known_rows)
-    yield judged(
-        "memorisation", "nearer to training rows than real", nearer_share(*to_train),
-        shuffled(nearer_share, *to_train, rng), 0.55, len(base),
+        "copies", "share of exact copies of training rows", value, _again(held, len(sample)),
+        held + 0.005, len(sample), detail,
     )  # fmt: skip
-    to_sample = nearest_distances(known_rows[:FEW], own), nearest_distances(base, own)
+
+    learned = some_rows(train, rng)
+    fresh = reference[:FEW]
+    own, base = distances_to(learned, sample[:FEW], fresh)
     yield judged(
-        "distance_attack", "training rows told by their distance, AUC", nearer_share(*to_sample),
-        shuffled(nearer_share, *to_sample, rng), 0.55, len(base), LIMITS.rstrip("."),
+        "memorisation", "nearer to training rows than real", nearer_share(own, base),
+        shuffled(nearer_share, own, base, rng), 0.55, len(base),
+    )  # fmt: skip
+    members, others = distances_to(sample, learned[:FEW], fresh)
+    yield judged(
+        "distance_attack", "training rows told by their distance, AUC",
+        nearer_share(members, others), shuffled(nearer_share, members, others, rng), 0.55,
+        len(others), LIMITS.rstrip("."),
     )  # fmt: skip
     if log_prob is not None:
         unlikely = -log_prob[0], -log_prob[1]
@@ -79,6 +76,30 @@ def evaluate_privacy(
             "density_attack", "training rows told by their density, AUC", nearer_share(*unlikely),
             shuffled(nearer_share, *unlikely, rng), 0.55, len(log_prob[1]),
         )  # fmt: skip
+
+
+def some_rows(train: Coded, rng: np.random.Generator) -> Coded:
+    """As many random rows as distances can be measured to within seconds."""
+    axes = coordinates([train[:FEW]])[0].shape[1]
+    return train[rng.permutation(len(train))[: max(FEW, _KNOWN // axes)]]
+
+
+def distances_to(known: Coded, *sets: Coded) -> list[np.ndarray]:
+    """From each row of some sets to the nearest of the known ones, by whose ranks all are placed.
+
+    None of the sets has a say in where its rows lie, so that they can be compared.
+    """
+    points, *others = coordinates([known, *sets])
+    return [nearest_distances(each, points) for each in others]
+
+
+def _again(share: float, rows: int) -> list[float]:
+    """Shares that may be found in as many rows again, of equal chances (Laplace's prior)."""
+    from scipy.stats import betabinom
+
+    found, quantiles = share * rows, (np.arange(SHUFFLES) + 0.5) / SHUFFLES
+    law = betabinom(rows, found + 1, rows - found + 1)
+    return [float(x) for x in law.ppf(quantiles) / rows]
 
 
 def _rows(table: Coded) -> list[bytes]:

@@ -27,32 +27,11 @@ from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.coded import Coded, coded, coordinates
 from sfumato.metrics.efficacy import error, targets
 from sfumato.metrics.evaluation import LEAST_ROWS, Measure, judged
-from sfumato.metrics.intervals import DRAWS, Imputer, intervals
+from sfumato.metrics.intervals import DRAWS, Imputer, Intervals, intervals
+from sfumato.metrics.marginals import distances, kolmogorov_smirnov
 from sfumato.metrics.pictures import manifold
 from sfumato.metrics.privacy import FEW, evaluate_privacy
 from sfumato.metrics.shuffling import shuffled
-
-
-def kolmogorov_smirnov(x: np.ndarray, y: np.ndarray) -> float:
-    """The largest difference of two distribution functions; NaN is less than any number."""
-    x, y = (np.sort(np.nan_to_num(values, nan=-np.inf)) for values in (x, y))
-    at = np.concatenate([x, y])
-    below = [np.searchsorted(values, at, side="right") / len(values) for values in (x, y)]
-    return float(np.abs(below[0] - below[1]).max())
-
-
-def total_variation(x: np.ndarray, y: np.ndarray) -> float:
-    """Half the summed differences of the shares of levels `(n,)`; -1, a hole, is one of them."""
-    most = int(max(x.max(), y.max())) + 2
-    shares = [np.bincount(codes + 1, minlength=most) / len(codes) for codes in (x, y)]
-    return float(np.abs(shares[0] - shares[1]).sum() / 2)
-
-
-def distances(x: Coded, y: Coded) -> np.ndarray:
-    """How far each column of one table is from that of another, `(names,)`."""
-    numbers = [kolmogorov_smirnov(*two) for two in zip(x.numbers.T, y.numbers.T, strict=True)]
-    levels = [total_variation(*two) for two in zip(x.levels.T, y.levels.T, strict=True)]
-    return np.array([*numbers, *levels])
 
 
 def column_measures(
@@ -119,61 +98,27 @@ def evaluate_table(
             is not one that does, log densities are not finite, or imputing leaves holes.
     """
     base, own, *others = _checked(sample, reference, real, kinds)
-    rows, sets = len(sample), (own, *others)
+    sets = (own, *others)
     if target is not None and target not in base.names:
         raise DataError(f"there is no column {target!r} that varies, to be foretold.")
 
-    value, *floor = np.array([distances(base, part) for part in sets])
-    yield judged(
-        "marginals",
-        "distance of columns, mean",
-        value.mean(),
-        [x.mean() for x in floor],
-        0.02,
-        rows,
-    )
-    yield _worst("worst_marginal", "distance of the worst column", value, floor, base.names, rows)
-
+    yield from _marginals(base, sets)
     if len(base.names) > 1:
-        first, second = np.triu_indices(len(base.names), 1)
-        truth = associations(base)
-        value, *floor = (np.abs(associations(x) - truth)[first, second] for x in sets)
-        yield judged(
-            "dependence", "association of columns off by, mean", value.mean(),
-            [x.mean() for x in floor], 0.02, rows,
-        )  # fmt: skip
-        pairs = [f"{base.names[i]} and {base.names[j]}" for i, j in zip(first, second, strict=True)]
-        yield _worst("worst_pair", "association of the worst pair", value, floor, pairs, rows)
-
+        yield from _dependence(base, sets)
     auc, *auc_floor = (
         classifier_auc(base.features, x.features, categorical=base.categorical, seed=seed)
         for x in sets
     )
-    yield judged("classifier_auc", "classifier two-sample AUC", auc, auc_floor, 0.55, rows)
-
-    few = min(rows, FEW)
-    points = coordinates([x[:few] for x in (base, *sets)])
-    found = [manifold(part, points[0]) for part in points[1:]]
-    for name in ("precision", "recall", "density", "coverage"):
-        one, *rest = (1 - each[name] for each in found)
-        small = float(np.mean(rest)) + 0.05  # a twentieth of the rows
-        yield judged(name, f"1 - {name}", one, rest, small, few)
-
+    yield judged("classifier_auc", "classifier two-sample AUC", auc, auc_floor, 0.55, len(base))
+    yield from _neighbourhoods(base, sets)
     if len(base.names) > 1:
-        foretold = (target,) if target else targets(others[0], seed=seed)
-        one, *rest = (
-            float(np.mean([error(x, base, name, seed=seed) for name in foretold])) for x in sets
-        )
-        yield judged(
-            "efficacy", "error of what learns from it", one, rest, float(np.mean(rest)) + 0.02, rows,
-            f"foretold: {', '.join(foretold)}; every model learns from as many rows",
-        )  # fmt: skip
+        foretold = (target,) if target else targets(sets[1], seed=seed)
+        yield _efficacy(base, sets, foretold, seed)
 
-    rng = np.random.default_rng(seed)
     scores: tuple[np.ndarray, np.ndarray] | None = None
     if log_prob is not None:
-        held = _scored(log_prob, reference)
-        drawn = _scored(log_prob, sample)
+        rng = np.random.default_rng(seed)
+        held, drawn = _scored(log_prob, reference), _scored(log_prob, sample)
         yield judged(
             "likelihood", "law of log densities, generated to held-out",
             kolmogorov_smirnov(drawn, held), shuffled(kolmogorov_smirnov, drawn, held, rng),
@@ -187,25 +132,12 @@ def evaluate_table(
                 shuffled(_gap, learned, held, rng), 0.05, len(held),
                 f"on average {learned.mean():.4g} and {held.mean():.4g} nats",
             )  # fmt: skip
-
     if impute is not None:
-        for what, each in intervals(impute, reference, kinds, seed=seed).items():
-            # Each draw in the truth's place in turn: cells of one row are not independent.
-            off, *chance = (
-                abs(float(each.observed(k)[0] - each.nominal[0])) for k in range(DRAWS + 1)
-            )
-            error_of = "RMSE in deviations" if what == "numbers" else "share wrong"
-            filling = "mean" if what == "numbers" else "commonest"
-            yield judged(
-                f"{what}_intervals", f"imputation intervals of {what} off by", off, chance, 0.05,
-                len(each.depth),
-                f"{each.observed()[0]:.3g} within intervals of {each.nominal[0]:.3g}; {error_of} "
-                f"{each.error:.3g}, by the {filling} {each.plain_error:.3g}",
-            )  # fmt: skip
-
+        for what, found in intervals(impute, reference, kinds, seed=seed).items():
+            yield _coverage(what, found)
     if train is not None:
-        base, own, learned_rows = coded([reference, sample, train], kinds)
-        yield from evaluate_privacy(own, base, learned_rows, log_prob=scores, seed=seed)
+        base, own, known = coded([reference, sample, train], kinds)
+        yield from evaluate_privacy(own, base, known, log_prob=scores, seed=seed)
 
 
 def _checked(
@@ -229,6 +161,61 @@ def _checked(
     if not found[0].names:
         raise DataError("every column is constant or dropped; there is nothing to measure.")
     return found
+
+
+def _marginals(base: Coded, sets: Sequence[Coded]) -> Iterator[Measure]:
+    value, *floor = (distances(base, part) for part in sets)
+    title, rows = "distance of columns, mean", len(base)
+    yield judged("marginals", title, *_means(value, floor), 0.02, rows)
+    names = [repr(name) for name in base.names]
+    yield _worst("worst_marginal", "distance of the worst column", value, floor, names, rows)
+
+
+def _dependence(base: Coded, sets: Sequence[Coded]) -> Iterator[Measure]:
+    names = [repr(name) for name in base.names]
+    first, second = np.triu_indices(len(names), 1)
+    truth = associations(base)
+    value, *floor = (np.abs(associations(part) - truth)[first, second] for part in sets)
+    title, rows = "association of columns off by, mean", len(base)
+    yield judged("dependence", title, *_means(value, floor), 0.02, rows)
+    pairs = [f"{names[i]} and {names[j]}" for i, j in zip(first, second, strict=True)]
+    yield _worst("worst_pair", "association of the worst pair", value, floor, pairs, rows)
+
+
+def _neighbourhoods(base: Coded, sets: Sequence[Coded]) -> Iterator[Measure]:
+    truth, *points = coordinates([part[:FEW] for part in (base, *sets)])
+    found = [manifold(part, truth) for part in points]
+    for name in ("precision", "recall", "density", "coverage"):
+        value, *floor = (1 - each[name] for each in found)
+        small = float(np.mean(floor)) + 0.05  # a twentieth of the rows
+        yield judged(name, f"1 - {name}", value, floor, small, len(truth))
+
+
+def _efficacy(base: Coded, sets: Sequence[Coded], foretold: Sequence[str], seed: int) -> Measure:
+    value, *floor = (
+        float(np.mean([error(part, base, name, seed=seed) for name in foretold])) for part in sets
+    )
+    what = f"foretold: {', '.join(map(repr, foretold))}; every model learns from as many rows"
+    small = float(np.mean(floor)) + 0.02
+    return judged("efficacy", "error of what learns from it", value, floor, small, len(base), what)
+
+
+def _coverage(what: str, found: Intervals) -> Measure:
+    # Each draw in the truth's place in turn, because cells of one row are not independent.
+    off, *floor = (abs(float(found.observed(k)[0] - found.nominal[0])) for k in range(DRAWS + 1))
+    error_of, filling = {
+        "numbers": ("RMSE in deviations", "mean"), "levels": ("share wrong", "commonest level")
+    }[what]  # fmt: skip
+    return judged(
+        f"{what}_intervals", f"imputation intervals of {what} off by", off, floor, 0.05,
+        len(found.depth),
+        f"{found.observed()[0]:.3g} within intervals of {found.nominal[0]:.3g}; {error_of} "
+        f"{found.error:.3g}, by the {filling} {found.plain_error:.3g}",
+    )  # fmt: skip
+
+
+def _means(value: np.ndarray, floor: Sequence[np.ndarray]) -> tuple[float, list[float]]:
+    return float(value.mean()), [float(each.mean()) for each in floor]
 
 
 def _worst(

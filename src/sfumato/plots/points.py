@@ -275,7 +275,7 @@ def samples_over_data(
         return _pairs(data[:, :4], samples[:, :4], columns[:4], title)
 
 
-_WHO: tuple[Any, Any] = (
+WHO: tuple[Any, Any] = (
     Patch(facecolor=BLUE, alpha=0.4, label="real"),
     Line2D([], [], color=ORANGE, linewidth=1.6, label="generated"),
 )
@@ -305,7 +305,7 @@ def _one_column(real: np.ndarray, generated: np.ndarray, column: str, title: str
     axes = figure.add_subplot()
     _histograms(axes, real, generated, interval(np.concatenate([real, generated])))
     axes.set(xlabel=column, title=title)
-    figure.legend(handles=_WHO, loc="outside upper right", ncols=2)
+    figure.legend(handles=WHO, loc="outside upper right", ncols=2)
     return figure
 
 
@@ -355,7 +355,7 @@ def _pairs(data: np.ndarray, samples: np.ndarray, columns: Sequence[str], title:
             if i == d - 1:
                 axes.set_xlabel(columns[j])
     figure.align_ylabels(grid[1:, 0])
-    grid[0, d - 1].legend(handles=_WHO, loc="upper right", fontsize=10)
+    grid[0, d - 1].legend(handles=WHO, loc="upper right", fontsize=10)
     headline(figure, title)
     return figure
 

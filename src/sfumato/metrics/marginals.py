@@ -1,0 +1,34 @@
+"""How far the columns of two tables are from each other, one by one.
+
+    (1)  numbers  Kolmogorov-Smirnov distance, sup over x of |F(x) - G(x)|
+    (2)  levels   total variation, half the sum of |p - q| over levels
+
+Both are the largest difference of two probabilities that they allow: (1) of all numbers up to some
+x, (2) of any set of levels. Holes take part: below all numbers in (1), as one more level in (2).
+"""
+
+import numpy as np
+
+from sfumato.metrics.coded import Coded
+
+
+def kolmogorov_smirnov(x: np.ndarray, y: np.ndarray) -> float:
+    """The largest difference of two distribution functions; NaN is less than any number."""
+    x, y = (np.sort(np.nan_to_num(values, nan=-np.inf)) for values in (x, y))
+    at = np.concatenate([x, y])
+    below = [np.searchsorted(values, at, side="right") / len(values) for values in (x, y)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def total_variation(x: np.ndarray, y: np.ndarray) -> float:
+    """Half the summed differences of the shares of levels `(n,)`; -1, a hole, is one of them."""
+    most = int(max(x.max(), y.max())) + 2
+    shares = [np.bincount(codes + 1, minlength=most) / len(codes) for codes in (x, y)]
+    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def distances(x: Coded, y: Coded) -> np.ndarray:
+    """How far each column of one table is from that of another, `(names,)`."""
+    numbers = [kolmogorov_smirnov(*two) for two in zip(x.numbers.T, y.numbers.T, strict=True)]
+    levels = [total_variation(*two) for two in zip(x.levels.T, y.levels.T, strict=True)]
+    return np.array([*numbers, *levels])

@@ -1,0 +1,493 @@
+"""Measures of tables against scipy and closed forms, and what each of them finds."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import beta, f_oneway, ks_2samp, pearsonr, rankdata, spearmanr
+from scipy.stats.contingency import association
+from table_law import KINDS, impute, log_prob, table
+
+from sfumato.data.table import Column, DataTable, Kind, stacked
+from sfumato.errors import DataError
+from sfumato.metrics.association import associations
+from sfumato.metrics.coded import Coded, coded, coordinates
+from sfumato.metrics.efficacy import error, targets
+from sfumato.metrics.evaluation import Measure
+from sfumato.metrics.intervals import DRAWS, intervals
+from sfumato.metrics.marginals import kolmogorov_smirnov, total_variation
+from sfumato.metrics.privacy import distances_to
+from sfumato.metrics.tables import column_measures, evaluate_table
+
+ROWS, SETS = 400, 5
+
+
+def of(**columns: Any) -> DataTable:
+    """A table of lists, in which None is a hole."""
+
+    def column(name: str, values: Sequence[Any]) -> Column:
+        missing = np.array([value is None for value in values])
+        there = next((value for value in values if value is not None), 0.0)
+        filled = [there if value is None else value for value in values]
+        return Column(
+            name, np.array(filled, dtype=object if isinstance(there, str) else None), missing
+        )
+
+    return DataTable(tuple(column(name, values) for name, values in columns.items()))
+
+
+def changed(rows: DataTable, name: str, how: Callable[[Column], Column]) -> DataTable:
+    return DataTable(tuple(how(each) if each.name == name else each for each in rows))
+
+
+def code(rows: DataTable, kinds: Mapping[str, Kind] = KINDS) -> Coded:
+    return coded([rows], kinds)[0]
+
+
+# ------------------------------------------------------------------------ distances of columns
+
+
+def test_distances_of_numbers_are_scipys_with_holes_below_all() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 9, 200).astype(float), rng.integers(2, 9, 150).astype(float)
+    x[rng.random(200) < 0.3] = np.nan
+    lowest = [np.nan_to_num(values, nan=-1e9) for values in (x, y)]
+    expected = ks_2samp(lowest[0], lowest[1], method="asymp").statistic
+    assert kolmogorov_smirnov(x, y) == pytest.approx(expected)
+
+
+def test_where_only_the_share_of_holes_differs_it_is_the_distance() -> None:
+    values = np.linspace(0, 1, 1000)
+    fewer, more = values.copy(), values.copy()
+    fewer[::10], more[::5] = np.nan, np.nan
+    assert kolmogorov_smirnov(fewer, more) == pytest.approx(0.1, abs=1e-3)
+    assert total_variation(np.repeat([0, -1], [90, 10]), np.repeat([0, -1], [8, 2])) == (
+        pytest.approx(0.1)
+    )
+
+
+def test_total_variation_by_hand() -> None:
+    # (.5, .5, 0) against (.25, .25, .5): half of .25 + .25 + .5
+    assert total_variation(np.array([0, 1]), np.array([0, 1, 2, 2])) == pytest.approx(0.5)
+    assert total_variation(np.array([0, 0]), np.array([1])) == 1
+
+
+# --------------------------------------------------------------------------------- association
+
+
+def numbers(values: np.ndarray) -> Coded:
+    return Coded(
+        tuple(f"x{k}" for k in range(values.shape[1])), (), values, np.empty((len(values), 0), int)
+    )
+
+
+def levels(*codes: np.ndarray) -> Coded:
+    names = tuple(f"l{k}" for k in range(len(codes)))
+    return Coded((), names, np.empty((len(codes[0]), 0)), np.stack(codes, axis=1))
+
+
+def test_numbers_go_together_as_scipys_spearman_says() -> None:
+    rng = np.random.default_rng(1)
+    x = np.round(rng.standard_normal((300, 4)) @ rng.standard_normal((4, 4)))  # with ties
+    np.testing.assert_allclose(associations(numbers(x)), spearmanr(x).statistic, atol=1e-12)
+
+
+def test_with_holes_over_the_rows_that_have_both() -> None:
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((200, 2)) @ np.array([[1, 0.6], [0, 0.8]])
+    x[rng.random((200, 2)) < 0.3] = np.nan
+    ranked = rankdata(x, axis=0, nan_policy="omit")
+    both = ~np.isnan(x).any(1)
+    expected = pearsonr(ranked[both, 0], ranked[both, 1]).statistic
+    assert associations(numbers(x))[0, 1] == pytest.approx(expected)
+
+
+def test_levels_go_together_as_scipys_v_says_less_its_bias() -> None:
+    rng = np.random.default_rng(3)
+    a = rng.integers(0, 4, 300)
+    b = np.where(rng.random(300) < 0.5, a, rng.integers(0, 3, 300))
+    n = 300
+    counts = np.histogram2d(a, b, bins=(4, 4))[0]
+    phi2 = association(counts.astype(int), method="cramer") ** 2 * 3
+    # Bergsma (2013): phi² and the numbers of rows and columns, corrected.
+    corrected = phi2 - 3 * 3 / (n - 1)
+    expected = math.sqrt(corrected / (4 - 9 / (n - 1) - 1))
+    assert associations(levels(a, b))[0, 1] == pytest.approx(expected)
+
+
+def test_numbers_go_with_levels_as_the_f_test_says() -> None:
+    rng = np.random.default_rng(4)
+    group = rng.integers(0, 5, 250)
+    x = rng.standard_normal(250) + 0.5 * group
+    ranked = rankdata(x)
+    f = f_oneway(*(ranked[group == k] for k in range(5))).statistic
+    # eta² = 4F/(4F + n - 5); epsilon² = 1 - (n - 1)/(n - 5) (1 - eta²)
+    eta2 = 4 * f / (4 * f + 245)
+    expected = math.sqrt(1 - 249 / 245 * (1 - eta2))
+    mixed = replace(numbers(x[:, None]), level_names=("l",), levels=group[:, None])
+    assert associations(mixed)[0, 1] == pytest.approx(expected)
+
+
+def test_what_is_independent_does_not_seem_associated_for_having_many_levels() -> None:
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(50):
+        a, b = rng.integers(0, 25, (2, 200))
+        mixed = replace(levels(a, b), number_names=("x",), numbers=rng.random((200, 1)))
+        found.append(associations(mixed))
+    # Without the corrections Cramer's V would be 0.34 on average, the correlation ratio too.
+    assert np.mean(found, axis=0)[np.triu_indices(3, 1)].max() < 0.12
+
+
+def test_perfect_and_absent_association() -> None:
+    a = np.arange(60) % 3
+    np.testing.assert_allclose(associations(levels(a, 2 - a, 0 * a))[0], [1, 1, 0], atol=1e-9)
+    constant = numbers(np.stack([np.arange(60.0), np.full(60, 7.0), np.full(60, np.nan)], axis=1))
+    np.testing.assert_array_equal(associations(constant), np.eye(3))
+
+
+# --------------------------------------------------------------------------------- coordinates
+
+
+def test_every_column_varies_by_one_in_all() -> None:
+    rows = table(3000, 0)
+    (points,) = coordinates([code(rows)])
+    assert points.var(0).sum() == pytest.approx(len(KINDS), rel=1e-6)
+
+
+def test_distances_do_not_depend_on_units_or_tails() -> None:
+    rows, other = table(200, 0), table(200, 1)
+
+    def bent(part: DataTable) -> DataTable:
+        return changed(part, "x", lambda c: replace(c, values=np.exp(3 * c.values)))
+
+    plain = coordinates(coded([rows, other], KINDS))
+    curved = coordinates(coded([bent(rows), bent(other)], KINDS))
+    np.testing.assert_allclose(plain[1], curved[1])
+
+
+def test_holes_lie_apart_and_like_holes_together() -> None:
+    kinds: dict[str, Kind] = {"x": "continuous", "w": "categorical"}
+    rows = of(x=[1.0, 2.0, None, None], w=["a", None, "a", None])
+    (points,) = coordinates([code(rows, kinds)])
+    twice = np.concatenate([points, points])
+    apart = np.linalg.norm(twice[:, None] - twice, axis=2)
+    assert (np.isclose(apart, 0) == np.tile(np.eye(4, dtype=bool), (2, 2))).all()
+
+
+def test_the_nearest_known_row_is_that_of_brute_force() -> None:
+    known, rows = coded([table(50, 0), table(30, 1)], KINDS)
+    points, others = coordinates([known, rows])
+    expected = np.linalg.norm(others[:, None] - points, axis=2).min(1)
+    np.testing.assert_allclose(distances_to(known, rows)[0], expected, atol=1e-7)
+
+
+# ----------------------------------------------------------------------------------- intervals
+
+
+def test_what_intervals_claim_is_what_order_statistics_of_uniforms_hold() -> None:
+    found = intervals(impute, table(50, 0), KINDS)["numbers"]
+    # The i-th of D uniform numbers is Beta(i, D + 1 - i).
+    expected = [
+        beta(DRAWS + 1 - i, i).mean() - beta(i, DRAWS + 1 - i).mean()
+        for i in range(1, DRAWS // 2 + 1)
+    ]
+    np.testing.assert_allclose(found.nominal, expected)
+    assert found.nominal[0] == pytest.approx(19 / 21)
+
+
+def test_exact_draws_hold_what_they_claim_and_keep_to_it_with_ties() -> None:
+    """Whole numbers, dates and skewed levels tie heavily; the claim is exact all the same."""
+    found = [intervals(impute, table(300, seed), KINDS, seed=seed) for seed in range(12)]
+    for what in ("numbers", "levels"):
+        depth = np.concatenate([each[what].depth for each in found])
+        observed = replace(found[0][what], depth=depth).observed()
+        # Cells of one row share their class, which at most doubles the variance.
+        chance = np.sqrt(2 * 0.25 / len(depth))
+        np.testing.assert_allclose(observed, found[0][what].nominal, atol=4 * chance)
+
+
+def test_imputing_beats_the_mean_where_columns_tell_of_each_other() -> None:
+    found = intervals(impute, table(300, 0, holes=0), KINDS)
+    assert found["numbers"].error < 0.9 * found["numbers"].plain_error
+    assert found["levels"].error < 0.9 * found["levels"].plain_error
+    # The mean is off by one standard deviation.
+    assert found["numbers"].plain_error == pytest.approx(1, abs=0.1)
+
+
+def test_a_hole_that_was_not_filled_is_told() -> None:
+    with pytest.raises(DataError, match=r"imputing left \d+ cells empty"):
+        intervals(lambda rows, draws: [rows] * draws, table(50, 0), KINDS)
+
+
+# ------------------------------------------------------------------------------------ efficacy
+
+
+def test_the_error_of_foretelling_is_none_or_all() -> None:
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((2000, 3))
+    known = replace(numbers(x), level_names=("sign",), levels=(x[:, :1] > 0).astype(int))
+    train, test = known[:1000], known[1000:]
+    assert error(train, test, "sign") < 0.01
+    assert error(train, test, "x2") > 0.97  # nothing tells of it
+    shuffled = replace(train, levels=rng.permutation(train.levels))
+    assert error(shuffled, test, "sign") > 0.85
+    one_level = replace(train, levels=0 * train.levels)
+    assert error(one_level, test, "sign") == 1
+    assert set(targets(known)[:2]) == {"sign", "x0"}
+
+
+# --------------------------------------------------------------------------- all of them at once
+
+
+def measured(
+    sample: DataTable, train: DataTable | None = None, *, last: str = "", **options: Any
+) -> dict[str, Measure]:
+    """All measures, or all up to one."""
+    reference, *real = (table(len(sample), 100 + k) for k in range(SETS + 1))
+    found = {}
+    for each in evaluate_table(sample, reference, real, train, kinds=KINDS, **options):
+        found[each.name] = each
+        if each.name == last:
+            break
+    return found
+
+
+def verdicts(found: Mapping[str, Measure]) -> dict[str, str]:
+    return {name: each.verdict for name, each in found.items()}
+
+
+def test_a_perfect_model_is_beyond_chance_as_rarely_as_chance_is() -> None:
+    found = [
+        verdict
+        for seed in range(4)
+        for verdict in verdicts(
+            measured(table(150, seed), table(500, 50 + seed), log_prob=log_prob, impute=impute)
+        ).values()
+    ]
+    assert len(found) == 4 * 18
+    # 1 to 3 in 100 for each: 72 have 4 with a chance of 3 % at most.
+    assert len(found) - found.count("cannot be told apart") <= 4
+    assert "apart" not in found
+
+
+def test_a_shifted_column_is_found_and_named() -> None:
+    shifted = changed(table(ROWS, 0), "x", lambda c: replace(c, values=c.values + 4))
+    found = measured(shifted, last="classifier_auc")
+    assert found["marginals"].verdict == found["worst_marginal"].verdict == "apart"
+    assert found["worst_marginal"].detail.startswith("'x': ")
+    assert found["classifier_auc"].verdict == "apart"
+
+
+def test_shuffled_columns_are_found_by_dependence_and_not_by_marginals() -> None:
+    rng = np.random.default_rng(0)
+    rows = table(ROWS, 0)
+    shuffled = DataTable(tuple(each.chosen(rng.permutation(ROWS)) for each in rows))
+    found = verdicts(measured(shuffled, last="efficacy"))
+    assert found["marginals"] == found["worst_marginal"] == "cannot be told apart"
+    assert found["dependence"] == found["worst_pair"] == found["efficacy"] == "apart"
+    assert found["classifier_auc"] == "apart"
+
+
+def test_a_missing_level_and_a_strange_one_are_found() -> None:
+    rows = table(ROWS, 0)
+    for word in ("a", "never seen"):
+        values = np.where(rows["word"].values == "c", word, rows["word"].values)
+        recoded = changed(rows, "word", partial(replace, values=values))
+        found = measured(recoded, last="worst_marginal")
+        assert found["worst_marginal"].verdict == "apart"
+        assert found["worst_marginal"].detail.startswith("'word': ")
+
+
+@pytest.mark.parametrize("name", ["x", "word"])
+def test_too_many_holes_are_found(name: str) -> None:
+    rng = np.random.default_rng(0)
+    holed = changed(
+        table(ROWS, 0), name, lambda c: replace(c, missing=c.missing | (rng.random(ROWS) < 0.3))
+    )
+    found = measured(holed, last="worst_marginal")
+    assert found["worst_marginal"].verdict == "apart"
+    assert found["worst_marginal"].detail.startswith(f"{name!r}: ")
+
+
+def test_a_narrowed_law_costs_recall_and_a_widened_one_precision() -> None:
+    rows = table(ROWS, 0)
+    near = rows.chosen(np.argsort(-log_prob(rows))[np.arange(ROWS) % (ROWS // 8)])
+    assert verdicts(measured(near, last="coverage"))["coverage"] == "apart"
+    rng = np.random.default_rng(0)
+    uniform = DataTable(tuple(each.chosen(rng.integers(0, ROWS, ROWS)) for each in rows))
+    assert verdicts(measured(uniform, last="coverage"))["precision"] != "cannot be told apart"
+
+
+def test_copies_are_found_by_every_measure_of_privacy() -> None:
+    train = table(ROWS, 50, holes=0)
+    found = measured(train, train)
+    assert found["copies"].value == 1
+    assert found["copies"].verdict == found["memorisation"].verdict == "apart"
+    assert found["distance_attack"].verdict == "apart"
+    assert found["distance_attack"].value > 0.9
+
+
+def test_rows_that_levels_must_share_are_no_copies() -> None:
+    kinds: dict[str, Kind] = {"word": "categorical", "truth": "boolean"}
+    sample, reference, train, *real = (
+        DataTable(tuple(table(200, k, holes=0)[name] for name in kinds)) for k in range(6)
+    )
+    found = {m.name: m for m in evaluate_table(sample, reference, real, train, kinds=kinds)}
+    assert found["copies"].value == 1
+    assert found["copies"].verdict == "cannot be told apart"
+    assert (
+        found["memorisation"].verdict
+        == found["distance_attack"].verdict
+        == ("cannot be told apart")
+    )
+
+
+def test_a_density_that_knows_its_training_rows_is_found() -> None:
+    train = table(ROWS, 50)
+    known = set(train["x"].values.tolist())
+
+    def learned_by_heart(rows: DataTable) -> np.ndarray:
+        return log_prob(rows) + 3.0 * np.array([x in known for x in rows["x"].values.tolist()])
+
+    found = verdicts(measured(table(ROWS, 0), train, log_prob=learned_by_heart))
+    assert found["overfit"] == found["density_attack"] == "apart"
+    assert found["likelihood"] == found["copies"] == "cannot be told apart"
+
+
+def test_samples_that_are_too_likely_are_found() -> None:
+    rows = table(3 * ROWS, 0)
+    likely = rows.chosen(np.argsort(-log_prob(rows))[:ROWS])
+    assert verdicts(measured(likely, log_prob=log_prob))["likelihood"] == "apart"
+
+
+def test_imputing_that_is_too_sure_is_found() -> None:
+    def sure(rows: DataTable, draws: int) -> Sequence[DataTable]:
+        drawn = impute(rows, draws)
+        return [drawn[0], drawn[1]] * (draws // 2)  # two draws, as if they were twenty
+
+    found = verdicts(measured(table(ROWS, 0), impute=sure))
+    assert found["numbers_intervals"] == found["levels_intervals"] == "apart"
+
+
+def test_the_target_is_the_one_asked_for() -> None:
+    found = measured(table(150, 0), target="truth")["efficacy"]
+    assert "foretold: 'truth';" in found.detail
+    with pytest.raises(DataError, match="no column 'price' that varies"):
+        measured(table(150, 0), target="price")
+
+
+def test_the_same_seed_gives_the_same_figures() -> None:
+    options: dict[str, Any] = {"log_prob": log_prob, "impute": impute, "seed": 3}
+    first, again = (measured(table(60, 0), table(90, 1), **options) for _ in range(2))
+    assert first == again
+
+
+def test_columns_one_by_one_in_the_tables_order() -> None:
+    reference, *real = (table(ROWS, 100 + k) for k in range(SETS + 1))
+    shifted = changed(table(ROWS, 0), "n", lambda c: replace(c, values=c.values + 2))
+    found = column_measures(shifted, reference, real, kinds=KINDS)
+    assert [each.name for each in found] == list(KINDS)
+    assert [each.name for each in found if each.verdict == "apart"] == ["n"]
+
+
+def test_nothing_says_that_nobody_can_be_recognised() -> None:
+    train = table(100, 1)
+    found = measured(table(100, 0), train, log_prob=log_prob, impute=impute)
+    assert not any("anonym" in each.sentence.lower() for each in found.values())
+    assert "never that it does not" in found["distance_attack"].sentence
+
+
+# --------------------------------------------------------------------------------- odd tables
+
+ODD: dict[str, tuple[dict[str, Kind], Callable[[int, np.random.Generator], dict[str, Any]]]] = {
+    "one column of numbers": ({"a": "continuous"}, lambda n, r: {"a": list(r.random(n))}),
+    "one column of levels": ({"a": "boolean"}, lambda n, r: {"a": list(r.random(n) < 0.2)}),
+    "levels only": (
+        {"a": "categorical", "b": "ordinal"},
+        lambda n, r: {"a": [f"{k}" for k in r.integers(0, 9, n)], "b": list(r.integers(0, 3, n))},
+    ),
+    "as many levels as rows": (
+        {"a": "categorical", "b": "continuous"},
+        lambda n, r: {"a": [f"{k}" for k in r.integers(0, 9**9, n)], "b": list(r.random(n))},
+    ),
+    "holes nearly everywhere": (
+        {"a": "continuous", "b": "categorical"},
+        lambda n, r: {
+            "a": [x if x < 0.05 else None for x in r.random(n)],
+            "b": ["x" if x < 0.05 else None for x in r.random(n)],
+        },
+    ),
+    "holes only": (
+        {"a": "continuous", "b": "categorical", "c": "integer"},
+        lambda n, r: {"a": [None] * n, "b": [None] * n, "c": list(r.integers(0, 5, n))},
+    ),
+    "hardly varying": (
+        {"a": "integer", "b": "boolean", "c": "constant", "d": "dropped"},
+        lambda n, r: {
+            "a": list((r.random(n) < 0.004).astype(int)),
+            "b": [True] * n,
+            "c": [1.0] * n,
+            "d": [f"{k}" for k in range(n)],
+        },
+    ),
+    "huge and tiny": (
+        {"a": "continuous", "b": "continuous"},
+        lambda n, r: {"a": list(r.standard_cauchy(n) * 1e300), "b": list(r.random(n) * 1e-300)},
+    ),
+}
+
+
+@pytest.mark.parametrize("rows", [20, 70])
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_tables_are_measured_all_the_same(odd: str, rows: int) -> None:
+    kinds, make = ODD[odd]
+    sample, reference, *real = (of(**make(rows, np.random.default_rng(k))) for k in range(7))
+
+    def fill(holed: DataTable, draws: int) -> Sequence[DataTable]:
+        return [
+            DataTable(tuple(replace(c, missing=np.zeros(rows, dtype=bool)) for c in holed))
+        ] * draws
+
+    def zero(part: DataTable) -> np.ndarray:
+        return np.zeros(len(part))
+
+    found = list(
+        evaluate_table(
+            sample, reference, real, stacked(real), kinds=kinds, log_prob=zero, impute=fill
+        )
+    )
+    assert all(math.isfinite(each.value) and math.isfinite(each.limit) for each in found)
+    assert {each.name for each in found} >= {"marginals", "classifier_auc", "coverage", "copies"}
+
+
+def test_tables_that_cannot_be_compared_are_refused() -> None:
+    few, rows = table(10, 0), table(30, 0)
+    with pytest.raises(DataError, match="at least 20 rows"):
+        next(evaluate_table(few, few, [few, few], None, kinds=KINDS))
+    with pytest.raises(DataError, match="same rows and columns"):
+        next(evaluate_table(rows, few, [rows, rows], None, kinds=KINDS))
+    with pytest.raises(DataError, match="same rows and columns"):
+        next(evaluate_table(rows, rows, [rows], None, kinds=KINDS))
+    with pytest.raises(DataError, match="constant or dropped"):
+        next(evaluate_table(rows, rows, [rows] * 2, None, kinds=dict.fromkeys(KINDS, "constant")))
+    with pytest.raises(DataError, match="1 of 30 log densities are NaN or infinite"):
+        measured(rows, log_prob=lambda part: np.where(np.arange(len(part)) == 3, -np.inf, 0.0))
+
+
+def test_levels_are_numbered_from_the_commonest_of_the_reference() -> None:
+    kinds: dict[str, Kind] = {"w": "categorical"}
+    first = of(w=["b", "a", "b", None])
+    other = of(w=["new", "a", "b", "b"])
+    assert [each.levels[:, 0].tolist() for each in coded([first, other], kinds)] == [
+        [0, 1, 0, -1], [2, 1, 0, 0]
+    ]  # fmt: skip
+    many = of(w=[f"{k:04}" for k in range(1000)])
+    features = code(many, kinds).features[:, 0]
+    assert (features.min(), features.max()) == (0, 254)
+    assert all(a <= b for a, b in pairwise(features))
