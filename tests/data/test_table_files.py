@@ -112,6 +112,8 @@ LAYOUTS: list[tuple[str, str, bytes, dict[str, list[Any]]]] = [
     ("semicolons in words", "t.csv", b"a; b,c\nx; y,1\n", {"a; b": ["x; y"], "c": [1]}),
     ("a comment's sign in a name", "t.csv", b"#,name\n1,x\n", {"#": [1], "name": ["x"]}),
     ("spaces in words", "t.csv", b"full name\nAda Byron\n", {"full name": ["Ada Byron"]}),
+    ("a space between day and time", "t.csv", b"t\n2024-03-01 12:30:00.25\n2024-03-01 00:00\n",
+     {"t": [datetime(2024, 3, 1, 12, 30, 0, 250_000), datetime(2024, 3, 1)]}),
     ("tabs", "t.tsv", b"a\tb\n1\tx, y\n", {"a": [1], "b": ["x, y"]}),
     ("gzip", "t.csv.gz", gzip.compress(b"a,b\n1,x\n"), {"a": [1], "b": ["x"]}),
     ("an ending in capitals", "T.CSV", b"a\n1\n", {"a": [1]}),
