@@ -125,10 +125,9 @@ def _valued(kind: str, cells: Sequence[str]) -> np.ndarray | None:
         values = np.array(cells, dtype="datetime64[us]" if kind == "date" else "int64")
     except (ValueError, OverflowError):
         return None
-    if kind == "date":
-        held = values >= np.datetime64("0001-01-01", "us")  # there is a year 0 in NumPy alone
-    else:
-        held = (values >= -LARGEST_EXACT) & (values <= LARGEST_EXACT)
+    if kind == "date":  # there is a year 0 in NumPy alone
+        return values if (values >= np.datetime64("0001-01-01", "us")).all() else None
+    held = (values >= -LARGEST_EXACT) & (values <= LARGEST_EXACT)
     return values if held.all() else None
 
 
