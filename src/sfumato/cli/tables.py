@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from sfumato.cli.commands import Quiet, RunPath, Seed, Set, app, examples, sampling_changes, say
@@ -36,6 +35,8 @@ def described_table(job: Any) -> str:
 
 def _column(column: Any, codec: Any, kind: str) -> tuple[str, str]:
     """Its name and, in a few words, what it is."""
+    import numpy as np
+
     from sfumato.data.columns import Numbers, plain
 
     name = " ".join(column.name.split()) or repr(column.name)
@@ -162,6 +163,8 @@ def score_table(run: Any, file: Path, to: Path | None, *, bound: bool, quiet: bo
         DataError: if the rows cannot be used.
     """
     from dataclasses import replace
+
+    import numpy as np
 
     from sfumato.data.table import Column, DataTable
     from sfumato.data.table_files import check_target, write_table
