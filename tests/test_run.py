@@ -268,9 +268,9 @@ def test_resuming_after_a_kill_goes_on_from_the_last_checkpoint(here: Path) -> N
     with (folder / "metrics.jsonl").open("a") as metrics:
         metrics.write('{"step": 55, "lo')  # a line that was being written
 
-    with resume(folder) as job:
-        assert job.training.step == 40
-        run = finish(job, quiet=True)
+    with resume(folder) as resumed:
+        assert resumed.training.step == 40
+        run = finish(resumed, quiet=True)
 
     assert [r["step"] for r in run.records()] == [10, 20, 30, 40, 50, 60]
     assert straight.folder is not None
@@ -289,8 +289,8 @@ def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(here: Path) -> Non
         job.training.data.fill_(float("nan"))
         with pytest.raises(DivergedError, match=r"training\.learning_rate"):
             list(walk)
-    with resume(job.folder) as job:
-        assert job.training.step == 20
+    with resume(job.folder) as resumed:
+        assert resumed.training.step == 20
 
 
 def test_a_run_that_was_killed_at_its_first_save_begins_anew(here: Path) -> None:

@@ -265,7 +265,6 @@ def suited_to_table(rows: int, columns: int) -> dict[str, Any]:
             "average": 0.995,
             "snapshots": 0,
         },
-        "threads": 0,
     }
 
 

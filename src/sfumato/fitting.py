@@ -74,7 +74,7 @@ class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
         self.exit_code = 128 + signum
 
 
-M = TypeVar("M", Model, TableModel)
+M = TypeVar("M", bound=Model | TableModel, covariant=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +94,7 @@ class Job(Generic[M]):
     folder: Path
 
 
-AnyJob = Job[Model] | Job[TableModel]
+AnyJob = Job[Model | TableModel]
 
 
 @contextmanager
@@ -221,9 +221,7 @@ def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]: ...
 def prepare(settings: Settings, data: TableData) -> tuple[Training, TableModel]: ...
 
 
-def prepare(
-    settings: Settings, data: RunData | TableData
-) -> tuple[Training, Model] | tuple[Training, TableModel]:
+def prepare(settings: Settings, data: RunData | TableData) -> tuple[Training, Model | TableModel]:
     """Put together all that fitting needs; nothing is written.
 
     Raises:
@@ -259,7 +257,7 @@ def _encoded(
     """The codec of the rows, the rows as the network sees them, and their labels if learned."""
     if isinstance(data, TableData):
         of_table = TableCodec.fit(data.train, data.kinds)
-        return of_table, of_table.rows(data.train, settings.seed), None
+        return of_table, of_table.to_learn(data.train, settings.seed), None
     if isinstance(data.train, Points):
         codec = Codec.fit(data.train, standardise=settings.data.standardise)
         return codec, codec.encode(data.train.values), None
@@ -290,14 +288,13 @@ def begin(
 ) -> AbstractContextManager[Job[TableModel]]: ...
 
 
-@contextmanager
 def begin(
     settings: Settings,
     data: RunData | TableData,
     out: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
-) -> Iterator[AnyJob]:
+) -> AbstractContextManager[AnyJob]:
     """`prepare`, then make the run's folder, hold it, and write its settings.
 
     Args:
@@ -309,6 +306,16 @@ def begin(
     Raises:
         RunError: if the folder is taken or cannot be written, and as `prepare`.
     """
+    return _begun(settings, data, out, name)
+
+
+@contextmanager
+def _begun(
+    settings: Settings,
+    data: RunData | TableData,
+    out: str | os.PathLike[str] | None,
+    name: str | None,
+) -> Iterator[AnyJob]:
     training, model = prepare(settings, data)
     if not parallel.is_first():
         yield Job(training, model, data, Path(out or ""))
@@ -436,6 +443,8 @@ def _finished(job: AnyJob, quiet: bool) -> Run | TableRun:
 def finish(job: Job[Model], *, quiet: bool = False) -> Run: ...
 @overload
 def finish(job: Job[TableModel], *, quiet: bool = False) -> TableRun: ...
+@overload
+def finish(job: AnyJob, *, quiet: bool = False) -> Run | TableRun: ...
 
 
 def finish(job: AnyJob, *, quiet: bool = False) -> Run | TableRun:

@@ -23,6 +23,7 @@ from sfumato.likelihood.variational import mean_and_error
 from sfumato.progress import ProgressLine
 from sfumato.run import Run
 from sfumato.source import Data
+from sfumato.table_run import TableRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,13 @@ def bound_of(
         "L_0 (decoder)": _mean(terms["L_0"]),
     }
     return _summary(run, rows, nats.numpy(), terms=told), nats.numpy()
+
+
+def table_score(run: TableRun, nats: np.ndarray) -> Score:
+    """What the log densities of a table's rows `(n,)` come to."""
+    mean, error = _mean(torch.from_numpy(nats))
+    dimension = run.model.codec.dimension
+    return Score(len(nats), mean, error, -mean / (dimension * math.log(2)))
 
 
 def _mean(values: torch.Tensor) -> tuple[float, float | None]:

@@ -35,9 +35,6 @@ from sfumato.samplers.unmasking import Order, draw_levels, log_prob_levels, orde
 # Up to here the exact divergence is as quick as an estimate that is good for something.
 _EXACT_DIMENSIONS = 32
 
-# Chunks of one draw of an imputation; the next draw's come after them.
-_CHUNKS = 2**32
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableModel:
@@ -103,11 +100,11 @@ class TableModel:
                 raise ArgumentError(f"`{name}` must not be negative; got {value}.")
         row = self.condition(given or {})
         known = self._known(row, None if given is None else _names_given(row, given))
-        settings = self._sampling(sampling)
+        settings, zeros = self._sampling(sampling), torch.zeros(CHUNK, dtype=torch.int64)
 
         def chunks() -> Iterator[DataTable]:
             for chunk in range(first // CHUNK, -(-(first + n) // CHUNK) if n else 0):
-                whole = self._drawn(_repeated(known, CHUNK), settings, seed, chunk, barred=False)
+                whole = self._drawn(known.chosen(zeros), settings, seed, chunk, barred=False)
                 offset = chunk * CHUNK
                 rows = np.arange(max(first - offset, 0), min(first + n - offset, CHUNK))
                 yield _put_back(whole.chosen(rows), row, given or {})
@@ -166,12 +163,10 @@ class TableModel:
                 )
         return row
 
-    def impute_draws(
+    def impute_chunks(
         self, table: DataTable, draws: int, *, seed: int = 0, **sampling: Any
     ) -> Iterator[DataTable]:
-        """The table with its holes filled, `draws` times, each a draw given what is there.
-
-        Row k of a draw depends on itself, the seed and k alone. What is there stays as it is.
+        """Rows with holes, each filled `draws` times in a row, a chunk of drawn rows at a time.
 
         Raises:
             ArgumentError: if there are no draws, or a sampling setting is wrong.
@@ -179,21 +174,26 @@ class TableModel:
         """
         if draws < 1:
             raise ArgumentError(f"`draws` must be at least 1; got {draws}.")
-        settings = self._sampling(sampling)
-        own = DataTable(tuple(self._column(table, name) for name in self.codec.columns))
-        holes = np.stack([column.missing for column in own], axis=1)
-        rows = np.flatnonzero(holes.any(1))
-        some = own.chosen(rows)
-        known = self._known(some, ~holes[rows])
-        for draw in range(draws):
-            parts = [self.nothing()]
-            for chunk, first in enumerate(range(0, len(rows), CHUNK)):
-                part = _rows(known, first, min(first + CHUNK, len(rows)))
-                whole = self._drawn(
-                    _filled_up(part), settings, seed, draw * _CHUNKS + chunk, barred=True
-                )
-                parts.append(whole.chosen(np.arange(len(part))))
-            yield _completed(table, own, rows, stacked(parts))
+        settings, own = self._sampling(sampling), self.own(table)
+        known = self._known(own, ~np.stack([column.missing for column in own], axis=1))
+
+        def chunks() -> Iterator[DataTable]:
+            total = len(table) * draws
+            for chunk, first in enumerate(range(0, total, CHUNK)):
+                rows = torch.arange(first, min(first + CHUNK, total)) // draws
+                part = known.chosen(rows)
+                whole = self._drawn(_filled_up(part), settings, seed, chunk, barred=True)
+                yield whole.chosen(np.arange(len(rows)))
+
+        return chunks()
+
+    def own(self, table: DataTable) -> DataTable:
+        """The model's columns of a table.
+
+        Raises:
+            DataError: if it lacks one.
+        """
+        return DataTable(tuple(self._column(table, name) for name in self.codec.columns))
 
     def _column(self, table: DataTable, name: str) -> Column:
         try:
@@ -375,31 +375,19 @@ def _put_back(drawn: DataTable, row: DataTable, given: Mapping[str, Any]) -> Dat
     )
 
 
-def _completed(table: DataTable, own: DataTable, rows: np.ndarray, drawn: DataTable) -> DataTable:
-    """The table with its holes filled from what was drawn for some rows."""
-    filled = {}
-    for column, new in zip(own, drawn, strict=True):
-        values = column.values.astype(np.promote_types(column.values.dtype, new.values.dtype))
+def completed(table: DataTable, rows: np.ndarray, drawn: DataTable) -> DataTable:
+    """The table with the holes of some rows filled from what was drawn for them."""
+    filled = []
+    for column in table:
+        if column.name not in drawn.names or not column.missing.any():
+            filled.append(column)
+            continue
+        new = drawn[column.name].values
+        values = column.values.astype(np.promote_types(column.values.dtype, new.dtype))
         hole = column.missing[rows]
-        values[rows[hole]] = new.values[hole]
-        filled[column.name] = replace(column, values=values, missing=np.zeros(len(values), bool))
-    return DataTable(tuple(filled.get(column.name, column) for column in table))
-
-
-def _rows(encoded: EncodedTable, first: int, last: int) -> EncodedTable:
-    some = slice(first, last)
-    return EncodedTable(
-        encoded.numbers[some], encoded.levels[some], encoded.log_width[some], encoded.strange[some]
-    )
-
-
-def _repeated(row: EncodedTable, times: int) -> EncodedTable:
-    return EncodedTable(
-        row.numbers.expand(times, -1),
-        row.levels.expand(times, -1),
-        row.log_width.repeat(times),
-        row.strange.repeat(times, axis=0),
-    )
+        values[rows[hole]] = new[hole]
+        filled.append(replace(column, values=values, missing=np.zeros(len(values), bool)))
+    return DataTable(tuple(filled))
 
 
 def _filled_up(part: EncodedTable) -> EncodedTable:

@@ -9,15 +9,14 @@ import numpy as np
 
 from sfumato import parallel
 from sfumato.config import Settings
-from sfumato.data.columns import Numbers
+from sfumato.data.columns import ColumnCodec, Numbers
 from sfumato.data.table import DataTable, stacked
 from sfumato.errors import DataError, RunError
 from sfumato.folder import METRICS, read_records
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, Measure
-from sfumato.metrics.tables import column_measures, evaluate_table
 from sfumato.progress import ProgressLine, tracked
 from sfumato.source import ARRAY, FLOOR_SETS, TableData, load_any_data, parts
-from sfumato.table_model import TableModel
+from sfumato.table_model import TableModel, completed
 
 # Draws that a hole's best guess is taken from.
 GUESSES = 20
@@ -79,21 +78,46 @@ class TableRun:
         """The table with the best guess in each hole, of `GUESSES` draws.
 
         Of numbers their mean, on the column's grid; of levels the most frequent. See
-        `TableModel.impute_draws` for the draws themselves, which hold what is uncertain.
+        `impute_draws` for the draws themselves, which hold what is uncertain.
 
         Raises:
             DataError: if the rows do not fit the model.
         """
-        draws = self.impute_draws(table, GUESSES, seed=seed, quiet=quiet, **sampling)
-        return best_guess(self.model, table, draws)
+        rows, drawn = self._filled(table, GUESSES, seed, quiet, sampling)
+        if not len(rows):
+            return table
+        there = np.zeros(len(rows), bool)
+        guesses = [
+            replace(column, values=_best(column.values.reshape(-1, GUESSES), part), missing=there)
+            for column, part in zip(drawn, self.model.codec.parts, strict=True)
+        ]
+        return completed(table, rows, DataTable(tuple(guesses)))
 
     def impute_draws(
         self, table: DataTable, draws: int, *, seed: int = 0, quiet: bool = True, **sampling: Any
     ) -> list[DataTable]:
-        """See `TableModel.impute_draws`. With `quiet=False` a progress line is shown."""
-        filled = self.model.impute_draws(table, draws, seed=seed, **sampling)
-        with parallel.threads(self.settings.threads):
-            return list(tracked(filled, "impute", draws, "draws", quiet=quiet))
+        """The table with its holes filled, `draws` times, each a draw given what is there.
+
+        What row k becomes depends on itself, the seed, the draws, and how many rows with holes
+        come before it. What is there stays as it is.
+
+        Raises:
+            ArgumentError: if there are no draws, or a sampling setting is wrong.
+            DataError: if the rows do not fit the model.
+        """
+        rows, drawn = self._filled(table, draws, seed, quiet, sampling)
+        every = np.arange(len(rows)) * draws
+        return [completed(table, rows, drawn.chosen(every + k)) for k in range(draws)]
+
+    def _filled(
+        self, table: DataTable, draws: int, seed: int, quiet: bool, sampling: Mapping[str, Any]
+    ) -> tuple[np.ndarray, DataTable]:
+        """Which rows have holes, and each of them filled so often, one after another."""
+        own = self.model.own(table)
+        rows = np.flatnonzero(np.stack([column.missing for column in own]).any(0))
+        chunks = self.model.impute_chunks(own.chosen(rows), draws, seed=seed, **sampling)
+        found = self._shown(chunks, "impute", len(rows) * draws, quiet)
+        return rows, stacked([self.model.nothing(), *found])
 
     def log_prob(self, table: DataTable, *, quiet: bool = True, **options: Any) -> np.ndarray:
         """Log density of rows in nats, `(n,)`; see `TableModel.log_prob`.
@@ -162,6 +186,8 @@ class TableRun:
             DataError: if there are too few real rows.
             RunError: if the real rows cannot be had.
         """
+        from sfumato.metrics.tables import evaluate_table  # scikit-learn takes a second
+
         real = self.real_tables(n)
         m = len(real.reference)
         sample = self.sample(m, seed=seed, quiet=quiet) if sample is None else sample
@@ -183,6 +209,8 @@ class TableRun:
 
     def column_measures(self, sample: DataTable, n: int = 10_000) -> list[Measure]:
         """How far each column of a sample is from the real one."""
+        from sfumato.metrics.tables import column_measures
+
         real = self.real_tables(n)
         m = len(real.reference)
         return column_measures(
@@ -233,29 +261,14 @@ class TableRun:
         return facts | {"settings": settings.to_dict()}
 
 
-def best_guess(model: TableModel, table: DataTable, draws: Sequence[DataTable]) -> DataTable:
-    """The table with each hole's best guess: of numbers the mean of the draws, else the mode."""
-    columns = []
-    for column in table:
-        part = next((each for each in model.codec.parts if each.name == column.name), None)
-        if part is None or not column.missing.any():
-            columns.append(column)
-            continue
-        filled = draws[0][column.name].values.copy()
-        drawn = np.stack([draw[column.name].values[column.missing] for draw in draws])
-        if isinstance(part, Numbers):
-            filled[column.missing] = part.nearest(drawn.astype(np.float64).mean(0))
-        else:
-            filled[column.missing] = _mode(drawn)
-        columns.append(replace(column, values=filled, missing=np.zeros(len(filled), bool)))
-    return DataTable(tuple(columns))
-
-
-def _mode(drawn: np.ndarray) -> np.ndarray:
-    """The most frequent of each column's values, `(draws, n)`; the least of several such."""
+def _best(drawn: np.ndarray, part: ColumnCodec) -> np.ndarray:
+    """The best guess of each row's draws, `(rows, draws)`."""
+    if isinstance(part, Numbers):
+        kind = np.int64 if drawn.dtype.kind == "M" else drawn.dtype
+        return part.nearest(drawn.astype(kind).astype(np.float64).mean(1)).astype(drawn.dtype)
     values, places = np.unique(
         drawn.astype(str) if drawn.dtype == object else drawn, return_inverse=True
     )
-    places = places.reshape(drawn.shape)
-    counts = np.stack([np.bincount(each, minlength=len(values)) for each in places.T])
+    counts = np.zeros((len(drawn), len(values)), np.int64)
+    np.add.at(counts, (np.arange(len(drawn))[:, None], places.reshape(drawn.shape)), 1)
     return np.asarray(values[counts.argmax(1)].astype(drawn.dtype))

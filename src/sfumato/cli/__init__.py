@@ -15,7 +15,7 @@ def main() -> None:
     """
     from typer.exceptions import TyperException
 
-    from sfumato.cli import study  # noqa: F401 - adds its commands
+    from sfumato.cli import study, tables  # noqa: F401 - they add their commands
     from sfumato.cli.commands import app
 
     code = 0

@@ -26,6 +26,15 @@ app = typer.Typer(
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Seed = Annotated[int, typer.Option(min=0, max=config.LARGEST_SEED, help="Same seed, same result.")]
+Columns = Annotated[
+    list[str],
+    typer.Option(
+        "--column",
+        metavar="NAME=KIND",
+        help="Of a table: what a column is, if not what its values suggest: continuous, integer, "
+        "ordinal, categorical, boolean, date, dropped. May be repeated.",
+    ),
+]
 FitSeed = Annotated[
     int | None,
     typer.Option(min=0, max=config.LARGEST_SEED, help="Same seed, same result. [0]"),
@@ -102,6 +111,7 @@ def demo(
     epilog=examples(
         "sfumato fit moons",
         "sfumato fit points.csv --out runs/points",
+        "sfumato fit people.csv --column zip=categorical --column id=dropped",
         "sfumato fit photos --set data.size=32 --set data.skip_bad=true",
         "sfumato fit cifar.tar.xz --set data.labels=true --set training.flip=true",
         "sfumato fit s-curve --config mine.toml --set training.steps=1000",
@@ -112,9 +122,9 @@ def fit(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="A toy set (see `sfumato datasets`); a file of points: .csv, .npy, .npz, "
-            ".parquet, any number of numeric columns; or pictures: a folder, .zip, .tar, an array "
-            "(n, height, width, channels), `digits`."
+            help="A toy set (see `sfumato datasets`); a table: .csv, .tsv, .csv.gz, .parquet, of "
+            "which up to three columns of decimals are points in space; points: .npy, .npz; or "
+            "pictures: a folder, .zip, .tar, an array (n, height, width, channels), `digits`."
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder. [runs/NAME-NNN]")] = None,
@@ -122,6 +132,7 @@ def fit(
         Path | None, typer.Option("--config", help="Settings from a TOML file.")
     ] = None,
     assignments: Set = [],  # noqa: B006
+    columns: Columns = [],  # noqa: B006
     seed: FitSeed = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out where it was stopped.")
@@ -134,25 +145,25 @@ def fit(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit a model to points or pictures. Every run gets a folder of its own, never overwritten.
+    """Fit a model to points, a table or pictures. Every run gets a folder of its own.
 
     It may be stopped at any time (Ctrl-C finishes the step and saves) and goes on with --resume,
     bit for bit as if it had never stopped.
     """
     changes = [config.load_toml(settings_file)] if settings_file else []
-    changes += [config.parse_assignments(assignments), _seeded(seed)]
+    changes += [config.parse_assignments(assignments), _kinds_told(columns), _seeded(seed)]
     if source is not None:
         changes.append({"data": {"source": source}})
     if show_settings:
         recipe = {}
         if any("source" in change.get("data", {}) for change in changes):
-            from sfumato.source import load_data, recipe_for
+            from sfumato.source import load_any_data, recipe_for
 
-            recipe = recipe_for(load_data(config.resolve(*changes)))
+            recipe = recipe_for(load_any_data(config.resolve(*changes)))
         typer.echo(config.resolve(recipe, *changes).to_toml(), nl=False)
         return
     if resume:
-        if settings_file or assignments or seed is not None:
+        if settings_file or assignments or columns or seed is not None:
             raise ArgumentError("a resumed run keeps its settings; give only --resume --out RUN.")
         _resume(out, source, quiet)
         return
@@ -162,7 +173,7 @@ def fit(
 
     from sfumato import parallel
     from sfumato.fitting import begin, finish
-    from sfumato.source import settings_for
+    from sfumato.source import settings_for_any
 
     if parallel.count() > 1 and out is None:
         raise ArgumentError("several processes need to know the run's folder; say --out.")
@@ -170,11 +181,22 @@ def fit(
         _resume(out, source, quiet)
         return
     quiet = quiet or not parallel.is_first()
-    settings, data = settings_for(named, {}, *changes)
+    settings, data = settings_for_any(named, {}, *changes)
     with begin(settings, data, out) as job:
         say(_described(job), quiet)
         finish(job, quiet=quiet)
     _say_next(job.folder, len(job.training.event) > 1, quiet)
+
+
+def _kinds_told(columns: list[str]) -> dict[str, Any]:
+    """Of `NAME=KIND` each; a name may hold anything, dots and equals signs too."""
+    told = {}
+    for each in columns:
+        name, equals, kind = each.rpartition("=")
+        if not equals or not name:
+            raise ArgumentError(f"`--column` takes NAME=KIND (age=integer); got {each!r}.")
+        told[name] = kind.strip()
+    return {"data": {"columns": told}} if told else {}
 
 
 def sampling_changes(assignments: list[str]) -> dict[str, Any]:
@@ -222,6 +244,7 @@ def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
     epilog=examples(
         "sfumato sample runs/moons-001 -n 10000 --to new.csv",
         "sfumato sample model.safetensors -n 500 --to new.npy --sampler ancestral --steps 200",
+        "sfumato sample runs/people -n 500 --given age=40 --given sex=F --to forty.csv",
         "sfumato sample runs/digits-001 -n 64 --label 3 --guidance 2 --to threes.png",
     )
 )
@@ -238,6 +261,15 @@ def sample(
         int | None,
         typer.Option("-n", max=10**9, help="How many. [1000 rows, 64 pictures]"),
     ] = None,
+    given: Annotated[
+        list[str],
+        typer.Option(
+            "--given",
+            metavar="NAME=VALUE",
+            help="Of a table: rows that have this value in this column; NAME= for a hole. May be "
+            "repeated.",
+        ),
+    ] = [],  # noqa: B006
     label: Annotated[
         str | None, typer.Option(help="Pictures of this class only, by its name or number.")
     ] = None,
@@ -272,10 +304,19 @@ def sample(
 
     from sfumato import parallel
     from sfumato.gallery import check_rows_target, of_pictures, write_rows
-    from sfumato.run import open_run
+    from sfumato.run import Run, open_any_run
 
     quiet = quiet or not parallel.is_first()
-    opened = open_run(run)
+    opened = open_any_run(run)
+    if not isinstance(opened, Run):
+        if label is not None or guidance is not None:
+            raise ArgumentError("--label and --guidance are for pictures; of a table take --given.")
+        from sfumato.cli.tables import write_sampled_table
+
+        write_sampled_table(opened, to, n, _values_given(given), seed, sampling, quiet)
+        return
+    if given:
+        raise ArgumentError("--given is for tables; of points see `sfumato edit`.")
     check_rows_target(opened, to)
     pictures = of_pictures(opened)
     n = (64 if pictures else 1000) if n is None else n
@@ -294,6 +335,16 @@ def sample(
     say(f"{n:,} {'pictures' if pictures else 'rows'} in {to}", quiet)
 
 
+def _values_given(given: list[str]) -> dict[str, str | None]:
+    values = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            raise ArgumentError(f"`--given` takes NAME=VALUE (age=40); got {each!r}.")
+        values[name] = value or None
+    return values
+
+
 @app.command(
     epilog=examples(
         "sfumato evaluate runs/moons-001",
@@ -306,6 +357,9 @@ def evaluate(
         Path | None, typer.Option(help="Real rows to compare with, never used in training.")
     ] = None,
     n: Annotated[int, typer.Option("-n", max=10**9, help="How many rows at most.")] = 10_000,
+    target: Annotated[
+        str | None, typer.Option(help="Of a table: the column to foretell from the others.")
+    ] = None,
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Quiet = False,
@@ -316,9 +370,17 @@ def evaluate(
     better. A toy set is compared with fresh draws, a file with the rows kept out of training.
     """
     from sfumato import parallel
-    from sfumato.run import open_run
+    from sfumato.run import Run, open_any_run
 
-    evaluation = open_run(run).evaluate(against=against, n=n, seed=seed, quiet=quiet)
+    opened = open_any_run(run)
+    if isinstance(opened, Run):
+        if target is not None:
+            raise ArgumentError("--target is for tables; leave it out.")
+        evaluation = opened.evaluate(against=against, n=n, seed=seed, quiet=quiet)
+    else:
+        if against is not None:
+            raise ArgumentError("a table is measured against held-out rows; leave --against out.")
+        evaluation = opened.evaluate(n=n, seed=seed, target=target, quiet=quiet)
     if not parallel.is_first():
         return
     if as_json:
@@ -463,9 +525,9 @@ def info(
     run: RunPath, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """Say what a run or a model file holds."""
-    from sfumato.run import open_run
+    from sfumato.run import open_any_run
 
-    summary = open_run(run).summary()
+    summary = open_any_run(run).summary()
     if as_json:
         typer.echo(json.dumps(summary, indent=2))
         return
@@ -507,6 +569,10 @@ def _described(job: Any) -> str:
     data, training = job.data, job.training
     if len(training.event) > 1:
         return _described_pictures(job)
+    if training.masking is not None:
+        from sfumato.cli.tables import described_table
+
+        return described_table(job)
     rows, columns = data.train.values.shape
     names = _one_line(", ".join(data.train.columns[:6])) + (", ..." if columns > 6 else "")
     constant = columns - training.event[0]

@@ -51,12 +51,20 @@ def score(
     from sfumato.data.files import check_target, write_points
     from sfumato.data.points import Points
     from sfumato.gallery import of_pictures
-    from sfumato.run import open_run
+    from sfumato.run import Run, open_any_run
     from sfumato.scoring import bound_of, read_rows, score_of
 
+    opened = open_any_run(run)
+    if not isinstance(opened, Run):
+        from sfumato.cli.tables import score_table
+
+        if tol is not None or probes is not None:
+            raise ArgumentError("--tol and --probes are for points; leave them out.")
+        told = score_table(opened, file, to, bound=bound, quiet=quiet)
+        typer.echo(json.dumps(told.to_dict(), indent=2) if as_json else str(told))
+        return
     if to is not None:
         check_target(to)
-    opened = open_run(run)
     if to is not None and of_pictures(opened):
         raise ArgumentError("scores of pictures are printed, not written; leave --to out.")
     points = read_rows(opened, file)

@@ -2,8 +2,9 @@
 
 A cell is a number, a truth, a date, a hole, or else a word. A column is what its cells are. Where
 nearly all are of one type the odd one is a mistake, told with its line; where they differ more,
-the column is words, and its cells stay as they were written. Nothing is rounded off, cut or
-translated on the way: what cannot be held exactly is refused.
+the column is words, and its cells stay as they were written. An integer is held exactly or
+refused, a decimal is the float64 next to it, and what is none of these forms is not guessed at:
+0 and 1 are integers, yes and no are words, and so are 00501, +5, 1_000 and 03/01/2024.
 
 Spaces around a number, a date or a hole do not count; those of a word are its own.
 """
@@ -14,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +42,6 @@ _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?"
 )
 _TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_DTYPES = {
-    "": "float64",  # nothing but holes
-    "integer": "int64",
-    "decimal": "float64",
-    "boolean": "bool",
-    "date": "datetime64[us]",
-}
-
 # What was meant is plain, its value is not, or cannot be held.
 _FAULTS = [
     ("number", re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE),
@@ -130,12 +122,18 @@ def _valued(kind: str, cells: Sequence[str]) -> np.ndarray | None:
         values = np.fromiter(map(float, cells), np.float64, len(cells))
         return values if np.isfinite(values).all() else None
     try:
-        values = np.array(cells, dtype=_DTYPES[kind])
+        values = np.array(cells, dtype="datetime64[us]" if kind == "date" else "int64")
     except (ValueError, OverflowError):
         return None
     if kind == "date":  # there is a year 0 in NumPy alone
         return values if (values >= np.datetime64("0001-01-01", "us")).all() else None
-    return values if (np.abs(values) <= LARGEST_EXACT).all() else None
+    held = (values >= -LARGEST_EXACT) & (values <= LARGEST_EXACT)
+    return values if held.all() else None
+
+
+def _may_be_inexact(decimals: np.ndarray) -> bool:
+    """Whether there may be an integer beyond 2^53 among them."""
+    return bool((np.abs(decimals) >= LARGEST_EXACT).any())
 
 
 # Tried in this order over a whole chunk; most columns are all of one kind.
@@ -174,17 +172,20 @@ class Cells:
     def take(self, cells: Sequence[str], lines: Sequence[int]) -> None:
         """The next chunk, and where its cells stand."""
         bare = list(map(str.strip, cells))
-        missing = np.fromiter(map(HOLES.__contains__, bare), bool, len(bare))
+        missing, present = np.zeros(len(bare), dtype=bool), bare
+        if not HOLES.isdisjoint(bare):
+            missing = np.array([cell in HOLES for cell in bare])
+            present = list(compress(bare, ~missing))
         if self.worded:
             return self._take_words(cells, missing)
-        present = list(compress(bare, ~missing)) if missing.any() else bare
-        for sort_, has_form in _FORMS:
+        for each, has_form in _FORMS:
             if all(map(has_form, present)):
-                values = _valued(sort_.kind, present)
-                if values is None:
-                    break
+                values = _valued(each.kind, present)
+                if values is None or (each.kind == "decimal" and _may_be_inexact(values)):
+                    break  # some of them, and only a look at each tells which
                 if present:
-                    self._count(sort_, len(present), lines[int(missing.argmin())], present[0])
+                    self._tally[each] += len(present)
+                    self._first.setdefault(each, (lines[int(missing.argmin())], present[0]))
                 return self._take_values(values, missing)
         return self._take_mixed(cells, bare, missing, lines)
 
@@ -192,26 +193,22 @@ class Cells:
         self, cells: Sequence[str], bare: list[str], missing: np.ndarray, lines: Sequence[int]
     ) -> None:
         """Cell by cell: of several kinds, or faulty, or words."""
-        known = {cell: sort(cell) for cell in set(bare)}
-        sorts = [known[cell] for cell in bare]
-        found = Counter(sorts)
-        found.pop(Sort(""), None)
-        for each, count in found.items():
-            place = sorts.index(each)
-            self._count(each, count, lines[place], bare[place])
-        kinds = {each.kind for each in found}
+        counts = Counter(bare)  # in the order in which they come first
+        known = {cell: sort(cell) for cell in counts}
+        for cell, each in known.items():
+            if each.family:
+                self._tally[each] += counts[cell]
+                if each not in self._first:
+                    self._first[each] = lines[bare.index(cell)], cell
+        kinds = {each.kind for each in known.values() if each.family}
         if kinds == {"integer", "decimal"}:
             kinds = {"decimal"}
         if len(kinds) > 1 or "" in kinds:
             return self._take_words(cells, missing)
-        holes = np.array([not each.family for each in sorts])
+        holes = np.array([not known[cell].family for cell in bare])
         values = _valued(kinds.pop() if kinds else "decimal", list(compress(bare, ~holes)))
         assert values is not None  # each of them has one
         return self._take_values(values, holes)
-
-    def _count(self, each: Sort, count: int, line: int, cell: str) -> None:
-        self._tally[each] += count
-        self._first.setdefault(each, (line, cell))
 
     def _take_values(self, values: np.ndarray, missing: np.ndarray) -> None:
         placed = values
@@ -250,20 +247,27 @@ class Cells:
             families[each.family] += count
         main = max(families, key=families.__getitem__, default="")
         odd = [each for each in self._tally if each.fault or each.family != main]
-        if main in ("word", "code"):
-            return True
-        if not odd:
+        whole = all(
+            each.kind == "integer" or each.fault == INEXACT
+            for each in self._tally
+            if each.family == "number"
+        )
+        if not odd and main not in ("word", "code"):
             return False
-        integers = all(each.kind == "integer" for each in self._tally if each.family == "number")
-        if families.keys() == {"number", "code"} and integers:
+        if (
+            main in ("word", "code")
+            or (families.keys() == {"number", "code"} and whole)
+            or families[main] < _NEARLY_ALL * families.total()
+        ):
             return True
-        if families[main] < _NEARLY_ALL * families.total():
-            return True
-        (line, cell), each = min(((self._first[each], each) for each in odd), key=itemgetter(0))
+        each = min(odd, key=self._first.__getitem__)
+        line, cell = self._first[each]
+        where = f"{path}, line {line}, column {self.name!r}:"
+        if each.fault:
+            raise DataError(
+                f"{where} {short(cell)} {each.fault}, or declare the column categorical."
+            )
         raise DataError(
-            f"{path}, line {line}, column {self.name!r}: {short(cell)} {each.fault}."
-            if each.fault
-            else f"{path}, line {line}, column {self.name!r}: {short(cell)!r} is not "
-            f"{_CALLED[main]}, as nearly all of the column are; mend the cell or leave it empty, "
-            "or declare the column categorical."
+            f"{where} {short(cell)!r} is not {_CALLED[main]}, as nearly all of the column are; "
+            "mend the cell or leave it empty, or declare the column categorical."
         )

@@ -69,7 +69,7 @@ class Levels:
         return cls(
             column.name,
             kind,
-            tuple(_plain(value) for value in values),
+            tuple(plain(value) for value in values),
             bool(column.missing.any()),
             str(column.values.dtype),
             _decimal_step(values) if values.dtype.kind in "fi" and len(values) > 1 else 0.0,
@@ -314,8 +314,8 @@ class Encoded:
 ColumnCodec = Levels | Numbers
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A NumPy scalar as Python's own; a date as ISO text."""
     if isinstance(value, np.datetime64):
-        return str(value)
+        return str(np.datetime_as_string(value, unit="auto"))
     return value.item() if isinstance(value, np.generic) else value

@@ -105,6 +105,11 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
             top = list(islice(rows, 2))
             if not top:
                 raise DataError(f"{path} is empty.")
+            if top[0][1][0].lower().startswith("sep="):
+                raise DataError(
+                    f"{path}, line {top[0][0]}: {short(top[0][1][0])!r} is Excel's, and no header; "
+                    "take the line away."
+                )
             _refuse_other_separators(path, separator, top[0][1], top[-1][1])
             names = _names(path, *top[0])
             body = chain(top[1:] if names else top, rows)
@@ -125,8 +130,8 @@ def _checked(text: TextIO, path: Path) -> Iterator[str]:
     for place, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), ""), 1):
         if len(line) == LONGEST_LINE:
             raise DataError(
-                f"{path}, line {place} is longer than {LONGEST_LINE:,} characters; end each row with a line "
-                f"feed, and keep at most {MOST_COLUMNS:,} columns."
+                f"{path}, line {place} is longer than {LONGEST_LINE:,} characters; end each row "
+                f"with a line feed, and keep at most {MOST_COLUMNS:,} columns."
             )
         if "\0" in line:
             raise DataError(
@@ -191,8 +196,6 @@ def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
             f"{path} has {len(row):,} columns; at most {MOST_COLUMNS:,} are read: keep those that "
             "matter."
         )
-    if row[0].lower().startswith("sep="):
-        raise DataError(f"{path}, line {line}: {short(row[0])!r} is no header; take the line away.")
     names = [cell.strip() for cell in row]
     numbers = [name for name in names if number(name) is not None]
     if numbers and not any(name for name in names if number(name) is None):

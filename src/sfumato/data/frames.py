@@ -11,6 +11,7 @@ Int32, bool to boolean); decimals become floats; the index of pandas is left beh
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -34,15 +35,24 @@ def _narwhals() -> ModuleType:
     return module
 
 
+def _imported(backend: str) -> Any:
+    try:
+        return import_module(backend)
+    except ImportError as error:
+        raise MissingDependencyError(f"{backend} is not installed; install it.") from error
+
+
 def backend_of(data: object) -> str | None:
     """The library that a data frame is of, as `to_frame` takes it; None if it is no frame.
 
     Raises:
-        MissingDependencyError: if the extra `tables` is not installed.
+        MissingDependencyError: if it may be one, and the extra `tables` is not installed.
     """
+    if not hasattr(data, "columns"):
+        return None
     narwhals = _narwhals()
     try:
-        return str(narwhals.from_native(data, eager_only=True).implementation).lower()
+        return str(narwhals.from_native(data, eager_only=True).implementation.name).lower()
     except TypeError:
         return None
 
@@ -61,18 +71,21 @@ def from_frame(frame: Any) -> DataTable:
         MissingDependencyError: if the extra `tables` is not installed.
     """
     narwhals = _narwhals()
-    names = list(getattr(frame, "column_names", getattr(frame, "columns", ())))
-    for name in names:
-        if not isinstance(name, str):
-            raise DataError(f"{_FRAME}: the column name {name!r} is no text; rename it.")
-    refuse_repeated(_FRAME, names)
     try:
         known = narwhals.from_native(frame, eager_only=True)
+    except narwhals.exceptions.DuplicateError:
+        arrow = isinstance(frame, pyarrow().Table)
+        refuse_repeated(_FRAME, frame.column_names if arrow else list(frame.columns))
+        raise
     except TypeError as error:
         raise DataError(
             f"a data frame of pandas, polars or pyarrow is needed; got {type(frame).__name__} "
             "(collect a lazy frame first)."
         ) from error
+    names = list(known.columns)
+    for name in names:
+        if not isinstance(name, str):
+            raise DataError(f"{_FRAME}: the column name {name!r} is no text; rename it.")
     if not names or not len(known):
         raise DataError(f"{_FRAME} has no {'rows' if names else 'columns'}.")
     return DataTable(tuple(_column(name, known[name]) for name in names))
@@ -135,10 +148,7 @@ def to_frame(table: DataTable, backend: str) -> Any:
         raise unknown("data frame", backend, _BACKENDS)
     for column in table:
         _refuse_misfit(column)
-    try:
-        return _BACKENDS[backend](table)
-    except ImportError as error:
-        raise MissingDependencyError(f"{backend} is not installed; install it.") from error
+    return _BACKENDS[backend](table)
 
 
 def _refuse_misfit(column: Column) -> None:
@@ -189,7 +199,7 @@ def _arrow_array(column: Column) -> Any:
 
 
 def _polars_frame(table: DataTable) -> Any:
-    import polars
+    polars = _imported("polars")
 
     def series(column: Column) -> Any:
         made = polars.Series(column.name, polars.from_arrow(to_arrow(replace(column, levels=None))))
@@ -217,13 +227,13 @@ _DATES = "object[date]"
 
 
 def _pandas_frame(table: DataTable) -> Any:
-    import pandas
+    pandas = _imported("pandas")
 
     return pandas.DataFrame({column.name: _pandas_series(column) for column in table})
 
 
 def _pandas_series(column: Column) -> Any:
-    import pandas
+    pandas = _imported("pandas")
 
     dtype = column.dtype
     if dtype.endswith("[pyarrow]"):
@@ -253,7 +263,7 @@ _NULLABLE = {"i": "Int{}", "u": "UInt{}", "b": "boolean"}
 
 
 def _pandas_categories(column: Column, values: np.ndarray) -> Any:
-    import pandas
+    pandas = _imported("pandas")
 
     assert column.levels is not None
     made = pandas.Categorical(values, categories=list(column.levels), ordered=column.ordered)

@@ -46,7 +46,7 @@ class Column:
     @property
     def present(self) -> np.ndarray:
         """The values that are there."""
-        return self.values[~self.missing]
+        return np.asarray(self.values[~self.missing])
 
     def chosen(self, rows: np.ndarray) -> "Column":
         """Those at `rows`: numbers `(k,)`, or a mask."""

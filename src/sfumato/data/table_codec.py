@@ -40,6 +40,13 @@ class EncodedTable:
         """How many rows."""
         return len(self.numbers)
 
+    def chosen(self, rows: Tensor) -> "EncodedTable":
+        """Those at `rows`, `(k,)`."""
+        index = rows.numpy()
+        return EncodedTable(
+            self.numbers[rows], self.levels[rows], self.log_width[index], self.strange[index]
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TableCodec:
@@ -146,7 +153,7 @@ class TableCodec:
             np.stack(strange, axis=1),
         )
 
-    def rows(self, table: DataTable, seed: int) -> Tensor:
+    def to_learn(self, table: DataTable, seed: int) -> Tensor:
         """Numbers and levels side by side to learn from, `(n, C + D)` float32; 0 for no number.
 
         Raises:

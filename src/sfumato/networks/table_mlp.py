@@ -93,7 +93,7 @@ class TableMLP(nn.Module):
             `(batch, numbers)` and `(batch, sum of levels)`.
         """
         noisy, known = told.is_noisy.to(x), told.is_known.to(x)
-        both = torch.cat([x * noisy, told.known * known], 1)
+        both = torch.cat([x * noisy, told.known.to(x) * known], 1)
         phase = both @ self.directions
         waves = [phase.sin(), phase.cos()] if self.numbers else []
         about = self.embed(torch.atleast_1d(number))
@@ -104,7 +104,8 @@ class TableMLP(nn.Module):
             h = block(h)
         h = self.norm(h)
         straight = self.along(both) * self.strength(about)
-        return (self.out(h) + straight) * noisy, self.choose(h)
+        answer: Tensor = (self.out(h) + straight) * noisy
+        return answer, self.choose(h)
 
 
 class _Block(nn.Module):
@@ -116,4 +117,5 @@ class _Block(nn.Module):
         self.down = nn.Linear(width, width)
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.down(self.drop(silu(self.up(self.norm(h)))))
+        inner: Tensor = self.down(self.drop(silu(self.up(self.norm(h)))))
+        return h + inner

@@ -1,0 +1,294 @@
+"""Files that are no table, or a faulty one, as people and programs make them: a corpus.
+
+Each is given with what must be said of it: the place, what stands there, and the remedy. All of
+them raise `DataError`, which leaves the command line with the code 3.
+"""
+
+import datetime
+import gzip
+import io
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZipFile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+@dataclass(frozen=True)
+class BadTable:
+    """A file and what to say of it.
+
+    Args:
+        name: with its ending.
+        content: its bytes, or what makes them.
+        phrases: parts of the message.
+    """
+
+    name: str
+    content: bytes | Callable[[], bytes]
+    phrases: tuple[str, ...]
+
+    def write(self, folder: Path) -> Path:
+        path = folder / self.name
+        path.write_bytes(self.content if isinstance(self.content, bytes) else self.content())
+        return path
+
+
+def _numbers(*odd: str, rows: int = 40) -> bytes:
+    """A column of numbers, and one or more cells of another kind in line 12 and below."""
+    cells = [f"{k}.5" for k in range(rows)]
+    cells[10 : 10 + len(odd)] = [f'"{cell}"' for cell in odd]
+    return "".join(
+        f"{line}\n" for line in ["n,v", *(f"{k},{c}" for k, c in enumerate(cells))]
+    ).encode()
+
+
+def _dates(odd: str) -> bytes:
+    cells = [f"2024-03-{k + 1:02}" for k in range(28)]
+    cells[10] = odd
+    return "".join(f"{line}\n" for line in ["day", *cells]).encode()
+
+
+def _parquet(**columns: pa.Array) -> Callable[[], bytes]:
+    return lambda: _stored(pa.table(columns))
+
+
+def _stored(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    return file.getvalue()
+
+
+def _twice_in_parquet() -> bytes:
+    pair = pa.array([1.0, 2.0])
+    return _stored(pa.Table.from_arrays([pair, pair], names=["a", "a"]))
+
+
+def _workbook() -> bytes:
+    file = io.BytesIO()
+    with ZipFile(file, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
+    return file.getvalue()
+
+
+def _wide() -> bytes:
+    names = ",".join(f"c{k}" for k in range(1_000_000))
+    return f"{names}\n{'1,' * 999_999}1\n".encode()
+
+
+BAD = [
+    # Nothing there.
+    BadTable("empty.csv", b"", ("is empty",)),
+    BadTable("blank-lines.csv", b"\n\r\n  \n", ("is empty",)),
+    BadTable("only-a-mark.csv", b"\xef\xbb\xbf", ("is empty",)),
+    BadTable("only-a-header.csv", b"a,b\n", ("has a header but no rows",)),
+    # The header.
+    BadTable(
+        "name-twice.csv", b"a,b,a\n1,2,3\n", ("line 1", "'a' stands more than once", "rename")
+    ),
+    BadTable("name-twice-but-for-spaces.csv", b"a, a\n1,2\n", ("'a' stands more than once",)),
+    BadTable("name-blank.csv", b"a,,c\n1,2,3\n", ("line 1", "column 2 has no name", "give it one")),
+    BadTable("names-all-blank.csv", b",,\n1,2,3\n", ("line 1", "column 1 has no name")),
+    BadTable(
+        "comma-at-the-end-of-all.csv",
+        b"a,b,\n1,2,\n3,4,\n",
+        ("line 1", "column 3 has no name", "take away what ends each line"),
+    ),
+    BadTable(
+        "comma-at-the-end-of-rows.csv",
+        b"a,b\n1,2,\n3,4,\n",
+        ("line 2", "3 cells where 2 are expected", "take away the separator that ends it"),
+    ),
+    BadTable("name-absurd.csv", b"a," + b"b" * 5000 + b"\n1,2\n", ("line 1", "1,000 characters")),
+    BadTable("names-and-numbers.csv", b"a,7\n1,2\n", ("line 1", "both names and numbers ('7')")),
+    BadTable("no-header-but-words.csv", b"1,red\n2,blue\n", ("line 1", "both names and numbers")),
+    BadTable(
+        "excel-hint.csv", b"sep=;\na;b\n1;2\n", ("line 1", "'sep=;' is Excel's", "take the line")
+    ),
+    BadTable("million-columns.csv", _wide, ("1,000,000 columns", "at most 10,000")),
+    # The layout.
+    BadTable("row-short.csv", b"a,b\n1,2\n3\n", ("line 3", "1 cells where 2 are", "mend the row")),
+    BadTable("row-long.csv", b"a,b\n1,2\n\n3,4,5\n", ("line 4", "3 cells where 2 are", "quotes")),
+    BadTable("decimal-comma-bare.csv", b"a,b\n1,2\n3,4,5\n", ("line 3", "3 cells where 2 are")),
+    BadTable(
+        "comment-above.csv", b"# made by hand\na,b\n1,2\n", ("line 2", "first line is a comment")
+    ),
+    BadTable("comment-below.csv", b"a,b\n1,2\n# the end\n", ("line 3", "take the comment away")),
+    BadTable("semicolons.csv", b"a;b\n1,5;2\n3;4\n", ("separated by semicolons", "commas between")),
+    BadTable("semicolons-of-words.csv", b"name;city\nAda;London\n", ("separated by semicolons",)),
+    BadTable(
+        "semicolons-no-header.csv", b"1,5;2,3\n2,5;3,1\n", ("semicolons", "points in the num")
+    ),
+    BadTable("tabs.csv", b"a\tb\n1\t2\n", ("separated by tabs", "save it with commas")),
+    BadTable("pipes.csv", b"a|b\n1|2\n", ("separated by pipes", "save it with commas")),
+    BadTable("spaces.csv", b"a b\n1 2\n", ("separated by spaces", "save it with commas")),
+    BadTable("commas.tsv", b"a,b\n1,2\n", ("separated by commas", "save it with tabs")),
+    BadTable("quote-open.csv", b'a,b\n"1,2\n3,4\n', ("line 3", "opened after line 1", "mend")),
+    BadTable(
+        "quote-open-for-long.csv",
+        b'a,b\n1,2\n"x,y\n' + b"1,2\n" * 60_000,
+        ("opened after line 2", "longer than 131,072 characters"),
+    ),
+    BadTable("quote-in-the-middle.csv", b'a,b\n"1" 2,3\n', ("line 2", "mend the quotes")),
+    BadTable(
+        "cell-vast.csv", b"a,b\nx," + b"y" * 200_000 + b"\n", ("line 2", "131,072 characters")
+    ),
+    BadTable("line-vast.csv", lambda: b"a" * 20_000_000, ("line 1", "10,000,000 characters")),
+    # Text that is no UTF-8, and files that are no text.
+    BadTable(
+        "latin-1.csv", "name,n\nZoë,1\n".encode("latin-1"), ("line 2", "0xeb", "not UTF-8", "save")
+    ),
+    BadTable(
+        "utf-16.csv", "a,b\n1,2\n".encode("utf-16-le").join([b"\xff\xfe", b""]), ("UTF-16", "0xff")
+    ),
+    BadTable(
+        "utf-16-bare.csv", "a,b\n1,2\n".encode("utf-16-be"), ("line 1", "zero bytes", "UTF-8")
+    ),
+    BadTable("zero-byte.csv", b"a,b\n1,2\n3,\x004\n", ("line 3", "zero bytes")),
+    BadTable("cut-in-a-letter.csv", "a,b\n1,é".encode()[:-1], ("line 2", "0xc3", "not UTF-8")),
+    BadTable("page.csv", b"\n<!DOCTYPE html><html>", ("a page of HTML", "save its table as CSV")),
+    BadTable("records.csv", json.dumps([{"a": 1}]).encode(), ("is JSON", "save")),
+    BadTable("record.csv", json.dumps({"a": 1}).encode(), ("is JSON", "save")),
+    BadTable("workbook.csv", _workbook, ("an Excel workbook", "save its table as CSV in UTF-8")),
+    BadTable(
+        "workbook-old.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ("old Excel workbook", "save")
+    ),
+    BadTable("paper.csv", b"%PDF-1.7\n", ("is a PDF", "save")),
+    BadTable("pickle.csv", pickle.dumps([1, 2]), ("pickle.csv",)),
+    BadTable("gzip.csv", gzip.compress(b"a\n1\n"), ("compressed by gzip", ".csv.gz")),
+    BadTable("plain.csv.gz", b"a,b\n1,2\n", ("not a whole gzip file", "save it again")),
+    BadTable("cut.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 9)[:-9], ("not a whole gzip file",)),
+    BadTable("marred.csv.gz", gzip.compress(b"a\n1\n")[:12] + b"\xff" * 9, ("not a whole gzip",)),
+    BadTable("parquet.csv", _parquet(a=pa.array([1])), ("a Parquet file", ".parquet")),
+    # Cells that are not what the others are.
+    BadTable(
+        "word-among-numbers.csv", _numbers("abc"), ("line 12, column 'v': 'abc' is not a number",)
+    ),
+    BadTable(
+        "words-among-numbers.csv", _numbers("low", "<5"), ("line 12", "'low' is not a number")
+    ),
+    BadTable(
+        "decimal-comma.csv", _numbers("12,5"), ("line 12, column 'v': 12,5 has a comma", "point")
+    ),
+    BadTable("decimal-commas.csv", _numbers(*["12,5"] * 30), ("line 12", "has a comma", "point")),
+    BadTable("thousands.csv", _numbers("1 234"), ("line 12", "1 234 has its thousands set apart")),
+    BadTable("thousands-comma.csv", _numbers("1,234.5"), ("line 12", "1,234.5 has its thousands")),
+    BadTable("money.csv", _numbers("$5"), ("line 12", "$5 has a sign beside the number")),
+    BadTable("percent.csv", _numbers("12%"), ("line 12", "12% has a sign", "the digits alone")),
+    BadTable("spreadsheet-error.csv", _numbers("#REF!"), ("line 12", "'#REF!' is not a number")),
+    BadTable("underscore.csv", _numbers("1_000"), ("line 12", "'1_000' is not a number")),
+    BadTable("hexadecimal.csv", _numbers("0x1F"), ("line 12", "'0x1F' is not a number")),
+    BadTable("digits-of-another-script.csv", _numbers("١٢"), ("line 12", "is not a number")),
+    BadTable("long-word.csv", _numbers("z" * 999), ("line 12", f"'{'z' * 37}...' is not a number")),
+    BadTable("two-lines-in-a-cell.csv", _numbers("a\nb"), ("line 13, column 'v': 'a b' is not",)),
+    BadTable("date-among-numbers.csv", _numbers("2024-03-01"), ("line 12", "is not a number")),
+    BadTable("infinite.csv", _numbers("inf"), ("line 12, column 'v': inf is infinite", "empty")),
+    BadTable("minus-infinity.csv", _numbers("-Infinity"), ("line 12", "-Infinity is infinite")),
+    BadTable("beyond.csv", _numbers("1e400"), ("line 12", "1e400 is beyond the range of a number")),
+    BadTable("beyond-in-digits.csv", _numbers("9" * 5000), ("line 12", "beyond the range")),
+    BadTable(
+        "big-integer.csv",
+        b"id\n1\n9007199254740993\n",
+        (
+            "line 3, column 'id'",
+            "9007199254740993 is an integer",
+            "cannot hold exactly",
+            "scale it",
+        ),
+    ),
+    BadTable(
+        "big-integer-among-decimals.csv",
+        _numbers("9007199254740993"),
+        ("line 12, column 'v': 9007199254740993 is an integer", "cannot hold exactly"),
+    ),
+    BadTable(
+        "least-integer.csv",
+        b"id\n1\n-9223372036854775808\n",
+        ("line 3, column 'id': -9223372036854775808 is an integer", "cannot hold exactly"),
+    ),
+    BadTable(
+        "big-identifiers.csv",
+        b"id\n" + b"12345678901234567890\n" * 3,
+        ("line 2", "drop the column"),
+    ),
+    BadTable(
+        "word-among-truths.csv",
+        b"t\n" + b"true\nfalse\n" * 10 + b"maybe\n",
+        ("line 22", "'maybe' is not true or false"),
+    ),
+    BadTable("no-such-day.csv", _dates("2023-02-29"), ("line 12", "2023-02-29 is no date", "mend")),
+    BadTable("no-such-hour.csv", _dates("2023-02-28 25:00"), ("line 12", "25:00 is no date")),
+    BadTable(
+        "date-of-another-form.csv", _dates("11/03/2024"), ("line 12", "'11/03/2024' is not a date")
+    ),
+    BadTable(
+        "zone.csv",
+        b"t\n2024-03-01T12:30:00Z\n2024-03-01T12:31:00Z\n",
+        ("line 2", "has a time zone", "one zone"),
+    ),
+    BadTable("zone-offset.csv", _dates("2024-03-01 12:30+02:00"), ("line 12", "has a time zone")),
+    BadTable(
+        "nanoseconds.csv",
+        _dates("2024-03-01T00:00:00.123456789"),
+        ("line 12", "finer than a microsecond", "six digits"),
+    ),
+    # Parquet.
+    BadTable(
+        "damaged.parquet", b"PAR1" + b"\x00" * 40 + b"PAR1", ("not a whole Parquet file", "save")
+    ),
+    BadTable(
+        "cut.parquet", lambda: _parquet(a=pa.array(range(99)))()[:-30], ("not a whole Parquet",)
+    ),
+    BadTable("text.parquet", b"a,b\n1,2\n", ("not a whole Parquet file",)),
+    BadTable("name-twice.parquet", _twice_in_parquet, ("'a' stands more than once", "rename")),
+    BadTable(
+        "name-blank.parquet",
+        lambda: _stored(pa.table([[1]], names=[""])),
+        ("column 1 has no name",),
+    ),
+    BadTable("no-rows.parquet", _parquet(a=pa.array([], pa.int64())), ("has no rows",)),
+    BadTable("no-columns.parquet", lambda: _stored(pa.table({})), ("has no columns",)),
+    BadTable("bytes.parquet", _parquet(a=pa.array([b"x"])), ("'a' is of type binary", "drop it")),
+    BadTable("nested.parquet", _parquet(a=pa.array([[1, 2]])), ("'a' is of type list", "drop it")),
+    BadTable("record.parquet", _parquet(a=pa.array([{"b": 1}])), ("'a' is of type struct",)),
+    BadTable(
+        "duration.parquet",
+        _parquet(a=pa.array([1], pa.duration("s"))),
+        ("'a' is of type duration",),
+    ),
+    BadTable("clock.parquet", _parquet(a=pa.array([datetime.time(1)])), ("'a' is of type time64",)),
+    BadTable(
+        "zone.parquet",
+        _parquet(a=pa.array([1], pa.timestamp("us", "UTC"))),
+        ("'a' has the time zone UTC", "take the zone off"),
+    ),
+    BadTable(
+        "nanoseconds.parquet",
+        _parquet(a=pa.array([0, 1], pa.timestamp("ns"))),
+        ("data row 2", "finer than a microsecond"),
+    ),
+    BadTable(
+        "far-future.parquet",
+        _parquet(a=pa.array([2**58], pa.timestamp("us"))),
+        ("data row 1", "years 1 to 9999"),
+    ),
+    BadTable(
+        "infinite.parquet",
+        _parquet(a=pa.array([1.0, float("inf")])),
+        ("data row 2, column 'a'", "infinite"),
+    ),
+    BadTable(
+        "big-integer.parquet",
+        _parquet(a=pa.array([1, None, -(2**53) - 1])),
+        ("data row 3, column 'a': -9007199254740993", "cannot hold exactly"),
+    ),
+    BadTable(
+        "big-unsigned.parquet",
+        _parquet(a=pa.array([2**64 - 1], pa.uint64())),
+        ("data row 1", "cannot hold exactly"),
+    ),
+]
