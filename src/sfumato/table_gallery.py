@@ -65,8 +65,8 @@ def marginals_figure(run: TableRun, study: TableStudy | None = None) -> Figure:
         return unmeasured_figure(run)
     study = study or run.study()
     panels = _panels(run, study.reference, study.sample, study)
-    rows = f"{len(study.reference):,} rows of each"
-    return draw_tables.marginals(panels, f"Columns: held-out rows beside generated ones, {rows}")
+    title = f"{len(study.reference):,} held-out rows beside as many generated"
+    return draw_tables.marginals(panels, title)
 
 
 def unmeasured_figure(run: TableRun, sample: DataTable | None = None) -> Figure:
@@ -75,7 +75,7 @@ def unmeasured_figure(run: TableRun, sample: DataTable | None = None) -> Figure:
     real = stacked([data.train, data.heldout])
     sample = run.sample(_SHOWN) if sample is None else sample
     return draw_tables.marginals(
-        _panels(run, real, sample, None), "Columns: real rows beside generated ones"
+        _panels(run, real, sample, None), f"All {len(real):,} rows beside generated ones"
     )
 
 

@@ -91,7 +91,7 @@ def marginals(panels: Sequence[ColumnPanel], title: str = "") -> Figure:
     across = min(_ACROSS, len(shown))
     down = -(-len(shown) // across)
     with styled():
-        figure = new_figure(max(2.7 * across, 5.2), 2.1 * down + 0.75)
+        figure = new_figure(max(2.7 * across, 5.6), 2.1 * down + 0.75)
         figure.set_layout_engine("constrained", wspace=0.06, hspace=0.04)
         grid = figure.subplots(down, across, squeeze=False).ravel()
         for axes in grid[len(shown) :]:
@@ -287,8 +287,9 @@ def likelihoods(
             ylabel="share of the rows",
             title=title,
         )
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.legend(fontsize=9, loc="upper left")
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
 
