@@ -1,4 +1,4 @@
-"""What a run shows and writes, whether it is of points or of pictures."""
+"""What a run shows and writes, whether it is of points, of pictures or of a table."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +21,8 @@ from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.process.random import PICTURES, generator, noise_from
 from sfumato.process.tables import Table
 from sfumato.run import Run
+from sfumato.table_gallery import TABLE_FIGURES
+from sfumato.table_run import TableRun
 
 _ROWS, _FRAMES = 6, 10
 
@@ -125,8 +127,10 @@ def of_pictures(run: Run) -> bool:
     return len(run.model.codec.event) > 1
 
 
-def figures_of(run: Run) -> Mapping[str, Callable[[Run], Figure]]:
-    """What can be drawn of the run."""
+def figures_of(run: Run | TableRun) -> Mapping[str, Callable[..., Figure]]:
+    """What can be drawn of the run: functions of it."""
+    if isinstance(run, TableRun):
+        return TABLE_FIGURES
     return PICTURE_FIGURES if of_pictures(run) else figures.FIGURES
 
 

@@ -35,26 +35,13 @@ def described_table(job: Any) -> str:
 
 def _column(column: Any, codec: Any, kind: str) -> tuple[str, str]:
     """Its name and, in a few words, what it is."""
-    import numpy as np
-
-    from sfumato.data.columns import Numbers, plain
+    from sfumato.data.described import described
 
     name = " ".join(column.name.split()) or repr(column.name)
     part = next((each for each in codec.parts if each.name == column.name), None)
     if part is None:
         return name, "dropped"
-    if isinstance(part, Numbers):
-        low, high = part.nearest(np.array([part.low, part.high]))
-        what = f"{kind}, {plain(low)} to {plain(high)}"
-        if part.lumps:
-            what += f"; often {', '.join(f'{each:g}' for each in part.lumps)}"
-    else:
-        values = [" ".join(str(value).split()) for value in part.values]
-        shown = ", ".join(value if len(value) <= 20 else f"{value[:17]}..." for value in values[:5])
-        more = ", ..." if len(values) > 5 else ""
-        what = f"{kind}, {len(values)} levels: {shown}{more}" if len(values) > 1 else kind
-        if len(values) == 1:
-            what += f": {shown}"
+    what = f"{kind}, {described(part)}"
     share = column.missing.mean()
     return name, what + (f"; {share:.1%} empty" if share else "")
 
