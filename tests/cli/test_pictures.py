@@ -194,6 +194,8 @@ def test_the_commands_on_a_folder(
         code, _, err = _left(command, capsys)
         assert (code, err) == (0, ""), command
         assert Path(made).is_file()
+    with Image.open("between.png") as between:
+        assert between.width > 3 * between.height  # in a row
     with Image.open("reverse.gif") as moving:
         assert getattr(moving, "n_frames", 1) == 100
     with np.load("three.npz") as arrays:

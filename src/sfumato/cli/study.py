@@ -188,7 +188,7 @@ def interpolate(
     check_rows_target(opened, to)
     with threads_of(opened.settings):
         values = opened.model.interpolate(first, last, n, seed=seed, label=label, **changes)
-    write_rows(opened, to, values)
+    write_rows(opened, to, values, columns=n)
     say(f"{n:,} in {to}", quiet)
 
 
