@@ -77,9 +77,9 @@ def test_grey_has_one_channel_and_colour_three(empty: Path) -> None:
 
 
 def test_sixteen_bits_are_scaled_to_eight(empty: Path) -> None:
-    deep = np.array([[0, 257, 32768, 65535]], np.uint16)
+    deep = np.array([[0, 257, 32768, 49088, 65535]], np.uint16)
     np.testing.assert_array_equal(
-        _saved(empty, Image.fromarray(deep))[0, :, 0], [0, 1, round(32768 / 257), 255]
+        _saved(empty, Image.fromarray(deep))[0, :, 0], [0, 1, 128, 191, 255]
     )
 
 
@@ -100,6 +100,10 @@ def test_what_is_transparent_lies_over_the_background(empty: Path) -> None:
     seen = read_pictures(empty, background="#0000ff").pixels[0, 0]
     np.testing.assert_array_equal(seen, [(0, 0, 255), (100, 0, 0), (20, 0, 204)])
     np.testing.assert_array_equal(read_pictures(empty).pixels[0, 0, 0], (255, 255, 255))
+    Image.new("LA", (3, 1), (100, 51)).save(empty / "one.png")
+    assert read_pictures(empty).pixels.shape[3] == 1  # grey over white is grey
+    over_red = read_pictures(empty, background="#ff0000").pixels[0, 0, 0]
+    np.testing.assert_array_equal(over_red, (224, 20, 20))
     with pytest.raises(DataError, match="must be a colour"):
         read_pictures(empty, background="off-white")
 
@@ -118,6 +122,15 @@ def test_a_size_keeps_the_middle_square(empty: Path) -> None:
     Image.fromarray(wide).save(empty / "one.png")
     assert (read_pictures(empty, size=10).pixels[0] > 230).all()
     assert read_pictures(empty, size=10).pixels.shape == (1, 10, 10, 3)
+
+
+def test_a_large_jpeg_is_brought_down_as_if_it_had_been_decoded_in_full(empty: Path) -> None:
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, np.arange(512) % 64 < 32] = 255
+    (empty / "one.jpg").write_bytes(_encoded(stripes, "JPEG", quality=95))
+    whole = Image.fromarray(stripes).resize((100, 100), Image.Resampling.LANCZOS)
+    found = read_pictures(empty, size=100).pixels[0]
+    assert abs(found.astype(int) - np.asarray(whole)).mean() < 6
 
 
 def _claiming(width: int, height: int) -> bytes:
@@ -240,6 +253,22 @@ def test_a_damaged_entry_of_a_zip_is_named(folder: Path, tmp_path: Path) -> None
     with pytest.raises(DataError, match=r"1 of 4 .* truncated or damaged: 2\.png"):
         read_pictures(tmp_path / "all.zip")
     assert len(read_pictures(tmp_path / "all.zip", skip_bad=True).pixels) == 3
+
+
+def test_a_file_too_large_for_a_picture_is_not_even_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least = min(path.stat().st_size for path in folder.iterdir())
+    (folder / "large.bmp").write_bytes(bytes(10_000))
+    with ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    with tarfile.open(tmp_path / "all.tar", "w") as stream:
+        stream.add(folder, "pictures")
+    monkeypatch.setattr(images, "_LARGEST_FILE", 10 * least)
+    for place in (folder, tmp_path / "all.zip", tmp_path / "all.tar"):
+        with pytest.raises(DataError, match=r"1 of 5 .* beyond 256 MiB: \S*large\.bmp"):
+            read_pictures(place)
 
 
 def test_links_are_followed_but_not_in_circles(folder: Path, tmp_path: Path) -> None:
