@@ -1,5 +1,7 @@
 """Runs on pictures, as a user makes them: fit, stop, resume, sample, fill in, write, report."""
 
+import html
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from command_line import leave
 from PIL import Image
 
 import sfumato
+from sfumato import figures
 from sfumato.data.images import as_pictures, digits, read_picture
 from sfumato.data.sheets import write_pictures
 from sfumato.denoisers.guidance import Told
@@ -18,6 +21,7 @@ from sfumato.errors import ArgumentError, DataError, SfumatoError
 from sfumato.fitting import begin, finish, fitting, prepare, resume
 from sfumato.gallery import PICTURE_FIGURES
 from sfumato.plots import save_figure
+from sfumato.report import write_report
 from sfumato.run import Run, open_run
 from sfumato.source import settings_for
 
@@ -155,6 +159,23 @@ def test_every_figure_is_drawn(run: Run, tmp_path: Path) -> None:
         save_figure(draw(run), tmp_path / f"{name}.png")
         with Image.open(tmp_path / f"{name}.png") as drawn:
             assert drawn.size[0] > 300
+
+
+def test_the_page_speaks_of_pictures_and_names_its_features(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "ANIMATION_FRAMES", 4)
+    path, evaluation = write_report(run, quiet=True)
+    assert evaluation is not None
+    page = path.read_text(encoding="utf-8")
+    text = re.sub(r"data:image/[^\"]*", "", page.partition("<h2>Again</h2>")[0])
+    assert page.count("data:image/gif") == 2
+    assert page.count("data:image/png") == 9  # the eight figures, and the distances
+    assert "180 pictures of each" in text
+    assert html.escape(str(evaluation.features)) in text
+    assert "small network trained here on the 10 classes" in text
+    assert not re.search(r"\brows\b", text)
+    assert "<h2>What was examined</h2>" not in text  # an empty table
 
 
 def _left(command: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

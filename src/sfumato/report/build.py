@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,13 @@ _CAPTIONS = {
     "by heart.",
     "loss": "The training loss. It does not fall to zero: noise cannot be foretold entirely.",
     "distances": "Each measure on its own scale.",
+}
+
+_CAPTIONS_OF_PICTURES = _CAPTIONS | {
+    "samples": "Real pictures that training never saw, beside as many generated ones.",
+    "forward": "The forward process: each column adds noise to the one before.",
+    "reverse": "The reverse process: each column has less noise than the one before.",
+    "errors": _CAPTIONS["errors"].replace("rows", "pictures"),
 }
 
 
@@ -166,12 +174,19 @@ def _reproduce(run: Run) -> str:
         return (
             "sfumato.fit(rows, settings=...)  # in Python, with the rows and settings of this run"
         )
-    return f"sfumato fit {source} --config config.toml --out again && sfumato report again"
+    return (
+        f"sfumato fit {shlex.quote(source)} --config config.toml --out again && "
+        "sfumato report again"
+    )
+
+
+def _rows(run: Run) -> str:
+    return "pictures" if of_pictures(run) else "rows"
 
 
 def _verdict(run: Run, evaluation: Evaluation) -> str:
     """The whole evaluation in a plain sentence."""
-    rows = "pictures" if of_pictures(run) else "rows"
+    rows = _rows(run)
     real = "fresh draws" if run.settings.data.source in TOY_SETS else f"{rows} kept out of training"
     words = {
         "cannot be told apart": f"The generated {rows} cannot be told apart from {real} by any of "
@@ -195,10 +210,11 @@ def _render(
 ) -> str:
     template = files("sfumato.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    captions = _CAPTIONS_OF_PICTURES if of_pictures(run) else _CAPTIONS
     images: dict[str, Any] = {
-        path.stem: {"source": _embedded(path), "caption": _CAPTIONS[path.stem]}
+        path.stem: {"source": _embedded(path), "caption": captions[path.stem]}
         for path in sorted(figures.glob("*.png"))
-        if path.stem in _CAPTIONS
+        if path.stem in captions
     }
     return environment.from_string(template).render(
         name=run.folder.name if run.folder else "",
@@ -207,6 +223,7 @@ def _render(
         settings=run.settings.to_toml(),
         images=images,
         animations={name: _embedded(figures / f"{name}.gif") for name in ("forward", "reverse")},
+        rows=_rows(run),
         evaluation=evaluation,
         verdict=verdict,
         seconds=seconds,
