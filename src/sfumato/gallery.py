@@ -94,7 +94,9 @@ def samples_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
     data = run.load_data()
     sample = run.sample(PICTURES) if sample is None else sample[:PICTURES]
     real = data.train if data.heldout is None else data.heldout
-    return sheets([("real, not trained on", real.values[: len(sample)]), ("generated", sample)])
+    shown = min(len(sample), len(real.values))
+    parts = [("real, not trained on", real.values[:shown]), ("generated", sample[:shown])]
+    return sheets(parts)
 
 
 def neighbours_figure(run: Run, sample: np.ndarray | None = None) -> Figure:

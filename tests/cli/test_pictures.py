@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from command_line import leave
 from PIL import Image
 
 import sfumato
-from sfumato import figures
+from sfumato import figures, gallery
 from sfumato.data.images import as_pictures, digits, read_picture
 from sfumato.data.sheets import write_pictures
 from sfumato.denoisers.guidance import Told
@@ -176,6 +177,23 @@ def test_the_page_speaks_of_pictures_and_names_its_features(
     assert "small network trained here on the 10 classes" in text
     assert not re.search(r"\brows\b", text)
     assert "<h2>What was examined</h2>" not in text  # an empty table
+
+
+def test_as_many_real_pictures_are_shown_as_generated_ones(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, np.ndarray]] = []
+    monkeypatch.setattr(gallery, "sheets", lambda parts: shown.append(dict(parts)))
+    heldout = run.load_data().heldout
+    assert heldout is not None
+    for n in (5, 300):  # of 180 that were kept out, 64 at most are shown
+        gallery.samples_figure(run, run.sample(n))
+        real, drawn = shown.pop().values()
+        np.testing.assert_array_equal(real, heldout.values[: min(n, 64)])
+        np.testing.assert_array_equal(drawn, run.sample(min(n, 64)))
+    few = replace(run, data=replace(run.load_data(), heldout=as_pictures(heldout.values[:3])))
+    gallery.samples_figure(few, run.sample(5))
+    assert [len(each) for each in shown.pop().values()] == [3, 3]
 
 
 def _left(command: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
