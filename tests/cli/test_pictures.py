@@ -15,7 +15,7 @@ from PIL import Image
 
 import sfumato
 from sfumato import figures, gallery
-from sfumato.data.images import as_pictures, digits, read_picture
+from sfumato.data.images import Pictures, as_pictures, digits, read_picture
 from sfumato.data.sheets import write_pictures
 from sfumato.denoisers.guidance import Told
 from sfumato.errors import ArgumentError, DataError, SfumatoError
@@ -120,6 +120,26 @@ def test_mirrored_pictures_are_told_as_such() -> None:
     for x, number in zip(batch.x_0, batch.label, strict=True):
         upright = x.flip(-1) if number else x
         assert model.codec.decode(upright[None]).tobytes() in known
+
+
+def test_a_share_of_the_labels_is_hidden_and_the_others_are_their_pictures() -> None:
+    changes = {"data.labels": True, "training.label_dropout": 0.3, "training.batch_size": 500}
+    settings, data = settings_for("digits", TINY | changes)
+    training, model = prepare(settings, data)
+    assert isinstance(data.train, Pictures)
+    assert data.train.labels is not None
+    known = {
+        each.tobytes(): k for each, k in zip(data.train.values, data.train.labels, strict=True)
+    }
+    hidden = 0
+    for batch in training.batches(4):
+        assert batch.label is not None
+        for x, number in zip(batch.x_0, batch.label.tolist(), strict=True):
+            if number == model.told.any:
+                hidden += 1
+            else:
+                assert number == known[model.codec.decode(x[None]).tobytes()]
+    assert hidden / 2000 == pytest.approx(0.3, abs=0.045)  # four deviations of a binomial
 
 
 def test_what_is_known_is_kept_pixel_by_pixel(run: Run) -> None:
