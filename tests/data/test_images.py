@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import shutil
 import struct
 import tarfile
@@ -172,6 +173,21 @@ def test_one_error_names_all_that_cannot_be_used(folder: Path) -> None:
     assert list(kept.names) == ["0.png", "1.png", "2.png", "3.png"]
     assert len(kept.left_out) == 5
     assert len(read_pictures(folder, size=4, skip_bad=True).pixels) == 5
+
+
+def test_an_error_is_one_line_whatever_a_file_is_called(folder: Path) -> None:
+    (folder / "two\nlines \u2028 é 画 $x$.png").write_bytes(b"")
+    with (folder / os.fsdecode(b"no \xff text.png")).open("wb"):
+        pass
+    with pytest.raises(DataError) as told:
+        read_pictures(folder)
+    message = str(told.value)
+    assert len(message.splitlines()) == 1
+    assert "no ? text.png" in message
+    assert "two?lines ? é 画 $x$.png" in message
+    message.encode()
+    for each in read_pictures(folder, skip_bad=True).left_out:
+        assert len(each.encode().splitlines()) == 1
 
 
 def test_a_place_without_pictures_is_refused(empty: Path) -> None:

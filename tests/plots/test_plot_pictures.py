@@ -27,7 +27,7 @@ def test_each_picture_stands_below_its_label_and_beside_its_name() -> None:
         box = axes.get_window_extent()  # type: ignore[attr-defined]
         return (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
 
-    by_picture = {bytes(axes.images[0].get_array().astype(np.uint8)): axes for axes in figure.axes}
+    by_picture = {np.asarray(axes.images[0].get_array()).tobytes(): axes for axes in figure.axes}
     heads = {axes.get_title(): middle(axes)[0] for axes in figure.axes if axes.get_title()}
     sides = {axes.get_ylabel(): middle(axes)[1] for axes in figure.axes if axes.get_ylabel()}
     assert heads["a"] < heads["b"]

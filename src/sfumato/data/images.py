@@ -188,7 +188,7 @@ def _of_spool(
         )
     names = sorted(shapes)
     classes, numbers = _classes(names) if labels else ((), None)
-    left_out = tuple(f"{name}: {reason}" for name, reason in sorted(bad.items()))
+    left_out = tuple(f"{_legible(name)}: {reason}" for name, reason in sorted(bad.items()))
     channels = max(shapes[name][2] for name in names)
     pixels = _gathered(map(spool.__getitem__, names), (len(names), *usual, channels))
     return Pictures(pixels, numbers, classes, names, left_out)
@@ -200,7 +200,8 @@ def _complaint(path: Path, bad: dict[str, str], usual: tuple[int, ...] | None, g
     reasons: dict[str, list[str]] = {}
     for name, reason in sorted(bad.items()):
         key = f"not {usual[1]} x {usual[0]} as most are" if usual and name in of_size else reason
-        reasons.setdefault(key, []).append(f"{name} ({reason})" if name in of_size else name)
+        known = _legible(name)
+        reasons.setdefault(key, []).append(f"{known} ({reason})" if name in of_size else known)
     told = "; ".join(
         f"{reason}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" * (len(names) > 3))
         for reason, names in reasons.items()
@@ -212,6 +213,11 @@ def _complaint(path: Path, bad: dict[str, str], usual: tuple[int, ...] | None, g
     return f"{path}: {len(bad)} of {len(bad) + good} pictures cannot be used: {told}. Do: " + (
         ", or ".join(fixes) + "."
     )
+
+
+def _legible(name: str) -> str:
+    """On one line, whatever a file is called: line breaks and bytes that are no text as `?`."""
+    return "".join(each if each.isprintable() else "?" for each in name)
 
 
 # ------------------------------------------------------------------------ where they are
