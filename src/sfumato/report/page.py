@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -84,7 +85,10 @@ def _reproduce(run: Run | TableRun) -> str:
         return (
             "sfumato.fit(rows, settings=...)  # in Python, with the rows and settings of this run"
         )
-    return f"sfumato fit {source} --config config.toml --out again && sfumato report again"
+    return (
+        f"sfumato fit {shlex.quote(source)} --config config.toml --out again && "
+        "sfumato report again"
+    )
 
 
 def write_page(template: str, run: Run | TableRun, folder: Path, **shown: Any) -> Path:
