@@ -19,7 +19,7 @@ from sfumato.errors import ArgumentError, DataError, RunError
 QUICK = {"training.batch_size": 64}
 
 
-@parametrize_with_checks(
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
     [
         DiffusionModel(steps=10, width=16, settings=QUICK, random_state=0),
         DiffusionImputer(steps=10, random_state=0),
@@ -36,9 +36,9 @@ AGE = RNG.integers(18, 80, N)
 
 
 def pandas_frame() -> pd.DataFrame:
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
-            "age": pd.array(np.where(RNG.random(N) < 0.1, None, AGE), dtype="Int16"),
+            "age": pd.array(AGE, dtype="Int16"),
             "sex": pd.Categorical(SEX, categories=["M", "F", "X"]),
             "wage": (AGE * 50.5 + 300 * (SEX == "F") + RNG.normal(0, 50, N)).round(2),
             "since": pd.Timestamp("2020-02-01") + pd.to_timedelta(RNG.integers(0, 900, N), "D"),
@@ -46,6 +46,8 @@ def pandas_frame() -> pd.DataFrame:
             "land": "FR",
         }
     )
+    frame.loc[RNG.random(N) < 0.1, "age"] = None
+    return frame
 
 
 @pytest.fixture(scope="module")

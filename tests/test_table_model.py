@@ -7,6 +7,7 @@ figure of the machinery around it can be compared with one in closed form.
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -243,7 +244,7 @@ def test_what_cannot_be_given_is_refused(
     [{"steps": "auto"}, {"guidance": 2.0}, {"clip": 1.0}, {"sampler": "ddmi"}, {"grid": "leading"}],
 )
 def test_sampling_settings_that_are_not_for_tables_are_refused(
-    model: TableModel, sampling: dict[str, object]
+    model: TableModel, sampling: dict[str, Any]
 ) -> None:
     with pytest.raises(ArgumentError):
         model.sample(1, **sampling)
@@ -251,7 +252,8 @@ def test_sampling_settings_that_are_not_for_tables_are_refused(
 
 def test_negative_numbers_and_no_draws_are_refused(model: TableModel) -> None:
     for name in ("seed", "first"):
+        wrong: dict[str, Any] = {name: -1}
         with pytest.raises(ArgumentError, match=f"`{name}` must not be negative"):
-            model.sample(1, **{name: -1})
+            model.sample(1, **wrong)
     with pytest.raises(ArgumentError, match="`draws` must be at least 1"):
         model.impute_chunks(rows(["b"], [0.5], [1.0]), 0)

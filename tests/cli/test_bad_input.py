@@ -204,7 +204,10 @@ DATA = [
     ("fit broken.csv --set data.kind=points", "line 4, column 'a\\nb': "),
     ("fit ragged.csv", "ragged.csv, line 3"),
     ("fit text.csv --set data.kind=points", "text.csv, line 3, column 'b': 'four' is not a number"),
-    ("fit nan.csv --set data.kind=points", "2 values are missing, NaN or infinite, the first in line 2, column 'b'"),
+    (
+        "fit nan.csv --set data.kind=points",
+        "2 values are missing, NaN or infinite, the first in line 2, column 'b'",
+    ),
     ("fit infinite.csv", "infinite.csv, line 4, column 'b': inf is infinite"),
     ("fit twice.csv", "'a' stands more than once"),
     ("fit semicolons.csv", "semicolons"),
