@@ -25,8 +25,8 @@ from sfumato.data.images import read_pictures
 from sfumato.fitting import prepare
 from sfumato.source import settings_for
 
-_PHOTOGRAPHS, _WIDE, _HIGH, _SIZE = 30, 1600, 1200, 64
-_STEPS = 9
+_PHOTOGRAPHS, _WIDE, _HIGH, _SIZE = 60, 1600, 1200, 64
+_STEPS = 15
 
 
 def measure() -> Page:
