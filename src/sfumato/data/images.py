@@ -47,7 +47,7 @@ IN_MEMORY = 2**30
 _LARGEST_FILE = 2**28
 
 # Bytes of a file below which threads cost more than they bring, as most of its time is Python's,
-# which one thread at a time has (JPEGs of some 250 pixels a side; bench/results/decoding.md).
+# which one thread at a time has (JPEGs of some 250 pixels a side; bench/decoding.py).
 _LITTLE = 2**14
 
 
