@@ -125,7 +125,7 @@ def _histogram(axes: Axes, panel: ColumnPanel) -> None:
     holes = [float(np.isnat(x).mean() if x.dtype.kind == "M" else np.isnan(x).mean())
              for x in panel.sets]  # fmt: skip
     there = [_floats(values) for values in panel.sets]
-    edges = _edges(np.concatenate(there))
+    edges = _edges(np.concatenate(there), min(map(len, there)))
     shares = [
         np.histogram(np.clip(x, edges[0], edges[-1]), edges)[0] / max(len(values), 1)
         for x, values in zip(there, panel.sets, strict=True)
@@ -159,14 +159,19 @@ def _floats(values: np.ndarray) -> np.ndarray:
     return np.asarray(values[np.isfinite(values)], dtype=float)
 
 
-def _edges(values: np.ndarray) -> np.ndarray:
-    """Bins of the central 99 %: one for each whole number if these are few."""
+def _edges(values: np.ndarray, rows: int) -> np.ndarray:
+    """Bins of the central 99 %: one for each whole number if these are few.
+
+    Args:
+        values: all that are to be shown, `(n,)`.
+        rows: of the smallest set among them, which wants wide bins if they are few.
+    """
     if len(values) == 0:
         return np.array([0.0, 1.0])
     low, high = np.quantile(values, [0.005, 0.995])
     if high - low <= _ACROSS * 8 and (values == np.round(values)).all():
         return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
-    number = int(np.clip(len(values) ** 0.4, 10, 40))
+    number = int(np.clip((2 * rows) ** 0.4, 8, 40))
     return np.linspace(*interval(np.array([low, high]), 0), number + 1)
 
 
