@@ -171,8 +171,12 @@ def _edges(values: np.ndarray, rows: int) -> np.ndarray:
     low, high = np.quantile(values, [0.005, 0.995])
     if high - low <= _ACROSS * 8 and (values == np.round(values)).all():
         return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
-    number = int(np.clip((2 * rows) ** 0.4, 8, 40))
-    return np.linspace(*interval(np.array([low, high]), 0), number + 1)
+    return np.linspace(*interval(np.array([low, high]), 0), _bins(rows) + 1)
+
+
+def _bins(rows: int) -> int:
+    """How many bins so many rows fill without gaps."""
+    return int(np.clip((2 * rows) ** 0.4, 8, 40))
 
 
 def _bars(axes: Axes, panel: ColumnPanel) -> None:
@@ -273,7 +277,8 @@ def likelihoods(
     """
     values = np.concatenate([train, heldout, generated])
     low, high = np.quantile(values[np.isfinite(values)], [0.005, 1])
-    edges = np.linspace(*interval(np.array([low, high]), 0.02), 41)
+    fewest = min(len(train), len(heldout), len(generated))
+    edges = np.linspace(*interval(np.array([low, high]), 0.02), _bins(fewest) + 1)
     looks = (("learned from", train, GREY), ("held out", heldout, BLUE),
              ("generated", generated, ORANGE))  # fmt: skip
     with styled():
@@ -293,7 +298,7 @@ def likelihoods(
             title=title,
         )
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
         figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
