@@ -282,7 +282,7 @@ def likelihoods(
     looks = (("learned from", train, GREY), ("held out", heldout, BLUE),
              ("generated", generated, ORANGE))  # fmt: skip
     with styled():
-        figure = new_figure(7.2, 4.2)
+        figure = new_figure(5.4, 5.2)
         axes = figure.add_subplot()
         for name, part, colour in looks:
             share = np.histogram(np.clip(part, edges[0], edges[-1]), edges)[0] / len(part)
@@ -293,13 +293,13 @@ def likelihoods(
             )  # fmt: skip
             axes.axvline(float(part.mean()), color=colour, lw=1.2, ls=(0, (4, 2)))
         axes.set(
-            xlabel="log density of a row, nats; the first bar holds what lies below",
+            xlabel="log density of a row, nats; the first bar: all below",
             ylabel="share of the rows",
             title=title,
         )
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
-        figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+        figure.legend(loc="outside lower center", fontsize=9)
     return figure
 
 
