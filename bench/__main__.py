@@ -24,6 +24,7 @@ NAMES = (
     "start_up",
     "picture_networks",
     "decoding",
+    "digits",
 )
 RESULTS = Path(__file__).parent / "results"
 

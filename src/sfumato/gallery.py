@@ -96,7 +96,9 @@ def samples_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
     data = run.load_data()
     sample = run.sample(PICTURES) if sample is None else sample[:PICTURES]
     real = data.train if data.heldout is None else data.heldout
-    return sheets([("real, not trained on", real.values[: len(sample)]), ("generated", sample)])
+    shown = min(len(sample), len(real.values))
+    parts = [("real, not trained on", real.values[:shown]), ("generated", sample[:shown])]
+    return sheets(parts)
 
 
 def neighbours_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
@@ -166,7 +168,14 @@ def check_rows_target(run: Run, path: Path) -> None:
         check_target(path)
 
 
-def write_rows(run: Run, path: Path, rows: np.ndarray, labels: np.ndarray | None = None) -> None:
+def write_rows(
+    run: Run,
+    path: Path,
+    rows: np.ndarray,
+    labels: np.ndarray | None = None,
+    *,
+    columns: int | None = None,
+) -> None:
     """Write what the run drew: a table, or pictures as a sheet, a folder or an array.
 
     Args:
@@ -174,12 +183,13 @@ def write_rows(run: Run, path: Path, rows: np.ndarray, labels: np.ndarray | None
         path: its ending decides.
         rows: in the data's own units.
         labels: of pictures, kept in an .npz.
+        columns: of a sheet of pictures; as nearly square as can be where not given.
 
     Raises:
         ArgumentError: as `check_rows_target`.
         OSError: if it cannot be written.
     """
     if of_pictures(run):
-        write_pictures(path, rows, labels)
+        write_pictures(path, rows, labels, columns=columns)
     else:
         write_points(path, Points(rows, run.model.codec.columns))

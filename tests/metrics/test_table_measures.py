@@ -284,7 +284,7 @@ def test_a_perfect_model_is_beyond_chance_as_rarely_as_chance_is() -> None:
         ).values()
     ]
     assert len(found) == 4 * 18
-    # 1 to 3 in 100 for each: 72 have 4 with a chance of 3 % at most.
+    # 2 in 100 on average: more than 4 of 72 have a chance of 2 %.
     assert len(found) - found.count("cannot be told apart") <= 4
     assert "apart" not in found
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from sfumato.cli.commands import Quiet, RunPath, Seed, Set, app, examples, sampling_changes, say
@@ -151,6 +150,8 @@ def score_table(run: Any, file: Path, to: Path | None, *, bound: bool, quiet: bo
         DataError: if the rows cannot be used.
     """
     from dataclasses import replace
+
+    import numpy as np
 
     from sfumato.data.table import Column, DataTable
     from sfumato.data.table_files import check_target, write_table

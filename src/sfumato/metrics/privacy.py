@@ -31,7 +31,7 @@ LIMITS = (
 )
 
 # Distances cost rows times rows times axes.
-FEW = 2000
+FEW = 1500
 _KNOWN = 5_000_000
 
 

@@ -14,6 +14,10 @@
 Most floors are further real sets in the sample's place. Those are parts of the training rows,
 which a model may have learned by heart, so figures of the model's own densities and distances have
 the floor of `shuffling`; and imputation intervals that of each draw in the truth's place.
+
+Measured on 180 times 150 rows of a known law, five real sets beside each: a perfect model is beyond
+a limit in 1 to 4 of a hundred cases, 2 on average over the measures; beyond some limit in 26, and
+`apart` by some measure in 2.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

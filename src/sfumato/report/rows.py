@@ -50,6 +50,12 @@ _CAPTIONS = {
     "loss": "The training loss. It does not fall to zero: noise cannot be foretold entirely.",
     "distances": "Each measure on its own scale.",
 }
+_CAPTIONS_OF_PICTURES = _CAPTIONS | {
+    "samples": "Real pictures that training never saw, beside as many generated ones.",
+    "forward": "The forward process: each column adds noise to the one before.",
+    "reverse": "The reverse process: each column has less noise than the one before.",
+    "errors": _CAPTIONS["errors"].replace("rows", "pictures"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,8 @@ def report_on_rows(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluatio
         "rows.html",
         run,
         folder,
-        images=captioned(figures, _CAPTIONS),
+        rows="pictures" if pictures else "rows",
+        images=captioned(figures, _CAPTIONS_OF_PICTURES if pictures else _CAPTIONS),
         animations={name: embedded(figures / f"{name}.gif") for name in ("forward", "reverse")},
         evaluation=evaluation,
         verdict=told,
