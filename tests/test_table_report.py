@@ -190,9 +190,8 @@ ODD: dict[str, dict[str, list[Any]]] = {
     "one column of numbers": {"a": [k * 0.37 % 1.9 for k in range(ROWS)], "b": [1] * ROWS},
     "holes everywhere": {
         "a": [k * 0.37 % 1.9 if k % 9 == 0 else None for k in range(ROWS)],
-        "b": ["x" if k % 7 == 0 else None for k in range(ROWS)],
+        "b": ["xy"[k % 2] if k % 7 == 0 else None for k in range(ROWS)],
     },
-    "many columns": {f"v{j}": [(j + 1) * k * 0.37 % 1.9 for k in range(ROWS)] for j in range(45)},
 }
 
 
@@ -204,7 +203,7 @@ def test_odd_tables_have_a_report(odd: str, tmp_path: Path) -> None:
     assert evaluation is not None
     page = place.read_text()
     assert [cells[0] for cells in rows_of(page, "The columns")] == list(ODD[odd])
-    assert (tmp_path / "run" / "figures" / "dependence.png").exists() == ("one" not in odd)
+    assert (tmp_path / "run" / "figures" / "dependence.png").exists() == ("holes" in odd)
 
 
 def test_too_few_rows_to_measure_are_said_and_drawn(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Each takes the run, and the study of its rows where one was made already.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,11 @@ def data_figure(run: TableRun, study: TableStudy | None = None) -> Figure:  # no
 
 def marginals_figure(run: TableRun, study: TableStudy | None = None) -> Figure:
     """Each column, held-out beside generated; all rows where too few were held out to measure."""
-    if study is None and not run.can_be_measured():
-        return unmeasured_figure(run)
-    study = study or run.study()
+    if study is None:
+        run = replace(run, data=run.load_data())  # read once
+        if not run.can_be_measured():
+            return unmeasured_figure(run)
+        study = run.study()
     panels = _panels(run, study.reference, study.sample, study)
     title = f"{len(study.reference):,} held-out rows beside as many generated"
     return draw_tables.marginals(panels, title)

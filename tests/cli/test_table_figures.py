@@ -81,7 +81,7 @@ def test_the_report(sfumato: Command, people: Path, monkeypatch: pytest.MonkeyPa
         "animate {} reverse --to x.gif",
         "doctor {}",
         "compare samplers {}",
-        "edit {} people.csv --start 0.5 --to x.csv",
+        "edit {} people.csv --from 0.5 --to x.csv",
         "interpolate {} 0 1 --to x.csv",
         "inpaint {} a.png mask.png --to x.png",
         "export {} --to onnx there",

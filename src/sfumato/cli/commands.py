@@ -629,9 +629,11 @@ def _print_evaluation(evaluation: Any) -> None:
     console.print(table)
     if evaluation.features:
         console.print(f"Features: {evaluation.features}; {evaluation.rows} pictures of each kind.")
-    for measure in evaluation.measures:
-        if measure.detail:
-            console.print(Padding(Text(f"{measure.title}: {measure.detail}"), (0, 0, 0, 2)))
+    told = [Text(f"{m.title}: {m.detail}.") for m in evaluation.measures if m.detail]
+    if told:
+        console.print("\nOf these:")
+    for each in told:
+        console.print(Padding(each, (0, 0, 0, 2)))
     console.print(f"Verdict: {evaluation.verdict}.")
 
 

@@ -31,7 +31,7 @@ from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.coded import Coded, coded, coordinates
 from sfumato.metrics.efficacy import error, targets
 from sfumato.metrics.evaluation import LEAST_ROWS, Measure, judged
-from sfumato.metrics.intervals import DRAWS, Intervals
+from sfumato.metrics.intervals import DRAWS, ROWS, Intervals
 from sfumato.metrics.likelihoods import Likelihoods
 from sfumato.metrics.marginals import distances, kolmogorov_smirnov
 from sfumato.metrics.pictures import manifold
@@ -134,7 +134,7 @@ def evaluate_table(
             f"on average {learned.mean():.4g} and {held.mean():.4g} nats",
         )  # fmt: skip
     for what, found in (filled or {}).items():
-        yield _coverage(what, found)
+        yield _coverage(what, found, min(len(base), ROWS))
     if train is not None:
         base, own, known = coded([reference, sample, train], kinds)
         yield from evaluate_privacy(own, base, known, scores=scores, seed=seed)
@@ -200,16 +200,16 @@ def _efficacy(base: Coded, sets: Sequence[Coded], foretold: Sequence[str], seed:
     return judged("efficacy", "error of what learns from it", value, floor, small, len(base), what)
 
 
-def _coverage(what: str, found: Intervals) -> Measure:
+def _coverage(what: str, found: Intervals, rows: int) -> Measure:
     # Each draw in the truth's place in turn, because cells of one row are not independent.
     off, *floor = (abs(float(found.observed(k)[0] - found.nominal[0])) for k in range(DRAWS + 1))
     error_of, filling = {
         "numbers": ("RMSE in deviations", "mean"), "levels": ("share wrong", "commonest level")
     }[what]  # fmt: skip
     return judged(
-        f"{what}_intervals", f"imputation intervals of {what} off by", off, floor, 0.05,
-        len(found.depth),
-        f"{found.observed()[0]:.3g} within intervals of {found.nominal[0]:.3g}; {error_of} "
+        f"{what}_intervals", f"imputation intervals of {what} off by", off, floor, 0.05, rows,
+        f"of {len(found.depth):,} hidden cells {found.observed()[0]:.3g} are within intervals of "
+        f"{found.nominal[0]:.3g}; {error_of} "
         f"{found.error:.3g}, by the {filling} {found.plain_error:.3g}",
     )  # fmt: skip
 

@@ -125,7 +125,7 @@ def _histogram(axes: Axes, panel: ColumnPanel) -> None:
     holes = [float(np.isnat(x).mean() if x.dtype.kind == "M" else np.isnan(x).mean())
              for x in panel.sets]  # fmt: skip
     there = [_floats(values) for values in panel.sets]
-    edges = _edges(np.concatenate(there))
+    edges = _edges(np.concatenate(there), min(map(len, there)))
     shares = [
         np.histogram(np.clip(x, edges[0], edges[-1]), edges)[0] / max(len(values), 1)
         for x, values in zip(there, panel.sets, strict=True)
@@ -159,15 +159,24 @@ def _floats(values: np.ndarray) -> np.ndarray:
     return np.asarray(values[np.isfinite(values)], dtype=float)
 
 
-def _edges(values: np.ndarray) -> np.ndarray:
-    """Bins of the central 99 %: one for each whole number if these are few."""
+def _edges(values: np.ndarray, rows: int) -> np.ndarray:
+    """Bins of the central 99 %: one for each whole number if these are few.
+
+    Args:
+        values: all that are to be shown, `(n,)`.
+        rows: of the smallest set among them, which wants wide bins if they are few.
+    """
     if len(values) == 0:
         return np.array([0.0, 1.0])
     low, high = np.quantile(values, [0.005, 0.995])
     if high - low <= _ACROSS * 8 and (values == np.round(values)).all():
         return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
-    number = int(np.clip(len(values) ** 0.4, 10, 40))
-    return np.linspace(*interval(np.array([low, high]), 0), number + 1)
+    return np.linspace(*interval(np.array([low, high]), 0), _bins(rows) + 1)
+
+
+def _bins(rows: int) -> int:
+    """How many bins so many rows fill without gaps."""
+    return int(np.clip((2 * rows) ** 0.4, 8, 40))
 
 
 def _bars(axes: Axes, panel: ColumnPanel) -> None:
@@ -268,11 +277,12 @@ def likelihoods(
     """
     values = np.concatenate([train, heldout, generated])
     low, high = np.quantile(values[np.isfinite(values)], [0.005, 1])
-    edges = np.linspace(*interval(np.array([low, high]), 0.02), 41)
+    fewest = min(len(train), len(heldout), len(generated))
+    edges = np.linspace(*interval(np.array([low, high]), 0.02), _bins(fewest) + 1)
     looks = (("learned from", train, GREY), ("held out", heldout, BLUE),
              ("generated", generated, ORANGE))  # fmt: skip
     with styled():
-        figure = new_figure(7.2, 4.2)
+        figure = new_figure(5.4, 5.2)
         axes = figure.add_subplot()
         for name, part, colour in looks:
             share = np.histogram(np.clip(part, edges[0], edges[-1]), edges)[0] / len(part)
@@ -283,13 +293,13 @@ def likelihoods(
             )  # fmt: skip
             axes.axvline(float(part.mean()), color=colour, lw=1.2, ls=(0, (4, 2)))
         axes.set(
-            xlabel="log density of a row, nats; the first bar holds what lies below",
+            xlabel="log density of a row, nats; the first bar: all below",
             ylabel="share of the rows",
             title=title,
         )
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-        figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
+        figure.legend(loc="outside lower center", fontsize=9)
     return figure
 
 

@@ -82,13 +82,10 @@ def captioned(folder: Path, captions: Mapping[str, str]) -> dict[str, Any]:
 def _reproduce(run: Run | TableRun) -> str:
     source = run.settings.data.source
     if source == ARRAY:
-        return (
-            "sfumato.fit(rows, settings=...)  # in Python, with the rows and settings of this run"
-        )
-    return (
-        f"sfumato fit {shlex.quote(source)} --config config.toml --out again && "
-        "sfumato report again"
-    )
+        fit = "fit_table" if isinstance(run, TableRun) else "fit"
+        return f"sfumato.{fit}(rows, settings=...)  # in Python, with this run's rows and settings"
+    again = "--config config.toml --out again && sfumato report again"
+    return f"sfumato fit {shlex.quote(source)} {again}"
 
 
 def write_page(template: str, run: Run | TableRun, folder: Path, **shown: Any) -> Path:

@@ -61,6 +61,11 @@ class _Column:
     drawn_holes: float | None
     measure: Measure | None
 
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether its distance was measured, and chance does not explain it."""
+        return self.measure is not None and self.measure.value > self.measure.limit
+
 
 def report_on_table(run: TableRun, folder: Path, quiet: bool) -> tuple[Path, Evaluation | None]:
     """See `build.write_report`."""
