@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ from sfumato.samplers.driver import chunk_frames, last_frame
 from sfumato.samplers.unmasking import Order, draw_levels, log_prob_levels, orders
 
 # Up to here the exact divergence is as quick as an estimate that is good for something.
-_EXACT_DIMENSIONS = 32
+_EXACT_DIMENSIONS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,7 +206,7 @@ class TableModel:
             ) from None
 
     def log_prob(
-        self, table: DataTable, *, steps: int = 30, probes: int | None = None, seed: int = 0
+        self, table: DataTable, *, steps: int = 20, probes: int | None = None, seed: int = 0
     ) -> Iterator[np.ndarray]:
         """Of each row log p(levels) + log p(numbers | levels) in nats, chunk by chunk.
 
@@ -217,8 +218,9 @@ class TableModel:
         Args:
             table: rows.
             steps: of the flow's fixed-step method.
-            probes: Hutchinson's estimate of the divergence, from the same directions for every
-                row; exact up to 32 numbers if not given, and 32 probes beyond.
+            probes: Hutchinson's estimate of the divergence, from directions that a row's own
+                numbers and the seed decide; exact up to 64 numbers if not given, and 64 probes
+                beyond.
             seed: of the probes.
 
         Raises:
@@ -264,8 +266,8 @@ class TableModel:
             probes = _EXACT_DIMENSIONS
         directions: Probes | None = None
         if probes is not None:
-            drawn = rademacher(probes, generator(seed, PROBING))(torch.empty(1, count).double())
-            directions = lambda _: drawn  # noqa: E731 - the same for every row
+            drawn = _own_directions(numbers, probes, seed)
+            directions = lambda _: drawn  # noqa: E731 - log_prob would draw them by place
         there = self.codec.present(levels) & numbers.isfinite()
         nothing = torch.zeros_like(numbers)
         told = Told(nothing, torch.zeros_like(there), there, levels)
@@ -336,6 +338,15 @@ class TableModel:
 
 def _names_given(row: DataTable, given: Mapping[str, Any]) -> np.ndarray:
     return np.array([[column.name in given for column in row]])
+
+
+def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
+    """Hutchinson's directions `(count, rows, numbers)`, a row's own wherever it stands."""
+    drawn = [
+        rademacher(count, generator(seed, PROBING, crc32(row.tobytes())))(torch.empty(len(row)))
+        for row in numbers.numpy()
+    ]
+    return torch.stack(drawn, dim=1).double()
 
 
 def _single(name: str, value: Any, dtype: np.dtype[Any]) -> Column:
