@@ -24,6 +24,8 @@ NAMES = (
     "start_up",
     "picture_networks",
     "decoding",
+    "tables",
+    "table_cost",
 )
 RESULTS = Path(__file__).parent / "results"
 

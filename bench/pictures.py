@@ -79,11 +79,13 @@ def points(
         axes.set_yticks(range(len(rows)), rows if place % wide == 1 else [""] * len(rows))
         axes.invert_yaxis()
         axes.set_xlabel(label)
-        if "s" == label.rpartition(" ")[2]:
+        if label.endswith(", s"):
             axes.set_xscale("log")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
     for name in names:
         axes.plot([], [], "o", color=colours[name], label=name)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False
+    )
     return figure

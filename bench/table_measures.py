@@ -33,7 +33,9 @@ def efficacy(learned: TableSet, rows: np.ndarray, held: np.ndarray) -> float:
         (OneHotEncoder(handle_unknown="ignore"), category),
         sparse_threshold=0,
     )
-    scores = [make_pipeline(ready, model).fit(x, y).score(held[:, :-1], held[:, -1]) for model in models]
+    scores = [
+        make_pipeline(ready, model).fit(x, y).score(held[:, :-1], held[:, -1]) for model in models
+    ]
     return float(np.mean(scores))
 
 

@@ -48,21 +48,16 @@ class TableSet:
         )
 
     def frame(self, rows: np.ndarray) -> Any:
-        """Rows as a user would have them: words, whole numbers, numbers, and None for holes."""
+        """Rows as a user would have them: words, whole numbers, and numbers with their holes."""
         import pandas
 
         columns: dict[str, Any] = {}
         for k, (values, kind) in enumerate(zip(rows.T, self.kinds, strict=True)):
-            hole = np.isnan(values)
             if kind == "category":
-                columns[f"c{k}"] = [None if h else f"level {v:.0f}" for v, h in zip(values, hole)]
-            elif kind == "integer":
-                columns[f"c{k}"] = pandas.array(
-                    [None if h else int(v) for v, h in zip(values, hole)],
-                    dtype="Int64" if hole.any() else "int64",
-                )
+                columns[f"c{k}"] = [None if np.isnan(v) else f"level {v:.0f}" for v in values]
             else:
-                columns[f"c{k}"] = values
+                whole = kind == "integer" and not np.isnan(values).any()
+                columns[f"c{k}"] = values.astype(np.int64) if whole else values
         return pandas.DataFrame(columns)
 
     def array(self, frame: Any) -> np.ndarray:
@@ -142,7 +137,9 @@ def _mixed(seed: int = 0) -> TableSet:
             np.log(weight)
             + stats.norm.logpdf(x, mean, scale)
             + np.where(
-                np.isnan(holed), np.log(hole), np.log1p(-hole) + stats.norm.logpdf(holed, other, 0.5)
+                np.isnan(holed),
+                np.log(hole),
+                np.log1p(-hole) + stats.norm.logpdf(holed, other, 0.5),
             )
             + stats.poisson.logpmf(count, rate)
             + np.where(
@@ -167,8 +164,14 @@ def _copula(seed: int = 0) -> TableSet:
     Its target, the last column, is normal.
     """
     rng = np.random.default_rng(2000 + seed)
-    smooth = (stats.t(3), stats.lognorm(1.0), stats.beta(0.5, 0.5), stats.uniform(0, 1), stats.norm())
-    whole = (stats.nbinom(2, 0.1), stats.binom(60, 0.3))
+    smooth = (
+        stats.t(3),
+        stats.lognorm(1.0),
+        stats.beta(0.5, 0.5),
+        stats.uniform(0, 1),
+        stats.norm(),
+    )
+    whole: tuple[Any, ...] = (stats.nbinom(2, 0.1), stats.binom(60, 0.3))
     loads = np.random.default_rng(0).standard_normal((7, 2))
     cov = loads @ loads.T + 0.5 * np.eye(7)
     cov /= np.sqrt(np.outer(cov.diagonal(), cov.diagonal()))
@@ -195,7 +198,9 @@ def _copula(seed: int = 0) -> TableSet:
         inside = stats.multivariate_normal(np.zeros(2), rest).cdf(high, lower_limit=low)
         return np.asarray(nats + np.log(inside))
 
-    return TableSet("made: copula", rows, (*["number"] * 4, "integer", "integer", "number"), log_prob)
+    return TableSet(
+        "made: copula", rows, (*["number"] * 4, "integer", "integer", "number"), log_prob
+    )
 
 
 def table_set(name: str) -> TableSet:

@@ -10,7 +10,7 @@ from bench.peers.tables import TablePeer
 from bench.table_sets import TableSet
 
 # Its defaults are 50 noise levels, 100 trees each, 100 copies of the rows: hours on two cores.
-_LEVELS, _FEWEST, _TREES, _MOST_TREES, _NOISED = 50, 15, 100, 60_000, 10_000
+_LEVELS, _FEWEST, _TREES, _MOST_TREES, _NOISED = 50, 10, 100, 20_000, 5_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +24,9 @@ class _Forest:
 
 def _fit(learn: TableSet, seed: int) -> _Forest:
     by_class = learn.is_category[-1]
-    x, label = (learn.rows[:, :-1], learn.rows[:, -1].astype(int)) if by_class else (learn.rows, None)
+    x, label = (
+        (learn.rows[:, :-1], learn.rows[:, -1].astype(int)) if by_class else (learn.rows, None)
+    )
     kinds = learn.kinds[: x.shape[1]]
     levels = [len(np.unique(each[~np.isnan(each)])) for each in x.T]
     categories = [k for k, kind in enumerate(kinds) if kind == "category"]

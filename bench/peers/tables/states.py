@@ -101,7 +101,9 @@ class Factored:
 def _spread(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Where in their cells rows are looked at, -1/2 ... 1/2, evenly, `(_DRAWS, n, d)`."""
     places = (np.arange(_DRAWS) + rng.random(_DRAWS)) / _DRAWS - 0.5
-    return np.asarray(rng.permuted(np.broadcast_to(places, (*shape, _DRAWS)), axis=-1)).transpose(2, 0, 1)
+    return np.asarray(rng.permuted(np.broadcast_to(places, (*shape, _DRAWS)), axis=-1)).transpose(
+        2, 0, 1
+    )
 
 
 def _states(
