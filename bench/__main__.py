@@ -26,6 +26,7 @@ NAMES = (
     "decoding",
     "tables",
     "table_cost",
+    "digits",
 )
 RESULTS = Path(__file__).parent / "results"
 

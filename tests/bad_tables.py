@@ -206,6 +206,11 @@ BAD = [
         ("line 12, column 'v': 9007199254740993 is an integer", "cannot hold exactly"),
     ),
     BadTable(
+        "least-integer.csv",
+        b"id\n1\n-9223372036854775808\n",
+        ("line 3, column 'id': -9223372036854775808 is an integer", "cannot hold exactly"),
+    ),
+    BadTable(
         "big-identifiers.csv",
         b"id\n" + b"12345678901234567890\n" * 3,
         ("line 2", "drop the column"),

@@ -13,7 +13,8 @@ from sfumato.data.files import read_points, write_points
 from sfumato.data.points import Points
 from sfumato.fitting import fit
 from sfumato.metrics.evaluation import Evaluation
-from sfumato.report import build, write_report
+from sfumato.report import rows as rows_report
+from sfumato.report import write_report
 from sfumato.run import Run
 
 TINY = {
@@ -37,7 +38,7 @@ def reported(
     write_points(folder / "rows.csv", Points(rows, (HOSTILE, "b")))
     run = fit(folder / "rows.csv", out=folder / "run", settings=TINY, quiet=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "_SAMPLED", 300)
+        patch.setattr(rows_report, "_SAMPLED", 300)
         path, evaluation = write_report(run, quiet=True)
     return run, path.read_text(encoding="utf-8"), evaluation
 
@@ -101,7 +102,7 @@ def test_too_few_rows_to_measure_are_said(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).standard_normal((30, 2))
     run = fit(rows, out=tmp_path / "run", settings=TINY, quiet=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "_SAMPLED", 50)
+        patch.setattr(rows_report, "_SAMPLED", 50)
         path, evaluation = write_report(run, quiet=True)
     assert evaluation is None
     assert "Not measured: a file of at least 140 rows" in path.read_text()

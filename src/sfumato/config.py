@@ -292,6 +292,7 @@ def _suited_to_pictures(side: int) -> dict[str, Any]:
             "warmup": 100,
             "average": 0.995 if side <= 16 else 0.999,
             "precision": "float32" if side <= 16 else "auto",
+            "log_every": 50 if side <= 16 else 10,
             "checkpoint_every": 500,
         },
         "threads": 0,

@@ -26,6 +26,7 @@ from sfumato.process.random import CHUNK, generator, noise_from
 from sfumato.process.tables import Table
 from sfumato.ruler import errors_by_level, exact_denoiser, regrets_by_level, ruler_levels
 from sfumato.run import SNAPSHOT_FRAMES, Run
+from sfumato.table_run import TableRun
 
 # The most points that a picture shows; more are only slower.
 SHOWN = 10_000
@@ -162,7 +163,7 @@ def trajectories_figure(run: Run) -> Figure:
     )
 
 
-def loss_figure(run: Run) -> Figure:
+def loss_figure(run: Run | TableRun) -> Figure:
     """Training loss by step.
 
     Raises:

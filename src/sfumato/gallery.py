@@ -1,4 +1,4 @@
-"""What a run shows and writes, whether it is of points or of pictures."""
+"""What a run shows and writes, whether it is of points, of pictures or of a table."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +21,8 @@ from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.process.random import PICTURES, generator, noise_from
 from sfumato.process.tables import Table
 from sfumato.run import Run
+from sfumato.table_gallery import TABLE_FIGURES
+from sfumato.table_run import TableRun
 
 _ROWS, _FRAMES = 6, 10
 
@@ -94,7 +96,9 @@ def samples_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
     data = run.load_data()
     sample = run.sample(PICTURES) if sample is None else sample[:PICTURES]
     real = data.train if data.heldout is None else data.heldout
-    return sheets([("real, not trained on", real.values[: len(sample)]), ("generated", sample)])
+    shown = min(len(sample), len(real.values))
+    parts = [("real, not trained on", real.values[:shown]), ("generated", sample[:shown])]
+    return sheets(parts)
 
 
 def neighbours_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
@@ -125,8 +129,10 @@ def of_pictures(run: Run) -> bool:
     return len(run.model.codec.event) > 1
 
 
-def figures_of(run: Run) -> Mapping[str, Callable[[Run], Figure]]:
-    """What can be drawn of the run."""
+def figures_of(run: Run | TableRun) -> Mapping[str, Callable[..., Figure]]:
+    """What can be drawn of the run: functions of it."""
+    if isinstance(run, TableRun):
+        return TABLE_FIGURES
     return PICTURE_FIGURES if of_pictures(run) else figures.FIGURES
 
 
@@ -162,7 +168,14 @@ def check_rows_target(run: Run, path: Path) -> None:
         check_target(path)
 
 
-def write_rows(run: Run, path: Path, rows: np.ndarray, labels: np.ndarray | None = None) -> None:
+def write_rows(
+    run: Run,
+    path: Path,
+    rows: np.ndarray,
+    labels: np.ndarray | None = None,
+    *,
+    columns: int | None = None,
+) -> None:
     """Write what the run drew: a table, or pictures as a sheet, a folder or an array.
 
     Args:
@@ -170,12 +183,13 @@ def write_rows(run: Run, path: Path, rows: np.ndarray, labels: np.ndarray | None
         path: its ending decides.
         rows: in the data's own units.
         labels: of pictures, kept in an .npz.
+        columns: of a sheet of pictures; as nearly square as can be where not given.
 
     Raises:
         ArgumentError: as `check_rows_target`.
         OSError: if it cannot be written.
     """
     if of_pictures(run):
-        write_pictures(path, rows, labels)
+        write_pictures(path, rows, labels, columns=columns)
     else:
         write_points(path, Points(rows, run.model.codec.columns))

@@ -27,24 +27,32 @@ AnyModel = Model | TableModel
 
 
 @overload
-def untrained(settings: Settings, codec: AnyCodec) -> Model: ...
+def untrained(settings: Settings, codec: AnyCodec, *, on: str = "cpu") -> Model: ...
 @overload
-def untrained(settings: Settings, codec: TableCodec) -> TableModel: ...
+def untrained(settings: Settings, codec: TableCodec, *, on: str = "cpu") -> TableModel: ...
 
 
-def untrained(settings: Settings, codec: AnyCodec | TableCodec) -> AnyModel:
+def untrained(settings: Settings, codec: AnyCodec | TableCodec, *, on: str = "cpu") -> AnyModel:
     """A model whose network has learned nothing yet.
+
+    Args:
+        settings: name everything.
+        codec: of the data.
+        on: the device that the weights are made on; "meta" for none.
 
     Raises:
         ArgumentError: if a setting names something unknown, or not for these data.
     """
     process = build_process(settings.process)
-    if isinstance(codec, TableCodec):
-        if isinstance(process, Table):
-            raise ArgumentError("a table's process is continuous; leave process.num_levels at 0.")
-        denoiser = build_table_denoiser(settings, codec, process)
-        return TableModel(settings, codec, process, denoiser)
-    return Model(settings, codec, process, build_denoiser(settings, codec, process))
+    if not isinstance(codec, TableCodec):
+        with torch.device(on):
+            denoiser = build_denoiser(settings, codec, process)
+        return Model(settings, codec, process, denoiser)
+    if isinstance(process, Table):
+        raise ArgumentError("a table's process is continuous; leave process.num_levels at 0.")
+    with torch.device(on):
+        of_table = build_table_denoiser(settings, codec, process)
+    return TableModel(settings, codec, process, of_table)
 
 
 def save_model(model: AnyModel, path: Path) -> None:
@@ -126,8 +134,7 @@ def load_any_model(path: Path) -> AnyModel:
         settings = resolve(header["settings"])
         codec = codec_from_dict(header["codec"])
         # First without memory: a stranger's header may ask for a network of any size.
-        with torch.device("meta"):
-            skeleton = untrained(settings, codec).denoiser.network.state_dict()
+        skeleton = untrained(settings, codec, on="meta").denoiser.network.state_dict()
         if {k: v.shape for k, v in skeleton.items()} != {k: v.shape for k, v in tensors.items()}:
             raise RunError("its weights are not those of its settings.")
         model = untrained(settings, codec)

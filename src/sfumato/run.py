@@ -363,7 +363,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     if isinstance(run, TableRun):
         raise ArgumentError(
             f"{path} learned a table, and this is for points and pictures; of tables there are "
-            "sample, impute, score, evaluate, report and info."
+            "sample, impute, score, evaluate, plot, report and info."
         )
     return run
 

@@ -215,15 +215,18 @@ def refuse_extremes(points: Points, name: str) -> None:
     Raises:
         DataError: naming the first such column.
     """
-    low, high = points.values.min(0), points.values.max(0)
-    # By halves, because the difference may overflow.
-    narrow = (high > low) & (high / 2 - low / 2 < 1e-100)
-    extreme = narrow | (np.maximum(-low, high) > 1e100)
-    if extreme.any():
-        k = int(np.flatnonzero(extreme)[0])
+    for column, low, high in zip(
+        points.columns, points.values.min(0), points.values.max(0), strict=True
+    ):
+        _refuse_extreme(name, column, low, high)
+
+
+def _refuse_extreme(name: str, column: str, low: float, high: float) -> None:
+    narrow = high > low and high / 2 - low / 2 < 1e-100  # by halves: the difference may overflow
+    if narrow or max(-low, high) > 1e100:
         raise DataError(
-            f"{name}: the column {points.columns[k]!r} goes from {low[k]:g} to {high[k]:g}, beyond "
-            "what can be measured (1e-100 to 1e100); take another unit."
+            f"{name}: the column {column!r} goes from {low:g} to {high:g}, beyond what can be "
+            "measured (1e-100 to 1e100); take another unit."
         )
 
 
@@ -248,6 +251,9 @@ def split(data: Data | DataTable, settings: Settings) -> RunData | TableData:
     order = np.random.default_rng(settings.seed).permutation(rows)
     train, heldout = np.sort(order[kept:]), np.sort(order[:kept])
     if isinstance(data, DataTable):
+        for column in data:
+            if column.values.dtype.kind == "f" and len(present := column.present):
+                _refuse_extreme(settings.data.source, column.name, present.min(), present.max())
         kinds = kinds_of(data, settings.data.columns)
         parts = data.chosen(train), data.chosen(heldout)
         return TableData(*parts, kinds, settings.data, settings.seed)

@@ -1,9 +1,10 @@
 """A run that learned a table, and its folder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,30 +12,21 @@ from sfumato import parallel
 from sfumato.config import Settings
 from sfumato.data.columns import ColumnCodec, Numbers
 from sfumato.data.table import DataTable, stacked
-from sfumato.errors import DataError, RunError
+from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.folder import METRICS, read_records
-from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, Measure
+from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation
 from sfumato.progress import ProgressLine, tracked
 from sfumato.source import ARRAY, FLOOR_SETS, TableData, load_any_data, parts
 from sfumato.table_model import TableModel, completed
 
+if TYPE_CHECKING:
+    from sfumato.metrics.study import TableStudy
+
+# Of the flow, for the law of log densities: a mean is within 0.001 nats of that of 30 steps.
+_STEPS = 10
+
 # Draws that a hole's best guess is taken from.
 GUESSES = 20
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RealTables:
-    """What a generated table is measured beside, sets of as many rows each.
-
-    Args:
-        reference: rows that were kept out of training.
-        real: parts of the training rows.
-        train: all rows that were learned from.
-    """
-
-    reference: DataTable
-    real: Sequence[DataTable]
-    train: DataTable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,25 +134,63 @@ class TableRun:
                 line.advance_to(done := done + len(chunk))
         return found
 
-    def real_tables(self, n: int) -> RealTables:
-        """Real rows to measure beside, at most `n` a set.
+    def can_be_measured(self) -> bool:
+        """Whether there are rows enough to measure generated ones against.
 
         Raises:
-            DataError: if there are too few.
-            RunError: if they cannot be had.
+            DataError: as `load_data`.
+            RunError: as `load_data`.
         """
+        return self._measurable(LEAST_ROWS) == LEAST_ROWS
+
+    def _measurable(self, most: int) -> int:
+        """How many rows of each kind there are to measure with."""
         data = self.load_data()
-        m = min(n, len(data.heldout), len(data.train) // FLOOR_SETS)
+        return min(most, len(data.heldout), len(data.train) // FLOOR_SETS)
+
+    def study(
+        self,
+        *,
+        n: int = 10_000,
+        seed: int = 0,
+        sample: DataTable | None = None,
+        quiet: bool = True,
+    ) -> "TableStudy":
+        """Generated rows beside real ones, to measure and to draw.
+
+        Args:
+            n: how many rows at most.
+            seed: of the samples.
+            sample: generated rows, instead of fresh ones.
+            quiet: show no progress.
+
+        Raises:
+            ArgumentError: if n is too small.
+            DataError: if there are too few real rows.
+            RunError: if the real rows cannot be had.
+        """
+        from sfumato.metrics.study import TableStudy  # SciPy's statistics take a second
+
+        if n < LEAST_ROWS:
+            raise ArgumentError(f"`n` must be at least {LEAST_ROWS} to measure anything; got {n}.")
+        data, m = self.load_data(), self._measurable(n)
         if m < LEAST_ROWS:
             raise DataError(
                 f"a table of at least {(FLOOR_SETS + 1) * LEAST_ROWS} rows is needed to measure "
                 f"against itself; this one has {len(data.train) + len(data.heldout)}."
             )
+        sample = self.sample(m, seed=seed, quiet=quiet) if sample is None else sample
         order = np.random.default_rng(self.settings.seed + 1).permutation(len(data.train))
-        return RealTables(
-            data.heldout.chosen(np.arange(m)),
-            [data.train.chosen(rows) for rows in parts(order, FLOOR_SETS, m)],
-            data.train,
+        train = self.model.own(data.train)
+        return TableStudy(
+            sample.chosen(np.arange(min(m, len(sample)))),
+            self.model.own(data.heldout).chosen(np.arange(m)),
+            [train.chosen(rows) for rows in parts(order, FLOOR_SETS, m)],
+            train,
+            self.model.codec.kinds,
+            partial(self.log_prob, steps=_STEPS, quiet=quiet),
+            partial(self.impute_draws, quiet=quiet),
+            seed % 2**32,  # all that scikit-learn takes
         )
 
     def evaluate(
@@ -169,7 +199,6 @@ class TableRun:
         n: int = 10_000,
         seed: int = 0,
         target: str | None = None,
-        sample: DataTable | None = None,
         quiet: bool = True,
     ) -> Evaluation:
         """Measure quality and privacy, each figure beside its floor between real rows.
@@ -178,44 +207,26 @@ class TableRun:
             n: how many rows at most.
             seed: of the samples.
             target: column to foretell from the others; up to three where not given.
-            sample: rows to measure, instead of drawing fresh ones.
             quiet: show no progress.
 
         Raises:
-            ArgumentError: if n is negative.
-            DataError: if there are too few real rows.
+            ArgumentError: if n is too small.
+            DataError: if there are too few real rows, or no column of that name varies.
             RunError: if the real rows cannot be had.
         """
-        from sfumato.metrics.tables import evaluate_table  # scikit-learn takes a second
+        return self.evaluate_study(self.study(n=n, seed=seed, quiet=quiet), target, quiet=quiet)
 
-        real = self.real_tables(n)
-        m = len(real.reference)
-        sample = self.sample(m, seed=seed, quiet=quiet) if sample is None else sample
+    def evaluate_study(
+        self, study: "TableStudy", target: str | None = None, *, quiet: bool = True
+    ) -> Evaluation:
+        """Measure rows that were drawn already; see `evaluate`. Of several processes the first."""
+        rows = len(study.reference)
         if not parallel.is_first():
-            return Evaluation((), m)
-        measured = evaluate_table(
-            sample.chosen(np.arange(m)),
-            real.reference,
-            real.real,
-            real.train,
-            kinds=self.model.codec.kinds,
-            log_prob=self.log_prob,
-            impute=self.impute_draws,
-            target=target,
-            seed=seed % 2**32,  # all that scikit-learn takes
-        )
+            return Evaluation((), rows)
         with parallel.threads(self.settings.threads):
-            return Evaluation(tuple(tracked(measured, "evaluate", 20, "measures", quiet=quiet)), m)
-
-    def column_measures(self, sample: DataTable, n: int = 10_000) -> list[Measure]:
-        """How far each column of a sample is from the real one."""
-        from sfumato.metrics.tables import column_measures
-
-        real = self.real_tables(n)
-        m = len(real.reference)
-        return column_measures(
-            sample.chosen(np.arange(m)), real.reference, real.real, kinds=self.model.codec.kinds
-        )
+            measures, count = study.measures(target), study.number_of_measures
+            told = tracked(measures, "evaluate", count, "measures", quiet=quiet)
+            return Evaluation(tuple(told), rows)
 
     def load_data(self) -> TableData:
         """The rows it was fitted to, read again where they are not in memory.

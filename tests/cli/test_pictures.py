@@ -1,5 +1,8 @@
 """Runs on pictures, as a user makes them: fit, stop, resume, sample, fill in, write, report."""
 
+import html
+import re
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,13 +14,15 @@ from command_line import leave
 from PIL import Image
 
 import sfumato
-from sfumato.data.images import as_pictures, digits, read_picture
+from sfumato import figures, gallery
+from sfumato.data.images import Pictures, as_pictures, digits, read_picture
 from sfumato.data.sheets import write_pictures
 from sfumato.denoisers.guidance import Told
 from sfumato.errors import ArgumentError, DataError, SfumatoError
 from sfumato.fitting import begin, finish, fitting, prepare, resume
 from sfumato.gallery import PICTURE_FIGURES
 from sfumato.plots import save_figure
+from sfumato.report import write_report
 from sfumato.run import Run, open_run
 from sfumato.source import settings_for
 
@@ -117,6 +122,26 @@ def test_mirrored_pictures_are_told_as_such() -> None:
         assert model.codec.decode(upright[None]).tobytes() in known
 
 
+def test_a_share_of_the_labels_is_hidden_and_the_others_are_their_pictures() -> None:
+    changes = {"data.labels": True, "training.label_dropout": 0.3, "training.batch_size": 500}
+    settings, data = settings_for("digits", TINY | changes)
+    training, model = prepare(settings, data)
+    assert isinstance(data.train, Pictures)
+    assert data.train.labels is not None
+    known = {
+        each.tobytes(): k for each, k in zip(data.train.values, data.train.labels, strict=True)
+    }
+    hidden = 0
+    for batch in training.batches(4):
+        assert batch.label is not None
+        for x, number in zip(batch.x_0, batch.label.tolist(), strict=True):
+            if number == model.told.any:
+                hidden += 1
+            else:
+                assert number == known[model.codec.decode(x[None]).tobytes()]
+    assert hidden / 2000 == pytest.approx(0.3, abs=0.045)  # four deviations of a binomial
+
+
 def test_what_is_known_is_kept_pixel_by_pixel(run: Run) -> None:
     rows = run.load_data().train.values[:3]
     known = np.zeros(rows.shape, bool)
@@ -157,6 +182,40 @@ def test_every_figure_is_drawn(run: Run, tmp_path: Path) -> None:
             assert drawn.size[0] > 300
 
 
+def test_the_page_speaks_of_pictures_and_names_its_features(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "ANIMATION_FRAMES", 4)
+    path, evaluation = write_report(run, quiet=True)
+    assert evaluation is not None
+    page = path.read_text(encoding="utf-8")
+    text = re.sub(r"data:image/[^\"]*", "", page.partition("<h2>Again</h2>")[0])
+    assert page.count("data:image/gif") == 2
+    assert page.count("data:image/png") == 9  # the eight figures, and the distances
+    assert "180 pictures of each" in text
+    assert html.escape(str(evaluation.features)) in text
+    assert "small network trained here on the 10 classes" in text
+    assert not re.search(r"\brows\b", text)
+    assert "<h2>What was examined</h2>" not in text  # an empty table
+
+
+def test_as_many_real_pictures_are_shown_as_generated_ones(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, np.ndarray]] = []
+    monkeypatch.setattr(gallery, "sheets", lambda parts: shown.append(dict(parts)))
+    heldout = run.load_data().heldout
+    assert heldout is not None
+    for n in (5, 300):  # of 180 that were kept out, 64 at most are shown
+        gallery.samples_figure(run, run.sample(n))
+        real, drawn = shown.pop().values()
+        np.testing.assert_array_equal(real, heldout.values[: min(n, 64)])
+        np.testing.assert_array_equal(drawn, run.sample(min(n, 64)))
+    few = replace(run, data=replace(run.load_data(), heldout=as_pictures(heldout.values[:3])))
+    gallery.samples_figure(few, run.sample(5))
+    assert [len(each) for each in shown.pop().values()] == [3, 3]
+
+
 def _left(command: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     code = leave(command)
     out, err = capsys.readouterr()
@@ -194,6 +253,8 @@ def test_the_commands_on_a_folder(
         code, _, err = _left(command, capsys)
         assert (code, err) == (0, ""), command
         assert Path(made).is_file()
+    with Image.open("between.png") as between:
+        assert between.width > 3 * between.height  # in a row
     with Image.open("reverse.gif") as moving:
         assert getattr(moving, "n_frames", 1) == 100
     with np.load("three.npz") as arrays:

@@ -177,7 +177,7 @@ def test_a_frame_names_its_library(made: Any, backend: str) -> None:
     assert backend_of(made({"a": [1]})) == backend
 
 
-@pytest.mark.parametrize("data", [[[1]], np.ones((2, 2)), {"a": [1]}, None, "a.csv"])
+@pytest.mark.parametrize("data", [[[1]], np.ones((2, 2)), {"a": [1]}, None, "a.csv", pl.LazyFrame])
 def test_what_is_no_frame_has_no_library(data: object) -> None:
     assert backend_of(data) is None
 
@@ -285,6 +285,14 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, missing: str)
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(MissingDependencyError, match=r"install sfumato\[tables\]"):
         from_frame(pd.DataFrame({"a": [1]}))
+
+
+def test_lists_and_arrays_need_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "narwhals.stable.v1", None)
+    assert backend_of([[1]]) is None
+    assert backend_of(np.ones((2, 2))) is None
+    with pytest.raises(MissingDependencyError):
+        backend_of(pd.DataFrame({"a": [1]}))
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,12 @@
 """Pictures of every kind that people have, and what is said of those that cannot be used."""
 
+import errno
 import io
+import os
+import shutil
 import struct
 import tarfile
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from sfumato.data import images
 from sfumato.data.images import (
     Pictures,
     as_pictures,
@@ -73,9 +78,9 @@ def test_grey_has_one_channel_and_colour_three(empty: Path) -> None:
 
 
 def test_sixteen_bits_are_scaled_to_eight(empty: Path) -> None:
-    deep = np.array([[0, 257, 32768, 65535]], np.uint16)
+    deep = np.array([[0, 257, 32768, 49088, 65535]], np.uint16)
     np.testing.assert_array_equal(
-        _saved(empty, Image.fromarray(deep))[0, :, 0], [0, 1, round(32768 / 257), 255]
+        _saved(empty, Image.fromarray(deep))[0, :, 0], [0, 1, 128, 191, 255]
     )
 
 
@@ -96,6 +101,10 @@ def test_what_is_transparent_lies_over_the_background(empty: Path) -> None:
     seen = read_pictures(empty, background="#0000ff").pixels[0, 0]
     np.testing.assert_array_equal(seen, [(0, 0, 255), (100, 0, 0), (20, 0, 204)])
     np.testing.assert_array_equal(read_pictures(empty).pixels[0, 0, 0], (255, 255, 255))
+    Image.new("LA", (3, 1), (100, 51)).save(empty / "one.png")
+    assert read_pictures(empty).pixels.shape[3] == 1  # grey over white is grey
+    over_red = read_pictures(empty, background="#ff0000").pixels[0, 0, 0]
+    np.testing.assert_array_equal(over_red, (224, 20, 20))
     with pytest.raises(DataError, match="must be a colour"):
         read_pictures(empty, background="off-white")
 
@@ -114,6 +123,15 @@ def test_a_size_keeps_the_middle_square(empty: Path) -> None:
     Image.fromarray(wide).save(empty / "one.png")
     assert (read_pictures(empty, size=10).pixels[0] > 230).all()
     assert read_pictures(empty, size=10).pixels.shape == (1, 10, 10, 3)
+
+
+def test_a_large_jpeg_is_brought_down_as_if_it_had_been_decoded_in_full(empty: Path) -> None:
+    stripes = np.zeros((512, 512, 3), np.uint8)
+    stripes[:, np.arange(512) % 64 < 32] = 255
+    (empty / "one.jpg").write_bytes(_encoded(stripes, "JPEG", quality=95))
+    whole = Image.fromarray(stripes).resize((100, 100), Image.Resampling.LANCZOS)
+    found = read_pictures(empty, size=100).pixels[0]
+    assert abs(found.astype(int) - np.asarray(whole)).mean() < 2
 
 
 def _claiming(width: int, height: int) -> bytes:
@@ -155,6 +173,21 @@ def test_one_error_names_all_that_cannot_be_used(folder: Path) -> None:
     assert list(kept.names) == ["0.png", "1.png", "2.png", "3.png"]
     assert len(kept.left_out) == 5
     assert len(read_pictures(folder, size=4, skip_bad=True).pixels) == 5
+
+
+def test_an_error_is_one_line_whatever_a_file_is_called(folder: Path) -> None:
+    (folder / "two\nlines \u2028 é 画 $x$.png").write_bytes(b"")
+    with (folder / os.fsdecode(b"no \xff text.png")).open("wb"):
+        pass
+    with pytest.raises(DataError) as told:
+        read_pictures(folder)
+    message = str(told.value)
+    assert len(message.splitlines()) == 1
+    assert "no ? text.png" in message
+    assert "two?lines ? é 画 $x$.png" in message
+    message.encode()
+    for each in read_pictures(folder, skip_bad=True).left_out:
+        assert len(each.encode().splitlines()) == 1
 
 
 def test_a_place_without_pictures_is_refused(empty: Path) -> None:
@@ -203,6 +236,127 @@ def test_a_broken_archive_is_told(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"neither")
         with pytest.raises(DataError, match="cannot read"):
             read_pictures(tmp_path / name)
+
+
+def test_an_archive_that_ends_too_early_is_not_taken_for_a_whole_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    with tarfile.open(tmp_path / "whole.tar", "w") as stream:
+        for path in sorted(folder.iterdir()):
+            stream.add(path, path.name)
+        payload = stream.offset  # zeros follow
+    whole = (tmp_path / "whole.tar").read_bytes()
+    cut = tmp_path / "cut.tar"
+    for length in range(256, payload + 1, 256):
+        cut.write_bytes(whole[:length])
+        with pytest.raises(DataError, match="cannot read"):
+            read_pictures(cut, skip_bad=True)
+    cut.write_bytes(whole[: payload + 512])
+    assert len(read_pictures(cut).pixels) == 4
+    (start,) = (k for k in range(0, payload, 512) if whole[k:].startswith(b"2.png"))
+    cut.write_bytes(whole[:start] + b"?" + whole[start + 1 :])
+    with pytest.raises(DataError, match="cut off or damaged"):
+        read_pictures(cut, skip_bad=True)
+
+
+def test_a_damaged_entry_of_a_zip_is_named(folder: Path, tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in sorted(folder.iterdir()):
+            archive.write(path, path.name)
+    content = bytearray((tmp_path / "all.zip").read_bytes())
+    content[content.index(b"IDAT", content.index(b"2.png")) + 9] ^= 1
+    (tmp_path / "all.zip").write_bytes(content)
+    with pytest.raises(DataError, match=r"1 of 4 .* truncated or damaged: 2\.png"):
+        read_pictures(tmp_path / "all.zip")
+    assert len(read_pictures(tmp_path / "all.zip", skip_bad=True).pixels) == 3
+
+
+def test_a_file_too_large_for_a_picture_is_not_even_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least = min(path.stat().st_size for path in folder.iterdir())
+    (folder / "large.bmp").write_bytes(bytes(10_000))
+    with ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, path.name)
+    with tarfile.open(tmp_path / "all.tar", "w") as stream:
+        stream.add(folder, "pictures")
+    monkeypatch.setattr(images, "_LARGEST_FILE", 10 * least)
+    for place in (folder, tmp_path / "all.zip", tmp_path / "all.tar"):
+        with pytest.raises(DataError, match=r"1 of 5 .* beyond 256 MiB: \S*large\.bmp"):
+            read_pictures(place)
+
+
+def test_links_are_followed_but_not_in_circles(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Image.fromarray(_rgb(7)).save(elsewhere / "7.png")
+    (folder / "linked").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(folder)
+    (folder / "self").symlink_to(folder)
+    assert list(read_pictures(folder).names) == ["0.png", "1.png", "2.png", "3.png", "linked/7.png"]
+    (folder / "gone.png").symlink_to("nothing.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    with pytest.raises(DataError, match="2 of 7 pictures") as told:
+        read_pictures(folder)
+    assert "no such file or directory: gone.png" in str(told.value)
+    assert ": loop.png" in str(told.value)
+
+
+@pytest.mark.parametrize("little", [0, 2**30])
+def test_threads_change_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, little: int) -> None:
+    (folder / "1b.png").write_bytes(b"neither")
+    (folder / "2b.jpg").write_bytes(_encoded(_rgb(9, 60, 80), "JPEG")[:700])
+    for k in range(4, 60):
+        Image.fromarray(_rgb(k)).save(folder / f"{k}.png")
+    monkeypatch.setattr(images, "_LITTLE", little)
+    with pytest.raises(DataError) as told:
+        read_pictures(folder)
+    assert "not a picture: 1b.png" in str(told.value)
+    assert "truncated or damaged: 2b.jpg" in str(told.value)
+    found = read_pictures(folder, skip_bad=True)
+    assert len(found.names) == 60
+    for name, pixels in zip(found.names, found.pixels, strict=True):
+        np.testing.assert_array_equal(pixels, _rgb(int(Path(name).stem)))
+
+
+def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # so that TMPDIR is looked at again
+    monkeypatch.setattr(images, "IN_MEMORY", 200)
+    Image.fromarray(_rgb(9)[:, :, 0]).save(folder / "grey.png")
+    (folder / "broken.png").write_bytes(b"neither")
+    found = read_pictures(folder, skip_bad=True)
+    assert isinstance(found.pixels, np.memmap)
+    assert not list(scratch.iterdir())
+    for k in range(4):
+        np.testing.assert_array_equal(found.pixels[k], _rgb(k))
+    np.testing.assert_array_equal(found.pixels[4], np.repeat(_rgb(9)[:, :, :1], 3, 2))
+    some = found.chosen(np.array([4, 1, 2]))
+    assert isinstance(some.pixels, np.memmap)
+    np.testing.assert_array_equal(some.pixels, np.asarray(found.pixels)[[4, 1, 2]])
+    assert list(some.names) == ["grey.png", "1.png", "2.png"]
+
+
+def test_a_disk_without_room_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "IN_MEMORY", 200)
+    usage = shutil.disk_usage(folder)._replace(free=100)
+    with monkeypatch.context() as context:
+        context.setattr(shutil, "disk_usage", lambda _: usage)
+        with pytest.raises(DataError, match=r"no room in .* for 4 pictures of 8 x 6.* TMPDIR"):
+            read_pictures(folder)
+
+    class Full(io.BytesIO):
+        def write(self, _: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda *_, **__: Full())
+    with pytest.raises(DataError, match=r"no room in .* TMPDIR"):
+        read_pictures(folder)
 
 
 def test_a_fingerprint_changes_with_a_pixel_and_a_label() -> None:

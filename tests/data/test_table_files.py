@@ -112,6 +112,8 @@ LAYOUTS: list[tuple[str, str, bytes, dict[str, list[Any]]]] = [
     ("semicolons in words", "t.csv", b"a; b,c\nx; y,1\n", {"a; b": ["x; y"], "c": [1]}),
     ("a comment's sign in a name", "t.csv", b"#,name\n1,x\n", {"#": [1], "name": ["x"]}),
     ("spaces in words", "t.csv", b"full name\nAda Byron\n", {"full name": ["Ada Byron"]}),
+    ("a space between day and time", "t.csv", b"t\n2024-03-01 12:30:00.25\n2024-03-01 00:00\n",
+     {"t": [datetime(2024, 3, 1, 12, 30, 0, 250_000), datetime(2024, 3, 1)]}),
     ("tabs", "t.tsv", b"a\tb\n1\tx, y\n", {"a": [1], "b": ["x, y"]}),
     ("gzip", "t.csv.gz", gzip.compress(b"a,b\n1,x\n"), {"a": [1], "b": ["x"]}),
     ("an ending in capitals", "T.CSV", b"a\n1\n", {"a": [1]}),
@@ -197,7 +199,7 @@ def test_parquet_has_types_of_its_own(tmp_path: Path) -> None:
         "i": pa.array([1, None], pa.int8()),
         "u": pa.array([2**53, 0], pa.uint64()),
         "f": pa.array([0.5, float("nan")], pa.float32()),
-        "h": pa.array([0.5, None], pa.float16()),
+        "h": pa.array(np.array([0.5, np.nan], dtype=np.float16)),
         "m": pa.array([Decimal("1.25"), None]),
         "b": pa.array([True, None]),
         "s": pa.array(["007", None]),
@@ -354,6 +356,7 @@ def test_places_that_are_no_table_are_told(tmp_path: Path) -> None:
     for name, phrase in {
         "none.csv": "there is no file",
         "folder.csv": "is a folder",
+        ".csv": "the ending must be one of",
         "sheet.xlsx": r"must be one of \.csv, \.csv\.gz, \.tsv, \.parquet",
         f"{'a' * 300}.csv": "cannot read .*File name too long",
     }.items():
@@ -364,6 +367,8 @@ def test_places_that_are_no_table_are_told(tmp_path: Path) -> None:
 def test_targets_are_refused_early(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"one of \.csv, \.csv\.gz, \.tsv, \.parquet"):
         check_target(tmp_path / "out.xlsx")
+    with pytest.raises(ArgumentError, match="the ending must be one of"):
+        check_target(tmp_path / ".parquet")
     with pytest.raises(ArgumentError, match="there is no folder"):
         check_target(tmp_path / "none" / "out.csv")
 

@@ -100,6 +100,9 @@ def _same_noise(shape: tuple[int, ...], seed: int) -> Any:
         {"prediction_type": "sample", "beta_schedule": "scaled_linear", "clip_sample_range": 0.5},
         {"trained_betas": np.linspace(0.01, 0.3, 20).tolist(), "rescale_betas_zero_snr": True,
          "prediction_type": "v_prediction"},
+        {"thresholding": True, "dynamic_thresholding_ratio": 0.8, "sample_max_value": 1e4},
+        {"thresholding": True, "dynamic_thresholding_ratio": 0.8},
+        {"variance_type": "learned_range", "clip_sample": False},
     ],
 )  # fmt: skip
 def test_a_pipeline_of_diffusers_draws_the_same_samples_here(
@@ -107,7 +110,9 @@ def test_a_pipeline_of_diffusers_draws_the_same_samples_here(
 ) -> None:
     own_betas = {"beta_start": 1e-3, "beta_end": 0.3} | scheduler
     made = diffusers.DDPMScheduler(num_train_timesteps=20, **own_betas)
-    their = _write(tmp_path / "their", _random_unet(**_CIFAR), made)
+    outputs = 3 * (1 + (scheduler.get("variance_type") == "learned_range"))
+    unet = _random_unet(**_CIFAR, out_channels=outputs)
+    their = _write(tmp_path / "their", unet, made)
     their.set_progress_bar_config(disable=True)
     drawn = their(
         batch_size=2,
@@ -195,6 +200,37 @@ def test_what_is_written_answers_the_same_in_diffusers(tmp_path: Path, label: st
         torch.testing.assert_close(own, their, rtol=0, atol=2e-3 if step == 0 else 2e-5)
 
 
+@pytest.mark.parametrize(
+    ("learned", "sampling"),
+    [
+        (False, {"options": {"variance": "beta"}, "clip": 0.7}),
+        (False, {"options": {"variance": "beta_tilde"}, "threshold": 0.8}),
+        (True, {"options": {"variance": "learned"}}),
+    ],
+)
+def test_what_is_written_draws_the_same_in_their_pipeline(
+    tmp_path: Path, learned: bool, sampling: dict[str, Any]
+) -> None:
+    model = _own_model(
+        PictureCodec(8, 8, 3),
+        process={"schedule": "cosine", "num_levels": 20},
+        network={"learned_variance": learned},
+        sampling={"sampler": "ancestral", "steps": 20, **sampling},
+    )
+    write_pipeline(model, tmp_path / "ours")
+    pipeline = diffusers.DDPMPipeline.from_pretrained(tmp_path / "ours")
+    pipeline.set_progress_bar_config(disable=True)
+    drawn = pipeline(
+        batch_size=2,
+        num_inference_steps=20,
+        generator=torch.Generator().manual_seed(0),
+        output_type="np",
+    ).images
+    own = (_drawn_here(model, 2, 0) / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+    assert own.std() > 0.05
+    np.testing.assert_allclose(own, drawn, rtol=0, atol=1e-3)
+
+
 def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     flat = np.broadcast_to(rng.choice([40, 200], (64, 1, 1, 1)), (64, 8, 8, 1)).astype(np.uint8)
@@ -236,6 +272,7 @@ def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> Non
         ({"network": {"name": "dit", "width": 64}}, 8, "onnx"),
         ({}, 10, "data.size"),
         ({"network": {"width": 20}}, 8, "groups"),
+        ({"sampling": {"threshold": 0.9, "clip": 0.5}}, 8, "sampling.clip"),
         ({"network": {"width": 32, "options": {"multipliers": [1, 4]}}}, 16, "head_width"),
     ],
 )
@@ -262,6 +299,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         ("scheduler/scheduler_config.json", {"_class_name": "PNDMScheduler"}, "PNDMScheduler"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "laplace"}, "laplace"),
         ("scheduler/scheduler_config.json", {"trained_betas": [2.0] * 20}, "beta"),
+        ("scheduler/scheduler_config.json", {"thresholding": True, "sample_max_value": 1.5}, "1.5"),
         ("model_index.json", {"_class_name": "StableDiffusionPipeline"}, "StableDiffusion"),
     ]:
         path = folder / part

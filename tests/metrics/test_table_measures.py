@@ -19,9 +19,11 @@ from sfumato.metrics.association import associations
 from sfumato.metrics.coded import Coded, coded, coordinates
 from sfumato.metrics.efficacy import error, targets
 from sfumato.metrics.evaluation import Measure
-from sfumato.metrics.intervals import DRAWS, intervals
+from sfumato.metrics.intervals import DRAWS, Imputer, intervals
+from sfumato.metrics.likelihoods import likelihoods
 from sfumato.metrics.marginals import kolmogorov_smirnov, total_variation
 from sfumato.metrics.privacy import distances_to
+from sfumato.metrics.study import TableStudy
 from sfumato.metrics.tables import column_measures, evaluate_table
 
 ROWS, SETS = 400, 5
@@ -246,10 +248,21 @@ def test_the_error_of_foretelling_is_none_or_all() -> None:
 
 
 def measured(
-    sample: DataTable, train: DataTable | None = None, *, last: str = "", **options: Any
+    sample: DataTable,
+    train: DataTable | None = None,
+    *,
+    log_prob: Callable[[DataTable], np.ndarray] | None = None,
+    impute: Imputer | None = None,
+    last: str = "",
+    **options: Any,
 ) -> dict[str, Measure]:
     """All measures, or all up to one."""
     reference, *real = (table(len(sample), 100 + k) for k in range(SETS + 1))
+    if log_prob is not None:
+        known = stacked(real) if train is None else train
+        options["scores"] = likelihoods(log_prob, sample, reference, known)
+    if impute is not None:
+        options["filled"] = intervals(impute, reference, KINDS)
     found = {}
     for each in evaluate_table(sample, reference, real, train, kinds=KINDS, **options):
         found[each.name] = each
@@ -271,7 +284,7 @@ def test_a_perfect_model_is_beyond_chance_as_rarely_as_chance_is() -> None:
         ).values()
     ]
     assert len(found) == 4 * 18
-    # 1 to 3 in 100 for each: 72 have 4 with a chance of 3 % at most.
+    # 2 in 100 on average: more than 4 of 72 have a chance of 2 %.
     assert len(found) - found.count("cannot be told apart") <= 4
     assert "apart" not in found
 
@@ -457,11 +470,9 @@ def test_odd_tables_are_measured_all_the_same(odd: str, rows: int) -> None:
     def zero(part: DataTable) -> np.ndarray:
         return np.zeros(len(part))
 
-    found = list(
-        evaluate_table(
-            sample, reference, real, stacked(real), kinds=kinds, log_prob=zero, impute=fill
-        )
-    )
+    study = TableStudy(sample, reference, real, stacked(real), kinds, zero, fill)
+    found = list(study.measures())
+    assert len(found) == study.number_of_measures
     assert all(math.isfinite(each.value) and math.isfinite(each.limit) for each in found)
     assert {each.name for each in found} >= {"marginals", "classifier_auc", "coverage", "copies"}
 
@@ -476,7 +487,7 @@ def test_tables_that_cannot_be_compared_are_refused() -> None:
         next(evaluate_table(rows, rows, [rows], None, kinds=KINDS))
     with pytest.raises(DataError, match="constant or dropped"):
         next(evaluate_table(rows, rows, [rows] * 2, None, kinds=dict.fromkeys(KINDS, "constant")))
-    with pytest.raises(DataError, match="1 of 30 log densities are NaN or infinite"):
+    with pytest.raises(DataError, match="1 of 150 log densities are NaN or infinite"):
         measured(rows, log_prob=lambda part: np.where(np.arange(len(part)) == 3, -np.inf, 0.0))
 
 

@@ -216,10 +216,10 @@ def test_log_densities_are_all_in_the_bars_and_their_means_are_told() -> None:
     rng = np.random.default_rng(0)
     parts = [rng.standard_normal(n) - k for k, n in enumerate((300, 200, 100))]
     parts[1][0] = -1e6
-    (axes,) = drawn(likelihoods(parts[0], parts[1], parts[2]))
+    figure = likelihoods(parts[0], parts[1], parts[2])
+    (axes,) = drawn(figure)
     assert [each.sum() for each in stairs(axes)] == pytest.approx([1, 1, 1])
-    legend = axes.get_legend()
-    assert legend is not None
+    (legend,) = figure.legends
     told = [float(re.sub(r".*mean ", "", text.get_text())) for text in legend.get_texts()]
     assert told == pytest.approx([part.mean() for part in parts], abs=0.006)
 
@@ -247,3 +247,26 @@ def test_distances_are_scipys_distribution_functions(copies: int) -> None:
         found = [y[x <= at].max(initial=0) for at in (0.0, 2.0)]
         expected = ecdf(values).cdf.evaluate([0.0, 2.0])
         assert found == pytest.approx(expected.tolist())
+
+
+def test_real_columns_alone_have_no_distance_and_no_second_mark() -> None:
+    real = np.repeat([0.0, 1, 4, np.nan], [10, 60, 20, 10])
+    levels = words("b", "b", "a", None)
+    figure = marginals([ColumnPanel("x", real), ColumnPanel("y", levels)])
+    numbers, bars_of_levels = drawn(figure)
+    np.testing.assert_allclose(stairs(numbers)[0], [0.1, 0.6, 0, 0, 0.2])
+    assert len(stairs(numbers)) == 2  # the values and the holes
+    assert not bars_of_levels.lines
+    assert numbers.get_title(loc="right") == ""
+    told = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert told == ["real"]
+    assert "distance" not in figure.legends[0].get_title().get_text()
+
+
+def test_few_rows_have_wide_bins_however_many_are_generated() -> None:
+    rng = np.random.default_rng(0)
+    few, many = rng.normal(size=30), rng.normal(size=3000)
+    (axes,) = drawn(marginals([panel(few, many)]))
+    assert len(stairs(axes)[0]) <= 8
+    (axes,) = drawn(marginals([panel(many, many)]))
+    assert len(stairs(axes)[0]) >= 20

@@ -13,6 +13,13 @@ from bench.table_sets import TableSet
 _LEVELS, _FEWEST, _TREES, _MOST_TREES, _NOISED = 50, 10, 100, 20_000, 5_000
 
 
+class _Writable(ForestDiffusionModel):  # type: ignore[misc]
+    """Writes into an array that pandas, since its version 3, gives to be read only."""
+
+    def clean_onehot_data(self, X: np.ndarray) -> np.ndarray:  # noqa: N803
+        return np.array(super().clean_onehot_data(X))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Forest:
     model: Any
@@ -32,7 +39,7 @@ def _fit(learn: TableSet, seed: int) -> _Forest:
     categories = [k for k, kind in enumerate(kinds) if kind == "category"]
     outputs = sum(levels[k] - 1 if k in categories else 1 for k in range(len(kinds)))
     models = outputs * (1 if label is None else len(np.unique(label)))
-    model = ForestDiffusionModel(
+    model = _Writable(
         x.copy(),
         label_y=label,
         n_t=int(np.clip(_MOST_TREES // (_TREES * models), _FEWEST, _LEVELS)),

@@ -416,6 +416,7 @@ def animate(
     epilog=examples(
         "sfumato plot runs/moons-001 samples --to samples.png",
         "sfumato plot runs/moons-001 loss --to loss.pdf",
+        "sfumato plot runs/people marginals --to marginals.png",
     )
 )
 def plot(
@@ -425,7 +426,8 @@ def plot(
         typer.Argument(
             metavar="WHAT",
             help="data, forward, reverse, samples, loss, errors; of points also trajectories and "
-            "distances; of pictures also training and neighbours.",
+            "distances; of pictures also training and neighbours. Of tables data, marginals, "
+            "dependence, loss, likelihoods, intervals and nearest.",
         ),
     ],
     to: Annotated[Path, typer.Option(help="Where to write: .png, .svg or .pdf.")],
@@ -434,10 +436,10 @@ def plot(
     """Draw one figure of a run."""
     from sfumato.gallery import figures_of
     from sfumato.plots import check_figure_target, save_figure
-    from sfumato.run import open_run
+    from sfumato.run import open_any_run
 
     check_figure_target(to)
-    opened = open_run(run)
+    opened = open_any_run(run)
     figures = figures_of(opened)
     if what not in figures:
         raise unknown("figure", what, figures)
@@ -485,9 +487,9 @@ def export(
 @app.command(epilog=examples("sfumato report runs/moons-001"))
 def report(run: RunPath, quiet: Quiet = False) -> None:
     """Sample, evaluate and draw a fitted run, and gather it all in its report.html."""
-    from sfumato.run import open_run
+    from sfumato.run import open_any_run
 
-    _report(open_run(run), quiet)
+    _report(open_any_run(run), quiet)
 
 
 @app.command(epilog=examples("sfumato datasets", "sfumato datasets --to sheet.png"))
@@ -610,7 +612,9 @@ def _described_pictures(job: Any) -> str:
 
 def _print_evaluation(evaluation: Any) -> None:
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     table.add_column("measure")
@@ -625,6 +629,11 @@ def _print_evaluation(evaluation: Any) -> None:
     console.print(table)
     if evaluation.features:
         console.print(f"Features: {evaluation.features}; {evaluation.rows} pictures of each kind.")
+    told = [Text(f"{m.title}: {m.detail}.") for m in evaluation.measures if m.detail]
+    if told:
+        console.print("\nOf these:")
+    for each in told:
+        console.print(Padding(each, (0, 0, 0, 2)))
     console.print(f"Verdict: {evaluation.verdict}.")
 
 

@@ -198,7 +198,7 @@ def interpolate(
     check_rows_target(opened, to)
     with parallel.threads(opened.settings.threads):
         values = opened.model.interpolate(first, last, n, seed=seed, label=label, **changes)
-    write_rows(opened, to, values)
+    write_rows(opened, to, values, columns=n)
     say(f"{n:,} in {to}", quiet)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from sfumato.cli.commands import Quiet, RunPath, Seed, Set, app, examples, sampling_changes, say
@@ -36,24 +35,13 @@ def described_table(job: Any) -> str:
 
 def _column(column: Any, codec: Any, kind: str) -> tuple[str, str]:
     """Its name and, in a few words, what it is."""
-    from sfumato.data.columns import Numbers, plain
+    from sfumato.data.described import described
 
     name = " ".join(column.name.split()) or repr(column.name)
     part = next((each for each in codec.parts if each.name == column.name), None)
     if part is None:
         return name, "dropped"
-    if isinstance(part, Numbers):
-        low, high = part.nearest(np.array([part.low, part.high]))
-        what = f"{kind}, {plain(low)} to {plain(high)}"
-        if part.lumps:
-            what += f"; often {', '.join(f'{each:g}' for each in part.lumps)}"
-    else:
-        values = [" ".join(str(value).split()) for value in part.values]
-        shown = ", ".join(value if len(value) <= 20 else f"{value[:17]}..." for value in values[:5])
-        more = ", ..." if len(values) > 5 else ""
-        what = f"{kind}, {len(values)} levels: {shown}{more}" if len(values) > 1 else kind
-        if len(values) == 1:
-            what += f": {shown}"
+    what = f"{kind}, {described(part)}"
     share = column.missing.mean()
     return name, what + (f"; {share:.1%} empty" if share else "")
 
@@ -162,6 +150,8 @@ def score_table(run: Any, file: Path, to: Path | None, *, bound: bool, quiet: bo
         DataError: if the rows cannot be used.
     """
     from dataclasses import replace
+
+    import numpy as np
 
     from sfumato.data.table import Column, DataTable
     from sfumato.data.table_files import check_target, write_table

@@ -42,14 +42,6 @@ _DATE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?"
 )
 _TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_DTYPES = {
-    "": "float64",  # nothing but holes
-    "integer": "int64",
-    "decimal": "float64",
-    "boolean": "bool",
-    "date": "datetime64[us]",
-}
-
 # What was meant is plain, its value is not, or cannot be held.
 _FAULTS = [
     ("number", re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE),
@@ -130,12 +122,13 @@ def _valued(kind: str, cells: Sequence[str]) -> np.ndarray | None:
         values = np.fromiter(map(float, cells), np.float64, len(cells))
         return values if np.isfinite(values).all() else None
     try:
-        values = np.array(cells, dtype=_DTYPES[kind])
+        values = np.array(cells, dtype="datetime64[us]" if kind == "date" else "int64")
     except (ValueError, OverflowError):
         return None
     if kind == "date":  # there is a year 0 in NumPy alone
         return values if (values >= np.datetime64("0001-01-01", "us")).all() else None
-    return values if (np.abs(values) <= LARGEST_EXACT).all() else None
+    held = (values >= -LARGEST_EXACT) & (values <= LARGEST_EXACT)
+    return values if held.all() else None
 
 
 def _may_be_inexact(decimals: np.ndarray) -> bool:
@@ -185,14 +178,14 @@ class Cells:
             present = list(compress(bare, ~missing))
         if self.worded:
             return self._take_words(cells, missing)
-        for sort_, has_form in _FORMS:
+        for each, has_form in _FORMS:
             if all(map(has_form, present)):
-                values = _valued(sort_.kind, present)
-                if values is None or (sort_.kind == "decimal" and _may_be_inexact(values)):
+                values = _valued(each.kind, present)
+                if values is None or (each.kind == "decimal" and _may_be_inexact(values)):
                     break  # some of them, and only a look at each tells which
                 if present:
-                    self._tally[sort_] += len(present)
-                    self._first.setdefault(sort_, (lines[int(missing.argmin())], present[0]))
+                    self._tally[each] += len(present)
+                    self._first.setdefault(each, (lines[int(missing.argmin())], present[0]))
                 return self._take_values(values, missing)
         return self._take_mixed(cells, bare, missing, lines)
 
@@ -271,7 +264,9 @@ class Cells:
         line, cell = self._first[each]
         where = f"{path}, line {line}, column {self.name!r}:"
         if each.fault:
-            raise DataError(f"{where} {short(cell)} {each.fault}.")
+            raise DataError(
+                f"{where} {short(cell)} {each.fault}, or declare the column categorical."
+            )
         raise DataError(
             f"{where} {short(cell)!r} is not {_CALLED[main]}, as nearly all of the column are; "
             "mend the cell or leave it empty, or declare the column categorical."

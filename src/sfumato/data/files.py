@@ -33,10 +33,9 @@ def read_points(path: Path) -> Points:
         MissingDependencyError: if the extra is not installed.
     """
     try:
-        points = _READERS[ending_of(path, tuple(_READERS))](path)
+        return _READERS[ending_of(path, tuple(_READERS))](path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
-    return points
 
 
 def _refuse_missing(points: Points, path: Path, place: Place) -> None:

@@ -46,11 +46,13 @@ def backend_of(data: object) -> str | None:
     """The library that a data frame is of, as `to_frame` takes it; None if it is no frame.
 
     Raises:
-        MissingDependencyError: if the extra `tables` is not installed.
+        MissingDependencyError: if it may be one, and the extra `tables` is not installed.
     """
+    if not hasattr(data, "columns"):
+        return None
     narwhals = _narwhals()
     try:
-        return str(narwhals.from_native(data, eager_only=True).implementation).lower()
+        return str(narwhals.from_native(data, eager_only=True).implementation.name).lower()
     except TypeError:
         return None
 

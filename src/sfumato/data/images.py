@@ -5,25 +5,28 @@ to 8, palettes and CMYK to red, green and blue, what is transparent laid over a 
 all are grey. Nothing is dropped silently: what cannot be used is named, all of it in one error,
 with what to do. Archives are read where they are. Nothing is ever unpickled.
 
-Pictures are decoded once, a thread for each processor. What does not fit IN_MEMORY then lies in a
-file without a name, which the system pages in as it is asked for and frees when the program ends.
+Pictures are decoded once, a thread for each processor where that pays. What does not fit IN_MEMORY
+then lies in a file without a name, which the system pages in as it is asked for and frees when the
+program ends.
 """
 
 import hashlib
 import io
+import lzma
 import math
 import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
@@ -42,6 +45,10 @@ IN_MEMORY = 2**30
 
 # No file of a picture that may be read is larger.
 _LARGEST_FILE = 2**28
+
+# Bytes of a file below which threads cost more than they bring, as most of its time is Python's,
+# which one thread at a time has (JPEGs of some 250 pixels a side; bench/decoding.py).
+_LITTLE = 2**14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,8 +151,9 @@ def read_pictures(
                 else:
                     spool[name] = pixels
         except (OSError, EOFError, tarfile.TarError, BadZipFile) as error:
+            where = getattr(error, "filename", None) or path
             raise DataError(
-                f"cannot read {path}: {getattr(error, 'strerror', None) or error}."
+                f"cannot read {where}: {getattr(error, 'strerror', None) or error}."
             ) from error
         return _of_spool(path, spool, bad, len(others), labels=labels, skip_bad=skip_bad)
 
@@ -180,7 +188,7 @@ def _of_spool(
         )
     names = sorted(shapes)
     classes, numbers = _classes(names) if labels else ((), None)
-    left_out = tuple(f"{name}: {reason}" for name, reason in sorted(bad.items()))
+    left_out = tuple(f"{_legible(name)}: {reason}" for name, reason in sorted(bad.items()))
     channels = max(shapes[name][2] for name in names)
     pixels = _gathered(map(spool.__getitem__, names), (len(names), *usual, channels))
     return Pictures(pixels, numbers, classes, names, left_out)
@@ -192,7 +200,8 @@ def _complaint(path: Path, bad: dict[str, str], usual: tuple[int, ...] | None, g
     reasons: dict[str, list[str]] = {}
     for name, reason in sorted(bad.items()):
         key = f"not {usual[1]} x {usual[0]} as most are" if usual and name in of_size else reason
-        reasons.setdefault(key, []).append(f"{name} ({reason})" if name in of_size else name)
+        known = _legible(name)
+        reasons.setdefault(key, []).append(f"{known} ({reason})" if name in of_size else known)
     told = "; ".join(
         f"{reason}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" * (len(names) > 3))
         for reason, names in reasons.items()
@@ -206,33 +215,83 @@ def _complaint(path: Path, bad: dict[str, str], usual: tuple[int, ...] | None, g
     )
 
 
+def _legible(name: str) -> str:
+    """On one line, whatever a file is called: line breaks and bytes that are no text as `?`."""
+    return "".join(each if each.isprintable() else "?" for each in name)
+
+
 # ------------------------------------------------------------------------ where they are
 
 
 def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Names, with `/` between folders, and what reads each file; hidden ones are not looked at."""
+    """Names, with `/` between folders, and what reads each file; hidden ones are not looked at.
+
+    Raises:
+        OSError, tarfile.TarError, BadZipFile: if the folder or archive cannot be gone through.
+    """
     if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            name = file.relative_to(path).as_posix()
-            if file.is_file() and _seen(name):
-                yield name, file.read_bytes
+        for file in _below(path, ()):
+            yield file.relative_to(path).as_posix(), partial(_read_file, file)
     elif path.name.lower().endswith(".zip"):
         with ZipFile(path) as archive:
             for entry in archive.infolist():
                 if not entry.is_dir() and _seen(entry.filename):
-                    yield entry.filename, partial(_read, entry.file_size, archive.read, entry)
+                    yield entry.filename, partial(_read_entry, archive, entry)
     else:
-        with tarfile.open(path, "r|*") as stream:
+        with tarfile.open(path, "r|*", tarinfo=_Member) as stream:
             for member in stream:
                 content = stream.extractfile(member) if member.isfile() else None
                 if content is not None and _seen(member.name):
                     yield member.name, partial(_read, member.size, content.read)
 
 
+def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """Every file, and links that lead nowhere; links to folders are followed, but not back up."""
+    above = (*above, folder.resolve())
+    for each in sorted(folder.iterdir()):
+        if not _seen(each.name):
+            continue
+        if each.is_dir():
+            if each.resolve() not in above:
+                yield from _below(each, above)
+        elif each.is_file() or (each.is_symlink() and not each.exists()):
+            yield each
+
+
+class _Member(tarfile.TarInfo):
+    """An entry of a .tar; one that cannot be made out is an error, not the end of the archive."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
+        """As tarfile has it, which takes whatever is no entry for the end, a block of zeros."""
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if buf and not any(buf):
+                raise
+            raise tarfile.ReadError("it is cut off or damaged; take another copy") from error
+
+
 def _read(size: int, read: Callable[..., bytes], *entry: Any) -> bytes:
     if size > _LARGEST_FILE:
         raise DataError("a file beyond 256 MiB")
     return read(*entry)
+
+
+def _read_file(file: Path) -> bytes:
+    try:
+        return _read(file.stat().st_size, file.read_bytes)
+    except OSError as error:
+        raise DataError((error.strerror or str(error)).lower()) from error
+
+
+def _read_entry(archive: ZipFile, entry: ZipInfo) -> bytes:
+    if entry.flag_bits & 1:
+        raise DataError("encrypted")
+    try:
+        return _read(entry.file_size, archive.read, entry)
+    except (BadZipFile, EOFError, NotImplementedError, zlib.error, lzma.LZMAError) as error:
+        raise DataError("truncated or damaged") from error
 
 
 def _pictures_of(path: Path, others: list[str]) -> Iterator[tuple[str, bytes | DataError]]:
@@ -259,15 +318,18 @@ def _in_threads(
             return error
 
     workers = os.cpu_count() or 1
-    waiting: deque[tuple[str, Future[np.ndarray | DataError]]] = deque()
+    waiting: deque[tuple[str, Callable[[], np.ndarray | DataError]]] = deque()
     with ThreadPoolExecutor(workers) as threads:
         for name, content in files:
-            waiting.append((name, threads.submit(decoded, content)))
-            if len(waiting) > 8 * workers:  # no more than that lies about undecoded
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for name, future in waiting:
-            yield name, future.result()
+            if isinstance(content, DataError) or len(content) < _LITTLE:
+                waiting.append((name, partial(decoded, content)))
+            else:
+                waiting.append((name, threads.submit(decoded, content).result))
+            if len(waiting) > 2 * workers:  # no more than that lie about, which may be large
+                first, result = waiting.popleft()
+                yield first, result()
+        for name, result in waiting:
+            yield name, result()
 
 
 def _seen(name: str) -> bool:
@@ -374,6 +436,13 @@ def _scratch() -> str:
     return tempfile.gettempdir() if "TMPDIR" in os.environ or not lasting.is_dir() else str(lasting)
 
 
+def _no_room(what: str) -> str:
+    return (
+        f"there is no room in {_scratch()} for {what}; name another folder by TMPDIR, or take a "
+        "smaller data.size."
+    )
+
+
 def _room(shape: tuple[int, ...]) -> np.ndarray:
     """Bytes of this shape to be written: in memory, or if they are too many in a file.
 
@@ -386,9 +455,7 @@ def _room(shape: tuple[int, ...]) -> np.ndarray:
     folder = _scratch()
     if shutil.disk_usage(folder).free < size:  # to write a mapped file beyond the disk is a crash
         raise DataError(
-            f"{shape[0]:,} pictures of {shape[2]} x {shape[1]} pixels take {size / 2**30:.1f} GiB, "
-            f"which {folder} has no room for; name a folder that has by TMPDIR, or take a smaller "
-            "data.size."
+            _no_room(f"{shape[0]:,} pictures of {shape[2]} x {shape[1]}, {size / 2**30:.1f} GiB")
         )
     with tempfile.TemporaryFile(prefix="sfumato", dir=folder) as file:
         return np.memmap(file, np.uint8, "w+", shape=shape)
@@ -409,9 +476,16 @@ class _Spool:
         self.file.close()
 
     def __setitem__(self, name: str, pixels: np.ndarray) -> None:
-        """Write a picture, `(height, width, channels)`, after those that are there."""
+        """Write a picture, `(height, width, channels)`, after those that are there.
+
+        Raises:
+            DataError: if the disk has no room for it.
+        """
         self.shapes[name], self._places[name] = pixels.shape, self.file.seek(0, os.SEEK_END)
-        self.file.write(pixels.tobytes())
+        try:
+            self.file.write(pixels.tobytes())
+        except OSError as error:
+            raise DataError(_no_room(f"{len(self.shapes):,} pictures and more")) from error
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Read it."""

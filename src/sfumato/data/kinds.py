@@ -19,7 +19,7 @@ from sfumato.data.table import Column, DataTable, Kind
 from sfumato.errors import ArgumentError, DataError, unknown
 
 # Numbers of so few values are ordinal, if each comes so often in the mean.
-_FEW, _OFTEN_WHOLE, _OFTEN = 32, 5, 20
+_FEW, _OFTEN_WHOLE, _OFTEN = 32, 5, 10
 
 # Words that nearly all differ name the rows.
 _IDENTIFIER = 0.5

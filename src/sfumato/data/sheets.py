@@ -62,13 +62,20 @@ def check_picture_target(path: Path) -> None:
         raise ArgumentError(f"{path} is there already and is not empty; choose another --to.")
 
 
-def write_pictures(path: Path, pixels: np.ndarray, labels: np.ndarray | None = None) -> None:
+def write_pictures(
+    path: Path,
+    pixels: np.ndarray,
+    labels: np.ndarray | None = None,
+    *,
+    columns: int | None = None,
+) -> None:
     """Write a sheet, a folder of PNG files, or arrays; a single picture is its own sheet.
 
     Args:
         path: its ending decides.
         pixels: bytes `(n, height, width, channels)`.
         labels: `(n,)`, kept in an .npz only.
+        columns: of a sheet; as nearly square as can be where not given.
 
     Raises:
         ArgumentError: as `check_picture_target`, or if there is nothing to put on a sheet.
@@ -86,7 +93,7 @@ def write_pictures(path: Path, pixels: np.ndarray, labels: np.ndarray | None = N
         raise ArgumentError("a sheet needs at least one picture.")
     with replacing(path) as temporary:
         if ending in _SHEETS:
-            as_image(pixels[0] if len(pixels) == 1 else sheet(pixels)).save(temporary)
+            as_image(pixels[0] if len(pixels) == 1 else sheet(pixels, columns)).save(temporary)
         elif ending == ".npy":
             np.save(temporary, pixels, allow_pickle=False)
         elif labels is None:

@@ -72,7 +72,8 @@ def ending_of(path: Path, endings: Sequence[str]) -> str:
 
 
 def _ending(path: Path, endings: Sequence[str]) -> str | None:
-    return next((each for each in endings if path.name.lower().endswith(each)), None)
+    name = path.name.lower()
+    return next((each for each in endings if name.endswith(each) and name != each), None)
 
 
 def _read_parquet(path: Path) -> DataTable:

@@ -58,6 +58,12 @@ class TableDenoiser:
         x_0 = spread(scalings.c_skip, x_t) * x_t + spread(scalings.c_out, x_t) * answer
         return Prediction(x_0), logits
 
+    def __call__(
+        self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, told: Told
+    ) -> Prediction:
+        """Eq. (1)."""
+        return self.both(x_t, level, told)[0]
+
     def given(self, told: Told) -> "Given":
         """The denoiser of rows of which this is known."""
         return Given(self, told)
@@ -90,4 +96,4 @@ class Given:
 
     def __call__(self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel) -> Prediction:
         """The prediction, given what is known."""
-        return self.denoise.both(x_t, level, self.told)[0]
+        return self.denoise(x_t, level, self.told)

@@ -47,6 +47,9 @@ _VERSION = "0.30.0"
 # Levels that a continuous process is cut into.
 _LEVELS = 1000
 
+# No predicted pixel is as large: diffusers' limit of a threshold, where ours has none.
+_UNREACHED = 1e4
+
 _TARGETS = {"epsilon": "eps", "sample": "x_0", "v_prediction": "v"}
 _SCHEDULES = {"linear": "linear", "scaled_linear": "scaled-linear", "sigmoid": "sigmoid"}
 _VARIANCES = {
@@ -312,10 +315,14 @@ def _sampling_settings(scheduler: Mapping[str, Any]) -> dict[str, Any]:
             f"a scheduler {kind} is not known here; DDPMScheduler and DDIMScheduler are."
         )
     if scheduler.get("thresholding", False):
-        settings |= {
-            "clip": scheduler.get("sample_max_value", 1.0),
-            "threshold": scheduler.get("dynamic_thresholding_ratio", 0.995),
-        }
+        settings["clip"] = 1.0
+        most = scheduler.get("sample_max_value", 1.0)  # which may make it plain clipping
+        if most >= _UNREACHED:
+            settings["threshold"] = scheduler.get("dynamic_thresholding_ratio", 0.995)
+        elif most != 1:
+            raise RunError(
+                f"a sample_max_value {most} is not known here; 1, and {_UNREACHED:g} or more, are."
+            )
     elif scheduler.get("clip_sample", True):
         settings["clip"] = scheduler.get("clip_sample_range", 1.0)
     return settings
@@ -374,6 +381,11 @@ def _scheduler(model: Model, table: Table) -> dict[str, Any]:
             f"diffusers has no scheduler for the target {network.target!r}; fit with "
             f"network.target={' or '.join(predicted)}."
         )
+    if sampling.threshold is not None and (sampling.clip or 1.0) != 1:
+        raise ArgumentError(
+            "diffusers brings what is beyond a threshold to 1, and this model to "
+            f"{sampling.clip}; fit with sampling.clip=1."
+        )
     asked = sampling.options.get("variance", "beta_tilde")
     variance = {"beta": "fixed_large", "learned": "learned_range"}.get(str(asked), "fixed_small")
     if network.learned_variance:
@@ -390,7 +402,7 @@ def _scheduler(model: Model, table: Table) -> dict[str, Any]:
         "clip_sample_range": sampling.clip or 1.0,
         "thresholding": sampling.threshold is not None,
         "dynamic_thresholding_ratio": sampling.threshold or 0.995,
-        "sample_max_value": sampling.clip or 1.0,
+        "sample_max_value": _UNREACHED,
     }
 
 

@@ -11,7 +11,6 @@ there in the column.
 """
 
 import numpy as np
-from scipy.stats import rankdata
 
 from sfumato.metrics.coded import Coded
 
@@ -24,6 +23,8 @@ def associations(table: Coded) -> np.ndarray:
 
     A column that does not vary goes with none: 0.
     """
+    from scipy.stats import rankdata
+
     ranked = rankdata(table.numbers, axis=0, nan_policy="omit")
     codes = np.minimum(table.levels, _LEVELS - 1)
     numbers, levels = ranked.shape[1], codes.shape[1]

@@ -24,7 +24,7 @@ LEVELS: tuple[Kind, ...] = ("ordinal", "categorical", "boolean")
 # As many as scikit-learn's trees can tell apart in one column.
 _TREE_LEVELS = 255
 # Levels with an axis of their own; the rarer ones share one.
-_AXES = 32
+_AXES = 16
 # A column that hardly varies is not blown up until one odd row is far from all others.
 _LEAST_VARIANCE = 0.1
 

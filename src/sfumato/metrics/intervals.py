@@ -25,7 +25,7 @@ from sfumato.metrics.coded import LEVELS, NUMBERS, Coded, coded
 Imputer = Callable[[DataTable, int], Sequence[DataTable]]
 
 DRAWS = 20
-_ROWS, _HIDDEN = 300, 0.2
+ROWS, _HIDDEN = 300, 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +64,7 @@ def hidden(
         kinds: of every column; constant and dropped ones are left as they are.
         seed: which cells.
     """
-    table = table.chosen(np.arange(min(len(table), _ROWS)))
+    table = table.chosen(np.arange(min(len(table), ROWS)))
     drawn = np.random.default_rng(seed).random((len(table), len(table.columns))) < _HIDDEN
     varies = np.array([kinds[name] in NUMBERS + LEVELS for name in table.names])
     there = ~np.stack([column.missing for column in table], axis=1)

@@ -18,8 +18,12 @@ import numpy as np
 
 from sfumato.metrics.coded import Coded, coordinates
 from sfumato.metrics.evaluation import Measure, judged
+from sfumato.metrics.likelihoods import Likelihoods
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
 from sfumato.metrics.shuffling import SHUFFLES, shuffled
+
+# The measures of this module, by name.
+PRIVACY = ("copies", "memorisation", "distance_attack", "density_attack")
 
 LIMITS = (
     "These attacks are simple ones and these figures are averages: they can show that a table "
@@ -27,7 +31,7 @@ LIMITS = (
 )
 
 # Distances cost rows times rows times axes.
-FEW = 2000
+FEW = 1500
 _KNOWN = 5_000_000
 
 
@@ -36,7 +40,7 @@ def evaluate_privacy(
     reference: Coded,
     train: Coded,
     *,
-    log_prob: tuple[np.ndarray, np.ndarray] | None = None,
+    scores: Likelihoods | None = None,
     seed: int = 0,
 ) -> Iterator[Measure]:
     """Measure what gives rows away, one figure at a time.
@@ -45,7 +49,7 @@ def evaluate_privacy(
         sample: generated rows.
         reference: real rows that were not used in training.
         train: the rows learned from.
-        log_prob: of some training rows and of some held-out rows, where it is known.
+        scores: log densities of rows, where they are known.
         seed: of which training rows are looked at, and of the floors.
     """
     rng = np.random.default_rng(seed)
@@ -70,11 +74,11 @@ def evaluate_privacy(
         nearer_share(members, others), shuffled(nearer_share, members, others, rng), 0.55,
         len(others), LIMITS.rstrip("."),
     )  # fmt: skip
-    if log_prob is not None:
-        unlikely = -log_prob[0], -log_prob[1]
+    if scores is not None:
+        unlikely = -scores.learned, -scores.heldout
         yield judged(
             "density_attack", "training rows told by their density, AUC", nearer_share(*unlikely),
-            shuffled(nearer_share, *unlikely, rng), 0.55, len(log_prob[1]),
+            shuffled(nearer_share, *unlikely, rng), 0.55, len(scores.heldout),
         )  # fmt: skip
 
 

@@ -14,9 +14,13 @@
 Most floors are further real sets in the sample's place. Those are parts of the training rows,
 which a model may have learned by heart, so figures of the model's own densities and distances have
 the floor of `shuffling`; and imputation intervals that of each draw in the truth's place.
+
+Measured on 180 times 150 rows of a known law, five real sets beside each: a perfect model is beyond
+a limit in 1 to 4 of a hundred cases, 2 on average over the measures; beyond some limit in 26, and
+`apart` by some measure in 2.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -27,7 +31,8 @@ from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.coded import Coded, coded, coordinates
 from sfumato.metrics.efficacy import error, targets
 from sfumato.metrics.evaluation import LEAST_ROWS, Measure, judged
-from sfumato.metrics.intervals import DRAWS, Imputer, Intervals, intervals
+from sfumato.metrics.intervals import DRAWS, ROWS, Intervals
+from sfumato.metrics.likelihoods import Likelihoods
 from sfumato.metrics.marginals import distances, kolmogorov_smirnov
 from sfumato.metrics.pictures import manifold
 from sfumato.metrics.privacy import FEW, evaluate_privacy
@@ -74,8 +79,8 @@ def evaluate_table(
     train: DataTable | None,
     *,
     kinds: Mapping[str, Kind],
-    log_prob: Callable[[DataTable], np.ndarray] | None = None,
-    impute: Imputer | None = None,
+    scores: Likelihoods | None = None,
+    filled: Mapping[str, Intervals] | None = None,
     target: str | None = None,
     seed: int = 0,
 ) -> Iterator[Measure]:
@@ -88,14 +93,14 @@ def evaluate_table(
         train: the rows that the model learned from, to see what it gives away of them; None
             where they are not known.
         kinds: of every column; those constant or dropped are not looked at.
-        log_prob: log densities of rows `(n,)`, in nats.
-        impute: a table with holes and how many draws to that many filled tables.
+        scores: log densities of rows, where they are known.
+        filled: where hidden values lie among those imputed, where that is known.
         target: the column to foretell; where not given, up to three that are foretold best.
         seed: of splits, trees and what is hidden.
 
     Raises:
-        DataError: if there are too few rows, the tables do not agree, no column varies, the target
-            is not one that does, log densities are not finite, or imputing leaves holes.
+        DataError: if there are too few rows, the tables do not agree, no column varies, or the
+            target is not one that does.
     """
     base, own, *others = _checked(sample, reference, real, kinds)
     sets = (own, *others)
@@ -115,29 +120,24 @@ def evaluate_table(
         foretold = (target,) if target else targets(sets[1], seed=seed)
         yield _efficacy(base, sets, foretold, seed)
 
-    scores: tuple[np.ndarray, np.ndarray] | None = None
-    if log_prob is not None:
+    if scores is not None:
         rng = np.random.default_rng(seed)
-        held, drawn = _scored(log_prob, reference), _scored(log_prob, sample)
+        learned, held, drawn = scores.learned, scores.heldout, scores.generated
         yield judged(
             "likelihood", "law of log densities, generated to held-out",
             kolmogorov_smirnov(drawn, held), shuffled(kolmogorov_smirnov, drawn, held, rng),
             0.05, len(held),
         )  # fmt: skip
-        if train is not None:
-            learned = _scored(log_prob, train.chosen(rng.permutation(len(train))[:FEW]))
-            scores = learned, held
-            yield judged(
-                "overfit", "training rows likelier than held-out, nats", _gap(learned, held),
-                shuffled(_gap, learned, held, rng), 0.05, len(held),
-                f"on average {learned.mean():.4g} and {held.mean():.4g} nats",
-            )  # fmt: skip
-    if impute is not None:
-        for what, found in intervals(impute, reference, kinds, seed=seed).items():
-            yield _coverage(what, found)
+        yield judged(
+            "overfit", "training rows likelier than held-out, nats", _gap(learned, held),
+            shuffled(_gap, learned, held, rng), 0.05, len(held),
+            f"on average {learned.mean():.4g} and {held.mean():.4g} nats",
+        )  # fmt: skip
+    for what, found in (filled or {}).items():
+        yield _coverage(what, found, min(len(base), ROWS))
     if train is not None:
         base, own, known = coded([reference, sample, train], kinds)
-        yield from evaluate_privacy(own, base, known, log_prob=scores, seed=seed)
+        yield from evaluate_privacy(own, base, known, scores=scores, seed=seed)
 
 
 def _checked(
@@ -200,16 +200,16 @@ def _efficacy(base: Coded, sets: Sequence[Coded], foretold: Sequence[str], seed:
     return judged("efficacy", "error of what learns from it", value, floor, small, len(base), what)
 
 
-def _coverage(what: str, found: Intervals) -> Measure:
+def _coverage(what: str, found: Intervals, rows: int) -> Measure:
     # Each draw in the truth's place in turn, because cells of one row are not independent.
     off, *floor = (abs(float(found.observed(k)[0] - found.nominal[0])) for k in range(DRAWS + 1))
     error_of, filling = {
         "numbers": ("RMSE in deviations", "mean"), "levels": ("share wrong", "commonest level")
     }[what]  # fmt: skip
     return judged(
-        f"{what}_intervals", f"imputation intervals of {what} off by", off, floor, 0.05,
-        len(found.depth),
-        f"{found.observed()[0]:.3g} within intervals of {found.nominal[0]:.3g}; {error_of} "
+        f"{what}_intervals", f"imputation intervals of {what} off by", off, floor, 0.05, rows,
+        f"of {len(found.depth):,} hidden cells {found.observed()[0]:.3g} are within intervals of "
+        f"{found.nominal[0]:.3g}; {error_of} "
         f"{found.error:.3g}, by the {filling} {found.plain_error:.3g}",
     )  # fmt: skip
 
@@ -244,14 +244,6 @@ def _worst(
     worst = int(above.argmax())
     detail = f"{names[worst]}: {value[worst]:.3g}, between real sets {total[worst] / k:.3g}"
     return judged(name, f"{title}, above real", float(above[worst]), chance, 0.05, rows, detail)
-
-
-def _scored(log_prob: Callable[[DataTable], np.ndarray], table: DataTable) -> np.ndarray:
-    found = np.asarray(log_prob(table.chosen(np.arange(min(len(table), FEW)))), dtype=float)
-    bad = len(found) - int(np.isfinite(found).sum())
-    if bad:
-        raise DataError(f"{bad} of {len(found)} log densities are NaN or infinite.")
-    return found
 
 
 def _gap(a: np.ndarray, b: np.ndarray) -> float:

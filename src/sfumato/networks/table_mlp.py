@@ -5,6 +5,7 @@ level of a column is whose level is not known.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,13 +70,13 @@ class TableMLP(nn.Module):
         self.told = nn.Linear(16, width)
         self.seen = nn.EmbeddingBag(max(1, sum(levels) + len(levels)), width, mode="sum")
         nn.init.normal_(self.seen.weight, std=1 / math.sqrt(max(len(levels), 1)))
-        self.enter = nn.Linear(4 * numbers + 2 * features * (numbers > 0), width)
+        self.enter = _linear(4 * numbers + 2 * features * (numbers > 0), width)
         self.blocks = nn.ModuleList(_Block(width, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, numbers)
-        self.choose = nn.Linear(width, sum(levels))
-        self.along = nn.Linear(2 * numbers, numbers, bias=False)
-        self.strength = nn.Linear(16, numbers)
+        self.out = _linear(width, numbers)
+        self.choose = _linear(width, sum(levels))
+        self.along = _linear(2 * numbers, numbers, bias=False)
+        self.strength = _linear(16, numbers)
         for nothing_yet in (self.out, self.choose):
             nn.init.zeros_(nothing_yet.weight)
             nn.init.zeros_(nothing_yet.bias)
@@ -106,6 +107,13 @@ class TableMLP(nn.Module):
         straight = self.along(both) * self.strength(about)
         answer: Tensor = (self.out(h) + straight) * noisy
         return answer, self.choose(h)
+
+
+def _linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
+    """A layer, also of nothing, of which PyTorch would warn."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+        return nn.Linear(inputs, outputs, bias=bias)
 
 
 class _Block(nn.Module):

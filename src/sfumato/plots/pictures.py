@@ -57,7 +57,8 @@ def strips(
     """
     down, across = len(frames[0][1]), len(frames)
     with styled():
-        figure = new_figure(1.05 * across + 0.6, 1.05 * down + 0.9)
+        width = max(1.05 * across + 0.6, 0.1 * len(title) + 0.3)  # room for the title
+        figure = new_figure(width, 1.05 * down + 0.9)
         for column, (label, pixels) in enumerate(frames):
             for row, picture in enumerate(pixels):
                 axes = figure.add_subplot(down, across, row * across + column + 1)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -32,28 +33,36 @@ from sfumato.plots.style import (
 PANELS, PAIRED = 30, 40  # columns that can still be read on one page
 _ACROSS, _BARS, _NAME = 5, 12, 20
 _HOLES, _OTHERS = "holes", "others"
+_LOOKS: tuple[dict[str, Any], ...] = (
+    {"fill": True, "color": BLUE, "alpha": 0.4}, {"color": ORANGE, "lw": 1.3}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColumnPanel:
-    """One column, real beside generated.
+    """One column, real beside generated, or alone.
 
     Args:
         name: its own.
         real: `(n,)`: float64, NaN where there is a hole; datetime64, NaT likewise; or object, the
             levels as words, None likewise.
-        generated: likewise, `(m,)`.
-        distance: of one from the other.
+        generated: likewise, `(m,)`; None to show the real ones alone.
+        distance: of one from the other, if it was measured.
         verdict: on that.
         levels: their order, where it means something; else the commonest come first.
     """
 
     name: str
     real: np.ndarray
-    generated: np.ndarray
-    distance: float
-    verdict: str
+    generated: np.ndarray | None = None
+    distance: float | None = None
+    verdict: str = ""
     levels: tuple[str, ...] = ()
+
+    @property
+    def sets(self) -> list[np.ndarray]:
+        """What is shown: the real values, and the generated ones if there are any."""
+        return [self.real] if self.generated is None else [self.real, self.generated]
 
 
 def shown_values(column: Column, kind: Kind) -> np.ndarray:
@@ -67,20 +76,22 @@ def shown_values(column: Column, kind: Kind) -> np.ndarray:
 
 
 def marginals(panels: Sequence[ColumnPanel], title: str = "") -> Figure:
-    """A grid of columns; of more than 30 those that are farthest off.
+    """A grid of columns; of more than 30 those that are farthest off, or the first.
 
     Args:
         panels: one or more.
         title: above all.
     """
-    shown = sorted(panels, key=lambda panel: -panel.distance)[:PANELS]
+    measured = all(panel.distance is not None for panel in panels)
+    shown = sorted(panels, key=lambda panel: -(panel.distance or 0))[:PANELS]
     shown = [panel for panel in panels if panel in shown]
     if len(shown) < len(panels):
-        title = f"{title} ({len(shown)} of {len(panels)} columns, the farthest off)".strip()
+        which = "farthest off" if measured else "first"
+        title = f"{title} ({len(shown)} of {len(panels)} columns, the {which})".strip()
     across = min(_ACROSS, len(shown))
     down = -(-len(shown) // across)
     with styled():
-        figure = new_figure(max(2.7 * across, 5.2), 2.1 * down + 0.75)
+        figure = new_figure(max(2.7 * across, 5.6), 2.1 * down + 0.75)
         figure.set_layout_engine("constrained", wspace=0.06, hspace=0.04)
         grid = figure.subplots(down, across, squeeze=False).ravel()
         for axes in grid[len(shown) :]:
@@ -91,16 +102,18 @@ def marginals(panels: Sequence[ColumnPanel], title: str = "") -> Figure:
             else:
                 _histogram(axes, panel)
             axes.set_title(plain(panel.name), fontsize=9.5, pad=5)
-            axes.set_title(
-                f"{panel.distance:.3f}", loc="right", fontsize=8.5, pad=5,
-                color=VERDICT_COLOURS[panel.verdict],
-            )  # fmt: skip
+            if panel.distance is not None:
+                axes.set_title(
+                    f"{panel.distance:.3f}", loc="right", fontsize=8.5, pad=5,
+                    color=VERDICT_COLOURS[panel.verdict],
+                )  # fmt: skip
             axes.spines["left"].set_visible(False)
             axes.tick_params(labelsize=7.5, length=2)
+        distances = "above each column, its distance: green by chance, brown close, red apart\n"
+        compared = any(panel.generated is not None for panel in shown)
         figure.legend(
-            handles=WHO, loc="outside lower center", ncols=2, fontsize=9,
-            title="above each column, its distance: green by chance, brown close, red apart\n"
-            "the outermost bars hold what lies beyond",
+            handles=WHO if compared else WHO[:1], loc="outside lower center", ncols=2, fontsize=9,
+            title=distances * measured + "the outermost bars hold what lies beyond",
             title_fontsize=8.5,
         )  # fmt: skip
         headline(figure, title)
@@ -110,15 +123,15 @@ def marginals(panels: Sequence[ColumnPanel], title: str = "") -> Figure:
 def _histogram(axes: Axes, panel: ColumnPanel) -> None:
     """Shares of the rows in common bins, and of holes in a bar of their own."""
     holes = [float(np.isnat(x).mean() if x.dtype.kind == "M" else np.isnan(x).mean())
-             for x in (panel.real, panel.generated)]  # fmt: skip
-    real, generated = (_floats(values) for values in (panel.real, panel.generated))
-    edges = _edges(np.concatenate([real, generated]))
+             for x in panel.sets]  # fmt: skip
+    there = [_floats(values) for values in panel.sets]
+    edges = _edges(np.concatenate(there), min(map(len, there)))
     shares = [
         np.histogram(np.clip(x, edges[0], edges[-1]), edges)[0] / max(len(values), 1)
-        for x, values in ((real, panel.real), (generated, panel.generated))
+        for x, values in zip(there, panel.sets, strict=True)
     ]
-    axes.stairs(shares[0], edges, fill=True, color=BLUE, alpha=0.4)
-    axes.stairs(shares[1], edges, color=ORANGE, lw=1.3)
+    for share, look in zip(shares, _LOOKS, strict=False):
+        axes.stairs(share, edges, **look)
     if panel.real.dtype.kind == "M":
         locator = AutoDateLocator(maxticks=4, minticks=2)
         axes.xaxis.set_major_locator(locator)
@@ -130,12 +143,12 @@ def _histogram(axes: Axes, panel: ColumnPanel) -> None:
     if max(holes) > 0:
         width = (edges[-1] - edges[0]) / 9
         at = np.array([edges[-1] + width, edges[-1] + 2 * width])
-        axes.stairs(holes[:1], at, fill=True, color=BLUE, alpha=0.4)
-        axes.stairs(holes[1:], at, color=ORANGE, lw=1.3)
+        for hole, look in zip(holes, _LOOKS, strict=False):
+            axes.stairs([hole], at, **look)
         axes.text(at.mean(), max(holes), _HOLES, ha="center", va="bottom", fontsize=7.5, color=GREY)
     axes.set_xticks(ticks)
     axes.set_yticks([])
-    axes.set_ylim(0, 1.12 * max(*shares[0], *shares[1], *holes) or 1)
+    axes.set_ylim(0, 1.12 * max(*np.concatenate(shares), *holes) or 1)
 
 
 def _floats(values: np.ndarray) -> np.ndarray:
@@ -146,21 +159,30 @@ def _floats(values: np.ndarray) -> np.ndarray:
     return np.asarray(values[np.isfinite(values)], dtype=float)
 
 
-def _edges(values: np.ndarray) -> np.ndarray:
-    """Bins of the central 99 %: one for each whole number if these are few."""
+def _edges(values: np.ndarray, rows: int) -> np.ndarray:
+    """Bins of the central 99 %: one for each whole number if these are few.
+
+    Args:
+        values: all that are to be shown, `(n,)`.
+        rows: of the smallest set among them, which wants wide bins if they are few.
+    """
     if len(values) == 0:
         return np.array([0.0, 1.0])
     low, high = np.quantile(values, [0.005, 0.995])
     if high - low <= _ACROSS * 8 and (values == np.round(values)).all():
         return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
-    number = int(np.clip(len(values) ** 0.4, 10, 40))
-    return np.linspace(*interval(np.array([low, high]), 0), number + 1)
+    return np.linspace(*interval(np.array([low, high]), 0), _bins(rows) + 1)
+
+
+def _bins(rows: int) -> int:
+    """How many bins so many rows fill without gaps."""
+    return int(np.clip((2 * rows) ** 0.4, 8, 40))
 
 
 def _bars(axes: Axes, panel: ColumnPanel) -> None:
     """Shares of the commonest levels, of all others together, and of holes."""
-    counts = [Counter(values.tolist()) for values in (panel.real, panel.generated)]
-    both = counts[0] + counts[1]
+    counts = [Counter(values.tolist()) for values in panel.sets]
+    both = sum(counts, Counter())
     holes = both.pop(None, 0)
     order = {level: k for k, level in enumerate(panel.levels)}
     common = sorted(both, key=lambda level: (-counts[0][level], -both[level], level))[:_BARS]
@@ -171,10 +193,11 @@ def _bars(axes: Axes, panel: ColumnPanel) -> None:
     bars += [(_HOLES, [None])] if holes else []
     shares = np.array(
         [[sum(c[x] for x in some) / max(c.total(), 1) for c in counts] for _, some in bars]
-    ).reshape(-1, 2)
+    ).reshape(-1, len(counts))
     for k, share in enumerate(shares):
         axes.barh(k, share[0], height=0.84, color=BLUE, alpha=0.4, lw=0)
-        axes.plot([share[1]] * 2, [k - 0.42, k + 0.42], color=ORANGE, lw=2, solid_capstyle="butt")
+        for x in share[1:]:
+            axes.plot([x] * 2, [k - 0.42, k + 0.42], color=ORANGE, lw=2, solid_capstyle="butt")
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.set_yticks(range(len(bars)), [name for name, _ in bars])
     axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
@@ -254,11 +277,12 @@ def likelihoods(
     """
     values = np.concatenate([train, heldout, generated])
     low, high = np.quantile(values[np.isfinite(values)], [0.005, 1])
-    edges = np.linspace(*interval(np.array([low, high]), 0.02), 41)
+    fewest = min(len(train), len(heldout), len(generated))
+    edges = np.linspace(*interval(np.array([low, high]), 0.02), _bins(fewest) + 1)
     looks = (("learned from", train, GREY), ("held out", heldout, BLUE),
              ("generated", generated, ORANGE))  # fmt: skip
     with styled():
-        figure = new_figure(7.2, 4.2)
+        figure = new_figure(5.4, 5.2)
         axes = figure.add_subplot()
         for name, part, colour in looks:
             share = np.histogram(np.clip(part, edges[0], edges[-1]), edges)[0] / len(part)
@@ -269,12 +293,13 @@ def likelihoods(
             )  # fmt: skip
             axes.axvline(float(part.mean()), color=colour, lw=1.2, ls=(0, (4, 2)))
         axes.set(
-            xlabel="log density of a row, nats; the first bar holds what lies below",
+            xlabel="log density of a row, nats; the first bar: all below",
             ylabel="share of the rows",
             title=title,
         )
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.legend(fontsize=9, loc="upper left")
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
+        figure.legend(loc="outside lower center", fontsize=9)
     return figure
 
 

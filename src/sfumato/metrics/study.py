@@ -1,0 +1,103 @@
+"""A generated table beside real ones: what is worked out once, to be measured and to be drawn."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sfumato.data.table import DataTable, Kind
+from sfumato.metrics.association import associations
+from sfumato.metrics.coded import LEVELS, NUMBERS, Coded, coded
+from sfumato.metrics.evaluation import Measure
+from sfumato.metrics.intervals import Imputer, Intervals, intervals
+from sfumato.metrics.likelihoods import Likelihoods, likelihoods
+from sfumato.metrics.privacy import FEW, distances_to, some_rows
+from sfumato.metrics.tables import column_measures, evaluate_table
+
+
+@dataclass(frozen=True, eq=False)
+class TableStudy:
+    """Generated rows, as many real ones, and what their model says of them.
+
+    Args:
+        sample: generated rows.
+        reference: as many real rows that were not used in training.
+        real: further real sets of as many rows, for the floors.
+        train: the rows learned from.
+        kinds: of every column.
+        log_prob: log densities of rows `(n,)`, in nats.
+        impute: a table with holes and how many draws to that many filled tables.
+        seed: of splits, trees and what is hidden.
+    """
+
+    sample: DataTable
+    reference: DataTable
+    real: Sequence[DataTable]
+    train: DataTable
+    kinds: Mapping[str, Kind]
+    log_prob: Callable[[DataTable], np.ndarray]
+    impute: Imputer
+    seed: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns that vary, in the table's order."""
+        return tuple(n for n in self.reference.names if self.kinds[n] in NUMBERS + LEVELS)
+
+    @cached_property
+    def columns(self) -> Mapping[str, Measure]:
+        """The distance of each column that varies, beside its floor."""
+        found = column_measures(self.sample, self.reference, self.real, kinds=self.kinds)
+        return {measure.name: measure for measure in found}
+
+    @cached_property
+    def likelihoods(self) -> Likelihoods:
+        """Log densities of rows of three kinds."""
+        return likelihoods(self.log_prob, self.sample, self.reference, self.train, seed=self.seed)
+
+    @cached_property
+    def intervals(self) -> Mapping[str, Intervals]:
+        """Where hidden values lie among those imputed, of "numbers" and of "levels"."""
+        return intervals(self.impute, self.reference, self.kinds, seed=self.seed)
+
+    @cached_property
+    def _coded(self) -> Sequence[Coded]:
+        return coded([self.reference, self.sample, self.train], self.kinds)
+
+    def dependence(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+        """Names of the columns that vary, and their associations, real and generated `(k, k)`."""
+        reference, sample, _ = self._coded
+        order = [reference.names.index(name) for name in self.names]
+        real, generated = (associations(x)[np.ix_(order, order)] for x in (reference, sample))
+        return self.names, real, generated
+
+    def nearest(self) -> tuple[np.ndarray, np.ndarray]:
+        """How far generated and held-out rows are from the nearest learned from, `(n,)` each."""
+        reference, sample, train = self._coded
+        learned = some_rows(train, np.random.default_rng(self.seed))
+        generated, heldout = distances_to(learned, sample[:FEW], reference[:FEW])
+        return generated, heldout
+
+    def measures(self, target: str | None = None) -> Iterator[Measure]:
+        """All of them, one at a time; see `evaluate_table`.
+
+        Raises:
+            DataError: as `evaluate_table`.
+        """
+        return evaluate_table(
+            self.sample,
+            self.reference,
+            self.real,
+            self.train,
+            kinds=self.kinds,
+            scores=self.likelihoods,
+            filled=self.intervals,
+            target=target,
+            seed=self.seed,
+        )
+
+    @property
+    def number_of_measures(self) -> int:
+        """How many `measures` there will be: those of pairs need a second column that varies."""
+        return 13 + 3 * (len(self.names) > 1) + len(self.intervals)

@@ -1,0 +1,251 @@
+"""Tables on the command line: fitted, drawn with conditions, completed, scored."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sfumato.run import open_table_run
+from tests.bad_tables import BAD, BadTable
+from tests.cli.command_line import TINY, Command, leave, outcomes
+
+N = 240
+SPELL = {True: "true", False: "false"}
+
+
+def write_people(path: Path) -> None:
+    """Words with commas, integers, cents, dates, truths, holes in three columns."""
+    rng = np.random.default_rng(0)
+    jobs = rng.choice(["clerk", "nurse", "farmer, retired"], N)
+    ages = rng.integers(18, 80, N)
+    days = np.datetime64("2020-02-28") + rng.integers(0, 800, N)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["age", "job", "wage", "since", "smokes", "zip"])
+        for k in range(N):
+            job = "" if rng.random() < 0.1 else jobs[k]
+            age = "" if rng.random() < 0.1 else ages[k]
+            wage = f"{ages[k] * 50 + rng.normal(0, 9):.2f}"
+            smokes = SPELL[bool(rng.random() < 0.3)]
+            writer.writerow([age, job, wage, days[k], smokes, f"0{rng.integers(1000, 1005)}"])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("people")
+    write_people(folder / "people.csv")
+    assert leave(f"fit {folder / 'people.csv'} --quiet --out {folder / 'run'} {TINY}") == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def sfumato(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    monkeypatch.chdir(tmp_path)
+    return outcomes(capsys)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_was_inferred_is_told_and_may_be_overruled(sfumato: Command, tmp_path: Path) -> None:
+    write_people(tmp_path / "people.csv")
+    code, out, err = sfumato(
+        f"fit people.csv --out run {TINY} --column age=integer --column zip=dropped"
+    )
+    assert (code, err) == (0, "")
+    for line in (
+        "age     integer, 18 to 79; ",
+        "job     categorical, 3 levels: clerk, farmer, retired, nurse; ",
+        "since   date, 2020-0",
+        "smokes  boolean, 2 levels",
+        "zip     dropped",
+        "--column NAME=KIND",
+    ):
+        assert line in out, line
+    assert "empty" in out.splitlines()[0]
+    assert open_table_run("run").model.codec.columns == ("age", "job", "wage", "since", "smokes")
+    settings = (tmp_path / "run" / "config.toml").read_text()
+    assert 'zip = "dropped"' in settings
+
+
+def test_rows_come_out_as_the_file_s_are(sfumato: Command, run: Path, tmp_path: Path) -> None:
+    assert sfumato(f"sample {run} -n 300 --to new.csv")[0] == 0
+    rows = read(tmp_path / "new.csv")
+    assert len(rows) == 300
+    assert list(rows[0]) == ["age", "job", "wage", "since", "smokes", "zip"]
+    for row in rows:
+        assert row["age"] == "" or (row["age"].isdigit() and 18 <= int(row["age"]) <= 79)
+        assert row["job"] in {"", "clerk", "nurse", "farmer, retired"}
+        assert len(row["wage"].partition(".")[2]) <= 2
+        assert "2020-02-28" <= row["since"] <= "2022-05-08"
+        assert row["smokes"] in {"true", "false"}
+        assert row["zip"] in {f"0{k}" for k in range(1000, 1005)}
+    assert any(row["age"] == "" for row in rows)
+    assert sfumato(f"sample {run} -n 3 --to few.csv")[0] == 0
+    assert read(tmp_path / "few.csv") == rows[:3]
+
+
+def test_conditions_are_met(sfumato: Command, run: Path, tmp_path: Path) -> None:
+    given = (
+        "--given age=40 --given 'job=farmer, retired' --given since=2021-01-02 --given zip=01001"
+    )
+    assert sfumato(f"sample {run} -n 20 --to new.csv {given}")[0] == 0
+    for row in read(tmp_path / "new.csv"):
+        assert (row["age"], row["job"], row["since"]) == ("40", "farmer, retired", "2021-01-02")
+        assert row["zip"] == "01001"
+    assert sfumato(f"sample {run} -n 5 --to new.csv --given job=")[0] == 0
+    assert {row["job"] for row in read(tmp_path / "new.csv")} == {""}
+
+
+def test_holes_are_filled_and_the_rest_stays(sfumato: Command, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "holes.csv").write_text(
+        "note,age,job,wage,since,smokes,zip\n"
+        "a,,clerk,2000.5,2021-01-01,,01001\n"
+        "b,30,,,2021-02-01,true,\n"
+        "c,30,nurse,1500,2021-02-01,true,01002\n"
+    )
+    code, out, _ = sfumato(f"impute {run} holes.csv --to filled.csv")
+    assert code == 0
+    assert "5 cells filled" in out
+    before, after = read(tmp_path / "holes.csv"), read(tmp_path / "filled.csv")
+    for one, other in zip(before, after, strict=True):
+        assert list(one) == list(other)
+        for name, value in one.items():
+            assert other[name] != ""
+            if value:
+                assert other[name] == value or float(other[name]) == float(value)
+    assert sfumato(f"impute {run} holes.csv --to filled.csv --draws 2 --quiet")[:2] == (0, "")
+    assert read(tmp_path / "filled-1.csv") != read(tmp_path / "filled-2.csv")
+
+
+def test_scores_are_printed_and_written(sfumato: Command, run: Path, tmp_path: Path) -> None:
+    write_people(tmp_path / "people.csv")
+    code, out, _ = sfumato(f"score {run} people.csv --to scored.csv --json")
+    assert code == 0
+    told, rows = json.loads(out), read(tmp_path / "scored.csv")
+    assert told["rows"] == len(rows) == N
+    mean = np.mean([float(row["log_prob"]) for row in rows])
+    assert told["nats"] == pytest.approx(mean, abs=1e-9)
+    assert "Mean log density of 240 rows" in sfumato(f"score {run} people.csv")[1]
+
+
+def test_a_run_goes_on_bit_for_bit(sfumato: Command, tmp_path: Path, run: Path) -> None:
+    """From a checkpoint half way, as after a kill: the same weights as without a stop."""
+    from sfumato import config, fitting
+    from sfumato.source import settings_for_any
+
+    write_people(tmp_path / "people.csv")
+    tiny = config.parse_assignments([each for each in TINY.split() if each != "--set"])
+    tiny = config.merged(tiny, {"training": {"checkpoint_every": 20}})
+    settings, data = settings_for_any("people.csv", {}, tiny)
+    with fitting.begin(settings, data, "half") as job:
+        walk = fitting.fitting(job)
+        while next(walk).step < 20:
+            pass
+        del walk
+    assert sfumato("fit --resume --out half --quiet")[0] == 0
+    assert (tmp_path / "half" / "model.safetensors").is_file()
+    whole, half = open_table_run(run).model, open_table_run("half").model
+    for name, value in whole.denoiser.network.state_dict().items():
+        assert value.equal(half.denoiser.network.state_dict()[name]), name
+
+
+def test_up_to_three_columns_of_decimals_are_points_unless_a_table_is_asked_for(
+    sfumato: Command, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for columns in (3, 4):
+        rows = "\n".join(
+            ",".join(f"{x:.9f}" for x in row) for row in rng.normal(size=(60, columns))
+        )
+        (tmp_path / f"{columns}.csv").write_text(f"{','.join('abcd'[:columns])}\n{rows}\n")
+    assert "network.name = " not in sfumato(f"fit 3.csv --out points --quiet {TINY}")[1]
+    assert 'name = "vector-mlp"' in (tmp_path / "points" / "config.toml").read_text()
+    for line in ("fit 4.csv --out wide", "fit 3.csv --out told --set data.kind=table"):
+        assert sfumato(f"{line} --quiet {TINY}")[0] == 0
+    for name in ("wide", "told"):
+        assert 'name = "table-mlp"' in (tmp_path / name / "config.toml").read_text()
+    code, _, err = sfumato("impute points 3.csv --to a.csv")
+    assert code == 2
+    assert "data.kind=table" in err
+
+
+def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: Path) -> None:
+    write_people(tmp_path / "people.csv")
+    assert 'name = "table-mlp"' in sfumato("fit people.csv --show-settings")[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "fault"),
+    [
+        ("sample RUN --to a.csv --given age", 2, "`--given` takes NAME=VALUE"),
+        ("sample RUN --to a.csv --given ag=4", 2, "unknown column 'ag'; did you mean 'age'"),
+        ("sample RUN --to a.csv --given age=old", 3, "'age' holds a whole number; got 'old'"),
+        ("sample RUN --to a.csv --given age=4.5", 3, "'age' holds a whole number"),
+        ("sample RUN --to a.csv --given job=king", 3, "never was 'king'"),
+        ("sample RUN --to a.csv --given wage=", 3, "never was None"),
+        ("sample RUN --to a.csv --given since=soon", 3, "'since' holds a date"),
+        ("sample RUN --to a.csv --given smokes=maybe", 3, "'smokes' holds true or false"),
+        ("sample RUN --to a.csv --label 3", 2, "for pictures"),
+        ("sample RUN --to a.csv --steps auto", 2, "not for tables"),
+        ("sample RUN --to a.png", 2, ".parquet"),
+        ("sample RUN --to none/a.csv", 2, "no folder none"),
+        ("impute RUN none.csv --to a.csv", 3, "there is no file none.csv"),
+        ("impute RUN other.csv --to a.csv", 3, "lacks the columns age, job"),
+        ("impute RUN typed.csv --to a.csv", 3, "the column 'wage' holds words"),
+        ("score RUN people.csv --bound", 2, "--bound"),
+        ("score RUN people.csv --tol 0.1", 2, "--tol"),
+        ("evaluate RUN --against people.csv", 2, "--against"),
+        ("evaluate RUN --target wages", 3, "wages"),
+        ("animate RUN reverse --to a.gif", 2, "learned a table"),
+        ("edit RUN people.csv --from 0.5 --to a.csv", 2, "learned a table"),
+        ("export RUN --to onnx dir", 2, "learned a table"),
+        ("fit people.csv --column age", 2, "`--column` takes NAME=KIND"),
+        ("fit people.csv --column ag=integer", 2, "unknown column 'ag'"),
+        ("fit people.csv --column job=integer", 2, "'job' cannot be integer: it holds words"),
+        ("fit people.csv --column job=intger", 2, "did you mean 'integer'"),
+        ("fit people.csv --set process.num_levels=100", 2, "num_levels at 0"),
+        ("fit people.csv --set network.name=unet", 2, "'unet' is not for tables"),
+        ("fit people.csv --set training.flip=true", 2, "training.flip"),
+        ("fit names.csv", 3, "they name the rows"),
+        ("fit two.csv", 3, "at least 3 rows"),
+        ("fit same.csv", 3, "every column is constant"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_a_code(
+    sfumato: Command, run: Path, tmp_path: Path, line: str, code: int, fault: str
+) -> None:
+    write_people(tmp_path / "people.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
+    header = "age,job,wage,since,smokes,zip\n"
+    (tmp_path / "typed.csv").write_text(header + "30,,much,2021-01-01,true,01001\n" * 3)
+    names = "".join(f"{k * 1.5},name {k}\n" for k in range(200))
+    (tmp_path / "names.csv").write_text("x,name\n" + names)
+    (tmp_path / "two.csv").write_text("a,b\n1,x\n2,y\n")
+    (tmp_path / "same.csv").write_text("a,b\n" + "1,x\n" * 9)
+    found, out, err = sfumato(line.replace("RUN", str(run)))
+    assert (found, out) == (code, "")
+    assert fault in err
+    assert err.startswith("sfumato: ")
+    assert err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "a.csv").exists()
+
+
+@pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
+def test_every_bad_table_is_one_line_and_code_3(
+    sfumato: Command, tmp_path: Path, bad: BadTable
+) -> None:
+    path = bad.write(tmp_path)
+    code, out, err = sfumato(f"fit '{path.name}' {TINY}")
+    assert (code, out) == (3, "")
+    for phrase in bad.phrases:
+        assert " ".join(phrase.split()) in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()

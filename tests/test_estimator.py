@@ -1,0 +1,209 @@
+"""scikit-learn's face."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import BaseEstimator, clone
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sfumato import DiffusionImputer, DiffusionModel
+from sfumato.errors import ArgumentError, DataError, RunError
+
+QUICK = {"training.batch_size": 64}
+
+
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
+    [
+        DiffusionModel(steps=10, width=16, settings=QUICK, random_state=0),
+        DiffusionImputer(steps=10, random_state=0),
+    ]
+)
+def test_scikit_learn_s_own_checks(estimator: BaseEstimator, check: Any) -> None:
+    check(estimator)
+
+
+N = 300
+RNG = np.random.default_rng(0)
+SEX = RNG.choice(["F", "M"], N)
+AGE = RNG.integers(18, 80, N)
+
+
+def pandas_frame() -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "age": pd.array(AGE, dtype="Int16"),
+            "sex": pd.Categorical(SEX, categories=["M", "F", "X"]),
+            "wage": (AGE * 50.5 + 300 * (SEX == "F") + RNG.normal(0, 50, N)).round(2),
+            "since": pd.Timestamp("2020-02-01") + pd.to_timedelta(RNG.integers(0, 900, N), "D"),
+            "smokes": RNG.random(N) < 0.3,
+            "land": "FR",
+        }
+    )
+    frame.loc[RNG.random(N) < 0.1, "age"] = None
+    return frame
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    return pandas_frame()
+
+
+@pytest.fixture(scope="module")
+def model(frame: pd.DataFrame) -> DiffusionModel:
+    return DiffusionModel(steps=150, width=64, random_state=0).fit(frame)
+
+
+def test_frames_come_out_as_they_went_in(model: DiffusionModel, frame: pd.DataFrame) -> None:
+    drawn = model.sample(200, random_state=1)
+    pd.testing.assert_series_equal(drawn.dtypes, frame.dtypes)
+    assert list(drawn["sex"].cat.categories) == ["M", "F", "X"]
+    assert not (drawn["sex"] == "X").any()  # declared, but never seen
+    assert drawn["age"].isna().any()
+    assert drawn["age"].dropna().between(18, 79).all()
+    assert drawn["wage"].between(frame["wage"].min(), frame["wage"].max()).all()
+    assert (drawn["wage"].round(2) == drawn["wage"]).all()
+    assert (drawn["since"].dt.normalize() == drawn["since"]).all()
+    assert (drawn["land"] == "FR").all()
+    assert model.kinds_["land"] == "constant"
+
+
+def test_polars_frames_too(frame: pd.DataFrame) -> None:
+    of_polars = pl.DataFrame({"age": AGE, "sex": list(SEX)})
+    drawn = DiffusionModel(steps=5, width=16, random_state=0).fit(of_polars).sample(7)
+    assert isinstance(drawn, pl.DataFrame)
+    assert drawn.schema == of_polars.schema
+
+
+def test_rows_drawn_with_a_condition_have_it(model: DiffusionModel) -> None:
+    given = {"age": 40, "sex": "F", "since": "2021-03-04"}
+    drawn = model.sample(50, random_state=1, given=given)
+    assert (drawn["age"] == 40).all()
+    assert (drawn["sex"] == "F").all()
+    assert (drawn["since"] == pd.Timestamp("2021-03-04")).all()
+    assert model.sample(9, given={"age": None})["age"].isna().all()
+
+
+def test_the_first_rows_are_the_same_however_many(model: DiffusionModel) -> None:
+    pd.testing.assert_frame_equal(
+        model.sample(10, random_state=5), model.sample(40, random_state=5).head(10)
+    )
+
+
+def test_a_fit_is_decided_by_its_seed(frame: pd.DataFrame) -> None:
+    def fitted(seed: int) -> pd.DataFrame:
+        return DiffusionModel(steps=10, width=16, random_state=seed).fit(frame).sample(20, 0)
+
+    pd.testing.assert_frame_equal(fitted(1), fitted(1))
+    assert not fitted(1)["wage"].equals(fitted(2)["wage"])
+
+
+def test_holes_are_filled_and_nothing_else_changes(
+    model: DiffusionModel, frame: pd.DataFrame
+) -> None:
+    holes = frame.copy()
+    holes.loc[::3, "wage"] = np.nan
+    holes.loc[1::3, "sex"] = None
+    for filled in (model.impute(holes), *model.impute(holes, draws=2)):
+        assert not filled.isna().any().any()
+        assert filled.dtypes.equals(frame.dtypes)
+        for name in frame:
+            there = holes[name].notna()
+            assert (filled.loc[there, name] == holes.loc[there, name]).all()
+    one, two = model.impute(holes, draws=2)
+    assert not one["wage"].equals(two["wage"])
+
+
+def test_draws_know_what_stands_beside_the_hole(frame: pd.DataFrame) -> None:
+    """Wage is age times 50.5, give or take 150: after 400 steps that is found."""
+    model = DiffusionModel(steps=400, width=64, random_state=0).fit(frame)
+    holes = frame.assign(wage=np.nan)[frame["age"].notna()]
+    filled = model.impute(holes)
+    real = frame.loc[holes.index, "wage"]
+    assert np.corrcoef(filled["wage"], real)[0, 1] > 0.97
+
+
+def test_scores_are_told_row_by_row(model: DiffusionModel, frame: pd.DataFrame) -> None:
+    nats = model.score_samples(frame.head(50))
+    assert nats.shape == (50,)
+    assert model.score(frame.head(50)) == pytest.approx(nats.mean())
+    odd = frame.head(50).assign(wage=frame["wage"].max())  # all at the very top, whatever the age
+    assert model.score(odd) < nats.mean() - 1
+    alone = model.score_samples(frame.head(50).iloc[::-1].tail(1))
+    assert alone[0] == pytest.approx(nats[0], abs=1e-7)
+
+
+def test_a_file_brings_it_back(model: DiffusionModel, frame: pd.DataFrame, tmp_path: Path) -> None:
+    model.save(tmp_path / "model.safetensors")
+    again = DiffusionModel.load(tmp_path / "model.safetensors")
+    pd.testing.assert_frame_equal(again.sample(30, 3), model.sample(30, 3))
+    np.testing.assert_array_equal(
+        again.score_samples(frame.head(9)), model.score_samples(frame.head(9))
+    )
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(RunError, match="not a whole safetensors file"):
+        DiffusionModel.load(tmp_path / "model.safetensors")
+
+
+def test_it_is_chosen_by_its_likelihood() -> None:
+    """Of a thing to choose, two steps of training against two hundred."""
+    rows = RNG.normal(size=(200, 2)) @ np.array([[1.0, 0.9], [0.0, 0.3]])
+    search = GridSearchCV(
+        DiffusionModel(width=32, settings=QUICK, random_state=0), {"steps": [2, 200]}, cv=2
+    ).fit(rows)
+    assert search.best_params_ == {"steps": 200}
+
+
+def test_it_imputes_in_a_pipeline() -> None:
+    x = RNG.normal(size=(200, 2))
+    y = x @ [1.0, 2.0]
+    x[RNG.random(200) < 0.3, 1] = np.nan
+    line = make_pipeline(DiffusionImputer(steps=20, random_state=0), LinearRegression())
+    assert line.fit(x, y).predict(x).shape == (200,)
+    framed = clone(line[0]).set_output(transform="pandas").fit(pd.DataFrame(x, columns=["a", "b"]))
+    assert list(framed.transform(pd.DataFrame(x, columns=["a", "b"])).columns) == ["a", "b"]
+
+
+def test_arrays_of_words_are_columns_of_words() -> None:
+    rows = np.array([["a", 1.5], ["b", None], ["a", 2.5], ["a", 1.5]] * 9, dtype=object)
+    model = DiffusionModel(steps=5, width=16, random_state=0).fit(rows)
+    drawn = model.sample(50)
+    assert drawn.dtype == object
+    assert set(drawn[:, 0]) <= {"a", "b"}
+    assert set(drawn[:, 1]) <= {None, 1.5, 2.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "fault"),
+    [
+        ({"columns": {"ag": "integer"}}, ArgumentError, "unknown column 'ag'"),
+        ({"columns": {"sex": "integer"}}, ArgumentError, "cannot be integer"),
+        ({"settings": {"training.stepz": 3}}, ArgumentError, "unknown setting 'training.stepz'"),
+        ({"settings": {"network.name": "unet"}}, ArgumentError, "'unet' is not for tables"),
+        ({"settings": {"network.target": "eps"}}, ArgumentError, "network.target=edm"),
+        ({"settings": {"process.num_levels": 100}}, ArgumentError, "process.num_levels at 0"),
+        ({"settings": {"training.reference": 64}}, ArgumentError, "training.reference"),
+        ({"steps": 0}, ArgumentError, "training.steps"),
+        ({"random_state": -1}, ArgumentError, "`random_state` must not be negative"),
+    ],
+)
+def test_wrong_parameters_are_refused_by_name(
+    frame: pd.DataFrame, change: dict[str, Any], error: type[Exception], fault: str
+) -> None:
+    with pytest.raises(error, match=fault):
+        DiffusionModel(**{"steps": 5, "width": 16, "random_state": 0, **change}).fit(frame)
+
+
+def test_rows_of_other_columns_are_refused(model: DiffusionModel, frame: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match="age"):
+        model.score_samples(frame.drop(columns="age"))
+    with pytest.raises(DataError, match="holds words"):
+        model.score_samples(frame.assign(wage="much"))
+    with pytest.raises(DataError, match="1 sample"):
+        DiffusionModel().fit(frame.head(1))
