@@ -27,7 +27,7 @@ _FIGURES = {
     "nats": ("nats a row", "{:.2f}", True),
     "numbers": ("RMSE of hidden numbers", "{:.3f}", False),
     "levels": ("hidden categories wrong", "{:.3f}", False),
-    "seconds": ("fit and sample, s", "{:.1f}", False),
+    "seconds": ("fit and sample, s", "{:.2f}", False),
 }
 _NOTED = 2.0  # standard errors within which two figures are the same
 
@@ -141,26 +141,35 @@ def _size(whole: TableSet) -> str:
 
 
 def _beside(methods: Mapping[str, Sequence[Figures]], figure: str) -> str:
-    """Sfumato beside the best of the others: which that is, and by how much it is ahead."""
-    more, form = _FIGURES[figure][2], _FIGURES[figure][1]
-    others = {n: m for n, c in methods.items() if n not in (_OURS, _REAL)
-              if (m := _mean(c, figure)) is not None}  # fmt: skip
-    if not others or _mean(methods[_OURS], figure) is None:
+    """Sfumato beside the best of the others, on the seeds that both have."""
+    ahead = {
+        name: found
+        for name, cells in methods.items()
+        if name not in (_OURS, _REAL) and (found := _ahead(methods[_OURS], cells, figure))
+    }
+    if not ahead:
         return ""
-    best = (max if more else min)(others, key=lambda name: others[name])
-    # An AUC below one half is chance.
-    floor = 0.5 if figure == "auc" else -np.inf
-    ahead = [
-        (max(theirs[figure], floor) - max(ours[figure], floor)) * (-1 if more else 1)
-        for ours, theirs in zip(methods[_OURS], methods[best], strict=False)
-    ]
-    mean = statistics.fmean(ahead)
-    error = statistics.stdev(ahead) / len(ahead) ** 0.5 if len(ahead) > 1 else 0.0
+    best = min(ahead, key=lambda name: statistics.fmean(ahead[name]))
+    mean, each = statistics.fmean(ahead[best]), ahead[best]
+    own = [one[figure] for one in methods[_OURS]]
+    error = statistics.stdev(each) if len(each) > 1 else 2**0.5 * statistics.stdev(own)
+    error /= len(each) ** 0.5
     if mean >= 0:
         return "best"
     if -mean <= _NOTED * error:
         return f"within noise ({best})"
-    return f"**{form.format(-mean)} behind** {best}"
+    return f"**{_FIGURES[figure][1].format(-mean)} behind** {best}"
+
+
+def _ahead(ours: Sequence[Figures], theirs: Sequence[Figures], figure: str) -> list[float]:
+    """By how much Sfumato is better, for each seed."""
+    sign = 1 if _FIGURES[figure][2] else -1
+    least = 0.5 if figure == "auc" else -np.inf  # an AUC below one half is chance
+    return [
+        sign * (max(one[figure], least) - max(other[figure], least))
+        for one, other in zip(ours, theirs, strict=False)
+        if figure in one and figure in other
+    ]
 
 
 def _verdict(found: Found) -> str:
@@ -218,10 +227,11 @@ method draws as many rows as it learned from. What is better:
   density of its own, all others one between them. Where the truth is known it stands in the row
   `{_REAL}`. What a method cannot do is left empty.
 - **hidden cells**, lower: {_HIDDEN:.0%} of the cells of held-out rows are hidden at random and
-  filled with best guesses (of fewer than {_FILLED // 2} rows several times): the root mean square error of numbers in standard deviations, and the
-  share of categories that are wrong.
+  filled with best guesses (of fewer than {_FILLED // 2} rows several times): the root mean square
+  error of numbers in standard deviations, and the share of categories that are wrong.
 - **seconds** of processor time, fit and draw together, of one thread on a machine that others used.
 
-`within noise`: the mean of the differences, seed by seed, is less than {_NOTED:.0f} of its standard
-errors (with {_SEEDS} seeds, a lenient rule; a peer of one seed has none). AUCs below one half count
-as one half."""
+The best of the others is the one furthest ahead on the seeds that both have. `within noise`: the
+mean of the differences, seed by seed, is less than {_NOTED:.0f} of its standard errors; lenient, with
+{_SEEDS} seeds. Where a peer has one seed, the difference is taken to vary as that of two of
+Sfumato's own seeds. AUCs below one half count as one half."""

@@ -34,7 +34,7 @@ def _fit(learn: TableSet, seed: int) -> Factored:
 PEER = TablePeer(
     name="Gaussian mixture",
     recipe=f"scikit-learn's, of {', '.join(map(str, _SIZES))} components with full or diagonal "
-    "covariances, by BIC; one for each state (see below)",
+    "covariances, by BIC; one for each state (see above)",
     fit=_fit,
     can=("sample", "log_prob"),
 )

@@ -29,7 +29,7 @@ def _fit(learn: TableSet, seed: int) -> Factored:
 PEER = TablePeer(
     name="kernel density",
     recipe=f"scikit-learn's, the best of {len(_BANDWIDTHS)} bandwidths by five-fold "
-    "cross-validation; one for each state (see below)",
+    "cross-validation; one for each state (see above)",
     fit=_fit,
     can=("sample", "log_prob"),
 )
