@@ -251,8 +251,8 @@ def suited(row: tuple[int, ...], *, pictures: bool) -> dict[str, Any]:
 
 
 def suited_to_table(rows: int, columns: int) -> dict[str, Any]:
-    """The recipe for a table: some hundred passes over few rows, fewer over many."""
-    steps = min(max(100, 400 * rows // 512), 4000)
+    """The recipe for a table: 800 passes over few rows, fewer over many."""
+    steps = min(max(200, 800 * rows // 512), 4000)
     return {
         "process": {"options": {"shift": 1.0}},
         "network": {"name": "table-mlp", "width": 128 if columns <= 8 else 256, "depth": 3},

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import TINY, Command, leave, outcomes
 
+from bad_tables import BAD, BadTable
 from sfumato.run import open_table_run
-from tests.bad_tables import BAD, BadTable
-from tests.cli.command_line import TINY, Command, leave, outcomes
 
 N = 240
 SPELL = {True: "true", False: "false"}
