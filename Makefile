@@ -10,7 +10,7 @@ demo: .venv/installed
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-# The peers come on top; the whole takes most of an hour, `.venv/bin/python -m bench NAME` a part.
+# The peers come on top; the whole takes hours, `.venv/bin/python -m bench NAME` a part.
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m pip install --quiet --no-deps azula==0.11.1 torchcfm==1.0.7 \

@@ -43,7 +43,13 @@ def measure() -> Page:
     sections = [f"## {name}\n\n{_size(table_set(name))}\n\n{_table(found[name])}" for name in SETS]
     return Page(
         "Tables",
-        [_METHOD, _verdict(found), *sections, _recipes(peers)],
+        [
+            _METHOD,
+            *([_GOES] if "BENCH_KEEP" in os.environ else []),
+            _verdict(found),
+            *sections,
+            _recipes(peers),
+        ],
         points(*_drawn(found)),
     )
 
@@ -235,3 +241,7 @@ The best of the others is the one furthest ahead on the seeds that both have. `w
 mean of the differences, seed by seed, is less than {_NOTED:.0f} of its standard errors; lenient, with
 {_SEEDS} seeds. Where a peer has one seed, the difference is taken to vary as that of two of
 Sfumato's own seeds. AUCs below one half count as one half."""
+
+_GOES = """\
+Measured in several goes, figures kept from one to the next (BENCH_KEEP): the time below is that of
+the last one."""
