@@ -52,9 +52,9 @@ def auc(rows: np.ndarray, held: np.ndarray) -> float:
 def imputation(
     learned: TableSet, held: np.ndarray, filled: np.ndarray, hidden: np.ndarray
 ) -> dict[str, float]:
-    """Of hidden cells the error of numbers in deviations, and the share of categories wrong."""
-    category = np.broadcast_to(learned.is_category, held.shape)
+    """Of hidden cells the error of numbers in deviations, and the share of categories wrong, if any."""
     scale = np.where(learned.is_category, 1, np.nanstd(learned.rows, axis=0))
-    off = ((filled - held) / scale)[hidden & ~category]
-    wrong = (filled != held)[hidden & category]
-    return {"numbers": float(np.sqrt((off**2).mean())), "levels": float(wrong.mean())}
+    category = hidden & learned.is_category
+    off, wrong = ((filled - held) / scale)[hidden & ~category], (filled != held)[category]
+    found = {"numbers": float(np.sqrt((off**2).mean()))} if len(off) else {}
+    return found | ({"levels": float(wrong.mean())} if len(wrong) else {})
