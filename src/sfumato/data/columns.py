@@ -276,20 +276,26 @@ def _decimal_step(values: np.ndarray) -> float:
 
 def _quantiles(x: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     """Corners of h: so many that each piece has dozens of rows, even in z, the ends among them."""
-    n = len(x)
-    x = np.sort(x)
+    n, x = len(x), np.sort(x)
+    first, last = x[0], x[-1]
+    if step:  # what is equal is spread evenly over its cell, or h would be steep where many are
+        _, counts = np.unique(x, return_counts=True)
+        of_each = np.repeat(counts, counts)
+        place = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
+        x = x + step * ((place + 0.5) / of_each - 0.5)
     count = int(np.clip(np.sqrt(n) / 2, 3, _MOST_KNOTS))
     end = -float(ndtri(0.5 / n))
     heights = np.linspace(-end, end, count)
-    share = (np.arange(n) + 0.5) / n
-    knots = np.interp(heights, ndtri(share), x)
-    knots[[0, -1]] = x[0] - step / 2, x[-1] + step / 2
+    knots = np.interp(heights, ndtri((np.arange(n) + 0.5) / n), x)
+    knots[[0, -1]] = first - step / 2, last + step / 2
     # Where values pile up several heights share a corner.
-    apart = np.concatenate([[True], np.diff(knots) > 1e-9 * (knots[-1] - knots[0])])
-    apart[-1] = True
-    if not apart[:-1].all() and knots[-1] - knots[apart][-2] <= 1e-9 * (knots[-1] - knots[0]):
-        apart[np.flatnonzero(apart)[-2]] = False
-    return knots[apart], heights[apart]
+    least = 1e-9 * (knots[-1] - knots[0])
+    kept = [0]
+    for k in range(1, count - 1):
+        if knots[k] - knots[kept[-1]] > least and knots[-1] - knots[k] > least:
+            kept.append(k)
+    kept.append(count - 1)
+    return knots[kept], heights[kept]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
