@@ -10,11 +10,12 @@ demo: .venv/installed
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-# The peers come on top; the whole takes most of an hour, `.venv/bin/python -m bench NAME` a part.
+# The peers come on top; the whole takes hours, `.venv/bin/python -m bench NAME` a part.
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m pip install --quiet --no-deps azula==0.11.1 torchcfm==1.0.7 \
-		denoising-diffusion-pytorch==2.3.4 ema-pytorch==0.8.3
+		denoising-diffusion-pytorch==2.3.4 ema-pytorch==0.8.3 \
+		ForestDiffusion==1.0.6 ctgan==0.2.1
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench
 
 lint: .venv/installed

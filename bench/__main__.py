@@ -24,6 +24,8 @@ NAMES = (
     "start_up",
     "picture_networks",
     "decoding",
+    "tables",
+    "table_cost",
     "digits",
 )
 RESULTS = Path(__file__).parent / "results"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 _OURS, _OTHERS = "#0072B2", "#999999"
@@ -56,4 +57,35 @@ def curves(
             axes.set_ylabel(ylabel)
         if len(lines) > 1:
             axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def points(
+    panels: Mapping[str, Mapping[str, Sequence[float | None]]], rows: Sequence[str]
+) -> Figure:
+    """A panel for each figure, a line of points for each of `rows`, a colour for each method."""
+    names = list(dict.fromkeys(name for methods in panels.values() for name in methods))
+    colours = dict(zip(names, (*_LINES, "#000000", "#F0E442"), strict=False))
+    wide = (len(panels) + 1) // 2
+    figure = Figure(figsize=(4.2 * wide, 7), layout="constrained")
+    for place, (label, methods) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(2, wide, place)
+        for name, values in reversed(list(methods.items())):
+            ours = name == names[0]
+            axes.plot(
+                [np.nan if value is None else value for value in values], range(len(rows)), "o",
+                color=colours[name], markersize=8 if ours else 5, alpha=0.9,
+            )  # fmt: skip
+        axes.set_yticks(range(len(rows)), rows if place % wide == 1 else [""] * len(rows))
+        axes.invert_yaxis()
+        axes.set_xlabel(label)
+        if label.endswith(", s"):
+            axes.set_xscale("log")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    for name in names:
+        axes.plot([], [], "o", color=colours[name], label=name)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False
+    )
     return figure
