@@ -62,10 +62,9 @@ class Levels:
     def fit(cls, column: Column, kind: Kind) -> "Levels":
         """The values that a column has."""
         present = column.present
-        values = np.unique(present.astype(str) if present.dtype == object else present)
-        if column.levels is not None:
-            seen = set(values.tolist())
-            values = np.array([each for each in column.levels if each in seen], dtype=object)
+        seen = set(present.tolist())
+        order = sorted(seen) if column.levels is None else [k for k in column.levels if k in seen]
+        values = np.array(order, column.values.dtype)
         return cls(
             column.name,
             kind,
@@ -88,20 +87,15 @@ class Levels:
 
     def encode(self, column: Column, spread: np.ndarray | None) -> "Encoded":  # noqa: ARG002
         """Each value's level; -1 for one that was never seen."""
-        own, values = np.array(self.values, dtype=self.dtype), column.values
-        if own.dtype == object:
-            own, values = own.astype(str), np.where(column.missing, "", values).astype(str)
-        level, strange = np.full(len(values), len(own)), ~column.missing
-        if len(own):
-            order = np.argsort(own)
-            level = order[np.searchsorted(own[order], values).clip(max=len(own) - 1)]
-            strange &= own[level] != values
-        level = np.where(column.missing, len(own) if self.holes else -1, level)
+        known = {each: k for k, each in enumerate(np.array(self.values, self.dtype).tolist())}
+        level = np.array([known.get(each, -1) for each in column.values.tolist()], np.int64)
+        strange = (level < 0) & ~column.missing
+        level[column.missing] = len(known) if self.holes else -1
         if not self.holes:
             strange |= column.missing
         return Encoded(
             None,
-            np.where(strange, -1, level) if self.sizes else None,
+            level if self.sizes else None,
             np.where(column.missing | strange, 0.0, -np.log(self.step or 1.0)),
             strange,
         )

@@ -105,7 +105,7 @@ def _checked(column: Column, kind: Kind) -> Kind:
     return _few_enough(column, distinct, kind) if kind in ("ordinal", "categorical") else kind
 
 
-def _few_enough(column: Column, distinct: np.ndarray, kind: Kind) -> Kind:
+def _few_enough(column: Column, distinct: set[object], kind: Kind) -> Kind:
     if len(distinct) > _MOST_LEVELS:
         raise DataError(
             f"the column {column.name!r} has {len(distinct):,} different values, more than the "
@@ -115,5 +115,5 @@ def _few_enough(column: Column, distinct: np.ndarray, kind: Kind) -> Kind:
     return kind
 
 
-def _distinct(values: np.ndarray) -> np.ndarray:
-    return np.unique(values.astype(str) if values.dtype == object else values)
+def _distinct(values: np.ndarray) -> set[object]:
+    return set(values.tolist())
