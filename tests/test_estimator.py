@@ -160,6 +160,96 @@ def test_it_is_chosen_by_its_likelihood() -> None:
     assert search.best_params_ == {"steps": 200}
 
 
+def test_rows_keep_their_index_as_with_other_imputers(
+    model: DiffusionModel, frame: pd.DataFrame
+) -> None:
+    part = frame.sample(40, random_state=0)
+    assert part.isna().any().any()
+    assert (model.impute(part).index == part.index).all()
+
+
+def test_a_column_that_was_left_out_may_be_there_and_comes_back_with_a_file(
+    frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    named = frame.assign(id=[f"row {k}" for k in range(N)])
+    model = DiffusionModel(columns={"id": "dropped"}, steps=5, width=16, random_state=0).fit(named)
+    model.save(tmp_path / "m.safetensors")
+    again = DiffusionModel.load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(
+        again.score_samples(named.head(5)), model.score_samples(named.head(5))
+    )
+    assert again.get_params()["steps"] == 5
+    assert (again.impute(named.head(5))["id"] == named["id"].head(5)).all()
+    assert again.kinds_ == model.kinds_
+
+
+def test_a_model_of_an_array_comes_back_as_one(tmp_path: Path) -> None:
+    rows = RNG.normal(size=(50, 2))
+    model = DiffusionModel(steps=5, width=16, random_state=0).fit(rows)
+    model.save(tmp_path / "m.safetensors")
+    again = DiffusionModel.load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.sample(5, 0), model.sample(5, 0))
+    with pytest.warns(UserWarning, match="feature names"):
+        framed = again.score_samples(pd.DataFrame(rows, columns=["a", "b"]))
+    np.testing.assert_array_equal(framed, again.score_samples(rows))
+
+
+def test_a_column_of_nothing_stays_empty() -> None:
+    rows = pd.DataFrame({"x": RNG.normal(size=60), "none": np.nan, "words": [None] * 60})
+    rows.loc[3, "x"] = np.nan
+    filled = DiffusionModel(steps=5, width=16, random_state=0).fit(rows).impute(rows)
+    assert filled["x"].notna().all()
+    assert filled[["none", "words"]].isna().all().all()
+
+
+def test_frames_without_names_are_numbered() -> None:
+    rows = pd.DataFrame(RNG.normal(size=(50, 2)))
+    assert list(DiffusionModel(steps=5, width=16).fit(rows).sample(3).columns) == ["0", "1"]
+
+
+def test_dropout_is_for_training_alone() -> None:
+    rows = RNG.normal(size=(60, 2))
+    options = {"network.options": {"dropout": 0.5}}
+    model = DiffusionModel(steps=5, width=16, settings=options, random_state=0).fit(rows)
+    np.testing.assert_array_equal(model.sample(9, 0), model.sample(9, 0))
+    np.testing.assert_array_equal(model.score_samples(rows), model.score_samples(rows))
+
+
+def test_a_value_far_beyond_is_unlikely_and_said() -> None:
+    rows = RNG.normal(size=(200, 2))
+    model = DiffusionModel(steps=20, width=16, random_state=0).fit(rows)
+    with pytest.warns(UserWarning, match="'x0': 1 of 1 values lie beyond"):
+        far = model.score_samples(np.array([[1e39, 0.0]]))
+    assert far < model.score_samples(rows).min()
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        (np.array([[2**63 + 1], [1]], np.uint64), r"beyond 2\^53"),
+        (np.array([[2**60], [1]]), r"beyond 2\^53"),
+        (np.array([[2**60], ["a"]], object)[:1].repeat(2, 0), r"beyond 2\^53"),
+        (np.array([[1e200], [1.0]]), "row 1, beyond what can be measured"),
+        (np.array([["2024-01-01"], ["2024-01-02"]], "datetime64[D]"), "data frames"),
+    ],
+)
+def test_arrays_that_cannot_be_held_are_refused(values: np.ndarray, fault: str) -> None:
+    with pytest.raises(DataError, match=fault):
+        DiffusionModel(steps=5).fit(values)
+
+
+def test_cells_of_object_arrays_are_what_they_are() -> None:
+    rows = np.array(
+        [["01", True, 3, pd.NA], ["nan", False, None, 2.5], ["01", True, 4, 1.5]] * 20, object
+    )
+    model = DiffusionModel(steps=5, width=16, random_state=0).fit(rows)
+    drawn = model.sample(60, 0)
+    assert set(drawn[:, 0]) <= {"01", "nan"}
+    assert set(drawn[:, 1]) <= {True, False}
+    assert set(drawn[:, 2]) <= {None, 3, 4}
+    assert set(drawn[:, 3]) <= {None, 1.5, 2.5}
+
+
 def test_it_imputes_in_a_pipeline() -> None:
     x = RNG.normal(size=(200, 2))
     y = x @ [1.0, 2.0]

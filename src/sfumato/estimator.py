@@ -8,7 +8,9 @@ Arrays of numbers with NaN for holes go in and out as arrays, data frames of pan
 pyarrow as frames of the same kind. Nothing is written but by `save`, and that is safetensors.
 """
 
+import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +23,7 @@ from sfumato import config, parallel
 from sfumato.config import LARGEST_SEED
 from sfumato.data.frames import backend_of, from_frame, to_frame
 from sfumato.data.kinds import kinds_of
-from sfumato.data.table import Column, DataTable
+from sfumato.data.table import Column, DataTable, Kind
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.fitting import prepare
 from sfumato.model_file import load_any_model, save_model
@@ -30,6 +32,9 @@ from sfumato.source import ARRAY, TableData
 from sfumato.table_model import TableModel
 from sfumato.table_run import TableRun
 from sfumato.training.loop import train
+
+# What a column may hold: exactly, and so that it can be measured.
+_LARGEST_WHOLE, _LARGEST = 2**53, 1e100
 
 # What `random_state` may be: None, a seed, or NumPy's.
 RandomState = int | np.random.RandomState | None
@@ -154,7 +159,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: rows.
             draws: how many filled tables to draw, each plausible; not given, one table of best
-                guesses (of numbers the mean, of levels the most frequent of 20 draws).
+                guesses (of numbers the mean, of levels the most frequent of 40 draws).
             random_state: of the draws.
 
         Returns:
@@ -188,10 +193,20 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         model = load_any_model(Path(path))
         if not isinstance(model, TableModel):
             raise RunError(f"{path} is a model of points or pictures; open it with open_run.")
-        found = cls(columns=model.settings.data.columns or None, random_state=model.settings.seed)
-        found.model_, found.kinds_ = model, model.codec.kinds
-        found.feature_names_in_ = np.array(model.codec.columns, dtype=object)
-        found.n_features_in_, found.backend_ = len(model.codec.columns), "pandas"
+        settings, names = model.settings, model.codec.names
+        found = cls(
+            columns=settings.data.columns or None,
+            steps=settings.training.steps,
+            width=settings.network.width,
+            random_state=settings.seed,
+        )
+        found.model_, found.n_features_in_ = model, len(names)
+        dropped: dict[str, Kind] = dict.fromkeys(names, "dropped")
+        found.kinds_ = dropped | model.codec.kinds
+        of_array = names == _array_names(len(names))
+        found.backend_ = None if of_array else "pandas"
+        if not of_array:
+            found.feature_names_in_ = np.array(names, dtype=object)
         return found
 
     def _run(self) -> TableRun:
@@ -199,11 +214,16 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return TableRun(self.model_, None)
 
     def _table(self, X: Any, *, reset: bool = False) -> DataTable:  # noqa: N803
-        """The rows as a table; scikit-learn's own checks of them."""
+        """The rows as a table of the columns that were fitted, checked as scikit-learn does."""
         backend = None if isinstance(X, np.ndarray) else backend_of(X)
-        if reset:
-            self.backend_ = backend
-        if backend is None:
+        if backend is not None:
+            table = from_frame(X)
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            if reset and len(table) < 2:
+                raise DataError("found a table with 1 sample; at least 2 rows are needed.")
+        else:
+            if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M"):
+                raise DataError("dates come in data frames; an array of them is not read.")
             values = validate_data(
                 self,
                 X,
@@ -212,19 +232,43 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
                 ensure_all_finite="allow-nan",
                 ensure_min_samples=2 if reset else 1,
             )
-            return _from_array(values)
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        table = from_frame(X)
-        if reset and len(table) < 2:
-            raise DataError("Found a table with 1 sample, while a minimum of 2 is required.")
+            table = _from_array(values)
+        if reset:
+            self.backend_ = backend
+            return table
+        named = hasattr(self, "feature_names_in_")
+        if named == (backend is not None):
+            self._warn_beyond(table)
+            return table
+        # A frame after an array, or the other way round: by place, as scikit-learn goes on.
+        names = self.feature_names_in_ if named else _array_names(len(table.columns))
+        table = DataTable(
+            tuple(replace(each, name=str(n)) for each, n in zip(table, names, strict=True))
+        )
+        self._warn_beyond(table)
         return table
+
+    def _warn_beyond(self, table: DataTable) -> None:
+        for each in self.model_.codec.beyond(table):
+            warnings.warn(f"{each}; the model knows nothing there", UserWarning, stacklevel=4)
 
     def _like_fitted(self, table: DataTable) -> Any:
         return _to_array(table) if self.backend_ is None else to_frame(table, self.backend_)
 
     def _like(self, X: Any, table: DataTable) -> Any:  # noqa: N803
+        """A table with X's own names, as a frame with its index or as an array."""
         backend = None if isinstance(X, np.ndarray) else backend_of(X)
-        return _to_array(table) if backend is None else to_frame(table, backend)
+        if backend is None:
+            return _to_array(table)
+        own = DataTable(
+            tuple(replace(each, name=str(n)) for each, n in zip(table, X.columns, strict=True))
+            if backend == "pandas"
+            else table.columns
+        )
+        frame = to_frame(own, backend)
+        if backend == "pandas":
+            frame.index = X.index
+        return frame
 
 
 class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -306,25 +350,59 @@ def _seed(random_state: RandomState) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
+def _array_names(count: int) -> tuple[str, ...]:
+    return tuple(f"x{k}" for k in range(count))
+
+
 def _from_array(values: np.ndarray) -> DataTable:
-    """Columns x0, x1, ... of an array; NaN and None are holes."""
-    return DataTable(tuple(_array_column(f"x{k}", each) for k, each in enumerate(values.T)))
+    """Columns x0, x1, ... of an array; NaN, None and NA are holes."""
+    names = _array_names(values.shape[1])
+    return DataTable(tuple(map(_array_column, names, values.T)))
 
 
 def _array_column(name: str, values: np.ndarray) -> Column:
-    if values.dtype.kind in "OUS":
-        missing = np.array([each is None or each != each for each in values])
-        try:
-            numbers = np.where(missing, 0.0, values).astype(np.float64)
-        except (TypeError, ValueError):
+    """A column by the types of its cells; numbers are refused as those of frames are.
+
+    Raises:
+        DataError: if a number is infinite, or a whole one beyond 2^53.
+    """
+    if values.dtype.kind in "US":
+        return Column(name, values.astype(str).astype(object), np.zeros(len(values), bool))
+    missing = np.zeros(len(values), bool)
+    if values.dtype.kind in "Of":
+        cells = values.tolist()
+        missing = np.array([each is None or not _is(each) for each in cells])
+        kinds = {type(each) for each, hole in zip(cells, missing, strict=True) if not hole}
+        if not kinds <= {bool, int, float, np.float64, np.int64, np.bool_}:
             return Column(name, np.where(missing, "", values).astype(str).astype(object), missing)
-        return Column(name, numbers, missing)
+        whole = kinds <= {int, np.int64} and bool(kinds) and values.dtype.kind == "O"
+        truths = kinds <= {bool, np.bool_} and bool(kinds)
+        filled = [0 if hole else each for each, hole in zip(cells, missing, strict=True)]
+        if whole and max(map(abs, filled)) > _LARGEST_WHOLE:
+            raise DataError(f"the column {name} holds whole numbers beyond 2^53; scale them.")
+        values = np.array(filled, dtype=bool if truths else np.int64 if whole else np.float64)
     if values.dtype.kind == "b":
-        return Column(name, values, np.zeros(len(values), bool))
+        return Column(name, values, missing)
     if values.dtype.kind in "iu":
-        return Column(name, values.astype(np.int64), np.zeros(len(values), bool))
-    missing = np.isnan(values)
-    return Column(name, np.where(missing, 0, values).astype(np.float64), missing)
+        if np.abs(values.astype(np.float64)).max(initial=0) > _LARGEST_WHOLE:
+            raise DataError(f"the column {name} holds whole numbers beyond 2^53; scale them.")
+        return Column(name, values.astype(np.int64), missing)
+    extreme = np.abs(values) > _LARGEST
+    if extreme.any():
+        row = int(np.flatnonzero(extreme)[0])
+        raise DataError(
+            f"the column {name} holds {values[row]:g} in row {row + 1}, beyond what can be "
+            "measured (1e100); leave the row out, or take another unit."
+        )
+    return Column(name, values.astype(np.float64), missing)
+
+
+def _is(value: Any) -> bool:
+    """Whether a cell holds anything: NaN differs from itself, and NA does not say."""
+    try:
+        return bool(value == value)
+    except TypeError:
+        return False
 
 
 def _to_array(table: DataTable) -> np.ndarray:

@@ -42,7 +42,7 @@ from sfumato.folder import (
 )
 from sfumato.model import Model
 from sfumato.model_file import AnyModel, save_model, untrained
-from sfumato.process.random import chunk_size
+from sfumato.process.random import DEQUANTISING, chunk_size
 from sfumato.progress import ProgressLine
 from sfumato.run import SNAPSHOT_FRAMES, Run
 from sfumato.source import (
@@ -257,7 +257,8 @@ def _encoded(
     """The codec of the rows, the rows as the network sees them, and their labels if learned."""
     if isinstance(data, TableData):
         of_table = TableCodec.fit(data.train, data.kinds)
-        return of_table, of_table.to_learn(data.train, settings.seed), None
+        spread = np.random.SeedSequence(settings.seed, spawn_key=(DEQUANTISING,))
+        return of_table, of_table.to_learn(data.train, np.random.default_rng(spread)), None
     if isinstance(data.train, Points):
         codec = Codec.fit(data.train, standardise=settings.data.standardise)
         return codec, codec.encode(data.train.values), None

@@ -33,6 +33,12 @@ from sfumato.process.schedules import Schedule
 from sfumato.samplers.driver import chunk_frames, last_frame
 from sfumato.samplers.unmasking import Order, draw_levels, log_prob_levels, orders
 
+# Rows scored at once: of many numbers they take a second or two.
+_SCORED = 256
+
+# What a column may hold: exactly, and so that it can be measured.
+_LARGEST_WHOLE, _LARGEST = 2**53, 1e100
+
 # Up to here the exact divergence is as quick as an estimate that is good for something.
 _EXACT_DIMENSIONS = 64
 
@@ -211,8 +217,9 @@ class TableModel:
         """Of each row log p(levels) + log p(numbers | levels) in nats, chunk by chunk.
 
         A density in the columns' own units for numbers, a probability for levels; of a number on a
-        grid (integers, cents) its probability over the grid's step. What was never seen in a
-        column, a level or a hole, has the probability 1/(n + 1) after n rows, Laplace's rule.
+        grid (integers, cents) its probability over the grid's step (see `data.columns`), of a date
+        its probability. What was never seen in a column, a level or a hole, all of it together, has
+        the probability 1/(n + 1) after n rows, Laplace's rule.
         Computed in float64, so that a row's does not depend on the rows beside it.
 
         Args:
@@ -227,12 +234,12 @@ class TableModel:
             DataError: if the rows do not fit the model.
         """
         encoded, rows = self.codec.encode(table), self.codec.rows
-        seen = np.where(encoded.strange, -math.log(rows + 1), math.log(rows / (rows + 1)))
-        nats = encoded.log_width + seen.sum(1)
+        seen = math.log(rows / (rows + 1)) * self.codec.can_be_strange
+        nats = encoded.log_width + np.where(encoded.strange, -math.log(rows + 1), seen).sum(1)
         exact = replace(self.denoiser, network=deepcopy(self.denoiser.network).double())
         numbers, levels = encoded.numbers, self._hidden(encoded.levels)
-        for first in range(0, len(table), CHUNK):
-            some = slice(first, first + CHUNK)
+        for first in range(0, len(table), _SCORED):
+            some = slice(first, first + _SCORED)
             part = torch.from_numpy(nats[some])
             if self.codec.sizes:
                 part = part + self._log_prob_levels(exact, levels[some])
@@ -289,8 +296,11 @@ class TableModel:
         of_number = [k for k, part in enumerate(self.codec.parts) if part.has_number]
         of_level = [k for k, part in enumerate(self.codec.parts) if part.sizes]
         seen = torch.from_numpy(known)
+        # Beyond what was seen the network has learned nothing: the nearest that was stands for it.
+        low, high = torch.from_numpy(self.codec.ends).to(encoded.numbers)
+        numbers = encoded.numbers.clamp(low, high)
         return EncodedTable(
-            torch.where(seen[:, of_number], encoded.numbers, math.nan),
+            torch.where(seen[:, of_number], numbers, math.nan),
             torch.where(seen[:, of_level], encoded.levels, -1),
             encoded.log_width,
             encoded.strange,
@@ -353,8 +363,6 @@ def _single(name: str, value: Any, dtype: np.dtype[Any]) -> Column:
     """One value in a column of a type, or a hole."""
     missing = value is None or (isinstance(value, float) and math.isnan(value))
     try:
-        if not missing and dtype == np.bool_ and isinstance(value, str):
-            value = {"true": True, "false": False}[value.strip().lower()]
         held = np.zeros(1, dtype) if missing else np.array([_of_type(value, dtype)], dtype)
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         what = {"f": "a number", "i": "a whole number", "b": "true or false", "M": "a date"}
@@ -363,19 +371,24 @@ def _single(name: str, value: Any, dtype: np.dtype[Any]) -> Column:
 
 
 def _of_type(value: Any, dtype: np.dtype[Any]) -> Any:
+    """The value if a column of this type may hold it; raises what `_single` catches."""
     if dtype.kind == "O":
         return str(value)
-    if dtype.kind == "i":
-        number = float(value)
-        if not number.is_integer():
-            raise ValueError
-        return int(number)
+    if dtype.kind == "b":
+        known = {"true": True, "false": False}
+        return known[str(value).strip().lower()]
+    if dtype.kind == "M":
+        if isinstance(value, int | float):
+            raise TypeError
+        return np.datetime64(value, "us")
     if dtype.kind == "f":
-        number = float(value)
-        if not math.isfinite(number):
+        if not abs(number := float(value)) <= _LARGEST:
             raise ValueError
         return number
-    return value
+    whole = int(value) if isinstance(value, int | np.integer) else float(value)
+    if int(whole) != whole or abs(whole) > _LARGEST_WHOLE:
+        raise ValueError
+    return int(whole)
 
 
 def _put_back(drawn: DataTable, row: DataTable, given: Mapping[str, Any]) -> DataTable:
@@ -393,11 +406,12 @@ def completed(table: DataTable, rows: np.ndarray, drawn: DataTable) -> DataTable
         if column.name not in drawn.names or not column.missing.any():
             filled.append(column)
             continue
-        new = drawn[column.name].values
-        values = column.values.astype(np.promote_types(column.values.dtype, new.dtype))
+        new, missing = drawn[column.name], column.missing.copy()
+        values = column.values.astype(np.promote_types(column.values.dtype, new.values.dtype))
         hole = column.missing[rows]
-        values[rows[hole]] = new[hole]
-        filled.append(replace(column, values=values, missing=np.zeros(len(values), bool)))
+        values[rows[hole]] = new.values[hole]
+        missing[rows[hole]] = new.missing[hole]  # of a column that never had a value
+        filled.append(replace(column, values=values, missing=missing))
     return DataTable(tuple(filled))
 
 

@@ -12,7 +12,7 @@ from sfumato import parallel
 from sfumato.config import Settings
 from sfumato.data.columns import ColumnCodec, Numbers
 from sfumato.data.table import DataTable, stacked
-from sfumato.errors import ArgumentError, DataError, RunError
+from sfumato.errors import ArgumentError, DataError, RunError, unknown
 from sfumato.folder import METRICS, read_records
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation
 from sfumato.progress import ProgressLine, tracked
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _STEPS = 10
 
 # Draws that a hole's best guess is taken from.
-GUESSES = 20
+GUESSES = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +78,12 @@ class TableRun:
         rows, drawn = self._filled(table, GUESSES, seed, quiet, sampling)
         if not len(rows):
             return table
-        there = np.zeros(len(rows), bool)
         guesses = [
-            replace(column, values=_best(column.values.reshape(-1, GUESSES), part), missing=there)
+            replace(
+                column,
+                values=_best(column.values.reshape(-1, GUESSES), part),
+                missing=column.missing[::GUESSES],
+            )
             for column, part in zip(drawn, self.model.codec.parts, strict=True)
         ]
         return completed(table, rows, DataTable(tuple(guesses)))
@@ -108,7 +111,7 @@ class TableRun:
         own = self.model.own(table)
         rows = np.flatnonzero(np.stack([column.missing for column in own]).any(0))
         chunks = self.model.impute_chunks(own.chosen(rows), draws, seed=seed, **sampling)
-        found = self._shown(chunks, "impute", len(rows) * draws, quiet)
+        found = self._shown(chunks, "impute", len(rows) * draws, quiet, "draws")
         return rows, stacked([self.model.nothing(), *found])
 
     def log_prob(self, table: DataTable, *, quiet: bool = True, **options: Any) -> np.ndarray:
@@ -121,11 +124,13 @@ class TableRun:
         found = self._shown(chunks, "score", len(table), quiet)
         return np.concatenate([np.empty(0), *found])
 
-    def _shown(self, chunks: Iterator[Any], title: str, total: int, quiet: bool) -> list[Any]:
+    def _shown(
+        self, chunks: Iterator[Any], title: str, total: int, quiet: bool, unit: str = "rows"
+    ) -> list[Any]:
         """The chunks, with a progress line that counts their rows."""
         found = []
         with (
-            ProgressLine(title, total, "rows", quiet=quiet or not parallel.is_first()) as line,
+            ProgressLine(title, total, unit, quiet=quiet or not parallel.is_first()) as line,
             parallel.threads(self.settings.threads),
         ):
             done = 0
@@ -210,10 +215,13 @@ class TableRun:
             quiet: show no progress.
 
         Raises:
-            ArgumentError: if n is too small.
-            DataError: if there are too few real rows, or no column of that name varies.
+            ArgumentError: if n is too small, or there is no such column to foretell.
+            DataError: if there are too few real rows.
             RunError: if the real rows cannot be had.
         """
+        varying = [part.name for part in self.model.codec.parts if part.kind != "constant"]
+        if target is not None and target not in varying:
+            raise unknown("column that varies", target, varying)
         return self.evaluate_study(self.study(n=n, seed=seed, quiet=quiet), target, quiet=quiet)
 
     def evaluate_study(

@@ -61,7 +61,7 @@ def test_what_was_inferred_is_told_and_may_be_overruled(sfumato: Command, tmp_pa
     assert (code, err) == (0, "")
     for line in (
         "age     integer, 18 to 79; ",
-        "job     categorical, 3 levels: clerk, farmer, retired, nurse; ",
+        'job     categorical, 3 levels: "clerk", "farmer, retired", "nurse"; ',
         "since   date, 2020-0",
         "smokes  boolean, 2 levels",
         "zip     dropped",
@@ -101,6 +101,19 @@ def test_conditions_are_met(sfumato: Command, run: Path, tmp_path: Path) -> None
         assert row["zip"] == "01001"
     assert sfumato(f"sample {run} -n 5 --to new.csv --given job=")[0] == 0
     assert {row["job"] for row in read(tmp_path / "new.csv")} == {""}
+
+
+def test_what_lies_beyond_is_said(sfumato: Command, run: Path, tmp_path: Path) -> None:
+    code, _, err = sfumato(f"sample {run} -n 5 --to new.csv --given age=400")
+    assert code == 0
+    assert "note: 'age': 1 of 1 values lie beyond 18 to 79" in err
+    assert {row["age"] for row in read(tmp_path / "new.csv")} == {"400"}
+    (tmp_path / "far.csv").write_text(
+        "age,job,wage,since,smokes,zip\n300,king,2000,2021-01-01,true,01001\n"
+    )
+    err = sfumato(f"score {run} far.csv")[2]
+    assert "'age': 1 of 1" in err
+    assert "'job': 1 of 1 values were never seen" in err
 
 
 def test_holes_are_filled_and_the_rest_stays(sfumato: Command, run: Path, tmp_path: Path) -> None:
@@ -202,7 +215,7 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
         ("score RUN people.csv --bound", 2, "--bound"),
         ("score RUN people.csv --tol 0.1", 2, "--tol"),
         ("evaluate RUN --against people.csv", 2, "--against"),
-        ("evaluate RUN --target wages", 3, "wages"),
+        ("evaluate RUN --target wages", 2, "did you mean 'wage'"),
         ("animate RUN reverse --to a.gif", 2, "learned a table"),
         ("edit RUN people.csv --from 0.5 --to a.csv", 2, "learned a table"),
         ("export RUN --to onnx dir", 2, "learned a table"),

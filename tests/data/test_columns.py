@@ -117,6 +117,83 @@ def test_a_number_on_a_grid_has_the_width_of_its_cell() -> None:
     assert codec.encode(lump, None).log_width[0] == pytest.approx(math.log(100))
 
 
+GRIDS = {
+    "geometric": np.random.default_rng(0).geometric(0.15, 2000),
+    "few in the middle": np.random.default_rng(0).geometric(0.5, 300),
+    "poisson": np.random.default_rng(0).poisson(40, 2000),
+    "uniform": np.random.default_rng(0).integers(0, 60, 2000),
+    "tenths": np.random.default_rng(0).normal(0, 0.5, 2000).round(1),
+    "one far away": np.concatenate([np.random.default_rng(0).poisson(9, 999), [10**9]]),
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_the_probabilities_of_all_cells_sum_to_one(name: str) -> None:
+    """With numbers that are N(0, 1), as an untrained network has them."""
+    values = GRIDS[name]
+    codec = Numbers.fit(column(values), "integer" if values.dtype.kind == "i" else "continuous")
+    low, high = values.min(), min(values.max(), 10**5)
+    cells = np.arange(low, high + codec.step / 2, codec.step).astype(values.dtype)
+    encoded = codec.encode(column(cells), None)
+    assert encoded.z is not None
+    assert not codec.lumps
+    probability = np.exp(stats.norm.logpdf(encoded.z) + encoded.log_width) * codec.step
+    # What is beyond the ends is beyond the normal law's first and last half row.
+    assert probability.sum() == pytest.approx(1, abs=4 / len(values))
+    counts = np.array([(np.abs(values - cell) < codec.step / 2).mean() for cell in cells])
+    assert np.abs(probability.cumsum() - counts.cumsum()).max() < 0.06
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_column_on_a_grid_comes_out_near_normal(name: str) -> None:
+    values = GRIDS[name]
+    codec = Numbers.fit(column(values), "integer" if values.dtype.kind == "i" else "continuous")
+    spread = np.random.default_rng(1).random(len(values))
+    z = codec.encode(column(values), spread).z
+    assert z is not None
+    assert stats.kstest(z, "norm").statistic < 0.06
+    assert z.std() == pytest.approx(1, abs=0.07)
+
+
+def test_one_value_far_away_does_not_spoil_the_others() -> None:
+    """A sentinel in a real file: 999 numbers N(0, 1) and one of a billion."""
+    x = np.append(np.random.default_rng(0).normal(size=999), 1e9)
+    codec = Numbers.fit(column(x), "continuous")
+    drawn = codec.decode(np.random.default_rng(1).normal(size=20_000), None, 20_000).values
+    np.testing.assert_allclose(
+        np.quantile(drawn, [0.1, 0.25, 0.5, 0.75, 0.9]),
+        stats.norm.ppf([0.1, 0.25, 0.5, 0.75, 0.9]),
+        atol=0.15,
+    )
+
+
+def test_a_number_beyond_everything_is_far_and_not_missing() -> None:
+    codec = Numbers.fit(column(np.random.default_rng(0).normal(size=99)), "continuous")
+    z = codec.encode(column(np.array([1e39, -1e300])), None).z
+    assert z is not None
+    assert z.astype(np.float32).tolist() == [1e4, -1e4]
+
+
+def test_a_date_counts_with_its_probability() -> None:
+    """Not with a density in microseconds: sixty days, each as often."""
+    days = np.datetime64("2024-01-01", "us") + np.arange(600) % 60 * DAY
+    codec = Numbers.fit(column(days), "date")
+    encoded = codec.encode(column(days[:60]), None)
+    assert encoded.z is not None
+    probability = np.exp(stats.norm.logpdf(encoded.z) + encoded.log_width)
+    assert probability.sum() == pytest.approx(1, abs=0.01)
+    assert np.abs(probability.cumsum() - np.arange(1, 61) / 60).max() < 0.02
+
+
+def test_dates_a_thousand_years_apart_keep_their_microseconds() -> None:
+    days = np.array(["1066-10-14T09:00:00.000001", "1815-06-18", "2500-01-01"], "datetime64[us]")
+    of = column(np.tile(days, 9))
+    assert (there_and_back(Levels.fit(of, "ordinal"), of).values == of.values).all()
+    codec = Numbers.fit(of, "date")
+    assert codec.step == 1
+    assert codec.low == int(days[0].astype(np.int64))
+
+
 def test_what_is_spread_over_a_cell_stays_in_it() -> None:
     of = column(np.random.default_rng(0).poisson(3, 400))
     codec = Numbers.fit(of, "integer")
@@ -128,7 +205,17 @@ def test_what_is_spread_over_a_cell_stays_in_it() -> None:
     assert (high.z > low.z).all()
 
 
-@pytest.mark.parametrize("name", ["integers", "cents", "days", "mostly zero"])
+def test_a_number_is_not_drawn_as_the_lump_below_it() -> None:
+    """Of an amount that is 0 or at least 3, no number is drawn below 3."""
+    values = np.where(HALF, 0, RNG.integers(3, 90, 500))
+    codec = Numbers.fit(column(values), "integer")
+    assert codec.lumps == (0,)
+    drawn = codec.decode(np.linspace(-9, 9, 99), np.zeros(99, np.int64), 99).values
+    assert drawn.min() == values[values > 0].min()
+    assert codec.decode(np.zeros(1), np.ones(1, np.int64), 1).values.tolist() == [0]
+
+
+@pytest.mark.parametrize("name", ["integers", "cents", "days"])
 def test_what_is_drawn_stays_between_the_ends_that_were_seen(name: str) -> None:
     kind, of = COLUMNS[name]
     codec = codec_of(kind, of)
@@ -220,12 +307,13 @@ def test_a_table_of_constants_has_nothing_to_learn() -> None:
 
 
 DAMAGE: dict[str, Any] = {
-    "no list": {"table": 3, "rows": 4},
-    "no rows": {"table": []},
-    "nothing varies": {"table": [], "rows": 4},
-    "unknown part": {"table": [{"words": {}}], "rows": 4},
-    "two in one": {"table": [{"numbers": {}, "levels": {}}], "rows": 4},
-    "missing fields": {"table": [{"numbers": {"name": "x"}}], "rows": 4},
+    "no list": {"table": 3, "rows": 4, "names": ["x"]},
+    "no rows": {"table": [], "names": []},
+    "part of a row": {"table": [], "rows": 2.7, "names": []},
+    "nothing varies": {"table": [], "rows": 4, "names": ["x"]},
+    "unknown part": {"table": [{"words": {}}], "rows": 4, "names": ["x"]},
+    "two in one": {"table": [{"numbers": {}, "levels": {}}], "rows": 4, "names": ["x"]},
+    "missing fields": {"table": [{"numbers": {"name": "x"}}], "rows": 4, "names": ["x"]},
 }
 
 
@@ -242,6 +330,18 @@ def test_a_damaged_description_is_refused(name: str) -> None:
         ("integers", {"heights": [0.0]}),
         ("integers", {"low": math.nan}),
         ("integers", {"low": "0"}),
+        ("integers", {"low": 0.5}),
+        ("integers", {"step": "1"}),
+        ("integers", {"step": True}),
+        ("integers", {"dtype": "object"}),
+        ("integers", {"knots": [0.0, 5e-324]}),
+        ("days", {"dtype": "float64"}),
+        ("mostly zero", {"lumps": [1.0, 0.0]}),
+        ("words", {"values": "xy"}),
+        ("words", {"values": ["x", None]}),
+        ("words", {"declared": 5}),
+        ("words", {"ordered": "yes"}),
+        ("words", {"frame_dtype": 7}),
         ("integers", {"high": -1.0}),
         ("integers", {"step": -1.0}),
         ("integers", {"dtype": "object|evil"}),

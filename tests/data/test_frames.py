@@ -222,7 +222,7 @@ def test_a_column_that_cannot_be_held_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("frame", "phrase"),
     [
-        (pd.DataFrame([[1, 2]]), "the column name 0 is no text; rename it"),
+        (pd.DataFrame({0: [1], "a": [2]}), "the column name 0 is no text; rename it"),
         (pd.DataFrame([[1, 2]], columns=NESTED), r"\('a', 'b'\) is no text"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "'a' stands more than once; rename one"),
         (pa.table([[1], [2]], names=["a", "a"]), "'a' stands more than once; rename one"),

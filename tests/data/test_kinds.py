@@ -69,11 +69,30 @@ def test_what_a_column_cannot_be_is_refused(told: dict[str, str], fault: str) ->
 
 
 def test_words_that_name_the_rows_are_refused_but_may_be_insisted_on() -> None:
-    names = table(name=np.array([f"row {k}" for k in range(N)], object), x=np.arange(N))
+    names = table(name=np.array([f"row {k}" for k in range(N)], object), x=np.arange(N) % 9)
     with pytest.raises(DataError, match="--column name=dropped"):
         kinds_of(names, {})
     assert kinds_of(names, {"name": "categorical"})["name"] == "categorical"
     assert kinds_of(names, {"name": "dropped"})["name"] == "dropped"
+
+
+def test_whole_numbers_that_number_the_rows_are_refused_but_may_be_insisted_on() -> None:
+    shuffled = np.random.default_rng(0).permutation(N) + 1000
+    rows = table(id=shuffled, x=np.arange(N) % 9)
+    with pytest.raises(DataError, match=r"number the rows.*--column id=dropped"):
+        kinds_of(rows, {})
+    assert kinds_of(rows, {"id": "integer"})["id"] == "integer"
+    # Different numbers that leave gaps, or few rows, may well be measured.
+    assert kinds_of(table(x=shuffled * 7), {})["x"] == "integer"
+    assert kinds_of(table(x=shuffled[:90] % 100), {})["x"] == "integer"
+
+
+@pytest.mark.parametrize("text", ["2024-1-{}", "{}/03/2024", "{}.3.24", "3/{}/2024 10:00"])
+def test_dates_as_words_are_told_as_dates(text: str) -> None:
+    days = np.array([text.format(k) for k in range(10, 30)] * 9, object)
+    days[:] = [f"{day}{'' if k < 20 else ' ' + str(k)}" for k, day in enumerate(days)]
+    with pytest.raises(DataError, match=r"holds dates as words.*2024-03-01"):
+        kinds_of(table(day=days), {})
 
 
 def test_more_levels_than_can_be_learned_are_refused() -> None:

@@ -147,8 +147,8 @@ def fit(
 ) -> None:
     """Fit a model to points, a table or pictures. Every run gets a folder of its own.
 
-    It may be stopped at any time (Ctrl-C finishes the step and saves) and goes on with --resume,
-    bit for bit as if it had never stopped.
+    It may be stopped at any time (Ctrl-C finishes the steps at hand and saves) and goes on with
+    --resume, bit for bit as if it had never stopped.
     """
     changes = [config.load_toml(settings_file)] if settings_file else []
     changes += [config.parse_assignments(assignments), _kinds_told(columns), _seeded(seed)]

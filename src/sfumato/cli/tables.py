@@ -61,6 +61,8 @@ def write_sampled_table(
 
     check_target(to)
     n = 1000 if n is None else n
+    if given:
+        _warn(run, run.model.condition(given), "the nearest stands for it")
     table = run.sample(n, seed=seed, given=given, quiet=quiet, **sampling)
     if parallel.is_first():
         write_table(to, table)
@@ -92,7 +94,7 @@ def impute(
 ) -> None:
     """Fill the holes of a table; what is there stays as it is.
 
-    Best guesses are the mean of numbers and the most frequent level of 20 draws: right for reading
+    Best guesses are the mean of numbers and the most frequent level of 40 draws: right for reading
     and for scores, but less spread than the truth. For statistics take --draws and pool.
     """
     changes = sampling_changes(assignments)
@@ -103,7 +105,8 @@ def impute(
     check_target(to)
     opened = open_table_run(run)
     table = read_for(opened, file)
-    holes = sum(int(column.missing.sum()) for column in table)
+    _warn(opened, table, "the nearest stands for it")
+    holes = sum(int(column.missing.sum()) for column in opened.model.own(table))
     if draws is None:
         write_table(to, opened.impute(table, seed=seed, quiet=quiet, **changes))
         say(f"{holes:,} cells filled in {to}", quiet)
@@ -114,6 +117,12 @@ def impute(
     say(
         f"{holes:,} cells filled in each of {numbered(to, 1)} ... {numbered(to, draws).name}", quiet
     )
+
+
+def _warn(run: Any, table: Any, meaning: str) -> None:
+    """Say what of a table the model has learned nothing of."""
+    for each in run.model.codec.beyond(table):
+        typer.echo(f"note: {' '.join(each.split())}; {meaning}.", err=True)
 
 
 def numbered(path: Path, k: int) -> Path:
@@ -166,6 +175,7 @@ def score_table(run: Any, file: Path, to: Path | None, *, bound: bool, quiet: bo
         raise DataError(
             f"{file} has a column log_prob of its own, which {to} would hold twice; leave --to out."
         )
+    _warn(run, table, "densities there are a guess")
     nats = run.log_prob(table, quiet=quiet)
     if to is not None:
         column = Column("log_prob", nats, np.zeros(len(nats), bool))

@@ -27,7 +27,7 @@ LARGEST_EXACT = 2**53
 
 INEXACT = "is an integer that a 64-bit float cannot hold exactly; drop the column or scale it"
 
-HOLES = frozenset(["", "NA", "N/A", "NaN", "nan", "null", "NULL"])
+HOLES = frozenset(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"])
 """A hole in any column."""
 
 _HOLES_AMONG_TYPED = frozenset(["None", "none", "?"])

@@ -9,15 +9,19 @@ A column becomes a level, a number, or both:
               `a number`, `that value` or `a hole`, and only with the first there is a z
 
 Values on a grid (integers, cents, days) are spread evenly over their cell before h, and rounded
-after its inverse: uniform dequantisation, Theis et al. (2016), so that a density of z bounds the
-probability of the cell over its width.
+after its inverse: uniform dequantisation, Theis et al. (2016). The probability of a cell from a to
+b is then taken to be, with p and n the model's density of z and that of N(0, 1),
+
+    P = p(m)/n(m) (N(b) - N(a)),   m the middle of the cell by N
+
+as p/n varies little where p and n are nearly equal, which h is made for.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from sfumato.data.table import Column, Kind
 
@@ -26,6 +30,12 @@ from sfumato.data.table import Column, Kind
 _LUMP, _LEAST_LUMP, _ABOVE_MEAN, _MOST_LUMPS = 0.05, 20, 8, 8
 
 _MOST_KNOTS = 32
+
+# Farther than any column's own values are in z; beyond it a float32 would overflow.
+_FARTHEST = 1e4
+
+# A cell of less probability is narrow enough to be taken by its width.
+_LEAST_MASS = 1e-280
 
 # Numbers of more decimals than these have no grid.
 _MOST_DIGITS = 6
@@ -120,7 +130,7 @@ class Numbers:
         holes: whether there may be holes.
         step: width of the grid that all values lie on; 0 where there is none. Of dates in
             microseconds.
-        low: the least value, which a drawn one does not fall below; x counts from here.
+        low: the least value; x counts from here.
         high: the largest.
         knots: where h has its corners, rising, x - low.
         heights: h there, rising.
@@ -130,11 +140,11 @@ class Numbers:
 
     name: str
     kind: Kind
-    lumps: tuple[float, ...]
+    lumps: tuple[float | int, ...]
     holes: bool
     step: float
-    low: float
-    high: float
+    low: float | int
+    high: float | int
     knots: tuple[float, ...]
     heights: tuple[float, ...]
     dtype: str
@@ -145,18 +155,17 @@ class Numbers:
         """Grid, lumps and quantiles of a column of two values or more."""
         exact = column.present.astype(np.int64 if kind == "date" else column.values.dtype)
         low, high = exact.min(), exact.max()
-        x = (exact - low).astype(np.float64)
         lumps, rest = _lumps(exact)
-        step = _step(exact, x, kind)
-        knots, heights = _quantiles(x[rest], step)
+        step = _step(exact, kind)
+        knots, heights = _quantiles((exact[rest] - low).astype(np.float64), step)
         return cls(
             column.name,
             kind,
-            tuple(lumps.astype(np.float64).tolist()),
+            tuple(plain(lump) for lump in lumps),
             bool(column.missing.any()),
             step,
-            float(low),
-            float(high),
+            plain(low),
+            plain(high),
             tuple(knots.tolist()),
             tuple(heights.tolist()),
             str(column.values.dtype),
@@ -180,38 +189,57 @@ class Numbers:
         """
         there = ~column.missing
         exact = column.values.astype(np.int64 if self.kind == "date" else column.values.dtype)
-        x = np.where(there, exact - (int(self.low) if exact.dtype.kind == "i" else self.low), 0.0)
-        x = x.astype(np.float64)
+        x = np.where(there, exact - self.low, 0).astype(np.float64)
         level = np.where(there, 0, 1 + len(self.lumps) if self.holes else -1)
         for k, lump in enumerate(self.lumps, start=1):
             level[there & (exact == lump)] = k
-        if self.step:
-            x = x + self.step * ((0.5 if spread is None else spread) - 0.5)
-        z, slope = self._up(x)
-        z = np.where(level == 0, z, np.nan)
-        lump = (level > 0) & there
-        widths = np.where(level == 0, np.log(slope), -np.log(self.step or 1.0) * lump)
-        strange = column.missing if not self.holes else np.zeros(len(x), bool)
-        return Encoded(z, level if self.sizes else None, widths, strange)
+        if self.step and spread is None:
+            z, log_width = self._middle(x)
+        else:
+            z, slope = self._up(x + self.step * (0.0 if spread is None else spread - 0.5))
+            log_width = np.log(slope)
+        unit = 1.0 if self.kind == "date" else self.step or 1.0
+        by_number, by_level = log_width - np.log(unit) * bool(self.step), -np.log(unit)
+        return Encoded(
+            np.where(level == 0, z.clip(-_FARTHEST, _FARTHEST), np.nan),
+            level if self.sizes else None,
+            np.where(level == 0, by_number, np.where(there, by_level, 0.0)),
+            column.missing if not self.holes else np.zeros(len(x), bool),
+        )
+
+    def _middle(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of the cells about x the middle m in z, and log of what p(m) is to be multiplied by."""
+        low, high = self._up(x - self.step / 2)[0], self._up(x + self.step / 2)[0]
+        turned = low > 0  # the other tail keeps its digits
+        below, above = np.where(turned, -high, low), np.where(turned, -low, high)
+        mass = ndtr(above) - ndtr(below)
+        middle = ndtri((ndtr(below) + ndtr(above)) / 2)
+        far = ~(np.isfinite(middle) & (mass > _LEAST_MASS))
+        middle = np.where(far, (below + above) / 2, middle)
+        with np.errstate(divide="ignore"):
+            width = np.where(far, np.log(above - below), np.log(mass) - _log_normal(middle))
+        return np.where(turned, -middle, middle), width
 
     def decode(self, z: np.ndarray | None, level: np.ndarray | None, rows: int) -> Column:
-        """The inverse, on the grid and between the least and the largest value that were seen."""
+        """The inverse, on the grid and between the ends of what was seen as a number."""
         assert z is not None
         level = np.zeros(rows, np.int64) if level is None else level
-        values = self.nearest(self._down(np.nan_to_num(z)) + self.low)
+        half = self.step / 2
+        x = self._down(np.nan_to_num(z)).clip(self.knots[0] + half, self.knots[-1] - half)
+        values = self.nearest(x + self.low)
         for k, lump in enumerate(self.lumps, start=1):
-            values[level == k] = np.array(lump).astype(np.int64 if self.kind == "date" else float)
+            values[level == k] = np.array([lump]).astype(values.dtype)
         missing = level == 1 + len(self.lumps) if self.holes else np.zeros(rows, bool)
         return Column(self.name, values, missing, dtype=self.frame_dtype)
 
     def nearest(self, values: np.ndarray) -> np.ndarray:
-        """The nearest values that the column may have, lumps aside; dates in microseconds."""
+        """The nearest values that the column may have; dates in microseconds."""
         x = values - self.low
         if self.step:
             x = np.round(x / self.step) * self.step
         x = x.clip(0, self.high - self.low)
         if self.dtype != "float64":
-            return (np.round(x).astype(np.int64) + int(self.low)).astype(self.dtype)
+            return (np.round(x).astype(np.int64) + self.low).astype(self.dtype)
         own = (x + self.low).clip(self.low, self.high)
         # The decimal number itself, no sum's neighbour of it.
         return own if (digits := _digits(self.step)) is None else np.round(own, digits)
@@ -242,12 +270,12 @@ def _lumps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values[many], ~many[inverse]
 
 
-def _step(values: np.ndarray, x: np.ndarray, kind: Kind) -> float:
-    """Width of the grid that these values lie on, `x` from the least; 0 where there is none."""
+def _step(values: np.ndarray, kind: Kind) -> float:
+    """Width of the grid that these values lie on; 0 where there is none."""
     if kind == "integer":
         return 1.0
     if kind == "date":
-        return float(np.gcd.reduce(x[x > 0].astype(np.int64)))
+        return float(np.gcd.reduce(values - values.min()))
     return _decimal_step(values)
 
 
@@ -283,13 +311,18 @@ def _quantiles(x: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     knots = np.interp(heights, ndtri((np.arange(n) + 0.5) / n), x)
     knots[[0, -1]] = first - step / 2, last + step / 2
     # Where values pile up several heights share a corner.
-    least = 1e-9 * (knots[-1] - knots[0])
+    least = np.maximum(8 * np.spacing(np.abs(knots) + step), 1e-200)
     kept = [0]
     for k in range(1, count - 1):
-        if knots[k] - knots[kept[-1]] > least and knots[-1] - knots[k] > least:
+        if knots[k] - knots[kept[-1]] > least[k] and knots[-1] - knots[k] > least[k]:
             kept.append(k)
     kept.append(count - 1)
     return knots[kept], heights[kept]
+
+
+def _log_normal(z: np.ndarray) -> np.ndarray:
+    """The log density of N(0, 1)."""
+    return np.asarray(-0.5 * (z**2 + np.log(2 * np.pi)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -300,8 +333,8 @@ class Encoded:
         z: numbers; NaN where there is none.
         level: levels; -1 where it is not one that was seen.
         log_width: what brings densities of z and probabilities of levels to the column's own unit,
-            nats: log h' where there is a number; minus the log of the grid's step where a level is
-            a value on one.
+            nats: log h' where there is a number; of one on a grid its probability over the step, of
+            a date its probability.
         strange: what was never seen in the column: a level, or a hole.
     """
 

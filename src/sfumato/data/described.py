@@ -20,7 +20,9 @@ def described(part: ColumnCodec) -> str:
             f"; often {', '.join(map(_word, often))}" if part.lumps else ""
         )
     values = [" ".join(str(value).split()) or repr(value) for value in part.values]
-    short = (v if len(v) <= _LONG else f"{v[: _LONG - 3]}..." for v in values[:_NAMED])
+    short = [v if len(v) <= _LONG else f"{v[: _LONG - 3]}..." for v in values[:_NAMED]]
+    if any("," in v for v in short):  # or two would read as three
+        short = [f'"{v}"' for v in short]
     shown = ", ".join(short) + ", ..." * (len(values) > _NAMED)
     if len(values) == 1:
         return f"always {shown}"

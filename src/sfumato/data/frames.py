@@ -53,6 +53,9 @@ def backend_of(data: object) -> str | None:
     narwhals = _narwhals()
     try:
         return str(narwhals.from_native(data, eager_only=True).implementation.name).lower()
+    except narwhals.exceptions.DuplicateError:
+        from_frame(data)  # says which name it is
+        raise
     except TypeError:
         return None
 
@@ -60,7 +63,8 @@ def backend_of(data: object) -> str | None:
 def from_frame(frame: Any) -> DataTable:
     """The table that a data frame holds.
 
-    NaN, None, NaT and NA are holes; columns of Python objects are what all of these are.
+    NaN, None, NaT and NA are holes; columns of Python objects are what all of these are. Columns
+    that pandas has numbered are named by their numbers.
 
     Args:
         frame: of pandas, polars or pyarrow.
@@ -71,6 +75,8 @@ def from_frame(frame: Any) -> DataTable:
         MissingDependencyError: if the extra `tables` is not installed.
     """
     narwhals = _narwhals()
+    if type(frame).__module__.startswith("pandas") and frame.columns.dtype.kind == "i":
+        frame = frame.rename(columns=str)  # pandas numbers columns that were given no names
     try:
         known = narwhals.from_native(frame, eager_only=True)
     except narwhals.exceptions.DuplicateError:

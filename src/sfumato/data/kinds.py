@@ -10,6 +10,7 @@ constant     one value, or holes alone
 dropped      left out, if the user says so
 """
 
+import re
 from collections.abc import Mapping
 from typing import get_args
 
@@ -24,6 +25,9 @@ _FEW, _OFTEN_WHOLE, _OFTEN = 32, 5, 10
 # Words that nearly all differ name the rows.
 _IDENTIFIER = 0.5
 _LEAST_IDENTIFIER = 100
+
+# As people write dates.
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
 
 # Nobody learns more levels than these.
 _MOST_LEVELS = 10_000
@@ -63,19 +67,40 @@ def _guessed(column: Column) -> Kind:
         return "boolean"
     if present.dtype == object:
         if len(distinct) > max(_LEAST_IDENTIFIER, _IDENTIFIER * len(present)):
+            if all(map(_DATE.fullmatch, present[:20])):
+                raise DataError(
+                    f"the column {column.name!r} holds dates as words, as {present[0]!r}; write "
+                    "them as 2024-03-01 in a file, or give a frame dates (pandas.to_datetime)."
+                )
             raise DataError(
                 f"the column {column.name!r} holds {len(distinct):,} different words in "
-                f"{len(present):,} rows: they name the rows rather than tell of them. Leave it out "
-                f"(--column {column.name}=dropped), or insist (--column {column.name}=categorical)."
+                f"{len(present):,} rows: they name the rows rather than tell of them. "
+                f"{_leave(column)} (--column {column.name}=categorical)."
             )
         return _few_enough(column, distinct, "categorical")
     if present.dtype.kind == "M":
         return "date"
     whole = present.dtype.kind == "i" or bool(np.array_equal(np.round(present), present))
+    if present.dtype.kind == "i" and _numbers_the_rows(present, len(distinct)):
+        raise DataError(
+            f"the column {column.name!r} holds {len(present):,} whole numbers, all different and "
+            f"nearly without gaps: they number the rows rather than tell of them. {_leave(column)} "
+            f"(--column {column.name}=integer)."
+        )
     often = len(present) / len(distinct)
     if len(distinct) <= _FEW and often >= (_OFTEN_WHOLE if whole else _OFTEN):
         return "ordinal"
     return "integer" if present.dtype.kind == "i" else "continuous"
+
+
+def _numbers_the_rows(present: np.ndarray, distinct: int) -> bool:
+    """Whether whole numbers are all different and fill nine tenths of their range."""
+    spread = int(present.max()) - int(present.min()) + 1
+    return distinct == len(present) > _LEAST_IDENTIFIER and spread * 9 <= distinct * 10
+
+
+def _leave(column: Column) -> str:
+    return f"Leave it out (--column {column.name}=dropped), or insist"
 
 
 def _checked(column: Column, kind: Kind) -> Kind:

@@ -5,7 +5,7 @@ levels `(D,)`; a number is there only where its column's level, if it has one, s
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import Any, Self
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data.columns import ColumnCodec, Encoded, Levels, Numbers
+from sfumato.data.columns import ColumnCodec, Encoded, Levels, Numbers, plain
 from sfumato.data.table import Column, DataTable, Kind
 from sfumato.errors import DataError, RunError
 
@@ -55,10 +55,12 @@ class TableCodec:
     Args:
         parts: of the columns, in their order.
         rows: how many it was made from.
+        names: of all columns of the table, those that were dropped too.
     """
 
     parts: tuple[ColumnCodec, ...]
     rows: int
+    names: tuple[str, ...]
 
     @classmethod
     def fit(cls, table: DataTable, kinds: Mapping[str, Kind]) -> Self:
@@ -74,7 +76,7 @@ class TableCodec:
             for column in table
             if kinds[column.name] != "dropped"
         )
-        codec = cls(parts, len(table))
+        codec = cls(parts, len(table), table.names)
         if not codec.dimension:
             raise DataError("every column is constant; there is nothing to learn.")
         return codec
@@ -119,6 +121,47 @@ class TableCodec:
         """Numbers and levels of a row."""
         return len(self.states) + len(self.sizes)
 
+    @property
+    def can_be_strange(self) -> np.ndarray:
+        """Of which columns something may come that was never seen, `(columns,)`.
+
+        Not of numbers with holes; that one which does not vary might is not counted against it.
+        """
+        certain = (
+            part.kind == "constant" or (isinstance(part, Numbers) and part.holes)
+            for part in self.parts
+        )
+        return ~np.fromiter(certain, bool)
+
+    @property
+    def ends(self) -> np.ndarray:
+        """The least and the largest z that each number was seen at, `(2, C)`."""
+        found = [(p.heights[0], p.heights[-1]) for p in self.parts if isinstance(p, Numbers)]
+        return np.array(found).reshape(-1, 2).T
+
+    def beyond(self, table: DataTable) -> list[str]:
+        """Columns of which more than a few values are none that were seen, in a sentence each.
+
+        A value or two beyond the ends is what new rows of the same kind have too.
+        """
+        said = []
+        for part in self.parts:
+            column = as_learned(table[part.name], part)
+            present = column.present
+            if isinstance(part, Numbers) and len(present):
+                if part.kind == "date":
+                    present = present.astype(np.int64)
+                count = int(((present < part.low) | (present > part.high)).sum())
+                low, high = (plain(end) for end in part.nearest(np.array([part.low, part.high])))
+                what = f"lie beyond {low} to {high}"
+            else:
+                strange = part.encode(column, None).strange & ~column.missing
+                count, what = int(strange.sum()), "were never seen"
+            if count * _MANY > len(present):
+                of = f"{count:,} of {len(present):,} values"
+                said.append(f"{part.name!r}: {of} {what}, in what was learned")
+        return said
+
     def present(self, levels: Tensor) -> Tensor:
         """Which numbers are there, `(n, C)`, as the levels `(n, D)` say."""
         there = torch.ones(len(levels), len(self.states), dtype=torch.bool)
@@ -153,13 +196,17 @@ class TableCodec:
             np.stack(strange, axis=1),
         )
 
-    def to_learn(self, table: DataTable, seed: int) -> Tensor:
+    def to_learn(self, table: DataTable, rng: np.random.Generator) -> Tensor:
         """Numbers and levels side by side to learn from, `(n, C + D)` float32; 0 for no number.
+
+        Args:
+            table: rows.
+            rng: spreads values on a grid over their cell.
 
         Raises:
             DataError: as `encode`.
         """
-        encoded = self.encode(table, np.random.default_rng(seed))
+        encoded = self.encode(table, rng)
         return torch.cat([encoded.numbers.nan_to_num(), encoded.levels.float()], dim=1)
 
     def decode(self, numbers: Tensor, levels: Tensor) -> DataTable:
@@ -177,7 +224,7 @@ class TableCodec:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, exact through JSON."""
         parts = [{_NAMES[type(part)]: asdict(part)} for part in self.parts]
-        return {"table": parts, "rows": self.rows}
+        return {"table": parts, "rows": self.rows, "names": list(self.names)}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -187,8 +234,14 @@ class TableCodec:
             RunError: if they do not describe a codec.
         """
         try:
-            codec = cls(tuple(_part(each) for each in plain["table"]), int(plain["rows"]))
+            names = tuple(_told(plain, "names", list))
+            codec = cls(
+                tuple(_part(each) for each in _told(plain, "table", list)),
+                _told(plain, "rows", int),
+                names,
+            )
             sound = len(set(codec.columns)) == len(codec.parts) and codec.dimension > 0 < codec.rows
+            sound = sound and set(codec.columns) <= set(names) and _all(names, str)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
         if not sound:
@@ -196,8 +249,12 @@ class TableCodec:
         return codec
 
 
+_LARGEST_WHOLE = 2**53
+
+# One in so many is more than a few.
+_MANY = 20
+
 _NAMES = {Levels: "levels", Numbers: "numbers"}
-_TYPES = {"float64": "f", "int64": "i", "bool": "b", "object": "O", "datetime64[us]": "M"}
 
 
 def _codec_of(column: Column, kind: Kind) -> ColumnCodec:
@@ -231,7 +288,12 @@ def as_learned(column: Column, part: ColumnCodec) -> Column:
         return Column(column.name, np.zeros(len(values), want), column.missing)
     converted = None
     if want.kind in "fi" and values.dtype.kind in "fib":
-        converted = values.astype(want)
+        if want.kind == "i" and np.abs(column.present.astype(np.float64)).max() > _LARGEST_WHOLE:
+            raise DataError(
+                f"the column {part.name!r} holds numbers beyond 2^53; the model learned whole "
+                "numbers there."
+            )
+        converted = np.where(column.missing, 0, values).astype(want)
         whole = np.where(column.missing, 0, values).astype(np.float64)
         if want.kind == "i" and not np.array_equal(np.round(whole), whole):
             row = int(np.flatnonzero(np.round(whole) != whole)[0])
@@ -258,6 +320,18 @@ def _side_by_side(arrays: list[np.ndarray], rows: int, dtype: Any) -> np.ndarray
     return np.stack(arrays, axis=1) if arrays else np.empty((rows, 0), dtype)
 
 
+def _told(plain: Mapping[str, Any], name: str, kind: type) -> Any:
+    """What is told under a name, of a type; raises what `from_dict` catches."""
+    value = plain[name]
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise TypeError
+    return value
+
+
+def _all(values: Iterable[Any], *kinds: type) -> bool:
+    return all(isinstance(each, kinds) and not isinstance(each, bool) for each in values)
+
+
 def _part(plain: Mapping[str, Any]) -> ColumnCodec:
     """A column's codec from plain values; raises what `from_dict` catches."""
     ((name, told),) = plain.items()
@@ -265,32 +339,45 @@ def _part(plain: Mapping[str, Any]) -> ColumnCodec:
     if set(told) != {field.name for field in fields(kind)}:
         raise ValueError
     part = kind(**{k: tuple(each) if isinstance(each, list) else each for k, each in told.items()})
-    if not isinstance(part.name, str) or not isinstance(part.holes, bool):
-        raise TypeError
-    if part.dtype not in _TYPES or not 0 <= float(part.step) < math.inf:
+    for field in ("name", "kind", "dtype", "frame_dtype"):
+        _told(told, field, str)
+    _told(told, "holes", bool)
+    if not _all([part.step], int, float) or not 0 <= part.step < math.inf:
         raise ValueError
     return _sound_levels(part) if isinstance(part, Levels) else _sound_numbers(part)
 
 
 def _sound_levels(part: Levels) -> Levels:
-    if part.kind not in ("categorical", "ordinal", "boolean", "constant"):
+    kinds = {"object": str, "int64": int, "float64": float, "bool": bool, "datetime64[us]": str}
+    of = kinds[part.dtype]
+    words = part.declared is None or (isinstance(part.declared, tuple) and _all(part.declared, str))
+    if part.kind not in ("categorical", "ordinal", "boolean", "constant") or not words:
         raise ValueError
-    np.array(part.values, dtype=part.dtype)
-    if len(set(part.values)) != len(part.values):
+    if not isinstance(part.values, tuple) or not all(type(each) is of for each in part.values):
+        raise TypeError
+    if len(set(np.array(part.values, dtype=part.dtype).tolist())) != len(part.values):
         raise ValueError
+    if not isinstance(part.ordered, bool):
+        raise TypeError
     return part
 
 
 def _sound_numbers(part: Numbers) -> Numbers:
-    if part.kind not in ("continuous", "integer", "date"):
+    types = {"continuous": ("float64",), "integer": ("int64", "float64"),
+             "date": ("datetime64[us]",)}  # fmt: skip
+    if part.dtype not in types[part.kind]:
         raise ValueError
     every = (part.low, part.high, *part.lumps, *part.knots, *part.heights)
-    if not all(isinstance(each, int | float) and math.isfinite(each) for each in every):
+    if not _all(every, int, float) or not all(map(math.isfinite, every)):
+        raise ValueError
+    if part.dtype != "float64" and not _all((part.low, part.high), int):
         raise ValueError
     rising = all(
-        len(each) >= 2 and all(a < b for a, b in pairwise(each))
+        len(each) >= 2 and all(b - a > 1e-201 for a, b in pairwise(each))
         for each in (part.knots, part.heights)
     )
     if not rising or len(part.knots) != len(part.heights) or not part.low < part.high:
+        raise ValueError
+    if any(a >= b for a, b in pairwise(part.lumps)):
         raise ValueError
     return part

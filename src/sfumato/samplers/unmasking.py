@@ -88,7 +88,7 @@ def draw_levels(
                 if barred and barred[column] >= 0:
                     chance[:, barred[column]] = -math.inf
                 below = chance.softmax(1).cumsum(1)
-                drawn = (below < uniform[rows, column, None] * below[:, -1:]).sum(1)
+                drawn = (below <= uniform[rows, column, None] * below[:, -1:]).sum(1)
                 here = levels[rows, column]
                 levels[rows, column] = torch.where(here == sizes[column], drawn, here)
     return levels
