@@ -162,11 +162,13 @@ class TableModel:
         )
         for strange, part in zip(self.codec.encode(row).strange[0], self.codec.parts, strict=True):
             if strange and part.name in given:
+                if given[part.name] is None:
+                    raise DataError(f"the column {part.name!r} is never empty; give a value.")
                 seen = part.values if isinstance(part, Levels) else ()
-                known = f" ({', '.join(map(str, seen[:6]))}{', ...' * (len(seen) > 6)})"
+                known = f"{', '.join(map(repr, seen[:6]))}{', ...' * (len(seen) > 6)}"
                 raise DataError(
                     f"the column {part.name!r} never was {given[part.name]!r} in what the model "
-                    f"learned{known * bool(seen)}; give a value that it was."
+                    f"learned; give one of {known}."
                 )
         return row
 

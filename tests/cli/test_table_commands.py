@@ -202,7 +202,7 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
         ("sample RUN --to a.csv --given age=old", 3, "'age' holds a whole number; got 'old'"),
         ("sample RUN --to a.csv --given age=4.5", 3, "'age' holds a whole number"),
         ("sample RUN --to a.csv --given job=king", 3, "never was 'king'"),
-        ("sample RUN --to a.csv --given wage=", 3, "never was None"),
+        ("sample RUN --to a.csv --given wage=", 3, "'wage' is never empty"),
         ("sample RUN --to a.csv --given since=soon", 3, "'since' holds a date"),
         ("sample RUN --to a.csv --given smokes=maybe", 3, "'smokes' holds true or false"),
         ("sample RUN --to a.csv --label 3", 2, "for pictures"),

@@ -47,6 +47,14 @@ Set = Annotated[
         help="Change one setting, e.g. training.steps=500. May be repeated.",
     ),
 ]
+SamplingSet = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change a setting of the sampling, e.g. sampling.options.eta=1. May be repeated.",
+    ),
+]
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run folder or a model.safetensors.")
 ]
@@ -253,8 +261,8 @@ def sample(
     to: Annotated[
         Path,
         typer.Option(
-            help="Where to write: .csv, .npy or .parquet; pictures: a sheet (.png), a folder, "
-            ".npz or .npy."
+            help="Where to write: points .csv, .npy or .parquet; a table .csv, .csv.gz, .tsv or "
+            ".parquet; pictures a sheet (.png), a folder, .npz or .npy."
         ),
     ],
     n: Annotated[
@@ -289,7 +297,7 @@ def sample(
         ),
     ] = None,
     seed: Seed = 0,
-    assignments: Set = [],  # noqa: B006
+    assignments: SamplingSet = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
     """Draw new rows, in the data's own units and columns, or pictures.

@@ -8,7 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from sfumato import config
-from sfumato.cli.commands import Quiet, RunPath, Seed, Set, app, examples, sampling_changes, say
+from sfumato.cli.commands import (
+    Quiet,
+    RunPath,
+    SamplingSet,
+    Seed,
+    Set,
+    app,
+    examples,
+    sampling_changes,
+    say,
+)
 from sfumato.errors import ArgumentError, DataError, unknown
 
 
@@ -27,12 +37,15 @@ def score(
         typer.Option(help="Write the rows with a column log_prob: .csv, .npy or .parquet."),
     ] = None,
     bound: Annotated[
-        bool, typer.Option("--bound", help="The variational bound, term by term, instead.")
+        bool,
+        typer.Option("--bound", help="The variational bound, term by term (not of tables)."),
     ] = False,
     tol: Annotated[
         float | None,
         typer.Option(
-            min=1e-13, max=1, help="Solve the flow to this tolerance, instead of in 50 steps."
+            min=1e-13,
+            max=1,
+            help="Of points: the flow to this tolerance, not in 50 steps.",
         ),
     ] = None,
     probes: Annotated[
@@ -111,7 +124,7 @@ def edit(
     ],
     to: Annotated[Path, typer.Option(help="Where to write: .csv, .npy or .parquet.")],
     seed: Seed = 0,
-    assignments: Set = [],  # noqa: B006
+    assignments: SamplingSet = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
     """Noise rows part of the way and sample from there: rows like them, on the data's structure."""
@@ -142,7 +155,7 @@ def inpaint(
         int, typer.Option(min=1, max=100, help="How often each step is taken, until parts fit.")
     ] = 5,
     seed: Seed = 0,
-    assignments: Set = [],  # noqa: B006
+    assignments: SamplingSet = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
     """Fill in a part of a picture; the rest stays as it is, pixel by pixel."""
@@ -184,7 +197,7 @@ def interpolate(
     n: Annotated[int, typer.Option("-n", min=2, help="How many, with both ends.")] = 8,
     label: Annotated[str | None, typer.Option(help="All of this class. [any]")] = None,
     seed: Seed = 0,
-    assignments: Set = [],  # noqa: B006
+    assignments: SamplingSet = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
     """Draw what lies between two samples of a seed, along a great circle of their noise."""

@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from sfumato.cli.commands import Quiet, RunPath, Seed, Set, app, examples, sampling_changes, say
+from sfumato.cli.commands import (
+    Quiet,
+    RunPath,
+    SamplingSet,
+    Seed,
+    app,
+    examples,
+    sampling_changes,
+    say,
+)
 from sfumato.errors import ArgumentError, DataError
 
 # Columns that are told of one by one.
@@ -89,7 +98,7 @@ def impute(
         ),
     ] = None,
     seed: Seed = 0,
-    assignments: Set = [],  # noqa: B006
+    assignments: SamplingSet = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
     """Fill the holes of a table; what is there stays as it is.

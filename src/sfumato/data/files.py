@@ -173,6 +173,8 @@ _READERS: Mapping[str, Callable[[Path], Points]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".parquet": _read_table,
+    ".tsv": _read_table,
+    ".csv.gz": _read_table,
 }
 
 
