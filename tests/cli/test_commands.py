@@ -125,7 +125,7 @@ def test_a_name_with_a_line_break_stays_one_and_breaks_no_line(
     code, out, _ = sfumato(f"fit rows.csv --out run {TINY}")
     assert code == 0
     assert "\n  a b  integer, 0 to 29\n" in out
-    assert "\ncolumns      a b, c\n" in sfumato("info run")[1]
+    assert "\ncolumns      a b (integer), c (ordinal)\n" in sfumato("info run")[1]
     assert sfumato("sample run -n 3 --to new.csv")[0] == 0
     assert (tmp_path / "new.csv").read_text().startswith('"a\nb",c\n')
 

@@ -280,7 +280,7 @@ def test_the_commands_on_a_folder(
     [
         ("sample {run} --to new.csv", 2, "pictures go to a sheet"),
         ("sample {run} --label 11 --to a.png", 2, "0 to 9"),
-        ("fit moons --set network.name=unet", 2, "not for tables"),
+        ("fit moons --set network.name=unet", 2, "not for points"),
         ("fit digits --set network.name=vector-mlp", 2, "not for pictures"),
         ("fit digits --set network.width=7", 2, "multiple of 4"),
         ("fit digits --set network.options.multipliers=[0]", 2, "`multipliers` are numbers"),
