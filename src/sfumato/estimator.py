@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sfumato import config, parallel
 from sfumato.config import LARGEST_SEED
+from sfumato.data.cells import LARGEST_EXACT
 from sfumato.data.frames import backend_of, from_frame, to_frame
 from sfumato.data.kinds import kinds_of
 from sfumato.data.table import Column, DataTable, Kind
@@ -33,8 +34,8 @@ from sfumato.table_model import TableModel
 from sfumato.table_run import TableRun
 from sfumato.training.loop import train
 
-# What a column may hold: exactly, and so that it can be measured.
-_LARGEST_WHOLE, _LARGEST = 2**53, 1e100
+# What a column may hold so that it can be measured.
+_LARGEST = 1e100
 
 # What `random_state` may be: None, a seed, or NumPy's.
 RandomState = int | np.random.RandomState | None
@@ -378,13 +379,13 @@ def _array_column(name: str, values: np.ndarray) -> Column:
         whole = kinds <= {int, np.int64} and bool(kinds) and values.dtype.kind == "O"
         truths = kinds <= {bool, np.bool_} and bool(kinds)
         filled = [0 if hole else each for each, hole in zip(cells, missing, strict=True)]
-        if whole and max(map(abs, filled)) > _LARGEST_WHOLE:
+        if whole and max(map(abs, filled)) > LARGEST_EXACT:
             raise DataError(f"the column {name} holds whole numbers beyond 2^53; scale them.")
         values = np.array(filled, dtype=bool if truths else np.int64 if whole else np.float64)
     if values.dtype.kind == "b":
         return Column(name, values, missing)
     if values.dtype.kind in "iu":
-        if np.abs(values.astype(np.float64)).max(initial=0) > _LARGEST_WHOLE:
+        if np.abs(values.astype(np.float64)).max(initial=0) > LARGEST_EXACT:
             raise DataError(f"the column {name} holds whole numbers beyond 2^53; scale them.")
         return Column(name, values.astype(np.int64), missing)
     extreme = np.abs(values) > _LARGEST

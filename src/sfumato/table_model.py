@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from sfumato.assembly import build_grid, build_stepper
 from sfumato.config import SamplingSettings, Settings, resolve
+from sfumato.data.cells import LARGEST_EXACT
 from sfumato.data.columns import Levels
 from sfumato.data.table import Column, DataTable, stacked
 from sfumato.data.table_codec import EncodedTable, TableCodec
@@ -36,8 +37,8 @@ from sfumato.samplers.unmasking import Order, draw_levels, log_prob_levels, orde
 # Rows scored at once: of many numbers they take a second or two.
 _SCORED = 256
 
-# What a column may hold: exactly, and so that it can be measured.
-_LARGEST_WHOLE, _LARGEST = 2**53, 1e100
+# What a column may hold so that it can be measured.
+_LARGEST = 1e100
 
 # Up to here the exact divergence is as quick as an estimate that is good for something.
 _EXACT_DIMENSIONS = 64
@@ -388,7 +389,7 @@ def _of_type(value: Any, dtype: np.dtype[Any]) -> Any:
             raise ValueError
         return number
     whole = int(value) if isinstance(value, int | np.integer) else float(value)
-    if int(whole) != whole or abs(whole) > _LARGEST_WHOLE:
+    if int(whole) != whole or abs(whole) > LARGEST_EXACT:
         raise ValueError
     return int(whole)
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.data.cells import LARGEST_EXACT
 from sfumato.data.columns import ColumnCodec, Encoded, Levels, Numbers, plain
 from sfumato.data.table import Column, DataTable, Kind
 from sfumato.errors import DataError, RunError
@@ -249,8 +250,6 @@ class TableCodec:
         return codec
 
 
-_LARGEST_WHOLE = 2**53
-
 # One in so many is more than a few.
 _MANY = 20
 
@@ -288,7 +287,7 @@ def as_learned(column: Column, part: ColumnCodec) -> Column:
         return Column(column.name, np.zeros(len(values), want), column.missing)
     converted = None
     if want.kind in "fi" and values.dtype.kind in "fib":
-        if want.kind == "i" and np.abs(column.present.astype(np.float64)).max() > _LARGEST_WHOLE:
+        if want.kind == "i" and np.abs(column.present.astype(np.float64)).max() > LARGEST_EXACT:
             raise DataError(
                 f"the column {part.name!r} holds numbers beyond 2^53; the model learned whole "
                 "numbers there."
