@@ -8,12 +8,12 @@ import numpy as np
 from bench.floor import ROWS, Distance, Floor
 from bench.measure import Page, table
 from bench.pictures import curves
-from sfumato.assembly import build_grid, build_stepper
 from sfumato.config import resolve
 from sfumato.denoisers.denoiser import Denoiser
-from sfumato.fitting import fit
-from sfumato.model import Model
-from sfumato.ruler import exact_denoiser
+from sfumato.models.gaussian import Model
+from sfumato.models.registry import build_grid, build_stepper
+from sfumato.runs.doctor.exact import exact_denoiser
+from sfumato.runs.fit import fit
 from sfumato.samplers.driver import sample_chunks
 
 _METHODS = {

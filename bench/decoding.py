@@ -21,9 +21,9 @@ from PIL import Image, ImageOps
 from bench.measure import Page, ratio, side_by_side, table
 from bench.pictures import bars
 from sfumato.data import images
-from sfumato.data.images import read_pictures
-from sfumato.fitting import prepare
-from sfumato.source import settings_for
+from sfumato.data.images import read_images
+from sfumato.runs.data import settings_for
+from sfumato.runs.fit import prepare
 
 _PHOTOGRAPHS, _WIDE, _HIGH, _SIZE = 60, 1600, 1200, 64
 _STEPS = 15
@@ -115,7 +115,7 @@ def _count(archive: Path) -> int:
 
 
 def _ours(path: Path, size: int | None) -> Callable[[], object]:
-    return lambda: read_pictures(path, size=size, labels=False)
+    return lambda: read_images(path, size=size, labels=False)
 
 
 def _contents(path: Path) -> Iterator[IO[bytes]]:

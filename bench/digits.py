@@ -13,12 +13,12 @@ from sklearn.svm import SVC
 
 from bench.measure import Page, table
 from sfumato.config import preset
-from sfumato.data.images import Pictures
-from sfumato.fitting import fit
+from sfumato.data.images import Images
 from sfumato.metrics.features import train_classifier
-from sfumato.metrics.pictures import frechet_distance
-from sfumato.plots.pictures import strips
-from sfumato.run import Run
+from sfumato.metrics.images import frechet_distance
+from sfumato.plots.images import strips
+from sfumato.runs.fit import fit
+from sfumato.runs.run import Run
 
 _SEEDS = (0, 1, 2)
 _SETS = 4  # of samples, and of real digits for the floor
@@ -116,8 +116,8 @@ class _Found:
 def _measured(run: Run, seed: int, seconds: float) -> _Found:
     data = run.load_data()
     train, heldout = data.train, data.heldout
-    assert isinstance(train, Pictures)
-    assert isinstance(heldout, Pictures)
+    assert isinstance(train, Images)
+    assert isinstance(heldout, Images)
     assert train.labels is not None
     assert heldout.labels is not None
     network = train_classifier(train.values, train.labels, 10, seed=seed)

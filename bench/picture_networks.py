@@ -22,15 +22,15 @@ from bench.machine import matmul_rate
 from bench.measure import Page, Timing, ratio, side_by_side, table
 from bench.pictures import bars
 from sfumato.denoisers.denoiser import NetworkDenoiser
-from sfumato.fitting import prepare
 from sfumato.networks.unet import UNet
+from sfumato.process.discrete import DISCRETE_SCHEDULES
 from sfumato.process.grids import trailing
-from sfumato.process.parameters import PARAMETERISATIONS
-from sfumato.process.random import PICTURES
-from sfumato.process.tables import TABLES
+from sfumato.process.parameterisations import PARAMETERISATIONS
+from sfumato.process.streams import PICTURES
+from sfumato.runs.data import settings_for
+from sfumato.runs.fit import prepare
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import sample_chunks
-from sfumato.source import settings_for
 from sfumato.training.loop import train
 
 _SIDE, _STEPS = 32, 2
@@ -172,7 +172,7 @@ def _ours(pixels: np.ndarray, width: int, batch: int, precision: str) -> Callabl
 
 
 def _our_samples(network: nn.Module) -> Callable[[], object]:
-    table_of = TABLES["linear"](num_levels=1000)
+    table_of = DISCRETE_SCHEDULES["linear"](num_levels=1000)
     denoise = NetworkDenoiser(network, PARAMETERISATIONS["eps"])
     levels, stepper = trailing(table_of, _STEPS), SAMPLERS["ddim"]()
 

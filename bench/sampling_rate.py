@@ -12,7 +12,7 @@ from bench.pictures import bars
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.networks.mlp import VectorMLP
 from sfumato.process.grids import uniform_log_snr
-from sfumato.process.parameters import edm
+from sfumato.process.parameterisations import edm
 from sfumato.process.schedules import SCHEDULES
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import sample_chunks

@@ -16,7 +16,7 @@ _WIDTHS = (32, 64, 128, 256, 512, 1024)
 # A process of its own, so that its peak memory is its own.
 _CHILD = """
 import resource, sys, tempfile, time, torch, numpy as np
-from sfumato.fitting import fit
+from sfumato.runs.fit import fit
 torch.set_num_threads(1)
 rows, columns, steps, width = map(int, sys.argv[1:])
 data = np.random.default_rng(0).standard_normal((rows, columns))

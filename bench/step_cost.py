@@ -11,9 +11,9 @@ from bench.measure import Page, ratio, side_by_side, table
 from bench.peers import NAMES, peer
 from bench.pictures import bars
 from sfumato.data.toy import draw
-from sfumato.fitting import prepare
 from sfumato.networks.mlp import VectorMLP
-from sfumato.source import settings_for
+from sfumato.runs.data import settings_for
+from sfumato.runs.fit import prepare
 from sfumato.training.loop import Training, train
 
 _SHAPES = ((64, 256), (64, 1024), (128, 1024), (256, 2048))

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from sfumato.data.frames import from_frame
-from sfumato.data.kinds import kinds_of
-from sfumato.data.table_codec import TableCodec
+from sfumato.data.codecs.table import TableCodec
+from sfumato.data.column_types import column_types_of
+from sfumato.data.io.frames import from_frame
 
 LogProb = Callable[[np.ndarray], np.ndarray]
 
@@ -74,7 +74,7 @@ class TableSet:
     def steps(self) -> np.ndarray:
         """Width of the grid of each column's numbers, as Sfumato finds it, `(d,)`; 0 for none."""
         table = from_frame(self.frame(self.rows))
-        parts = TableCodec.fit(table, kinds_of(table, {})).parts
+        parts = TableCodec.fit(table, column_types_of(table, {})).parts
         found = [part.step for part in parts]
         return np.where(self.is_category, 0.0, found)
 

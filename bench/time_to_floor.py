@@ -12,7 +12,7 @@ from bench.measure import Page, table
 from bench.peers import NAMES, Peer, peer
 from bench.pictures import bars
 from sfumato.data.toy import draw
-from sfumato.fitting import fit
+from sfumato.runs.fit import fit
 
 _SETS = ("s-curve", "moons", "spirals", "rings", "eight-gaussians")
 _SEEDS = 5

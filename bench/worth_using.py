@@ -12,8 +12,8 @@ from bench.measure import Page, table
 from bench.peers import peer
 from bench.pictures import curves
 from sfumato.data.toy import draw, toy_set
-from sfumato.fitting import fit
 from sfumato.metrics.classifier import classifier_auc
+from sfumato.runs.fit import fit
 
 _ROWS, _SCORED, _SAMPLED = 10_000, 1000, 5000
 _EMBEDDED = (

@@ -20,15 +20,15 @@ from sfumato.plots.style import (
     save_figure,
     styled,
 )
-from sfumato.process import grids, kernels, tables
+from sfumato.process import discrete, grids, kernels
 from sfumato.process.gaussian import Gaussian
-from sfumato.process.random import generator, noise_from
+from sfumato.process.streams import generator, noise_from
 from sfumato.samplers.ancestral import Ancestral
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import Stepper, trajectory
 
 IMAGES = Path(__file__).parent / "images"
-TABLE = tables.linear(1000)
+TABLE = discrete.linear(1000)
 DATA = gaussian_mixture(
     torch.tensor([0.35, 0.65]),
     torch.tensor([[-1.6], [0.9]]),
@@ -61,7 +61,7 @@ def forward() -> None:
 
 def posterior_panel(axes: Axes, i: int, x_t: float, x_0: float) -> None:
     """The two factors of level i's posterior and their product, each as a density of x_{t-1}."""
-    levels = tables.linear(20).levels
+    levels = discrete.linear(20).levels
     t, s = levels[i], levels[i - 1]
     at, origin = (torch.tensor([[x]], dtype=torch.float64) for x in (x_t, x_0))
     kept = t.alpha / s.alpha

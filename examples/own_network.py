@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from sfumato.config import TrainingSettings
 from sfumato.data.toy import draw
 from sfumato.denoisers.denoiser import NetworkDenoiser
-from sfumato.process import grids, parameters, schedules
+from sfumato.process import grids, parameterisations, schedules
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import sample_chunks
 from sfumato.training.loop import Training, train
@@ -31,7 +31,7 @@ def main(steps: int = 1000) -> Tensor:
     """Train it on two moons and draw 1,000 new points."""
     x = torch.tensor(draw("moons", 5000, seed=0).values, dtype=torch.float32)
     schedule = schedules.Cosine(shift=2.0)
-    denoise = NetworkDenoiser(MyNetwork(), parameters.edm)
+    denoise = NetworkDenoiser(MyNetwork(), parameterisations.edm)
     for record in train(Training(denoise, schedule, x, TrainingSettings(steps=steps), seed=0)):
         print(f"step {record.step}, loss {record.loss:.3f}")
     levels = grids.uniform_log_snr(schedule, 50)

@@ -16,11 +16,11 @@ from scipy.stats import chi2_contingency, chisquare, multivariate_normal, norm
 
 from sfumato.denoisers.denoiser import Prediction
 from sfumato.likelihood.variational import mean_and_error, variational_bound
-from sfumato.process import kernels, tables
+from sfumato.process import discrete, kernels
 from sfumato.process.gaussian import Gaussian, kl
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameters import eps as eps_target
-from sfumato.process.random import noise_from
+from sfumato.process.parameterisations import eps as eps_target
+from sfumato.process.streams import noise_from
 from sfumato.samplers.ancestral import Ancestral
 from sfumato.training.loss import loss, simple
 from sfumato.training.times import TimeDraw, antithetic, level_at, uniform
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 # A short chain with large steps, and what its levels keep: alpha_bar of level 0, 1, ..., T.
 BETA = np.array([0.02, 0.1, 0.25, 0.4, 0.55, 0.7])
 ALPHA_BAR = np.concatenate([[1.0], np.cumprod(1 - BETA)])
-TABLE = tables.from_beta(torch.from_numpy(BETA))
+TABLE = discrete.from_beta(torch.from_numpy(BETA))
 STEPS = range(2, len(BETA) + 1)  # to the levels whose posterior has a variance
 
 
@@ -267,7 +267,7 @@ def test_l_4_the_simple_loss_is_the_mean_squared_error_of_eps() -> None:
 
 def test_antithetic_times_estimate_the_simple_loss_unbiased_and_with_less_variance() -> None:
     # Least loss at level i on N(0, 1): alpha_bar_i; its mean over the linear table is 0.2755132.
-    table = tables.linear()
+    table = discrete.linear()
 
     def batches(draw: TimeDraw) -> Floats:
         source = torch.Generator().manual_seed(8)
@@ -285,7 +285,7 @@ def test_antithetic_times_estimate_the_simple_loss_unbiased_and_with_less_varian
 def test_3_1_x_t_in_one_go_has_the_right_moments_at_every_level() -> None:
     betas, n = np.linspace(1e-3, 0.2, 100), 20_000
     alpha_bar = np.cumprod(1 - betas)
-    levels = tables.from_beta(torch.from_numpy(betas)).levels[1:]
+    levels = discrete.from_beta(torch.from_numpy(betas)).levels[1:]
     source = torch.Generator().manual_seed(9)
     eps = torch.randn(100, n, dtype=torch.float64, generator=source)
     x_t = kernels.noised(torch.full_like(eps, 1.5), levels).draw(eps).numpy()

@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from sfumato.errors import SfumatoError as SfumatoError
     from sfumato.estimator import DiffusionImputer as DiffusionImputer
     from sfumato.estimator import DiffusionModel as DiffusionModel
-    from sfumato.fitting import fit as fit
-    from sfumato.fitting import fit_table as fit_table
-    from sfumato.model import Model as Model
-    from sfumato.report import write_report as write_report
-    from sfumato.run import Run as Run
-    from sfumato.run import open_run as open_run
-    from sfumato.run import open_table_run as open_table_run
-    from sfumato.table_run import TableRun as TableRun
+    from sfumato.models.gaussian import Model as Model
+    from sfumato.runs.fit import fit as fit
+    from sfumato.runs.fit import fit_table as fit_table
+    from sfumato.runs.report import write_report as write_report
+    from sfumato.runs.run import Run as Run
+    from sfumato.runs.run import open_run as open_run
+    from sfumato.runs.run import open_table_run as open_table_run
+    from sfumato.runs.table_run import TableRun as TableRun
 
 _HOME = {
     "DiffusionImputer": "sfumato.estimator",
     "DiffusionModel": "sfumato.estimator",
-    "Model": "sfumato.model",
-    "Run": "sfumato.run",
+    "Model": "sfumato.models.gaussian",
+    "Run": "sfumato.runs.run",
     "SfumatoError": "sfumato.errors",
-    "TableRun": "sfumato.table_run",
-    "fit": "sfumato.fitting",
-    "fit_table": "sfumato.fitting",
-    "open_run": "sfumato.run",
-    "open_table_run": "sfumato.run",
-    "write_report": "sfumato.report",
+    "TableRun": "sfumato.runs.table_run",
+    "fit": "sfumato.runs.fit",
+    "fit_table": "sfumato.runs.fit",
+    "open_run": "sfumato.runs.run",
+    "open_table_run": "sfumato.runs.run",
+    "write_report": "sfumato.runs.report",
 }
 
 __all__ = ["__version__", *_HOME]

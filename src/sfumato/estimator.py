@@ -19,19 +19,19 @@ from sklearn.base import BaseEstimator, DensityMixin, OneToOneFeatureMixin, Tran
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sfumato import config, parallel
+from sfumato import config, distributed
 from sfumato.config import LARGEST_SEED
-from sfumato.data.cells import LARGEST_EXACT
-from sfumato.data.frames import backend_of, from_frame, to_frame
-from sfumato.data.kinds import kinds_of
+from sfumato.data.column_types import column_types_of
+from sfumato.data.io.cells import LARGEST_EXACT
+from sfumato.data.io.frames import backend_of, from_frame, to_frame
 from sfumato.data.table import Column, DataTable, Kind
 from sfumato.errors import ArgumentError, DataError, RunError
-from sfumato.fitting import prepare
-from sfumato.model_file import load_any_model, save_model
+from sfumato.models.file import load_any_model, save_model
+from sfumato.models.table import TableModel
 from sfumato.progress import ProgressLine
-from sfumato.source import ARRAY, TableData
-from sfumato.table_model import TableModel
-from sfumato.table_run import TableRun
+from sfumato.runs.data import ARRAY, TableData
+from sfumato.runs.fit import prepare
+from sfumato.runs.table_run import TableRun
 from sfumato.training.loop import train
 
 # What a column may hold so that it can be measured.
@@ -98,7 +98,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """
         table = self._table(X, reset=True)
         told = dict(self.columns or {})
-        kinds = kinds_of(table, told)
+        kinds = column_types_of(table, told)
         own: dict[str, Any] = {"training.steps": self.steps, "network.width": self.width}
         changes = {name: value for name, value in own.items() if value is not None}
         settings = config.resolve(
@@ -111,7 +111,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         quiet = not self.verbose
         with (
             ProgressLine("fit", training.num_steps, "steps", quiet=quiet) as line,
-            parallel.threads(settings.threads),
+            distributed.threads(settings.threads),
         ):
             for record in train(training):
                 line.advance_to(record.step, f"loss {record.loss:.4f}")

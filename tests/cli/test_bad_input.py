@@ -399,7 +399,7 @@ def _torch_fails() -> None:
 def test_too_little_memory_is_one_line(
     sfumato: Command, monkeypatch: pytest.MonkeyPatch, fails: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr("sfumato.fitting.prepare", lambda *_: fails())
+    monkeypatch.setattr("sfumato.runs.fit.prepare", lambda *_: fails())
     code, _, err = sfumato("fit moons --out run")
     assert code == 5
     assert "not enough memory" in _told(err)
@@ -411,6 +411,6 @@ def test_a_fault_of_the_program_is_not_taken_for_a_lack_of_memory(
     def fails(*_: object) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("sfumato.fitting.prepare", fails)
+    monkeypatch.setattr("sfumato.runs.fit.prepare", fails)
     with pytest.raises(RuntimeError, match="a fault"):
         sfumato("fit moons --out run")

@@ -14,17 +14,17 @@ from command_line import leave
 from PIL import Image
 
 import sfumato
-from sfumato import figures, gallery
-from sfumato.data.images import Pictures, as_pictures, digits, read_picture
-from sfumato.data.sheets import write_pictures
+from sfumato.data.images import Images, as_images, digits, read_image
+from sfumato.data.io.sheets import write_images
 from sfumato.denoisers.guidance import Told
 from sfumato.errors import ArgumentError, DataError, SfumatoError
-from sfumato.fitting import begin, finish, fitting, prepare, resume
-from sfumato.gallery import PICTURE_FIGURES
 from sfumato.plots import save_figure
-from sfumato.report import write_report
-from sfumato.run import Run, open_run
-from sfumato.source import settings_for
+from sfumato.runs.data import settings_for
+from sfumato.runs.figures import images, points
+from sfumato.runs.figures.images import PICTURE_FIGURES
+from sfumato.runs.fit import begin, finish, fitting, prepare, resume
+from sfumato.runs.report import write_report
+from sfumato.runs.run import Run, open_run
 
 TINY: dict[str, Any] = {
     "network.width": 8,
@@ -108,7 +108,7 @@ def test_resuming_is_bit_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_mirrored_pictures_are_told_as_such() -> None:
-    pictures = as_pictures(digits().pixels)
+    pictures = as_images(digits().pixels)
     settings, data = settings_for(pictures, TINY | {"training.flip": True})
     training, model = prepare(settings, data)
     assert model.told == Told(0, mirrored=True)
@@ -126,7 +126,7 @@ def test_a_share_of_the_labels_is_hidden_and_the_others_are_their_pictures() -> 
     changes = {"data.labels": True, "training.label_dropout": 0.3, "training.batch_size": 500}
     settings, data = settings_for("digits", TINY | changes)
     training, model = prepare(settings, data)
-    assert isinstance(data.train, Pictures)
+    assert isinstance(data.train, Images)
     assert data.train.labels is not None
     known = {
         each.tobytes(): k for each, k in zip(data.train.values, data.train.labels, strict=True)
@@ -185,7 +185,7 @@ def test_every_figure_is_drawn(run: Run, tmp_path: Path) -> None:
 def test_the_page_speaks_of_pictures_and_names_its_features(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "ANIMATION_FRAMES", 4)
+    monkeypatch.setattr(points, "ANIMATION_FRAMES", 4)
     path, evaluation = write_report(run, quiet=True)
     assert evaluation is not None
     page = path.read_text(encoding="utf-8")
@@ -203,16 +203,16 @@ def test_as_many_real_pictures_are_shown_as_generated_ones(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[dict[str, np.ndarray]] = []
-    monkeypatch.setattr(gallery, "sheets", lambda parts: shown.append(dict(parts)))
+    monkeypatch.setattr(images, "sheets", lambda parts: shown.append(dict(parts)))
     heldout = run.load_data().heldout
     assert heldout is not None
     for n in (5, 300):  # of 180 that were kept out, 64 at most are shown
-        gallery.samples_figure(run, run.sample(n))
+        images.samples_figure(run, run.sample(n))
         real, drawn = shown.pop().values()
         np.testing.assert_array_equal(real, heldout.values[: min(n, 64)])
         np.testing.assert_array_equal(drawn, run.sample(min(n, 64)))
-    few = replace(run, data=replace(run.load_data(), heldout=as_pictures(heldout.values[:3])))
-    gallery.samples_figure(few, run.sample(5))
+    few = replace(run, data=replace(run.load_data(), heldout=as_images(heldout.values[:3])))
+    images.samples_figure(few, run.sample(5))
     assert [len(each) for each in shown.pop().values()] == [3, 3]
 
 
@@ -230,7 +230,7 @@ def test_the_commands_on_a_folder(
     assert found.labels is not None
     for k in (0, 1):
         Path("pictures").mkdir(exist_ok=True)
-        write_pictures(Path("pictures") / "ab"[k], found.pixels[found.labels == k])
+        write_images(Path("pictures") / "ab"[k], found.pixels[found.labels == k])
     (tmp_path / "pictures" / "a" / "bad.png").write_text("no")
     code, _, err = _left(f"fit pictures --out run {SET}", capsys)
     assert code == 3
@@ -265,7 +265,7 @@ def test_the_commands_on_a_folder(
     code, _, err = _left("inpaint run pictures/a/00001.png mask.png --to filled.png", capsys)
     assert (code, err) == (0, "")
     given, filled = (
-        read_picture(Path(each), 8, 8, 1) for each in ("pictures/a/00001.png", "filled.png")
+        read_image(Path(each), 8, 8, 1) for each in ("pictures/a/00001.png", "filled.png")
     )
     np.testing.assert_array_equal(filled[:4], given[:4])
     code, out, _ = _left("score run pictures/a/00001.png --bound --json", capsys)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from command_line import CONSTANT, TINY, Command, fit_tiny, leave, outcomes
 
-from sfumato.data.files import read_points
-from sfumato.run import open_run
+from sfumato.data.io.points import read_points
+from sfumato.runs.run import open_run
 
 
 @pytest.fixture

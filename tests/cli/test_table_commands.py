@@ -9,7 +9,7 @@ import pytest
 from command_line import TINY, Command, leave, outcomes
 
 from bad_tables import BAD, BadTable
-from sfumato.run import open_table_run
+from sfumato.runs.run import open_table_run
 
 N = 240
 SPELL = {True: "true", False: "false"}
@@ -150,15 +150,16 @@ def test_scores_are_printed_and_written(sfumato: Command, run: Path, tmp_path: P
 
 def test_a_run_goes_on_bit_for_bit(sfumato: Command, tmp_path: Path, run: Path) -> None:
     """From a checkpoint half way, as after a kill: the same weights as without a stop."""
-    from sfumato import config, fitting
-    from sfumato.source import settings_for_any
+    from sfumato import config
+    from sfumato.runs import fit
+    from sfumato.runs.data import settings_for_any
 
     write_people(tmp_path / "people.csv")
     tiny = config.parse_assignments([each for each in TINY.split() if each != "--set"])
     tiny = config.merged(tiny, {"training": {"checkpoint_every": 20}})
     settings, data = settings_for_any("people.csv", {}, tiny)
-    with fitting.begin(settings, data, "half") as job:
-        walk = fitting.fitting(job)
+    with fit.begin(settings, data, "half") as job:
+        walk = fit.fitting(job)
         while next(walk).step < 20:
             pass
         del walk

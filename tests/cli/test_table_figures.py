@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from command_line import Command, leave, outcomes
 
-from sfumato.report import tables
-from sfumato.table_gallery import TABLE_FIGURES
+from sfumato.runs.figures.table import TABLE_FIGURES
+from sfumato.runs.report import tables
 
 TINY = (
     "--set training.steps=20 --set training.batch_size=64 --set sampling.steps=4 "

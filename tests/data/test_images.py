@@ -19,13 +19,13 @@ from sklearn.datasets import load_digits
 
 from sfumato.data import images
 from sfumato.data.images import (
-    Pictures,
-    as_pictures,
+    Images,
+    as_images,
     digits,
     fingerprint,
-    holds_pictures,
-    read_picture,
-    read_pictures,
+    holds_images,
+    read_image,
+    read_images,
 )
 from sfumato.errors import DataError
 
@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_pixels_come_as_they_are_in_the_order_of_their_names(folder: Path) -> None:
-    found = read_pictures(folder)
+    found = read_images(folder)
     np.testing.assert_array_equal(found.pixels, np.stack([_rgb(k) for k in range(4)]))
     assert list(found.names) == ["0.png", "1.png", "2.png", "3.png"]
     assert (found.labels, found.classes) == (None, ())
@@ -58,7 +58,7 @@ def test_pixels_come_as_they_are_in_the_order_of_their_names(folder: Path) -> No
 
 def _saved(folder: Path, image: Image.Image, name: str = "one.png", **options: Any) -> np.ndarray:
     image.save(folder / name, **options)
-    return np.asarray(read_pictures(folder).pixels[0])
+    return np.asarray(read_images(folder).pixels[0])
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_grey_has_one_channel_and_colour_three(empty: Path) -> None:
     grey = _rgb()[:, :, 0]
     np.testing.assert_array_equal(_saved(empty, Image.fromarray(grey))[:, :, 0], grey)
     Image.fromarray(_rgb(1)).save(empty / "two.png")
-    both = read_pictures(empty).pixels
+    both = read_images(empty).pixels
     assert both.shape == (2, 6, 8, 3)
     np.testing.assert_array_equal(both[0], np.repeat(grey[:, :, None], 3, 2))
 
@@ -98,15 +98,15 @@ def test_what_is_transparent_lies_over_the_background(empty: Path) -> None:
     pixels[0, :, 0] = 100
     pixels[0, :, 3] = (0, 255, 51)  # nothing, all, a fifth
     Image.fromarray(pixels).save(empty / "one.png")
-    seen = read_pictures(empty, background="#0000ff").pixels[0, 0]
+    seen = read_images(empty, background="#0000ff").pixels[0, 0]
     np.testing.assert_array_equal(seen, [(0, 0, 255), (100, 0, 0), (20, 0, 204)])
-    np.testing.assert_array_equal(read_pictures(empty).pixels[0, 0, 0], (255, 255, 255))
+    np.testing.assert_array_equal(read_images(empty).pixels[0, 0, 0], (255, 255, 255))
     Image.new("LA", (3, 1), (100, 51)).save(empty / "one.png")
-    assert read_pictures(empty).pixels.shape[3] == 1  # grey over white is grey
-    over_red = read_pictures(empty, background="#ff0000").pixels[0, 0, 0]
+    assert read_images(empty).pixels.shape[3] == 1  # grey over white is grey
+    over_red = read_images(empty, background="#ff0000").pixels[0, 0, 0]
     np.testing.assert_array_equal(over_red, (224, 20, 20))
     with pytest.raises(DataError, match="must be a colour"):
-        read_pictures(empty, background="off-white")
+        read_images(empty, background="off-white")
 
 
 def test_exif_turns_a_picture_upright(empty: Path) -> None:
@@ -114,15 +114,15 @@ def test_exif_turns_a_picture_upright(empty: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned a quarter clockwise
     Image.fromarray(np.rot90(upright)).save(empty / "one.png", exif=exif)
-    np.testing.assert_array_equal(read_pictures(empty).pixels[0], upright)
+    np.testing.assert_array_equal(read_images(empty).pixels[0], upright)
 
 
 def test_a_size_keeps_the_middle_square(empty: Path) -> None:
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, 20:40] = 255  # the middle third is white
     Image.fromarray(wide).save(empty / "one.png")
-    assert (read_pictures(empty, size=10).pixels[0] > 230).all()
-    assert read_pictures(empty, size=10).pixels.shape == (1, 10, 10, 3)
+    assert (read_images(empty, size=10).pixels[0] > 230).all()
+    assert read_images(empty, size=10).pixels.shape == (1, 10, 10, 3)
 
 
 def test_a_large_jpeg_is_brought_down_as_if_it_had_been_decoded_in_full(empty: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_large_jpeg_is_brought_down_as_if_it_had_been_decoded_in_full(empty: P
     stripes[:, np.arange(512) % 64 < 32] = 255
     (empty / "one.jpg").write_bytes(_encoded(stripes, "JPEG", quality=95))
     whole = Image.fromarray(stripes).resize((100, 100), Image.Resampling.LANCZOS)
-    found = read_pictures(empty, size=100).pixels[0]
+    found = read_images(empty, size=100).pixels[0]
     assert abs(found.astype(int) - np.asarray(whole)).mean() < 2
 
 
@@ -155,7 +155,7 @@ def test_one_error_names_all_that_cannot_be_used(folder: Path) -> None:
     (folder / "notes.txt").write_text("not looked at")
     (folder / ".hidden.png").write_bytes(b"")
     with pytest.raises(DataError) as told:
-        read_pictures(folder)
+        read_images(folder)
     message = str(told.value)
     assert "5 of 9 pictures cannot be used" in message
     for part in (
@@ -169,10 +169,10 @@ def test_one_error_names_all_that_cannot_be_used(folder: Path) -> None:
     ):
         assert part in message
     assert "\n" not in message
-    kept = read_pictures(folder, skip_bad=True)
+    kept = read_images(folder, skip_bad=True)
     assert list(kept.names) == ["0.png", "1.png", "2.png", "3.png"]
     assert len(kept.left_out) == 5
-    assert len(read_pictures(folder, size=4, skip_bad=True).pixels) == 5
+    assert len(read_images(folder, size=4, skip_bad=True).pixels) == 5
 
 
 def test_an_error_is_one_line_whatever_a_file_is_called(folder: Path) -> None:
@@ -180,20 +180,20 @@ def test_an_error_is_one_line_whatever_a_file_is_called(folder: Path) -> None:
     with (folder / os.fsdecode(b"no \xff text.png")).open("wb"):
         pass
     with pytest.raises(DataError) as told:
-        read_pictures(folder)
+        read_images(folder)
     message = str(told.value)
     assert len(message.splitlines()) == 1
     assert "no ? text.png" in message
     assert "two?lines ? é 画 $x$.png" in message
     message.encode()
-    for each in read_pictures(folder, skip_bad=True).left_out:
+    for each in read_images(folder, skip_bad=True).left_out:
         assert len(each.encode().splitlines()) == 1
 
 
 def test_a_place_without_pictures_is_refused(empty: Path) -> None:
     (empty / "table.csv").write_text("1,2")
     with pytest.raises(DataError, match="no picture that can be used"):
-        read_pictures(empty)
+        read_images(empty)
 
 
 def _classes(place: Path) -> None:
@@ -205,11 +205,11 @@ def _classes(place: Path) -> None:
 
 def test_the_first_folder_that_differs_is_the_class(empty: Path) -> None:
     _classes(empty)
-    found = read_pictures(empty)
+    found = read_images(empty)
     assert found.classes == ("cat", "dog")
     assert found.labels is not None
     np.testing.assert_array_equal(found.labels, [0, 0, 1])
-    assert read_pictures(empty, labels=False).classes == ()
+    assert read_images(empty, labels=False).classes == ()
 
 
 def test_archives_are_read_where_they_are(empty: Path, tmp_path: Path) -> None:
@@ -225,9 +225,9 @@ def test_archives_are_read_where_they_are(empty: Path, tmp_path: Path) -> None:
         link = tarfile.TarInfo("train/dog/link.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         stream.addfile(link)
-    expected = fingerprint(read_pictures(empty))
-    assert fingerprint(read_pictures(tmp_path / "all.zip")) == expected
-    assert fingerprint(read_pictures(tmp_path / "all.tar.xz")) == expected
+    expected = fingerprint(read_images(empty))
+    assert fingerprint(read_images(tmp_path / "all.zip")) == expected
+    assert fingerprint(read_images(tmp_path / "all.tar.xz")) == expected
     assert {path.name for path in tmp_path.iterdir()} == {"empty", "all.zip", "all.tar.xz"}
 
 
@@ -235,7 +235,7 @@ def test_a_broken_archive_is_told(tmp_path: Path) -> None:
     for name in ("broken.zip", "broken.tar.gz"):
         (tmp_path / name).write_bytes(b"neither")
         with pytest.raises(DataError, match="cannot read"):
-            read_pictures(tmp_path / name)
+            read_images(tmp_path / name)
 
 
 def test_an_archive_that_ends_too_early_is_not_taken_for_a_whole_one(
@@ -250,13 +250,13 @@ def test_an_archive_that_ends_too_early_is_not_taken_for_a_whole_one(
     for length in range(256, payload + 1, 256):
         cut.write_bytes(whole[:length])
         with pytest.raises(DataError, match="cannot read"):
-            read_pictures(cut, skip_bad=True)
+            read_images(cut, skip_bad=True)
     cut.write_bytes(whole[: payload + 512])
-    assert len(read_pictures(cut).pixels) == 4
+    assert len(read_images(cut).pixels) == 4
     (start,) = (k for k in range(0, payload, 512) if whole[k:].startswith(b"2.png"))
     cut.write_bytes(whole[:start] + b"?" + whole[start + 1 :])
     with pytest.raises(DataError, match="cut off or damaged"):
-        read_pictures(cut, skip_bad=True)
+        read_images(cut, skip_bad=True)
 
 
 def test_a_damaged_entry_of_a_zip_is_named(folder: Path, tmp_path: Path) -> None:
@@ -267,8 +267,8 @@ def test_a_damaged_entry_of_a_zip_is_named(folder: Path, tmp_path: Path) -> None
     content[content.index(b"IDAT", content.index(b"2.png")) + 9] ^= 1
     (tmp_path / "all.zip").write_bytes(content)
     with pytest.raises(DataError, match=r"1 of 4 .* truncated or damaged: 2\.png"):
-        read_pictures(tmp_path / "all.zip")
-    assert len(read_pictures(tmp_path / "all.zip", skip_bad=True).pixels) == 3
+        read_images(tmp_path / "all.zip")
+    assert len(read_images(tmp_path / "all.zip", skip_bad=True).pixels) == 3
 
 
 def test_a_file_too_large_for_a_picture_is_not_even_read(
@@ -284,7 +284,7 @@ def test_a_file_too_large_for_a_picture_is_not_even_read(
     monkeypatch.setattr(images, "_LARGEST_FILE", 10 * least)
     for place in (folder, tmp_path / "all.zip", tmp_path / "all.tar"):
         with pytest.raises(DataError, match=r"1 of 5 .* beyond 256 MiB: \S*large\.bmp"):
-            read_pictures(place)
+            read_images(place)
 
 
 def test_links_are_followed_but_not_in_circles(folder: Path, tmp_path: Path) -> None:
@@ -294,11 +294,11 @@ def test_links_are_followed_but_not_in_circles(folder: Path, tmp_path: Path) -> 
     (folder / "linked").symlink_to(elsewhere)
     (elsewhere / "back").symlink_to(folder)
     (folder / "self").symlink_to(folder)
-    assert list(read_pictures(folder).names) == ["0.png", "1.png", "2.png", "3.png", "linked/7.png"]
+    assert list(read_images(folder).names) == ["0.png", "1.png", "2.png", "3.png", "linked/7.png"]
     (folder / "gone.png").symlink_to("nothing.png")
     (folder / "loop.png").symlink_to("loop.png")
     with pytest.raises(DataError, match="2 of 7 pictures") as told:
-        read_pictures(folder)
+        read_images(folder)
     assert "no such file or directory: gone.png" in str(told.value)
     assert ": loop.png" in str(told.value)
 
@@ -311,10 +311,10 @@ def test_threads_change_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, l
         Image.fromarray(_rgb(k)).save(folder / f"{k}.png")
     monkeypatch.setattr(images, "_LITTLE", little)
     with pytest.raises(DataError) as told:
-        read_pictures(folder)
+        read_images(folder)
     assert "not a picture: 1b.png" in str(told.value)
     assert "truncated or damaged: 2b.jpg" in str(told.value)
-    found = read_pictures(folder, skip_bad=True)
+    found = read_images(folder, skip_bad=True)
     assert len(found.names) == 60
     for name, pixels in zip(found.names, found.pixels, strict=True):
         np.testing.assert_array_equal(pixels, _rgb(int(Path(name).stem)))
@@ -330,7 +330,7 @@ def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(
     monkeypatch.setattr(images, "IN_MEMORY", 200)
     Image.fromarray(_rgb(9)[:, :, 0]).save(folder / "grey.png")
     (folder / "broken.png").write_bytes(b"neither")
-    found = read_pictures(folder, skip_bad=True)
+    found = read_images(folder, skip_bad=True)
     assert isinstance(found.pixels, np.memmap)
     assert not list(scratch.iterdir())
     for k in range(4):
@@ -348,7 +348,7 @@ def test_a_disk_without_room_is_told(folder: Path, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as context:
         context.setattr(shutil, "disk_usage", lambda _: usage)
         with pytest.raises(DataError, match=r"no room in .* for 4 pictures of 8 x 6.* TMPDIR"):
-            read_pictures(folder)
+            read_images(folder)
 
     class Full(io.BytesIO):
         def write(self, _: Any) -> int:
@@ -356,7 +356,7 @@ def test_a_disk_without_room_is_told(folder: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda *_, **__: Full())
     with pytest.raises(DataError, match=r"no room in .* TMPDIR"):
-        read_pictures(folder)
+        read_images(folder)
 
 
 def test_a_fingerprint_changes_with_a_pixel_and_a_label() -> None:
@@ -367,9 +367,9 @@ def test_a_fingerprint_changes_with_a_pixel_and_a_label() -> None:
     labels = found.labels.copy()
     labels[0] = 1
     others = [
-        Pictures(pixels, found.labels, found.classes, found.names),
-        Pictures(found.pixels, labels, found.classes, found.names),
-        Pictures(found.pixels, None, (), found.names),
+        Images(pixels, found.labels, found.classes, found.names),
+        Images(found.pixels, labels, found.classes, found.names),
+        Images(found.pixels, None, (), found.names),
     ]
     assert len({fingerprint(each) for each in (found, *others)}) == 4
 
@@ -388,13 +388,13 @@ def test_arrays_are_pictures_if_they_have_their_shape(tmp_path: Path, ending: st
         np.save(path, pixels)
     else:
         np.savez(path, pixels=pixels, labels=np.array([0, 1, 1]))
-    assert holds_pictures(path)
-    found = read_pictures(path)
+    assert holds_images(path)
+    found = read_images(path)
     np.testing.assert_array_equal(found.pixels, pixels)
     assert found.classes == (() if ending == ".npy" else ("0", "1"))
-    assert read_pictures(path, size=4).pixels.shape == (3, 4, 4, 3)
+    assert read_images(path, size=4).pixels.shape == (3, 4, 4, 3)
     np.save(tmp_path / "points.npy", np.zeros((5, 2)))
-    assert not holds_pictures(tmp_path / "points.npy")
+    assert not holds_images(tmp_path / "points.npy")
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_arrays_are_pictures_if_they_have_their_shape(tmp_path: Path, ending: st
 )
 def test_arrays_that_are_no_pictures_are_refused(pixels: Any, told: str) -> None:
     with pytest.raises(DataError, match=told):
-        as_pictures(pixels)
+        as_images(pixels)
 
 
 def test_a_data_set_with_images_and_named_labels() -> None:
@@ -422,14 +422,14 @@ def test_a_data_set_with_images_and_named_labels() -> None:
         def __getitem__(self, name: str) -> list[Any]:
             return [Image.fromarray(_rgb(k)) for k in range(2)] if name == "img" else [1, 0]
 
-    found = as_pictures(Fake())
+    found = as_images(Fake())
     assert found.classes == ("no", "yes")
     np.testing.assert_array_equal(found.pixels[1], _rgb(1))
 
 
 def test_one_picture_is_brought_to_the_shape_asked_for(tmp_path: Path) -> None:
     Image.fromarray(_rgb()).save(tmp_path / "one.png")
-    np.testing.assert_array_equal(read_picture(tmp_path / "one.png", 6, 8, 3), _rgb())
-    assert read_picture(tmp_path / "one.png", 5, 5, 1).shape == (5, 5, 1)
+    np.testing.assert_array_equal(read_image(tmp_path / "one.png", 6, 8, 3), _rgb())
+    assert read_image(tmp_path / "one.png", 5, 5, 1).shape == (5, 5, 1)
     with pytest.raises(DataError, match="cannot read"):
-        read_picture(tmp_path / "none.png", 5, 5, 1)
+        read_image(tmp_path / "none.png", 5, 5, 1)

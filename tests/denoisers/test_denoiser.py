@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from sfumato.denoisers.denoiser import NetworkDenoiser, step_of
 from sfumato.errors import ArgumentError
-from sfumato.process import tables
+from sfumato.process import discrete
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameters import PARAMETERISATIONS, edm, eps
+from sfumato.process.parameterisations import PARAMETERISATIONS, edm, eps
 
 
 class Knows(nn.Module):
@@ -76,7 +76,7 @@ def test_the_network_is_told_one_number_for_one_level() -> None:
 
 
 def test_a_step_network_is_told_the_tables_index() -> None:
-    table = tables.linear(100)
+    table = discrete.linear(100)
     network = Knows(torch.zeros(3, 2))
     i = torch.tensor([1, 57, 100])
     NetworkDenoiser(network, eps, step_of(table))(torch.zeros(3, 2).double(), table.levels[i])
@@ -84,9 +84,9 @@ def test_a_step_network_is_told_the_tables_index() -> None:
 
 
 def test_a_step_network_refuses_levels_of_another_table() -> None:
-    denoise = NetworkDenoiser(Knows(torch.zeros(1, 2)), eps, step_of(tables.linear(100)))
+    denoise = NetworkDenoiser(Knows(torch.zeros(1, 2)), eps, step_of(discrete.linear(100)))
     with pytest.raises(ArgumentError, match="its own table"):
-        denoise(torch.zeros(1, 2), tables.cosine(100).levels[50])
+        denoise(torch.zeros(1, 2), discrete.cosine(100).levels[50])
 
 
 def test_a_float32_network_serves_float64_samples() -> None:

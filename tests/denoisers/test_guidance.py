@@ -8,7 +8,7 @@ from sfumato.denoisers.denoiser import NetworkDenoiser, Prediction
 from sfumato.denoisers.guidance import Guided, Labelled, Told, Unlabelled
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameters import x_0
+from sfumato.process.parameterisations import x_0
 
 LEVEL = NoiseLevel.from_log_snr(torch.tensor(0.4, dtype=torch.float64))
 X = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.errors import ArgumentError
-from sfumato.process import tables
+from sfumato.process import discrete
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import generator
+from sfumato.process.streams import generator
 
 WEIGHTS_1D, MEANS_1D, STDS_1D = [0.3, 0.7], [-1.0, 1.5], [0.4, 0.8]
 WEIGHTS_2D = [1.0, 3.0]  # scaled to sum to one
@@ -147,12 +147,14 @@ def test_far_from_every_component_the_estimate_stays_finite() -> None:
 @pytest.mark.parametrize(
     ("table", "published"),
     [
-        (tables.linear(), 0.2755132),
-        (tables.sigmoid(), 0.9355223),
-        (tables.linear(50, reference_levels=50), 0.8511442),
+        (discrete.linear(), 0.2755132),
+        (discrete.sigmoid(), 0.9355223),
+        (discrete.linear(50, reference_levels=50), 0.8511442),
     ],
 )
-def test_least_simple_loss_on_standard_normal_data(table: tables.Table, published: float) -> None:
+def test_least_simple_loss_on_standard_normal_data(
+    table: discrete.DiscreteSchedule, published: float
+) -> None:
     assert float(least_losses(table, 1.0).mean()) == pytest.approx(published, abs=5e-8)
 
 
@@ -160,10 +162,10 @@ def test_least_simple_loss_at_every_level() -> None:
     # CHECKS: alpha_bar s²/(alpha_bar s² + 1 - alpha_bar).
     alpha_bar = np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))
     by_hand = alpha_bar * 0.09 / (alpha_bar * 0.09 + 1 - alpha_bar)
-    assert np.allclose(least_losses(tables.linear(), 0.3).numpy(), by_hand, rtol=1e-9, atol=0)
+    assert np.allclose(least_losses(discrete.linear(), 0.3).numpy(), by_hand, rtol=1e-9, atol=0)
 
 
-def least_losses(table: tables.Table, std: float) -> Tensor:
+def least_losses(table: discrete.DiscreteSchedule, std: float) -> Tensor:
     """E|eps - eps_hat|² at each level for N(0, std²), from the estimate's slope in x_t."""
     exact = gaussian_mixture(
         torch.ones(1), torch.zeros(1, 1), torch.full((1, 1, 1), std).double() ** 2

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.networks.table_mlp import TableMLP, Told
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameters import edm
+from sfumato.process.parameterisations import edm
 
 
 def network() -> TableMLP:

@@ -13,12 +13,12 @@ from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.errors import ArgumentError, DataError
 from sfumato.likelihood.flow import Adaptive, Integrator, log_prob, rademacher, rk4
 from sfumato.networks.mlp import StepMLP, VectorMLP
-from sfumato.process import tables
+from sfumato.process import discrete
 from sfumato.process.grids import karras, uniform_log_snr
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameters import PARAMETERISATIONS
-from sfumato.process.random import generator
+from sfumato.process.parameterisations import PARAMETERISATIONS
 from sfumato.process.schedules import Cosine
+from sfumato.process.streams import generator
 
 # From far below the data's scale to where a mean of order 1 is lost in the noise.
 WIDE = Cosine(log_snr_max=14.0, log_snr_min=-24.0)
@@ -290,7 +290,7 @@ def test_levels_that_are_no_way_to_noise_are_refused() -> None:
 
 
 def test_a_network_of_another_tables_levels_is_refused() -> None:
-    table = tables.linear(10)
+    table = discrete.linear(10)
     denoise = NetworkDenoiser(StepMLP(2, 10, 8), PARAMETERISATIONS["v"], step_of(table))
     with pytest.raises(ArgumentError, match="levels of its own table"):
         log_prob(denoise, points(2), uniform_log_snr(NARROW, 5))

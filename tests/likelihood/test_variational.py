@@ -13,9 +13,9 @@ from sfumato.denoisers.denoiser import Prediction
 from sfumato.denoisers.mixture import gaussian_mixture
 from sfumato.errors import ArgumentError, DataError
 from sfumato.likelihood.variational import BoundTerms, mean_and_error, variational_bound
-from sfumato.process import tables
+from sfumato.process import discrete
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import generator, noise_from
+from sfumato.process.streams import generator, noise_from
 from truth import ExactGaussian
 
 # All four pairs of signs: the mean over them is the expectation of any quadratic in (x_0, eps),
@@ -23,7 +23,7 @@ from truth import ExactGaussian
 SIGNS = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
 
 
-def expected(denoise: ExactGaussian, table: tables.Table, variance: str) -> BoundTerms:
+def expected(denoise: ExactGaussian, table: discrete.DiscreteSchedule, variance: str) -> BoundTerms:
     """Terms at the four points; their means are exact expectations."""
     x_0 = denoise.mean + denoise.std * SIGNS[:, :1]
     return variational_bound(denoise, x_0, table, noise=lambda _: SIGNS[:, 1:], variance=variance)
@@ -32,7 +32,7 @@ def expected(denoise: ExactGaussian, table: tables.Table, variance: str) -> Boun
 class OptimalVariance:
     """The exact Gaussian's denoiser that also tells the exact variance of p(x_{i-1} | x_i)."""
 
-    def __init__(self, exact: ExactGaussian, table: tables.Table) -> None:
+    def __init__(self, exact: ExactGaussian, table: discrete.DiscreteSchedule) -> None:
         self.exact, self.table = exact, table
 
     def __call__(self, x_t: Tensor, level: NoiseLevel) -> Prediction:
@@ -48,15 +48,15 @@ class OptimalVariance:
     ("table", "variance", "nats"),
     # CHECKS, closed forms for N(0, 1); with beta it is the entropy.
     [
-        (tables.linear(), "beta", 1.418939),
-        (tables.sigmoid(), "beta", 1.418939),
-        (tables.cosine(50), "beta", 1.418939),
-        (tables.linear(1, reference_levels=1), "beta", 1.418939),
-        (tables.sigmoid(), "beta_tilde", 2.037193),
+        (discrete.linear(), "beta", 1.418939),
+        (discrete.sigmoid(), "beta", 1.418939),
+        (discrete.cosine(50), "beta", 1.418939),
+        (discrete.linear(1, reference_levels=1), "beta", 1.418939),
+        (discrete.sigmoid(), "beta_tilde", 2.037193),
     ],
 )
 def test_published_bounds_of_standard_normal_data(
-    table: tables.Table, variance: str, nats: float
+    table: discrete.DiscreteSchedule, variance: str, nats: float
 ) -> None:
     terms = expected(ExactGaussian(0.0, 1.0), table, variance)
     assert float(terms.nats.mean()) == pytest.approx(nats, abs=5.1e-7)
@@ -64,7 +64,7 @@ def test_published_bounds_of_standard_normal_data(
 
 def test_published_bound_and_end_of_the_linear_table() -> None:
     # CHECKS: 1.997533 nats with beta_tilde, and L_T in bits per dimension at x_0² = 1.
-    terms = expected(ExactGaussian(0.0, 1.0), tables.linear(), "beta_tilde")
+    terms = expected(ExactGaussian(0.0, 1.0), discrete.linear(), "beta_tilde")
     assert float(terms.nats.mean()) == pytest.approx(1.997533, abs=5.1e-7)
     bits = terms.L_T / math.log(2)
     assert bits.tolist() == pytest.approx([2.91129454e-5] * 4, rel=5e-9)
@@ -72,7 +72,7 @@ def test_published_bound_and_end_of_the_linear_table() -> None:
 
 def test_published_bound_of_shifted_data() -> None:
     # CHECKS: N(1, 0.25) under the tutorial's table; the total is that of the exact reverse chain.
-    exact, table = ExactGaussian(1.0, 0.5), tables.sigmoid()
+    exact, table = ExactGaussian(1.0, 0.5), discrete.sigmoid()
     x_0, eps = exact.mean + exact.std * SIGNS[:, :1], SIGNS[:, 1:]
     denoise = OptimalVariance(exact, table)
     terms = variational_bound(denoise, x_0, table, noise=lambda _: eps, variance="learned")
@@ -82,7 +82,7 @@ def test_published_bound_of_shifted_data() -> None:
 
 def test_each_step_is_the_papers_squared_difference_of_means() -> None:
     # Ho et al. (2020), eq. 7 and 8, with variance beta_tilde: |mu~ - mu|² / (2 beta_tilde).
-    table = tables.linear(8, reference_levels=8, beta_start=0.01, beta_end=0.3)
+    table = discrete.linear(8, reference_levels=8, beta_start=0.01, beta_end=0.3)
     beta = np.linspace(0.01, 0.3, 8)
     alpha_bar = np.concatenate([[1.0], np.cumprod(1 - beta)])
     guess, x_0 = 0.4, torch.tensor([[1.0, -0.5]], dtype=torch.float64)
@@ -105,7 +105,7 @@ def test_each_step_is_the_papers_squared_difference_of_means() -> None:
 def test_decoder_is_a_gaussian_about_the_last_prediction(
     steps: int, variance: str, decoder_variance: float
 ) -> None:
-    table = tables.from_beta(torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)[:steps])
+    table = discrete.from_beta(torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)[:steps])
     x_0 = torch.tensor([[0.31, -0.2]], dtype=torch.float64)
     terms = variational_bound(
         ExactGaussian(0.3, 0.0), x_0, table, noise=torch.zeros_like, variance=variance
@@ -120,7 +120,7 @@ def test_decoder_of_whole_numbers_is_the_probability_of_the_bin() -> None:
     terms = variational_bound(
         ExactGaussian(-0.6, 0.0),
         x_0,
-        tables.sigmoid(),
+        discrete.sigmoid(),
         noise=torch.zeros_like,
         variance="beta",
         bin_width=2 / 255,
@@ -138,7 +138,7 @@ def test_whole_numbers_refuse_other_data() -> None:
         variational_bound(
             ExactGaussian(0.0, 1.0),
             x_0,
-            tables.sigmoid(),
+            discrete.sigmoid(),
             noise=torch.zeros_like,
             bin_width=2 / 255,
         )
@@ -149,7 +149,7 @@ def test_a_learned_variance_at_its_ends_is_a_fixed_one(fraction: float, variance
     def denoise(x_t: Tensor, level: NoiseLevel) -> Prediction:
         return Prediction(0.5 * x_t, torch.full_like(x_t, fraction))
 
-    x_0, table = torch.tensor([[1.0, -0.5]], dtype=torch.float64), tables.linear(20)
+    x_0, table = torch.tensor([[1.0, -0.5]], dtype=torch.float64), discrete.linear(20)
     learned, fixed = (
         variational_bound(denoise, x_0, table, noise=noise_from(generator(2)), variance=which)
         for which in ("learned", variance)
@@ -179,7 +179,7 @@ def test_bound_of_a_mixture_is_above_its_entropy(variance: str) -> None:
     gaps = []
     for num_levels in (20, 60):
         terms = variational_bound(
-            mixture, x_0, tables.linear(num_levels), noise=lambda _: eps, variance=variance
+            mixture, x_0, discrete.linear(num_levels), noise=lambda _: eps, variance=variance
         )
         gaps.append(float((weight * terms.nats).sum()) - entropy)
     assert min(gaps) > 1e-3
@@ -188,7 +188,7 @@ def test_bound_of_a_mixture_is_above_its_entropy(variance: str) -> None:
 
 def test_a_worse_denoiser_has_a_larger_bound() -> None:
     exact, wrong = ExactGaussian(1.0, 0.5), ExactGaussian(0.8, 0.5)
-    x_0, table = 1 + 0.5 * SIGNS[:, :1], tables.linear(100)
+    x_0, table = 1 + 0.5 * SIGNS[:, :1], discrete.linear(100)
     best, worse = (
         variational_bound(d, x_0, table, noise=lambda _: SIGNS[:, 1:], variance="beta")
         for d in (exact, wrong)
@@ -197,7 +197,7 @@ def test_a_worse_denoiser_has_a_larger_bound() -> None:
 
 
 def test_every_level_has_noise_of_its_own_in_order() -> None:
-    table, calls = tables.linear(5), iter(range(1, 6))
+    table, calls = discrete.linear(5), iter(range(1, 6))
     seen = {}
 
     def denoise(x_t: Tensor, level: NoiseLevel) -> Prediction:
@@ -220,7 +220,7 @@ def test_images_are_summed_over_all_their_numbers() -> None:
     rows = torch.randn(2, 12, dtype=torch.float64, generator=generator(5))
     flat, image = (
         variational_bound(
-            ExactGaussian(0.2, 0.6), x_0, tables.linear(5), noise=noise_from(generator(6))
+            ExactGaussian(0.2, 0.6), x_0, discrete.linear(5), noise=noise_from(generator(6))
         )
         for x_0 in (rows, rows.view(2, 3, 2, 2))
     )
@@ -239,7 +239,7 @@ def test_no_graph_is_kept() -> None:
     terms = variational_bound(
         lambda x_t, level: Prediction(weight * x_t),
         torch.ones(2, 1, dtype=torch.float64),
-        tables.linear(3),
+        discrete.linear(3),
         noise=noise_from(generator(7)),
     )
     assert not terms.nats.requires_grad
@@ -251,4 +251,4 @@ def test_no_graph_is_kept() -> None:
 )
 def test_a_variance_that_is_not_there_is_refused(variance: str, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
-        expected(ExactGaussian(0.0, 1.0), tables.linear(3), variance)
+        expected(ExactGaussian(0.0, 1.0), discrete.linear(3), variance)

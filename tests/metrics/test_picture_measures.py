@@ -6,13 +6,13 @@ import pytest
 from sfumato.data.images import digits
 from sfumato.errors import DataError
 from sfumato.metrics.features import Classifier, train_classifier
-from sfumato.metrics.memorisation import nearest_pictures
-from sfumato.metrics.pictures import (
-    evaluate_pictures,
+from sfumato.metrics.images import (
+    evaluate_images,
     frechet_distance,
     kernel_distance,
     manifold,
 )
+from sfumato.metrics.memorisation import nearest_images
 
 
 def _with_moments(mean: np.ndarray, covariance: np.ndarray, n: int = 50) -> np.ndarray:
@@ -96,7 +96,7 @@ def test_real_digits_pass_and_altered_ones_do_not(classifier: Classifier) -> Non
     reference, sample, real = parts[0], parts[1], parts[2:]
 
     def verdicts(pixels: np.ndarray, asked: np.ndarray | None = None) -> dict[str, str]:
-        measured = evaluate_pictures(
+        measured = evaluate_images(
             pixels, reference, real, found.pixels[order[400:]], classifier=classifier, asked=asked
         )
         return {each.name: each.verdict for each in measured}
@@ -117,12 +117,12 @@ def test_real_digits_pass_and_altered_ones_do_not(classifier: Classifier) -> Non
 def test_too_few_pictures_are_refused(classifier: Classifier) -> None:
     few = digits().pixels[:10]
     with pytest.raises(DataError, match="at least 20"):
-        list(evaluate_pictures(few, few, [few, few], few, classifier=classifier))
+        list(evaluate_images(few, few, [few, few], few, classifier=classifier))
 
 
 def test_the_nearest_pictures_are_found_beyond_a_thousand() -> None:
     pixels = digits().pixels
-    found = nearest_pictures(pixels[1500:1510], pixels, 3)
+    found = nearest_images(pixels[1500:1510], pixels, 3)
     apart = pixels[1500:1510, None].astype(float) - pixels[None].astype(float)
     expected = np.argsort((apart**2).sum((2, 3, 4)), axis=1, kind="stable")[:, :3]
     np.testing.assert_array_equal(found, expected)

@@ -7,7 +7,7 @@ import torch
 
 from sfumato.metrics.regret import nats_lost, squared_errors
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import generator, noise_from
+from sfumato.process.streams import generator, noise_from
 from truth import ExactGaussian
 
 

@@ -136,7 +136,7 @@ def test_a_drawing_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_plots_import_neither_pyplot_nor_torch() -> None:
     program = (
-        "import sys, sfumato.plots.points, sfumato.plots.animation\n"
+        "import sys, sfumato.plots.scatter, sfumato.plots.animation\n"
         "print({'matplotlib.pyplot', 'torch', 'av'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sfumato.errors import ArgumentError
-from sfumato.process import grids, tables
+from sfumato.process import discrete, grids
 from sfumato.process.conversions import Interpolated, from_schedule
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.schedules import SCHEDULES, Cosine, Linear, Schedule
@@ -77,17 +77,17 @@ def test_there_and_back_agrees_at_the_nodes(name: str, num_levels: int) -> None:
     assert torch.allclose(back(t).log_snr, schedule(t).log_snr, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", tables.TABLES)
+@pytest.mark.parametrize("name", discrete.DISCRETE_SCHEDULES)
 @pytest.mark.parametrize("num_levels", [2, 10, 1000])
 def test_back_and_there_gives_the_same_betas(name: str, num_levels: int) -> None:
-    table = tables.TABLES[name](num_levels=num_levels)
+    table = discrete.DISCRETE_SCHEDULES[name](num_levels=num_levels)
     again = from_schedule(Interpolated(table), num_levels)
     assert torch.allclose(again.beta, table.beta, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", tables.TABLES)
+@pytest.mark.parametrize("name", discrete.DISCRETE_SCHEDULES)
 def test_the_inverse_is_exact_at_the_levels(name: str) -> None:
-    table = tables.TABLES[name](num_levels=60)
+    table = discrete.DISCRETE_SCHEDULES[name](num_levels=60)
     ours = Interpolated(table).time(table.levels.log_snr[1:])
     assert torch.equal(ours, nodes(60))
 
@@ -95,7 +95,7 @@ def test_the_inverse_is_exact_at_the_levels(name: str) -> None:
 def test_between_levels_log_snr_is_a_line() -> None:
     # alpha_bar 0.8, 0.6 and 0.1: log-SNR log 4, log 3/2 and -log 9 at t = 1/3, 2/3 and 1.
     beta = torch.tensor([0.2, 0.25, 5 / 6], dtype=torch.float64)
-    schedule = Interpolated(tables.from_beta(beta))
+    schedule = Interpolated(discrete.from_beta(beta))
     t = torch.tensor([0.0, 0.5, 0.9], dtype=torch.float64)
     by_hand = [
         2 * math.log(4) - math.log(1.5),
@@ -108,9 +108,9 @@ def test_between_levels_log_snr_is_a_line() -> None:
     )
 
 
-@pytest.mark.parametrize("name", tables.TABLES)
+@pytest.mark.parametrize("name", discrete.DISCRETE_SCHEDULES)
 def test_interpolated_noise_only_grows_and_is_inverted(name: str) -> None:
-    schedule = Interpolated(tables.TABLES[name](num_levels=30))
+    schedule = Interpolated(discrete.DISCRETE_SCHEDULES[name](num_levels=30))
     t = torch.linspace(0, 1, 501, dtype=torch.float64)
     log_snr = schedule(t).log_snr
     assert bool(log_snr.isfinite().all() and (log_snr.diff() < 0).all())
@@ -118,7 +118,7 @@ def test_interpolated_noise_only_grows_and_is_inverted(name: str) -> None:
 
 
 def test_interpolated_time_is_differentiable() -> None:
-    schedule = Interpolated(tables.linear(30))
+    schedule = Interpolated(discrete.linear(30))
     asked = torch.linspace(-8, 5, 40, dtype=torch.float64, requires_grad=True)
     (slope,) = torch.autograd.grad(schedule.time(asked).sum(), asked)
     at = asked.detach()
@@ -126,24 +126,24 @@ def test_interpolated_time_is_differentiable() -> None:
     assert torch.allclose(slope, by_hand, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("name", grids.SCHEDULE_GRIDS)
+@pytest.mark.parametrize("name", grids.CONTINUOUS_GRIDS)
 def test_schedule_grids_walk_an_interpolated_table(name: str) -> None:
-    table = tables.linear(100)
-    levels = grids.SCHEDULE_GRIDS[name](Interpolated(table), 8)
+    table = discrete.linear(100)
+    levels = grids.CONTINUOUS_GRIDS[name](Interpolated(table), 8)
     assert float(levels.log_snr[0]) == pytest.approx(float(table.levels.log_snr[-1]), abs=1e-9)
     assert bool((levels.sigma_ve.diff() < 0).all())
 
 
 def test_zero_terminal_snr_is_refused_with_its_remedy() -> None:
-    table = tables.zero_terminal_snr(tables.linear(50))
+    table = discrete.zero_terminal_snr(discrete.linear(50))
     with pytest.raises(ArgumentError, match=r"until\(table, table.num_levels - 1\)"):
         Interpolated(table)
-    assert float(Interpolated(tables.until(table, 49)).time(table.levels.log_snr[49])) == 1
+    assert float(Interpolated(discrete.until(table, 49)).time(table.levels.log_snr[49])) == 1
 
 
 def test_one_level_is_no_line() -> None:
     with pytest.raises(ArgumentError, match="2 levels or more"):
-        Interpolated(tables.from_beta(torch.tensor([0.5])))
+        Interpolated(discrete.from_beta(torch.tensor([0.5])))
 
 
 @pytest.mark.parametrize("num_levels", [0, -4])

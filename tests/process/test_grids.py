@@ -9,30 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfumato.errors import ArgumentError
-from sfumato.process import grids, tables
+from sfumato.process import discrete, grids
 from sfumato.process.schedules import EDM, VE, Cosine, Laplace, Linear, RectifiedFlow, Schedule
 
 SCHEDULES: list[Schedule] = [
     Cosine(), Linear(), Cosine(18.0, -4.0), VE(), EDM(), RectifiedFlow(shift=-2.0), Laplace(),
 ]  # fmt: skip
-THOUSAND = tables.linear()
+THOUSAND = discrete.linear()
 
 
-def visited(name: str, table: tables.Table, num_steps: int) -> list[int]:
+def visited(name: str, table: discrete.DiscreteSchedule, num_steps: int) -> list[int]:
     """Indices of the table that a grid visits, found by alpha; the clean end must be there."""
-    levels = grids.TABLE_GRIDS[name](table, num_steps)
+    levels = grids.DISCRETE_GRIDS[name](table, num_steps)
     where = (levels.alpha[:, None] == table.levels.alpha[None]).long()
     assert where.sum(1).tolist() == [1] * (num_steps + 1)
     return where.argmax(1).tolist()
 
 
-@pytest.mark.parametrize("name", grids.SCHEDULE_GRIDS)
+@pytest.mark.parametrize("name", grids.CONTINUOUS_GRIDS)
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 @pytest.mark.parametrize("num_steps", [1, 2, 17])
 def test_noise_falls_from_the_noisiest_level_to_none(
     name: str, schedule: Schedule, num_steps: int
 ) -> None:
-    levels = grids.SCHEDULE_GRIDS[name](schedule, num_steps)
+    levels = grids.CONTINUOUS_GRIDS[name](schedule, num_steps)
     noisiest = schedule(torch.ones((), dtype=torch.float64))
     assert len(levels) == num_steps + 1
     assert bool((levels.sigma_ve.diff() < 0).all())
@@ -44,7 +44,7 @@ def test_noise_falls_from_the_noisiest_level_to_none(
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_last_noisy_level_is_the_schedules_least(name: str, schedule: Schedule) -> None:
     least = schedule(torch.zeros((), dtype=torch.float64)).log_snr
-    ours = grids.SCHEDULE_GRIDS[name](schedule, 12).log_snr[-2]
+    ours = grids.CONTINUOUS_GRIDS[name](schedule, 12).log_snr[-2]
     assert float(ours) == pytest.approx(float(least), abs=1e-8)
 
 
@@ -72,7 +72,7 @@ def test_karras_spacing_is_their_equation_5(rho: float) -> None:
 def test_exponential_is_geometric_in_sigma() -> None:
     # sigma_i = sigma_max (sigma_min/sigma_max)^(i/(N - 1)).
     by_hand = np.geomspace(50.0, 0.01, 9)
-    levels = grids.SCHEDULE_GRIDS["exponential"](VE(), 9)
+    levels = grids.CONTINUOUS_GRIDS["exponential"](VE(), 9)
     assert np.allclose(levels.sigma[:-1].numpy(), by_hand, rtol=1e-12, atol=0)
 
 
@@ -103,10 +103,10 @@ def test_linspace_visits_both_ends_and_steps_between_what_it_visits() -> None:
 
 
 @pytest.mark.parametrize("num_levels", [1000, 1100, 4000])
-@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+@pytest.mark.parametrize("name", grids.DISCRETE_GRIDS)
 def test_longer_tables_are_begun_at_their_last_level(name: str, num_levels: int) -> None:
     # The trap: sampling from T = 1000 of a table of 1100. `leading` is late by its own rule.
-    first = visited(name, tables.linear(num_levels), 10)[0]
+    first = visited(name, discrete.linear(num_levels), 10)[0]
     assert first == (1 + 9 * num_levels // 10 if name == "leading" else num_levels)
 
 
@@ -126,30 +126,30 @@ def test_divisions_in_noise_visit_the_nearest_levels() -> None:
 
 def test_levels_that_collide_make_way() -> None:
     # Even log-SNR asks for 9.2, 8.1, 7.0 ... near the data, where level 1 is 1.1 nats from 2.
-    indices = visited("uniform-log-snr", tables.linear(), 40)
+    indices = visited("uniform-log-snr", discrete.linear(), 40)
     assert indices[-6:] == [5, 4, 3, 2, 1, 0]
     assert bool((np.diff(indices) < 0).all())
 
 
-@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+@pytest.mark.parametrize("name", grids.DISCRETE_GRIDS)
 @pytest.mark.parametrize("num_steps", [1, 2, 10, 20])
 def test_zero_terminal_snr_is_begun_at_pure_noise(name: str, num_steps: int) -> None:
-    table = tables.zero_terminal_snr(tables.linear(20))
+    table = discrete.zero_terminal_snr(discrete.linear(20))
     indices = visited(name, table, num_steps)
     late = name == "leading" and num_steps in (1, 2, 10)
     assert (indices[0] == 20) is not late
-    levels = grids.TABLE_GRIDS[name](table, num_steps)
+    levels = grids.DISCRETE_GRIDS[name](table, num_steps)
     assert bool((levels.sigma_ve.diff() < 0).all())
     if name == "karras" and num_steps > 2:
         # Pure noise aside, the division of the levels that have a signal.
-        assert indices[1:] == visited("karras", tables.until(table, 19), num_steps - 1)
+        assert indices[1:] == visited("karras", discrete.until(table, 19), num_steps - 1)
 
 
-@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+@pytest.mark.parametrize("name", grids.DISCRETE_GRIDS)
 @given(st.integers(1, 200), st.data())
 def test_strides_never_rest_nor_rise(name: str, num_levels: int, data: st.DataObject) -> None:
     num_steps = data.draw(st.integers(1, num_levels))
-    table = tables.linear(num_levels, reference_levels=num_levels)
+    table = discrete.linear(num_levels, reference_levels=num_levels)
     indices = visited(name, table, num_steps)
     assert indices[-1] == 0
     assert bool((np.diff(indices) < 0).all())
@@ -159,22 +159,22 @@ def test_strides_never_rest_nor_rise(name: str, num_levels: int, data: st.DataOb
         assert indices[-2] == 1
 
 
-@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+@pytest.mark.parametrize("name", grids.DISCRETE_GRIDS)
 def test_as_many_steps_as_levels_visit_every_level(name: str) -> None:
-    assert visited(name, tables.linear(100), 100) == list(range(100, -1, -1))
+    assert visited(name, discrete.linear(100), 100) == list(range(100, -1, -1))
 
 
-@pytest.mark.parametrize("name", grids.TABLE_GRIDS)
+@pytest.mark.parametrize("name", grids.DISCRETE_GRIDS)
 @pytest.mark.parametrize("num_steps", [0, -1, 101])
 def test_table_grids_refuse_steps_outside_the_table(name: str, num_steps: int) -> None:
     told = rf"`num_steps` \(sampling.steps, --steps\) must be between 1 and 100; got {num_steps}"
     with pytest.raises(ArgumentError, match=told) as refused:
-        grids.TABLE_GRIDS[name](tables.linear(100), num_steps)
+        grids.DISCRETE_GRIDS[name](discrete.linear(100), num_steps)
     assert isinstance(refused.value, ValueError)
 
 
-@pytest.mark.parametrize("name", grids.SCHEDULE_GRIDS)
+@pytest.mark.parametrize("name", grids.CONTINUOUS_GRIDS)
 @pytest.mark.parametrize("num_steps", [0, -1])
 def test_schedule_grids_refuse_less_than_one_step(name: str, num_steps: int) -> None:
     with pytest.raises(ArgumentError, match=f"at least 1; got {num_steps}"):
-        grids.SCHEDULE_GRIDS[name](Cosine(), num_steps)
+        grids.CONTINUOUS_GRIDS[name](Cosine(), num_steps)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from torch import Tensor
 
-from sfumato.process import kernels, tables
+from sfumato.process import discrete, kernels
 from sfumato.process.noise import NoiseLevel
 
 Floats = npt.NDArray[np.float64]
@@ -54,7 +54,7 @@ def test_noised_is_alpha_x_0_and_sigma() -> None:
 def test_moments_of_draws_at_several_levels() -> None:
     # 3-1: at level i, x_t of x_0 = 1.5 has mean sqrt(alpha_bar) 1.5 and variance 1 - alpha_bar.
     alpha_bar = ddpm(LINEAR)[0]
-    table, n = tables.linear(), 100_000
+    table, n = discrete.linear(), 100_000
     source = torch.Generator().manual_seed(3)
     for i in (1, 250, 1000):
         eps = torch.randn(n, 1, dtype=torch.float64, generator=source)
@@ -66,7 +66,7 @@ def test_moments_of_draws_at_several_levels() -> None:
 
 @pytest.mark.parametrize("s", [1, 37, 500, 999])
 def test_transition_between_neighbours_is_one_step_of_the_chain(s: int) -> None:
-    levels = tables.linear().levels
+    levels = discrete.linear().levels
     q = kernels.transition(column(1.0), levels[s + 1], levels[s])
     assert float(q.mean) == pytest.approx(math.sqrt(1 - LINEAR[s]), rel=1e-13)
     assert float(q.std) == pytest.approx(math.sqrt(LINEAR[s]), rel=1e-11)
@@ -75,7 +75,7 @@ def test_transition_between_neighbours_is_one_step_of_the_chain(s: int) -> None:
 @pytest.mark.parametrize("i", [1, 2, 100, 1000])
 def test_composed_steps_are_the_marginal(i: int) -> None:
     # 2-1 ... 2-5: i one-step kernels give N(sqrt(alpha_bar) x_0, 1 - alpha_bar).
-    levels = tables.linear().levels
+    levels = discrete.linear().levels
     mean, variance = 0.7, 0.0
     for k in range(1, i + 1):
         q = kernels.transition(column(mean, mean + 1), levels[k], levels[k - 1])
@@ -88,7 +88,7 @@ def test_composed_steps_are_the_marginal(i: int) -> None:
 
 def test_a_chain_of_draws_has_the_moments_of_the_marginal() -> None:
     n, betas = 40_000, np.linspace(0.02, 0.3, 12)
-    levels = tables.from_beta(torch.from_numpy(betas)).levels
+    levels = discrete.from_beta(torch.from_numpy(betas)).levels
     source = torch.Generator().manual_seed(5)
     x = torch.full((n, 1), 2.0, dtype=torch.float64)
     for k in range(1, len(levels)):
@@ -125,7 +125,7 @@ def test_posterior_of_neighbours_is_ddpm_equation_7(t: int) -> None:
     beta, alpha_bar, alpha_bar_before = LINEAR[t - 1], alpha_bars[t - 1], before[t - 1]
     from_x_0 = math.sqrt(alpha_bar_before) * beta / (1 - alpha_bar)
     from_x_t = math.sqrt(1 - beta) * (1 - alpha_bar_before) / (1 - alpha_bar)
-    levels = tables.linear().levels
+    levels = discrete.linear().levels
     q = kernels.posterior(column(0.3), column(-1.2), levels[t], levels[t - 1])
     assert float(q.mean) == pytest.approx(0.3 * from_x_t - 1.2 * from_x_0, rel=1e-11)
     variance = (1 - alpha_bar_before) / (1 - alpha_bar) * beta
@@ -139,7 +139,7 @@ def test_posterior_of_neighbours_is_ddpm_equation_7(t: int) -> None:
     [(1, 0, 0.0), (488, 487, 0.00979), (1000, 999, 0.02), (421, 401, 0.14771), (981, 961, 0.32460)],
 )
 def test_posterior_variance_that_diffusers_publishes(t: int, s: int, variance: float) -> None:
-    levels = tables.linear().levels
+    levels = discrete.linear().levels
     assert float(kernels.posterior_variance(levels[t], levels[s])) == pytest.approx(
         variance, abs=1e-5
     )
@@ -169,13 +169,13 @@ def test_the_two_forms_of_the_posterior_mean_agree(
 def test_posterior_mean_from_eps_is_ddpm_equation_11(t: int) -> None:
     beta, alpha_bar = LINEAR[t - 1], ddpm(LINEAR)[0][t - 1]
     expected = (0.3 - beta / math.sqrt(1 - alpha_bar) * 0.8) / math.sqrt(1 - beta)
-    levels = tables.linear().levels
+    levels = discrete.linear().levels
     ours = kernels.posterior_mean_from_eps(column(0.3), column(0.8), levels[t], levels[t - 1])
     assert float(ours) == pytest.approx(expected, rel=1e-11)
 
 
 def test_a_level_each_equals_a_level_for_all() -> None:
-    levels = tables.linear(50).levels
+    levels = discrete.linear(50).levels
     source = torch.Generator().manual_seed(2)
     x_t, x_0 = torch.randn(2, 3, 2, 4, 4, dtype=torch.float64, generator=source)
     t, s = torch.tensor([5, 20, 50]), torch.tensor([0, 7, 49])
@@ -193,7 +193,7 @@ def test_a_level_each_equals_a_level_for_all() -> None:
 
 def test_float32_samples_take_float64_coefficients() -> None:
     # 1 - alpha_bar of the first step, cast last: 2.5e-8 off at most; formed in float32, 1.7e-4.
-    levels = tables.linear().levels
+    levels = discrete.linear().levels
     q = kernels.noised(torch.ones(1, 1), levels[1])
     assert q.std.dtype == torch.float32
     assert float(q.std) == pytest.approx(0.01, rel=6e-8)

@@ -9,6 +9,7 @@ import torch
 
 from sfumato.errors import ArgumentError
 from sfumato.process import grids
+from sfumato.process.discrete import linear as linear_table
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.schedules import (
     EDM,
@@ -22,7 +23,6 @@ from sfumato.process.schedules import (
     Sigmoid,
     Until,
 )
-from sfumato.process.tables import linear as linear_table
 
 PRESERVING: list[Schedule] = [
     Cosine(), Cosine(20.0, -6.0), Cosine(9.1, -12.0, 2.0),
@@ -288,10 +288,10 @@ def test_until_is_the_first_part() -> None:
     assert torch.equal(levels.sigma, by_hand.sigma)
 
 
-@pytest.mark.parametrize("name", grids.SCHEDULE_GRIDS)
+@pytest.mark.parametrize("name", grids.CONTINUOUS_GRIDS)
 @pytest.mark.parametrize("whole", [Cosine(), Laplace(), EDM(), RectifiedFlow()], ids=str)
 def test_grids_of_a_first_part_begin_where_it_ends(name: str, whole: Schedule) -> None:
-    levels, wanted = grids.SCHEDULE_GRIDS[name](Until(whole, 0.3), 5), whole(double(0.3))
+    levels, wanted = grids.CONTINUOUS_GRIDS[name](Until(whole, 0.3), 5), whole(double(0.3))
     assert float(levels.alpha[0]) == pytest.approx(float(wanted.alpha), rel=1e-12)
     assert float(levels.sigma[0]) == pytest.approx(float(wanted.sigma), rel=1e-12)
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from sfumato.denoisers.denoiser import Prediction
 from sfumato.errors import ArgumentError
-from sfumato.process import grids, tables
+from sfumato.process import discrete, grids
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import generator, noise_from
 from sfumato.process.schedules import Cosine
+from sfumato.process.streams import generator, noise_from
 from sfumato.samplers.ancestral import Ancestral
 from truth import ExactGaussian, propagate
 
@@ -22,7 +22,7 @@ LINEAR = np.linspace(1e-4, 0.02, 1000)
 DATA = ExactGaussian(mean=1.0, std=0.5)
 
 
-def whole(table: tables.Table) -> NoiseLevel:
+def whole(table: discrete.DiscreteSchedule) -> NoiseLevel:
     """Every level of a table, noisiest first."""
     return table.levels[torch.arange(table.num_levels, -1, -1)]
 
@@ -35,15 +35,15 @@ def no_noise(x: Tensor) -> Tensor:
     ("table", "sampler", "mean", "std"),
     # CHECKS, closed forms: from N(0, 1) with the exact denoiser of N(1, 0.25).
     [
-        (tables.sigmoid(), Ancestral("beta_tilde"), 0.53301, 0.63828),
-        (tables.sigmoid(), Ancestral("beta"), 0.53301, 0.64387),
-        (tables.linear(50, reference_levels=50), Ancestral("beta_tilde"), 0.72482, 0.54020),
-        (tables.linear(), Ancestral("beta_tilde"), 0.99999, 0.49611),
-        (tables.linear(), Ancestral("beta"), 0.99999, 0.50075),
+        (discrete.sigmoid(), Ancestral("beta_tilde"), 0.53301, 0.63828),
+        (discrete.sigmoid(), Ancestral("beta"), 0.53301, 0.64387),
+        (discrete.linear(50, reference_levels=50), Ancestral("beta_tilde"), 0.72482, 0.54020),
+        (discrete.linear(), Ancestral("beta_tilde"), 0.99999, 0.49611),
+        (discrete.linear(), Ancestral("beta"), 0.99999, 0.50075),
     ],
 )
 def test_published_moments_of_shifted_data(
-    table: tables.Table, sampler: Ancestral, mean: float, std: float
+    table: discrete.DiscreteSchedule, sampler: Ancestral, mean: float, std: float
 ) -> None:
     assert propagate(sampler, DATA, whole(table)) == pytest.approx((mean, std), abs=5.1e-6)
 
@@ -53,7 +53,7 @@ def test_published_moments_of_shifted_data(
 )
 def test_published_moments_of_standard_normal_data(sampler: Ancestral, std: float) -> None:
     exact = ExactGaussian(0.0, 1.0)
-    moments = propagate(sampler, exact, whole(tables.linear()))
+    moments = propagate(sampler, exact, whole(discrete.linear()))
     assert moments == pytest.approx((0.0, std), abs=5.1e-6)
 
 
@@ -73,7 +73,7 @@ def test_one_step_is_ddpms(t: int, variance: str) -> None:
     mean = (x_t - beta / math.sqrt(noisy) * eps) / math.sqrt(1 - beta)
     by_hand = mean + 0.7 * math.sqrt({"beta": beta, "beta_tilde": tilde}[variance])
 
-    levels = tables.linear().levels
+    levels = discrete.linear().levels
     sampler = Ancestral("beta" if variance == "beta" else "beta_tilde")
     x = torch.tensor([[x_t]], dtype=torch.float64)
     x_s, prediction, _ = sampler.step(
@@ -90,20 +90,20 @@ def test_one_step_is_ddpms(t: int, variance: str) -> None:
 
 @pytest.mark.parametrize("sampler", [Ancestral("beta_tilde"), Ancestral("beta")])
 def test_last_step_is_the_prediction_without_noise(sampler: Ancestral) -> None:
-    x, levels = torch.tensor([[0.3], [-2.0]], dtype=torch.float64), tables.linear().levels
+    x, levels = torch.tensor([[0.3], [-2.0]], dtype=torch.float64), discrete.linear().levels
     x_s, prediction, _ = sampler.step(DATA, x, levels[1], levels[0], None, no_noise)
     assert torch.allclose(x_s, prediction.x_0, rtol=1e-14)
 
 
 def test_noise_in_the_last_step_is_the_root_of_the_first_beta() -> None:
-    levels, x = tables.linear().levels, torch.zeros(1, 1, dtype=torch.float64)
+    levels, x = discrete.linear().levels, torch.zeros(1, 1, dtype=torch.float64)
     sampler = Ancestral("beta", last_step_noise=True)
     x_s, prediction, _ = sampler.step(DATA, x, levels[1], levels[0], None, torch.ones_like)
     assert float(x_s - prediction.x_0) == pytest.approx(math.sqrt(1e-4), rel=1e-9)
 
 
 def test_noise_in_the_last_step_adds_the_first_beta_to_the_variance() -> None:
-    table = tables.sigmoid()
+    table = discrete.sigmoid()
     _, plain = propagate(Ancestral("beta"), DATA, whole(table))
     _, blurred = propagate(Ancestral("beta", last_step_noise=True), DATA, whole(table))
     first = 0.00499 / (1 + math.exp(6)) + 1e-5
@@ -127,7 +127,7 @@ def test_finer_grids_close_in_on_the_data(variance: str) -> None:
 
 
 def test_samples_have_the_propagated_moments() -> None:
-    n, table = 40_000, tables.sigmoid()
+    n, table = 40_000, discrete.sigmoid()
     noise = noise_from(generator(6))
     x = noise(torch.empty(n, 1, dtype=torch.float64))
     levels = whole(table)
@@ -163,7 +163,7 @@ def test_a_learned_variance_lies_between_the_bounds_in_the_logarithm(
     alpha_bar = np.cumprod(1 - LINEAR)
     beta = LINEAR[t - 1]
     tilde = (1 - alpha_bar[t - 2]) / (1 - alpha_bar[t - 1]) * beta
-    x, levels = torch.zeros(1, 1, dtype=torch.float64), tables.linear().levels
+    x, levels = torch.zeros(1, 1, dtype=torch.float64), discrete.linear().levels
     denoise = Learned(DATA, lambda _: fraction)
     (quiet, _, _), (noisy, _, _) = (
         Ancestral("learned").step(denoise, x, levels[t], levels[t - 1], None, noise)
@@ -177,7 +177,7 @@ def test_the_optimal_variance_makes_a_coarse_reverse_chain_exact() -> None:
     # ten coarse steps have the moments of x_1 to the last digit; with either bound they have not.
     beta = np.linspace(1e-3, 0.5, 10)
     alpha_bar = np.cumprod(1 - beta)
-    levels = whole(tables.from_beta(torch.tensor(beta)))
+    levels = whole(discrete.from_beta(torch.tensor(beta)))
 
     def optimal(level: NoiseLevel) -> float:
         i = int(np.argmin(np.abs(np.sqrt(alpha_bar) - float(level.alpha))))
@@ -196,7 +196,7 @@ def test_the_optimal_variance_makes_a_coarse_reverse_chain_exact() -> None:
 
 
 def test_the_last_step_of_a_learned_variance() -> None:
-    x, levels = torch.zeros(1, 1, dtype=torch.float64), tables.linear().levels
+    x, levels = torch.zeros(1, 1, dtype=torch.float64), discrete.linear().levels
     denoise = Learned(DATA, lambda _: 0.3)
     plain = Ancestral("learned")
     x_s, prediction, _ = plain.step(denoise, x, levels[1], levels[0], None, no_noise)
@@ -207,6 +207,6 @@ def test_the_last_step_of_a_learned_variance() -> None:
 
 
 def test_a_learned_variance_that_was_not_learned_is_told() -> None:
-    x, levels = torch.zeros(1, 1, dtype=torch.float64), tables.linear().levels
+    x, levels = torch.zeros(1, 1, dtype=torch.float64), discrete.linear().levels
     with pytest.raises(ArgumentError, match=r"learned no variance.*'beta_tilde' or 'beta'"):
         Ancestral("learned").step(DATA, x, levels[9], levels[8], None, torch.ones_like)

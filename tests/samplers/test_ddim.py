@@ -12,10 +12,10 @@ from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError
-from sfumato.process import grids, tables
+from sfumato.process import discrete, grids
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import generator, noise_from
 from sfumato.process.schedules import Cosine, Linear, Schedule
+from sfumato.process.streams import generator, noise_from
 from sfumato.samplers.ancestral import Ancestral
 from sfumato.samplers.ddim import DDIM
 from truth import ExactGaussian, propagate
@@ -46,18 +46,18 @@ def order(errors: list[float]) -> float:
 )
 def test_published_moments_of_ten_steps(grid: object, mean: float, std: float) -> None:
     assert callable(grid)
-    levels = grid(tables.linear(), 10)
+    levels = grid(discrete.linear(), 10)
     assert propagate(DDIM(), DATA, levels) == pytest.approx((mean, std), abs=5.1e-6)
 
 
 @pytest.mark.parametrize("schedule", [Cosine(), Linear()], ids=["cosine", "linear"])
-@pytest.mark.parametrize("grid", list(grids.SCHEDULE_GRIDS))
+@pytest.mark.parametrize("grid", list(grids.CONTINUOUS_GRIDS))
 def test_first_order_against_the_exact_flow_of_a_gaussian(schedule: Schedule, grid: str) -> None:
     # The probability flow keeps the quantile: x_0 = m + s (x_t - alpha m)/std(x_t).
     x = torch.tensor([[-1.0], [0.7], [2.0]], dtype=torch.float64)
     errors = []
     for num_steps in STEPS:
-        levels = grids.SCHEDULE_GRIDS[grid](schedule, num_steps)
+        levels = grids.CONTINUOUS_GRIDS[grid](schedule, num_steps)
         alpha, sigma = float(levels.alpha[0]), float(levels.sigma[0])
         exact = 1.0 + 0.5 * (x - alpha) / math.hypot(alpha * 0.5, sigma)
         errors.append(float((walk(DATA, x, levels) - exact).abs().max()))
@@ -107,7 +107,7 @@ def test_one_step_is_equation_12(s: int, t: int, eta: float) -> None:
     x_0 = (x_t - math.sqrt(1 - a_t) * eps) / math.sqrt(a_t)
     by_hand = math.sqrt(a_s) * x_0 + math.sqrt(1 - a_s - tau**2) * eps + tau * 0.7
 
-    levels, x = tables.linear().levels, torch.tensor([[x_t]], dtype=torch.float64)
+    levels, x = discrete.linear().levels, torch.tensor([[x_t]], dtype=torch.float64)
     x_s, prediction, _ = DDIM(eta).step(
         ExactGaussian(x_0, 0.0), x, levels[t], levels[s], None, lambda z: 0.7 * torch.ones_like(z)
     )
@@ -115,9 +115,9 @@ def test_one_step_is_equation_12(s: int, t: int, eta: float) -> None:
     assert float(prediction.x_0) == pytest.approx(x_0, rel=1e-14)
 
 
-@pytest.mark.parametrize("name", list(grids.TABLE_GRIDS))
+@pytest.mark.parametrize("name", list(grids.DISCRETE_GRIDS))
 def test_eta_1_is_ancestral_step_for_step(name: str) -> None:
-    levels = grids.TABLE_GRIDS[name](tables.linear(), 25)
+    levels = grids.DISCRETE_GRIDS[name](discrete.linear(), 25)
     ours, theirs = noise_from(generator(8)), noise_from(generator(8))
     x = y = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
     for k in range(25):
@@ -128,7 +128,7 @@ def test_eta_1_is_ancestral_step_for_step(name: str) -> None:
 
 @pytest.mark.parametrize("eta", [0.3, 1.0])
 def test_last_step_is_the_prediction_without_noise(eta: float) -> None:
-    levels, x = tables.linear().levels, torch.tensor([[0.4]], dtype=torch.float64)
+    levels, x = discrete.linear().levels, torch.tensor([[0.4]], dtype=torch.float64)
     x_s, prediction, _ = DDIM(eta).step(DATA, x, levels[1], levels[0], None, no_noise)
     assert float(x_s) == pytest.approx(float(prediction.x_0), rel=1e-14)
 

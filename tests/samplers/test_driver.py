@@ -12,16 +12,16 @@ from torch import Tensor
 from sfumato.denoisers.denoiser import Denoiser, NetworkDenoiser, Prediction, step_of
 from sfumato.errors import ArgumentError
 from sfumato.networks.mlp import StepMLP, VectorMLP
-from sfumato.process import grids, tables
+from sfumato.process import discrete, grids
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameters import eps
-from sfumato.process.random import CHUNK, Noise, generator, noise_from
+from sfumato.process.parameterisations import eps
+from sfumato.process.streams import CHUNK, Noise, generator, noise_from
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.ancestral import Ancestral
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import chunk_frames, sample_chunks, sample_frames, trajectory
 
-TABLE = tables.sigmoid(30)
+TABLE = discrete.sigmoid(30)
 LEVELS = grids.trailing(TABLE, 5)
 
 

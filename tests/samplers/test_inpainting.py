@@ -6,8 +6,8 @@ import torch
 from sfumato.denoisers.mixture import gaussian_mixture
 from sfumato.errors import ArgumentError
 from sfumato.process.grids import uniform_log_snr
-from sfumato.process.random import generator, noise_from
 from sfumato.process.schedules import Cosine
+from sfumato.process.streams import generator, noise_from
 from sfumato.samplers.dpm_solver import dpm_solver_2m, dpm_solver_2m_sde
 from sfumato.samplers.driver import last_frame, trajectory
 from sfumato.samplers.inpainting import Inpainting

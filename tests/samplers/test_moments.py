@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sfumato.errors import ArgumentError
-from sfumato.process import grids, tables
+from sfumato.process import discrete, grids
 from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.ancestral import Ancestral
@@ -121,7 +121,7 @@ def test_predictor_and_corrector_reach_the_data(snr: float) -> None:
 @pytest.mark.parametrize("name", [n for n in SAMPLERS if n not in ("heun", "runge-kutta")])
 def test_a_start_without_any_signal_is_walked_from(name: str) -> None:
     # Lin et al. (2024): alpha_T = 0. Lambda is infinite there, and must not enter a polynomial.
-    table = tables.zero_terminal_snr(tables.linear(1000))
+    table = discrete.zero_terminal_snr(discrete.linear(1000))
     grid = grids.trailing(table, 250)
     assert float(grid.alpha[0]) == 0
     mean, std = propagate(SAMPLERS[name](), DATA, grid)
@@ -131,6 +131,6 @@ def test_a_start_without_any_signal_is_walked_from(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["heun", "runge-kutta"])
 def test_methods_that_divide_by_alpha_say_so(name: str) -> None:
-    grid = grids.trailing(tables.zero_terminal_snr(tables.linear(100)), 10)
+    grid = grids.trailing(discrete.zero_terminal_snr(discrete.linear(100)), 10)
     with pytest.raises(ArgumentError, match="alpha, which is 0"):
         propagate(SAMPLERS[name](), DATA, grid)

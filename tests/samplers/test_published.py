@@ -18,9 +18,9 @@ from torch import Tensor
 
 from sfumato.denoisers.clipping import Clipped
 from sfumato.denoisers.denoiser import Denoiser, Prediction
-from sfumato.process import grids, parameters, tables
+from sfumato.process import discrete, grids, parameterisations
 from sfumato.process.noise import NoiseLevel, spread, then_clean
-from sfumato.process.parameters import Parameterisation
+from sfumato.process.parameterisations import Parameterisation
 from sfumato.samplers.ancestral import Ancestral
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.dpm_solver import dpm_solver_2m
@@ -31,7 +31,7 @@ from sfumato.samplers.heun import Heun
 from sfumato.samplers.unipc import Past, UniPC
 
 START = torch.arange(768).reshape(3, 8, 8, 4).div(768).permute(3, 0, 1, 2).contiguous()
-LINEAR = tables.linear()
+LINEAR = discrete.linear()
 
 
 @dataclass
@@ -79,7 +79,7 @@ def end(*arguments: Any, **named: Any) -> Tensor:
     return x
 
 
-def of_table(target: Parameterisation, table: tables.Table = LINEAR) -> Published:
+def of_table(target: Parameterisation, table: discrete.DiscreteSchedule = LINEAR) -> Published:
     return Published(target, table.levels[1:], [float(t) for t in range(table.num_levels)])
 
 
@@ -87,7 +87,7 @@ def of_table(target: Parameterisation, table: tables.Table = LINEAR) -> Publishe
     ("target", "total", "mean"), [("eps", 258.9606, 0.3372), ("v", 202.0296, 0.2631)]
 )
 def test_ddpm_of_a_thousand_steps(target: str, total: float, mean: float) -> None:
-    denoise = Clipped(of_table(parameters.PARAMETERISATIONS[target]), 1.0)
+    denoise = Clipped(of_table(parameterisations.PARAMETERISATIONS[target]), 1.0)
     levels = grids.trailing(LINEAR, 1000)
     x = end(Ancestral(), denoise, levels, seeded())
     assert float(x.abs().sum()) == pytest.approx(total, abs=1e-2)
@@ -98,15 +98,15 @@ def test_ddpm_of_a_thousand_steps(target: str, total: float, mean: float) -> Non
     ("target", "total", "mean"), [("eps", 172.0067, 0.223967), ("v", 52.5302, 0.0684)]
 )
 def test_ddim_of_ten_leading_steps(target: str, total: float, mean: float) -> None:
-    denoise = Clipped(of_table(parameters.PARAMETERISATIONS[target]), 1.0)
+    denoise = Clipped(of_table(parameterisations.PARAMETERISATIONS[target]), 1.0)
     x = end(DDIM(), denoise, grids.leading(LINEAR, 10))
     assert float(x.abs().sum()) == pytest.approx(total, abs=1e-2)
     assert float(x.abs().mean()) == pytest.approx(mean, abs=1e-3)
 
 
 def test_ddim_of_a_noisier_table() -> None:
-    table = tables.linear(beta_start=0.01)
-    denoise = Clipped(of_table(parameters.eps, table), 1.0)
+    table = discrete.linear(beta_start=0.01)
+    denoise = Clipped(of_table(parameterisations.eps, table), 1.0)
     levels = grids.leading(table, 10)
     x = end(DDIM(), denoise, levels)
     assert float(x.abs().sum()) == pytest.approx(149.8295, abs=1e-2)
@@ -134,19 +134,19 @@ def karras_ten() -> tuple[NoiseLevel, list[float]]:
 
 @pytest.mark.parametrize(("target", "mean"), [("eps", 0.3301), ("v", 0.2251)])
 def test_dpm_solver_2m(target: str, mean: float) -> None:
-    denoise = of_table(parameters.PARAMETERISATIONS[target])
+    denoise = of_table(parameterisations.PARAMETERISATIONS[target])
     x = end(dpm_solver_2m(), denoise, ten_to_the_least_noise())
     assert float(x.abs().mean()) == pytest.approx(mean, abs=1e-3)
 
 
 def test_dpm_solver_2m_on_karras_levels() -> None:
     levels, steps = karras_ten()
-    x = end(dpm_solver_2m(), Published(parameters.v, levels, steps), levels)
+    x = end(dpm_solver_2m(), Published(parameterisations.v, levels, steps), levels)
     assert float(x.abs().mean()) == pytest.approx(0.2096, abs=1e-3)
 
 
 def test_dpm_solver_singlestep() -> None:
-    x = end(DPMSolverSinglestep(), of_table(parameters.eps), ten_to_the_least_noise())
+    x = end(DPMSolverSinglestep(), of_table(parameterisations.eps), ten_to_the_least_noise())
     assert float(x.abs().mean()) == pytest.approx(0.2791, abs=1e-3)
 
 
@@ -162,7 +162,7 @@ def last_step_of_first_order(denoise: Denoiser, levels: NoiseLevel) -> Tensor:
 
 @pytest.mark.parametrize(("target", "mean"), [("eps", 0.2464), ("v", 0.1014)])
 def test_unipc(target: str, mean: float) -> None:
-    denoise = of_table(parameters.PARAMETERISATIONS[target])
+    denoise = of_table(parameterisations.PARAMETERISATIONS[target])
     x = last_step_of_first_order(denoise, ten_to_the_least_noise())
     assert float(x.abs().mean()) == pytest.approx(mean, abs=1e-3)
 
@@ -170,14 +170,16 @@ def test_unipc(target: str, mean: float) -> None:
 def test_unipc_on_karras_levels() -> None:
     levels, steps = karras_ten()
     # Their grid has the least noise twice: the last step, of no length, only corrects.
-    *_, (_, state) = walk(UniPC(), Published(parameters.eps, levels, steps), then_clean(levels))
+    *_, (_, state) = walk(
+        UniPC(), Published(parameterisations.eps, levels, steps), then_clean(levels)
+    )
     assert isinstance(state, Past)
     assert float(state.x.abs().mean()) == pytest.approx(0.2925, abs=1e-3)
 
 
 def longer() -> tuple[NoiseLevel, list[float]]:
     """T = 1100: ten steps evenly from 1099 to 0, not rounded, sigma interpolated; alpha = 1."""
-    sigmas = tables.linear(1100, reference_levels=1100).levels[1:].sigma_ve.numpy()
+    sigmas = discrete.linear(1100, reference_levels=1100).levels[1:].sigma_ve.numpy()
     steps = np.linspace(0, 1099, 10)[::-1].copy()
     sigma = torch.from_numpy(np.interp(steps, np.arange(1100), sigmas))
     return then_clean(NoiseLevel(torch.ones_like(sigma), sigma)), steps.tolist()
@@ -213,7 +215,7 @@ def scaled_walk(
 )
 def test_samplers_in_sigma(stepper: Stepper[None], total: float, mean: float) -> None:
     levels, steps = longer()
-    denoise = Published(parameters.eps, levels, steps)
+    denoise = Published(parameterisations.eps, levels, steps)
     x = scaled_walk(stepper, denoise, levels, seeded())
     assert float(x.abs().sum()) == pytest.approx(total, abs=1e-2)
     assert float(x.abs().mean()) == pytest.approx(mean, abs=1e-3)
@@ -224,7 +226,7 @@ def test_euler_of_edm() -> None:
     sigma = torch.linspace(80 ** (1 / 7), 0.002 ** (1 / 7), 10, dtype=torch.float64) ** 7
     levels = then_clean(NoiseLevel(torch.ones_like(sigma), sigma))
     told = (sigma.log() / 4).tolist()
-    denoise = Published(partial(parameters.edm, data_std=0.5), levels, told, scaled=True)
+    denoise = Published(partial(parameterisations.edm, data_std=0.5), levels, told, scaled=True)
     x = end(euler(), denoise, levels, x=START * math.hypot(80, 1))
     assert float(x.abs().sum()) == pytest.approx(34.1855, abs=1e-2)
     assert float(x.abs().mean()) == pytest.approx(0.044, abs=1e-3)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sfumato.errors import ArgumentError
+from sfumato.process.discrete import linear
 from sfumato.process.grids import trailing, uniform_log_snr
 from sfumato.process.schedules import Cosine
-from sfumato.process.tables import linear
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import chunk_frames
 from sfumato.samplers.steps import Choice, choose_steps

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from sfumato.samplers.unmasking import MOST_ROUNDS, draw_levels, log_prob_levels, orders
+from sfumato.samplers.unmasking import MOST_ROUNDS, draw_categories, log_prob_categories, orders
 
 SIZES = (2, 3, 4)
 # p(k_1, k_2, k_3), nothing about it regular.
@@ -37,7 +37,7 @@ def every_level() -> Tensor:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_chain_rule_gives_the_law_in_any_order(seed: int) -> None:
-    found = log_prob_levels(exact_logits, every_level(), SIZES, orders(3, seed, 0))
+    found = log_prob_categories(exact_logits, every_level(), SIZES, orders(3, seed, 0))
     np.testing.assert_allclose(found.exp().numpy(), LAW.ravel(), rtol=1e-12)
 
 
@@ -49,7 +49,7 @@ def test_probabilities_of_a_network_that_contradicts_itself_sum_to_one() -> None
         place = (levels * torch.tensor([1, 3, 12])).sum(1) % 64
         return table[place]
 
-    found = log_prob_levels(odd, every_level(), SIZES, orders(3, 0, 0))
+    found = log_prob_categories(odd, every_level(), SIZES, orders(3, 0, 0))
     assert float(found.exp().sum()) == pytest.approx(1, abs=1e-12)
 
 
@@ -57,7 +57,7 @@ def test_draws_follow_the_law() -> None:
     n = 20_000
     hidden = torch.tensor(SIZES).expand(n, -1)
     uniform = torch.rand(n, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    drawn = draw_levels(_quick, hidden, SIZES, orders(3, 0, 0), uniform)
+    drawn = draw_categories(_quick, hidden, SIZES, orders(3, 0, 0), uniform)
     counts = np.bincount(np.ravel_multi_index(drawn.T.numpy(), SIZES), minlength=24)
     assert stats.chisquare(counts, LAW.ravel() * n).pvalue > 1e-3
 
@@ -72,7 +72,7 @@ def test_draws_given_a_level_follow_the_conditional_law() -> None:
     n = 20_000
     known = torch.tensor((2, 1, 4)).repeat(n, 1)
     uniform = torch.rand(n, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    drawn = draw_levels(_quick, known, SIZES, orders(3, 0, 0), uniform)
+    drawn = draw_categories(_quick, known, SIZES, orders(3, 0, 0), uniform)
     assert (drawn[:, 1] == 1).all()
     conditional = LAW[:, 1] / LAW[:, 1].sum()
     counts = np.bincount(np.ravel_multi_index(drawn[:, [0, 2]].T.numpy(), (2, 4)), minlength=8)
@@ -84,7 +84,7 @@ def test_a_barred_level_is_not_drawn_and_the_others_keep_their_odds() -> None:
     hidden = torch.tensor((2, 3, 4)).repeat(n, 1)
     hidden[:, :2] = torch.tensor((0, 2))
     uniform = torch.rand(n, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    drawn = draw_levels(_quick, hidden, SIZES, orders(3, 0, 0), uniform, barred=(-1, -1, 3))
+    drawn = draw_categories(_quick, hidden, SIZES, orders(3, 0, 0), uniform, barred=(-1, -1, 3))
     odds = LAW[0, 2, :3] / LAW[0, 2, :3].sum()
     counts = np.bincount(drawn[:, 2].numpy(), minlength=4)
     assert counts[3] == 0
@@ -97,12 +97,12 @@ def test_the_network_is_not_asked_where_nothing_is_hidden() -> None:
 
     levels = every_level()
     uniform = torch.rand(levels.shape, dtype=torch.float64)
-    assert draw_levels(never, levels, SIZES, orders(3, 0, 0), uniform).equal(levels)
+    assert draw_categories(never, levels, SIZES, orders(3, 0, 0), uniform).equal(levels)
 
 
 def test_hidden_levels_do_not_count() -> None:
     levels = torch.tensor([(0, 3, 1), (1, 3, 4)])
-    found = log_prob_levels(exact_logits, levels, SIZES, orders(3, 0, 0)).exp()
+    found = log_prob_categories(exact_logits, levels, SIZES, orders(3, 0, 0)).exp()
     expected = [LAW[0, :, 1].sum(), LAW[1].sum()]
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sfumato import storage
+from sfumato import atomic
 from sfumato.errors import RunError
 from sfumato.training import checkpoint
 
@@ -37,7 +37,7 @@ def test_dying_while_saving_leaves_the_old_checkpoint(
     """Death in the first write (the state) or in the second (the manifest that commits it)."""
     checkpoint.save(tmp_path, _state(1.0), {"step": 5, "position": 2})
     writes = 0
-    real = storage.write_bytes
+    real = atomic.write_bytes
 
     def dying(path: Path, content: bytes) -> None:
         nonlocal writes
@@ -46,7 +46,7 @@ def test_dying_while_saving_leaves_the_old_checkpoint(
             raise OSError("no space left on device")
         real(path, content)
 
-    monkeypatch.setattr(storage, "write_bytes", dying)
+    monkeypatch.setattr(atomic, "write_bytes", dying)
     with pytest.raises(OSError, match="no space"):
         checkpoint.save(tmp_path, _state(2.0), {"step": 10, "position": 4})
     tensors, numbers = checkpoint.load(tmp_path)

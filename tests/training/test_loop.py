@@ -14,7 +14,7 @@ from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser, step_of
 from sfumato.errors import ArgumentError, DivergedError, RunError
 from sfumato.networks.mlp import StepMLP, VectorMLP
-from sfumato.process import parameters, tables
+from sfumato.process import discrete, parameterisations
 from sfumato.process.schedules import Cosine
 from sfumato.training import checkpoint
 from sfumato.training.learning_rate import learning_rate
@@ -28,7 +28,7 @@ def _training(rows: int = 300, *, width: int = 16, seed: int = 0, **settings: An
         {"steps": 60, "batch_size": 64, "reference": 0, "log_every": 7, "warmup": 5} | settings
     )
     data = torch.randn(rows, 2, generator=torch.Generator().manual_seed(1))
-    denoiser = NetworkDenoiser(VectorMLP(2, width, 2), parameters.edm)
+    denoiser = NetworkDenoiser(VectorMLP(2, width, 2), parameterisations.edm)
     return Training(denoiser, Cosine(), data, recipe, seed=seed)
 
 
@@ -105,8 +105,8 @@ def test_every_level_is_trained_the_first_and_the_last_too(times: str) -> None:
             told.extend(step.tolist())
             return super().forward(x, step)
 
-    table = tables.sigmoid(10)
-    denoiser = NetworkDenoiser(Told(2, 10, 8), parameters.eps, step_of(table))
+    table = discrete.sigmoid(10)
+    denoiser = NetworkDenoiser(Told(2, 10, 8), parameterisations.eps, step_of(table))
     data = torch.randn(64, 2, generator=torch.Generator().manual_seed(1))
     recipe = TrainingSettings(steps=40, batch_size=64, times=times)
     list(train(Training(denoiser, table, data, recipe, seed=0)))
@@ -127,8 +127,8 @@ def test_the_loss_by_importance_is_the_uniform_one() -> None:
     measured = {}
     for times in ("uniform", "importance"):
         torch.manual_seed(0)
-        table = tables.linear(20)
-        denoiser = NetworkDenoiser(VectorMLP(2, 8, 1), parameters.v)
+        table = discrete.linear(20)
+        denoiser = NetworkDenoiser(VectorMLP(2, 8, 1), parameterisations.v)
         recipe = TrainingSettings(
             steps=300, batch_size=64, learning_rate=1e-12, log_every=1, times=times,
             weighting="variational",
@@ -161,9 +161,9 @@ def test_training_finds_the_optimal_variance_of_gaussian_data() -> None:
     """Bao et al. (2022): beta_tilde + (coefficient of x_0)² Var(x_0 | x_t)."""
     beta = torch.linspace(0.02, 0.6, 6, dtype=torch.float64)
     alpha_bar = (1 - beta).cumprod(0)
-    table = tables.from_beta(beta)
+    table = discrete.from_beta(beta)
     network = _ExactMean(alpha_bar)
-    denoiser = NetworkDenoiser(network, parameters.eps, step_of(table), learns_variance=True)
+    denoiser = NetworkDenoiser(network, parameterisations.eps, step_of(table), learns_variance=True)
     data = 0.5 + 0.6 * torch.randn(20_000, 1, generator=torch.Generator().manual_seed(1))
     recipe = TrainingSettings(steps=250, batch_size=1024, learning_rate=0.05, warmup=0)
     list(train(Training(denoiser, table, data, recipe, seed=0)))
@@ -182,7 +182,7 @@ def test_training_finds_the_optimal_variance_of_gaussian_data() -> None:
 
 
 def test_a_learned_variance_needs_a_table() -> None:
-    denoiser = NetworkDenoiser(VectorMLP(2, 8, 1), parameters.edm, learns_variance=True)
+    denoiser = NetworkDenoiser(VectorMLP(2, 8, 1), parameterisations.edm, learns_variance=True)
     with pytest.raises(ArgumentError, match=r"process\.num_levels"):
         Training(denoiser, Cosine(), torch.zeros(9, 2), TrainingSettings(), seed=0)
 
@@ -248,9 +248,9 @@ def test_the_loss_reaches_its_floor_on_a_gaussian() -> None:
 
 
 def test_a_table_trains_the_tutorials_network_with_eps() -> None:
-    table = tables.sigmoid(100)
+    table = discrete.sigmoid(100)
     torch.manual_seed(0)
-    denoiser = NetworkDenoiser(StepMLP(2, 100), parameters.eps, step_of(table))
+    denoiser = NetworkDenoiser(StepMLP(2, 100), parameterisations.eps, step_of(table))
     recipe = TrainingSettings(
         steps=300,
         batch_size=128,

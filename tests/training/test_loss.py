@@ -13,9 +13,9 @@ from torch import Tensor
 
 from sfumato.denoisers.denoiser import NetworkDenoiser, Prediction
 from sfumato.errors import ArgumentError
-from sfumato.process import tables
+from sfumato.process import discrete
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameters import PARAMETERISATIONS, Parameterisation
+from sfumato.process.parameterisations import PARAMETERISATIONS, Parameterisation
 from sfumato.process.schedules import SCHEDULES, Cosine, Linear, Schedule
 from sfumato.training.loss import (
     WEIGHTINGS,
@@ -201,7 +201,7 @@ def test_the_variational_loss_of_a_table_is_the_sum_of_its_kl_terms() -> None:
     from_x_0 = np.sqrt(before) * beta / (1 - alpha_bar)
     tilde = (1 - before) / (1 - alpha_bar) * beta
     tilde[0] = beta[0]
-    table = tables.from_beta(torch.tensor(beta))
+    table = discrete.from_beta(torch.tensor(beta))
     measured, in_x_0, _ = _errors("v", table.levels[1:], lambda _: variational(table))
     expected = 10 * torch.tensor(from_x_0**2 / (2 * tilde)) * in_x_0
     torch.testing.assert_close(measured, expected)
@@ -223,12 +223,14 @@ def test_the_noise_of_the_input_is_that_of_the_target() -> None:
     ("table", "least"),
     [
         # Least L_simple on N(0, 1), averaged over the levels: closed form in float64.
-        (tables.linear(1000), 0.2755132),
-        (tables.sigmoid(100), 0.9355223),
-        (tables.linear(50, reference_levels=50), 0.8511442),
+        (discrete.linear(1000), 0.2755132),
+        (discrete.sigmoid(100), 0.9355223),
+        (discrete.linear(50, reference_levels=50), 0.8511442),
     ],
 )
-def test_exact_denoiser_reaches_the_least_simple_loss(table: tables.Table, least: float) -> None:
+def test_exact_denoiser_reaches_the_least_simple_loss(
+    table: discrete.DiscreteSchedule, least: float
+) -> None:
     def exact(x_t: Tensor, level: NoiseLevel) -> Prediction:
         return Prediction(level.like(x_t).alpha * x_t)  # E[x_0 | x_t] for N(0, 1), VP
 
@@ -245,7 +247,7 @@ def test_exact_denoiser_reaches_the_least_simple_loss(table: tables.Table, least
 
 
 BETA = np.linspace(1e-3, 0.2, 10)
-TABLE = tables.from_beta(torch.tensor(BETA))
+TABLE = discrete.from_beta(torch.tensor(BETA))
 EVERY = TABLE.levels[1:]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.networks.table_mlp import Told
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameters import edm
+from sfumato.process.parameterisations import edm
 from sfumato.training.loss import WEIGHTINGS
 from sfumato.training.masking import Asked, Masking, table_loss
 

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from sfumato.process import tables
+from sfumato.process import discrete
 from sfumato.process.schedules import VE, Cosine, Linear, Schedule
 from sfumato.training.times import (
     TIME_DRAWS,
@@ -48,14 +48,14 @@ def test_every_draw_has_its_distribution_at_every_place_of_the_batch(name: str, 
 
 
 def test_antithetic_pairs_are_the_tutorials_on_a_table() -> None:
-    table = tables.sigmoid(100)
+    table = discrete.sigmoid(100)
     u = antithetic(128, torch.Generator().manual_seed(1))
     index = table.index(level_at(table, u)) - 1  # the tutorial counts its levels from 0
     torch.testing.assert_close(index[64:], 100 - 1 - index[:64])
 
 
 def test_every_level_of_a_table_is_drawn_equally_often() -> None:
-    table = tables.sigmoid(10)
+    table = discrete.sigmoid(10)
     u = uniform(50_000, torch.Generator().manual_seed(2))
     counts = torch.bincount(table.index(level_at(table, u)), minlength=11)
     assert int(counts[0]) == 0  # the clean level has nothing to learn
@@ -98,7 +98,7 @@ def test_log_normal_noise_beyond_the_schedule_is_that_of_its_ends() -> None:
 
 
 def test_log_normal_takes_the_nearest_level_of_a_table() -> None:
-    table = tables.linear(25)
+    table = discrete.linear(25)
     source = torch.Generator().manual_seed(6)
     index = table.index(level_at(table, LogNormal(table)(50_000, source)))
     alpha_bar = np.cumprod(1 - np.linspace(1e-4, 0.02, 25) * 40)
@@ -123,7 +123,7 @@ def _made_up(u: Tensor) -> Tensor:
 MEAN = 100 * (1 - 1e-4) / math.log(1e4)  # of `_made_up` over (0, 1)
 
 
-def _warmed_up(process: Schedule | tables.Table) -> tuple[Importance, torch.Generator]:
+def _warmed_up(process: Schedule | discrete.DiscreteSchedule) -> tuple[Importance, torch.Generator]:
     draw, source = Importance(process), torch.Generator().manual_seed(8)
     while int(draw.count.min()) < 10:
         u = draw(256, source)
@@ -144,7 +144,7 @@ def test_importance_is_uniform_until_every_bin_has_ten_losses() -> None:
 
 
 def test_importance_remembers_the_last_ten_losses_of_each_bin() -> None:
-    table = tables.linear(4)
+    table = discrete.linear(4)
     draw, source = Importance(table), torch.Generator().manual_seed(9)
     memory = [deque[float](maxlen=10) for _ in range(4)]
     for batch in (3, 30, 1, 200, 7, 64):  # more than ten at once in a bin, and none
@@ -161,8 +161,8 @@ def test_importance_remembers_the_last_ten_losses_of_each_bin() -> None:
     np.testing.assert_allclose(draw.density().numpy() / 4, share, rtol=1e-12)
 
 
-@pytest.mark.parametrize("process", [Cosine(), tables.linear(30)])
-def test_importance_draws_from_its_density(process: Schedule | tables.Table) -> None:
+@pytest.mark.parametrize("process", [Cosine(), discrete.linear(30)])
+def test_importance_draws_from_its_density(process: Schedule | discrete.DiscreteSchedule) -> None:
     draw, source = _warmed_up(process)
     density = draw.density()
     bins = draw.num_bins
@@ -182,8 +182,10 @@ def test_importance_is_stratified() -> None:
     assert sorted(np.floor(64 * place).astype(int).tolist()) == list(range(64))
 
 
-@pytest.mark.parametrize("process", [Cosine(), tables.linear(30)])
-def test_importance_is_unbiased_and_varies_less(process: Schedule | tables.Table) -> None:
+@pytest.mark.parametrize("process", [Cosine(), discrete.linear(30)])
+def test_importance_is_unbiased_and_varies_less(
+    process: Schedule | discrete.DiscreteSchedule,
+) -> None:
     draw, source = _warmed_up(process)
     ours, uniform_means = [], []
     for _ in range(400):
@@ -197,7 +199,7 @@ def test_importance_is_unbiased_and_varies_less(process: Schedule | tables.Table
 
 
 def test_a_bin_without_loss_is_drawn_again() -> None:
-    draw, source = Importance(tables.linear(10)), torch.Generator().manual_seed(10)
+    draw, source = Importance(discrete.linear(10)), torch.Generator().manual_seed(10)
     for _ in range(40):
         u = draw(100, source)
         draw.reweighted(u, (u > 0.1).double())

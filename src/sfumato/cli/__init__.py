@@ -52,7 +52,7 @@ def _together() -> AbstractContextManager[None]:
     if sys.argv[1:2] not in (["fit"], ["sample"], ["evaluate"]):
         raise ArgumentError("several processes can fit, sample and evaluate; run this in one.")
 
-    from sfumato.parallel import joined
+    from sfumato.distributed import joined
 
     return joined()
 

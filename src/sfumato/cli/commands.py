@@ -105,8 +105,8 @@ def demo(
     layers = config.preset(preset), config.parse_assignments(assignments), _seeded(seed)
     named = config.resolve(*layers).data.source  # wrong settings are told before PyTorch is loaded
 
-    from sfumato.fitting import begin, finish
-    from sfumato.source import settings_for
+    from sfumato.runs.data import settings_for
+    from sfumato.runs.fit import begin, finish
 
     settings, data = settings_for(named, {}, *layers)
     with begin(settings, data, out, name=preset) as job:
@@ -165,7 +165,7 @@ def fit(
     if show_settings:
         recipe = {}
         if any("source" in change.get("data", {}) for change in changes):
-            from sfumato.source import load_any_data, recipe_for
+            from sfumato.runs.data import load_any_data, recipe_for
 
             recipe = recipe_for(load_any_data(config.resolve(*changes)))
         typer.echo(config.resolve(recipe, *changes).to_toml(), nl=False)
@@ -179,16 +179,16 @@ def fit(
     if not any("source" in change.get("data", {}) for change in changes):
         raise ArgumentError("what to fit to? Give a toy set's name or a file: `sfumato fit moons`.")
 
-    from sfumato import parallel
-    from sfumato.fitting import begin, finish
-    from sfumato.source import settings_for_any
+    from sfumato import distributed
+    from sfumato.runs.data import settings_for_any
+    from sfumato.runs.fit import begin, finish
 
-    if parallel.count() > 1 and out is None:
+    if distributed.count() > 1 and out is None:
         raise ArgumentError("several processes need to know the run's folder; say --out.")
-    if out and parallel.restarted() and parallel.any_of((out / "config.toml").is_file()):
+    if out and distributed.restarted() and distributed.any_of((out / "config.toml").is_file()):
         _resume(out, source, quiet)
         return
-    quiet = quiet or not parallel.is_first()
+    quiet = quiet or not distributed.is_first()
     settings, data = settings_for_any(named, {}, *changes)
     with begin(settings, data, out) as job:
         say(_described(job), quiet)
@@ -234,10 +234,10 @@ def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
     if out is None:
         raise ArgumentError("which run? Say `sfumato fit --resume --out RUN`.")
 
-    from sfumato import parallel
-    from sfumato.fitting import finish, resume
+    from sfumato import distributed
+    from sfumato.runs.fit import finish, resume
 
-    quiet = quiet or not parallel.is_first()
+    quiet = quiet or not distributed.is_first()
     with resume(out, source) as job:
         step, num_steps = job.training.step, job.training.num_steps
         if step == num_steps:
@@ -310,11 +310,11 @@ def sample(
     asked = {"sampler": sampler, "steps": _number_of_steps(steps), "guidance": guidance}
     sampling = sampling_changes(assignments) | {k: v for k, v in asked.items() if v is not None}
 
-    from sfumato import parallel
-    from sfumato.gallery import check_rows_target, of_pictures, write_rows
-    from sfumato.run import Run, open_any_run
+    from sfumato import distributed
+    from sfumato.runs.figures.images import check_rows_target, of_pictures, write_rows
+    from sfumato.runs.run import Run, open_any_run
 
-    quiet = quiet or not parallel.is_first()
+    quiet = quiet or not distributed.is_first()
     opened = open_any_run(run)
     if not isinstance(opened, Run):
         if label is not None or guidance is not None:
@@ -337,7 +337,7 @@ def sample(
             quiet,
         )
     values = opened.sample(n, seed=seed, quiet=quiet, label=label, **sampling)
-    if not parallel.is_first():
+    if not distributed.is_first():
         return
     write_rows(opened, to, values, opened.model.labels(n, seed=seed, label=label))
     say(f"{n:,} {'pictures' if pictures else 'rows'} in {to}", quiet)
@@ -377,8 +377,8 @@ def evaluate(
     The floor is the same distance between two sets of real rows: no model can be expected to do
     better. A toy set is compared with fresh draws, a file with the rows kept out of training.
     """
-    from sfumato import parallel
-    from sfumato.run import Run, open_any_run
+    from sfumato import distributed
+    from sfumato.runs.run import Run, open_any_run
 
     opened = open_any_run(run)
     if isinstance(opened, Run):
@@ -389,7 +389,7 @@ def evaluate(
         if against is not None:
             raise ArgumentError("a table is measured against held-out rows; leave --against out.")
         evaluation = opened.evaluate(n=n, seed=seed, target=target, quiet=quiet)
-    if not parallel.is_first():
+    if not distributed.is_first():
         return
     if as_json:
         typer.echo(json.dumps(evaluation.to_dict(), indent=2))
@@ -413,8 +413,8 @@ def animate(
     quiet: Quiet = False,
 ) -> None:
     """Animate the process: 100 frames on fixed axes."""
-    from sfumato.gallery import write_run_animation
-    from sfumato.run import open_run
+    from sfumato.runs.figures.images import write_run_animation
+    from sfumato.runs.run import open_run
 
     write_run_animation(open_run(run), direction, to)
     say(f"{direction} animation in {to}", quiet)
@@ -442,9 +442,9 @@ def plot(
     quiet: Quiet = False,
 ) -> None:
     """Draw one figure of a run."""
-    from sfumato.gallery import figures_of
     from sfumato.plots import check_figure_target, save_figure
-    from sfumato.run import open_any_run
+    from sfumato.runs.figures.images import figures_of
+    from sfumato.runs.run import open_any_run
 
     check_figure_target(to)
     opened = open_any_run(run)
@@ -478,9 +478,9 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write a model for other software. What diffusers wrote can be given wherever a RUN is."""
-    from sfumato.interchange.diffusers import write_pipeline
-    from sfumato.interchange.onnx import write_onnx
-    from sfumato.run import open_run
+    from sfumato.models.diffusers import write_pipeline
+    from sfumato.models.onnx import write_onnx
+    from sfumato.runs.run import open_run
 
     model = open_run(run).model
     if to == "onnx":
@@ -495,7 +495,7 @@ def export(
 @app.command(epilog=examples("sfumato report runs/moons-001"))
 def report(run: RunPath, quiet: Quiet = False) -> None:
     """Sample, evaluate and draw a fitted run, and gather it all in its report.html."""
-    from sfumato.run import open_any_run
+    from sfumato.runs.run import open_any_run
 
     _report(open_any_run(run), quiet)
 
@@ -523,8 +523,8 @@ def datasets(
         table.add_row(each.name, ", ".join(each.columns), each.description)
     Console(highlight=False).print(table)
     if to is not None:
-        from sfumato.figures import datasets_sheet
         from sfumato.plots import save_figure
+        from sfumato.runs.figures.points import datasets_sheet
 
         save_figure(datasets_sheet(), to)
         typer.echo(f"Sheet in {to}")
@@ -535,7 +535,7 @@ def info(
     run: RunPath, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """Say what a run or a model file holds."""
-    from sfumato.run import open_any_run
+    from sfumato.runs.run import open_any_run
 
     summary = open_any_run(run).summary()
     if as_json:
@@ -646,7 +646,7 @@ def _print_evaluation(evaluation: Any) -> None:
 
 
 def _report(run: Any, quiet: bool) -> None:
-    from sfumato.report import write_report
+    from sfumato.runs.report import write_report
 
     path, evaluation = write_report(run, quiet=quiet)
     if quiet:

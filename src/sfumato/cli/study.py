@@ -61,11 +61,11 @@ def score(
     By the probability flow, exact in its divergence up to 32 columns. For data of a known density
     the true value stands beside it.
     """
-    from sfumato.data.files import check_target, write_points
+    from sfumato.data.io.points import check_target, write_points
     from sfumato.data.points import Points
-    from sfumato.gallery import of_pictures
-    from sfumato.run import Run, open_any_run
-    from sfumato.scoring import bound_of, read_rows, score_of
+    from sfumato.runs.figures.images import of_pictures
+    from sfumato.runs.run import Run, open_any_run
+    from sfumato.runs.score import bound_of, read_rows, score_of
 
     opened = open_any_run(run)
     if not isinstance(opened, Run):
@@ -130,9 +130,9 @@ def edit(
     """Noise rows part of the way and sample from there: rows like them, on the data's structure."""
     changes = sampling_changes(assignments)
 
-    from sfumato.gallery import check_rows_target, write_rows
-    from sfumato.run import open_run
-    from sfumato.scoring import read_rows
+    from sfumato.runs.figures.images import check_rows_target, write_rows
+    from sfumato.runs.run import open_run
+    from sfumato.runs.score import read_rows
 
     opened = open_run(run)
     check_rows_target(opened, to)
@@ -163,22 +163,22 @@ def inpaint(
 
     import numpy as np
 
-    from sfumato import parallel
-    from sfumato.data.images import read_picture
-    from sfumato.gallery import check_rows_target, of_pictures, write_rows
-    from sfumato.run import open_run
+    from sfumato import distributed
+    from sfumato.data.images import read_image
+    from sfumato.runs.figures.images import check_rows_target, of_pictures, write_rows
+    from sfumato.runs.run import open_run
 
     opened = open_run(run)
     if not of_pictures(opened):
         raise ArgumentError(f"{run} learned from points; only pictures can be filled in here.")
     check_rows_target(opened, to)
     channels, height, width = opened.model.codec.event
-    given = read_picture(picture, height, width, channels)
-    known = np.broadcast_to(read_picture(mask, height, width, 1) < 128, given.shape)
+    given = read_image(picture, height, width, channels)
+    known = np.broadcast_to(read_image(mask, height, width, 1) < 128, given.shape)
     if known.all():
         raise DataError(f"{mask} is white nowhere; there is nothing to fill in.")
     pictures, where = (np.repeat(each[None], n, axis=0) for each in (given, known))
-    with parallel.threads(opened.settings.threads):
+    with distributed.threads(opened.settings.threads):
         filled = opened.model.inpaint(
             pictures, where, times=times, seed=seed, label=label, **changes
         )
@@ -203,13 +203,13 @@ def interpolate(
     """Draw what lies between two samples of a seed, along a great circle of their noise."""
     changes = sampling_changes(assignments)
 
-    from sfumato import parallel
-    from sfumato.gallery import check_rows_target, write_rows
-    from sfumato.run import open_run
+    from sfumato import distributed
+    from sfumato.runs.figures.images import check_rows_target, write_rows
+    from sfumato.runs.run import open_run
 
     opened = open_run(run)
     check_rows_target(opened, to)
-    with parallel.threads(opened.settings.threads):
+    with distributed.threads(opened.settings.threads):
         values = opened.model.interpolate(first, last, n, seed=seed, label=label, **changes)
     write_rows(opened, to, values, columns=n)
     say(f"{n:,} in {to}", quiet)
@@ -245,9 +245,9 @@ def compare(
 
         check_figure_target(to)
 
-    from sfumato.comparison import Comparison, compare_samplers, figure_of, most_entries
     from sfumato.progress import ProgressLine
-    from sfumato.run import open_run
+    from sfumato.runs.compare import Comparison, compare_samplers, figure_of, most_entries
+    from sfumato.runs.run import open_run
 
     opened, found = open_run(run), []
     with ProgressLine("compare", most_entries(numbers), "entries", quiet=quiet) as line:
@@ -306,9 +306,9 @@ def doctor(
 
 
 def _examine_run(path: Path, data: Path | None) -> Iterator[Any]:
-    from sfumato.doctor import examine_run
-    from sfumato.run import open_run
-    from sfumato.scoring import read_rows
+    from sfumato.runs.doctor import examine_run
+    from sfumato.runs.run import open_run
+    from sfumato.runs.score import read_rows
 
     opened = open_run(path)
     return examine_run(opened, None if data is None else read_rows(opened, data).values)
@@ -320,14 +320,14 @@ def _examine_schedule(name: str, data: Path | None, assignments: list[str]) -> I
         if section not in ("process", "data"):
             raise ArgumentError(f"a schedule has settings under `process.` only; got {section!r}.")
 
-    from sfumato.data.codec import Codec
-    from sfumato.data.files import read_points
-    from sfumato.doctor import examine_process
+    from sfumato.data.codecs.points import Codec
+    from sfumato.data.io.points import read_points
+    from sfumato.process.discrete import DISCRETE_SCHEDULES
     from sfumato.process.schedules import SCHEDULES
-    from sfumato.process.tables import TABLES
+    from sfumato.runs.doctor import examine_process
 
-    if name not in {*SCHEDULES, *TABLES}:
-        raise unknown("run folder or schedule", name, {*SCHEDULES, *TABLES})
+    if name not in {*SCHEDULES, *DISCRETE_SCHEDULES}:
+        raise unknown("run folder or schedule", name, {*SCHEDULES, *DISCRETE_SCHEDULES})
     settings = config.resolve(changes, {"process": {"schedule": name}})
     rows = None
     if data is not None:
@@ -368,7 +368,7 @@ def _print_comparison(comparison: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from sfumato.comparison import pivoted
+    from sfumato.runs.compare import pivoted
 
     console = Console(highlight=False)
     low, high = comparison.floor

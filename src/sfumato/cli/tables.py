@@ -44,7 +44,7 @@ def described_table(job: Any) -> str:
 
 def _column(column: Any, codec: Any, kind: str) -> tuple[str, str]:
     """Its name and, in a few words, what it is."""
-    from sfumato.data.described import described
+    from sfumato.data.codecs.describe import described
 
     name = " ".join(column.name.split()) or repr(column.name)
     part = next((each for each in codec.parts if each.name == column.name), None)
@@ -65,15 +65,15 @@ def write_sampled_table(
     quiet: bool,
 ) -> None:
     """Draw rows of a table and write them."""
-    from sfumato import parallel
-    from sfumato.data.table_files import check_target, write_table
+    from sfumato import distributed
+    from sfumato.data.io.tables import check_target, write_table
 
     check_target(to)
     n = 1000 if n is None else n
     if given:
         _warn(run, run.model.condition(given), "the nearest stands for it")
     table = run.sample(n, seed=seed, given=given, quiet=quiet, **sampling)
-    if parallel.is_first():
+    if distributed.is_first():
         write_table(to, table)
         say(f"{n:,} rows in {to}", quiet)
 
@@ -108,8 +108,8 @@ def impute(
     """
     changes = sampling_changes(assignments)
 
-    from sfumato.data.table_files import check_target, write_table
-    from sfumato.run import open_table_run
+    from sfumato.data.io.tables import check_target, write_table
+    from sfumato.runs.run import open_table_run
 
     check_target(to)
     opened = open_table_run(run)
@@ -146,7 +146,7 @@ def read_for(run: Any, file: Path) -> Any:
     Raises:
         DataError: if it cannot be used, or lacks one of the columns.
     """
-    from sfumato.data.table_files import read_table
+    from sfumato.data.io.tables import read_table
 
     codec = run.model.codec
     words = [part.name for part in codec.parts if part.dtype == "object"]
@@ -171,9 +171,9 @@ def score_table(run: Any, file: Path, to: Path | None, *, bound: bool, quiet: bo
 
     import numpy as np
 
+    from sfumato.data.io.tables import check_target, write_table
     from sfumato.data.table import Column, DataTable
-    from sfumato.data.table_files import check_target, write_table
-    from sfumato.scoring import table_score
+    from sfumato.runs.score import table_score
 
     if bound:
         raise ArgumentError("of a table the likelihood itself is told; leave --bound out.")

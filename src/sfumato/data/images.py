@@ -52,7 +52,7 @@ _LITTLE = 2**14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pictures:
+class Images:
     """Pictures of one size.
 
     Args:
@@ -79,7 +79,7 @@ class Pictures:
         """The pixels: a picture is a row."""
         return self.pixels
 
-    def chosen(self, rows: np.ndarray) -> "Pictures":
+    def chosen(self, rows: np.ndarray) -> "Images":
         """Those at `rows`, `(k,)`."""
         pixels = _room((len(rows), *self.pixels.shape[1:]))
         for first in range(0, len(rows), 1024):
@@ -89,7 +89,7 @@ class Pictures:
         return replace(self, pixels=pixels, labels=labels, names=[self.names[k] for k in rows])
 
 
-def holds_pictures(path: Path) -> bool:
+def holds_images(path: Path) -> bool:
     """Whether this is a folder, an archive, or a file of an array of pictures."""
     try:
         if path.is_dir() or path.name.lower().endswith(_ARCHIVES):
@@ -104,14 +104,14 @@ def holds_pictures(path: Path) -> bool:
     return False
 
 
-def read_pictures(
+def read_images(
     path: Path,
     *,
     size: int | None = None,
     labels: bool = True,
     background: str = "white",
     skip_bad: bool = False,
-) -> Pictures:
+) -> Images:
     """The pictures of a folder, a .zip or .tar archive, or a .npy or .npz file.
 
     The class of a picture is the first folder by which the pictures' paths differ. The order is
@@ -166,7 +166,7 @@ def _of_spool(
     *,
     labels: bool,
     skip_bad: bool,
-) -> Pictures:
+) -> Images:
     """The pictures of the size that most have.
 
     Raises:
@@ -191,7 +191,7 @@ def _of_spool(
     left_out = tuple(f"{_legible(name)}: {reason}" for name, reason in sorted(bad.items()))
     channels = max(shapes[name][2] for name in names)
     pixels = _gathered(map(spool.__getitem__, names), (len(names), *usual, channels))
-    return Pictures(pixels, numbers, classes, names, left_out)
+    return Images(pixels, numbers, classes, names, left_out)
 
 
 def _complaint(path: Path, bad: dict[str, str], usual: tuple[int, ...] | None, good: int) -> str:
@@ -409,7 +409,7 @@ def _fitted(image: Image.Image, size: int) -> Image.Image:
     return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
 
 
-def read_picture(path: Path, height: int, width: int, channels: int) -> np.ndarray:
+def read_image(path: Path, height: int, width: int, channels: int) -> np.ndarray:
     """One picture as bytes `(height, width, channels)`, brought to that shape.
 
     Raises:
@@ -514,20 +514,20 @@ def _of_npz(arrays: Any) -> np.ndarray:
     return np.asarray(arrays[(names or arrays.files)[0]])
 
 
-def _from_file(path: Path) -> Pictures:
+def _from_file(path: Path) -> Images:
     try:
         if path.suffix.lower() == ".npy":
-            return as_pictures(np.load(path, mmap_mode="r", allow_pickle=False))
+            return as_images(np.load(path, mmap_mode="r", allow_pickle=False))
         with np.load(path, allow_pickle=False) as arrays:
             labels = next((arrays[name] for name in ("labels", "y") if name in arrays.files), None)
-            return as_pictures(_of_npz(arrays), labels)
+            return as_images(_of_npz(arrays), labels)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise DataError(f"{path} is not a whole file of arrays; write it again.") from error
 
 
-def as_pictures(source: Any, labels: np.ndarray | None = None) -> Pictures:
+def as_images(source: Any, labels: np.ndarray | None = None) -> Images:
     """Pictures that are in memory.
 
     Args:
@@ -556,14 +556,14 @@ def as_pictures(source: Any, labels: np.ndarray | None = None) -> Pictures:
         )
     names = [f"picture {k + 1}" for k in range(len(pixels))]
     if labels is None:
-        return Pictures(pixels, None, (), names)
+        return Images(pixels, None, (), names)
     if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu" or labels.min() < 0:
         raise DataError(f"labels are one whole number from 0 for each picture; got {labels.shape}.")
     classes = tuple(str(k) for k in range(int(labels.max()) + 1))
-    return Pictures(pixels, labels.astype(np.int64), classes, names)
+    return Images(pixels, labels.astype(np.int64), classes, names)
 
 
-def _from_dataset(source: Any) -> Pictures:
+def _from_dataset(source: Any) -> Images:
     column = next((name for name in ("image", "img") if name in source.column_names), None)
     if column is None:
         raise DataError(
@@ -581,20 +581,20 @@ def _from_dataset(source: Any) -> Pictures:
         classes = tuple(known or (str(k) for k in range(int(labels.max()) + 1)))
     channels = 3 if any(each.ndim == 3 for each in plain) else 1
     pixels = _gathered(plain, (len(plain), *plain[0].shape[:2], channels))
-    return Pictures(pixels, labels, classes, [f"picture {k + 1}" for k in range(len(plain))])
+    return Images(pixels, labels, classes, [f"picture {k + 1}" for k in range(len(plain))])
 
 
-def digits() -> Pictures:
+def digits() -> Images:
     """The 1,797 handwritten digits of scikit-learn, 8 x 8 pixels, 0 to 16 brought to a byte."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
     pixels = (found.images * (255 / 16)).round().astype(np.uint8)[..., None]
     names = [f"digit {k + 1}" for k in range(len(pixels))]
-    return Pictures(pixels, found.target.astype(np.int64), tuple("0123456789"), names)
+    return Images(pixels, found.target.astype(np.int64), tuple("0123456789"), names)
 
 
-def fingerprint(pictures: Pictures) -> str:
+def fingerprint(pictures: Images) -> str:
     """SHA-256 of what is learned from: the pixels and the classes, not the files they were in."""
     digest = hashlib.sha256(repr((pictures.pixels.shape, pictures.classes)).encode())
     digest.update(np.ascontiguousarray(pictures.pixels).data)

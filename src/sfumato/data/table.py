@@ -12,7 +12,10 @@ from sfumato.errors import DataError
 Kind = Literal[
     "continuous", "integer", "ordinal", "categorical", "boolean", "date", "constant", "dropped"
 ]
-"""What a column is to the model, see `data.columns`."""
+"""What a column is to the model, see `data.column_types`."""
+
+NUMERIC: tuple[Kind, ...] = ("continuous", "integer", "date")
+CATEGORICAL: tuple[Kind, ...] = ("ordinal", "categorical", "boolean")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

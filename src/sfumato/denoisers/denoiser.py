@@ -13,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sfumato.errors import ArgumentError
+from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.noise import NoiseLevel, spread
-from sfumato.process.parameters import Parameterisation
-from sfumato.process.tables import Table
+from sfumato.process.parameterisations import Parameterisation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +64,7 @@ def log_snr(level: NoiseLevel) -> Tensor:
     return level.log_snr.clamp(-FARTHEST, FARTHEST)
 
 
-def step_of(table: Table) -> Conditioning:
+def step_of(table: DiscreteSchedule) -> Conditioning:
     """Conditioning for networks with an embedding of the step: the level's place in its table."""
     return table.index
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from sfumato.denoisers.denoiser import FARTHEST, Conditioning, Prediction, log_snr
 from sfumato.networks.table_mlp import Told
 from sfumato.process.noise import NoiseLevel, spread
-from sfumato.process.parameters import Parameterisation
+from sfumato.process.parameterisations import Parameterisation
 
 
 @dataclass(frozen=True, slots=True, eq=False)

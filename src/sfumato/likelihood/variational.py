@@ -19,11 +19,11 @@ from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser
 from sfumato.errors import ArgumentError, unknown
+from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.gaussian import Gaussian, discretised_log_likelihood, kl
 from sfumato.process.kernels import learned_variance, noised, posterior
 from sfumato.process.noise import spread
-from sfumato.process.random import Noise
-from sfumato.process.tables import Table
+from sfumato.process.streams import Noise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +62,7 @@ def mean_and_error(values: Float[Tensor, " batch"]) -> tuple[float, float]:
 def variational_bound(
     denoise: Denoiser,
     x_0: Float[Tensor, "batch *event"],
-    table: Table,
+    table: DiscreteSchedule,
     *,
     noise: Noise,
     variance: str = "beta_tilde",

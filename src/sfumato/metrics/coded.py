@@ -16,10 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfumato.data.table import Column, DataTable, Kind
-
-NUMBERS: tuple[Kind, ...] = ("continuous", "integer", "date")
-LEVELS: tuple[Kind, ...] = ("ordinal", "categorical", "boolean")
+from sfumato.data.table import CATEGORICAL, NUMERIC, Column, DataTable, Kind
 
 # As many as scikit-learn's trees can tell apart in one column.
 _TREE_LEVELS = 255
@@ -77,8 +74,8 @@ def coded(tables: Sequence[DataTable], kinds: Mapping[str, Kind]) -> list[Coded]
         tables: the first is the reference, by which levels are numbered.
         kinds: of every column.
     """
-    numbers = tuple(name for name in tables[0].names if kinds[name] in NUMBERS)
-    levels = tuple(name for name in tables[0].names if kinds[name] in LEVELS)
+    numbers = tuple(name for name in tables[0].names if kinds[name] in NUMERIC)
+    levels = tuple(name for name in tables[0].names if kinds[name] in CATEGORICAL)
     of_level = [_numbered([table[name] for table in tables]) for name in levels]
     return [
         Coded(

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfumato.data.table import DataTable, Kind
+from sfumato.data.table import CATEGORICAL, NUMERIC, DataTable, Kind
 from sfumato.errors import DataError
-from sfumato.metrics.coded import LEVELS, NUMBERS, Coded, coded
+from sfumato.metrics.coded import Coded, coded
 
 Imputer = Callable[[DataTable, int], Sequence[DataTable]]
 
@@ -66,7 +66,7 @@ def hidden(
     """
     table = table.chosen(np.arange(min(len(table), ROWS)))
     drawn = np.random.default_rng(seed).random((len(table), len(table.columns))) < _HIDDEN
-    varies = np.array([kinds[name] in NUMBERS + LEVELS for name in table.names])
+    varies = np.array([kinds[name] in NUMERIC + CATEGORICAL for name in table.names])
     there = ~np.stack([column.missing for column in table], axis=1)
     cells = drawn & varies & there
     columns = [

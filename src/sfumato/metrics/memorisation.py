@@ -27,7 +27,7 @@ def nearer_share(sample_distances: np.ndarray, heldout_distances: np.ndarray) ->
     return float((farther + level / 2).mean() / len(held))
 
 
-def nearest_pictures(sample: np.ndarray, train: np.ndarray, k: int) -> np.ndarray:
+def nearest_images(sample: np.ndarray, train: np.ndarray, k: int) -> np.ndarray:
     """Which k training pictures are nearest to each sample, pixel by pixel, `(n, k)`.
 
     Args:

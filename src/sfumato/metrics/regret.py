@@ -16,7 +16,7 @@ from torch import Tensor
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import Noise
+from sfumato.process.streams import Noise
 
 
 @torch.no_grad()

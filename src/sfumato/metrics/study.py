@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from sfumato.data.table import DataTable, Kind
+from sfumato.data.table import CATEGORICAL, NUMERIC, DataTable, Kind
 from sfumato.metrics.association import associations
-from sfumato.metrics.coded import LEVELS, NUMBERS, Coded, coded
+from sfumato.metrics.coded import Coded, coded
 from sfumato.metrics.evaluation import Measure
 from sfumato.metrics.intervals import Imputer, Intervals, intervals
 from sfumato.metrics.likelihoods import Likelihoods, likelihoods
@@ -43,7 +43,7 @@ class TableStudy:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the columns that vary, in the table's order."""
-        return tuple(n for n in self.reference.names if self.kinds[n] in NUMBERS + LEVELS)
+        return tuple(n for n in self.reference.names if self.kinds[n] in NUMERIC + CATEGORICAL)
 
     @cached_property
     def columns(self) -> Mapping[str, Measure]:

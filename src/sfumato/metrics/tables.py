@@ -31,10 +31,10 @@ from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.coded import Coded, coded, coordinates
 from sfumato.metrics.efficacy import error, targets
 from sfumato.metrics.evaluation import LEAST_ROWS, Measure, judged
+from sfumato.metrics.images import manifold
 from sfumato.metrics.intervals import DRAWS, ROWS, Intervals
 from sfumato.metrics.likelihoods import Likelihoods
 from sfumato.metrics.marginals import distances, kolmogorov_smirnov
-from sfumato.metrics.pictures import manifold
 from sfumato.metrics.privacy import FEW, evaluate_privacy
 from sfumato.metrics.shuffling import shuffled
 

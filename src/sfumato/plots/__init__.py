@@ -1,4 +1,4 @@
-"""Pictures: arrays and plain values in, figures and animations out. Knows no runs, no models."""
+"""Images: arrays and plain values in, figures and animations out. Knows no runs, no models."""
 
 from sfumato.plots.style import check_figure_target, save_figure
 

@@ -20,9 +20,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sfumato.atomic import replacing
 from sfumato.errors import ArgumentError, MissingDependencyError
 from sfumato.plots.style import BLUE, COLOURS, INK, PAPER, Limits, check_target, few_ticks, styled
-from sfumato.storage import replacing
 
 FRAME_MS = 100
 SIDE = 560  # pixels; even, as video needs it

@@ -13,8 +13,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sfumato.atomic import replacing
 from sfumato.errors import ArgumentError
-from sfumato.storage import replacing
 
 # Okabe & Ito (2008): told apart with any common colour vision.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from sfumato.errors import ArgumentError
+from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.schedules import Schedule
-from sfumato.process.tables import Table
 
 
-def from_schedule(schedule: Schedule, num_levels: int) -> Table:
+def from_schedule(schedule: Schedule, num_levels: int) -> DiscreteSchedule:
     """The table of `num_levels` levels along a schedule, eqs. (1) and (2).
 
     Raises:
@@ -36,7 +36,7 @@ def from_schedule(schedule: Schedule, num_levels: int) -> Table:
             f"the schedule's log-SNR must fall from each of the {num_levels} levels to the next; "
             f"it does not at level {rests[0] + 1}. Take fewer levels or another schedule."
         )
-    return Table(beta, levels)
+    return DiscreteSchedule(beta, levels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +54,7 @@ class Interpolated:
             finite log-SNR.
     """
 
-    table: Table
+    table: DiscreteSchedule
 
     def __post_init__(self) -> None:
         if self.table.num_levels < 2:

@@ -13,9 +13,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sfumato.errors import ArgumentError
+from sfumato.process.discrete import DiscreteSchedule, until
 from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.process.schedules import Schedule
-from sfumato.process.tables import Table, until
 
 
 def _steps(num_steps: int, most: int | None = None) -> int:
@@ -37,16 +37,16 @@ _Division = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Log-SNR of the noisiest and the cleanest level, parts of the way from 0 to 1: log-SNR there."""
 
 
-def _divided(process: Schedule | Table, num_steps: int, divide: _Division) -> NoiseLevel:
+def _divided(process: Schedule | DiscreteSchedule, num_steps: int, divide: _Division) -> NoiseLevel:
     """K levels from the noisiest to the cleanest but one, then clean."""
-    if isinstance(process, Table):
+    if isinstance(process, DiscreteSchedule):
         return _visit(process, _nearest(process, _steps(num_steps, process.num_levels), divide))
     part = torch.linspace(0, 1, _steps(num_steps), dtype=torch.float64)
     noisiest, cleanest = process(torch.tensor([1.0, 0.0], dtype=torch.float64)).log_snr
     return then_clean(process(process.time(divide(noisiest, cleanest, part))))
 
 
-def _nearest(table: Table, num_steps: int, divide: _Division) -> Int[Tensor, " K"]:
+def _nearest(table: DiscreteSchedule, num_steps: int, divide: _Division) -> Int[Tensor, " K"]:
     """K levels of a table, none twice, where they are nearest to a division.
 
     Where two parts are nearest to one level, the noisier part takes it and the other the next
@@ -66,7 +66,7 @@ def _nearest(table: Table, num_steps: int, divide: _Division) -> Int[Tensor, " K
     return torch.maximum(falling, num_steps - k)
 
 
-def uniform_log_snr(process: Schedule | Table, num_steps: int) -> NoiseLevel:
+def uniform_log_snr(process: Schedule | DiscreteSchedule, num_steps: int) -> NoiseLevel:
     """K levels evenly spaced in log-SNR over the whole range, then clean.
 
     As log-SNR = -2 log(sigma/alpha), this is also the grid that is called exponential: evenly
@@ -75,7 +75,7 @@ def uniform_log_snr(process: Schedule | Table, num_steps: int) -> NoiseLevel:
     return _divided(process, num_steps, torch.lerp)
 
 
-def karras(process: Schedule | Table, num_steps: int, rho: float = 7.0) -> NoiseLevel:
+def karras(process: Schedule | DiscreteSchedule, num_steps: int, rho: float = 7.0) -> NoiseLevel:
     """K levels evenly spaced in (sigma/alpha)^(1/rho), then clean: Karras et al. (2022), eq. 5.
 
     Of a table, the levels nearest to it in log-SNR.
@@ -88,11 +88,11 @@ def karras(process: Schedule | Table, num_steps: int, rho: float = 7.0) -> Noise
     return _divided(process, num_steps, divide)
 
 
-def _visit(table: Table, index: Tensor) -> NoiseLevel:
+def _visit(table: DiscreteSchedule, index: Tensor) -> NoiseLevel:
     return then_clean(table.levels[index.long()])
 
 
-def leading(table: Table, num_steps: int) -> NoiseLevel:
+def leading(table: DiscreteSchedule, num_steps: int) -> NoiseLevel:
     """Levels 1, 1 + r, 1 + 2r, ... with r = floor(T/K), reversed: DDIM's own stride.
 
     It does not begin at the last level (K = 10 of T = 1000 begins at 901), which is a fault
@@ -102,13 +102,13 @@ def leading(table: Table, num_steps: int) -> NoiseLevel:
     return _visit(table, 1 + stride * torch.arange(num_steps - 1, -1, -1))
 
 
-def trailing(table: Table, num_steps: int) -> NoiseLevel:
+def trailing(table: DiscreteSchedule, num_steps: int) -> NoiseLevel:
     """Levels T, T - T/K, T - 2T/K, ... rounded: begins at the last level."""
     part = torch.arange(_steps(num_steps, table.num_levels), 0, -1, dtype=torch.float64)
     return _visit(table, (part * table.num_levels / num_steps).round())
 
 
-def linspace(table: Table, num_steps: int) -> NoiseLevel:
+def linspace(table: DiscreteSchedule, num_steps: int) -> NoiseLevel:
     """K levels evenly from T to 1, both included."""
     if _steps(num_steps, table.num_levels) == 1:
         return trailing(table, 1)
@@ -117,13 +117,13 @@ def linspace(table: Table, num_steps: int) -> NoiseLevel:
     )
 
 
-SCHEDULE_GRIDS: Mapping[str, Callable[[Schedule, int], NoiseLevel]] = {
+CONTINUOUS_GRIDS: Mapping[str, Callable[[Schedule, int], NoiseLevel]] = {
     "uniform-time": uniform_time,
     "uniform-log-snr": uniform_log_snr,
     "exponential": uniform_log_snr,
     "karras": karras,
 }
-TABLE_GRIDS: Mapping[str, Callable[[Table, int], NoiseLevel]] = {
+DISCRETE_GRIDS: Mapping[str, Callable[[DiscreteSchedule, int], NoiseLevel]] = {
     "leading": leading,
     "trailing": trailing,
     "linspace": linspace,

@@ -14,7 +14,7 @@ from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError, unknown
 from sfumato.process.kernels import learned_variance, posterior, transition_variance
 from sfumato.process.noise import NoiseLevel, spread
-from sfumato.process.random import Noise
+from sfumato.process.streams import Noise
 
 VARIANCES = ("beta", "beta_tilde", "learned")
 

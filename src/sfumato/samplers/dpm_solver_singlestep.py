@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import Noise
+from sfumato.process.streams import Noise
 from sfumato.samplers.exponential import exponential_step, log_ratio
 
 Begin = tuple[Tensor, NoiseLevel, Tensor] | None

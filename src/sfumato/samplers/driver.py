@@ -18,7 +18,7 @@ from sfumato.denoisers.denoiser import Denoiser, PerChunk, Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import EDITING, SAMPLING, Noise, chunk_size, generator, noise_from
+from sfumato.process.streams import EDITING, SAMPLING, Noise, chunk_size, generator, noise_from
 
 S = TypeVar("S")
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sfumato.process.noise import NoiseLevel, spread
-from sfumato.process.random import Noise
+from sfumato.process.streams import Noise
 
 
 def log_ratio(level: NoiseLevel) -> float:

@@ -17,7 +17,7 @@ from torch import Tensor
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel, spread
-from sfumato.process.random import Noise
+from sfumato.process.streams import Noise
 
 
 @dataclass(frozen=True, slots=True)

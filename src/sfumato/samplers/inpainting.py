@@ -20,7 +20,7 @@ from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process.kernels import noised, transition
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import Noise
+from sfumato.process.streams import Noise
 from sfumato.samplers.driver import Stepper
 
 S = TypeVar("S")

@@ -18,7 +18,7 @@ from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process.kernels import posterior
 from sfumato.process.noise import NoiseLevel, spread
-from sfumato.process.random import Noise
+from sfumato.process.streams import Noise
 
 
 @dataclass(frozen=True, slots=True)

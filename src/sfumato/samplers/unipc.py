@@ -18,7 +18,7 @@ from torch import Tensor
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import Noise
+from sfumato.process.streams import Noise
 from sfumato.samplers.exponential import exponential_step, interpolating_weights, log_ratio
 
 Known = tuple[tuple[float, Tensor], ...]

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sfumato.process.random import generator
+from sfumato.process.streams import generator
 
 NUM_ORDERS = 4
 
@@ -53,7 +53,7 @@ def _places(sizes: Sequence[int]) -> list[slice]:
     return [slice(a, b) for a, b in pairwise(ends)]
 
 
-def draw_levels(
+def draw_categories(
     logits: Logits,
     levels: Int[Tensor, "batch D"],
     sizes: Sequence[int],
@@ -94,7 +94,7 @@ def draw_levels(
     return levels
 
 
-def log_prob_levels(
+def log_prob_categories(
     logits: Logits,
     levels: Int[Tensor, "batch D"],
     sizes: Sequence[int],
@@ -103,7 +103,7 @@ def log_prob_levels(
     """Eq. (2) in nats, of those levels that are not hidden.
 
     Args:
-        logits: as for `draw_levels`.
+        logits: as for `draw_categories`.
         levels: a column's number of levels where it is hidden.
         sizes: how many levels each column has.
         orders: see `orders`.

@@ -13,7 +13,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from sfumato import storage
+from sfumato import atomic
 from sfumato.errors import RunError
 
 _MANIFEST = "manifest.json"
@@ -28,15 +28,15 @@ def save(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, int]) -> N
     """
     folder.mkdir(exist_ok=True)
     state = folder / f"state-{numbers['step']}.safetensors"
-    storage.write_bytes(
+    atomic.write_bytes(
         state, save_safetensors({name: value.contiguous() for name, value in tensors.items()})
     )
     manifest = {
         "format": _FORMAT,
         "numbers": numbers,
-        "sha256": {state.name: storage.sha256(state)},
+        "sha256": {state.name: atomic.sha256(state)},
     }
-    storage.write_bytes(folder / _MANIFEST, json.dumps(manifest, indent=2).encode())
+    atomic.write_bytes(folder / _MANIFEST, json.dumps(manifest, indent=2).encode())
     for old in folder.glob("*state-*.safetensors"):
         if old != state:
             old.unlink(missing_ok=True)
@@ -63,7 +63,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
     if not known:
         raise RunError(f"{path} is of a format that this version does not know.")
     state = folder / name
-    if not state.is_file() or storage.sha256(state) != checksum:
+    if not state.is_file() or atomic.sha256(state) != checksum:
         raise RunError(
             f"the checkpoint {state} is missing or damaged (its SHA-256 differs from the record); "
             "start a new run."

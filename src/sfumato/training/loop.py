@@ -23,7 +23,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from sfumato import parallel
+from sfumato import distributed
 from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.denoisers.guidance import Labelled, Told
@@ -31,17 +31,17 @@ from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DivergedError, RunError, unknown
 from sfumato.networks.dit import TransformerBlock
 from sfumato.networks.unet import AttentionBlock, ResidualBlock
+from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.random import TRAINING, generator
 from sfumato.process.schedules import Schedule
-from sfumato.process.tables import Table
+from sfumato.process.streams import TRAINING, generator
 from sfumato.training.averaging import Average
 from sfumato.training.learning_rate import learning_rate
 from sfumato.training.loss import WEIGHTINGS, hybrid_loss, loss
 from sfumato.training.masking import Asked, Masking, table_loss
 from sfumato.training.optimizer import AdamW
-from sfumato.training.targets import posterior_means
+from sfumato.training.stable_targets import posterior_means
 from sfumato.training.times import TIME_DRAWS, Importance, level_at
 
 # Numbers that are prepared together; what is more does not stay in a processor's cache.
@@ -55,7 +55,7 @@ _BLOCKS = (ResidualBlock, AttentionBlock, TransformerBlock)
 
 def _in_parallel(network: nn.Module) -> nn.Module:
     """The network, whose gradients are those of all processes where there are several."""
-    if parallel.count() == 1:
+    if distributed.count() == 1:
         return network
     with warnings.catch_warnings():  # the newest PyTorch has another name for it, the older not yet
         warnings.simplefilter("ignore", FutureWarning)
@@ -188,7 +188,7 @@ class Training:
     def __init__(
         self,
         denoiser: NetworkDenoiser | TableDenoiser,
-        process: Schedule | Table,
+        process: Schedule | DiscreteSchedule,
         data: Rows,
         settings: TrainingSettings,
         *,
@@ -204,7 +204,7 @@ class Training:
         self.loss: Callable[..., Tensor] = loss
         self.rows_drawn = max(settings.batch_size, settings.reference)
         if denoiser.learns_variance:
-            if not isinstance(process, Table):
+            if not isinstance(process, DiscreteSchedule):
                 raise ArgumentError(
                     "a learned variance is that of a table's steps, and this process is continuous;"
                     " set process.num_levels (1000, say) or do without learning the variance."
@@ -220,26 +220,26 @@ class Training:
                 "training.reference averages over whole rows, and of a table's a part is known; "
                 "set it to 0."
             )
-        if settings.batch_size % parallel.count():
+        if settings.batch_size % distributed.count():
             raise ArgumentError(
-                f"training.batch_size is the rows of all processes together, and {parallel.count()}"
-                f" cannot share {settings.batch_size} evenly; take a multiple."
+                f"training.batch_size is the rows of all processes together, and "
+                f"{distributed.count()} cannot share {settings.batch_size} evenly; take a multiple."
             )
-        if settings.times == "importance" and parallel.count() > 1:
+        if settings.times == "importance" and distributed.count() > 1:
             raise ArgumentError(
                 "training.times=importance remembers the losses of one process; take another."
             )
-        size = settings.batch_size // parallel.count()
-        self.share = slice(parallel.number() * size, (parallel.number() + 1) * size)
+        size = settings.batch_size // distributed.count()
+        self.share = slice(distributed.number() * size, (distributed.number() + 1) * size)
         self.micro_batch = settings.micro_batch or size
         self.weight = WEIGHTINGS[settings.weighting](denoiser.parameterisation, process)
         self.times = TIME_DRAWS[settings.times](process)
         self.network = denoiser.network
-        self.sharded = settings.shard and parallel.count() > 1
+        self.sharded = settings.shard and distributed.count() > 1
         copy = deepcopy(self.network)
         if self.sharded:
             for each in (self.network, copy):
-                parallel.shard(each, _BLOCKS)
+                distributed.shard(each, _BLOCKS)
         together = self.network if self.sharded else _in_parallel(self.network)
         together = _compiled(together) if settings.compile else together
         self.denoiser = replace(denoiser, network=together)
@@ -354,8 +354,8 @@ class Training:
                     share = self._losses(part).sum() / len(batch.x_0)
                 share.backward()
             own += share.item()
-        value = parallel.mean(own)
-        norm = parallel.whole(nn.utils.clip_grad_norm_(self.weights, self.settings.clip)).item()
+        value = distributed.mean(own)
+        norm = distributed.whole(nn.utils.clip_grad_norm_(self.weights, self.settings.clip)).item()
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise DivergedError(
                 f"the loss is {value} at step {self.step + 1} (gradient norm {norm}); start again "
@@ -396,7 +396,7 @@ class Training:
         """Gradients are shared with the other processes when the last of a step are there."""
         if self.sharded:
             self.network.set_requires_gradient_sync(last)  # type: ignore[operator]
-        if last or self.sharded or parallel.count() == 1:
+        if last or self.sharded or distributed.count() == 1:
             return nullcontext()
         return self.denoiser.network.no_sync()  # type: ignore[no-any-return,operator]
 
@@ -412,7 +412,7 @@ class Training:
         }
         return {
             **{
-                f"{part}.{name}": parallel.whole(value)
+                f"{part}.{name}": distributed.whole(value)
                 for part, tensors in parts.items()
                 for name, value in tensors.items()
             },
@@ -441,7 +441,7 @@ class Training:
         try:
             for part, network in (("network", self.network), ("average", self.average.network)):
                 for name, own in network.state_dict().items():
-                    parallel.put(parts[part][name], own)
+                    distributed.put(parts[part][name], own)
             self.optimizer.restore(parts["optimizer"])
             if isinstance(self.times, Importance):
                 self.times.losses.copy_(parts["times"]["losses"])

@@ -31,12 +31,12 @@ from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError
+from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.gaussian import Gaussian, kl
 from sfumato.process.kernels import learned_variance, noised, posterior
 from sfumato.process.noise import NoiseLevel, spread
-from sfumato.process.parameters import Parameterisation
+from sfumato.process.parameterisations import Parameterisation
 from sfumato.process.schedules import Schedule
-from sfumato.process.tables import Table
 
 Weighting = Callable[[NoiseLevel], Tensor]
 """Weight of each level in eq. (1)."""
@@ -70,7 +70,7 @@ def edm(level: NoiseLevel, data_std: float = 1.0) -> Tensor:
     return level.snr + data_std**-2
 
 
-def variational(process: Schedule | Table) -> Weighting:
+def variational(process: Schedule | DiscreteSchedule) -> Weighting:
     """W = -1/2 dSNR/du: Kingma et al. (2021), section 5; eq. (1) is then nats per element.
 
     Of a table T/2 (SNR_{i-1} - SNR_i), their section 4. The step to the clean level has the
@@ -79,7 +79,7 @@ def variational(process: Schedule | Table) -> Weighting:
     Args:
         process: a schedule's `time` must be differentiable by PyTorch.
     """
-    if isinstance(process, Table):
+    if isinstance(process, DiscreteSchedule):
         step_to_clean = process.levels.sigma[1:2] ** -2
         weights = (
             process.num_levels / 2 * torch.cat([step_to_clean, -process.levels.snr[1:].diff()])
@@ -95,7 +95,7 @@ def variational(process: Schedule | Table) -> Weighting:
     return weight
 
 
-def sigmoid(process: Schedule | Table, bias: float = 0.0) -> Weighting:
+def sigmoid(process: Schedule | DiscreteSchedule, bias: float = 0.0) -> Weighting:
     """The variational weight with detail far above the log-SNR b given up.
 
     W = -1/2 dSNR/du sigmoid(b - log SNR): Kingma & Gao (2023); Hoogeboom et al. (2024), eq. 4.
@@ -104,7 +104,7 @@ def sigmoid(process: Schedule | Table, bias: float = 0.0) -> Weighting:
     return lambda level: per_nat(level) * torch.sigmoid(bias - level.log_snr)
 
 
-WEIGHTINGS: Mapping[str, Callable[[Parameterisation, Schedule | Table], Weighting]] = {
+WEIGHTINGS: Mapping[str, Callable[[Parameterisation, Schedule | DiscreteSchedule], Weighting]] = {
     "simple": lambda parameterisation, _: simple(parameterisation),
     "snr": lambda *_: snr,
     "truncated-snr": lambda *_: truncated_snr,
@@ -153,7 +153,7 @@ def hybrid_loss(
     weight: Weighting,
     target: Float[Tensor, "batch *event"] | None = None,
     *,
-    table: Table,
+    table: DiscreteSchedule,
 ) -> Float[Tensor, " batch"]:
     """Eq. (2) for each sample, averaged over its elements: `(batch,)`.
 
@@ -181,7 +181,7 @@ def variance_bound(
     x_t: Float[Tensor, "batch *event"],
     x_0: Float[Tensor, "batch *event"],
     level: NoiseLevel,
-    table: Table,
+    table: DiscreteSchedule,
 ) -> Float[Tensor, " batch"]:
     """One step's term of the variational bound, nats per element; no gradient to the mean.
 

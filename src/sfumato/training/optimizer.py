@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from sfumato import parallel
+from sfumato import distributed
 
 
 class AdamW:
@@ -67,4 +67,4 @@ class AdamW:
             RuntimeError: if one is of another shape.
         """
         for name, own in self.tensors().items():
-            parallel.put(tensors[name], own)
+            distributed.put(tensors[name], own)

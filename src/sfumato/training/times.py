@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.special import ndtri
 
+from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.schedules import Schedule
-from sfumato.process.tables import Table
 
 TimeDraw = Callable[[int, torch.Generator], Tensor]
 """`(batch, generator)` to u `(batch,)`, float64."""
@@ -63,14 +63,14 @@ class LogNormal:
         std: theirs.
     """
 
-    process: Schedule | Table
+    process: Schedule | DiscreteSchedule
     mean: float = -1.2
     std: float = 1.2
 
     def __call__(self, batch: int, generator: torch.Generator) -> Tensor:
         """The u of each level drawn, `(batch,)`."""
         log_snr = -2 * (self.mean + self.std * ndtri(stratified(batch, generator)))
-        if isinstance(self.process, Table):
+        if isinstance(self.process, DiscreteSchedule):
             return (self.process.nearest(log_snr) - 0.5) / self.process.num_levels
         return self.process.time(log_snr).clamp(0, 1)
 
@@ -88,8 +88,8 @@ class Importance:
     remembered = 10
     uniform_share = 0.001
 
-    def __init__(self, process: Schedule | Table) -> None:
-        self.num_bins = process.num_levels if isinstance(process, Table) else 100
+    def __init__(self, process: Schedule | DiscreteSchedule) -> None:
+        self.num_bins = process.num_levels if isinstance(process, DiscreteSchedule) else 100
         self.losses = torch.zeros(self.num_bins, self.remembered, dtype=torch.float64)
         self.count = torch.zeros(self.num_bins, dtype=torch.int64)
 
@@ -127,7 +127,7 @@ class Importance:
         return weighted
 
 
-TIME_DRAWS: Mapping[str, Callable[[Schedule | Table], TimeDraw]] = {
+TIME_DRAWS: Mapping[str, Callable[[Schedule | DiscreteSchedule], TimeDraw]] = {
     "uniform": lambda _: uniform,
     "antithetic": lambda _: antithetic,
     "stratified": lambda _: stratified,
@@ -141,8 +141,8 @@ def _bin(u: Tensor, num_bins: int) -> Tensor:
     return (u * num_bins).floor().long().clamp(0, num_bins - 1)
 
 
-def level_at(process: Schedule | Table, u: Tensor) -> NoiseLevel:
+def level_at(process: Schedule | DiscreteSchedule, u: Tensor) -> NoiseLevel:
     """The noise level of each u in [0, 1]."""
-    if isinstance(process, Table):
+    if isinstance(process, DiscreteSchedule):
         return process.levels[1 + _bin(u, process.num_levels)]
     return process(u)

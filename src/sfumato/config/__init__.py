@@ -1,0 +1,32 @@
+"""Settings, the recipes that suit certain data, and the layers that they are resolved from."""
+
+from sfumato.config.layers import load_toml, merged, nested, parse_assignments, resolve
+from sfumato.config.recipes import PRESETS, preset, suited, suited_to_table
+from sfumato.config.settings import (
+    LARGEST_SEED,
+    DataSettings,
+    NetworkSettings,
+    ProcessSettings,
+    SamplingSettings,
+    Settings,
+    TrainingSettings,
+)
+
+__all__ = [
+    "LARGEST_SEED",
+    "PRESETS",
+    "DataSettings",
+    "NetworkSettings",
+    "ProcessSettings",
+    "SamplingSettings",
+    "Settings",
+    "TrainingSettings",
+    "load_toml",
+    "merged",
+    "nested",
+    "parse_assignments",
+    "preset",
+    "resolve",
+    "suited",
+    "suited_to_table",
+]

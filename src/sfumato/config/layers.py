@@ -1,0 +1,177 @@
+"""Settings come in layers, later ones winning: the defaults, a recipe, a preset, a file, changes.
+
+A change is nested (`{"training": {"steps": 500}}`), dotted (`{"training.steps": 500}`), or one line
+of text (`training.steps=500`).
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sfumato.config.settings import Section, Settings
+from sfumato.errors import ArgumentError
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, section by section."""
+    result = dict(base)
+    for name, value in changes.items():
+        below = result.get(name)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        result[name] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"training.steps": 500}` as `{"training": {"steps": 500}}`; what is nested already stays."""
+    result: dict[str, Any] = {}
+    for name, value in changes.items():
+        for key in reversed(name.split(".")):
+            value = {key: value}
+        result = merged(result, value)
+    return result
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file, as nested changes to the defaults.
+
+    Raises:
+        ArgumentError: if the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArgumentError(f"cannot read the settings file {path}: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ArgumentError(f"the settings file {path} is not TOML: {error}.") from error
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """`["training.epochs=200", "data.source=moons"]` as nested changes.
+
+    A value is read as TOML is (numbers, true, false, quoted text); anything else is text.
+
+    Raises:
+        ArgumentError: if one is not of the form `name=value`.
+    """
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        keys = name.strip().split(".")
+        if not equals or not all(keys):
+            raise ArgumentError(
+                f"a setting is written section.name=value; got {assignment!r} "
+                "(for example: --set training.epochs=200)."
+            )
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        nested: Any = value
+        for key in reversed(keys):
+            nested = {key: nested}
+        changes = merged(changes, nested)
+    return changes
+
+
+def _kinds(section: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What the options of a section are those of."""
+    names, defaults = _KINDS[section], Settings.model_fields[section].annotation.model_fields  # type: ignore[union-attr]
+    kinds = {name: values.get(name, defaults[name].default) for name in names}
+    # A schedule has other options as a table, but the same whatever the table's length.
+    return tuple(bool(kind) if name == "num_levels" else kind for name, kind in kinds.items())
+
+
+_KINDS = {"process": ("schedule", "num_levels"), "network": ("name",), "sampling": ("sampler",)}
+
+
+def _without_strange_options(values: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` without the options of a schedule, network or sampler that `layer` replaces."""
+    kept = dict(values)
+    for section in _KINDS:
+        before, change = values.get(section), layer.get(section)
+        if not isinstance(before, Mapping) or not isinstance(change, Mapping):
+            continue
+        if _kinds(section, before) != _kinds(section, {**before, **change}):
+            kept[section] = {name: value for name, value in before.items() if name != "options"}
+    return kept
+
+
+def resolve(*layers: Mapping[str, Any]) -> Settings:
+    """The settings that the layers make, each over the one before.
+
+    Raises:
+        ArgumentError: naming the first setting that is unknown (with the nearest known one) or
+            out of its range.
+    """
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values = merged(_without_strange_options(values, layer), layer)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error, values) from error
+
+
+def _known() -> dict[str, str]:
+    """The full name of every setting, and its last part."""
+    names: dict[str, str] = {}
+    for section, field in Settings.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            names |= {f"{section}.{name}": name for name in annotation.model_fields}
+        else:
+            names[section] = section
+    return names
+
+
+def _example(section: str) -> str:
+    """The first setting of a section, with its default, as it is written on the command line."""
+    values: Any = Settings().to_dict()
+    for key in section.split("."):
+        values = values[key]
+    name, default = next(iter(values.items()), ("NAME", "VALUE"))
+    return f"{section}.{name}={default}"
+
+
+def _given_name(place: tuple[int | str, ...], values: Any) -> str:
+    """The setting at a place, as it was given: without the kinds that its value may be."""
+    parts = []
+    for part in place:
+        if not isinstance(values, Mapping) or part not in values:
+            break
+        parts.append(str(part))
+        values = values[part]
+    return ".".join(parts)
+
+
+def _explained(error: ValidationError, values: Any) -> ArgumentError:
+    errors = error.errors()
+    first = errors[0]
+    name = _given_name(first["loc"], values)
+    if first["type"] == "extra_forbidden":
+        known = _known()
+        value = first["input"]
+        while isinstance(value, Mapping) and value:  # the section itself is unknown
+            inner, value = next(iter(value.items()))
+            name = f"{name}.{inner}"
+        last = name.rpartition(".")[2]
+        near = get_close_matches(name, known, n=1, cutoff=0.6) or [
+            full for full, short in known.items() if get_close_matches(last, [short], 1, 0.75)
+        ]
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        return ArgumentError(
+            f"unknown setting {name!r}; {guess}`sfumato fit --show-settings` lists all of them."
+        )
+    if first["type"] in {"model_type", "dict_type"}:
+        return ArgumentError(
+            f"`{name}` is a section; set one of its settings, e.g. {_example(name)}."
+        )
+    # Of several kinds that a value may be, each tells what it lacks.
+    reasons = [each["msg"] for each in errors if _given_name(each["loc"], values) == name]
+    reason = ", or ".join(each[0].lower() + each[1:] for each in reasons)
+    return ArgumentError(f"the setting {name!r} is wrong: {reason}; got {first['input']!r}.")

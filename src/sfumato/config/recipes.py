@@ -1,0 +1,116 @@
+"""Recipes: changes to the default settings that suit certain data, and the named presets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sfumato.errors import unknown
+
+
+def suited(row: tuple[int, ...], *, pictures: bool) -> dict[str, Any]:
+    """The recipe for rows of this shape, as changes to the defaults, which are for three columns.
+
+    In more, rows are too far apart to be each other's reference, and there is more to learn.
+    """
+    if pictures:
+        return _suited_to_pictures(max(row[:2]))
+    if row[0] <= 3:
+        return {}
+    return {
+        "network": {"width": 128},
+        "training": {"steps": 2000, "batch_size": 512, "reference": 0},
+    }
+
+
+def suited_to_table(rows: int, columns: int) -> dict[str, Any]:
+    """The recipe for a table: 600 passes over few rows, fewer over many."""
+    steps = min(max(200, 600 * rows // 512), 3500)
+    return {
+        "process": {"options": {"shift": 1.0}},
+        "network": {"name": "table-mlp", "width": 128 if columns <= 8 else 256, "depth": 3},
+        "training": {
+            "steps": steps,
+            "batch_size": 512,
+            "reference": 0,
+            "learning_rate": 2e-3,
+            "warmup": 50,
+            "average": 0.995,
+            "snapshots": 0,
+        },
+    }
+
+
+def _suited_to_pictures(side: int) -> dict[str, Any]:
+    """A U-Net whose lowest resolution has a side of four or so, in steps that two cores carry.
+
+    For 8 x 8 pixels in a minute or two, for 32 x 32 in less than an hour; what a GPU can do needs
+    a wider network and more steps.
+    """
+    resolutions = max(1, (side - 1).bit_length() - 1)
+    return {
+        "process": {"options": {"shift": 1.0}},
+        "network": {
+            "name": "unet",
+            "width": 32,
+            "depth": 1,
+            "target": "v",
+            "options": {"multipliers": [1, 2, 2, 4, 4, 4, 4, 4][:resolutions]},
+        },
+        "training": {
+            "steps": 1000 if side <= 16 else 5000,
+            "batch_size": 64 if side <= 16 else 32,
+            "reference": 0,
+            "learning_rate": 1e-3 if side <= 16 else 5e-4,
+            "warmup": 100,
+            "average": 0.995 if side <= 16 else 0.999,
+            "precision": "float32" if side <= 16 else "auto",
+            "log_every": 50 if side <= 16 else 10,
+            "checkpoint_every": 500,
+        },
+        "threads": 0,
+    }
+
+
+PRESETS: Mapping[str, Mapping[str, Any]] = {
+    "s-curve": {"data": {"source": "s-curve"}},
+    "digits": {"data": {"source": "digits", "labels": True}},
+    # The tutorial's own settings, faults included; `s-curve` is the same job done right.
+    "tutorial": {
+        "data": {"source": "s-curve", "rows": 10_000, "noise": 0.1, "standardise": False},
+        "process": {"schedule": "sigmoid", "num_levels": 100},
+        "network": {"name": "step-mlp", "width": 128, "target": "eps"},
+        "training": {
+            "epochs": 4000,
+            "batch_size": 128,
+            "reference": 0,
+            "optimizer": "adam",
+            "learning_rate": 1e-3,
+            "warmup": 0,
+            "decay": "constant",
+            "clip": 1.0,
+            "average": 0.999,
+            "times": "antithetic",
+            "weighting": "simple",
+            "log_every": 79,
+            "checkpoint_every": 7900,
+            "snapshots": 8,
+        },
+        "sampling": {
+            "sampler": "ancestral",
+            "steps": 100,
+            "grid": "trailing",
+            "options": {"variance": "beta", "last_step_noise": True},
+            "weights": "last",
+        },
+    },
+}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The settings of a preset, as nested changes to the defaults.
+
+    Raises:
+        ArgumentError: if there is none of that name.
+    """
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    return dict(PRESETS[name])

@@ -1,0 +1,224 @@
+"""The settings of a run: typed, checked, refused when unknown, written back whole.
+
+Names of methods (schedules, networks, samplers, ...) are looked up when the run is put together,
+where each is registered.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+# The largest seed that TOML and PyTorch both hold.
+LARGEST_SEED = 2**63 - 1
+
+# Beyond what anyone waits for, and within what every counter holds.
+Count = Annotated[int, Field(ge=1, le=10**9)]
+
+
+class Section(BaseModel):
+    """A table of the settings file; unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataSettings(Section):
+    """Where the data come from and how they enter the model."""
+
+    source: str = Field("s-curve", min_length=1)
+    rows: int = Field(10_000, ge=2, le=10**8, description="rows to draw of a toy set")
+    noise: float | None = Field(
+        None, ge=0, le=1e6, description="noise of a toy set, if not its own"
+    )
+    standardise: bool = Field(True, description="bring every column to mean 0, deviation 1")
+    holdout: float = Field(
+        0.1, gt=0, le=0.5, description="share of a file's rows kept out of training, to evaluate on"
+    )
+    size: int | None = Field(
+        None, ge=4, le=4096, description="pictures: bring all to this many pixels a side"
+    )
+    labels: bool = Field(False, description="pictures: learn the classes that folders name")
+    background: str = Field("white", description="pictures: what lies behind transparent pixels")
+    skip_bad: bool = Field(False, description="pictures: leave out those that cannot be used")
+    kind: Literal["auto", "points", "table"] = Field(
+        "auto",
+        description="of a file: up to three columns of decimals are points in space, anything else "
+        "a table",
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="tables: what a column is, if not what its values suggest",
+    )
+    sha256: str | None = Field(None, description="fingerprint of the data, written by `fit`")
+
+
+def _schedule_options(
+    given: Mapping[str, Any],
+) -> dict[str, bool | int | float | list[float]]:
+    """The recipe's own: the continuous cosine, shifted to where the data's detail is decided."""
+    recipe = given.get("schedule") == "cosine" and not given.get("num_levels")
+    return {"shift": 3.0} if recipe else {}
+
+
+class ProcessSettings(Section):
+    """The forward process."""
+
+    schedule: str = "cosine"
+    num_levels: int = Field(
+        0, ge=0, le=1_000_000, description="levels of a discrete table; 0: continuous"
+    )
+    options: dict[str, bool | int | float | list[float]] = Field(
+        default_factory=lambda given: _schedule_options(given),
+        description="the schedule's own arguments",
+    )
+    zero_terminal_snr: bool = Field(
+        False, description="stretch a table until nothing of the data is left at its end"
+    )
+
+
+class NetworkSettings(Section):
+    """The network and what it predicts."""
+
+    name: str = "vector-mlp"
+    width: int = Field(64, ge=1, le=65_536)
+    depth: int = Field(
+        3,
+        ge=1,
+        le=1000,
+        description="hidden layers after the first (vector-mlp), blocks at each resolution (unet)",
+    )
+    target: str = "edm"
+    options: dict[str, bool | int | float | str | list[int]] = Field(
+        default_factory=dict, description="the network's own arguments"
+    )
+    learned_variance: bool = Field(
+        False, description="learn the reverse variance too (a table's, with sampler ancestral)"
+    )
+
+
+class TrainingSettings(Section):
+    """The recipe."""
+
+    steps: Count = 1000
+    epochs: Count | None = Field(None, description="passes over the data; instead of steps")
+    batch_size: int = Field(
+        256, ge=1, le=10**6, description="rows of a step, of all processes together"
+    )
+    micro_batch: int = Field(
+        0,
+        ge=0,
+        le=10**6,
+        description="rows that a process computes at once, if memory is short; gradients of the "
+        "rest of its share are added up. 0: its whole share",
+    )
+    shard: bool = Field(
+        False,
+        description="several processes: each holds only its part of the weights, of what the "
+        "optimizer remembers and of the average (FSDP), for a network that does not fit",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32",
+        description="of the network's products while training; its weights are float32. auto: "
+        "bfloat16 where the processor or GPU multiplies it natively",
+    )
+    compile: bool = Field(
+        False,
+        description="let PyTorch compile the network: a minute or two before the first step, "
+        "faster steps after; needs a C++ compiler",
+    )
+    reference: int = Field(
+        1024,
+        ge=0,
+        le=10**6,
+        description="rows whose mean, as each may have been the noised one, is the target; at "
+        "least the batch. 0: the noised row itself",
+    )
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = Field(1e-2, gt=0)
+    warmup: int = Field(10, ge=0, le=10**9, description="steps of linear warm-up")
+    decay: Literal["constant", "cosine"] = "cosine"
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    flip: bool = Field(
+        False, description="pictures: mirror half of them, and tell the network which"
+    )
+    label_dropout: float = Field(
+        0.1, ge=0, lt=1, description="share of the labels that is kept from the network: guidance"
+    )
+    average: float = Field(0.99, ge=0, lt=1, description="decay of the weights' average")
+    times: str = "stratified"
+    weighting: str = "simple"
+    log_every: Count = Field(50, description="steps between two lines of metrics.jsonl")
+    checkpoint_every: Count = Field(1000, description="steps between two checkpoints")
+    snapshots: int = Field(5, ge=0, le=1000, description="times that samples are drawn on the way")
+
+
+def _sampler_options(given: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
+    """The recipe's own: more noise than the reverse SDE's, which mends the network's errors."""
+    return {"eta": 2.0} if given.get("sampler") == "dpm++2m-sde" else {}
+
+
+class SamplingSettings(Section):
+    """How samples are drawn unless the command says otherwise."""
+
+    sampler: str = "dpm++2m-sde"
+    steps: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = 50
+    grid: str = "uniform-log-snr"
+    options: dict[str, bool | int | float | str] = Field(
+        default_factory=lambda given: _sampler_options(given),
+        description="the sampler's own arguments",
+    )
+    tol: float = Field(
+        0.01, gt=0, description="with steps = auto: how far samples may be from the flow's end"
+    )
+    guidance: float = Field(
+        1.0, ge=0, le=100, description="how strongly a class is followed; 1: as it was learned"
+    )
+    guidance_interval: tuple[float, float] | None = Field(
+        None, description="from which log-SNR to which there is guidance; everywhere if not given"
+    )
+    clip: float | None = Field(
+        None, gt=0, description="largest predicted value, in the model's units; off if not given"
+    )
+    threshold: float | None = Field(
+        None, gt=0, le=1, description="quantile of dynamic thresholding at `clip`"
+    )
+    weights: Literal["averaged", "last"] = "averaged"
+
+
+class Settings(Section):
+    """Everything that makes a run what it is."""
+
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
+    threads: int = Field(
+        1,
+        ge=0,
+        le=1024,
+        description="processor threads; 0: PyTorch's own choice, for wide networks",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where the network is; auto: networks of pictures on a GPU if any"
+    )
+    data: DataSettings = DataSettings()
+    process: ProcessSettings = ProcessSettings()
+    network: NetworkSettings = NetworkSettings()
+    training: TrainingSettings = TrainingSettings()
+    sampling: SamplingSettings = Field(default_factory=dict, validate_default=True)
+
+    @field_validator("sampling", mode="before")
+    @classmethod
+    def _of_its_process(cls, given: Any, info: ValidationInfo) -> Any:
+        """Defaults for a table: from its last level, in no more steps than it has levels."""
+        process = info.data.get("process")
+        if not isinstance(given, Mapping) or process is None or not process.num_levels:
+            return given
+        steps = min(process.num_levels, SamplingSettings.model_fields["steps"].default)
+        return {"grid": "trailing", "steps": steps, **given}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; settings that are not set are left out, as TOML has no null."""
+        return self.model_dump(exclude_none=True)
+
+    def to_toml(self) -> str:
+        """The whole settings as a TOML text that `load_toml` reads back to the same."""
+        return tomli_w.dumps(self.to_dict())

@@ -1,0 +1,144 @@
+"""What each column of a table is taken for, and how a user says otherwise.
+
+boolean      truths
+categorical  words; numbers, if the user says so
+ordinal      numbers of a few values that come often
+integer      whole numbers: come out as whole numbers, spread over the range that was seen
+continuous   other numbers
+date         days or times
+constant     one value, or holes alone
+dropped      left out, if the user says so
+"""
+
+import re
+from collections.abc import Mapping
+from typing import get_args
+
+import numpy as np
+
+from sfumato.data.table import Column, DataTable, Kind
+from sfumato.errors import ArgumentError, DataError, unknown
+
+# Numbers of so few values are ordinal, if each comes so often in the mean.
+_FEW, _OFTEN_WHOLE, _OFTEN = 32, 5, 10
+
+# Words that nearly all differ name the rows.
+_IDENTIFIER = 0.5
+_LEAST_IDENTIFIER = 100
+
+# As people write dates.
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
+
+# Nobody learns more levels than these.
+_MOST_LEVELS = 10_000
+
+
+def column_types_of(table: DataTable, told: Mapping[str, str]) -> dict[str, Kind]:
+    """The kind of each column: as told, else as its values suggest.
+
+    Args:
+        table: all its rows.
+        told: kinds by column.
+
+    Raises:
+        ArgumentError: if a column or kind is unknown, or a column cannot be of the kind told.
+        DataError: if a column's words name the rows, or there are too many of them.
+    """
+    known = get_args(Kind)
+    for name, kind in told.items():
+        if name not in table.names:
+            raise unknown("column", name, table.names)
+        if kind not in known or kind == "constant":
+            raise unknown(f"kind (for the column {name!r})", kind, set(known) - {"constant"})
+    return {
+        column.name: _checked(column, told[column.name])  # type: ignore[arg-type]
+        if column.name in told
+        else _guessed(column)
+        for column in table
+    }
+
+
+def _guessed(column: Column) -> Kind:
+    present = column.present
+    distinct = _distinct(present)
+    if len(distinct) <= 1:
+        return "constant"
+    if present.dtype == np.bool_:
+        return "boolean"
+    if present.dtype == object:
+        if len(distinct) > max(_LEAST_IDENTIFIER, _IDENTIFIER * len(present)):
+            if all(map(_DATE.fullmatch, present[:20])):
+                raise DataError(
+                    f"the column {column.name!r} holds dates as words, as {present[0]!r}; write "
+                    "them as 2024-03-01 in a file, or give a frame dates (pandas.to_datetime)."
+                )
+            raise DataError(
+                f"the column {column.name!r} holds {len(distinct):,} different words in "
+                f"{len(present):,} rows: they name the rows rather than tell of them. "
+                f"{_leave(column)} (--column {column.name}=categorical)."
+            )
+        return _few_enough(column, distinct, "categorical")
+    if present.dtype.kind == "M":
+        return "date"
+    whole = present.dtype.kind == "i" or bool(np.array_equal(np.round(present), present))
+    if present.dtype.kind == "i" and _numbers_the_rows(present, len(distinct)):
+        raise DataError(
+            f"the column {column.name!r} holds {len(present):,} whole numbers, all different and "
+            f"nearly without gaps: they number the rows rather than tell of them. {_leave(column)} "
+            f"(--column {column.name}=integer)."
+        )
+    often = len(present) / len(distinct)
+    if len(distinct) <= _FEW and often >= (_OFTEN_WHOLE if whole else _OFTEN):
+        return "ordinal"
+    return "integer" if present.dtype.kind == "i" else "continuous"
+
+
+def _numbers_the_rows(present: np.ndarray, distinct: int) -> bool:
+    """Whether whole numbers are all different and fill nine tenths of their range."""
+    spread = int(present.max()) - int(present.min()) + 1
+    return distinct == len(present) > _LEAST_IDENTIFIER and spread * 9 <= distinct * 10
+
+
+def _leave(column: Column) -> str:
+    return f"Leave it out (--column {column.name}=dropped), or insist"
+
+
+def _checked(column: Column, kind: Kind) -> Kind:
+    """The kind, if the column can be of it."""
+    present = column.present
+    distinct = _distinct(present)
+    if kind == "dropped":
+        return kind
+    if len(distinct) <= 1:
+        return "constant"
+    numeric = present.dtype.kind in "fi"
+    whole = numeric and bool(np.array_equal(np.round(present.astype(np.float64)), present))
+    can = {
+        "continuous": numeric,
+        "integer": whole,
+        "date": present.dtype.kind == "M",
+        "boolean": len(distinct) <= 2,
+        "ordinal": True,
+        "categorical": True,
+    }
+    if not can[kind]:
+        what = {"f": "numbers with decimals", "i": "whole numbers", "M": "dates", "b": "truths"}
+        raise ArgumentError(
+            f"the column {column.name!r} cannot be {kind}: it holds "
+            f"{what.get(present.dtype.kind, 'words')} of {len(distinct):,} different values."
+        )
+    return _few_enough(column, distinct, kind) if kind in ("ordinal", "categorical") else kind
+
+
+def _few_enough(column: Column, distinct: set[object], kind: Kind) -> Kind:
+    if len(distinct) > _MOST_LEVELS:
+        raise DataError(
+            f"the column {column.name!r} has {len(distinct):,} different values, more than the "
+            f"{_MOST_LEVELS:,} levels that can be learned; merge the rare ones, or leave it out "
+            f"(--column {column.name}=dropped)."
+        )
+    return kind
+
+
+def _distinct(values: np.ndarray) -> set[object]:
+    return set(values.tolist())

@@ -1,0 +1,1 @@
+"""Files and data frames: read without changing a value, written atomically."""

@@ -1,0 +1,320 @@
+"""Tables as text: commas between cells, a header, UTF-8; tabs where the ending is .tsv.
+
+The layout is checked before the cells are looked at, and every fault names its line. Rows are
+taken a chunk at a time, so that memory stays near that of the columns.
+"""
+
+import codecs
+import csv
+import gzip
+import re
+import zlib
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import TextIOWrapper
+from itertools import chain, islice
+from pathlib import Path
+from typing import BinaryIO, Literal, TextIO, cast
+
+import numpy as np
+
+from sfumato.data.io.cells import HOLES, Cells, number, short
+from sfumato.data.table import Column, DataTable, refuse_repeated
+from sfumato.errors import DataError
+
+MOST_COLUMNS = 10_000
+LONGEST_NAME = 1000
+LONGEST_LINE = 10_000_000
+LONGEST_CELL = csv.field_size_limit()
+
+_CELLS_A_CHUNK = 500_000
+
+# What other files begin with, and what to do with them.
+_SAVE = "save its table as CSV in UTF-8"
+_OTHERS = [
+    (rb"PK\x03\x04", f"is a zip archive or an Excel workbook; {_SAVE}"),
+    (rb"\xd0\xcf\x11\xe0", f"is an old Excel workbook; {_SAVE}"),
+    (rb"\x1f\x8b", "is compressed by gzip; give its name the ending .csv.gz"),
+    (rb"PAR1", "is a Parquet file; give its name the ending .parquet"),
+    (rb"\x93NUMPY", "is a NumPy array; give its name the ending .npy"),
+    (rb"%PDF-", f"is a PDF; {_SAVE}"),
+    (rb"\xff\xfe", "is UTF-16 (its first byte is 0xff), not UTF-8; save it as CSV in UTF-8"),
+    (rb"\xfe\xff", "is UTF-16 (its first byte is 0xfe), not UTF-8; save it as CSV in UTF-8"),
+    (rb"(?i:<!doctype|<html|<\?xml|<table)", f"is a page of HTML or XML; {_SAVE}"),
+    (rb"\{\s*\"|\[\s*[\"{\[]", f"is JSON; {_SAVE}"),
+]
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", " ": "spaces"}
+_NUMBER_ANYWHERE = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNDECODED = re.compile("[\udc80-\udcff]")
+
+
+def read_csv(path: Path, words: Collection[str] = ()) -> tuple[DataTable, Sequence[int]]:
+    """The table in a file, and the line where each of its rows stands.
+
+    Args:
+        path: ending in .csv, .csv.gz or .tsv.
+        words: columns whose cells are words, whatever they look like.
+
+    Raises:
+        DataError: saying what is wrong, in which line, and what to do.
+        OSError: if it cannot be read.
+    """
+    lines = array("q")
+    with _rows(path) as (names, rows):
+        columns = [Cells(name, name in words) for name in names]
+        for chunk, numbers in _chunks(rows, len(names)):
+            lines.extend(numbers)
+            for column, cells in zip(columns, zip(*chunk, strict=True), strict=True):
+                column.take(cells, numbers)
+    if not lines:
+        raise DataError(f"{path} has a header but no rows.")
+    found = [column.column(path) for column in columns]
+    late = [k for k, column in enumerate(found) if column is None]
+    if late:  # numbers at first, words in the end: once more, for the text of what was a number
+        columns = [Cells(names[k], worded=True) for k in late]
+        with _rows(path) as (_, rows):
+            for chunk, numbers in _chunks(rows, len(names)):
+                for k, column in zip(late, columns, strict=True):
+                    column.take([row[k] for row in chunk], numbers)
+        for k, column in zip(late, columns, strict=True):
+            found[k] = column.column(path)
+    return DataTable(tuple(column for column in found if column is not None)), lines
+
+
+Row = tuple[int, list[str]]
+"""The line where it ends, and its cells."""
+
+
+@contextmanager
+def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
+    """The names of the columns, and the rows below them, all of one length."""
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    try:
+        with _opened(path) as file:
+            start = file.read(512)
+        for signature, what in _OTHERS:
+            if re.match(signature, start.removeprefix(codecs.BOM_UTF8).lstrip()):
+                raise DataError(f"{path} {what}.")
+        with (
+            _opened(path) as file,
+            TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text,
+        ):
+            rows = _parsed(text, separator, path)
+            top = list(islice(rows, 2))
+            if not top:
+                raise DataError(f"{path} is empty.")
+            if top[0][1][0].lower().startswith("sep="):
+                raise DataError(
+                    f"{path}, line {top[0][0]}: {short(top[0][1][0])!r} is Excel's, and no header; "
+                    "take the line away."
+                )
+            _refuse_other_separators(path, separator, top[0][1], top[-1][1])
+            names = _names(path, *top[0])
+            body = chain(top[1:] if names else top, rows)
+            yield (
+                names or [f"x{k}" for k in range(len(top[0][1]))],
+                _even(body, top[0][1], path),
+            )
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is not a whole gzip file; save it again.") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    return cast("BinaryIO", gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def _checked(text: TextIO, path: Path) -> Iterator[str]:
+    """The lines, of bounded length, decoded, and of text."""
+    for place, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), ""), 1):
+        if len(line) == LONGEST_LINE:
+            raise DataError(
+                f"{path}, line {place} is longer than {LONGEST_LINE:,} characters; end each row "
+                f"with a line feed, and keep at most {MOST_COLUMNS:,} columns."
+            )
+        if "\0" in line:
+            raise DataError(
+                f"{path}, line {place} is not text: it holds zero bytes; save it as CSV in UTF-8."
+            )
+        if not line.isascii() and (wrong := _UNDECODED.search(line)):
+            raise DataError(
+                f"{path}, line {place} is not UTF-8 text: byte 0x{ord(wrong[0]) & 0xFF:02x} after "
+                f"{wrong.start()} characters; save it as CSV in UTF-8."
+            )
+        yield line
+
+
+def _parsed(text: TextIO, separator: str, path: Path) -> Iterator[Row]:
+    """The rows that are there; an empty line is none."""
+    reader = csv.reader(_checked(text, path), delimiter=separator, strict=True)
+    ended = 0
+    try:
+        for row in reader:
+            ended = reader.line_num
+            if row and not (len(row) == 1 and row[0].isspace()):
+                yield ended, row
+    except csv.Error as error:
+        why = str(error)
+        if "limit" in why or "end of data" in why:
+            why = (
+                f"the quotes opened after line {ended} do not close, or a cell is longer than "
+                f"{LONGEST_CELL:,} characters"
+            )
+        raise DataError(f"{path}, line {reader.line_num}: {why}; mend the quotes.") from error
+
+
+def _even(rows: Iterable[Row], header: list[str], path: Path) -> Iterator[Row]:
+    """The rows, refusing one of another length."""
+    width = len(header)
+    for line, row in rows:
+        if len(row) != width:
+            remedy = "mend the row, and put quotes around a cell that holds the separator"
+            if len(row) == width + 1 and not row[-1]:
+                remedy = "take away the separator that ends it"
+            if row[0].startswith("#"):
+                remedy = "take the comment away"
+            if header[0].startswith("#"):
+                remedy = "if the first line is a comment, take it away"
+            raise DataError(
+                f"{path}, line {line}: {len(row)} cells where {width} are expected; {remedy}."
+            )
+        yield line, row
+
+
+def _chunks(rows: Iterator[Row], width: int) -> Iterator[tuple[list[list[str]], list[int]]]:
+    """Rows and their lines, so many at a time."""
+    size = max(1, _CELLS_A_CHUNK // width)
+    while chunk := list(islice(rows, size)):
+        yield [row for _, row in chunk], [line for line, _ in chunk]
+
+
+def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
+    """The names that the first row holds; None if it holds numbers."""
+    if len(row) > MOST_COLUMNS:
+        raise DataError(
+            f"{path} has {len(row):,} columns; at most {MOST_COLUMNS:,} are read: keep those that "
+            "matter."
+        )
+    names = [cell.strip() for cell in row]
+    numbers = [name for name in names if number(name) is not None]
+    if numbers and not any(name for name in names if number(name) is None):
+        return None
+    if numbers:
+        raise DataError(
+            f"{path}, line {line} holds both names and numbers ({short(numbers[0])!r}); if it is a "
+            "header, give every column a name that is no number; if it is data, mend it."
+        )
+    for place, name in enumerate(names, 1):
+        if not name:
+            comma = ", or take away what ends each line" if place == len(names) else ""
+            raise DataError(f"{path}, line {line}: column {place} has no name; give it one{comma}.")
+        if len(name) > LONGEST_NAME:
+            raise DataError(
+                f"{path}, line {line}: the name of column {place} ({short(name)!r}) is longer than "
+                f"{LONGEST_NAME:,} characters; shorten it."
+            )
+    refuse_repeated(f"{path}, line {line}", names)
+    return names
+
+
+def _refuse_other_separators(path: Path, own: str, first: list[str], second: list[str]) -> None:
+    """Two rows that another separator cuts into as many cells, if ours does not fit."""
+    for separator, name in _SEPARATORS.items():
+        cut = [own.join(row).split(separator) for row in (first, second)]
+        if separator == own or not len(cut[0]) == len(cut[1]) > 1:
+            continue
+        numeric = all(_NUMBER_ANYWHERE.fullmatch(cell.strip()) for cell in cut[1])
+        # A name or a word may hold one; numbers with a comma are what they look like.
+        if (separator != " " or numeric) if len(first) == 1 else (separator != " " and numeric):
+            raise DataError(
+                f"{path} looks separated by {name}; save it with {_SEPARATORS[own]} between cells "
+                "and points in the numbers."
+            )
+
+
+def write_csv(path: Path, table: DataTable) -> None:
+    """A hole becomes an empty cell, a number its shortest exact text, a date ISO 8601.
+
+    Raises:
+        DataError: if a name or a word would not be read back as it is.
+        OSError: if writing fails.
+    """
+    _refuse_unreadable(table)
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    texts = [_texts(column) for column in table]
+    # The csv module leaves a lone carriage return bare, where every reader sees a new line.
+    returns = any("\r" in word for word in _words(table))
+    with (
+        path.open("wb") as raw,
+        # No time and no name inside: the same table is the same file.
+        (
+            gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if path.suffix.lower() == ".gz" else raw
+        ) as out,
+        TextIOWrapper(out, "utf-8", newline="") as text,
+    ):
+        writer = csv.writer(
+            text,
+            delimiter=separator,
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
+        )
+        writer.writerow(table.names)
+        size = max(1, _CELLS_A_CHUNK // len(texts))
+        for start in range(0, len(table), size):
+            rows = slice(start, start + size)
+            writer.writerows(zip(*(text_of(rows) for text_of in texts), strict=True))
+
+
+def _texts(column: Column) -> Callable[[slice], list[object]]:
+    """What to write for some rows of a column; None for a hole."""
+    unit: Literal["D", "s", "us"] = "us"
+    if column.values.dtype.kind == "M":
+        for coarse in ("D", "s"):
+            if (column.present.astype(f"datetime64[{coarse}]") == column.present).all():
+                unit = coarse
+                break
+
+    def texts(rows: slice) -> list[object]:
+        values = column.values[rows]
+        if values.dtype.kind == "M":
+            values = np.datetime_as_string(values, unit=unit)
+        if values.dtype.kind == "b":
+            values = np.where(values, "true", "false")
+        written = values.astype(object)
+        written[column.missing[rows]] = None
+        return list(written.tolist())
+
+    return texts
+
+
+def _words(table: DataTable) -> Iterator[str]:
+    """Every name, and every word once a column."""
+    yield from table.names
+    for column in table:
+        if column.values.dtype == object:
+            yield from set(column.present)
+
+
+def _refuse_unreadable(table: DataTable) -> None:
+    """CSV has no types and no way to tell a word from a hole: Parquet has."""
+    for name in table.names:
+        if (
+            not name
+            or name != name.strip()
+            or number(name) is not None
+            or len(name) > LONGEST_NAME
+            or name.startswith(codecs.BOM_UTF8.decode())
+            or name.lower().startswith("sep=")
+        ):
+            raise DataError(
+                f"the column name {short(name)!r} would not be read back from CSV as it is; rename "
+                "the column or write .parquet."
+            )
+    for word in _words(table):
+        if word.strip() in HOLES:
+            raise DataError(
+                f"the word {word!r} would be read back from CSV as a hole; write .parquet."
+            )
+        if "\0" in word or len(word) >= LONGEST_CELL or _SURROGATE.search(word):
+            raise DataError(f"{short(word)!r} cannot be written as CSV; write .parquet.")

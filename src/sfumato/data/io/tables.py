@@ -1,0 +1,161 @@
+"""Tables from files and back: .csv, .csv.gz, .tsv and .parquet.
+
+No value changes on the way, in either direction: what cannot be kept is an error that names its
+place and the remedy. Nothing is ever unpickled.
+"""
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from sfumato.atomic import replacing
+from sfumato.data.io.arrow import from_arrow, pyarrow, to_arrow
+from sfumato.data.io.csv import MOST_COLUMNS, read_csv, write_csv
+from sfumato.data.table import DataTable, refuse_repeated
+from sfumato.errors import ArgumentError, DataError
+
+ENDINGS = (".csv", ".csv.gz", ".tsv", ".parquet")
+
+Place = Callable[[int], str]
+"""Where in its file a row stands, in words."""
+
+
+def read_table(path: Path, words: Collection[str] = ()) -> DataTable:
+    """Read the table in a file.
+
+    Args:
+        path: ending in .csv, .csv.gz or .tsv (see `data.cells` for what its cells are), or in
+            .parquet, which has types of its own and needs the extra `tables`.
+        words: columns of a text file whose cells are words, whatever they look like.
+
+    Raises:
+        DataError: saying what is wrong with it, where, and what to do.
+        MissingDependencyError: if the extra is not installed.
+    """
+    return read_placed(path, words)[0]
+
+
+def read_placed(path: Path, words: Collection[str] = ()) -> tuple[DataTable, Place]:
+    """As `read_table`, and where each row stands.
+
+    Raises:
+        DataError: as `read_table`.
+        MissingDependencyError: as `read_table`.
+    """
+    try:
+        if ending_of(path, ENDINGS) == ".parquet":
+            return _read_parquet(path), lambda row: f"data row {row + 1}"
+        table, lines = read_csv(path, words)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
+    return table, lambda row: f"line {lines[row]}"
+
+
+def ending_of(path: Path, endings: Sequence[str]) -> str:
+    """Which of some endings the name of a file has, a file that is there and not empty.
+
+    Raises:
+        DataError: if it is not, or has none of them.
+        OSError: if the system refuses to say.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give a file.")
+    ending = _ending(path, endings)
+    if ending is None:
+        raise DataError(f"cannot read {path}: the ending must be one of {', '.join(endings)}.")
+    if not path.exists():
+        raise DataError(f"there is no file {path}.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty.")
+    return ending
+
+
+def _ending(path: Path, endings: Sequence[str]) -> str | None:
+    name = path.name.lower()
+    return next((each for each in endings if name.endswith(each) and name != each), None)
+
+
+def _read_parquet(path: Path) -> DataTable:
+    arrow = pyarrow()
+    try:
+        # Not read_table, which refuses a name that stands twice without saying which.
+        with arrow.parquet.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _refuse_names(path, names)
+            table = file.read()
+        if not len(table):
+            raise DataError(f"{path} has no rows.")
+        return DataTable(
+            tuple(
+                from_arrow(name, column, str(path))
+                for name, column in zip(names, table.columns, strict=True)
+            )
+        )
+    except DataError:
+        raise
+    except (arrow.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's own, such as a permission; damage has no number
+        raise DataError(f"{path} is not a whole Parquet file; save it again.") from error
+
+
+def _refuse_names(path: Path, names: Sequence[str]) -> None:
+    if not names:
+        raise DataError(f"{path} has no columns.")
+    if len(names) > MOST_COLUMNS:
+        raise DataError(
+            f"{path} has {len(names):,} columns; at most {MOST_COLUMNS:,} are read: keep those "
+            "that matter."
+        )
+    if "" in names:
+        raise DataError(f"{path}: column {names.index('') + 1} has no name; give it one.")
+    refuse_repeated(str(path), names)
+
+
+def _write_parquet(path: Path, table: DataTable) -> None:
+    arrow = pyarrow()
+    arrays: list[Any] = [to_arrow(column) for column in table]
+    arrow.parquet.write_table(arrow.table(arrays, names=list(table.names)), path)
+
+
+def check_target(path: Path, endings: Sequence[str] = ENDINGS) -> None:
+    """Refuse early what writing could not do late.
+
+    Raises:
+        ArgumentError: if the ending is none of `endings`, the folder missing, or the place not
+            writable.
+        MissingDependencyError: if the ending needs an extra that is not installed.
+    """
+    ending = _ending(path, endings)
+    if ending is None:
+        raise ArgumentError(f"cannot write {path}: the ending must be one of {', '.join(endings)}.")
+    if ending == ".parquet":
+        pyarrow()
+    try:
+        if path.is_dir():
+            raise ArgumentError(f"{path} is a folder; give a file's name.")
+    except OSError as error:
+        raise ArgumentError(f"cannot write {path}: {error.strerror or error}.") from error
+    if not path.parent.is_dir():
+        raise ArgumentError(f"there is no folder {path.parent}; make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise ArgumentError(f"the folder {path.parent} cannot be written to.")
+
+
+def write_table(path: Path, table: DataTable) -> None:
+    """Write a table to a file, exactly: what is read back is what was given. Atomic.
+
+    A text file has no types: it keeps the text of every word, but a column whose words all look
+    like numbers is read back as words only if `read_table` is told so, a column of holes only as
+    numbers. Levels that are not declared in the cells are kept by .parquet alone.
+
+    Raises:
+        ArgumentError: as `check_target`.
+        DataError: if a name or a word cannot be told from something else in a text file.
+        OSError: if writing fails.
+    """
+    check_target(path)
+    write = _write_parquet if path.suffix.lower() == ".parquet" else write_csv
+    with replacing(path) as temporary:
+        write(temporary, table)

@@ -1,1 +1,0 @@
-"""Models of other libraries read here, and ours written for them."""

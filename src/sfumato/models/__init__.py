@@ -1,0 +1,1 @@
+"""Fitted models: settings, codec, process and denoiser together; their files and exports."""

@@ -1,5 +1,0 @@
-"""The report of a run: one page that carries its pictures, numbers and settings with it."""
-
-from sfumato.report.build import write_report
-
-__all__ = ["write_report"]

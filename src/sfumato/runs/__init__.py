@@ -1,0 +1,1 @@
+"""Runs: data, fitting, the run folder, and what is measured, drawn and reported of it."""

@@ -1,0 +1,7 @@
+"""What is wrong with a process or a fitted run: each finding a number, a sentence and a remedy."""
+
+from sfumato.runs.doctor.fit import examine_run
+from sfumato.runs.doctor.process import Finding, examine_process
+from sfumato.runs.doctor.remedies import Remedied, remedied
+
+__all__ = ["Finding", "Remedied", "examine_process", "examine_run", "remedied"]

@@ -1,0 +1,108 @@
+"""What the pages of all runs share: files beside them, stages that are timed, the verdict."""
+
+import base64
+import json
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from sfumato import __version__, atomic
+from sfumato.metrics.evaluation import Evaluation
+from sfumato.runs.data import ARRAY
+from sfumato.runs.run import Run
+from sfumato.runs.table_run import TableRun
+
+REPORT, FIGURE_FOLDER, EVALUATION = "report.html", "figures", "evaluation.json"
+
+
+class Stages:
+    """Seconds that each stage took, the fit among them.
+
+    Args:
+        run: whose report it is.
+    """
+
+    def __init__(self, run: Run | TableRun) -> None:
+        records = run.records()
+        self.seconds: dict[str, float] = {"fit": records[-1]["seconds"] if records else 0.0}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Time what is done within."""
+        started = time.monotonic()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Keep the measures beside the page."""
+    text = json.dumps(evaluation.to_dict(), indent=2)
+    atomic.write_bytes(folder / EVALUATION, text.encode())
+
+
+def verdict(evaluation: Evaluation, rows: str, real: str) -> str:
+    """The whole evaluation in a plain sentence.
+
+    Args:
+        evaluation: of them.
+        rows: "rows" or "pictures".
+        real: what they are measured against.
+    """
+    words = {
+        "cannot be told apart": f"The generated {rows} cannot be told apart from {real} by any of "
+        "the measures: each lies where chance puts real rows too.",
+        "close": f"The generated {rows} are close to {real}: at least one measure sees a "
+        "difference beyond chance, but a small one.",
+        "apart": f"The generated {rows} are apart from {real}: at least one measure sees a "
+        "difference that matters.",
+    }
+    return words[evaluation.verdict]
+
+
+def embedded(path: Path) -> str:
+    """A picture as an address that holds it."""
+    return f"data:image/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def captioned(folder: Path, captions: Mapping[str, str]) -> dict[str, Any]:
+    """The figures of a folder that have a caption, to show by their names."""
+    return {
+        path.stem: {"source": embedded(path), "caption": captions[path.stem]}
+        for path in sorted(folder.glob("*.png"))
+        if path.stem in captions
+    }
+
+
+def _reproduce(run: Run | TableRun) -> str:
+    source = run.settings.data.source
+    if source == ARRAY:
+        fit = "fit_table" if isinstance(run, TableRun) else "fit"
+        return f"sfumato.{fit}(rows, settings=...)  # in Python, with this run's rows and settings"
+    again = "--config config.toml --out again && sfumato report again"
+    return f"sfumato fit {shlex.quote(source)} {again}"
+
+
+def write_page(template: str, run: Run | TableRun, folder: Path, **shown: Any) -> Path:
+    """Fill a template of this folder with what every page shows and more, and write report.html."""
+    here = files("sfumato.runs.report")
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        loader=jinja2.FunctionLoader(lambda name: here.joinpath(name).read_text(encoding="utf-8")),
+    )
+    page = environment.get_template(template).render(
+        name=folder.name,
+        version=__version__,
+        summary={k: v for k, v in run.summary().items() if not isinstance(v, dict)},
+        settings=run.settings.to_toml(),
+        reproduce=_reproduce(run),
+        **shown,
+    )
+    atomic.write_bytes(folder / REPORT, page.encode())
+    return folder / REPORT

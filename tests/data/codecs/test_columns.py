@@ -1,0 +1,373 @@
+"""Columns of tables, there and back."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
+from sfumato.data.codecs.table import TableCodec
+from sfumato.data.table import Column, DataTable, Kind
+from sfumato.errors import DataError, RunError
+
+
+def column(values: Any, missing: Any = None, name: str = "x") -> Column:
+    array = np.asarray(values)
+    holes = np.zeros(len(array), bool) if missing is None else np.asarray(missing, bool)
+    return Column(name, array, holes)
+
+
+def there_and_back(codec: NumericCodec | CategoricalCodec, of: Column, rng: Any = None) -> Column:
+    encoded = codec.encode(of, None if rng is None else rng.random(len(of.values)))
+    return codec.decode(encoded.z, encoded.level, len(of.values))
+
+
+RNG = np.random.default_rng(3)
+HALF, TENTH = RNG.random(500) < 0.5, RNG.random(500) < 0.1
+DAY, SECOND = np.timedelta64(1, "D"), np.timedelta64(1, "s")
+COLUMNS: dict[str, tuple[Kind, Column]] = {
+    "integers": ("integer", column(RNG.poisson(40, 500))),
+    "large integers": ("integer", column(2**52 + RNG.integers(0, 10**6, 500))),
+    "cents": ("continuous", column(RNG.lognormal(3, 2, 500).round(2))),
+    "decimals off zero": ("continuous", column((4.35 + RNG.integers(0, 60, 500) / 10).round(2))),
+    "whole decimals": ("continuous", column(RNG.integers(-9, 9, 500) * 1.0)),
+    "mostly zero": ("continuous", column(np.where(HALF, 0, RNG.random(500).round(3)))),
+    "with holes": ("integer", column(RNG.poisson(40, 500), RNG.random(500) < 0.3)),
+    "days": (
+        "date",
+        column(np.datetime64("1969-12-30", "us") + RNG.integers(0, 900, 500) * DAY),
+    ),
+    "seconds": (
+        "date",
+        column(np.datetime64("2024-02-28T23:59:58", "us") + RNG.integers(0, 9, 500) * SECOND),
+    ),
+    "words": ("categorical", column(RNG.choice(np.array(["b", "a", "é", ""], object), 500))),
+    "numbers as levels": ("ordinal", column(RNG.choice([0.5, 1.5, 7.0], 500))),
+    "truths with holes": ("boolean", column(HALF, TENTH)),
+    "one word": ("constant", column(np.array(["only"] * 500, object))),
+    "one word or none": ("constant", column(np.array(["only"] * 500, object), HALF)),
+    "holes alone": ("constant", column(np.zeros(500), np.ones(500, bool))),
+}  # fmt: skip
+
+
+def codec_of(kind: Kind, of: Column) -> NumericCodec | CategoricalCodec:
+    return (NumericCodec if kind in ("integer", "continuous", "date") else CategoricalCodec).fit(
+        of, kind
+    )
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_every_value_comes_back_bit_for_bit(name: str) -> None:
+    kind, of = COLUMNS[name]
+    back = there_and_back(codec_of(kind, of), of, np.random.default_rng(0))
+    assert back.values.dtype == of.values.dtype
+    assert (back.missing == of.missing).all()
+    assert (back.present == of.present).all()
+
+
+def test_numbers_without_a_grid_come_back_to_rounding() -> None:
+    of = column(RNG.standard_t(1.2, 2000) * 1e7)
+    back = there_and_back(NumericCodec.fit(of, "continuous"), of)
+    np.testing.assert_allclose(back.values, of.values, rtol=1e-9, atol=1e-3)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(-(2**50), 2**50), min_size=2, max_size=60, unique=True))
+def test_any_integers_come_back(values: list[int]) -> None:
+    of = column(np.array(values))
+    assert there_and_back(NumericCodec.fit(of, "integer"), of).values.tolist() == values
+
+
+def test_heavy_tails_come_out_near_normal() -> None:
+    """h is made of 32 quantiles: what lies between is straight, and the tails are in."""
+    x = np.random.default_rng(0).standard_t(1.5, 20_000)
+    z = NumericCodec.fit(column(x), "continuous").encode(column(x), None).z
+    assert z is not None
+    assert stats.kstest(z, "norm").statistic < 0.02
+    assert np.abs(z).max() < 5
+
+
+def test_the_width_is_the_slope_of_the_map() -> None:
+    x = np.random.default_rng(0).lognormal(size=1000)
+    codec = NumericCodec.fit(column(x), "continuous")
+    at = np.quantile(x, np.linspace(0.02, 0.98, 41)) * (1 + 1e-4)
+    step = 1e-7
+    above, here = codec.encode(column(at + step), None), codec.encode(column(at), None)
+    assert above.z is not None
+    assert here.z is not None
+    # A corner of the map may lie in between, of 41 places in one at most.
+    wrong = np.abs((above.z - here.z) / step - np.exp(here.log_width)) > 1e-3
+    assert wrong.sum() <= 1
+
+
+def test_a_number_on_a_grid_has_the_width_of_its_cell() -> None:
+    """A level's probability over the step is a density; of a number h' does the same."""
+    tenths = column(np.repeat([0.1, 0.2, 0.3], 50))
+    assert CategoricalCodec.fit(tenths, "ordinal").encode(tenths, None).log_width == pytest.approx(
+        np.full(150, math.log(10))
+    )
+    words = column(np.array(["a", "b"] * 50, object))
+    assert CategoricalCodec.fit(words, "categorical").encode(
+        words, None
+    ).log_width == pytest.approx(0.0)
+    lump = column(np.where(np.arange(500) < 300, 0.0, np.arange(500) / 100))
+    codec = NumericCodec.fit(lump, "continuous")
+    assert codec.lumps == (0.0,)
+    assert codec.encode(lump, None).log_width[0] == pytest.approx(math.log(100))
+
+
+GRIDS = {
+    "geometric": np.random.default_rng(0).geometric(0.15, 2000),
+    "few in the middle": np.random.default_rng(0).geometric(0.5, 300),
+    "poisson": np.random.default_rng(0).poisson(40, 2000),
+    "uniform": np.random.default_rng(0).integers(0, 60, 2000),
+    "tenths": np.random.default_rng(0).normal(0, 0.5, 2000).round(1),
+    "one far away": np.concatenate([np.random.default_rng(0).poisson(9, 999), [10**9]]),
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_the_probabilities_of_all_cells_sum_to_one(name: str) -> None:
+    """With numbers that are N(0, 1), as an untrained network has them."""
+    values = GRIDS[name]
+    codec = NumericCodec.fit(
+        column(values), "integer" if values.dtype.kind == "i" else "continuous"
+    )
+    low, high = values.min(), min(values.max(), 10**5)
+    cells = np.arange(low, high + codec.step / 2, codec.step).astype(values.dtype)
+    encoded = codec.encode(column(cells), None)
+    assert encoded.z is not None
+    assert not codec.lumps
+    probability = np.exp(stats.norm.logpdf(encoded.z) + encoded.log_width) * codec.step
+    # What is beyond the ends is beyond the normal law's first and last half row.
+    assert probability.sum() == pytest.approx(1, abs=4 / len(values))
+    counts = np.array([(np.abs(values - cell) < codec.step / 2).mean() for cell in cells])
+    assert np.abs(probability.cumsum() - counts.cumsum()).max() < 0.06
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_column_on_a_grid_comes_out_near_normal(name: str) -> None:
+    values = GRIDS[name]
+    codec = NumericCodec.fit(
+        column(values), "integer" if values.dtype.kind == "i" else "continuous"
+    )
+    spread = np.random.default_rng(1).random(len(values))
+    z = codec.encode(column(values), spread).z
+    assert z is not None
+    assert stats.kstest(z, "norm").statistic < 0.06
+    assert z.std() == pytest.approx(1, abs=0.07)
+
+
+def test_one_value_far_away_does_not_spoil_the_others() -> None:
+    """A sentinel in a real file: 999 numbers N(0, 1) and one of a billion."""
+    x = np.append(np.random.default_rng(0).normal(size=999), 1e9)
+    codec = NumericCodec.fit(column(x), "continuous")
+    drawn = codec.decode(np.random.default_rng(1).normal(size=20_000), None, 20_000).values
+    np.testing.assert_allclose(
+        np.quantile(drawn, [0.1, 0.25, 0.5, 0.75, 0.9]),
+        stats.norm.ppf([0.1, 0.25, 0.5, 0.75, 0.9]),
+        atol=0.15,
+    )
+
+
+def test_a_number_beyond_everything_is_far_and_not_missing() -> None:
+    codec = NumericCodec.fit(column(np.random.default_rng(0).normal(size=99)), "continuous")
+    z = codec.encode(column(np.array([1e39, -1e300])), None).z
+    assert z is not None
+    assert z.astype(np.float32).tolist() == [1e4, -1e4]
+
+
+def test_a_date_counts_with_its_probability() -> None:
+    """Not with a density in microseconds: sixty days, each as often."""
+    days = np.datetime64("2024-01-01", "us") + np.arange(600) % 60 * DAY
+    codec = NumericCodec.fit(column(days), "date")
+    encoded = codec.encode(column(days[:60]), None)
+    assert encoded.z is not None
+    probability = np.exp(stats.norm.logpdf(encoded.z) + encoded.log_width)
+    assert probability.sum() == pytest.approx(1, abs=0.01)
+    assert np.abs(probability.cumsum() - np.arange(1, 61) / 60).max() < 0.02
+
+
+def test_dates_a_thousand_years_apart_keep_their_microseconds() -> None:
+    days = np.array(["1066-10-14T09:00:00.000001", "1815-06-18", "2500-01-01"], "datetime64[us]")
+    of = column(np.tile(days, 9))
+    assert (there_and_back(CategoricalCodec.fit(of, "ordinal"), of).values == of.values).all()
+    codec = NumericCodec.fit(of, "date")
+    assert codec.step == 1
+    assert codec.low == int(days[0].astype(np.int64))
+
+
+def test_what_is_spread_over_a_cell_stays_in_it() -> None:
+    of = column(np.random.default_rng(0).poisson(3, 400))
+    codec = NumericCodec.fit(of, "integer")
+    low, high = (codec.encode(of, np.full(400, end)) for end in (1e-9, 1.0 - 1e-9))
+    for encoded in (low, high):
+        assert (codec.decode(encoded.z, encoded.level, 400).values == of.values).all()
+    assert low.z is not None
+    assert high.z is not None
+    assert (high.z > low.z).all()
+
+
+def test_a_number_is_not_drawn_as_the_lump_below_it() -> None:
+    """Of an amount that is 0 or at least 3, no number is drawn below 3."""
+    values = np.where(HALF, 0, RNG.integers(3, 90, 500))
+    codec = NumericCodec.fit(column(values), "integer")
+    assert codec.lumps == (0,)
+    drawn = codec.decode(np.linspace(-9, 9, 99), np.zeros(99, np.int64), 99).values
+    assert drawn.min() == values[values > 0].min()
+    assert codec.decode(np.zeros(1), np.ones(1, np.int64), 1).values.tolist() == [0]
+
+
+@pytest.mark.parametrize("name", ["integers", "cents", "days"])
+def test_what_is_drawn_stays_between_the_ends_that_were_seen(name: str) -> None:
+    kind, of = COLUMNS[name]
+    codec = codec_of(kind, of)
+    far = codec.decode(np.array([-50.0, 50.0]), np.zeros(2, np.int64), 2).values
+    assert far.tolist() == [of.values.min(), of.values.max()]
+
+
+def test_numbers_scaled_from_whole_ones_have_their_grid() -> None:
+    """As scikit-learn's diabetes: whole numbers brought to mean 0 and a small deviation."""
+    whole = np.random.default_rng(0).poisson(30, 400)
+    scaled = (whole - whole.mean()) / np.linalg.norm(whole)
+    codec = NumericCodec.fit(column(scaled), "continuous")
+    assert codec.step == pytest.approx(1 / np.linalg.norm(whole))
+    drawn = codec.decode(np.random.default_rng(1).normal(size=99), None, 99).values
+    cells = (drawn - scaled.min()) * np.linalg.norm(whole)
+    np.testing.assert_allclose(cells, np.round(cells), atol=1e-6)
+    assert (
+        NumericCodec.fit(column(np.random.default_rng(0).normal(size=400)), "continuous").step == 0
+    )
+
+
+def test_a_level_or_a_hole_that_was_never_seen_is_strange() -> None:
+    words = CategoricalCodec.fit(column(np.array(["a", "b"] * 9, object)), "categorical")
+    new = words.encode(column(np.array(["b", "c", "a"], object), [False, False, True]), None)
+    assert new.strange.tolist() == [False, True, True]
+    assert new.level is not None
+    assert new.level.tolist() == [1, -1, -1]
+    numbers = NumericCodec.fit(column(np.arange(50)), "integer")
+    assert numbers.encode(column(np.array([3, 0]), [False, True]), None).strange.tolist() == [
+        False,
+        True,
+    ]
+
+
+def table() -> tuple[DataTable, dict[str, Kind]]:
+    columns, kinds = [], {}
+    for name, (kind, of) in COLUMNS.items():
+        columns.append(Column(name, of.values, of.missing, dtype=f"dtype of {name}"))
+        kinds[name] = kind
+    return DataTable(tuple(columns)), kinds
+
+
+def test_a_table_comes_back_through_json_and_the_network_s_numbers() -> None:
+    rows, kinds = table()
+    codec = TableCodec.fit(rows, kinds)
+    again = TableCodec.from_dict(json.loads(json.dumps(codec.to_dict())))
+    assert again == codec
+    encoded = again.encode(rows)
+    assert not encoded.strange.any()
+    assert encoded.numbers.isfinite().equal(again.present(encoded.levels))
+    back = again.decode(encoded.numbers, encoded.levels)
+    assert back.names == rows.names
+    for one, other in zip(back, rows, strict=True):
+        assert one.dtype == other.dtype
+        if other.name != "large integers":  # beyond what float32 tells apart
+            assert (one.present == other.present).all(), other.name
+        assert (one.missing == other.missing).all(), other.name
+
+
+def test_columns_are_found_by_name() -> None:
+    rows, kinds = table()
+    codec = TableCodec.fit(rows, kinds)
+    turned = DataTable(rows.columns[::-1])
+    assert codec.encode(turned).levels.equal(codec.encode(rows).levels)
+    with pytest.raises(DataError, match="'days'"):
+        codec.encode(DataTable(tuple(c for c in rows if c.name != "days")))
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        (np.array(["a"] * 500, object), "holds words; the model learned whole numbers"),
+        (np.arange(500) / 2, r"row 2, column 'integers': 0\.5 is no whole number"),
+        (np.array(["2024-01-01"] * 500, "datetime64[us]"), "holds dates"),
+    ],
+)
+def test_a_column_of_another_type_is_refused(values: np.ndarray, fault: str) -> None:
+    rows, kinds = table()
+    codec = TableCodec.fit(rows, kinds)
+    other = DataTable(
+        tuple(column(values, name="integers") if c.name == "integers" else c for c in rows)
+    )
+    with pytest.raises(DataError, match=fault):
+        codec.encode(other)
+
+
+def test_a_table_of_constants_has_nothing_to_learn() -> None:
+    one = DataTable((column(np.zeros(9)), column(np.array(["a"] * 9, object), name="y")))
+    with pytest.raises(DataError, match="every column is constant"):
+        TableCodec.fit(one, {"x": "constant", "y": "constant"})
+
+
+DAMAGE: dict[str, Any] = {
+    "no list": {"table": 3, "rows": 4, "names": ["x"]},
+    "no rows": {"table": [], "names": []},
+    "part of a row": {"table": [], "rows": 2.7, "names": []},
+    "nothing varies": {"table": [], "rows": 4, "names": ["x"]},
+    "unknown part": {"table": [{"words": {}}], "rows": 4, "names": ["x"]},
+    "two in one": {"table": [{"numbers": {}, "levels": {}}], "rows": 4, "names": ["x"]},
+    "missing fields": {"table": [{"numbers": {"name": "x"}}], "rows": 4, "names": ["x"]},
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_description_is_refused(name: str) -> None:
+    with pytest.raises(RunError, match="damaged"):
+        TableCodec.from_dict(DAMAGE[name])
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("integers", {"knots": [1.0, 0.0]}),
+        ("integers", {"heights": [0.0]}),
+        ("integers", {"low": math.nan}),
+        ("integers", {"low": "0"}),
+        ("integers", {"low": 0.5}),
+        ("integers", {"step": "1"}),
+        ("integers", {"step": True}),
+        ("integers", {"dtype": "object"}),
+        ("integers", {"knots": [0.0, 5e-324]}),
+        ("days", {"dtype": "float64"}),
+        ("mostly zero", {"lumps": [1.0, 0.0]}),
+        ("words", {"values": "xy"}),
+        ("words", {"values": ["x", None]}),
+        ("words", {"declared": 5}),
+        ("words", {"ordered": "yes"}),
+        ("words", {"frame_dtype": 7}),
+        ("integers", {"high": -1.0}),
+        ("integers", {"step": -1.0}),
+        ("integers", {"dtype": "object|evil"}),
+        ("integers", {"kind": "categorical"}),
+        ("integers", {"holes": "yes"}),
+        ("words", {"values": ["a", "a"]}),
+        ("words", {"kind": "integer"}),
+        ("words", {"name": 3}),
+        ("truths with holes", {"dtype": "float16"}),
+    ],
+)
+def test_each_field_of_a_description_is_checked(part: str, changes: dict[str, Any]) -> None:
+    plain = json.loads(json.dumps(TableCodec.fit(*table()).to_dict()))
+    for each in plain["table"]:
+        ((_, told),) = each.items()
+        if told["name"] == part:
+            told.update(changes)
+    with pytest.raises(RunError, match="damaged"):
+        TableCodec.from_dict(plain)

@@ -1,0 +1,101 @@
+"""What columns are taken for."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sfumato.data.column_types import column_types_of
+from sfumato.data.table import Column, DataTable
+from sfumato.errors import ArgumentError, DataError
+
+RNG = np.random.default_rng(0)
+N = 400
+
+
+def table(**columns: Any) -> DataTable:
+    return DataTable(
+        tuple(
+            Column(name, np.asarray(values), np.zeros(len(values), bool))
+            for name, values in columns.items()
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (RNG.normal(size=N), "continuous"),
+        (RNG.normal(size=N).round(), "ordinal"),  # seven values or so, dozens of rows each
+        (RNG.choice([0.5, 1.0], N), "ordinal"),
+        (RNG.integers(0, 10**6, N), "integer"),
+        (RNG.integers(0, 5, N), "ordinal"),
+        (RNG.integers(0, 200, N), "integer"),
+        (np.where(RNG.random(N) < 0.5, "a", "b").astype(object), "categorical"),
+        (RNG.random(N) < 0.5, "boolean"),
+        (np.datetime64("2024-01-01", "us") + RNG.integers(0, 99, N), "date"),
+        (np.full(N, 7), "constant"),
+        (np.array(["same"] * N, object), "constant"),
+    ],
+)
+def test_a_kind_is_read_off_the_values(values: np.ndarray, kind: str) -> None:
+    assert column_types_of(table(x=values), {}) == {"x": kind}
+
+
+def test_the_user_s_word_counts() -> None:
+    rows = table(zip=RNG.integers(0, 5, N), age=RNG.integers(0, 5, N), id=RNG.integers(0, 5, N))
+    told = {"zip": "categorical", "age": "integer", "id": "dropped"}
+    assert column_types_of(rows, told) == told
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        ({"ag": "integer"}, "unknown column 'ag'; did you mean 'age'"),
+        ({"age": "integr"}, r"unknown kind \(for the column 'age'\) 'integr'; did you mean 'int"),
+        ({"age": "constant"}, "unknown kind"),
+        ({"sex": "integer"}, "'sex' cannot be integer: it holds words"),
+        ({"half": "integer"}, "'half' cannot be integer: it holds numbers with decimals"),
+        ({"age": "date"}, "'age' cannot be date: it holds whole numbers"),
+        ({"age": "boolean"}, "'age' cannot be boolean: it holds whole numbers of 40"),
+    ],
+)
+def test_what_a_column_cannot_be_is_refused(told: dict[str, str], fault: str) -> None:
+    rows = table(
+        age=np.arange(N) % 40, half=np.arange(N) / 2, sex=np.array(["F", "M"] * (N // 2), object)
+    )
+    with pytest.raises(ArgumentError, match=fault):
+        column_types_of(rows, told)
+
+
+def test_words_that_name_the_rows_are_refused_but_may_be_insisted_on() -> None:
+    names = table(name=np.array([f"row {k}" for k in range(N)], object), x=np.arange(N) % 9)
+    with pytest.raises(DataError, match="--column name=dropped"):
+        column_types_of(names, {})
+    assert column_types_of(names, {"name": "categorical"})["name"] == "categorical"
+    assert column_types_of(names, {"name": "dropped"})["name"] == "dropped"
+
+
+def test_whole_numbers_that_number_the_rows_are_refused_but_may_be_insisted_on() -> None:
+    shuffled = np.random.default_rng(0).permutation(N) + 1000
+    rows = table(id=shuffled, x=np.arange(N) % 9)
+    with pytest.raises(DataError, match=r"number the rows.*--column id=dropped"):
+        column_types_of(rows, {})
+    assert column_types_of(rows, {"id": "integer"})["id"] == "integer"
+    # Different numbers that leave gaps, or few rows, may well be measured.
+    assert column_types_of(table(x=shuffled * 7), {})["x"] == "integer"
+    assert column_types_of(table(x=shuffled[:90] % 100), {})["x"] == "integer"
+
+
+@pytest.mark.parametrize("text", ["2024-1-{}", "{}/03/2024", "{}.3.24", "3/{}/2024 10:00"])
+def test_dates_as_words_are_told_as_dates(text: str) -> None:
+    days = np.array([text.format(k) for k in range(10, 30)] * 9, object)
+    days[:] = [f"{day}{'' if k < 20 else ' ' + str(k)}" for k, day in enumerate(days)]
+    with pytest.raises(DataError, match=r"holds dates as words.*2024-03-01"):
+        column_types_of(table(day=days), {})
+
+
+def test_more_levels_than_can_be_learned_are_refused() -> None:
+    many = table(x=np.array([str(k) for k in range(10_001)], object))
+    with pytest.raises(DataError, match=r"10,001 different values, more than the 10,000"):
+        column_types_of(many, {"x": "categorical"})

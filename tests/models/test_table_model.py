@@ -1,0 +1,280 @@
+"""A model of tables whose network is exact: what is drawn, filled and scored has a known law.
+
+Rows are a word k, "a" or "b", and two numbers that are Gaussian given k and correlated; the second
+has holes, more often with "b". What the network answers is worked out from that law, so that every
+figure of the machinery around it can be compared with one in closed form.
+"""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from sfumato import config
+from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
+from sfumato.data.codecs.table import TableCodec
+from sfumato.data.table import Column, DataTable
+from sfumato.denoisers.table import TableDenoiser
+from sfumato.errors import ArgumentError, DataError
+from sfumato.models.table import TableModel
+from sfumato.networks.table_mlp import Told
+from sfumato.process.noise import NoiseLevel
+from sfumato.process.parameterisations import edm
+from sfumato.process.schedules import Cosine
+from sfumato.runs.table_run import GUESSES, TableRun
+
+SHARE_B = 0.3
+HOLES = torch.tensor([0.1, 0.6])  # of the second number, given a, b
+MEANS = torch.tensor([[0.5, -0.5], [-1.0, 1.0]]).double()
+COVARIANCE = torch.tensor([[0.5, 0.3], [0.3, 0.4]]).double()
+
+
+class Exact(nn.Module):
+    """The answers of a network that has learned the law perfectly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_parameter("one", nn.Parameter(torch.ones(1)))
+
+    def forward(self, x: Tensor, number: Tensor, told: Told) -> tuple[Tensor, Tensor]:
+        level = NoiseLevel.from_log_snr(number.expand(len(x)))
+        scalings = edm(level)
+        alpha, sigma = level.alpha[:, None], level.sigma[:, None]
+        gain = torch.where(told.is_known, 1.0, alpha * told.is_noisy)
+        noise = torch.where(told.is_known, 1e-12, torch.where(told.is_noisy, sigma**2, 1.0))
+        seen = torch.where(told.is_known, told.known.to(x), x * told.is_noisy)
+        mean = MEANS[told.levels[:, 0].clamp(max=1)]
+        cross = COVARIANCE * gain[:, None]
+        within = gain[:, :, None] * cross + torch.diag_embed(noise)
+        error = seen - gain * mean
+        x_0 = mean + (cross @ torch.linalg.solve(within, error[..., None]))[..., 0]
+        answer = (x_0 - scalings.c_skip[:, None] * x) / scalings.c_out[:, None]
+        return answer * told.is_noisy, _logits(told)
+
+
+def _logits(told: Told) -> Tensor:
+    """Log p(word | the rest) and log p(hole or not | the rest)."""
+    words = torch.log(torch.tensor([1 - SHARE_B, SHARE_B]).double()).expand(len(told.levels), 2)
+    known = told.is_known.double()
+    # What is not known is looked at through infinite noise: it tells nothing of the word.
+    within = known[:, :, None] * COVARIANCE * known[:, None] + torch.diag_embed(1 - known)
+    for k in (0, 1):
+        law = torch.distributions.MultivariateNormal(torch.zeros(2).double(), within)
+        likelihood = law.log_prob(known * (told.known.double() - MEANS[k]))
+        words = words + torch.eye(2).double()[k] * likelihood[:, None]
+    word, state = told.levels.T
+    of_state = torch.log(torch.stack([1 - HOLES, HOLES])).double()  # (state, word)
+    seen = torch.cat([of_state, torch.zeros(1, 2).double()])[state]
+    words = (words + seen).log_softmax(1)
+    certain = torch.tensor([[0.0, -math.inf], [-math.inf, 0.0]]).double()
+    given = torch.where((word == 2)[:, None], words, certain[word.clamp(max=1)])
+    states = (given[:, None] + of_state).logsumexp(2)
+    return torch.cat([words, states.log_softmax(1)], 1)
+
+
+def wide(name: str, *, holes: bool) -> NumericCodec:
+    """From -9 to 9, its map the identity."""
+    knots, heights = (0.0, 18.0), (-9.0, 9.0)
+    return NumericCodec(name, "continuous", (), holes, 0.0, -9.0, 9.0, knots, heights, "float64")
+
+
+@pytest.fixture(scope="module")
+def model() -> TableModel:
+    words = CategoricalCodec("word", "categorical", ("a", "b"), holes=False, dtype="object")
+    codec = TableCodec(
+        (words, wide("x", holes=False), wide("y", holes=True)), 10**9, ("word", "x", "y")
+    )
+    settings = config.resolve(config.suited_to_table(1000, 3))
+    return TableModel(settings, codec, Cosine(shift=1.0), TableDenoiser(Exact().double(), edm))
+
+
+def rows(words: list[str], x: list[float], y: list[float]) -> DataTable:
+    """NaN is a hole."""
+    return DataTable(
+        (
+            Column("word", np.array(words, object), np.array([w == "?" for w in words])),
+            Column("x", np.nan_to_num(np.array(x)), np.isnan(x)),
+            Column("y", np.nan_to_num(np.array(y)), np.isnan(y)),
+        )
+    )
+
+
+def test_the_density_of_a_row_is_the_law_s(model: TableModel) -> None:
+    """Levels, numbers and holes: log p(k) p(hole | k) N(x, y | k), or N(x | k) beside a hole."""
+    table = rows(["a", "b", "a", "b"], [0.2, -0.7, 1.3, 0.1], [-0.1, 1.5, math.nan, math.nan])
+    (found,) = model.log_prob(table, steps=60)
+    both = [stats.multivariate_normal(MEANS[k].numpy(), COVARIANCE.numpy()) for k in (0, 1)]
+    first = [stats.norm(float(MEANS[k, 0]), math.sqrt(0.5)) for k in (0, 1)]
+    expected = [
+        math.log(0.7 * 0.9) + both[0].logpdf([0.2, -0.1]),
+        math.log(0.3 * 0.4) + both[1].logpdf([-0.7, 1.5]),
+        math.log(0.7 * 0.1) + first[0].logpdf(1.3),
+        math.log(0.3 * 0.6) + first[1].logpdf(0.1),
+    ]
+    # The flow's end is taken for N(0, 1), which it is but for the mean over its noise: 1 in 150.
+    np.testing.assert_allclose(found, expected, atol=0.015)
+
+
+def test_an_estimated_divergence_is_a_row_s_own_and_right_in_the_mean(model: TableModel) -> None:
+    table = rows(["a", "b", "a"], [0.2, -0.7, 1.3], [-0.1, 1.5, 0.4])
+    (exact,) = model.log_prob(table)
+    (one,) = model.log_prob(table, probes=64)
+    (turned,) = model.log_prob(table.chosen(np.array([2, 0])), probes=64)
+    assert turned.tolist() == pytest.approx(one[[2, 0]].tolist(), abs=1e-9)
+    (other,) = model.log_prob(table, probes=64, seed=1)
+    assert (other != one).any()  # as many of +1 and -1 give the same
+    # Two numbers: 64 directions are +1 and -1 as often as not, give or take an eighth.
+    np.testing.assert_allclose(one, exact, atol=0.5)
+    many = np.mean([next(model.log_prob(table, probes=64, seed=k)) for k in range(9)], axis=0)
+    np.testing.assert_allclose(many, exact, atol=0.15)
+
+
+def test_what_was_never_seen_has_laplace_s_probability(model: TableModel) -> None:
+    few = replace(model, codec=replace(model.codec, rows=99))
+    table = rows(["a", "c"], [0.2, 0.2], [-0.1, -0.1])
+    (seen,), (found,) = model.log_prob(table.chosen(np.array([0]))), few.log_prob(table)
+    # Of the second number nothing can be strange, as it has holes.
+    assert found[0] == pytest.approx(seen[0] + 2 * math.log(0.99), abs=1e-7)
+    # This network takes a word that it does not know for b, but its holes for those of either.
+    law = stats.multivariate_normal(MEANS[1].numpy(), COVARIANCE.numpy())
+    expected = math.log(0.01 * 0.99) + math.log(0.7 * 0.9 + 0.3 * 0.4) + law.logpdf([0.2, -0.1])
+    assert found[1] == pytest.approx(expected, abs=0.06)
+
+
+@pytest.fixture(scope="module")
+def drawn(model: TableModel) -> DataTable:
+    return model.sample(2048, seed=1)
+
+
+def test_rows_drawn_follow_the_law(drawn: DataTable) -> None:
+    word, x, y = drawn
+    b = word.values == "b"
+    n = len(b)
+    assert stats.binomtest(int(b.sum()), n, SHARE_B).pvalue > 1e-3
+    for k, of_word in enumerate((~b, b)):
+        assert stats.binomtest(int(y.missing[of_word].sum()), int(of_word.sum()),
+                               float(HOLES[k])).pvalue > 1e-3  # fmt: skip
+        both = of_word & ~y.missing
+        pairs = np.stack([x.values[both], y.values[both]])
+        tolerance = 4 / math.sqrt(both.sum())
+        np.testing.assert_allclose(pairs.mean(1), MEANS[k].numpy(), atol=tolerance)
+        np.testing.assert_allclose(np.cov(pairs), COVARIANCE.numpy(), atol=tolerance)
+    assert not x.missing.any()
+
+
+def test_a_row_is_the_same_however_many_are_drawn(model: TableModel, drawn: DataTable) -> None:
+    few = model.sample(5, seed=1, first=1020)
+    for one, all_of_them in zip(few, drawn, strict=True):
+        assert (one.values == all_of_them.values[1020:1025]).all()
+    # The second chunk draws levels and numbers of its own.
+    for name in ("word", "x"):
+        assert (drawn[name].values[:1024] != drawn[name].values[1024:]).any()
+    other = model.sample(5, seed=2)
+    assert not (other["x"].values == drawn["x"].values[:5]).any()
+
+
+def test_given_a_number_the_rest_follows_the_conditional_law(model: TableModel) -> None:
+    table = model.sample(1024, given={"x": 0.4})
+    assert (table["x"].values == 0.4).all()
+    weights = np.array([0.7, 0.3]) * [
+        stats.norm(float(MEANS[k, 0]), math.sqrt(0.5)).pdf(0.4) for k in (0, 1)
+    ]
+    share_b = float(weights[1] / weights.sum())
+    b = table["word"].values == "b"
+    assert stats.binomtest(int(b.sum()), 1024, share_b).pvalue > 1e-3
+    for k, of_word in enumerate((~b, b)):
+        y = table["y"].chosen(of_word).present
+        slope = 0.3 / 0.5
+        mean = float(MEANS[k, 1]) + slope * (0.4 - float(MEANS[k, 0]))
+        std = math.sqrt(0.4 - slope * 0.3)
+        assert abs(y.mean() - mean) < 4 * std / math.sqrt(len(y))
+        assert y.std() == pytest.approx(std, abs=4 * std / math.sqrt(2 * len(y)))
+
+
+def test_given_a_hole_its_column_is_empty_and_words_follow(model: TableModel) -> None:
+    table = model.sample(1024, given={"y": None})
+    assert table["y"].missing.all()
+    share_b = 0.3 * 0.6 / (0.3 * 0.6 + 0.7 * 0.1)
+    count = int((table["word"].values == "b").sum())
+    assert stats.binomtest(count, 1024, share_b).pvalue > 1e-3
+
+
+def test_holes_are_filled_by_the_conditional_law_and_the_rest_stays(model: TableModel) -> None:
+    holes = rows(["b", "?", "a"], [-0.5, 0.4, 0.3], [math.nan, 0.2, 0.7])
+    draws = TableRun(model, None).impute_draws(holes, 600, seed=3)
+    for table in draws[:5]:
+        assert (table["x"].values == holes["x"].values).all()
+        assert table["y"].values[1:].tolist() == [0.2, 0.7]
+        assert table["word"].values[[0, 2]].tolist() == ["b", "a"]
+        assert not any(column.missing.any() for column in table)
+    y = np.array([table["y"].values[0] for table in draws])
+    mean, std = 1.0 + 0.6 * (-0.5 + 1.0), math.sqrt(0.4 - 0.18)
+    assert abs(y.mean() - mean) < 4 * std / math.sqrt(600)
+    assert y.std() == pytest.approx(std, abs=4 * std / math.sqrt(1200))
+    # A hole is filled as a value that was there: holes' own odds tell of the word.
+    weights = np.array([0.7 * 0.9, 0.3 * 0.4]) * [
+        stats.multivariate_normal(MEANS[k].numpy(), COVARIANCE.numpy()).pdf([0.4, 0.2])
+        for k in (0, 1)
+    ]
+    count = sum(table["word"].values[1] == "b" for table in draws)
+    assert stats.binomtest(count, 600, float(weights[1] / weights.sum())).pvalue > 1e-3
+
+
+def test_the_best_guess_is_the_mean_of_numbers_and_the_likeliest_word(model: TableModel) -> None:
+    holes = rows(["b", "?"], [-0.5, 0.4], [math.nan, -0.9])
+    run = TableRun(model, None)
+    guess = run.impute(holes)
+    mean = np.mean([each["y"].values[0] for each in run.impute_draws(holes, GUESSES)])
+    assert guess["y"].values[0] == pytest.approx(mean, abs=1e-9)
+    std = math.sqrt(0.4 - 0.18)
+    assert abs(guess["y"].values[0] - 1.3) < 4 * std / math.sqrt(GUESSES)
+    assert guess["word"].values[1] == "a"
+    assert guess["x"].values.tolist() == [-0.5, 0.4]
+
+
+def test_a_table_without_holes_is_given_back(model: TableModel) -> None:
+    whole = rows(["b"], [0.5], [1.0])
+    assert TableRun(model, None).impute(whole) is whole
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "fault"),
+    [
+        ({"z": 1}, ArgumentError, "unknown column 'z'"),
+        ({"word": "c"}, DataError, "never was 'c' .*give one of 'a', 'b'"),
+        ({"x": "much"}, DataError, "holds a number; got 'much'"),
+        ({"x": None}, DataError, "is never empty"),
+        ({"x": math.inf}, DataError, "holds a number"),
+        ({"x": 1e300}, DataError, "holds a number"),
+    ],
+)
+def test_what_cannot_be_given_is_refused(
+    model: TableModel, given: dict[str, object], error: type[Exception], fault: str
+) -> None:
+    with pytest.raises(error, match=fault):
+        model.sample(1, given=given)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [{"steps": "auto"}, {"guidance": 2.0}, {"clip": 1.0}, {"sampler": "ddmi"}, {"grid": "leading"}],
+)
+def test_sampling_settings_that_are_not_for_tables_are_refused(
+    model: TableModel, sampling: dict[str, Any]
+) -> None:
+    with pytest.raises(ArgumentError):
+        model.sample(1, **sampling)
+
+
+def test_negative_numbers_and_no_draws_are_refused(model: TableModel) -> None:
+    for name in ("seed", "first"):
+        wrong: dict[str, Any] = {name: -1}
+        with pytest.raises(ArgumentError, match=f"`{name}` must not be negative"):
+            model.sample(1, **wrong)
+    with pytest.raises(ArgumentError, match="`draws` must be at least 1"):
+        model.impute_chunks(rows(["b"], [0.5], [1.0]), 0)

@@ -1,0 +1,190 @@
+"""Two processes, as torchrun starts them, do what one does."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sfumato
+from sfumato import distributed
+from sfumato.cli import main
+from sfumato.errors import ArgumentError
+from sfumato.runs.run import open_run
+
+_FIT = ("--set", "training.steps=20", "--set", "training.snapshots=0", "--set", "threads=1")
+
+
+def _torchrun(*command: str, restarts: int = 0) -> list[str]:
+    start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    # A port of its own, so that tests may run side by side.
+    return [*start, "--standalone", f"--max-restarts={restarts}", "-m", "sfumato", *command]
+
+
+def _two(*command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        _torchrun(*command), capture_output=True, text=True, timeout=300, env=environment
+    )
+
+
+def _final(folder: Path) -> dict[str, float]:
+    last: dict[str, float] = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    return last
+
+
+@pytest.mark.parametrize(
+    ("source", "changes"),
+    [
+        ("moons", {}),
+        (
+            "digits",
+            {
+                "data.labels": True,
+                "network.width": 16,
+                "training.flip": True,
+                "training.batch_size": 16,
+                "training.micro_batch": 3,
+                "training.checkpoint_every": 10,
+            },
+        ),
+        (
+            "digits",
+            {
+                "network.width": 16,
+                "training.batch_size": 16,
+                "training.micro_batch": 5,
+                "training.shard": True,
+            },
+        ),
+    ],
+)
+def test_two_processes_learn_what_one_learns(
+    tmp_path: Path, source: str, changes: dict[str, object]
+) -> None:
+    settings = {"training.steps": 20, "training.snapshots": 0, "threads": 1} | changes
+    one = sfumato.fit(source, out=tmp_path / "one", settings=settings, quiet=True)
+    toml = [f"{name}={str(value).lower()}" for name, value in changes.items()]
+    sets = [part for each in toml for part in ("--set", each)]
+    done = _two("fit", source, *_FIT, *sets, "--out", str(tmp_path / "two"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Done:") == 1  # one of them speaks
+    assert _final(tmp_path / "two")["loss"] == pytest.approx(_final(tmp_path / "one")["loss"], 1e-3)
+    two = open_run(tmp_path / "two")
+    for own, other in zip(
+        one.model.denoiser.network.parameters(),
+        two.model.denoiser.network.parameters(),
+        strict=True,
+    ):
+        # Sums in another order, and Adam's first steps divide by next to nothing.
+        assert float((own - other).detach().abs().mean()) < 2e-4
+
+
+def test_samples_are_the_same_whatever_the_number_of_processes(tmp_path: Path) -> None:
+    run = sfumato.fit(
+        "moons", out=tmp_path / "run", settings={"training.steps": 5}, seed=1, quiet=True
+    )
+    to = tmp_path / "two.npy"
+    done = _two("sample", str(tmp_path / "run"), "-n", "2500", "--to", str(to))
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(to), run.sample(2500))
+
+
+@pytest.mark.parametrize(("n", "first"), [(0, 0), (1, 0), (10, 3), (64, 64), (1000, 37)])
+@pytest.mark.parametrize("processes", [1, 2, 3, 7])
+def test_shares_are_whole_chunks_in_order(
+    monkeypatch: pytest.MonkeyPatch, processes: int, n: int, first: int
+) -> None:
+    monkeypatch.setattr(distributed, "count", lambda: processes)
+    shares = distributed.shares(n, 16, first)
+    assert len(shares) == processes
+    where = first
+    for begin, length in shares:
+        assert begin == where
+        where += length
+        assert where in (first, first + n) or where % 16 == 0
+    assert where == first + n
+
+
+def test_several_processes_must_know_the_folder(tmp_path: Path) -> None:
+    done = _two("fit", "moons", *_FIT)
+    assert done.returncode != 0
+    assert "say --out" in done.stderr
+
+
+def test_what_several_processes_cannot_do_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(sys, "argv", ["sfumato", "info", "runs/moons-001"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert "run this in one" in capsys.readouterr().err
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(distributed, "count", lambda: 2)
+    with pytest.raises(ArgumentError, match="cannot share 33 evenly"):
+        sfumato.fit("moons", out=tmp_path / "a", settings={"training.batch_size": 33}, quiet=True)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_lost_process_is_restarted_from_the_last_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    changes = ("training.steps=400", "training.checkpoint_every=50", "training.log_every=10")
+    sets = [part for each in (*changes, "training.snapshots=0") for part in ("--set", each)]
+    with subprocess.Popen(
+        _torchrun("fit", "moons", *sets, "--out", str(folder), restarts=3),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    ) as job:
+        metrics = folder / "metrics.jsonl"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and job.poll() is None:
+            if metrics.is_file() and metrics.read_text().count("\n") >= 12:
+                break
+            time.sleep(0.02)
+        children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
+        if not children.is_file():
+            job.kill()
+            pytest.skip("this system does not say which processes torchrun has started")
+        os.kill(int(children.read_text().split()[1]), signal.SIGKILL)
+        told = job.communicate(timeout=240)[0]
+    assert job.returncode == 0, told
+    assert "Going on from step" in told
+    steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
+    assert steps == list(range(10, 401, 10))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"network.width": 16}, {"network.name": "dit", "network.width": 32, "network.depth": 2}],
+)
+def test_micro_batches_add_up_to_the_batch(tmp_path: Path, changes: dict[str, object]) -> None:
+    settings = {
+        "training.steps": 12,
+        "training.batch_size": 8,
+        "training.snapshots": 0,
+        "threads": 1,
+    }
+    whole = sfumato.fit("digits", out=tmp_path / "a", settings=settings | changes, quiet=True)
+    parts = sfumato.fit(
+        "digits", out=tmp_path / "b", settings=settings | changes | {"training.micro_batch": 3},
+        quiet=True,
+    )  # fmt: skip
+    for own, other in zip(
+        whole.model.denoiser.network.parameters(),
+        parts.model.denoiser.network.parameters(),
+        strict=True,
+    ):
+        assert float((own - other).detach().abs().mean()) < 2e-4
