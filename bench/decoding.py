@@ -20,8 +20,8 @@ from PIL import Image, ImageOps
 
 from bench.measure import Page, ratio, side_by_side, table
 from bench.pictures import bars
-from sfumato.data import images
-from sfumato.data.images import read_images
+from sfumato.data import scratch
+from sfumato.data.io.images import read_images
 from sfumato.runs.data import settings_for
 from sfumato.runs.fit import prepare
 
@@ -54,7 +54,7 @@ def measure() -> Page:
             picture[what] = faster
         waits = [
             [where, *_step(archive, most)]
-            for where, most in (("memory", images.IN_MEMORY), ("a file", 0))
+            for where, most in (("memory", scratch.IN_MEMORY), ("a file", 0))
         ]
     made = "" if "PICTURES" in os.environ else " (made for this, 5,000 of them)"
     return Page(
@@ -147,11 +147,11 @@ def _plain(path: Path, size: int | None) -> Callable[[], np.ndarray]:
 @contextmanager
 def _holding(most: int) -> Iterator[None]:
     """Let no more than so many bytes of pixels lie in memory."""
-    before, images.IN_MEMORY = images.IN_MEMORY, most
+    before, scratch.IN_MEMORY = scratch.IN_MEMORY, most
     try:
         yield
     finally:
-        images.IN_MEMORY = before
+        scratch.IN_MEMORY = before
 
 
 def _step(archive: Path, most: int) -> list[str]:

@@ -14,7 +14,8 @@ from command_line import leave
 from PIL import Image
 
 import sfumato
-from sfumato.data.images import Images, as_images, digits, read_image
+from sfumato.data.images import Images, as_images, digits
+from sfumato.data.io.images import read_image
 from sfumato.data.io.sheets import write_images
 from sfumato.denoisers.guidance import Told
 from sfumato.errors import ArgumentError, DataError, SfumatoError

@@ -164,7 +164,7 @@ def inpaint(
     import numpy as np
 
     from sfumato import distributed
-    from sfumato.data.images import read_image
+    from sfumato.data.io.images import read_image
     from sfumato.runs.figures.images import check_rows_target, of_pictures, write_rows
     from sfumato.runs.run import open_run
 

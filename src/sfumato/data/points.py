@@ -23,3 +23,12 @@ class Points:
         assert self.values.ndim == 2
         assert self.values.shape[1] == len(self.columns)
         assert self.position is None or self.position.shape == self.values.shape[:1]
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.values)
+
+    def take(self, rows: np.ndarray) -> "Points":
+        """Those at `rows`, `(k,)`."""
+        position = None if self.position is None else self.position[rows]
+        return Points(self.values[rows], self.columns, position)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -62,9 +62,12 @@ class DataTable:
 
     Args:
         columns: one or more.
+        named: False where the columns have no names of their own (an array's), so that they are
+            matched by their place.
     """
 
     columns: tuple[Column, ...]
+    named: bool = True
 
     def __post_init__(self) -> None:
         assert len({len(column.values) for column in self.columns}) == 1
@@ -96,7 +99,50 @@ class DataTable:
 
     def chosen(self, rows: np.ndarray) -> "DataTable":
         """The rows at `rows`: numbers `(k,)`, or a mask."""
-        return DataTable(tuple(column.chosen(rows) for column in self.columns))
+        return DataTable(tuple(column.chosen(rows) for column in self.columns), self.named)
+
+    def to_pandas(self) -> Any:
+        """The same as a pandas data frame, with the columns' own types.
+
+        Raises:
+            MissingDependencyError: if pandas is not installed.
+        """
+        return self._to_frame("pandas")
+
+    def to_polars(self) -> Any:
+        """The same as a polars data frame, with the columns' own types.
+
+        Raises:
+            MissingDependencyError: if polars is not installed.
+        """
+        return self._to_frame("polars")
+
+    def to_arrow(self) -> Any:
+        """The same as a pyarrow table, with the columns' own types.
+
+        Raises:
+            MissingDependencyError: if pyarrow is not installed.
+        """
+        return self._to_frame("pyarrow")
+
+    def to_numpy(self) -> np.ndarray:
+        """Float64 `(n, columns)` with NaN for missing values; objects where there is text."""
+        from sfumato.data.io.arrays import to_array
+
+        return to_array(self)
+
+    def _to_frame(self, backend: str) -> Any:
+        from sfumato.data.io.frames import to_frame
+
+        return to_frame(self, backend)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.names[:8]) + ", ..." * (len(self.names) > 8)
+        return f"DataTable({len(self):,} rows of {names})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first rows."""
+        return str(self.chosen(np.arange(min(len(self), 20))).to_pandas()._repr_html_())
 
 
 def stacked(tables: Sequence[DataTable]) -> DataTable:

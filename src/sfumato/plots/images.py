@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sfumato.atomic import replacing
-from sfumato.data.io.sheets import as_image, sheet
+from sfumato.data.images import as_pil
+from sfumato.data.io.sheets import sheet
 from sfumato.errors import ArgumentError
 from sfumato.plots.animation import FRAME_MS
 from sfumato.plots.style import check_target, headline, new_figure, styled
@@ -94,7 +95,7 @@ def animate_images(path: Path, frames: Sequence[np.ndarray]) -> None:
     check_image_animation(path)
     if not frames:
         raise ArgumentError("an animation needs at least one frame; got none.")
-    first, *others = (as_image(sheet(pixels, legible=300)) for pixels in frames)
+    first, *others = (as_pil(sheet(pixels, legible=300)) for pixels in frames)
     with replacing(path) as temporary:
         first.save(
             temporary,

@@ -15,15 +15,9 @@ import numpy as np
 from sfumato import atomic, config
 from sfumato.config import Settings
 from sfumato.data.column_types import column_types_of
-from sfumato.data.images import (
-    Images,
-    as_images,
-    digits,
-    fingerprint,
-    holds_images,
-    read_images,
-)
+from sfumato.data.images import Images, as_images, digits, fingerprint
 from sfumato.data.io.frames import backend_of, from_frame
+from sfumato.data.io.images import holds_images, read_images
 from sfumato.data.io.points import read_points
 from sfumato.data.io.tables import ENDINGS, read_table
 from sfumato.data.points import Points

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.data.images import read_images
+from sfumato.data.io.images import read_images
 from sfumato.data.io.sheets import check_image_target, sheet, write_images
 from sfumato.errors import ArgumentError
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from sfumato.atomic import replacing
+from sfumato.data.images import as_pil
 from sfumato.errors import ArgumentError
 
 _SHEETS = (".png", ".jpg", ".webp")
@@ -37,11 +37,6 @@ def sheet(
         whole[top : top + height, left : left + width] = picture
     times = max(1, round(legible / whole.shape[1]))
     return whole.repeat(times, axis=0).repeat(times, axis=1)
-
-
-def as_image(pixels: np.ndarray) -> Image.Image:
-    """Bytes `(height, width, 1 or 3)` for Pillow."""
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 def check_image_target(path: Path) -> None:
@@ -87,13 +82,13 @@ def write_images(
         path.mkdir(exist_ok=True)
         digits = max(5, len(str(len(pixels))))
         for k, picture in enumerate(pixels):
-            as_image(picture).save(path / f"{k:0{digits}d}.png")
+            as_pil(picture).save(path / f"{k:0{digits}d}.png")
         return
     if ending in _SHEETS and not len(pixels):
         raise ArgumentError("a sheet needs at least one picture.")
     with replacing(path) as temporary:
         if ending in _SHEETS:
-            as_image(pixels[0] if len(pixels) == 1 else sheet(pixels, columns)).save(temporary)
+            as_pil(pixels[0] if len(pixels) == 1 else sheet(pixels, columns)).save(temporary)
         elif ending == ".npy":
             np.save(temporary, pixels, allow_pickle=False)
         elif labels is None:

@@ -17,16 +17,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from sfumato.data import images
-from sfumato.data.images import (
-    Images,
-    as_images,
-    digits,
-    fingerprint,
-    holds_images,
-    read_image,
-    read_images,
-)
+from sfumato.data import scratch
+from sfumato.data.images import Images, as_images, digits, fingerprint
+from sfumato.data.io import images
+from sfumato.data.io.images import holds_images, read_image, read_images
 from sfumato.errors import DataError
 
 
@@ -327,7 +321,7 @@ def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setattr(tempfile, "tempdir", None)  # so that TMPDIR is looked at again
-    monkeypatch.setattr(images, "IN_MEMORY", 200)
+    monkeypatch.setattr(scratch, "IN_MEMORY", 200)
     Image.fromarray(_rgb(9)[:, :, 0]).save(folder / "grey.png")
     (folder / "broken.png").write_bytes(b"neither")
     found = read_images(folder, skip_bad=True)
@@ -343,7 +337,7 @@ def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(
 
 
 def test_a_disk_without_room_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "IN_MEMORY", 200)
+    monkeypatch.setattr(scratch, "IN_MEMORY", 200)
     usage = shutil.disk_usage(folder)._replace(free=100)
     with monkeypatch.context() as context:
         context.setattr(shutil, "disk_usage", lambda _: usage)

@@ -1,0 +1,126 @@
+"""Rows that are handed over in Python, whatever they come in, and the same container for others.
+
+arrays     NumPy arrays, torch tensors, lists of rows or of numbers
+frames     pandas, polars, pyarrow
+pictures   bytes `(n, height, width[, channels])`, lists of PIL pictures
+data sets  of Hugging Face's `datasets`, with a column of pictures or without
+"""
+
+from typing import Any
+
+import numpy as np
+
+from sfumato.data.images import Images, as_images, from_pil
+from sfumato.data.io.arrays import from_array, to_array
+from sfumato.data.io.frames import backend_of, from_frame, to_frame
+from sfumato.data.points import Points
+from sfumato.data.table import Column, DataTable, refuse_repeated
+from sfumato.errors import DataError
+
+Container = str
+"""What rows came in: "pandas", "polars", "pyarrow", "array", or "" for our own or a file's."""
+
+
+def accept(source: Any, *, size: int | None = None) -> tuple[Images | DataTable, Container]:
+    """Pictures or a table, and what they came in.
+
+    Args:
+        source: see above.
+        size: side in pixels that a list of pictures is brought to.
+
+    Raises:
+        DataError: if it is none of these, or as `from_array`, `from_frame`, `as_images`.
+        MissingDependencyError: if it is a frame and the extra `tables` is not installed.
+    """
+    if isinstance(source, Images | DataTable):
+        return source, ""
+    if isinstance(source, Points):
+        return as_table(source), ""
+    if type(source).__module__.partition(".")[0] == "torch" and hasattr(source, "detach"):
+        source = source.detach().cpu().numpy()
+    if isinstance(source, np.ndarray):
+        return _array(source), "array"
+    if hasattr(source, "column_names") and hasattr(source, "features"):
+        return _data_set(source)
+    if backend := backend_of(source):
+        return from_frame(source), backend
+    if isinstance(source, list | tuple):
+        return _list(source, size), "array"
+    raise DataError(
+        f"cannot learn from a {type(source).__name__}; give a toy set's name, a file, a folder, an "
+        "array, a tensor, a list of rows or pictures, a data frame, or a Hugging Face data set."
+    )
+
+
+def as_table(points: Points) -> DataTable:
+    """Points as a table of decimal columns without missing values."""
+    present = np.zeros(len(points.values), dtype=bool)
+    columns = zip(points.columns, points.values.T, strict=True)
+    return DataTable(tuple(Column(name, each, present) for name, each in columns))
+
+
+def _array(values: np.ndarray) -> Images | DataTable:
+    if values.dtype.names:
+        refuse_repeated("the array", values.dtype.names)
+        columns = [from_array(values[name]).columns[0] for name in values.dtype.names]
+        pairs = zip(columns, values.dtype.names, strict=True)
+        return DataTable(tuple(Column(name, c.values, c.missing) for c, name in pairs))
+    return as_images(values) if values.ndim > 2 else from_array(values)
+
+
+def _list(rows: Any, size: int | None) -> Images | DataTable:
+    """Rows one by one: pictures, mappings of a column's name to its value, or sequences."""
+    if not len(rows):
+        raise DataError("the list is empty; give two rows or more.")
+    first = rows[0]
+    if type(first).__module__.startswith("PIL."):
+        return from_pil(rows, size)
+    if isinstance(first, dict):
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        cells = np.empty((len(rows), len(names)), dtype=object)
+        for k, row in enumerate(rows):
+            cells[k] = [row.get(name) for name in names]
+        table = from_array(cells, "the list")
+        pairs = zip(table, names, strict=True)
+        return DataTable(tuple(Column(str(name), c.values, c.missing) for c, name in pairs))
+    if hasattr(first, "detach"):
+        rows = [each.detach().cpu().numpy() for each in rows]
+    lengths = {np.shape(row) for row in rows}
+    if len(lengths) > 1:
+        shown = " and ".join(str(shape) for shape in sorted(lengths)[:2])
+        raise DataError(f"the rows of the list differ in shape ({shown}); make them equal.")
+    values = np.array(rows)
+    if values.dtype.kind in "US" and any(
+        not isinstance(c, str) for row in rows for c in _cells(row)
+    ):
+        values = np.array(rows, dtype=object)  # NumPy makes text of the numbers beside text
+    return _array(values)
+
+
+def _cells(row: Any) -> Any:
+    return row if isinstance(row, list | tuple) else [row]
+
+
+def _data_set(source: Any) -> tuple[Images | DataTable, Container]:
+    """Of Hugging Face's `datasets`: pictures, or a table through Arrow."""
+    if {"image", "img"} & set(source.column_names):
+        return as_images(source), ""
+    return from_frame(source.with_format("arrow")[:]), "pyarrow"
+
+
+def give(table: DataTable, container: Container) -> Any:
+    """Rows in such a container; a table of our own for a file's."""
+    if container == "array":
+        return to_array(table)
+    return to_frame(table, container) if container else table
+
+
+def give_like(source: Any, table: DataTable) -> Any:
+    """Rows in the container of those they were made from, with its index and column labels."""
+    container = accept(source)[1]
+    made = give(table, container)
+    if container == "pandas":
+        made.index = source.index
+        if len(made.columns) == len(source.columns):
+            made.columns = source.columns
+    return made

@@ -1,0 +1,53 @@
+"""A table inside a .zip archive."""
+
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from zipfile import BadZipFile, ZipFile
+
+from sfumato.data.io.images import PICTURES
+from sfumato.data.io.tables import ENDINGS
+from sfumato.data.scratch import scratch_folder
+from sfumato.errors import DataError
+
+# A larger table is not unpacked: an archive may claim any size.
+_LARGEST = 2**34
+
+
+def zipped_tables(path: Path) -> list[str]:
+    """Names of the tables in a .zip that holds tables and no pictures; none for any other file."""
+    if path.suffix.lower() != ".zip" or not path.is_file():
+        return []
+    try:
+        with ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if not PurePosixPath(n).name.startswith(".")]
+    except (OSError, BadZipFile):
+        return []
+    names = [name for name in names if "__MACOSX" not in PurePosixPath(name).parts]
+    if any(name.lower().endswith(PICTURES) for name in names):
+        return []
+    return [name for name in names if name.lower().endswith(ENDINGS)]
+
+
+def unpacked(path: Path, name: str, into: Path) -> Path:
+    """One file of an archive, written into a folder under its own last name.
+
+    Raises:
+        DataError: if it is encrypted, damaged or too large.
+    """
+    target = into / PurePosixPath(name).name
+    try:
+        with ZipFile(path) as archive:
+            if archive.getinfo(name).file_size > _LARGEST:
+                raise DataError(f"{path}: {name} is beyond 16 GiB; unpack it yourself.")
+            with archive.open(name) as packed, target.open("wb") as whole:
+                shutil.copyfileobj(packed, whole)
+    except (BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"{path}: {name} cannot be unpacked ({reason}).") from error
+    return target
+
+
+def unpacking_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A folder to unpack into, which goes when it is left."""
+    return tempfile.TemporaryDirectory(prefix="sfumato", dir=scratch_folder())

@@ -1,0 +1,90 @@
+"""Where many pixels lie: in memory, or in a file without a name that the system pages in.
+
+The file is freed when the program ends.
+"""
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.errors import DataError
+
+# Bytes of pixels; what is more lies in a file.
+IN_MEMORY = 2**30
+
+
+def scratch_folder() -> str:
+    """The folder for large files that live as long as the program: TMPDIR, or the system's."""
+    lasting = Path("/var/tmp")  # noqa: S108 - on disk, where /tmp often is memory
+    return tempfile.gettempdir() if "TMPDIR" in os.environ or not lasting.is_dir() else str(lasting)
+
+
+def _no_room(what: str) -> str:
+    return (
+        f"there is no room in {scratch_folder()} for {what}; name another folder by TMPDIR, or "
+        "take a smaller data.size."
+    )
+
+
+def room(shape: tuple[int, ...]) -> np.ndarray:
+    """Bytes of this shape to be written: in memory, or if they are too many in a file.
+
+    Raises:
+        DataError: if the disk has no room for them.
+    """
+    size = math.prod(shape)
+    if size <= IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    folder = scratch_folder()
+    if shutil.disk_usage(folder).free < size:  # to write a mapped file beyond the disk is a crash
+        raise DataError(
+            _no_room(f"{shape[0]:,} pictures of {shape[2]} x {shape[1]}, {size / 2**30:.1f} GiB")
+        )
+    with tempfile.TemporaryFile(prefix="sfumato", dir=folder) as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
+class Spool:
+    """Pictures that have been decoded, by name, until it is known which of them can be used."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.SpooledTemporaryFile(IN_MEMORY, prefix="sfumato", dir=scratch_folder())  # noqa: SIM115 - closed by __exit__
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._places: dict[str, int] = {}
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def __setitem__(self, name: str, pixels: np.ndarray) -> None:
+        """Write a picture, `(height, width, channels)`, after those that are there.
+
+        Raises:
+            DataError: if the disk has no room for it.
+        """
+        self.shapes[name], self._places[name] = pixels.shape, self.file.seek(0, os.SEEK_END)
+        try:
+            self.file.write(pixels.tobytes())
+        except OSError as error:
+            raise DataError(_no_room(f"{len(self.shapes):,} pictures and more")) from error
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Read it."""
+        shape = self.shapes[name]
+        self.file.seek(self._places[name])
+        return np.frombuffer(self.file.read(math.prod(shape)), np.uint8).reshape(shape)
+
+
+def gathered(pictures: Iterable[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Pictures in one array; grey ones among coloured ones become coloured."""
+    pixels = room(shape)
+    for k, each in enumerate(pictures):
+        pixels[k] = each if each.ndim == 3 else each[:, :, None]
+    return pixels
