@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from command_line import CONSTANT, TINY, Command, fit_tiny, leave, outcomes
 
-from sfumato.data.io.points import read_points
+from sfumato.data.io.rows import read_points
 
 LONGER = f"fit moons --quiet {TINY} --set training.steps=800 --set training.checkpoint_every=100"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command_line import CONSTANT, TINY, Command, fit_tiny, leave, outcomes
 
-from sfumato.data.io.points import read_points
+from sfumato.data.io.rows import read_points
 from sfumato.runs.run import open_run
 
 

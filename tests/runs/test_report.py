@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sfumato import config
-from sfumato.data.io.points import read_points, write_points
+from sfumato.data.io.rows import read_points, write_points
 from sfumato.data.points import Points
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.runs.fit import fit

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 import sfumato
 from sfumato import config
-from sfumato.data.io.points import write_points
+from sfumato.data.io.rows import write_points
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, DivergedError, RunError
 from sfumato.models.file import save_model

@@ -61,7 +61,7 @@ def score(
     By the probability flow, exact in its divergence up to 32 columns. For data of a known density
     the true value stands beside it.
     """
-    from sfumato.data.io.points import check_target, write_points
+    from sfumato.data.io.rows import check_target, write_points
     from sfumato.data.points import Points
     from sfumato.runs.figures.images import of_pictures
     from sfumato.runs.run import Run, open_any_run
@@ -321,7 +321,7 @@ def _examine_schedule(name: str, data: Path | None, assignments: list[str]) -> I
             raise ArgumentError(f"a schedule has settings under `process.` only; got {section!r}.")
 
     from sfumato.data.codecs.points import Codec
-    from sfumato.data.io.points import read_points
+    from sfumato.data.io.rows import read_points
     from sfumato.process.discrete import DISCRETE_SCHEDULES
     from sfumato.process.schedules import SCHEDULES
     from sfumato.runs.doctor import examine_process

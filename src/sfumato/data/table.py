@@ -62,12 +62,9 @@ class DataTable:
 
     Args:
         columns: one or more.
-        named: False where the columns have no names of their own (an array's), so that they are
-            matched by their place.
     """
 
     columns: tuple[Column, ...]
-    named: bool = True
 
     def __post_init__(self) -> None:
         assert len({len(column.values) for column in self.columns}) == 1
@@ -77,6 +74,11 @@ class DataTable:
     def names(self) -> tuple[str, ...]:
         """Of the columns."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def has_names(self) -> bool:
+        """False where the columns have no names of their own and are x0, x1, ..., as an array's."""
+        return self.names != default_names(len(self.columns))
 
     def __len__(self) -> int:
         """How many rows."""
@@ -99,7 +101,7 @@ class DataTable:
 
     def chosen(self, rows: np.ndarray) -> "DataTable":
         """The rows at `rows`: numbers `(k,)`, or a mask."""
-        return DataTable(tuple(column.chosen(rows) for column in self.columns), self.named)
+        return DataTable(tuple(column.chosen(rows) for column in self.columns))
 
     def to_pandas(self) -> Any:
         """The same as a pandas data frame, with the columns' own types.
@@ -143,6 +145,40 @@ class DataTable:
     def _repr_html_(self) -> str:
         """What a notebook shows: the first rows."""
         return str(self.chosen(np.arange(min(len(self), 20))).to_pandas()._repr_html_())
+
+
+def default_names(count: int) -> tuple[str, ...]:
+    """The names of columns that have none: x0, x1, ..."""
+    return tuple(f"x{k}" for k in range(count))
+
+
+def select_columns(table: DataTable, names: Sequence[str], where: str) -> DataTable:
+    """The columns of these names, in their order; by place where either side has no names.
+
+    Args:
+        table: may hold others beside them if it has names.
+        names: those of a model.
+        where: what to call the table in messages.
+
+    Raises:
+        DataError: if one is missing, or the number of nameless columns differs.
+    """
+    if table.has_names and tuple(names) != default_names(len(names)):
+        if missing := [name for name in names if name not in table.names]:
+            raise DataError(
+                f"{where} lacks the column{'s' if len(missing) > 1 else ''} "
+                f"{', '.join(missing[:5])}; this run's are {', '.join(names[:12])}"
+                f"{', ...' if len(names) > 12 else ''}."
+            )
+        return DataTable(tuple(table[name] for name in names))
+    if len(table.columns) != len(names):
+        raise DataError(
+            f"{where} has {len(table.columns)} columns, which are matched by place, and this run "
+            f"has {len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}."
+        )
+    return DataTable(
+        tuple(replace(column, name=name) for column, name in zip(table, names, strict=True))
+    )
 
 
 def stacked(tables: Sequence[DataTable]) -> DataTable:

@@ -18,7 +18,7 @@ from sfumato.data.column_types import column_types_of
 from sfumato.data.images import Images, as_images, digits, fingerprint
 from sfumato.data.io.frames import backend_of, from_frame
 from sfumato.data.io.images import holds_images, read_images
-from sfumato.data.io.points import read_points
+from sfumato.data.io.rows import read_points
 from sfumato.data.io.tables import ENDINGS, read_table
 from sfumato.data.points import Points
 from sfumato.data.table import DataTable, Kind

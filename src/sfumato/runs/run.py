@@ -11,7 +11,7 @@ from sfumato import distributed
 from sfumato.config import Settings
 from sfumato.data.codecs.points import AnyCodec, Codec, ImageCodec
 from sfumato.data.images import Images
-from sfumato.data.io.points import read_array, read_points
+from sfumato.data.io.rows import read_array, read_points
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, evaluate
 from sfumato.metrics.features import train_classifier

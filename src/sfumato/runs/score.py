@@ -17,7 +17,7 @@ from sfumato import distributed
 from sfumato.data.codecs.points import ImageCodec
 from sfumato.data.images import as_images
 from sfumato.data.io.images import holds_images, read_image, read_images
-from sfumato.data.io.points import read_points
+from sfumato.data.io.rows import read_points
 from sfumato.data.points import Points
 from sfumato.errors import DataError
 from sfumato.likelihood.variational import mean_and_error

@@ -5,16 +5,8 @@ from typing import Any
 import numpy as np
 
 from sfumato.data.io.cells import INEXACT, LARGEST_EXACT
-from sfumato.data.table import Column, DataTable
+from sfumato.data.table import Column, DataTable, default_names
 from sfumato.errors import DataError
-
-# Beyond it the square of a number, and so any distance, overflows float64.
-LARGEST = 1e100
-
-
-def default_names(count: int) -> tuple[str, ...]:
-    """The names of columns that have none: x0, x1, ..."""
-    return tuple(f"x{k}" for k in range(count))
 
 
 def from_array(values: np.ndarray, where: str = "the array") -> DataTable:
@@ -41,8 +33,7 @@ def from_array(values: np.ndarray, where: str = "the array") -> DataTable:
         raise DataError(f"{where} holds values of type {values.dtype}; numbers or text are needed.")
     names = default_names(values.shape[1])
     return DataTable(
-        tuple(_column(name, each, where) for name, each in zip(names, values.T, strict=True)),
-        named=False,
+        tuple(_column(name, each, where) for name, each in zip(names, values.T, strict=True))
     )
 
 
@@ -57,19 +48,22 @@ def _column(name: str, values: np.ndarray, where: str) -> Column:
     missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
     if values.dtype.kind == "b":
         return Column(name, values, missing)
-    whole = values.dtype.kind in "iu"
+    if values.dtype.kind in "iu":
+        # Not by abs, which overflows at the least integer.
+        inexact = (values > LARGEST_EXACT) | (values < -LARGEST_EXACT)
+        _refuse(inexact, INEXACT, name, values, where)
+        return Column(name, values.astype(np.int64), missing)
     with np.errstate(over="ignore"):  # a wider float beyond the range becomes infinite
-        as_floats = np.where(missing, 0, values).astype(np.float64)
-    for wrong, reason in (
-        (np.isinf(as_floats), "is infinite; leave the row out"),
-        (np.abs(as_floats) > (LARGEST_EXACT if whole else np.inf), INEXACT),
-    ):
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise DataError(
-                f"{where}, data row {row + 1}, column {name!r}: {values[row]} {reason}."
-            )
-    return Column(name, values.astype(np.int64) if whole else as_floats, missing)
+        floats = np.where(missing, 0, values).astype(np.float64)
+    _refuse(np.isinf(floats), "is infinite; leave the row out", name, values, where)
+    return Column(name, floats, missing)
+
+
+def _refuse(wrong: np.ndarray, reason: str, name: str, values: np.ndarray, where: str) -> None:
+    if wrong.any():
+        row = int(wrong.argmax())
+        place = f"{where}, data row {row + 1}, column {name!r}"
+        raise DataError(f"{place}: {values[row]} {reason}.")
 
 
 def _of_objects(name: str, values: np.ndarray, where: str) -> Column:

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from sfumato.data.images import Images
-from sfumato.data.io.points import check_target, write_points
+from sfumato.data.io.rows import check_target, write_points
 from sfumato.data.io.sheets import check_image_target, write_images
 from sfumato.data.points import Points
 from sfumato.errors import DataError

@@ -1,4 +1,4 @@
-"""Points from files and back: .csv, .npy, .npz and .parquet.
+"""Rows from files and back: tables, and arrays of numbers (.npy, .npz).
 
 Nothing is guessed silently and nothing is lost: a cell that is not a finite number, a row of
 another length, an integer that float64 cannot hold, is an error that names its place. Nothing
@@ -6,7 +6,7 @@ is ever unpickled.
 """
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from tokenize import TokenError
 from zipfile import BadZipFile, ZipFile
@@ -14,66 +14,94 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from sfumato.atomic import replacing
-from sfumato.data.io.cells import INEXACT, LARGEST_EXACT, number, short
+from sfumato.data.io.arrays import from_array
+from sfumato.data.io.cells import number, short
+from sfumato.data.io.memory import as_table
 from sfumato.data.io.tables import Place, ending_of, read_placed, write_table
 from sfumato.data.io.tables import check_target as check_table_target
 from sfumato.data.points import Points
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import DataError
 
+ROW_FILES = (".csv", ".npy", ".npz", ".parquet", ".tsv", ".csv.gz")
 
-def read_points(path: Path) -> Points:
-    """Read the numeric table in a file.
+
+def data_row(row: int) -> str:
+    """Where a row stands that has no line of a file."""
+    return f"data row {row + 1}"
+
+
+def read_rows(path: Path, text: Collection[str] = ()) -> tuple[DataTable, Place]:
+    """Read the table or the array of rows in a file, and where each of its rows stands.
 
     .npy holds `(n, d)` or `(n,)`; .npz one such array, or one named x, data or values; .csv
     commas and an optional header; .parquet needs the extra `tables`.
+
+    Args:
+        path: the file.
+        text: columns of a text file whose cells are text, whatever they look like.
 
     Raises:
         DataError: saying what is wrong with it, where, and what to do.
         MissingDependencyError: if the extra is not installed.
     """
     try:
-        return _READERS[ending_of(path, tuple(_READERS))](path)
+        ending = ending_of(path, ROW_FILES)
+        if ending in _ARRAYS:
+            return from_array(_ARRAYS[ending](path), str(path)), data_row
+        return read_placed(path, text)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
 
 
-def _refuse_missing(points: Points, path: Path, place: Place) -> None:
-    finite = np.isfinite(points.values)
-    if not finite.all():
-        row, column = (int(k) for k in np.argwhere(~finite)[0])
-        raise DataError(
-            f"{path}: {int((~finite).sum())} values are missing, NaN or infinite, the first in "
-            f"{place(row)}, column {points.columns[column]!r}; drop or fill them first."
-        )
+def read_points(path: Path) -> Points:
+    """The rows of a file that holds nothing but numbers.
+
+    Raises:
+        DataError: as `read_rows` and `points_of`.
+        MissingDependencyError: as `read_rows`.
+    """
+    table, place = read_rows(path)
+    return points_of(table, str(path), place)
 
 
-# ---------------------------------------------------------------------------------- tables
+def points_of(table: DataTable, where: str, place: Place = data_row) -> Points:
+    """The numbers of a table that holds nothing else; booleans are 1 and 0.
 
+    Args:
+        table: its columns.
+        where: what to call it in messages.
+        place: where each row stands.
 
-def _read_table(path: Path) -> Points:
-    """The numbers of a table that holds nothing else; truths are 1 and 0."""
-    table, place = read_placed(path)
+    Raises:
+        DataError: naming the first cell that is missing, text or a date.
+    """
     for column in table:
         if column.values.dtype == object:
-            _refuse_words(column, path, place)
+            _refuse_text(column, where, place)
         if column.values.dtype.kind == "M":
-            raise DataError(f"{path}: the column {column.name!r} holds dates; encode or drop it.")
-    values = [np.where(column.missing, np.nan, column.values) for column in table]
-    points = Points(np.stack(values, axis=1), table.names)
-    _refuse_missing(points, path, place)
-    return points
-
-
-def _refuse_words(column: Column, path: Path, place: Place) -> None:
-    if path.suffix.lower() == ".parquet":
+            raise DataError(f"{where}: the column {column.name!r} holds dates; encode or drop it.")
+    missing = np.stack([column.missing for column in table], axis=1)
+    if missing.any():
+        row, k = (int(each) for each in np.argwhere(missing)[0])
         raise DataError(
-            f"{path}: the column {column.name!r} is of type string, not numeric; drop or encode it."
+            f"{where}: {int(missing.sum())} values are missing, NaN or infinite, the first in "
+            f"{place(row)}, column {table.names[k]!r}; drop or fill them first."
         )
-    words = zip(column.values, column.missing, strict=True)
-    row = next(k for k, (word, hole) in enumerate(words) if not hole and number(word) is None)
+    values = np.stack([column.values.astype(np.float64) for column in table], axis=1)
+    return Points(values, table.names)
+
+
+def _refuse_text(column: Column, where: str, place: Place) -> None:
+    cells = zip(column.values, column.missing, strict=True)
+    wrong = (k for k, (cell, empty) in enumerate(cells) if not empty and number(cell) is None)
+    if (row := next(wrong, None)) is None:
+        raise DataError(
+            f"{where}: the column {column.name!r} is of type string, not numeric; drop or encode "
+            "it."
+        )
     raise DataError(
-        f"{path}, {place(row)}, column {column.name!r}: {short(column.values[row])!r} is not a "
+        f"{where}, {place(row)}, column {column.name!r}: {short(column.values[row])!r} is not a "
         "number; mend the cell or drop the column."
     )
 
@@ -102,11 +130,7 @@ def read_array(path: Path) -> np.ndarray:
     return array
 
 
-def _read_npy(path: Path) -> Points:
-    return _from_array(read_array(path), path)
-
-
-def _read_npz(path: Path) -> Points:
+def _read_npz(path: Path) -> np.ndarray:
     try:
         with ZipFile(path):
             pass
@@ -127,7 +151,7 @@ def _read_npz(path: Path) -> Points:
         raise
     except _DAMAGE as error:
         raise DataError(_not_numpy(path, error)) from error
-    return _from_array(array, path)
+    return array
 
 
 def _not_numpy(path: Path, error: Exception) -> str:
@@ -140,42 +164,7 @@ def _not_numpy(path: Path, error: Exception) -> str:
     return f"{path} is not a whole {path.suffix} file ({reason}); save it again."
 
 
-def _from_array(array: np.ndarray, path: Path) -> Points:
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{path} holds values of type {array.dtype}; plain numbers are needed.")
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise DataError(f"{path} has the shape {array.shape}; rows and columns (n, d) are needed.")
-    columns = tuple(f"x{k}" for k in range(array.shape[1]))
-    for k, name in enumerate(columns):
-        _refuse_inexact_array(array[:, k], path, name)
-    with np.errstate(over="ignore"):  # a wider float beyond the range becomes infinite
-        points = Points(array.astype(np.float64), columns)
-    _refuse_missing(points, path, lambda row: f"data row {row + 1}")
-    if not len(points.values):
-        raise DataError(f"{path} has no rows.")
-    return points
-
-
-def _refuse_inexact_array(column: np.ndarray, path: Path, name: str) -> None:
-    if column.dtype.kind in "iu" and column.dtype.itemsize == 8:
-        wrong = (column > LARGEST_EXACT) | (column < -LARGEST_EXACT)
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise DataError(
-                f"{path}, data row {row + 1}, column {name!r}: {column[row]} {INEXACT}."
-            )
-
-
-_READERS: Mapping[str, Callable[[Path], Points]] = {
-    ".csv": _read_table,
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".parquet": _read_table,
-    ".tsv": _read_table,
-    ".csv.gz": _read_table,
-}
+_ARRAYS: Mapping[str, Callable[[Path], np.ndarray]] = {".npy": read_array, ".npz": _read_npz}
 
 
 # ---------------------------------------------------------------------------------- writing
@@ -187,9 +176,7 @@ def _write_npy(path: Path, points: Points) -> None:
 
 
 def _write_table(path: Path, points: Points) -> None:
-    present = np.zeros(len(points.values), dtype=bool)
-    columns = zip(points.columns, points.values.T, strict=True)
-    write_table(path, DataTable(tuple(Column(name, each, present) for name, each in columns)))
+    write_table(path, as_table(points))
 
 
 _WRITERS: Mapping[str, Callable[[Path, Points], None]] = {

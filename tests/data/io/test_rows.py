@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sfumato.data.io.points import check_target, read_points, write_points
+from sfumato.data.io.rows import check_target, read_points, write_points
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, MissingDependencyError
 
@@ -115,7 +115,7 @@ def test_faults_of_a_csv_are_told_in_one_line(
     [
         (np.zeros((2, 2, 2)), "rows and columns"),
         (np.zeros((3, 2), dtype=complex), "complex128"),
-        (np.array([["a"]]), "plain numbers"),
+        (np.array([["a"]]), "'a' is not a number"),
         (np.zeros((0, 2)), "has no rows"),
         (np.array([[1, 2**53 + 1], [3, 4]]), "cannot hold exactly"),
         (np.array([[1.0, np.nan], [2, 3]]), "data row 1, column 'x1'"),
@@ -229,7 +229,7 @@ def test_parquet_columns_of_every_numeric_kind(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="1 values are missing"):
         read_points(tmp_path / "null.parquet")
     pq.write_table(pa.table({"x": ["a", "b"]}), tmp_path / "text.parquet")
-    with pytest.raises(DataError, match="'x' is of type string, not numeric"):
+    with pytest.raises(DataError, match="column 'x': 'a' is not a number"):
         read_points(tmp_path / "text.parquet")
 
 
