@@ -106,7 +106,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
             config.nested({**changes, **(self.settings or {})}),
             {"data": {"source": ARRAY, "columns": told}, "seed": _seed(self.random_state)},
         )
-        data = TableData(table, table.chosen(np.arange(0)), kinds, settings.data, settings.seed)
+        data = TableData(table, table.take(np.arange(0)), kinds, settings.data, settings.seed)
         training, model = prepare(settings, data)
         quiet = not self.verbose
         with (

@@ -96,3 +96,15 @@ def tracked(
         for done, item in enumerate(items, start=1):
             yield item
             line.advance_to(done)
+
+
+def collected(
+    chunks: Iterable[T], title: str, total: int, unit: str, *, quiet: bool = False
+) -> list[T]:
+    """The chunks, with a progress line that counts what they hold."""
+    found, done = [], 0
+    with ProgressLine(title, total, unit, quiet=quiet) as line:
+        for chunk in chunks:
+            found.append(chunk)
+            line.advance_to(done := done + len(chunk))  # type: ignore[arg-type]
+    return found

@@ -13,7 +13,7 @@ from scipy.stats import beta, f_oneway, ks_2samp, pearsonr, rankdata, spearmanr
 from scipy.stats.contingency import association
 from table_law import KINDS, impute, log_prob, table
 
-from sfumato.data.table import Column, DataTable, Kind, stacked
+from sfumato.data.table import Column, DataTable, Kind, concatenate
 from sfumato.errors import DataError
 from sfumato.metrics.association import associations
 from sfumato.metrics.coded import Coded, coded, coordinates
@@ -259,7 +259,7 @@ def measured(
     """All measures, or all up to one."""
     reference, *real = (table(len(sample), 100 + k) for k in range(SETS + 1))
     if log_prob is not None:
-        known = stacked(real) if train is None else train
+        known = concatenate(real) if train is None else train
         options["scores"] = likelihoods(log_prob, sample, reference, known)
     if impute is not None:
         options["filled"] = intervals(impute, reference, KINDS)
@@ -300,7 +300,7 @@ def test_a_shifted_column_is_found_and_named() -> None:
 def test_shuffled_columns_are_found_by_dependence_and_not_by_marginals() -> None:
     rng = np.random.default_rng(0)
     rows = table(ROWS, 0)
-    shuffled = DataTable(tuple(each.chosen(rng.permutation(ROWS)) for each in rows))
+    shuffled = DataTable(tuple(each.take(rng.permutation(ROWS)) for each in rows))
     found = verdicts(measured(shuffled, last="efficacy"))
     assert found["marginals"] == found["worst_marginal"] == "cannot be told apart"
     assert found["dependence"] == found["worst_pair"] == found["efficacy"] == "apart"
@@ -330,10 +330,10 @@ def test_too_many_holes_are_found(name: str) -> None:
 
 def test_a_narrowed_law_costs_recall_and_a_widened_one_precision() -> None:
     rows = table(ROWS, 0)
-    near = rows.chosen(np.argsort(-log_prob(rows))[np.arange(ROWS) % (ROWS // 8)])
+    near = rows.take(np.argsort(-log_prob(rows))[np.arange(ROWS) % (ROWS // 8)])
     assert verdicts(measured(near, last="coverage"))["coverage"] == "apart"
     rng = np.random.default_rng(0)
-    uniform = DataTable(tuple(each.chosen(rng.integers(0, ROWS, ROWS)) for each in rows))
+    uniform = DataTable(tuple(each.take(rng.integers(0, ROWS, ROWS)) for each in rows))
     assert verdicts(measured(uniform, last="coverage"))["precision"] != "cannot be told apart"
 
 
@@ -375,7 +375,7 @@ def test_a_density_that_knows_its_training_rows_is_found() -> None:
 
 def test_samples_that_are_too_likely_are_found() -> None:
     rows = table(3 * ROWS, 0)
-    likely = rows.chosen(np.argsort(-log_prob(rows))[:ROWS])
+    likely = rows.take(np.argsort(-log_prob(rows))[:ROWS])
     assert verdicts(measured(likely, log_prob=log_prob))["likelihood"] == "apart"
 
 
@@ -470,7 +470,7 @@ def test_odd_tables_are_measured_all_the_same(odd: str, rows: int) -> None:
     def zero(part: DataTable) -> np.ndarray:
         return np.zeros(len(part))
 
-    study = TableStudy(sample, reference, real, stacked(real), kinds, zero, fill)
+    study = TableStudy(sample, reference, real, concatenate(real), kinds, zero, fill)
     found = list(study.measures())
     assert len(found) == study.number_of_measures
     assert all(math.isfinite(each.value) and math.isfinite(each.limit) for each in found)

@@ -15,8 +15,9 @@ def main() -> None:
     """
     from typer.exceptions import TyperException
 
-    from sfumato.cli import study, tables  # noqa: F401 - they add their commands
-    from sfumato.cli.commands import app
+    # In the order of the help; each adds its commands.
+    from sfumato.cli import fit, sample, edit, judge, show  # noqa: F401, I001
+    from sfumato.cli.app import app
 
     code = 0
     try:

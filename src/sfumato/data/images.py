@@ -5,15 +5,16 @@ red, green and blue, what is transparent laid over a background; grey if all are
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from sfumato.data.scratch import gathered, room
-from sfumato.errors import DataError
+from sfumato.data.table import Kind
+from sfumato.errors import ArgumentError, DataError
 
 _WHITE = (255, 255, 255)
 
@@ -29,6 +30,8 @@ class Images:
         names: where each came from.
         left_out: those that could not be used, `name: reason`.
     """
+
+    kind: ClassVar[str] = "images"
 
     pixels: np.ndarray
     labels: np.ndarray | None
@@ -46,7 +49,25 @@ class Images:
         """The pixels: a picture is a row."""
         return self.pixels
 
-    def chosen(self, rows: np.ndarray) -> "Images":
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.pixels)
+
+    def decimals(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Columns of decimals, which pictures have not."""
+        return iter(())
+
+    def column_types(self, given: Mapping[str, str]) -> dict[str, Kind]:
+        """Nothing: pictures have no columns.
+
+        Raises:
+            ArgumentError: if the type of a column is given.
+        """
+        if given:
+            raise ArgumentError("--column is for tables, and these are pictures; leave it out.")
+        return {}
+
+    def take(self, rows: np.ndarray) -> Self:
         """Those at `rows`, `(k,)`."""
         pixels = room((len(rows), *self.pixels.shape[1:]))
         for first in range(0, len(rows), 1024):

@@ -1,8 +1,12 @@
 """Rows of numbers with names for their columns."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
+
+from sfumato.data.table import Kind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,6 +18,8 @@ class Points:
         columns: d names.
         position: `(n,)` in [0, 1], where along its structure each row lies; colours figures.
     """
+
+    kind: ClassVar[str] = "points"
 
     values: np.ndarray
     columns: tuple[str, ...]
@@ -28,7 +34,15 @@ class Points:
         """How many rows."""
         return len(self.values)
 
-    def take(self, rows: np.ndarray) -> "Points":
+    def take(self, rows: np.ndarray) -> Self:
         """Those at `rows`, `(k,)`."""
         position = None if self.position is None else self.position[rows]
-        return Points(self.values[rows], self.columns, position)
+        return replace(self, values=self.values[rows], position=position)
+
+    def decimals(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Each column of decimals: its name and its values."""
+        yield from zip(self.columns, self.values.T, strict=True)
+
+    def column_types(self, given: Mapping[str, str]) -> dict[str, Kind]:  # noqa: ARG002
+        """Of a table only what each column is; points are all continuous."""
+        return {}

@@ -1,9 +1,9 @@
 """Tables as they are: columns of numbers, words, truths and dates, any of them with holes."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class Column:
         """The values that are there."""
         return np.asarray(self.values[~self.missing])
 
-    def chosen(self, rows: np.ndarray) -> "Column":
+    def take(self, rows: np.ndarray) -> "Column":
         """Those at `rows`: numbers `(k,)`, or a mask."""
         return replace(self, values=self.values[rows], missing=self.missing[rows])
 
@@ -63,6 +63,8 @@ class DataTable:
     Args:
         columns: one or more.
     """
+
+    kind: ClassVar[str] = "table"
 
     columns: tuple[Column, ...]
 
@@ -99,9 +101,24 @@ class DataTable:
         except ValueError:
             raise KeyError(name) from None
 
-    def chosen(self, rows: np.ndarray) -> "DataTable":
+    def decimals(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Each column of decimals: its name and the values that are there."""
+        return ((c.name, c.present) for c in self.columns if c.values.dtype.kind == "f")
+
+    def column_types(self, given: Mapping[str, str]) -> dict[str, Kind]:
+        """What each column is; see `data.column_types`.
+
+        Raises:
+            ArgumentError: if a column or type is unknown, or a column cannot be of its type.
+            DataError: if a column only names the rows.
+        """
+        from sfumato.data.column_types import column_types_of
+
+        return column_types_of(self, given)
+
+    def take(self, rows: np.ndarray) -> Self:
         """The rows at `rows`: numbers `(k,)`, or a mask."""
-        return DataTable(tuple(column.chosen(rows) for column in self.columns))
+        return replace(self, columns=tuple(column.take(rows) for column in self.columns))
 
     def to_pandas(self) -> Any:
         """The same as a pandas data frame, with the columns' own types.
@@ -144,7 +161,7 @@ class DataTable:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first rows."""
-        return str(self.chosen(np.arange(min(len(self), 20))).to_pandas()._repr_html_())
+        return str(self.take(np.arange(min(len(self), 20))).to_pandas()._repr_html_())
 
 
 def default_names(count: int) -> tuple[str, ...]:
@@ -181,7 +198,7 @@ def select_columns(table: DataTable, names: Sequence[str], where: str) -> DataTa
     )
 
 
-def stacked(tables: Sequence[DataTable]) -> DataTable:
+def concatenate(tables: Sequence[DataTable]) -> DataTable:
     """The rows of several tables of the same columns, one after the other."""
     first = tables[0]
     return DataTable(

@@ -64,7 +64,7 @@ def hidden(
         kinds: of every column; constant and dropped ones are left as they are.
         seed: which cells.
     """
-    table = table.chosen(np.arange(min(len(table), ROWS)))
+    table = table.take(np.arange(min(len(table), ROWS)))
     drawn = np.random.default_rng(seed).random((len(table), len(table.columns))) < _HIDDEN
     varies = np.array([kinds[name] in NUMERIC + CATEGORICAL for name in table.names])
     there = ~np.stack([column.missing for column in table], axis=1)
@@ -91,7 +91,7 @@ def intervals(
     """
     with_holes, cells = hidden(reference, kinds, seed=seed)
     draws = impute(with_holes, DRAWS)
-    truth, *drawn = coded([reference.chosen(np.arange(len(with_holes))), *draws], kinds)
+    truth, *drawn = coded([reference.take(np.arange(len(with_holes))), *draws], kinds)
     place = {name: k for k, name in enumerate(reference.names)}
     rng = np.random.default_rng(seed)
     found = {}

@@ -22,7 +22,7 @@ from sfumato.config import SamplingSettings, Settings, resolve
 from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.cells import LARGEST_EXACT
-from sfumato.data.table import Column, DataTable, stacked
+from sfumato.data.table import Column, DataTable, concatenate
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import Probes, log_prob, rademacher
@@ -112,10 +112,10 @@ class TableModel:
 
         def chunks() -> Iterator[DataTable]:
             for chunk in range(first // CHUNK, -(-(first + n) // CHUNK) if n else 0):
-                whole = self._drawn(known.chosen(zeros), settings, seed, chunk, barred=False)
+                whole = self._drawn(known.take(zeros), settings, seed, chunk, barred=False)
                 offset = chunk * CHUNK
                 rows = np.arange(max(first - offset, 0), min(first + n - offset, CHUNK))
-                yield _put_back(whole.chosen(rows), row, given or {})
+                yield _put_back(whole.take(rows), row, given or {})
 
         return chunks()
 
@@ -143,7 +143,7 @@ class TableModel:
             DataError: if a value given was never seen.
         """
         drawn = self.sample_chunks(n, seed=seed, first=first, given=given, **sampling)
-        return stacked([self.nothing(), *drawn])
+        return concatenate([self.nothing(), *drawn])
 
     def condition(self, given: Mapping[str, Any]) -> DataTable:
         """One row of the model's columns: the values given, and holes elsewhere.
@@ -191,9 +191,9 @@ class TableModel:
             total = len(table) * draws
             for chunk, first in enumerate(range(0, total, CHUNK)):
                 rows = torch.arange(first, min(first + CHUNK, total)) // draws
-                part = known.chosen(rows)
+                part = known.take(rows)
                 whole = self._drawn(_filled_up(part), settings, seed, chunk, barred=True)
-                yield whole.chosen(np.arange(len(rows)))
+                yield whole.take(np.arange(len(rows)))
 
         return chunks()
 
@@ -396,7 +396,7 @@ def _of_type(value: Any, dtype: np.dtype[Any]) -> Any:
 
 def _put_back(drawn: DataTable, row: DataTable, given: Mapping[str, Any]) -> DataTable:
     """The columns that were given, as they were given."""
-    same = row.chosen(np.zeros(len(drawn), np.int64))
+    same = row.take(np.zeros(len(drawn), np.int64))
     return DataTable(
         tuple(same[column.name] if column.name in given else column for column in drawn)
     )

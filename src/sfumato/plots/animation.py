@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sfumato.atomic import replacing
+from sfumato.data.images import as_pil
 from sfumato.errors import ArgumentError, MissingDependencyError
 from sfumato.plots.style import BLUE, COLOURS, INK, PAPER, Limits, check_target, few_ticks, styled
 
@@ -90,7 +91,38 @@ def write_animation(
         if path.suffix.lower() == ".gif":
             _write_gif(temporary, pictures, palette)
         else:
-            _write_mp4(temporary, pictures, palette)
+            _write_mp4(temporary, (palette[picture] for picture in pictures))
+
+
+def write_frames(path: Path, frames: Iterable[np.ndarray]) -> None:
+    """Write pictures one after another; endless, each for as long.
+
+    Args:
+        path: .gif or .mp4.
+        frames: bytes `(height, width, 1 or 3)` each, of one size.
+
+    Raises:
+        ArgumentError: as `check_animation_target`, or if there are no frames.
+        MissingDependencyError: as `check_animation_target`.
+        OSError: if it cannot be written.
+    """
+    check_animation_target(path)
+    every = list(frames)
+    if not every:
+        raise ArgumentError("an animation needs at least one frame; got none.")
+    with replacing(path) as temporary:
+        if path.suffix.lower() == ".gif":
+            first, *others = (as_pil(frame) for frame in every)
+            first.save(
+                temporary,
+                save_all=True,
+                append_images=others,
+                duration=FRAME_MS,
+                loop=0,
+                optimize=False,
+            )
+        else:
+            _write_mp4(temporary, (frame.repeat(3 // frame.shape[2], axis=2) for frame in every))
 
 
 def _shades() -> np.ndarray:
@@ -205,14 +237,16 @@ def _write_gif(path: Path, pictures: Iterable[np.ndarray], palette: np.ndarray) 
     )  # fmt: skip
 
 
-def _write_mp4(path: Path, pictures: Iterable[np.ndarray], palette: np.ndarray) -> None:
+def _write_mp4(path: Path, frames: Iterable[np.ndarray]) -> None:
+    """Of RGB pictures; a side of odd length loses its last pixel, as the format has even ones."""
     av = _av()
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=1000 // FRAME_MS)
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "20", "preset": "veryfast"}
-        stream.width = stream.height = SIDE
-        for picture in pictures:
-            frame = av.VideoFrame.from_ndarray(palette[picture], format="rgb24")
-            file.mux(stream.encode(frame))
+        for picture in frames:
+            height, width = (side - side % 2 for side in picture.shape[:2])
+            stream.width, stream.height = width, height
+            even = np.ascontiguousarray(picture[:height, :width])
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         file.mux(stream.encode(None))

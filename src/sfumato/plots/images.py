@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from sfumato.atomic import replacing
 from sfumato.data.images import as_pil
 from sfumato.data.io.sheets import sheet
+from sfumato.plots.animation import write_frames
 from sfumato.errors import ArgumentError
 from sfumato.plots.animation import FRAME_MS
 from sfumato.plots.style import check_target, headline, new_figure, styled
@@ -72,36 +73,16 @@ def strips(
     return figure
 
 
-def check_image_animation(path: Path) -> None:
-    """Refuse early what `animate_images` could not do late.
-
-    Raises:
-        ArgumentError: if the ending is not .gif or the folder missing.
-    """
-    check_target(path, (".gif",))
-
-
 def animate_images(path: Path, frames: Sequence[np.ndarray]) -> None:
     """Write a sheet in motion; endless, one picture for each frame.
 
     Args:
-        path: .gif.
+        path: .gif or .mp4.
         frames: bytes `(n, height, width, channels)` each.
 
     Raises:
-        ArgumentError: as `check_image_animation`, or if there are no frames.
+        ArgumentError: as `plots.animation.write_frames`.
+        MissingDependencyError: as `plots.animation.write_frames`.
         OSError: if it cannot be written.
     """
-    check_image_animation(path)
-    if not frames:
-        raise ArgumentError("an animation needs at least one frame; got none.")
-    first, *others = (as_pil(sheet(pixels, legible=300)) for pixels in frames)
-    with replacing(path) as temporary:
-        first.save(
-            temporary,
-            save_all=True,
-            append_images=others,
-            duration=FRAME_MS,
-            loop=0,
-            optimize=False,
-        )
+    write_frames(path, (sheet(pixels, legible=300) for pixels in frames))

@@ -1,77 +1,67 @@
-"""The rows of a run: where they come from, and which of them it never sees.
+"""The rows of a run: where they come from, of what kind they are, and which it never sees.
 
-A toy set gives fresh rows to everyone who asks; of a file, a folder or an array a share is kept
-out of training, to evaluate on. Rows are points, pictures, or those of a table.
+A toy set gives fresh rows to everyone who asks; of anything else a share is kept out of training,
+to evaluate on.
 """
 
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from sfumato import atomic, config
-from sfumato.config import Settings
-from sfumato.data.column_types import column_types_of
-from sfumato.data.images import Images, as_images, digits, fingerprint
-from sfumato.data.io.frames import backend_of, from_frame
-from sfumato.data.io.images import holds_images, read_images
-from sfumato.data.io.rows import read_points
-from sfumato.data.io.tables import ENDINGS, read_table
+from sfumato.config import DataSettings, Settings
+from sfumato.data.images import Images
+from sfumato.data.io.memory import Container
 from sfumato.data.points import Points
+from sfumato.data.source import Rows, read_source, take_source
 from sfumato.data.table import DataTable, Kind
 from sfumato.data.toy import TOY_SETS, draw, toy_set
-from sfumato.errors import ArgumentError, DataError, unknown
+from sfumato.errors import DataError
 from sfumato.metrics.evaluation import LEAST_ROWS
 
 LogDensity = Callable[[np.ndarray], np.ndarray]
-Data = Points | Images
+R = TypeVar("R", Points, Images, DataTable)
+
 Source = Any
-"""A toy set's name, a file or folder, an array `(n, d)`, pictures `(n, height, width, channels)` as
-bytes, a data frame, or what these are read to."""
-
-# The settings' name for rows that were given in memory.
-ARRAY = "array"
-
-# Pictures that come with scikit-learn.
-PICTURE_SETS: Mapping[str, Callable[[], Images]] = {"digits": digits}
-
-# Columns of points in space; what has more is a table.
-_SPACE = 3
+"""A toy set's name, a file or folder, or rows in Python, see `data.io.memory`."""
 
 # Real sets that make up the floor of an evaluation.
 FLOOR_SETS = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RunData:
+class Dataset(Generic[R]):
     """The rows that a run learns from, and real rows that it never sees.
 
     Args:
         train: rows to learn from.
-        heldout: rows of a file kept out of training; None for a toy set, which has a fresh draw
-            for everyone who asks.
+        heldout: rows kept out of training; None for a toy set, which has a fresh draw for
+            everyone who asks.
         settings: where they came from.
         seed: of the run.
+        container: what they came in, to give others back in the same.
+        types: of a table, what each column is.
+        template: of points from a data frame, its columns without rows.
     """
 
-    train: Data
-    heldout: Data | None
-    settings: config.DataSettings
+    train: R
+    heldout: R | None
+    settings: DataSettings
     seed: int
+    container: Container = ""
+    types: Mapping[str, Kind] = field(default_factory=dict)
+    template: DataTable | None = None
 
     @property
-    def points(self) -> Points:
-        """The rows to learn from, which are points.
+    def kind(self) -> str:
+        """points, images or table."""
+        return self.train.kind
 
-        Raises:
-            DataError: if they are pictures.
-        """
-        if not isinstance(self.train, Points):
-            raise DataError("this is for points, and the run learned from pictures.")
-        return self.train
+    @property
+    def is_toy(self) -> bool:
+        """Whether the rows are of a toy set."""
+        return self.settings.source in TOY_SETS
 
     def fresh(self, k: int, n: int) -> np.ndarray:
         """The k-th independent set of `n` real rows of a toy set, none of them seen in training."""
@@ -82,7 +72,7 @@ class RunData:
 
     def log_density(self) -> LogDensity | None:
         """The true log density in nats, where the source has one in closed form."""
-        if self.heldout is not None:
+        if not self.is_toy:
             return None
         known = toy_set(self.settings.source)
         noise = known.noise if self.settings.noise is None else self.settings.noise
@@ -90,174 +80,59 @@ class RunData:
         return None if density is None or noise == 0 else lambda values: density(values, noise)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TableData:
-    """The rows of a table that a run learns from, and those that it never sees.
+@dataclass(frozen=True, slots=True)
+class RealSets(Generic[R]):
+    """Real rows to measure generated ones by.
 
     Args:
-        train: rows to learn from.
-        heldout: rows kept out of training.
-        kinds: of each column of the table.
-        settings: where they came from.
-        seed: of the run.
+        reference: rows that were not used in training.
+        others: further real sets of as many rows, for the floors.
+        train: the rows learned from; None where they cannot be had.
+        log_density: of the source, where it is known.
     """
 
-    train: DataTable
-    heldout: DataTable
-    kinds: Mapping[str, Kind]
-    settings: config.DataSettings
-    seed: int
+    reference: R
+    others: Sequence[R]
+    train: R | None
+    log_density: LogDensity | None = None
 
 
-def load_data(settings: Settings) -> RunData:
-    """The points or pictures that the settings name.
+def real_sets(data: Dataset[R], n: int) -> RealSets[R]:
+    """The real rows of a run's own data: up to `n` in each set.
 
     Raises:
-        ArgumentError: as `load_any_data`, or if they name a table.
-        DataError: as `load_any_data`.
+        DataError: if there are too few.
     """
-    return _no_table(load_any_data(settings))
-
-
-def _no_table(data: RunData | TableData) -> RunData:
-    if isinstance(data, TableData):
-        raise ArgumentError(
-            f"{data.settings.source} is a table; take sfumato.fit_table or DiffusionModel, or "
-            "data.kind=points if it is points in space."
-        )
-    return data
-
-
-def load_any_data(settings: Settings) -> RunData | TableData:
-    """Draw the toy set or read the file that the settings name.
-
-    Raises:
-        ArgumentError: if the source is neither a toy set nor looks like a file.
-        DataError: if the file cannot be used, or is not the one that the run began with.
-    """
-    data = settings.data
-    if data.source in TOY_SETS:
-        points = draw(data.source, data.rows, seed=settings.seed, noise=data.noise)
-        return RunData(points, None, data, settings.seed)
-    read, mark = _read(settings)
-    if data.sha256 is not None and mark != data.sha256:
+    if data.heldout is None:
+        names = toy_set(data.settings.source).columns
+        drawn: list[Any] = [Points(data.fresh(k, n), names) for k in range(FLOOR_SETS + 1)]
+        return RealSets(drawn[0], drawn[1:], data.train, data.log_density())
+    m = min(n, len(data.heldout), len(data.train) // FLOOR_SETS)
+    if m < LEAST_ROWS:
         raise DataError(
-            f"{data.source} is not what this run began with (its SHA-256 has changed); put the "
-            "old data back, or start a new run."
+            f"at least {(FLOOR_SETS + 1) * LEAST_ROWS} rows or pictures are needed to measure "
+            f"against; there are {len(data.train) + len(data.heldout)}. Compare with other real "
+            "ones (--against)."
         )
-    return replace(split(read, settings), settings=data.model_copy(update={"sha256": mark}))
+    order = np.random.default_rng(data.seed + 1).permutation(len(data.train))
+    sets = [data.train.take(rows) for rows in parts(order, FLOOR_SETS, m)]
+    return RealSets(data.heldout.take(np.arange(m)), sets, data.train)
 
 
-def _read(settings: Settings) -> tuple[Data | DataTable, str]:
-    """What a file or folder holds, and its fingerprint."""
-    data = settings.data
-    path = Path(data.source)
-    if data.source in PICTURE_SETS:
-        pictures = PICTURE_SETS[data.source]()
-    elif not path.suffix and not os.path.exists(path):  # noqa: PTH110 - Path's raises at a long name
-        known = {*TOY_SETS, *PICTURE_SETS}
-        raise unknown("toy set", data.source, known)
-    elif holds_images(path):
-        pictures = read_images(
-            path,
-            size=data.size,
-            labels=data.labels,
-            background=data.background,
-            skip_bad=data.skip_bad,
-        )
-    elif data.kind == "table" or (data.kind == "auto" and path.name.lower().endswith(ENDINGS)):
-        words = [name for name, kind in data.columns.items() if kind == "categorical"]
-        return _as_points_if_few(read_table(path, words), settings), atomic.sha256(path)
-    else:
-        return read_points(path), atomic.sha256(path)
-    return _labelled(pictures, settings), fingerprint(pictures)
-
-
-def _as_points_if_few(table: DataTable, settings: Settings) -> Points | DataTable:
-    """A table; but points in space if all it has is up to three columns of decimal numbers."""
-    plain = all(c.values.dtype == np.float64 and not c.missing.any() for c in table)
-    if settings.data.kind == "table" or settings.data.columns or not plain:
-        return table
-    if len(table.columns) > _SPACE:
-        return table
-    return Points(np.stack([column.values for column in table], axis=1), table.names)
-
-
-def _labelled(pictures: Images, settings: Settings) -> Images:
-    """The pictures with their labels if these are to be learned.
+def sets_of(rows: R, train: R | None, n: int, seed: int, where: str) -> RealSets[R]:
+    """Parts of other real rows: up to `n` in each set.
 
     Raises:
-        DataError: if they are, and there are none.
+        DataError: if there are too few.
     """
-    if not settings.data.labels:
-        return replace(pictures, labels=None, classes=())
-    if pictures.labels is None:
+    order = np.random.default_rng(seed).permutation(len(rows))
+    sets = [rows.take(part) for part in parts(order, FLOOR_SETS + 1, n)]
+    if len(sets[0]) < LEAST_ROWS:
         raise DataError(
-            f"{settings.data.source} has no classes to learn: put the pictures of each into a "
-            "folder of its name, or leave data.labels out."
+            f"{where} needs at least {(FLOOR_SETS + 1) * LEAST_ROWS} rows or pictures to measure "
+            f"against; it has {len(rows)}."
         )
-    return pictures
-
-
-def refuse_extremes(points: Points, name: str) -> None:
-    """Refuse numbers whose squares a 64-bit float cannot hold: distances would be lost.
-
-    Args:
-        points: the rows.
-        name: where they are from, for the message.
-
-    Raises:
-        DataError: naming the first such column.
-    """
-    for column, low, high in zip(
-        points.columns, points.values.min(0), points.values.max(0), strict=True
-    ):
-        _refuse_extreme(name, column, low, high)
-
-
-def _refuse_extreme(name: str, column: str, low: float, high: float) -> None:
-    narrow = high > low and high / 2 - low / 2 < 1e-100  # by halves: the difference may overflow
-    if narrow or max(-low, high) > 1e100:
-        raise DataError(
-            f"{name}: the column {column!r} goes from {low:g} to {high:g}, beyond what can be "
-            "measured (1e-100 to 1e100); take another unit."
-        )
-
-
-def split(data: Data | DataTable, settings: Settings) -> RunData | TableData:
-    """Keep a share of the rows, chosen by the seed, out of training.
-
-    Raises:
-        ArgumentError: if a column of a table cannot be of the kind that the settings say.
-        DataError: if there are fewer than three rows, or as `refuse_extremes` or `column_types_of`.
-    """
-    rows = len(data.values if isinstance(data, Points | Images) else data)
-    if rows < 3:
-        raise DataError(
-            f"{settings.data.source} has {rows} row{'s' * (rows != 1)} of data; at least 3 rows "
-            "are needed, 2 to learn from and 1 to evaluate on."
-        )
-    if isinstance(data, Points):
-        refuse_extremes(data, settings.data.source)
-    # Enough to evaluate on, where there are rows to spare.
-    kept = max(1, round(rows * settings.data.holdout), min(LEAST_ROWS, rows // (FLOOR_SETS + 1)))
-    kept = min(kept, rows - 2)
-    order = np.random.default_rng(settings.seed).permutation(rows)
-    train, heldout = np.sort(order[kept:]), np.sort(order[:kept])
-    if isinstance(data, DataTable):
-        for column in data:
-            if column.values.dtype.kind == "f" and len(present := column.present):
-                _refuse_extreme(settings.data.source, column.name, present.min(), present.max())
-        kinds = column_types_of(data, settings.data.columns)
-        parts = data.chosen(train), data.chosen(heldout)
-        return TableData(*parts, kinds, settings.data, settings.seed)
-    return RunData(_chosen(data, train), _chosen(data, heldout), settings.data, settings.seed)
-
-
-def _chosen(data: Data, rows: np.ndarray) -> Data:
-    if isinstance(data, Points):
-        return Points(data.values[rows], data.columns)
-    return data.chosen(rows)
+    return RealSets(sets[0], sets[1:], train)
 
 
 def parts(rows: np.ndarray, count: int, most: int) -> list[np.ndarray]:
@@ -266,72 +141,101 @@ def parts(rows: np.ndarray, count: int, most: int) -> list[np.ndarray]:
     return [rows[k * size : (k + 1) * size] for k in range(count)]
 
 
-def settings_for(
-    source: Source, changes: Mapping[str, Any], *layers: Mapping[str, Any]
-) -> tuple[Settings, RunData]:
-    """As `settings_for_any`, of points or pictures.
+# ------------------------------------------------------------------------------- where from
+
+
+def load(settings: Settings) -> Dataset[Any]:
+    """The rows that the settings name: a toy set's, or those of a file or folder.
 
     Raises:
-        ArgumentError: as `settings_for_any`, or if the source is a table.
-        DataError: as `settings_for_any`.
+        ArgumentError: if the source is neither a toy set nor looks like a file.
+        DataError: if the file cannot be used, or is not the one that the run began with.
     """
-    settings, data = settings_for_any(source, changes, *layers)
-    return settings, _no_table(data)
+    data = settings.data
+    if data.source in TOY_SETS:
+        points = draw(data.source, data.rows, seed=settings.seed, noise=data.noise)
+        return Dataset(points, None, data, settings.seed)
+    rows, mark = read_source(data)
+    if data.sha256 is not None and mark != data.sha256:
+        raise DataError(
+            f"{data.source} is not what this run began with (its SHA-256 has changed); put the "
+            "old data back, or start a new run."
+        )
+    return replace(split(rows, settings), settings=data.model_copy(update={"sha256": mark}))
 
 
-def settings_for_any(
-    source: Source, changes: Mapping[str, Any], *layers: Mapping[str, Any]
-) -> tuple[Settings, RunData | TableData]:
-    """Resolve the settings of a run on `source` and load its rows.
+def take(source: Source, settings: Settings, *, keep_all: bool = False) -> Dataset[Any]:
+    """The rows that were handed over in Python.
 
     Args:
         source: see `Source`.
-        changes: nested (`{"training": {"steps": 500}}`) or dotted (`{"training.steps": 500}`).
-        layers: settings that come before the changes, such as a preset.
+        settings: of the run.
+        keep_all: keep no rows out of training.
 
     Raises:
-        ArgumentError: if a setting is wrong or the source is unknown.
-        DataError: if the rows cannot be used.
+        DataError: if they cannot be learned from.
     """
-    nested = config.nested(changes)
-    if not isinstance(source, str | os.PathLike):
-        named: dict[str, Any] = {"data": {"source": ARRAY}}
-        settings = config.resolve(*layers, nested, named)
-        data = split(_in_memory(source, settings), settings)
-    else:
-        named = {"data": {"source": os.fspath(source)}}
-        data = load_any_data(config.resolve(*layers, nested, named))
-        if data.settings.sha256 is not None:
-            named["data"]["sha256"] = data.settings.sha256
-    return config.resolve(recipe_for(data), *layers, nested, named), data
+    rows, container, template = take_source(source, settings.data)
+    found = whole(rows, settings) if keep_all else split(rows, settings)
+    return replace(found, container=container, template=template)
 
 
-def recipe_for(data: RunData | TableData) -> dict[str, Any]:
-    """The recipe that suits these rows, as changes to the defaults."""
-    if isinstance(data, TableData):
-        return config.suited_to_table(len(data.train), len(data.train.columns))
-    return config.suited(data.train.values.shape[1:], pictures=isinstance(data.train, Images))
+# ---------------------------------------------------------------------------- what is kept out
 
 
-def _in_memory(source: Any, settings: Settings) -> Data | DataTable:
-    """Rows or pictures that were handed over."""
-    if isinstance(source, Points | Images | DataTable):
-        return source
-    if not isinstance(source, np.ndarray) and backend_of(source):
-        return from_frame(source)
-    if not isinstance(source, np.ndarray) or (source.dtype == np.uint8 and source.ndim in (3, 4)):
-        return _labelled(as_images(source), settings)
-    return _as_points(source)
+def split(rows: Rows, settings: Settings) -> Dataset[Any]:
+    """Keep a share of the rows, chosen by the seed, out of training.
+
+    Raises:
+        ArgumentError: if a column of a table cannot be of the type that the settings say.
+        DataError: if there are fewer than three rows, or as `refuse_extremes` or
+            `column_types_of`.
+    """
+    if len(rows) < 3:
+        raise DataError(
+            f"{settings.data.source} has {len(rows)} row{'' if len(rows) == 1 else 's'} of data; "
+            "at least 3 rows are needed, 2 to learn from and 1 to evaluate on."
+        )
+    found = whole(rows, settings)
+    # Enough to evaluate on, where there are rows to spare.
+    least = min(LEAST_ROWS, len(rows) // (FLOOR_SETS + 1))
+    kept = min(max(1, round(len(rows) * settings.data.holdout), least), len(rows) - 2)
+    order = np.random.default_rng(settings.seed).permutation(len(rows))
+    train, heldout = (rows.take(np.sort(part)) for part in (order[kept:], order[:kept]))
+    return replace(found, train=train, heldout=heldout)
 
 
-def _as_points(rows: np.ndarray) -> Points:
-    try:
-        values = np.asarray(rows, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"the rows must be numbers; got an array of {rows.dtype}.") from error
-    if values.ndim != 2 or values.shape[1] == 0:
-        raise DataError(f"the rows must be an array (n, columns); got shape {values.shape}.")
-    if not np.isfinite(values).all():
-        bad = int(np.size(values) - np.isfinite(values).sum())
-        raise DataError(f"{bad} of the values are NaN or infinite; drop or fill them.")
-    return Points(values, tuple(f"x{k}" for k in range(values.shape[1])))
+def whole(rows: Rows, settings: Settings) -> Dataset[Any]:
+    """All rows to learn from, none kept out.
+
+    Raises:
+        ArgumentError: as `split`.
+        DataError: as `split`.
+    """
+    refuse_extremes(rows, settings.data.source)
+    nothing = rows.take(np.arange(0))
+    types = rows.column_types(settings.data.columns)
+    return Dataset(rows, nothing, settings.data, settings.seed, types=types)
+
+
+def refuse_extremes(rows: Rows, where: str) -> None:
+    """Refuse numbers whose squares a 64-bit float cannot hold: distances would be lost.
+
+    Args:
+        rows: points or a table; pictures are bytes.
+        where: where they are from, for the message.
+
+    Raises:
+        DataError: naming the first such column.
+    """
+    for name, values in rows.decimals():
+        if not len(values):
+            continue
+        low, high = values.min(), values.max()
+        # By halves: the difference may overflow.
+        narrow = high > low and high / 2 - low / 2 < 1e-100
+        if narrow or max(-low, high) > 1e100:
+            raise DataError(
+                f"{where}: the column {name!r} goes from {low:g} to {high:g}, beyond what can be "
+                "measured (1e-100 to 1e100); take another unit."
+            )

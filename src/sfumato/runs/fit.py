@@ -11,38 +11,27 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
 from types import FrameType
-from typing import Any, Generic, TextIO, TypeVar, overload
+from typing import Any, TextIO
 
 import numpy as np
-import torch
-from torch import Tensor
+from torch import nn
 
 from sfumato import atomic, config, distributed
 from sfumato.config import Settings
-from sfumato.data.codecs.points import AnyCodec, Codec, EncodedImages, ImageCodec
-from sfumato.data.codecs.table import TableCodec
-from sfumato.data.points import Points
-from sfumato.denoisers.guidance import Told
+from sfumato.data.source import IN_MEMORY
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
-from sfumato.models.file import AnyModel, save_model, untrained
-from sfumato.models.gaussian import Model
-from sfumato.models.registry import device_of
-from sfumato.models.table import TableModel
-from sfumato.process.streams import DEQUANTISING, chunk_size
+from sfumato.models.file import save_model
+from sfumato.models.model import Model, supports
+from sfumato.models.registry import OWN, build_model, device_of
+from sfumato.process.process import Process
+from sfumato.process.schedules import Schedule
+from sfumato.process.streams import chunk_size
 from sfumato.progress import ProgressLine
-from sfumato.runs.data import (
-    ARRAY,
-    RunData,
-    Source,
-    TableData,
-    load_any_data,
-    settings_for,
-    settings_for_any,
-)
+from sfumato.runs.data import Dataset, Source, load, take
 from sfumato.runs.folder import (
     CHECKPOINT,
     CONFIG,
@@ -54,11 +43,10 @@ from sfumato.runs.folder import (
     read_records,
     resume_command,
 )
+from sfumato.runs.kinds import KINDS
 from sfumato.runs.run import SNAPSHOT_FRAMES, Run
-from sfumato.runs.table_run import TableRun
 from sfumato.training import checkpoint
-from sfumato.training.loop import Rows, StepRecord, Training, train
-from sfumato.training.masking import Masking
+from sfumato.training.loop import StepRecord, Training, train
 
 
 class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
@@ -67,18 +55,17 @@ class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
     The exit code is 128 and the signal's number, as a shell gives it.
     """
 
-    def __init__(self, signum: int, step: int, job: "AnyJob") -> None:
-        resumable = job.data.settings.source != ARRAY
+    def __init__(self, signum: int, step: int, job: "Job") -> None:
+        settings = job.model.settings
+        made = settings.data.source, settings.network.name, settings.process.schedule
+        resumable = IN_MEMORY not in made and OWN not in made
         go_on = f" Go on with: {resume_command(job.folder)}" if resumable else ""
         super().__init__(f"stopped at step {step}; saved.{go_on}")
         self.exit_code = 128 + signum
 
 
-M = TypeVar("M", bound=Model | TableModel, covariant=True)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Job(Generic[M]):
+class Job:
     """A run being fitted, whose folder is held for writing.
 
     Args:
@@ -89,12 +76,9 @@ class Job(Generic[M]):
     """
 
     training: Training
-    model: M
-    data: RunData | TableData
+    model: Model
+    data: Dataset[Any]
     folder: Path
-
-
-AnyJob = Job[Model | TableModel]
 
 
 @contextmanager
@@ -130,31 +114,29 @@ def _snapshot_steps(num_steps: int, every: int, count: int) -> set[int]:
     return {min(step, num_steps) for step in chosen} | {num_steps}
 
 
-def _sampling_model(job: AnyJob) -> AnyModel:
+def _sampling_model(job: Job) -> Model:
     """The model with the weights that samples are to be drawn with."""
     model, training = job.model, job.training
     last = model.settings.sampling.weights == "last"
     network = training.network if last else training.average.network
     if training.sharded:  # no process holds it whole
         weights = {name: distributed.whole(value) for name, value in network.state_dict().items()}
-        network = untrained(model.settings, model.codec).denoiser.network
+        network = build_model(model.settings, model.codec).denoiser.network
         network.load_state_dict(weights)
-    if isinstance(model, TableModel):
-        return model.with_network(network)
-    return replace(model, denoiser=replace(model.denoiser, network=network))
+    return model.with_network(network)
 
 
-def _save(job: AnyJob) -> None:
+def _save(job: Job) -> None:
     tensors, model = job.training.tensors(), _sampling_model(job)
     if distributed.is_first():
         checkpoint.save(job.folder / CHECKPOINT, tensors, job.training.numbers())
         save_model(model, job.folder / MODEL)
 
 
-def _take_snapshot(job: AnyJob) -> None:
+def _take_snapshot(job: Job) -> None:
     """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
     model = _sampling_model(job)
-    if not distributed.is_first() or isinstance(model, TableModel):
+    if not distributed.is_first() or not supports(model, "snapshots"):
         return
     frames = model.pictured_frames(chunk_size(model.codec.event), SNAPSHOT_FRAMES)
     folder = job.folder / SNAPSHOTS
@@ -176,7 +158,7 @@ def _appending(path: Path) -> AbstractContextManager[TextIO]:
     return path.open("a", encoding="utf-8") if distributed.is_first() else nullcontext(StringIO())
 
 
-def fitting(job: AnyJob, *, quiet: bool = True) -> Iterator[StepRecord]:
+def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
     """Train to the end in a run's folder, saving on the way; yields as `train` does.
 
     Args:
@@ -215,87 +197,82 @@ def fitting(job: AnyJob, *, quiet: bool = True) -> Iterator[StepRecord]:
                     raise Stopped(received[0] if received else signal.SIGTERM, record.step, job)
 
 
-@overload
-def prepare(settings: Settings, data: RunData) -> tuple[Training, Model]: ...
-@overload
-def prepare(settings: Settings, data: TableData) -> tuple[Training, TableModel]: ...
+def resolve(
+    source: Source, changes: Mapping[str, Any], *layers: Mapping[str, Any]
+) -> tuple[Settings, Dataset[Any]]:
+    """Load the rows of a source, and resolve the settings of a run on them.
+
+    Args:
+        source: see `runs.data.Source`.
+        changes: nested (`{"training": {"steps": 500}}`) or dotted (`{"training.steps": 500}`).
+        layers: settings that come before the changes, such as a preset.
+
+    Raises:
+        ArgumentError: if a setting is wrong or the source is unknown.
+        DataError: if the rows cannot be used.
+    """
+    nested = config.nested(changes)
+    named: dict[str, Any]
+    if isinstance(source, str | os.PathLike):
+        named = {"data": {"source": os.fspath(source)}}
+        data = load(config.resolve(*layers, nested, named))
+        if data.settings.sha256 is not None:
+            named["data"]["sha256"] = data.settings.sha256
+    else:
+        named = {"data": {"source": IN_MEMORY}}
+        data = take(source, config.resolve(*layers, nested, named))
+    return config.resolve(KINDS[data.kind].recipe(data), *layers, nested, named), data
 
 
-def prepare(settings: Settings, data: RunData | TableData) -> tuple[Training, Model | TableModel]:
+def prepare(
+    settings: Settings,
+    data: Dataset[Any],
+    *,
+    network: nn.Module | None = None,
+    process: Schedule | Process | None = None,
+) -> tuple[Training, Model]:
     """Put together all that fitting needs; nothing is written.
+
+    Args:
+        settings: resolved.
+        data: the rows.
+        network: of your own, see `fit`.
+        process: of your own, see `fit`.
 
     Raises:
         ArgumentError: if a setting names something unknown.
         DataError: if the rows cannot be encoded.
     """
     try:
-        codec, rows, labels = _encoded(settings, data)
+        prepared = KINDS[data.kind].prepare(settings, data)
     except DataError as error:
         raise DataError(f"{settings.data.source}: among the rows to learn from, {error}") from error
-    model = untrained(settings, codec)
-    device = device_of(settings, codec)
+    model = build_model(settings, prepared.codec, network=network, process=process)
+    device = device_of(settings, prepared.codec)
     if settings.device == "cuda" and device.type != "cuda":
         raise ArgumentError("device=cuda asks for a GPU, and PyTorch sees none here; take auto.")
     model.denoiser.network.to(device)
     model.check_sampling()  # refuses wrong sampling settings now, not after the training
     training = Training(
         model.denoiser,
-        model.process,
-        rows,
+        prepared.objective(model.denoiser, model.process),
+        prepared.rows,
         settings.training,
         seed=settings.seed,
-        labels=labels,
-        told=Told(0) if isinstance(model, TableModel) else model.told,
-        masking=Masking(codec.sizes, codec.states) if isinstance(codec, TableCodec) else None,
     )
     return training, model
 
 
-def _encoded(
-    settings: Settings, data: RunData | TableData
-) -> tuple[AnyCodec | TableCodec, Rows, Tensor | None]:
-    """The codec of the rows, the rows as the network sees them, and their labels if learned."""
-    if isinstance(data, TableData):
-        of_table = TableCodec.fit(data.train, data.kinds)
-        spread = np.random.SeedSequence(settings.seed, spawn_key=(DEQUANTISING,))
-        return of_table, of_table.to_learn(data.train, np.random.default_rng(spread)), None
-    if isinstance(data.train, Points):
-        codec = Codec.fit(data.train, standardise=settings.data.standardise)
-        return codec, codec.encode(data.train.values), None
-    of_pictures = ImageCodec.fit(data.train)
-    labels = data.train.labels
-    return (
-        of_pictures,
-        EncodedImages(of_pictures, data.train.values),
-        None if labels is None else torch.from_numpy(labels),
-    )
-
-
-@overload
+@contextmanager
 def begin(
     settings: Settings,
-    data: RunData,
+    data: Dataset[Any],
     out: str | os.PathLike[str] | None = None,
     *,
     name: str | None = None,
-) -> AbstractContextManager[Job[Model]]: ...
-@overload
-def begin(
-    settings: Settings,
-    data: TableData,
-    out: str | os.PathLike[str] | None = None,
-    *,
-    name: str | None = None,
-) -> AbstractContextManager[Job[TableModel]]: ...
-
-
-def begin(
-    settings: Settings,
-    data: RunData | TableData,
-    out: str | os.PathLike[str] | None = None,
-    *,
-    name: str | None = None,
-) -> AbstractContextManager[AnyJob]:
+    network: nn.Module | None = None,
+    process: Schedule | Process | None = None,
+) -> Iterator[Job]:
     """`prepare`, then make the run's folder, hold it, and write its settings.
 
     Args:
@@ -303,21 +280,13 @@ def begin(
         data: the rows.
         out: the folder; the next free runs/NAME-NNN where not given.
         name: the NAME; the source's where not given.
+        network: of your own, see `fit`.
+        process: of your own, see `fit`.
 
     Raises:
         RunError: if the folder is taken or cannot be written, and as `prepare`.
     """
-    return _begun(settings, data, out, name)
-
-
-@contextmanager
-def _begun(
-    settings: Settings,
-    data: RunData | TableData,
-    out: str | os.PathLike[str] | None,
-    name: str | None,
-) -> Iterator[AnyJob]:
-    training, model = prepare(settings, data)
+    training, model = prepare(settings, data, network=network, process=process)
     if not distributed.is_first():
         yield Job(training, model, data, Path(out or ""))
         return
@@ -327,7 +296,7 @@ def _begun(
 
 
 @contextmanager
-def resume(folder: Path, source: str | None = None) -> Iterator[AnyJob]:
+def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
     """Take up a run where its checkpoint stands, and hold its folder.
 
     Args:
@@ -346,12 +315,14 @@ def resume(folder: Path, source: str | None = None) -> Iterator[AnyJob]:
         settings = config.resolve(config.load_toml(folder / CONFIG))
     except ArgumentError as error:
         raise RunError(f"the settings of {folder} are damaged: {error}") from error
-    if settings.data.source == ARRAY:
-        raise RunError("a run that was fitted to an array in memory cannot be resumed.")
+    if settings.data.source == IN_MEMORY:
+        raise RunError("a run that was fitted to rows in memory cannot be resumed.")
+    if OWN in (settings.network.name, settings.process.schedule):
+        raise RunError("a run with a network or schedule of its own cannot be resumed.")
     if source not in (None, settings.data.source):
         raise ArgumentError(f"{folder} was fitted to {settings.data.source!r}, not to {source!r}.")
     with locked(folder) if distributed.is_first() else nullcontext():
-        data = load_any_data(settings)
+        data = load(settings)
         training, model = prepare(settings, data)
         job = Job(training, model, data, folder)
         # A run that was killed before its first save was whole begins anew.
@@ -366,89 +337,53 @@ def resume(folder: Path, source: str | None = None) -> Iterator[AnyJob]:
 def fit(
     source: Source = "s-curve",
     *,
+    network: nn.Module | None = None,
+    process: Schedule | Process | None = None,
     out: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
     quiet: bool = False,
 ) -> Run:
-    """Fit a diffusion model to points or pictures, in a run folder of its own.
+    """Fit a diffusion model to points, a table or pictures, in a run folder of its own.
+
+    Up to three columns of decimals without missing values are points in space; any other columns
+    are a table, whatever container they come in.
 
     Args:
-        source: a toy set's name, a file (.csv, .npy, .npz, .parquet), an array `(n, d)`; for
-            pictures a folder, an archive, or bytes `(n, height, width, channels)`.
+        source: a toy set's name; a file of rows (.csv, .tsv, .parquet, .npy, .npz, or one of these
+            in a .zip); a folder or archive of pictures; an array, a tensor, a list of rows or of
+            pictures, a data frame of pandas, polars or pyarrow, or a data set of Hugging Face.
+        network: your own: a module that maps `(x, log_snr)` to x's shape, x `(batch, *event)` and
+            log_snr `(batch,)` or `()`; `network.parameterisation` says what its answer means.
+            Opened again by `sfumato.open(path, network=...)`.
+        process: your own: a schedule with `__call__(t)`, times in [0, 1] to a `NoiseLevel`, and its
+            inverse `time(log_snr)`. Opened again by `sfumato.open(path, process=...)`.
         out: the run's folder; runs/NAME-001 and so on where not given.
         settings: changes to the defaults, e.g. `{"training.steps": 500}`.
         seed: decides every draw.
         quiet: show no progress.
 
     Raises:
-        ArgumentError: if a setting or the source is unknown, or the source is a table.
+        ArgumentError: if a setting or the source is unknown.
         DataError: if the rows cannot be used.
         RunError: if the folder is taken.
         DivergedError: if training meets a loss that is not finite.
         KeyboardInterrupt: after SIGINT or SIGTERM, when all is saved.
     """
-    resolved, data = settings_for(source, {"seed": seed, **(settings or {})})
-    with begin(resolved, data, out) as job:
-        return _finished(job, quiet)
-
-
-def fit_table(
-    source: Source,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    quiet: bool = False,
-) -> TableRun:
-    """Fit a diffusion model to a table, in a run folder of its own; see `DiffusionModel` for one.
-
-    Args:
-        source: a file (.csv, .tsv, .csv.gz, .parquet) or a data frame.
-        out: the run's folder; runs/NAME-001 and so on where not given.
-        settings: changes to the recipe, e.g. `{"data.columns": {"zip": "categorical"}}`.
-        seed: decides every draw.
-        quiet: show no progress.
-
-    Raises:
-        ArgumentError: if a setting is unknown, or the source is no table.
-        DataError: if the rows cannot be used.
-        RunError: if the folder is taken.
-        DivergedError: if training meets a loss that is not finite.
-        KeyboardInterrupt: after SIGINT or SIGTERM, when all is saved.
-    """
-    resolved, data = settings_for_any(
-        source, {"seed": seed, "data.kind": "table", **(settings or {})}
-    )
-    if isinstance(data, RunData):
-        raise ArgumentError("this source is no table; take sfumato.fit.")
-    with begin(resolved, data, out) as job:
-        return _finished(job, quiet)
-
-
-@overload
-def _finished(job: Job[Model], quiet: bool) -> Run: ...
-@overload
-def _finished(job: Job[TableModel], quiet: bool) -> TableRun: ...
-
-
-def _finished(job: AnyJob, quiet: bool) -> Run | TableRun:
-    """As `finish`, for Python, where a stop is an interrupt."""
+    own: dict[str, Any] = {}
+    if network is not None:
+        own["network.name"] = OWN
+    if process is not None:
+        own["process.schedule"] = OWN
+    resolved, data = resolve(source, {"seed": seed, **own, **(settings or {})})
     try:
-        return finish(job, quiet=quiet)
+        with begin(resolved, data, out, network=network, process=process) as job:
+            return finish(job, quiet=quiet)
     except Stopped as stopped:
         raise KeyboardInterrupt(str(stopped)) from stopped
 
 
-@overload
-def finish(job: Job[Model], *, quiet: bool = False) -> Run: ...
-@overload
-def finish(job: Job[TableModel], *, quiet: bool = False) -> TableRun: ...
-@overload
-def finish(job: AnyJob, *, quiet: bool = False) -> Run | TableRun: ...
-
-
-def finish(job: AnyJob, *, quiet: bool = False) -> Run | TableRun:
+def finish(job: Job, *, quiet: bool = False) -> Run:
     """Train to the end, showing how it goes; the fitted run."""
     with (
         ProgressLine(
@@ -458,9 +393,4 @@ def finish(job: AnyJob, *, quiet: bool = False) -> Run | TableRun:
     ):
         for record in fitting(job, quiet=quiet):
             line.advance_to(record.step, f"loss {record.loss:.4f}")
-    model = _sampling_model(job)
-    if isinstance(model, TableModel):
-        assert isinstance(job.data, TableData)
-        return TableRun(model, job.folder, job.data)
-    assert isinstance(job.data, RunData)
-    return Run(model, job.folder, job.data)
+    return Run(_sampling_model(job), job.folder, job.data)

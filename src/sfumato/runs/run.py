@@ -1,38 +1,34 @@
-"""A fitted run of points or pictures, and opening a run of any kind."""
+"""A fitted run: a model, the folder that it lives in, and what can be asked of it."""
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from torch import nn
 
 from sfumato import distributed
 from sfumato.config import Settings
-from sfumato.data.codecs.points import AnyCodec, Codec, ImageCodec
-from sfumato.data.images import Images
-from sfumato.data.io.rows import read_array, read_points
+from sfumato.data.io.rows import read_array
+from sfumato.data.source import IN_MEMORY
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
-from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, evaluate
-from sfumato.metrics.features import train_classifier
-from sfumato.metrics.images import evaluate_images
-from sfumato.models.diffusers import is_pipeline, read_pipeline
-from sfumato.models.file import load_any_model
-from sfumato.models.gaussian import Model
-from sfumato.models.table import TableModel
-from sfumato.process.streams import chunk_size
-from sfumato.progress import ProgressLine, tracked
-from sfumato.runs.data import (
-    ARRAY,
-    FLOOR_SETS,
-    LogDensity,
-    RunData,
-    load_data,
-    parts,
-    refuse_extremes,
-)
+from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation
+from sfumato.models.diffusers import is_pipeline, read_pipeline, write_pipeline
+from sfumato.models.file import load_model, save_model
+from sfumato.models.model import Model, require
+from sfumato.models.onnx import write_onnx
+from sfumato.process.process import Process
+from sfumato.process.schedules import Schedule
+from sfumato.progress import collected
+from sfumato.runs.data import Dataset, LogDensity, RealSets, load, real_sets, sets_of
 from sfumato.runs.folder import CONFIG, METRICS, MODEL, SNAPSHOTS, read_records, resume_command
-from sfumato.runs.table_run import TableRun
+from sfumato.runs.kinds import KINDS, Kind
+from sfumato.samplers.driver import Stepper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SNAPSHOT_FRAMES = 10
 
@@ -40,6 +36,9 @@ SNAPSHOT_FRAMES = 10
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """A fitted model together with the folder it lives in, if it has one.
+
+    Rows go in as anything that `sfumato.fit` takes and come out as what the model learned from:
+    arrays, data frames, pictures as bytes, or a `DataTable` of a table that was read from a file.
 
     Args:
         model: the model.
@@ -49,226 +48,319 @@ class Run:
 
     model: Model
     folder: Path | None
-    data: RunData | None = None
+    data: Dataset[Any] | None = None
 
     @property
     def settings(self) -> Settings:
         """The settings that made it."""
         return self.model.settings
 
-    def sample(
-        self, n: int, *, seed: int = 0, first: int = 0, quiet: bool = True, **sampling: Any
-    ) -> np.ndarray:
-        """See `Model.sample`: `n` rows in the data's own units, `(n, columns)`, or pictures.
+    @property
+    def kind(self) -> Kind:
+        """What kind of data it learned."""
+        return KINDS[self.model.codec.kind]
 
-        With `quiet=False` a progress line is shown.
+    def sample(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        given: Mapping[str, Any] | None = None,
+        sampler: str | Stepper[Any] | None = None,
+        quiet: bool = True,
+        **sampling: Any,
+    ) -> Any:
+        """Draw `n` rows or pictures, in the data's own units.
+
+        Row k depends on the seed and k alone: `sample(100)` is the start of `sample(1000)`, and
+        `sample(500, first=500)` its second half.
+
+        Args:
+            n: how many.
+            seed: names an endless list of samples.
+            first: where in that list to begin.
+            given: values that all of them are to have: of a table's or points' columns
+                (`{"age": 40}`, None for a missing value), of pictures the class
+                (`{"class": "cat"}`).
+            sampler: its name (`sfumato compare samplers` shows all), or a `Stepper` of your own.
+            quiet: show no progress.
+            **sampling: changes to the settings under `[sampling]`: steps, grid, options, guidance.
+
+        Raises:
+            ArgumentError: if n, seed or first is negative, a name is unknown, or a sampling
+                setting is wrong.
+            DataError: if a value given was never seen in its column.
         """
-        rows = [self.model.nothing()]
-        # Of several processes each draws a part; together they have them all.
-        shares = distributed.shares(n, chunk_size(self.model.codec.event), first)
-        first, n = shares[distributed.number()]
-        with (
-            ProgressLine("sample", n, "rows", quiet=quiet or not distributed.is_first()) as line,
-            distributed.threads(self.settings.threads),
-        ):
-            done = 0
-            for chunk in self.model.sample_chunks(n, seed=seed, first=first, **sampling):
-                rows.append(chunk)
-                line.advance_to(done := done + len(chunk))
-        return distributed.gathered(np.concatenate(rows), [length for _, length in shares])
+        rows = self.draw(
+            n, seed=seed, first=first, given=given, sampler=sampler, quiet=quiet, **sampling
+        )
+        return self.kind.give(self.model, rows, self.data)
+
+    def draw(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        given: Mapping[str, Any] | None = None,
+        sampler: str | Stepper[Any] | None = None,
+        quiet: bool = True,
+        **sampling: Any,
+    ) -> Any:
+        """As `sample`, rows as the model gives them: arrays, or a `DataTable`."""
+        shares = self.kind.shares(self.model, n, first)
+        first, own = shares[distributed.number()]
+        sampling = sampling if sampler is None else {**sampling, "sampler": sampler}
+        chunks = self.model.sample_chunks(own, seed=seed, first=first, given=given, **sampling)
+        found = self._collected(chunks, "sample", own, quiet)
+        return self.kind.joined([self.model.empty(), *found], [length for _, length in shares])
 
     def edit(
+        self, rows: Any, start: float, *, seed: int = 0, quiet: bool = True, **sampling: Any
+    ) -> Any:
+        """Noise rows to an intermediate time and sample from there: like them, but not them.
+
+        Meng et al. (2022), SDEdit. Row k depends on itself, the seed and k alone.
+
+        Args:
+            rows: rows or pictures, or a file of them.
+            start: the time to go back to, above 0 (all is kept) to 1 (nothing is).
+            seed: of the noise.
+            quiet: show no progress.
+            **sampling: as for `sample`.
+
+        Raises:
+            ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
+            DataError: if the rows do not fit the model.
+        """
+        require(self.model, "edit")
+        like = self.kind.read_like(self.model, rows)
+        chunks = self.model.edit_chunks(like.rows, start, seed=seed, **sampling)
+        found = self._collected(chunks, "edit", len(like.rows), quiet)
+        return like.give(self.kind.joined([self.model.empty(), *found], [len(like.rows)]))
+
+    def complete(
         self,
-        rows: np.ndarray,
-        start: float,
+        rows: Any,
+        known: np.ndarray | None = None,
         *,
+        draws: int | None = None,
         seed: int = 0,
         quiet: bool = True,
         **sampling: Any,
-    ) -> np.ndarray:
-        """See `Model.edit`: rows like the given ones, `(n, columns)`.
-
-        With `quiet=False` a progress line is shown.
-        """
-        edited = [rows[:0]]
-        with (
-            ProgressLine("edit", len(rows), "rows", quiet=quiet) as line,
-            distributed.threads(self.settings.threads),
-        ):
-            done = 0
-            for chunk in self.model.edit_chunks(rows, start, seed=seed, **sampling):
-                edited.append(chunk)
-                line.advance_to(done := done + len(chunk))
-        return np.concatenate(edited)
-
-    def log_prob(self, rows: np.ndarray, *, quiet: bool = True, **options: Any) -> np.ndarray:
-        """Log density of rows in nats, in the data's own units, `(n,)`; see `Model.log_prob`.
+    ) -> Any:
+        """Fill in what is not known; what is known stays as it is, exactly.
 
         Args:
-            rows: `(n, columns)`.
+            rows: with missing values (NaN, None), or pictures; or a file of them.
+            known: of pictures, True where their pixels are known, shaped like them.
+            draws: fill each so many times, with draws of what may have stood there; not given, of
+                columns one best guess (the mean of numbers, the most frequent category of 40
+                draws), of pictures one draw.
+            seed: of the draws.
             quiet: show no progress.
-            **options: steps, tol, probes, seed.
+            **sampling: as for `sample`; of points and pictures also `times`, how often each step
+                is taken.
+
+        Returns:
+            Rows like those given, or a list of `draws` of them.
+
+        Raises:
+            ArgumentError: if there are no draws, or a sampling setting is wrong.
+            DataError: if the rows do not fit the model.
+        """
+        like = self.kind.read_like(self.model, rows, missing=True)
+        filled = self.filled(like.rows, draws, known=known, seed=seed, quiet=quiet, **sampling)
+        given = [like.give(each) for each in filled]
+        return given[0] if draws is None else given
+
+    def filled(
+        self,
+        rows: Any,
+        draws: int | None,
+        *,
+        known: np.ndarray | None = None,
+        seed: int = 0,
+        quiet: bool = True,
+        **sampling: Any,
+    ) -> list[Any]:
+        """As `complete`, of rows as the model takes them: a list of filled ones."""
+        if draws is not None and draws < 1:
+            raise ArgumentError(f"`draws` must be at least 1; got {draws}.")
+        kind, count = self.kind, draws or self.kind.guesses
+        index = kind.incomplete(rows, known)
+        chunks = self.model.complete_chunks(
+            kind.take(rows, index),
+            None if known is None else known[index],
+            draws=count,
+            seed=seed,
+            **sampling,
+        )
+        found = self._collected(chunks, "complete", len(index) * count, quiet, "draws")
+        drawn = kind.joined([self.model.empty(), *found], [len(index) * count])
+        if draws is None:
+            guess = kind.best_guess(self.model, drawn, count) if len(index) else drawn
+            return [kind.put_back(rows, index, guess)]
+        every = np.arange(len(index)) * draws
+        return [kind.put_back(rows, index, kind.take(drawn, every + k)) for k in range(draws)]
+
+    def interpolate(
+        self,
+        first: int,
+        last: int,
+        n: int,
+        *,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
+        **sampling: Any,
+    ) -> np.ndarray:
+        """From one sample of a seed to another; see `GaussianModel.interpolate`.
+
+        Raises:
+            ArgumentError: if a number is out of its range, a sampling setting is wrong, or the
+                run learned a table.
+        """
+        require(self.model, "interpolate")
+        with distributed.threads(self.settings.threads):
+            return self.model.interpolate(first, last, n, seed=seed, given=given, **sampling)
+
+    def log_prob(self, rows: Any, *, quiet: bool = True, **options: Any) -> np.ndarray:
+        """Log density of rows in nats, in the data's own units, `(n,)`.
+
+        See `GaussianModel.log_prob_chunks` and `TableModel.log_prob_chunks`.
+
+        Args:
+            rows: rows or pictures, or a file of them.
+            quiet: show no progress.
+            **options: steps, probes, seed; of points and pictures also tol.
 
         Raises:
             ArgumentError: if an option is out of its range.
             DataError: if the rows do not fit the model.
         """
-        found = [np.empty(0)]
-        with (
-            ProgressLine("score", len(rows), "rows", quiet=quiet) as line,
-            distributed.threads(self.settings.threads),
-        ):
-            done = 0
-            for chunk in self.model.log_prob(rows, **options):
-                found.append(chunk.nats.numpy())
-                line.advance_to(done := done + len(chunk.nats))
-        return np.concatenate(found)
+        like = self.kind.read_like(self.model, rows)
+        chunks = self.model.log_prob_chunks(like.rows, **options)
+        found = self._collected(chunks, "score", len(like.rows), quiet)
+        return np.concatenate([np.empty(0), *(chunk.nats.numpy() for chunk in found)])
+
+    def _collected(
+        self, chunks: "Iterator[Any]", title: str, total: int, quiet: bool, unit: str = ""
+    ) -> list[Any]:
+        """The chunks, computed with the run's threads; the first process shows a progress line."""
+        quiet = quiet or not distributed.is_first()
+        with distributed.threads(self.settings.threads):
+            return collected(chunks, title, total, unit or self.kind.unit, quiet=quiet)
 
     def evaluate(
         self,
         *,
-        against: str | os.PathLike[str] | None = None,
+        against: Any = None,
         n: int = 10_000,
         seed: int = 0,
-        sample: np.ndarray | None = None,
+        sample: Any = None,
+        target: str | None = None,
         quiet: bool = True,
     ) -> Evaluation:
         """Measure the distance to real rows, beside its floor between real rows.
 
-        A toy set is compared with fresh draws; a file with its held-out rows, the floor being
-        parts of the training rows of that size; `against` with parts of the file given. Of several
-        processes each draws its share; the first measures, and the others return no measures.
+        A toy set is compared with fresh draws; anything else with its held-out rows, the floor
+        being parts of the training rows of that size; `against` with parts of the rows given. Of
+        several processes each draws its share; the first measures, and the others return no
+        measures.
 
         Args:
-            against: a file of real rows that were not used in training.
+            against: real rows that were not used in training, or a file of them.
             n: how many rows at most.
             seed: of the samples.
             sample: rows to measure, instead of drawing fresh ones.
+            target: of a table, the column to predict from the others; up to three where not given.
             quiet: show no progress.
 
         Raises:
-            ArgumentError: if n is too small or negative.
+            ArgumentError: if n is too small, or there is no such column to predict.
             DataError: if there are too few real rows, or other columns.
             RunError: if the real rows cannot be had.
         """
+        real = self.real_sets(against, n)
+        drawn = (
+            self.draw(len(real.reference), seed=seed, quiet=quiet)
+            if sample is None
+            else self.kind.read_like(self.model, sample).rows
+        )
+        labels = self.model.labels(len(drawn), seed=seed) if sample is None else None
+        if not distributed.is_first():
+            return Evaluation((), len(real.reference))
+        with distributed.threads(self.settings.threads):
+            return self.kind.evaluate(
+                self.model,
+                real,
+                drawn,
+                log_prob=self.log_prob,
+                complete=self.filled,
+                target=target,
+                seed=seed % 2**32,  # all that scikit-learn takes
+                labels=labels,
+                quiet=quiet,
+            )
+
+    def real_sets(self, against: Any = None, n: int = 10_000) -> RealSets[Any]:
+        """Real rows to measure by: the run's own, or parts of others.
+
+        Raises:
+            ArgumentError: if n is too small.
+            DataError: if there are too few, or other columns.
+            RunError: if they cannot be had.
+        """
         if n < LEAST_ROWS:
             raise ArgumentError(f"`n` must be at least {LEAST_ROWS} to measure anything; got {n}.")
-        if isinstance(self.model.codec, ImageCodec):
-            if against is not None:
-                raise ArgumentError("pictures are measured against held-out ones; leave --against.")
-            return self._evaluate_pictures(n, seed, quiet=quiet)
-        reference, real, train, log_density = self._real_sets(against, n)
-        if sample is None:
-            sample = self.sample(len(reference), seed=seed, quiet=quiet)
-        if not distributed.is_first():
-            return Evaluation((), len(reference))
-        if len(sample) < len(reference):
-            raise DataError(f"{len(reference)} rows are needed to measure; got {len(sample)}.")
-        sample = sample[: len(reference)]
-        total = 5 + (log_density is not None) - (train is None)
-        measured = evaluate(
-            sample,
-            reference,
-            real,
-            train,
-            log_density=log_density,
-            seed=seed % 2**32,  # all that scikit-learn takes
-        )
-        measures = tuple(tracked(measured, "evaluate", total, "measures", quiet=quiet))
-        return Evaluation(measures, len(reference))
-
-    def _evaluate_pictures(self, n: int, seed: int, *, quiet: bool) -> Evaluation:
-        """Fresh samples beside held-out pictures, by a classifier of the training pictures."""
-        data = self.load_data()
-        train, heldout = data.train, data.heldout
-        assert isinstance(train, Images)
-        assert heldout is not None
-        m = min(n, len(heldout.values), len(train.values) // FLOOR_SETS)
-        if m < LEAST_ROWS:
-            raise DataError(
-                f"at least {(FLOOR_SETS + 1) * LEAST_ROWS} pictures are needed to measure; there "
-                f"are {len(train.values) + len(heldout.values)}."
-            )
-        sample = self.sample(m, seed=seed, quiet=quiet)
-        if not distributed.is_first():
-            return Evaluation((), m)
-        order = np.random.default_rng(self.settings.seed + 1).permutation(len(train.values))
-        with distributed.threads(self.settings.threads):
-            classifier = train_classifier(
-                train.values, train.labels, len(train.classes), seed=self.settings.seed % 2**32
-            )
-            measured = evaluate_images(
-                sample,
-                heldout.values[:m],
-                [train.values[np.sort(rows)] for rows in parts(order, FLOOR_SETS, m)],
-                train.values,
-                classifier=classifier,
-                asked=self.model.labels(m, seed=seed),
-                seed=seed % 2**32,
-            )
-            total = 7 + (train.labels is not None)
-            measures = tuple(tracked(measured, "evaluate", total, "measures", quiet=quiet))
-        return Evaluation(measures, m, classifier.name)
-
-    def _real_sets(
-        self, against: str | os.PathLike[str] | None, n: int
-    ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray | None, LogDensity | None]:
-        """Reference, sets for the floor, training rows and true density, where there are any."""
-        if against is not None:
-            points = read_points(Path(against))
-            assert isinstance(self.model.codec, Codec)
-            if points.columns != self.model.codec.columns:
-                raise DataError(
-                    f"{against} has the columns {', '.join(points.columns)}; this run's are "
-                    f"{', '.join(self.model.codec.columns)}."
-                )
-            refuse_extremes(points, str(against))
-            order = np.random.default_rng(self.settings.seed).permutation(len(points.values))
-            sets = parts(points.values[order], FLOOR_SETS + 1, n)
-            if len(sets[0]) < LEAST_ROWS:
-                raise DataError(
-                    f"{against} needs at least {(FLOOR_SETS + 1) * LEAST_ROWS} rows to measure "
-                    f"against; it has {len(points.values)}."
-                )
-            train = self.load_data().train.values if self._has_data() else None
-            return sets[0], sets[1:], train, None
-        data = self.load_data()
-        if data.heldout is None:
-            real = [data.fresh(k, n) for k in range(FLOOR_SETS + 1)]
-            return real[0], real[1:], data.train.values, data.log_density()
-        train = data.train.values
-        m = min(n, len(data.heldout.values), len(train) // FLOOR_SETS)
-        if m < LEAST_ROWS:
-            raise DataError(
-                f"a file of at least {(FLOOR_SETS + 1) * LEAST_ROWS} rows is needed to measure "
-                "against itself; compare with other real rows (--against FILE)."
-            )
-        order = np.random.default_rng(self.settings.seed + 1).permutation(len(train))
-        return data.heldout.values[:m], parts(train[order], FLOOR_SETS, m), train, None
+        if against is None:
+            return real_sets(self.load_data(), n)
+        rows = self.kind.container(self.model, self.kind.read_like(self.model, against).rows)
+        train = self.load_data().train if self.has_data() else None
+        where = str(against) if isinstance(against, str | os.PathLike) else "the real data"
+        return sets_of(rows, train, n, self.settings.seed, where)
 
     def known_log_density(self) -> LogDensity | None:
         """The true log density of the rows' source in nats, where it is known."""
-        return self.load_data().log_density() if self._has_data() else None
+        return self.load_data().log_density() if self.has_data() else None
 
-    def _has_data(self) -> bool:
+    def has_data(self) -> bool:
+        """Whether the rows that it was fitted to can be had."""
         try:
             self.load_data()
         except SfumatoError:
             return False
         return True
 
+    def load_data(self) -> Dataset[Any]:
+        """The rows it was fitted to, drawn or read again where they are not in memory.
+
+        Raises:
+            RunError: if they were given in Python, and no file can bring them back.
+            DataError: if the file is gone or changed.
+        """
+        if self.data is not None:
+            return self.data
+        if self.settings.data.source == IN_MEMORY:
+            raise RunError(
+                "this run was fitted to rows in memory, which are gone; give real ones to compare "
+                "with (--against FILE)."
+            )
+        return load(self.settings)
+
     def summary(self) -> dict[str, Any]:
         """What it is, for `sfumato info`: sizes, how far training went, all settings."""
-        model, settings = self.model, self.settings
+        model, settings, records = self.model, self.settings, self.records()
         weights = sum(each.numel() for each in model.denoiser.network.parameters())
-        records = self.records()
-        levels = f"{settings.process.num_levels} levels" if settings.process.num_levels else ""
+        levels = settings.process.num_levels
         facts: dict[str, Any] = {
             "source": settings.data.source,
-            **_shape(model.codec),
+            **self.kind.summary(model),
             "model": f"{settings.network.name}, {weights:,} weights, "
-            f"predicts {settings.network.target}",
-            "process": f"{settings.process.schedule} {levels or 'in continuous time'}",
+            f"predicts {settings.network.parameterisation}",
+            "process": settings.process.schedule
+            + (f", {levels} levels" if levels else " in continuous time"),
             "sampler": f"{settings.sampling.sampler}, {settings.sampling.steps} steps",
         }
         if records:
@@ -279,21 +371,40 @@ class Run:
             )
         return facts | {"settings": settings.to_dict()}
 
-    def load_data(self) -> RunData:
-        """The rows it was fitted to, drawn or read again where they are not in memory.
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one safetensors file, which `sfumato.open` reads.
 
         Raises:
-            RunError: if they were given as an array, which no file can bring back.
-            DataError: if the file is gone or changed.
+            OSError: if it cannot be written.
         """
-        if self.data is not None:
-            return self.data
-        if self.settings.data.source == ARRAY:
-            raise RunError(
-                "this run was fitted to an array in memory; give real rows to compare with "
-                "(--against FILE)."
-            )
-        return load_data(self.settings)
+        save_model(self.model, Path(path))
+
+    def export(
+        self,
+        to: Literal["diffusers", "onnx"],
+        folder: str | os.PathLike[str],
+        *,
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the model for other software.
+
+        Args:
+            to: diffusers, a DDPMPipeline for Hugging Face's library; onnx, the denoiser and the
+                levels to sample at.
+            folder: to be made.
+            given: with diffusers, the class that the pipeline is to draw.
+
+        Raises:
+            ArgumentError: if the model cannot be written so.
+            MissingDependencyError: if a package that this needs is not installed.
+            RunError: if the folder is there already, or cannot be written.
+        """
+        if to == "diffusers":
+            write_pipeline(self.model, Path(folder), given=given)
+        elif given:
+            raise ArgumentError("an ONNX file takes the class as an input; leave `given` out.")
+        else:
+            write_onnx(self.model, Path(folder))
 
     def records(self) -> list[dict[str, float]]:
         """The lines of metrics.jsonl; none for a lone model file.
@@ -309,36 +420,38 @@ class Run:
         Raises:
             RunError: if one is damaged.
         """
-        paths = (self.folder / SNAPSHOTS).glob("step-*.npy") if self.folder else ()
-        found = [self._snapshot(path) for path in paths]
-        return sorted(found, key=lambda snapshot: snapshot[0])
+        paths: Iterable[Path] = (self.folder / SNAPSHOTS).glob("step-*.npy") if self.folder else ()
+        return sorted((self._snapshot(path) for path in paths), key=lambda snapshot: snapshot[0])
 
     def _snapshot(self, path: Path) -> tuple[int, np.ndarray]:
         try:
             step, stack = int(path.stem.removeprefix("step-")), read_array(path)
-            nothing = self.model.nothing()
+            empty = self.model.empty()
             frames, row = stack.shape[0], stack.shape[2:]
-            if (frames, row) != (SNAPSHOT_FRAMES, nothing.shape[1:]):
+            if (frames, row) != (SNAPSHOT_FRAMES, empty.shape[1:]):
                 raise ValueError
-            return step, stack.astype(nothing.dtype, casting="safe")
+            return step, stack.astype(empty.dtype, casting="safe")
         except (DataError, ValueError, TypeError) as error:
             raise RunError(f"{path} is damaged; delete it.") from error
 
 
-def _shape(codec: AnyCodec) -> dict[str, str]:
-    """What a row is, for a person."""
-    if isinstance(codec, Codec):
-        return {"columns": ", ".join(codec.columns)}
-    kind = "grey" if codec.channels == 1 else "colour"
-    size = {"pictures": f"{codec.width} x {codec.height} pixels, {kind}"}
-    return size | ({"classes": ", ".join(codec.classes)} if codec.classes else {})
+def open_run(
+    path: str | os.PathLike[str],
+    *,
+    network: nn.Module | None = None,
+    process: Schedule | Process | None = None,
+) -> Run:
+    """Open a run folder, a lone model file, or a folder that diffusers wrote.
 
-
-def open_any_run(path: str | os.PathLike[str]) -> Run | TableRun:
-    """Open a run folder, a lone model file, or a folder of diffusers.
+    Args:
+        path: where it is.
+        network: of a run that was fitted with a network of its own: one of the same shape, whose
+            weights are replaced by the run's.
+        process: of a run that was fitted with a schedule of its own: the same.
 
     Raises:
-        RunError: if it is neither, or is damaged.
+        RunError: if it is none of these, is damaged, or needs a network or process that is not
+            given.
     """
     place = Path(path)
     if is_pipeline(place):
@@ -355,38 +468,6 @@ def open_any_run(path: str | os.PathLike[str]) -> Run | TableRun:
         raise RunError(f"there is no run folder or model file {place}.")
     elif place.suffix.lower() != Path(MODEL).suffix:
         raise RunError(f"{place} is not a model; give a run folder or its {MODEL}.")
-    model = load_any_model(place / MODEL if place.is_dir() else place)
-    folder = place if place.is_dir() else None
-    return TableRun(model, folder) if isinstance(model, TableModel) else Run(model, folder)
-
-
-def open_run(path: str | os.PathLike[str]) -> Run:
-    """Open a run of points or pictures.
-
-    Raises:
-        ArgumentError: if it learned a table, for what tables have not.
-        RunError: as `open_any_run`.
-    """
-    run = open_any_run(path)
-    if isinstance(run, TableRun):
-        raise ArgumentError(
-            f"{path} learned a table, and this is for points and pictures; of tables there are "
-            "sample, impute, score, evaluate, plot, report and info."
-        )
-    return run
-
-
-def open_table_run(path: str | os.PathLike[str]) -> TableRun:
-    """Open a run that learned a table.
-
-    Raises:
-        ArgumentError: if it learned points or pictures.
-        RunError: as `open_any_run`.
-    """
-    run = open_any_run(path)
-    if isinstance(run, Run):
-        raise ArgumentError(
-            f"{path} learned points or pictures, and this is for tables; fit a file with "
-            "--set data.kind=table."
-        )
-    return run
+    file = place / MODEL if place.is_dir() else place
+    model = load_model(file, network=network, process=process)
+    return Run(model, place if place.is_dir() else None)

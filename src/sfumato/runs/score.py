@@ -7,24 +7,16 @@ bound    minus the variational bound, term by term
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from sfumato import distributed
-from sfumato.data.codecs.points import ImageCodec
-from sfumato.data.images import as_images
-from sfumato.data.io.images import holds_images, read_image, read_images
-from sfumato.data.io.rows import read_points
-from sfumato.data.points import Points
-from sfumato.errors import DataError
 from sfumato.likelihood.variational import mean_and_error
-from sfumato.progress import ProgressLine
-from sfumato.runs.data import Data
+from sfumato.models.model import require
+from sfumato.progress import collected
 from sfumato.runs.run import Run
-from sfumato.runs.table_run import TableRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +53,7 @@ class Score:
         error = "" if self.standard_error is None else f" ± {self.standard_error:.4f}"
         mean = f"{at_least}{self.nats:.4f}{error} nats"
         bits = f"{self.bits_per_dimension:.4f} bits a number"
-        rows = f"{self.rows:,} row{'s' * (self.rows != 1)}"
+        rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
         lines = [f"Mean log density of {rows}: {mean} ({bits})"]
         if self.truth is not None:
             short = self.truth - self.nats
@@ -77,99 +69,54 @@ class Score:
         return "\n".join(lines)
 
 
-def read_rows(run: Run, path: Path) -> Data:
-    """The rows of a file in the order of the run's columns, or pictures of the run's size.
-
-    A single picture is brought to that size; those of a folder or an archive must have it.
-
-    Raises:
-        DataError: if the file cannot be used or lacks one of the columns.
-    """
-    codec = run.model.codec
-    if isinstance(codec, ImageCodec):
-        if holds_images(path):
-            own = run.settings.data
-            return read_images(path, background=own.background, skip_bad=own.skip_bad)
-        one = read_image(path, codec.height, codec.width, codec.channels)
-        return as_images(one[None])
-    points, columns = read_points(path), codec.columns
-    missing = [name for name in columns if name not in points.columns]
-    if missing:
-        raise DataError(
-            f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing[:5])}; "
-            f"this run's are {', '.join(columns)}."
-        )
-    order = [points.columns.index(name) for name in columns]
-    return Points(points.values[:, order], columns)
-
-
 def score_of(
-    run: Run,
-    rows: np.ndarray,
-    *,
-    tol: float | None = None,
-    probes: int | None = None,
-    seed: int = 0,
-    quiet: bool = True,
+    run: Run, rows: Any, *, seed: int = 0, quiet: bool = True, **options: Any
 ) -> tuple[Score, np.ndarray]:
-    """The rows' mean log density by the flow, and each row's own, `(n,)` nats.
+    """The rows' mean log density, and each row's own, `(n,)` nats.
+
+    Args:
+        run: whose model scores them.
+        rows: as the model takes them.
+        seed: of an estimated divergence.
+        quiet: show no progress.
+        **options: of the model's `log_prob_chunks`.
 
     Raises:
         ArgumentError: if an argument is out of its range.
         DataError: if the rows do not fit the model.
     """
-    found = []
-    with (
-        ProgressLine("score", len(rows), "rows", quiet=quiet) as line,
-        distributed.threads(run.settings.threads),
-    ):
-        done = 0
-        for chunk in run.model.log_prob(rows, tol=tol, probes=probes, seed=seed):
-            found.append(chunk)
-            line.advance_to(done := done + len(chunk.nats))
+    chunks = run.model.log_prob_chunks(rows, seed=seed, **options)
+    with distributed.threads(run.settings.threads):
+        found = collected(chunks, "score", len(rows), run.kind.unit, quiet=quiet)
     nats = torch.cat([each.nats for each in found]).numpy()
     errors = [each.standard_error for each in found if each.standard_error is not None]
     estimated = float(torch.cat(errors).square().mean().sqrt()) if errors else None
     return _summary(run, rows, nats, probe_error=estimated), nats
 
 
-def bound_of(
-    run: Run, rows: np.ndarray, *, seed: int = 0, quiet: bool = True
-) -> tuple[Score, np.ndarray]:
+def bound_of(run: Run, rows: Any, *, seed: int = 0, quiet: bool = True) -> tuple[Score, np.ndarray]:
     """Minus the variational bound of the rows, and each row's own, `(n,)` nats.
 
     Raises:
+        ArgumentError: if the model has no such bound.
         DataError: if the rows do not fit the model.
     """
-    parts: dict[str, list[torch.Tensor]] = {"L_T": [], "L_t": [], "L_0": []}
-    with (
-        ProgressLine("bound", len(rows), "rows", quiet=quiet) as line,
-        distributed.threads(run.settings.threads),
-    ):
-        done = 0
-        for chunk in run.model.variational_bound(rows, seed=seed):
-            parts["L_T"].append(chunk.L_T)
-            parts["L_t"].append(chunk.L_t.sum(1))
-            parts["L_0"].append(chunk.L_0)
-            line.advance_to(done := done + len(chunk.L_T))
-    terms = {name: torch.cat(values) for name, values in parts.items()}
-    # Of pictures the bound is that of a probability, which knows no units.
-    codec = run.model.codec
-    units = 0.0 if isinstance(codec, ImageCodec) else codec.log_abs_det_jacobian
-    nats = units - sum(terms.values(), torch.zeros(()))
+    require(run.model, "bound")
+    chunks = run.model.variational_bound(rows, seed=seed)
+    with distributed.threads(run.settings.threads):
+        found = collected(chunks, "bound", len(rows), run.kind.unit, quiet=quiet)
+    terms = {
+        "L_T": torch.cat([each.L_T for each in found]),
+        "L_t": torch.cat([each.L_t.sum(1) for each in found]),
+        "L_0": torch.cat([each.L_0 for each in found]),
+    }
+    nats = run.model.codec.bound_unit - sum(terms.values(), torch.zeros(()))
     told = {
         "L_T (end of the process)": _mean(terms["L_T"]),
         "L_t (steps between)": _mean(terms["L_t"]),
         "L_0 (decoder)": _mean(terms["L_0"]),
     }
     return _summary(run, rows, nats.numpy(), terms=told), nats.numpy()
-
-
-def table_score(run: TableRun, nats: np.ndarray) -> Score:
-    """What the log densities of a table's rows `(n,)` come to."""
-    mean, error = _mean(torch.from_numpy(nats))
-    dimension = run.model.codec.dimension
-    return Score(len(nats), mean, error, -mean / (dimension * math.log(2)))
 
 
 def _mean(values: torch.Tensor) -> tuple[float, float | None]:
@@ -179,7 +126,7 @@ def _mean(values: torch.Tensor) -> tuple[float, float | None]:
 
 def _summary(
     run: Run,
-    rows: np.ndarray,
+    rows: Any,
     nats: np.ndarray,
     *,
     probe_error: float | None = None,

@@ -11,7 +11,7 @@ import numpy as np
 from sfumato import distributed
 from sfumato.config import Settings
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec
-from sfumato.data.table import DataTable, stacked
+from sfumato.data.table import DataTable, concatenate
 from sfumato.errors import ArgumentError, DataError, RunError, unknown
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation
 from sfumato.models.table import TableModel, completed
@@ -62,7 +62,7 @@ class TableRun:
         if not distributed.is_first():
             n = 0  # one process draws all: it is not what takes long
         chunks = self.model.sample_chunks(n, seed=seed, first=first, given=given, **sampling)
-        return stacked([self.model.nothing(), *self._shown(chunks, "sample", n, quiet)])
+        return concatenate([self.model.nothing(), *self._shown(chunks, "sample", n, quiet)])
 
     def impute(
         self, table: DataTable, *, seed: int = 0, quiet: bool = True, **sampling: Any
@@ -102,7 +102,7 @@ class TableRun:
         """
         rows, drawn = self._filled(table, draws, seed, quiet, sampling)
         every = np.arange(len(rows)) * draws
-        return [completed(table, rows, drawn.chosen(every + k)) for k in range(draws)]
+        return [completed(table, rows, drawn.take(every + k)) for k in range(draws)]
 
     def _filled(
         self, table: DataTable, draws: int, seed: int, quiet: bool, sampling: Mapping[str, Any]
@@ -110,9 +110,9 @@ class TableRun:
         """Which rows have holes, and each of them filled so often, one after another."""
         own = self.model.own(table)
         rows = np.flatnonzero(np.stack([column.missing for column in own]).any(0))
-        chunks = self.model.impute_chunks(own.chosen(rows), draws, seed=seed, **sampling)
+        chunks = self.model.impute_chunks(own.take(rows), draws, seed=seed, **sampling)
         found = self._shown(chunks, "impute", len(rows) * draws, quiet, "draws")
-        return rows, stacked([self.model.nothing(), *found])
+        return rows, concatenate([self.model.nothing(), *found])
 
     def log_prob(self, table: DataTable, *, quiet: bool = True, **options: Any) -> np.ndarray:
         """Log density of rows in nats, `(n,)`; see `TableModel.log_prob`.
@@ -188,9 +188,9 @@ class TableRun:
         order = np.random.default_rng(self.settings.seed + 1).permutation(len(data.train))
         train = self.model.own(data.train)
         return TableStudy(
-            sample.chosen(np.arange(min(m, len(sample)))),
-            self.model.own(data.heldout).chosen(np.arange(m)),
-            [train.chosen(rows) for rows in parts(order, FLOOR_SETS, m)],
+            sample.take(np.arange(min(m, len(sample)))),
+            self.model.own(data.heldout).take(np.arange(m)),
+            [train.take(rows) for rows in parts(order, FLOOR_SETS, m)],
             train,
             self.model.codec.kinds,
             partial(self.log_prob, steps=_STEPS, quiet=quiet),

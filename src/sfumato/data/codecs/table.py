@@ -41,7 +41,7 @@ class EncodedTable:
         """How many rows."""
         return len(self.numbers)
 
-    def chosen(self, rows: Tensor) -> "EncodedTable":
+    def take(self, rows: Tensor) -> "EncodedTable":
         """Those at `rows`, `(k,)`."""
         index = rows.numpy()
         return EncodedTable(

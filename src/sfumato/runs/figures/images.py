@@ -1,110 +1,93 @@
-"""What a run shows and writes, whether it is of points, of pictures or of a table."""
+"""The figures and animations of a run that learned pictures."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from sfumato.data.images import Images
-from sfumato.data.io.rows import check_target, write_points
-from sfumato.data.io.sheets import check_image_target, write_images
-from sfumato.data.points import Points
-from sfumato.errors import DataError
 from sfumato.metrics.memorisation import nearest_images
-from sfumato.plots.images import animate_images, check_image_animation, sheets, strips
-from sfumato.process.discrete import DiscreteSchedule
-from sfumato.process.kernels import noised
-from sfumato.process.noise import NoiseLevel, then_clean
-from sfumato.process.streams import PICTURES, generator, noise_from
-from sfumato.runs.figures import points as figures
-from sfumato.runs.figures.table import TABLE_FIGURES
+from sfumato.plots.images import animate_images, sheets, strips
+from sfumato.process.streams import PICTURES
+from sfumato.runs.figures import points
+from sfumato.runs.figures.common import (
+    ANIMATION_FRAMES,
+    Direction,
+    Shown,
+    decoded_forward_frames,
+    distances_figure,
+    errors_figure,
+    loss_figure,
+    source_name,
+)
 from sfumato.runs.run import Run
-from sfumato.runs.table_run import TableRun
 
-_ROWS, _FRAMES = 6, 10
+# Of a figure of the process: pictures, and moments of each.
+_PICTURES, _MOMENTS = 6, 10
+
+SAMPLED = 100
+CAPTIONS = points.CAPTIONS | {
+    "samples": "Real pictures that training never saw, beside as many generated ones.",
+    "forward": "The forward process: each column adds noise to the one before.",
+    "reverse": "The reverse process: each column has less noise than the one before.",
+    "training": "What the same samples were at moments of the training.",
+    "neighbours": "Does it copy? Each sample above the training pictures nearest to it.",
+    "errors": points.CAPTIONS["errors"].replace("rows", "pictures"),
+}
 
 
-def pictures_of(run: Run) -> Images:
-    """The pictures that a run learned from.
-
-    Raises:
-        DataError: if it learned from points.
-    """
-    train = run.load_data().train
-    if not isinstance(train, Images):
-        raise DataError("this run learned from points, not from pictures.")
+def _train(run: Run) -> Images:
+    train: Images = run.load_data().train
     return train
 
 
-def _title(run: Run) -> str:
-    pictures = pictures_of(run)
-    name = Path(run.settings.data.source).name.replace("$", r"\$")
-    return f"{name}, {len(pictures.pixels):,} pictures"
+def data_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG001
+    """A sheet of pictures that the run learned from, drawn at random."""
+    pixels = _train(run).pixels
+    some = np.random.default_rng(0).permutation(len(pixels))[:PICTURES]
+    return sheets([(f"{source_name(run)}, {len(pixels):,} pictures", pixels[np.sort(some)])])
 
 
-def data_figure(run: Run) -> Figure:
-    """A sheet of pictures that the run learned from, drawn by lot."""
-    pixels = pictures_of(run).pixels
-    shown = np.random.default_rng(0).permutation(len(pixels))[:PICTURES]
-    return sheets([(_title(run), pixels[np.sort(shown)])])
-
-
-def _levels(run: Run, count: int) -> NoiseLevel:
-    """From clean to the noisiest."""
-    process = run.model.process
-    if isinstance(process, DiscreteSchedule):
-        return process.levels[torch.linspace(0, process.num_levels, count).round().long()]
-    noisy = then_clean(process(torch.linspace(1, 0, count, dtype=torch.float64)[:-1]))
-    return noisy[torch.arange(count - 1, -1, -1)]
-
-
-def _noised(run: Run, count: int, n: int) -> list[tuple[NoiseLevel, np.ndarray]]:
-    codec, levels = run.model.codec, _levels(run, count)
-    x_0 = codec.encode(pictures_of(run).pixels[:n]).double()
-    eps = noise_from(generator(run.settings.seed))(x_0)
-    every = [levels[k] for k in range(count)]
-    return [(level, codec.decode(noised(x_0, level).draw(eps))) for level in every]
-
-
-def forward_figure(run: Run) -> Figure:
+def forward_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG001
     """The forward process: six pictures dissolve."""
-    frames = [(figures.label(run, level), x) for level, x in _noised(run, _FRAMES, _ROWS)]
-    return strips(frames, r"Forward: pictures dissolve into noise, $q(x_t\,|\,x_0)$")
-
-
-def reverse_figure(run: Run) -> Figure:
-    """The reverse process: six samples emerge."""
-    walk = run.model.pictured_frames(_ROWS, _FRAMES)
+    frames = decoded_forward_frames(run, _train(run).pixels[:_PICTURES], _MOMENTS)
+    where = run.model.process.coordinate
     return strips(
-        [(figures.label(run, level), x) for level, x in walk],
-        "Reverse: samples emerge out of noise",
+        [(where(level), x) for level, x in frames],
+        r"Forward: pictures dissolve into noise, $q(x_t\,|\,x_0)$",
     )
 
 
-def training_figure(run: Run) -> Figure:
+def reverse_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG001
+    """The reverse process: six samples emerge."""
+    where = run.model.process.coordinate
+    walk = run.model.pictured_frames(_PICTURES, _MOMENTS)
+    return strips(
+        [(where(level), x) for level, x in walk], "Reverse: samples emerge out of noise"
+    )
+
+
+def training_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG001
     """The same eight samples at each moment that a snapshot was taken."""
-    snapshots = run.snapshots() or [(0, np.stack([run.sample(8)]))]
+    snapshots = run.snapshots() or [(0, np.stack([run.draw(8)]))]
     frames = [(f"step {step:,}" if step else "", stack[-1][:8]) for step, stack in snapshots]
     return strips(frames, "The same samples, as training goes on")
 
 
-def samples_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
+def samples_figure(run: Run, shown: Shown | None = None) -> Figure:
     """Real pictures that training never saw, beside as many generated ones."""
     data = run.load_data()
-    sample = run.sample(PICTURES) if sample is None else sample[:PICTURES]
+    sample = run.draw(PICTURES) if shown is None else shown.sample[:PICTURES]
     real = data.train if data.heldout is None else data.heldout
-    shown = min(len(sample), len(real.values))
-    parts = [("real, not trained on", real.values[:shown]), ("generated", sample[:shown])]
-    return sheets(parts)
+    n = min(len(sample), len(real))
+    return sheets([("real, not trained on", real.pixels[:n]), ("generated", sample[:n])])
 
 
-def neighbours_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
-    """Does it copy? Eight samples, each above the training pictures nearest to it."""
-    sample = run.sample(10) if sample is None else sample[:10]
-    train = pictures_of(run).pixels
+def neighbours_figure(run: Run, shown: Shown | None = None) -> Figure:
+    """Does it copy? Ten samples, each above the training pictures nearest to it."""
+    sample = run.draw(10) if shown is None else shown.sample[:10]
+    train = _train(run).pixels
     nearest = nearest_images(sample, train, 4)
     rows = [sample, *(train[nearest[:, k]] for k in range(nearest.shape[1]))]
     names = ("sample", "nearest", "2nd", "3rd", "4th")
@@ -112,31 +95,34 @@ def neighbours_figure(run: Run, sample: np.ndarray | None = None) -> Figure:
     return strips(columns, "Samples, and the training pictures nearest to each", names[: len(rows)])
 
 
-PICTURE_FIGURES: Mapping[str, Callable[[Run], Figure]] = {
+FIGURES: Mapping[str, Callable[..., Figure]] = {
     "data": data_figure,
     "forward": forward_figure,
     "reverse": reverse_figure,
     "training": training_figure,
     "samples": samples_figure,
     "neighbours": neighbours_figure,
-    "loss": figures.loss_figure,
-    "errors": figures.errors_figure,
+    "loss": loss_figure,
+    "errors": errors_figure,
+    "distances": distances_figure,
 }
 
 
-def of_pictures(run: Run) -> bool:
-    """Whether the run draws pictures."""
-    return len(run.model.codec.event) > 1
+def measured(run: Run, sample: np.ndarray, quiet: bool) -> Shown:
+    """A sample, and an evaluation of as many as there are real ones to measure by.
+
+    Raises:
+        DataError: if there are too few real pictures to measure by.
+    """
+    return Shown(sample, run.evaluate(quiet=quiet))
 
 
-def figures_of(run: Run | TableRun) -> Mapping[str, Callable[..., Figure]]:
-    """What can be drawn of the run: functions of it."""
-    if isinstance(run, TableRun):
-        return TABLE_FIGURES
-    return PICTURE_FIGURES if of_pictures(run) else figures.FIGURES
+def reported(run: Run, shown: Shown) -> dict[str, Callable[..., Figure]]:  # noqa: ARG001
+    """The figures of a report, by name."""
+    return {k: v for k, v in FIGURES.items() if k != "distances" or shown.evaluation is not None}
 
 
-def write_run_animation(run: Run, direction: Literal["forward", "reverse"], path: Path) -> None:
+def animate(run: Run, direction: Direction, path: Path) -> None:
     """100 frames of the forward or the reverse process, 100 ms each, endless.
 
     Raises:
@@ -144,52 +130,8 @@ def write_run_animation(run: Run, direction: Literal["forward", "reverse"], path
         MissingDependencyError: if the ending needs an extra that is not installed.
         RunError: if the forward process needs data that cannot be had.
     """
-    if not of_pictures(run):
-        figures.write_run_animation(run, direction, path)
-        return
-    check_image_animation(path)
-    count = figures.ANIMATION_FRAMES
     if direction == "forward":
-        walk = _noised(run, count, PICTURES)
+        walk = decoded_forward_frames(run, _train(run).pixels[:PICTURES], ANIMATION_FRAMES)
     else:
-        walk = run.model.pictured_frames(PICTURES, count)
+        walk = run.model.pictured_frames(PICTURES, ANIMATION_FRAMES)
     animate_images(path, [pixels for _, pixels in walk])
-
-
-def check_rows_target(run: Run, path: Path) -> None:
-    """Refuse early what `write_rows` could not do late.
-
-    Raises:
-        ArgumentError: if the ending is not for what the run draws, or the folder is missing.
-    """
-    if of_pictures(run):
-        check_image_target(path)
-    else:
-        check_target(path)
-
-
-def write_rows(
-    run: Run,
-    path: Path,
-    rows: np.ndarray,
-    labels: np.ndarray | None = None,
-    *,
-    columns: int | None = None,
-) -> None:
-    """Write what the run drew: a table, or pictures as a sheet, a folder or an array.
-
-    Args:
-        run: whose they are.
-        path: its ending decides.
-        rows: in the data's own units.
-        labels: of pictures, kept in an .npz.
-        columns: of a sheet of pictures; as nearly square as can be where not given.
-
-    Raises:
-        ArgumentError: as `check_rows_target`.
-        OSError: if it cannot be written.
-    """
-    if of_pictures(run):
-        write_images(path, rows, labels, columns=columns)
-    else:
-        write_points(path, Points(rows, run.model.codec.columns))

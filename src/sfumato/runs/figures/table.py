@@ -1,36 +1,70 @@
-"""The figures of a run that learned a table: columns, dependence, densities, holes, privacy.
-
-Each takes the run, and the study of its rows where one was made already.
-"""
+"""The figures and animations of a run that learned a table: columns, dependence, what may leak."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from sfumato.data.codecs.columns import CategoricalCodec
-from sfumato.data.table import DataTable, stacked
+from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
+from sfumato.data.table import DataTable, concatenate
 from sfumato.errors import DataError
 from sfumato.metrics.study import TableStudy
-from sfumato.plots import columns as draw_columns
-from sfumato.plots.columns import ColumnPanel, shown_values
-from sfumato.runs.figures.points import loss_figure
-from sfumato.runs.table_run import TableRun
+from sfumato.plots import columns as plots
+from sfumato.plots.columns import ColumnPanel, animate_marginals, shown_values
+from sfumato.runs.figures.common import (
+    Direction,
+    Shown,
+    distances_figure,
+    forward_frames,
+    loss_figure,
+)
+from sfumato.runs.kinds import table as kind
+from sfumato.runs.run import Run
 
-# Rows to draw where there are too few real ones to draw as many.
+# Rows to draw where there are too few real ones to draw as many, and rows of an animation.
 _SHOWN = 1000
+# Frames of an animation: each is a grid of histograms, which take a tenth of a second.
+_FRAMES = 60
 
-TableFigure = Callable[..., Figure]
+SAMPLED = 10_000
+CAPTIONS = {
+    "samples": "Column by column: real rows filled, generated ones as a line.",
+    "dependence": "How strongly two columns go together, and how far the generated rows are off.",
+    "likelihoods": "Log densities. Where the generated rows' law is that of held-out rows, they "
+    "are as typical; where rows learned from lie to the right of held-out ones, they were "
+    "memorised.",
+    "intervals": "A fifth of the cells of held-out rows were hidden and filled 20 times: do the "
+    "draws lie about the truth as they claim to?",
+    "nearest": "Distance to the nearest row that was learned from, in ranks of all columns.",
+    "loss": "The training loss. It does not fall to zero: noise cannot be predicted entirely.",
+}
 
 
-def _name(run: TableRun) -> str:
-    return draw_columns.plain(Path(run.settings.data.source).name, 40)
+def study_of(run: Run, sample: DataTable | None = None, *, seed: int = 0) -> TableStudy:
+    """Generated rows beside real ones, to measure and to draw.
+
+    Raises:
+        DataError: if there are too few real rows.
+        RunError: if the real rows cannot be had.
+    """
+    real = run.real_sets()
+    sample = run.draw(len(real.reference), seed=seed) if sample is None else sample
+    return kind.study_of(
+        run.model, real, sample, log_prob=run.log_prob, complete=run.filled, seed=seed
+    )
+
+
+def _study(run: Run, shown: Shown | None) -> TableStudy:
+    return shown.study if shown is not None and shown.study is not None else study_of(run)
+
+
+def _title(run: Run) -> str:
+    return plots.plain(Path(run.settings.data.source).name, 40)
 
 
 def _panels(
-    run: TableRun, real: DataTable, generated: DataTable | None, study: TableStudy | None
+    run: Run, real: DataTable, generated: DataTable | None, study: TableStudy | None
 ) -> list[ColumnPanel]:
     """The columns that vary, or all of them where none was measured."""
     measures = {} if study is None else study.columns
@@ -49,89 +83,148 @@ def _panels(
 
 
 def _in_order(part: CategoricalCodec) -> tuple[str, ...]:
-    """The levels as words, where their order means something."""
+    """The categories as text, where their order means something."""
     return tuple(map(str, part.values)) if part.ordered or part.kind == "ordinal" else ()
 
 
-def data_figure(run: TableRun, study: TableStudy | None = None) -> Figure:  # noqa: ARG001
+def data_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG001
     """The columns that were learned from."""
     train = run.load_data().train
-    title = f"{_name(run)}, {len(train):,} rows learned from"
-    return draw_columns.marginals(_panels(run, train, None, None), title)
+    title = f"{_title(run)}, {len(train):,} rows learned from"
+    return plots.marginals(_panels(run, train, None, None), title)
 
 
-def marginals_figure(run: TableRun, study: TableStudy | None = None) -> Figure:
+def samples_figure(run: Run, shown: Shown | None = None) -> Figure:
     """Each column, held-out beside generated; all rows where too few were held out to measure."""
-    if study is None:
-        run = replace(run, data=run.load_data())  # read once
-        if not run.can_be_measured():
-            return unmeasured_figure(run)
-        study = run.study()
-    panels = _panels(run, study.reference, study.sample, study)
+    try:
+        study = _study(run, shown)
+    except DataError:
+        return _unmeasured(run, None if shown is None else shown.sample)
     title = f"{len(study.reference):,} held-out rows beside as many generated"
-    return draw_columns.marginals(panels, title)
+    return plots.marginals(_panels(run, study.reference, study.sample, study), title)
 
 
-def unmeasured_figure(run: TableRun, sample: DataTable | None = None) -> Figure:
+def _unmeasured(run: Run, sample: DataTable | None) -> Figure:
     """Each column of all real rows, beside that of generated ones."""
     data = run.load_data()
-    real = stacked([data.train, data.heldout])
-    sample = run.sample(_SHOWN) if sample is None else sample
-    return draw_columns.marginals(
-        _panels(run, real, sample, None), f"All {len(real):,} rows beside generated ones"
-    )
+    real = concatenate([data.train, data.heldout])
+    sample = run.draw(_SHOWN) if sample is None else sample
+    title = f"All {len(real):,} rows beside generated ones"
+    return plots.marginals(_panels(run, real, sample, None), title)
 
 
-def dependence_figure(run: TableRun, study: TableStudy | None = None) -> Figure:
+def dependence_figure(run: Run, shown: Shown | None = None) -> Figure:
     """How strongly the columns go together, two by two.
 
     Raises:
         DataError: if fewer than two columns vary.
     """
-    names, real, generated = (study or run.study()).dependence()
+    names, real, generated = _study(run, shown).dependence()
     if len(names) < 2:
         raise DataError("only one column varies; dependence is between two.")
     title = "Association of columns: rank correlation, Cramér's V, correlation ratio"
-    return draw_columns.dependence(names, real, generated, title)
+    return plots.dependence(names, real, generated, title)
 
 
-def likelihoods_figure(run: TableRun, study: TableStudy | None = None) -> Figure:
+def likelihoods_figure(run: Run, shown: Shown | None = None) -> Figure:
     """Log densities of rows learned from, held out and generated."""
-    found = (study or run.study()).likelihoods
-    return draw_columns.likelihoods(
-        found.learned, found.heldout, found.generated, "How probable rows are under the model"
-    )
+    found = _study(run, shown).likelihoods
+    title = "How probable rows are under the model"
+    return plots.likelihoods(found.learned, found.heldout, found.generated, title)
 
 
-def intervals_figure(run: TableRun, study: TableStudy | None = None) -> Figure:
+def intervals_figure(run: Run, shown: Shown | None = None) -> Figure:
     """Whether imputed values lie about hidden ones as they claim to.
 
     Raises:
         DataError: if no cell could be hidden.
     """
-    found = (study or run.study()).intervals
+    found = _study(run, shown).intervals
     if not found:
-        raise DataError("every cell of the held-out rows is a hole; there is none to hide.")
+        raise DataError("every cell of the held-out rows is missing; there is none to hide.")
     nominal = next(iter(found.values())).nominal
     lines = {
         name: (each.observed(), np.stack([each.observed(k) for k in range(1, each.depth.shape[1])]))
         for name, each in found.items()
     }
-    return draw_columns.intervals(nominal, lines, "Intervals of imputation")
+    return plots.intervals(nominal, lines, "Intervals of imputation")
 
 
-def nearest_figure(run: TableRun, study: TableStudy | None = None) -> Figure:
+def nearest_figure(run: Run, shown: Shown | None = None) -> Figure:
     """How near generated and held-out rows come to rows learned from."""
-    generated, heldout = (study or run.study()).nearest()
-    return draw_columns.nearest(generated, heldout, "Does it copy?")
+    generated, heldout = _study(run, shown).nearest()
+    return plots.nearest(generated, heldout, "Does it copy?")
 
 
-TABLE_FIGURES: Mapping[str, TableFigure] = {
+FIGURES: Mapping[str, Callable[..., Figure]] = {
     "data": data_figure,
-    "marginals": marginals_figure,
+    "samples": samples_figure,
     "dependence": dependence_figure,
-    "loss": lambda run, _=None: loss_figure(run),
     "likelihoods": likelihoods_figure,
     "intervals": intervals_figure,
     "nearest": nearest_figure,
+    "loss": loss_figure,
+    "distances": distances_figure,
 }
+
+
+def measured(run: Run, sample: DataTable, quiet: bool) -> Shown:
+    """A sample with its evaluation, and the study that it comes from.
+
+    Raises:
+        DataError: if there are too few real rows to measure by.
+    """
+    study = study_of(run, sample)
+    return Shown(sample, kind.measured(study, quiet=quiet), study)
+
+
+def reported(run: Run, shown: Shown) -> dict[str, Callable[..., Figure]]:  # noqa: ARG001
+    """The figures of a report, by name."""
+    left_out = {"data", "distances"}
+    if shown.study is None:
+        left_out |= {"dependence", "likelihoods", "intervals", "nearest"}
+    elif len(shown.study.names) < 2:
+        left_out.add("dependence")
+    if shown.study is not None and not shown.study.intervals:
+        left_out.add("intervals")
+    return {name: figure for name, figure in FIGURES.items() if name not in left_out}
+
+
+def animate(run: Run, direction: Direction, path: Path) -> None:
+    """60 frames of the numeric columns' histograms, dissolving or emerging, endless.
+
+    In the reverse process the categories are there first: numbers are drawn given them.
+
+    Raises:
+        ArgumentError: if the ending is unknown, the folder missing, or no column is numeric.
+        MissingDependencyError: if the ending needs an extra that is not installed.
+        RunError: if the data cannot be had.
+    """
+    model = run.model
+    train = run.load_data().train
+    some = train.take(np.arange(min(_SHOWN, len(train))))
+    encoded = model.codec.encode(model.own(some))
+    if direction == "forward":
+        walk = forward_frames(run, encoded.numeric.double(), _FRAMES)
+        frames = [(level, model.codec.decode(x, encoded.categories)) for level, x in walk]
+    else:
+        frames = model.pictured_frames(_SHOWN, _FRAMES)
+    names = [part.name for part in model.codec.parts if isinstance(part, NumericCodec)]
+    animate_marginals(
+        path,
+        names,
+        _numeric(model.own(train), names),
+        [(model.process.coordinate(level), _numeric(rows, names)) for level, rows in frames],
+    )
+
+
+def _numeric(rows: DataTable, names: list[str]) -> list[np.ndarray]:
+    """The columns as floats, NaN for missing values; dates as days since 1970."""
+    found = []
+    for name in names:
+        column = rows[name]
+        values = column.values
+        if values.dtype.kind == "M":
+            values = values.astype("datetime64[us]").astype(np.int64) / 86_400e6
+        found.append(np.where(column.missing, np.nan, values.astype(np.float64)))
+    return found

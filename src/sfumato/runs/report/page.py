@@ -1,4 +1,4 @@
-"""What the pages of all runs share: files beside them, stages that are timed, the verdict."""
+"""The page of a report: files beside it, stages that are timed, the verdict, the template."""
 
 import base64
 import json
@@ -14,9 +14,8 @@ import jinja2
 
 from sfumato import __version__, atomic
 from sfumato.metrics.evaluation import Evaluation
-from sfumato.runs.data import ARRAY
+from sfumato.data.source import IN_MEMORY
 from sfumato.runs.run import Run
-from sfumato.runs.table_run import TableRun
 
 REPORT, FIGURE_FOLDER, EVALUATION = "report.html", "figures", "evaluation.json"
 
@@ -28,7 +27,7 @@ class Stages:
         run: whose report it is.
     """
 
-    def __init__(self, run: Run | TableRun) -> None:
+    def __init__(self, run: Run) -> None:
         records = run.records()
         self.seconds: dict[str, float] = {"fit": records[-1]["seconds"] if records else 0.0}
 
@@ -46,23 +45,26 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     atomic.write_bytes(folder / EVALUATION, text.encode())
 
 
-def verdict(evaluation: Evaluation, rows: str, real: str) -> str:
+def verdict(evaluation: Evaluation, unit: str, real: str) -> str:
     """The whole evaluation in a plain sentence.
 
     Args:
         evaluation: of them.
-        rows: "rows" or "pictures".
+        unit: "rows" or "pictures".
         real: what they are measured against.
     """
-    words = {
-        "cannot be told apart": f"The generated {rows} cannot be told apart from {real} by any of "
-        "the measures: each lies where chance puts real rows too.",
-        "close": f"The generated {rows} are close to {real}: at least one measure sees a "
+    sentence = {
+        "cannot be told apart": f"The generated {unit} cannot be told apart from {real} by any of "
+        "the measures: each lies where chance puts real ones too.",
+        "close": f"The generated {unit} are close to {real}: at least one measure sees a "
         "difference beyond chance, but a small one.",
-        "apart": f"The generated {rows} are apart from {real}: at least one measure sees a "
+        "apart": f"The generated {unit} are apart from {real}: at least one measure sees a "
         "difference that matters.",
-    }
-    return words[evaluation.verdict]
+    }[evaluation.verdict]
+    blind = sum(m.verdict == "cannot be told apart" for m in evaluation.measures)
+    if blind == len(evaluation.measures):
+        return sentence
+    return f"{sentence} {blind} of {len(evaluation.measures)} measures see none."
 
 
 def embedded(path: Path) -> str:
@@ -79,24 +81,23 @@ def captioned(folder: Path, captions: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _reproduce(run: Run | TableRun) -> str:
+def _reproduce(run: Run) -> str:
     source = run.settings.data.source
-    if source == ARRAY:
-        fit = "fit_table" if isinstance(run, TableRun) else "fit"
-        return f"sfumato.{fit}(rows, settings=...)  # in Python, with this run's rows and settings"
+    if source == IN_MEMORY:
+        return "sfumato.fit(rows, settings=...)  # in Python, with this run's rows and settings"
     again = "--config config.toml --out again && sfumato report again"
     return f"sfumato fit {shlex.quote(source)} {again}"
 
 
-def write_page(template: str, run: Run | TableRun, folder: Path, **shown: Any) -> Path:
-    """Fill a template of this folder with what every page shows and more, and write report.html."""
+def write_page(run: Run, folder: Path, **shown: Any) -> Path:
+    """Fill the template with what is shown, and write report.html."""
     here = files("sfumato.runs.report")
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         loader=jinja2.FunctionLoader(lambda name: here.joinpath(name).read_text(encoding="utf-8")),
     )
-    page = environment.get_template(template).render(
+    page = environment.get_template("report.html").render(
         name=folder.name,
         version=__version__,
         summary={k: v for k, v in run.summary().items() if not isinstance(v, dict)},

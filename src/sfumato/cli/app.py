@@ -1,0 +1,108 @@
+"""The application that every command joins, and what the commands share."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from sfumato import __version__
+
+app = typer.Typer(
+    name="sfumato",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Denoising diffusion models for your own data: fit, sample, measure, look.\n\n"
+    "Begin with `sfumato demo`: within a minute a model is fitted to 10,000 points, 10,000 new "
+    "ones are drawn and measured against the data, and a report with pictures is written.",
+    epilog="Exit codes: 0 done, 1 training diverged, 2 arguments, 3 data, 4 run or model file, "
+    "5 an extra, disk or memory is missing, 130 and 143 stopped by a signal.",
+)
+
+
+def _version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"sfumato {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    pass
+
+
+def examples(*lines: str) -> str:
+    """The epilogue of a command's help."""
+    return "Examples:\n\n" + "\n\n".join(f"`{line}`" for line in lines)
+
+
+def say(message: str, quiet: bool = False) -> None:
+    """Print, unless quiet."""
+    if not quiet:
+        typer.echo(message)
+
+
+def say_json(content: Any) -> None:
+    """Print plain values as JSON."""
+    typer.echo(json.dumps(content, indent=2))
+
+
+def one_line(text: str) -> str:
+    """Without the line breaks that a column's name may hold."""
+    return " ".join(text.split())
+
+
+def sample_command(run: Any) -> str:
+    """What to type to draw from a run, quoted for the shell."""
+    kind = run.kind
+    return (
+        f"sfumato sample {shlex.quote(str(run.folder))} -n {kind.example[0]} --to {kind.example[1]}"
+    )
+
+
+def warn_of_unseen(run: Any, rows: Any, meaning: str) -> None:
+    """Say what of the rows the model has learned nothing of."""
+    for each in run.kind.unseen(run.model, rows):
+        typer.echo(f"note: {one_line(each)}; {meaning}.", err=True)
+
+
+def numbered(path: Path, k: int) -> Path:
+    """`filled.csv` as `filled-3.csv`."""
+    stem, dot, ending = path.name.partition(".")
+    return path.with_name(f"{stem}-{k}{dot}{ending}")
+
+
+def print_evaluation(evaluation: Any, unit: str) -> None:
+    """Every measure beside its floor, and the verdict."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("measure")
+    for title in ("generated", "real against real", "verdict"):
+        table.add_column(title, justify="right" if title != "verdict" else "left", no_wrap=True)
+    for measure in evaluation.measures:
+        low, high = min(measure.floor), max(measure.floor)
+        table.add_row(
+            measure.title, f"{measure.value:.4g}", f"{low:.3g} to {high:.3g}", measure.verdict
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    if evaluation.features:
+        console.print(f"Features: {evaluation.features}; {evaluation.rows} {unit} of each kind.")
+    details = [Text(f"{m.title}: {m.detail}.") for m in evaluation.measures if m.detail]
+    if details:
+        console.print("\nOf these:")
+    for each in details:
+        console.print(Padding(each, (0, 0, 0, 2)))
+    console.print(f"Verdict: {evaluation.verdict}.")

@@ -1,0 +1,146 @@
+"""The commands that change rows and pictures: edit, impute, inpaint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.cli.app import app, examples, numbered, say, warn_of_unseen
+from sfumato.cli.options import (
+    File,
+    Given,
+    Quiet,
+    RunPath,
+    SamplingSet,
+    Seed,
+    sampling_changes,
+    values_given,
+)
+from sfumato.errors import DataError
+
+
+@app.command(
+    epilog=examples(
+        "sfumato edit runs/moons-001 points.csv --from 0.3 --to like-them.csv",
+        "sfumato edit runs/people some.csv --from 0.5 --to like-them.csv",
+        "sfumato edit runs/digits-001 digit.png --from 0.6 --to like-it.png",
+    )
+)
+def edit(
+    run: RunPath,
+    file: File,
+    start: Annotated[
+        float,
+        typer.Option(
+            "--from", help="Time to go back to: near 0 rows stay as they are, at 1 all is new."
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="Where to write, as for `sample`.")],
+    seed: Seed = 0,
+    assignments: SamplingSet = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Noise rows or pictures part of the way and sample from there: new ones like them."""
+    changes = sampling_changes(assignments)
+
+    from sfumato.runs.run import open_run
+
+    opened = open_run(run)
+    opened.kind.check_target(to)
+    rows = opened.edit(file, start, seed=seed, quiet=quiet, **changes)
+    opened.kind.write(to, rows, opened.model)
+    say(f"{len(rows):,} {opened.kind.unit} in {to}", quiet)
+
+
+@app.command(
+    epilog=examples(
+        "sfumato impute runs/people incomplete.csv --to filled.csv",
+        "sfumato impute runs/people incomplete.csv --to filled.csv --draws 5",
+    )
+)
+def impute(
+    run: RunPath,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Rows of the run's columns.")],
+    to: Annotated[Path, typer.Option(help="Where to write, as for `sample`.")],
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Write so many tables (filled-1.csv, ...), each one draw of what may have stood "
+            "in the missing cells, instead of one table of best guesses.",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    assignments: SamplingSet = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Fill in the missing values of rows; what is there stays as it is.
+
+    Best guesses are the mean of numbers and the most frequent category of 40 draws: right for
+    reading and for scores, but less spread than the truth. For statistics take --draws and pool.
+    """
+    changes = sampling_changes(assignments)
+
+    from sfumato.runs.run import open_run
+
+    opened = open_run(run)
+    kind = opened.kind
+    kind.check_target(to)
+    like = kind.read_like(opened.model, file, missing=True)
+    warn_of_unseen(opened, like.rows, "the nearest stands for it")
+    filled = opened.filled(like.rows, draws, seed=seed, quiet=quiet, **changes)
+    cells = kind.count_missing(like.rows) - kind.count_missing(filled[0])
+    paths = [to] if draws is None else [numbered(to, k) for k in range(1, draws + 1)]
+    for path, each in zip(paths, filled, strict=True):
+        kind.write(path, like.give(each), opened.model)
+    where = f"in {to}" if draws is None else f"in each of {paths[0]} ... {paths[-1].name}"
+    say(f"{cells:,} cells filled {where}", quiet)
+
+
+@app.command(
+    epilog=examples("sfumato inpaint runs/digits-001 digit.png mask.png --to filled.png"),
+)
+def inpaint(
+    run: RunPath,
+    picture: Annotated[Path, typer.Argument(help="A picture; brought to the run's size.")],
+    mask: Annotated[Path, typer.Argument(help="A picture that is white where to fill in.")],
+    to: Annotated[Path, typer.Option(help="Where to write: .png, .jpg, .webp, .npy or .npz.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=64, help="How many different ways.")] = 1,
+    given: Given = [],  # noqa: B006
+    times: Annotated[
+        int, typer.Option(min=1, max=100, help="How often each step is taken, until parts fit.")
+    ] = 5,
+    seed: Seed = 0,
+    assignments: SamplingSet = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Fill in a part of a picture; the rest stays as it is, pixel by pixel."""
+    changes, values = sampling_changes(assignments), values_given(given)
+
+    import numpy as np
+
+    from sfumato.data.io.images import read_image
+    from sfumato.models.model import require
+    from sfumato.runs.run import open_run
+
+    opened = open_run(run)
+    require(opened.model, "inpaint")
+    opened.kind.check_target(to)
+    channels, height, width = opened.model.codec.event
+    pixels = read_image(picture, height, width, channels)
+    known = np.broadcast_to(read_image(mask, height, width, 1) < 128, pixels.shape)
+    if known.all():
+        raise DataError(f"{mask} is white nowhere; there is nothing to fill in.")
+    filled = opened.filled(
+        pixels[None],
+        n,
+        known=known[None],
+        seed=seed,
+        quiet=quiet,
+        given=values or None,
+        times=times,
+        **changes,
+    )
+    opened.kind.write(to, np.concatenate(filled), opened.model)
+    say(f"{n:,} in {to}", quiet)

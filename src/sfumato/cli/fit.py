@@ -1,0 +1,184 @@
+"""The commands that fit a model: fit, demo."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sfumato import config
+from sfumato.cli.app import app, examples, print_evaluation, sample_command, say
+from sfumato.cli.options import Columns, FitSeed, Quiet, Set, column_types, seeded
+from sfumato.errors import ArgumentError
+
+
+@app.command(
+    epilog=examples(
+        "sfumato demo",
+        "sfumato demo table",
+        "sfumato demo tutorial --set training.epochs=200",
+        "sfumato demo --out my-first-run --seed 7",
+    )
+)
+def demo(
+    preset: Annotated[
+        str, typer.Argument(metavar="[PRESET]", help="`s-curve`, `table`, `digits` or `tutorial`.")
+    ] = "s-curve",
+    out: Annotated[Path | None, typer.Option(help="The run's folder. [runs/PRESET-NNN]")] = None,
+    seed: FitSeed = None,
+    assignments: Set = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Fit, sample, evaluate, draw and report, on points, a table or handwritten digits.
+
+    `s-curve` takes about half a minute on two cores, `table` (penguins) and `digits` a few minutes.
+    `tutorial` keeps the settings of a well-known tutorial to the letter, 4,000 epochs, takes
+    minutes, and its report says what those settings cost.
+    """
+    layers = config.preset(preset), config.parse_assignments(assignments), seeded(seed)
+    source = config.resolve(*layers).data.source  # wrong settings are told before PyTorch is loaded
+
+    from sfumato.runs.fit import begin, finish, resolve
+    from sfumato.runs.report import write_report
+
+    settings, data = resolve(source, {}, *layers)
+    with begin(settings, data, out, name=preset) as job:
+        say(described(job), quiet)
+        run = finish(job, quiet=quiet)
+    path, evaluation = write_report(run, quiet=quiet)
+    if evaluation and not quiet:
+        print_evaluation(evaluation, run.kind.unit)
+    say(f"Report: {path}\nNext:  {sample_command(run)}", quiet)
+
+
+@app.command(
+    epilog=examples(
+        "sfumato fit moons",
+        "sfumato fit points.csv --out runs/points",
+        "sfumato fit people.csv --column zip=categorical --column id=dropped",
+        "sfumato fit photos --set data.size=32 --set data.skip_bad=true",
+        "sfumato fit cifar.tar.xz --set data.labels=true --set training.flip=true",
+        "sfumato fit s-curve --config mine.toml --set training.steps=1000",
+        "sfumato fit --resume --out runs/points",
+    )
+)
+def fit(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="A toy set (see `sfumato datasets`); rows: .csv, .tsv, .csv.gz, .parquet, .npy, "
+            ".npz, or one of these in a .zip (up to three columns of decimals are points in space, "
+            "anything else is a table); or pictures: a folder, .zip, .tar, an array (n, height, "
+            "width, channels), `digits`."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder. [runs/NAME-NNN]")] = None,
+    settings_file: Annotated[
+        Path | None, typer.Option("--config", help="Settings from a TOML file.")
+    ] = None,
+    assignments: Set = [],  # noqa: B006
+    columns: Columns = [],  # noqa: B006
+    seed: FitSeed = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out where it was stopped.")
+    ] = False,
+    show_settings: Annotated[
+        bool,
+        typer.Option(
+            "--show-settings", help="Print all settings, for SOURCE if given, as TOML and leave."
+        ),
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit a model to points, a table or pictures. Every run gets a folder of its own.
+
+    It may be stopped at any time (Ctrl-C finishes the steps at hand and saves) and goes on with
+    --resume, bit for bit as if it had never stopped.
+    """
+    changes = [config.load_toml(settings_file)] if settings_file else []
+    changes += [config.parse_assignments(assignments), column_types(columns), seeded(seed)]
+    if source is not None:
+        changes.append({"data": {"source": source}})
+    has_source = any("source" in change.get("data", {}) for change in changes)
+    if show_settings:
+        _show_settings(changes, has_source)
+        return
+    if resume:
+        if settings_file or assignments or columns or seed is not None:
+            raise ArgumentError("a resumed run keeps its settings; give only --resume --out RUN.")
+        _resume(out, source, quiet)
+        return
+    named = config.resolve(*changes).data.source  # wrong settings are told before PyTorch is loaded
+    if not has_source:
+        raise ArgumentError("what to fit to? Give a toy set's name or a file: `sfumato fit moons`.")
+
+    from sfumato import distributed
+    from sfumato.runs.fit import begin, finish, resolve
+
+    if distributed.count() > 1 and out is None:
+        raise ArgumentError("several processes need to know the run's folder; say --out.")
+    if out and distributed.restarted() and distributed.any_of((out / "config.toml").is_file()):
+        _resume(out, source, quiet)
+        return
+    quiet = quiet or not distributed.is_first()
+    settings, data = resolve(named, {}, *changes)
+    with begin(settings, data, out) as job:
+        say(described(job), quiet)
+        run = finish(job, quiet=quiet)
+    _say_next(run, quiet)
+
+
+def _show_settings(changes: list[dict[str, Any]], has_source: bool) -> None:
+    settings = config.resolve(*changes)
+    if has_source:
+        from sfumato.runs.fit import resolve
+
+        settings = resolve(settings.data.source, {}, *changes)[0]
+        data = settings.data.model_copy(update={"sha256": None})
+        settings = settings.model_copy(update={"data": data})
+    typer.echo(settings.to_toml(), nl=False)
+
+
+def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
+    if out is None:
+        raise ArgumentError("which run? Say `sfumato fit --resume --out RUN`.")
+
+    from sfumato import distributed
+    from sfumato.runs.fit import finish, resume
+    from sfumato.runs.run import Run
+
+    quiet = quiet or not distributed.is_first()
+    with resume(out, source) as job:
+        step, num_steps = job.training.step, job.training.num_steps
+        if step == num_steps:
+            say(f"{out} is already finished: {step:,} steps.", quiet)
+        else:
+            say(f"Going on from step {step:,} of {num_steps:,}.", quiet)
+            finish(job, quiet=quiet)
+    _say_next(Run(job.model, out), quiet)
+
+
+def described(job: Any) -> str:
+    """What was inferred, before the training begins."""
+    from sfumato.runs.kinds import KINDS
+
+    kind, training = KINDS[job.data.kind], job.training
+    weights = sum(parameter.numel() for parameter in training.network.parameters())
+    steps = f"{training.num_steps:,} steps of {training.settings.batch_size} {kind.unit}"
+    steps += ", in bfloat16" * training.in_bfloat16
+    steps += "; compiling it takes a minute or two" * training.settings.compile
+    return "\n".join(
+        [
+            *kind.describe(job.data, job.model.codec),
+            f"Model: {weights:,} weights; {steps}",
+            f"Run folder: {job.folder}",
+        ]
+    )
+
+
+def _say_next(run: Any, quiet: bool) -> None:
+    folder = shlex.quote(str(run.folder))
+    say(
+        f"Done: {run.folder}\nNext:  {sample_command(run)}\n       sfumato report {folder}",
+        quiet,
+    )

@@ -1,0 +1,291 @@
+"""The commands that judge: score, evaluate, compare, doctor."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sfumato import config
+from sfumato.cli.app import (
+    app,
+    examples,
+    print_evaluation,
+    say,
+    say_json,
+    warn_of_unseen,
+)
+from sfumato.cli.options import AsJson, File, Quiet, RunPath, Seed, Set, numbers_of_calls
+from sfumato.errors import ArgumentError, unknown
+
+
+@app.command(
+    epilog=examples(
+        "sfumato score runs/moons-001 points.csv",
+        "sfumato score runs/moons-001 points.csv --to scored.csv",
+        "sfumato score runs/moons-001 points.csv --bound",
+    )
+)
+def score(
+    run: RunPath,
+    file: File,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Write the rows with a column log_prob, as for `sample`."),
+    ] = None,
+    bound: Annotated[
+        bool,
+        typer.Option("--bound", help="The variational bound, term by term (not of tables)."),
+    ] = False,
+    tol: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-13,
+            max=1,
+            help="The flow to this tolerance, not in a fixed number of steps (not of tables).",
+        ),
+    ] = None,
+    probes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Estimate the divergence from so many random directions."),
+    ] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say how probable rows are under the model: log densities, in nats and the data's units.
+
+    By the probability flow, exact in its divergence up to 32 columns. For data of a known density
+    the true value stands beside it.
+    """
+    from sfumato.runs.run import open_run
+    from sfumato.runs.score import bound_of, score_of
+
+    opened = open_run(run)
+    kind = opened.kind
+    if to is not None:
+        kind.check_scored(to)
+    like = kind.read_like(opened.model, file)
+    if to is not None:
+        kind.check_name(like, "log_prob", to)
+    warn_of_unseen(opened, like.rows, "densities there are a guess")
+    options = {"tol": tol, "probes": probes}
+    options = {name: value for name, value in options.items() if value is not None}
+    if bound:
+        if options:
+            raise ArgumentError("--tol and --probes are of the flow; leave them out with --bound.")
+        summary, nats = bound_of(opened, like.rows, seed=seed, quiet=quiet)
+    else:
+        summary, nats = score_of(opened, like.rows, seed=seed, quiet=quiet, **options)
+    if to is not None:
+        kind.write_scored(to, like, opened.model, nats)
+    if as_json:
+        say_json(summary.to_dict())
+        return
+    say(str(summary))
+    if to is not None:
+        say(f"{len(nats):,} {kind.unit} in {to}", quiet)
+
+
+@app.command(
+    epilog=examples(
+        "sfumato evaluate runs/moons-001",
+        "sfumato evaluate runs/points --against heldout.csv --json",
+        "sfumato evaluate runs/people --target income",
+    )
+)
+def evaluate(
+    run: RunPath,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Real rows or pictures to compare with, never used in training."),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", max=10**9, help="How many rows at most.")] = 10_000,
+    target: Annotated[
+        str | None, typer.Option(help="Of a table: the column to predict from the others.")
+    ] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure how far generated rows are from real ones, each distance beside its floor.
+
+    The floor is the same distance between two sets of real rows: no model can be expected to do
+    better. A toy set is compared with fresh draws, a file with the rows kept out of training.
+    """
+    from sfumato import distributed
+    from sfumato.runs.run import open_run
+
+    opened = open_run(run)
+    evaluation = opened.evaluate(against=against, n=n, seed=seed, target=target, quiet=quiet)
+    if not distributed.is_first():
+        return
+    if as_json:
+        say_json(evaluation.to_dict())
+    else:
+        print_evaluation(evaluation, opened.kind.unit)
+
+
+@app.command(
+    epilog=examples(
+        "sfumato compare samplers runs/moons-001",
+        "sfumato compare samplers runs/moons-001 --calls 5,10,20 --to samplers.png",
+    )
+)
+def compare(
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="samplers.")],
+    run: RunPath,
+    to: Annotated[Path | None, typer.Option(help="Also draw it: .png, .svg or .pdf.")] = None,
+    calls: Annotated[
+        str, typer.Option(help="Numbers of network calls, with commas.")
+    ] = "5,10,20,40,80",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure every sampler's error against its network calls, on this run.
+
+    Once with the run's own network and once with an exact denoiser (a Gaussian mixture fitted to
+    the same rows), so that what a sampler gets wrong is told from what the network does. Each
+    method visits the levels that suit it best at 20 calls.
+    """
+    if what != "samplers":
+        raise unknown("thing to compare", what, ("samplers",))
+    numbers = numbers_of_calls(calls)
+    if to is not None:
+        from sfumato.plots import check_figure_target
+
+        check_figure_target(to)
+
+    from sfumato.progress import ProgressLine
+    from sfumato.runs.compare import Comparison, compare_samplers, figure_of, most_entries
+    from sfumato.runs.run import open_run
+
+    opened, found = open_run(run), []
+    with ProgressLine("compare", most_entries(numbers), "entries", quiet=quiet) as line:
+        for done, each in enumerate(compare_samplers(opened, numbers), start=1):
+            if isinstance(each, Comparison):
+                found.append(each)
+            line.advance_to(done)
+    if to is not None:
+        from sfumato.plots import save_figure
+
+        save_figure(figure_of(found), to)
+    if as_json:
+        say_json([each.to_dict() for each in found])
+        return
+    for comparison in found:
+        _print_comparison(comparison)
+    if to is not None:
+        say(f"Picture in {to}", quiet)
+
+
+@app.command(
+    epilog=examples(
+        "sfumato doctor runs/moons-001",
+        "sfumato doctor tutorial",
+        "sfumato doctor linear --set process.num_levels=50",
+        "sfumato doctor sigmoid --set process.num_levels=100 --data points.csv",
+    )
+)
+def doctor(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|PRESET|SCHEDULE", help="A run folder, a preset or a schedule's name."
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Rows to judge by: unseen ones of a run; any for a schedule."),
+    ] = None,
+    assignments: Set = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Look for faults: each with a number, what it means, and what to do.
+
+    A schedule is judged from closed forms: does it end in noise, was T changed without beta, is
+    its least noise below the data's detail. A run is asked more: how far its network is from the
+    best possible one, whether it has converged, whether it copies its training rows.
+    """
+    if Path(target).exists():
+        if assignments:
+            raise ArgumentError("a run keeps its settings; --set is for a schedule or preset.")
+        found = _examine_run(Path(target), data)
+    else:
+        found = _examine_schedule(target, data, assignments)
+    if as_json:
+        say_json([each.to_dict() for each in found])
+        return
+    faults = _print_findings(found)
+    if not faults:
+        say("No fault was found.")
+    else:
+        say("1 fault found." if faults == 1 else f"{faults} faults found.")
+
+
+def _examine_run(path: Path, data: Path | None) -> Iterator[Any]:
+    from sfumato.runs.doctor import examine_run
+    from sfumato.runs.run import open_run
+
+    return examine_run(open_run(path), data)
+
+
+def _examine_schedule(name: str, data: Path | None, assignments: list[str]) -> Iterator[Any]:
+    changes = config.parse_assignments(assignments)
+    for section in changes:
+        if section not in ("process", "data"):
+            raise ArgumentError(f"a schedule has settings under `process.` only; got {section!r}.")
+
+    from sfumato.process.discrete import DISCRETE_SCHEDULES
+    from sfumato.process.schedules import SCHEDULES
+    from sfumato.runs.doctor import examine_settings
+
+    known = {*SCHEDULES, *DISCRETE_SCHEDULES, *config.PRESETS}
+    if name not in known:
+        raise unknown("run folder, preset or schedule", name, known)
+    if name in config.PRESETS:
+        settings, preset = config.resolve(config.preset(name), changes), True
+    else:
+        settings, preset = config.resolve(changes, {"process": {"schedule": name}}), False
+    return examine_settings(settings, data, own_data=preset)
+
+
+def _print_findings(found: Iterator[Any]) -> int:
+    """One after the other as they come; how many are faults."""
+    from rich.console import Console
+    from rich.padding import Padding
+
+    console, faults = Console(highlight=False), 0
+    for each in found:
+        mark = "[green]sound[/green]" if each.sound else "[bold red]fault[/bold red]"
+        console.print(f"{mark}  [bold]{each.title}[/bold]: {each.number}", soft_wrap=True)
+        text = each.sentence + ("" if each.sound else f"\n[bold]Do:[/bold] {each.remedy}.")
+        console.print(Padding(text, (0, 0, 1, 7)))
+        faults += not each.sound
+    return faults
+
+
+def _print_comparison(comparison: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sfumato.runs.compare import pivoted
+
+    console = Console(highlight=False)
+    low, high = comparison.floor
+    console.print(f"\n[bold]With {comparison.title}[/bold]")
+    for title, field in (
+        ("Median distance from the flow's end, deviations (deterministic methods)", "flow"),
+        (f"Sliced W2 to real rows (real against real: {low:.3f} to {high:.3f})", "distance"),
+    ):
+        table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+        table.add_column("calls:", no_wrap=True)
+        for most in comparison.calls:
+            table.add_column(str(most), justify="right")
+        table.add_column("levels", no_wrap=True)
+        for name, entries in pivoted(comparison).items():
+            values = [None if each is None else getattr(each, field) for each in entries]
+            if any(value is not None for value in values):
+                grid = next(each.grid for each in entries if each is not None)
+                table.add_row(name, *("" if v is None else f"{v:.2g}" for v in values), grid)
+        console.print(table)

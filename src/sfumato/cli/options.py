@@ -1,0 +1,121 @@
+"""Options that several commands take, and what their text means."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sfumato import config
+from sfumato.errors import ArgumentError
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Seed = Annotated[int, typer.Option(min=0, max=config.LARGEST_SEED, help="Same seed, same result.")]
+FitSeed = Annotated[
+    int | None,
+    typer.Option(min=0, max=config.LARGEST_SEED, help="Same seed, same result. [0]"),
+]
+Columns = Annotated[
+    list[str],
+    typer.Option(
+        "--column",
+        metavar="NAME=TYPE",
+        help="Of a table: what a column is, if not what its values suggest: continuous, integer, "
+        "ordinal, categorical, boolean, date, dropped. May be repeated.",
+    ),
+]
+Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change one setting, e.g. training.steps=500. May be repeated.",
+    ),
+]
+SamplingSet = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change a setting of the sampling, e.g. sampling.options.eta=1. May be repeated.",
+    ),
+]
+Given = Annotated[
+    list[str],
+    typer.Option(
+        "--given",
+        metavar="NAME=VALUE",
+        help="Only rows with this value in this column (age=40; NAME= for a missing value), or "
+        "pictures of this class (class=cat). May be repeated.",
+    ),
+]
+RunPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="A run folder, a model.safetensors, or a folder that diffusers wrote."
+    ),
+]
+File = Annotated[
+    Path,
+    typer.Argument(metavar="FILE", help="Rows of the run's columns, or pictures of its size."),
+]
+
+
+def seeded(seed: int | None) -> dict[str, int]:
+    """The change to the settings that a seed is, if one was given."""
+    return {} if seed is None else {"seed": seed}
+
+
+def column_types(columns: list[str]) -> dict[str, Any]:
+    """Of `NAME=TYPE` each; a name may hold anything, dots and equals signs too."""
+    types = {}
+    for each in columns:
+        name, equals, kind = each.rpartition("=")
+        if not equals or not name:
+            raise ArgumentError(f"`--column` takes NAME=TYPE (age=integer); got {each!r}.")
+        types[name] = kind.strip()
+    return {"data": {"columns": types}} if types else {}
+
+
+def values_given(given: list[str]) -> dict[str, str | None]:
+    """Of `NAME=VALUE` each; None for `NAME=`."""
+    values = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            raise ArgumentError(f"`--given` takes NAME=VALUE (age=40, class=cat); got {each!r}.")
+        values[name] = value or None
+    return values
+
+
+def sampling_changes(assignments: list[str]) -> dict[str, Any]:
+    """The settings under `sampling.` that are to differ from the run's; no others may."""
+    changes = config.parse_assignments(assignments)
+    config.resolve(changes)  # wrong settings are told before PyTorch is loaded
+    for section in changes:
+        if section != "sampling":
+            raise ArgumentError(f"only settings under `sampling.` can change now; got {section!r}.")
+    return dict(changes.get("sampling", {}))
+
+
+def number_of_steps(text: str | None) -> int | str | None:
+    """`--steps`: a number, or auto."""
+    if text is None or text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentError(f"`--steps` takes a number or `auto`; got {text!r}.") from None
+
+
+def numbers_of_calls(text: str) -> list[int]:
+    """`--calls`: numbers with commas between."""
+    try:
+        numbers = sorted({int(each) for each in text.split(",")})
+    except ValueError:
+        numbers = []
+    if not numbers or numbers[0] < 1 or numbers[-1] > 10_000:
+        raise ArgumentError(
+            f"`--calls` takes numbers from 1 to 10000 with commas (5,10,20); got {text!r}."
+        )
+    return numbers

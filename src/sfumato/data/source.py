@@ -1,0 +1,132 @@
+"""What people give to learn from, and what it is: points, pictures or a table.
+
+The same numbers are the same data whatever they come in: up to three columns of decimals without
+missing values are points in space, any other columns are a table.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfumato import atomic
+from sfumato.config import DataSettings
+from sfumato.data.images import Images, digits, fingerprint
+from sfumato.data.io.images import holds_images, read_images
+from sfumato.data.io.memory import Container, accept
+from sfumato.data.io.rows import points_of, read_points, read_rows
+from sfumato.data.io.zipped import unpacked, unpacking_folder, zipped_tables
+from sfumato.data.points import Points
+from sfumato.data.table import DataTable
+from sfumato.data.toy import TOY_SETS
+from sfumato.errors import DataError, unknown
+
+Rows = Points | Images | DataTable
+
+# The settings' name for rows that were given in memory.
+IN_MEMORY = "array"
+
+# Pictures that come with scikit-learn.
+PICTURE_SETS: Mapping[str, Callable[[], Images]] = {"digits": digits}
+
+# Columns of decimals that are points in space; more are a table (bench/results/numeric.md).
+POINT_COLUMNS = 3
+
+
+def read_source(data: DataSettings) -> tuple[Rows, str]:
+    """What the file or folder that the settings name holds, and its fingerprint.
+
+    Raises:
+        ArgumentError: if the source is neither a picture set nor looks like a file.
+        DataError: if the file cannot be used.
+    """
+    path = Path(data.source)
+    if data.source in PICTURE_SETS:
+        pictures = PICTURE_SETS[data.source]()
+    elif not path.suffix and not os.path.exists(path):  # noqa: PTH110 - Path's raises at a long name
+        raise unknown("toy set", data.source, {*TOY_SETS, *PICTURE_SETS})
+    elif tables := zipped_tables(path):
+        return _unzipped(path, tables, data), atomic.sha256(path)
+    elif holds_images(path):
+        pictures = read_images(
+            path,
+            size=data.size,
+            labels=data.labels,
+            background=data.background,
+            skip_bad=data.skip_bad,
+        )
+    else:
+        return read_points_or_table(path, data), atomic.sha256(path)
+    return _labelled(pictures, data), fingerprint(pictures)
+
+
+def take_source(source: Any, data: DataSettings) -> tuple[Rows, Container, DataTable | None]:
+    """What was handed over in Python, its container, and its columns without rows if it has some.
+
+    Raises:
+        DataError: if it cannot be learned from.
+    """
+    if isinstance(source, Points):
+        return source, "", None
+    rows, container = accept(source, size=data.size)
+    if isinstance(rows, Images):
+        return _labelled(rows, data), container, None
+    return points_or_table(rows, data, "the data"), container, rows.take(np.arange(0))
+
+
+def _unzipped(path: Path, tables: list[str], data: DataSettings) -> Points | DataTable:
+    if len(tables) > 1:
+        raise DataError(
+            f"{path} holds {len(tables)} tables ({', '.join(sorted(tables)[:3])}); unpack it and "
+            "give one of them."
+        )
+    with unpacking_folder() as folder:
+        file = unpacked(path, tables[0], Path(folder))
+        try:
+            return read_points_or_table(file, data)
+        except DataError as error:
+            raise DataError(str(error).replace(str(file), f"{path}/{tables[0]}")) from error
+
+
+def read_points_or_table(path: Path, data: DataSettings) -> Points | DataTable:
+    """The rows of a file, as the rule below has it.
+
+    Raises:
+        DataError: as `data.io.rows.read_rows` and `points_of`.
+    """
+    if data.kind == "points":
+        return read_points(path)
+    text = [name for name, kind in data.columns.items() if kind == "categorical"]
+    return points_or_table(read_rows(path, text)[0], data, str(path))
+
+
+def points_or_table(table: DataTable, data: DataSettings, where: str) -> Points | DataTable:
+    """The one rule: up to three columns of decimals without missing values are points in space.
+
+    Raises:
+        DataError: if the settings say points, and a column is not numeric or lacks a value.
+    """
+    plain = all(c.values.dtype == np.float64 and not c.missing.any() for c in table)
+    few = plain and len(table.columns) <= POINT_COLUMNS and not data.columns
+    if data.kind == "points" or (data.kind == "auto" and few):
+        return points_of(table, where)
+    return table
+
+
+def _labelled(pictures: Images, data: DataSettings) -> Images:
+    """The pictures with their labels if these are to be learned.
+
+    Raises:
+        DataError: if they are, and there are none.
+    """
+    if not data.labels:
+        return replace(pictures, labels=None, classes=())
+    if pictures.labels is None:
+        raise DataError(
+            f"{data.source} has no classes to learn: put the pictures of each into a "
+            "folder of its name, or leave data.labels out."
+        )
+    return pictures

@@ -1,0 +1,164 @@
+"""Pictures of one size, as bytes."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfumato.config import Settings, recipes
+from sfumato.data.codecs.images import EncodedImages, ImageCodec
+from sfumato.data.images import Images, as_images
+from sfumato.data.io.images import holds_images, read_image, read_images
+from sfumato.data.io.memory import accept
+from sfumato.data.io.sheets import check_image_target as check_target  # noqa: F401 - of the kind
+from sfumato.data.io.sheets import write_images
+from sfumato.errors import ArgumentError, DataError
+from sfumato.metrics.evaluation import Evaluation
+from sfumato.metrics.features import train_classifier
+from sfumato.metrics.images import evaluate_images
+from sfumato.models.model import Model
+from sfumato.progress import tracked
+from sfumato.runs.data import Dataset, RealSets
+from sfumato.runs.kinds import points
+from sfumato.runs.kinds.kind import Prepared, RowsLike
+from sfumato.training.regression import regression
+
+name = "images"
+unit = "pictures"
+sampled = 64
+sample_file = "samples.png"
+guesses = 1  # a mean of pictures is none
+
+shares, joined, take, incomplete, put_back = (
+    points.shares,
+    points.joined,
+    points.take,
+    points.incomplete,
+    points.put_back,
+)
+
+
+def recipe(data: Dataset[Images]) -> dict[str, Any]:
+    """See `config.recipes.images`."""
+    return recipes.images(max(data.train.pixels.shape[1:3]))
+
+
+def prepare(settings: Settings, data: Dataset[Images]) -> Prepared:
+    """Bytes that are encoded as they are looked at.
+
+    Raises:
+        DataError: if there are fewer than two pictures, or all are one colour.
+    """
+    codec = ImageCodec.fit(data.train)
+    labels = None if data.train.labels is None else torch.from_numpy(data.train.labels)
+    rows = EncodedImages(codec, data.train.pixels)
+    return Prepared(codec, rows, regression(settings, codec.labels(settings), labels))
+
+
+def describe(data: Dataset[Images], codec: ImageCodec) -> list[str]:
+    """Size, classes, and each picture that was left out."""
+    kept = f"; {len(data.heldout):,} kept to evaluate on" if data.heldout else ""
+    names = ", ".join(" ".join(each.split()) for each in codec.classes[:10])
+    classes = f" in {len(codec.classes)} classes ({names})" if codec.classes else ""
+    left = data.train.left_out
+    return [
+        f"Data: {len(data.train):,} pictures of {_size(codec)}{classes}{kept}",
+        *(f"Left out: {each}" for each in left[:5]),
+        *([f"Left out: {len(left) - 5} more"] if len(left) > 5 else []),
+    ]
+
+
+def _size(codec: ImageCodec) -> str:
+    colours = "grey" if codec.channels == 1 else "colour"
+    return f"{codec.width} x {codec.height} pixels, {colours}"
+
+
+def summary(model: Model) -> dict[str, str]:
+    """Size and classes."""
+    classes = model.codec.classes
+    return {"pictures": _size(model.codec)} | ({"classes": ", ".join(classes)} if classes else {})
+
+
+def read_like(model: Model, source: Any, *, missing: bool = False) -> RowsLike:  # noqa: ARG001
+    """Pictures of the model's size as bytes.
+
+    A single file is brought to that size; those of a folder or an archive must have it.
+
+    Raises:
+        DataError: if they cannot be read or are of another size.
+    """
+    codec = model.codec
+    if not isinstance(source, str | os.PathLike):
+        found = accept(source)[0]
+        if not isinstance(found, Images):
+            raise DataError("this model is of pictures, and these are rows of numbers or text.")
+    elif holds_images(path := Path(source)):
+        own = model.settings.data
+        found = read_images(path, background=own.background, skip_bad=own.skip_bad)
+    else:
+        found = as_images(read_image(path, codec.height, codec.width, codec.channels)[None])
+    codec.encode(found.pixels[:1])  # refuses another size
+    return RowsLike(found.pixels, lambda pixels: pixels)
+
+
+def give(model: Model, rows: np.ndarray, data: Dataset[Images] | None) -> np.ndarray:  # noqa: ARG001
+    """Bytes `(n, height, width, channels)`."""
+    return rows
+
+
+def write(path: Path, rows: np.ndarray, model: Model, labels: np.ndarray | None = None) -> None:  # noqa: ARG001
+    """A sheet, a folder of files, or an array; labels are kept in an .npz."""
+    write_images(path, rows, labels)
+
+
+def best_guess(model: Model, drawn: np.ndarray, draws: int) -> np.ndarray:  # noqa: ARG001
+    """The one draw."""
+    return drawn
+
+
+def evaluate(
+    model: Model,
+    real: RealSets[Images],
+    sample: np.ndarray,
+    *,
+    log_prob: Callable[..., np.ndarray],  # noqa: ARG001
+    complete: Callable[..., list[Any]],  # noqa: ARG001
+    target: str | None,
+    seed: int,
+    labels: np.ndarray | None,
+    quiet: bool,
+) -> Evaluation:
+    """By the features of a classifier of the training pictures; see `metrics.images`.
+
+    Raises:
+        ArgumentError: if a column is to be predicted.
+        DataError: if the sample is too small, or the training pictures cannot be had.
+    """
+    if target is not None:
+        raise ArgumentError("--target is for tables; leave it out.")
+    train, rows = real.train, len(real.reference)
+    if train is None:
+        raise DataError(
+            "the pictures that this run learned from cannot be had, and their classifier gives the "
+            "features to measure by."
+        )
+    if len(sample) < rows:
+        raise DataError(f"{rows} pictures are needed to measure; got {len(sample)}.")
+    classifier = train_classifier(
+        train.pixels, train.labels, len(train.classes), seed=model.settings.seed % 2**32
+    )
+    measured = evaluate_images(
+        sample[:rows],
+        real.reference.pixels,
+        [each.pixels for each in real.others],
+        train.pixels,
+        classifier=classifier,
+        asked=None if labels is None else labels[:rows],
+        seed=seed,
+    )
+    total = 7 + (train.labels is not None)
+    measures = tuple(tracked(measured, "evaluate", total, "measures", quiet=quiet))
+    return Evaluation(measures, rows, classifier.name)

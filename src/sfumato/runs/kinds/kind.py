@@ -1,0 +1,152 @@
+"""What a kind of data must know, so that nobody else asks what kind it is.
+
+A kind is a module with these functions; `KINDS` holds them by the name that a model's codec gives.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from sfumato.config import Settings
+from sfumato.metrics.evaluation import Evaluation
+from sfumato.models.model import Model
+from sfumato.runs.data import Dataset, RealSets
+from sfumato.training.loop import Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What training needs of the rows.
+
+    Args:
+        codec: between rows in the data's own units and the network's.
+        rows: encoded, to learn from.
+        objective: makes what is minimised, for the process of the run.
+    """
+
+    codec: Any
+    rows: Any
+    objective: Callable[[Any, Any], Objective]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsLike:
+    """Rows of a model's columns, and how others like them are given back.
+
+    Args:
+        rows: as the model takes them.
+        give: rows of the model to the container, index and columns of those that were given.
+        source: the whole of what was given, with its other columns; None for pictures.
+    """
+
+    rows: Any
+    give: Callable[[Any], Any]
+    source: Any = None
+
+
+class Kind(Protocol):
+    """A kind of data."""
+
+    name: str
+    unit: str
+    """What one is called in the plural: rows, pictures."""
+    sampled: int
+    """How many are drawn where nobody says how many."""
+    sample_file: str
+    """The name of the file of samples in a report."""
+
+    def recipe(self, data: Dataset[Any]) -> dict[str, Any]:
+        """The settings that suit these rows, as changes to the defaults."""
+        ...
+
+    def prepare(self, settings: Settings, data: Dataset[Any]) -> Prepared:
+        """Codec, encoded rows and objective."""
+        ...
+
+    def describe(self, data: Dataset[Any], codec: Any) -> list[str]:
+        """What was inferred of the data, for a person, before the training begins."""
+        ...
+
+    def summary(self, model: Model) -> dict[str, str]:
+        """What a fitted model holds, by its headings."""
+        ...
+
+    def read_like(self, model: Model, source: Any, *, missing: bool = False) -> RowsLike:
+        """A file or rows in Python, as rows of the model's columns.
+
+        Args:
+            model: whose rows they are to be.
+            source: a path, or anything that `data.io.memory` takes.
+            missing: whether values may be missing.
+        """
+        ...
+
+    def give(self, model: Model, rows: Any, data: Dataset[Any] | None) -> Any:
+        """Rows that the model drew, in the container of the rows that it learned from."""
+        ...
+
+    def check_target(self, path: Path) -> None:
+        """Refuse early what `write` could not do late."""
+        ...
+
+    def write(self, path: Path, rows: Any, model: Model, labels: np.ndarray | None = None) -> None:
+        """Write rows as the model gives them; the ending of the path decides how."""
+        ...
+
+    def shares(self, model: Model, n: int, first: int) -> list[tuple[int, int]]:
+        """`(first, n)` of what each process draws of `n` rows from `first` on."""
+        ...
+
+    def joined(self, chunks: Sequence[Any], lengths: list[int]) -> Any:
+        """Chunks in one, those of all processes together."""
+        ...
+
+    guesses: int
+    """How many draws a best guess of what is missing is made from."""
+
+    def take(self, rows: Any, index: np.ndarray) -> Any:
+        """Those of the model's rows at `index`, `(k,)`."""
+        ...
+
+    def incomplete(self, rows: Any, known: np.ndarray | None) -> np.ndarray:
+        """Which rows are not wholly known, `(k,)`."""
+        ...
+
+    def best_guess(self, model: Model, drawn: Any, draws: int) -> Any:
+        """Of each row one, from `draws` of them that follow each other."""
+        ...
+
+    def put_back(self, rows: Any, index: np.ndarray, filled: Any) -> Any:
+        """Rows with those at `index` filled; what was known stays as it was."""
+        ...
+
+    def evaluate(
+        self,
+        model: Model,
+        real: RealSets[Any],
+        sample: Any,
+        *,
+        log_prob: Callable[..., np.ndarray],
+        complete: Callable[..., list[Any]],
+        target: str | None,
+        seed: int,
+        labels: np.ndarray | None,
+        quiet: bool,
+    ) -> Evaluation:
+        """Measure a sample beside real rows.
+
+        Args:
+            model: that drew it.
+            real: real rows.
+            sample: rows as the model gives them.
+            log_prob: log densities of rows in nats, `(n,)`, with the options of the model's.
+            complete: rows with missing values and a number of draws to as many filled sets.
+            target: of a table, the column to predict from the others.
+            seed: of splits and directions.
+            labels: of pictures, the classes that the samples were to be of.
+            quiet: show no progress.
+        """
+        ...

@@ -1,0 +1,180 @@
+"""Points in space: rows of up to three decimals, or of any number if the user says so."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfumato import distributed
+from sfumato.config import Settings, recipes
+from sfumato.data.codecs.points import PointCodec
+from sfumato.data.io.memory import accept, as_table, give_like
+from sfumato.data.io.memory import give as give_in
+from sfumato.data.io.rows import check_target as check_target
+from sfumato.data.io.rows import data_row, points_of, read_rows, write_points
+from sfumato.data.points import Points
+from sfumato.data.table import DataTable, select_columns
+from sfumato.metrics.evaluation import Evaluation
+from sfumato.metrics.evaluation import evaluate as measure_points
+from sfumato.models.model import Model
+from sfumato.process.streams import chunk_size
+from sfumato.progress import tracked
+from sfumato.runs.data import Dataset, RealSets
+from sfumato.runs.kinds.kind import Prepared, RowsLike
+from sfumato.training.regression import regression
+
+name = "points"
+unit = "rows"
+sampled = 1000
+sample_file = "samples.csv"
+guesses = 40
+
+
+def recipe(data: Dataset[Points]) -> dict[str, Any]:
+    """See `config.recipes.points`."""
+    return recipes.points(len(data.train.columns))
+
+
+def prepare(settings: Settings, data: Dataset[Points]) -> Prepared:
+    """Columns of mean 0 and deviation 1.
+
+    Raises:
+        DataError: if no column varies.
+    """
+    codec = PointCodec.fit(data.train, standardise=settings.data.standardise)
+    return Prepared(codec, codec.encode(data.train.values), regression(settings))
+
+
+def describe(data: Dataset[Points], codec: PointCodec) -> list[str]:
+    """Rows and columns."""
+    rows, columns = data.train.values.shape
+    names = ", ".join(" ".join(each.split()) for each in data.train.columns[:6])
+    constant = columns - codec.dimension
+    kept = f", {len(data.heldout):,} kept to evaluate on" if data.heldout else ""
+    return [
+        f"Data: {rows:,} rows of {columns} column{'' if columns == 1 else 's'} "
+        f"({names}{', ...' if columns > 6 else ''}){kept}"
+        + (f"; {constant} constant" if constant else "")
+    ]
+
+
+def summary(model: Model) -> dict[str, str]:
+    """Names of the columns."""
+    return {"columns": ", ".join(model.codec.columns)}
+
+
+def read_like(model: Model, source: Any, *, missing: bool = False) -> RowsLike:
+    """Rows `(n, columns)` of the model's columns, by name, or by place where there are no names.
+
+    Raises:
+        DataError: if a column is missing or not numeric, or a value is missing and may not be.
+    """
+    if isinstance(source, str | os.PathLike):
+        table, place = read_rows(Path(source))
+        where, give = str(source), _as_it_is
+    else:
+        found, _ = accept(source)
+        table, place, where = _a_table(found), data_row, "the data"
+        give = lambda rows: give_like(source, as_table(Points(rows, model.codec.columns)))  # noqa: E731
+    own = select_columns(table, model.codec.columns, where)
+    if not missing:
+        return RowsLike(points_of(own, where, place).values, give)
+    filled = [replace(c, missing=np.zeros(len(c.missing), bool)) for c in own]
+    values = points_of(DataTable(tuple(filled)), where, place).values
+    return RowsLike(np.where(np.stack([c.missing for c in own], axis=1), np.nan, values), give)
+
+
+def _as_it_is(rows: np.ndarray) -> np.ndarray:
+    return rows
+
+
+def _a_table(found: object) -> DataTable:
+    if not isinstance(found, DataTable):
+        raise DataError("this model is of points, and these are pictures.")
+    return found
+
+
+def give(model: Model, rows: np.ndarray, data: Dataset[Points] | None) -> Any:
+    """An array; a data frame where the model learned from one."""
+    if data is None or data.template is None or data.container in ("", "array"):
+        return rows
+    columns = zip(data.template, as_table(Points(rows, model.codec.columns)), strict=True)
+    typed = tuple(replace(own, values=c.values, missing=c.missing) for own, c in columns)
+    return give_in(DataTable(typed), data.container)
+
+
+def write(path: Path, rows: np.ndarray, model: Model, labels: np.ndarray | None = None) -> None:  # noqa: ARG001
+    """A table with the columns' names, or an array."""
+    write_points(path, Points(rows, model.codec.columns))
+
+
+def shares(model: Model, n: int, first: int) -> list[tuple[int, int]]:
+    """Of each process whole chunks."""
+    return distributed.shares(n, chunk_size(model.codec.event), first)
+
+
+def joined(chunks: Sequence[np.ndarray], lengths: list[int]) -> np.ndarray:
+    """The rows of all processes."""
+    return distributed.gathered(np.concatenate(chunks), lengths)
+
+
+def take(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Those at `index`."""
+    return rows[index]
+
+
+def incomplete(rows: np.ndarray, known: np.ndarray | None) -> np.ndarray:
+    """Which rows hold NaN, or are not known in some column."""
+    known = np.isfinite(rows) if known is None else known
+    return np.flatnonzero(~known.reshape(len(rows), -1).all(1))
+
+
+def best_guess(model: Model, drawn: np.ndarray, draws: int) -> np.ndarray:  # noqa: ARG001
+    """The mean."""
+    return drawn.reshape(-1, draws, *drawn.shape[1:]).mean(1)
+
+
+def put_back(rows: np.ndarray, index: np.ndarray, filled: np.ndarray) -> np.ndarray:
+    """A copy with these rows filled."""
+    whole = rows.copy()
+    whole[index] = filled
+    return whole
+
+
+def evaluate(
+    model: Model,  # noqa: ARG001
+    real: RealSets[Points],
+    sample: np.ndarray,
+    *,
+    log_prob: Callable[..., np.ndarray],  # noqa: ARG001
+    complete: Callable[..., list[Any]],  # noqa: ARG001
+    target: str | None,
+    seed: int,
+    labels: np.ndarray | None,  # noqa: ARG001
+    quiet: bool,
+) -> Evaluation:
+    """See `metrics.evaluation`.
+
+    Raises:
+        ArgumentError: if a column is to be predicted.
+        DataError: if the sample is too small or of other columns.
+    """
+    if target is not None:
+        raise ArgumentError("--target is for tables; leave it out.")
+    rows = len(real.reference)
+    if len(sample) < rows:
+        raise DataError(f"{rows} rows are needed to measure; got {len(sample)}.")
+    train = None if real.train is None else real.train.values
+    measured = measure_points(
+        sample[:rows],
+        real.reference.values,
+        [each.values for each in real.others],
+        train,
+        log_density=real.log_density,
+        seed=seed,
+    )
+    total = 5 + (real.log_density is not None) - (train is None)
+    return Evaluation(tuple(tracked(measured, "evaluate", total, "measures", quiet=quiet)), rows)

@@ -1,0 +1,252 @@
+"""Tables: columns of numbers, text, booleans and dates, any of them with missing values."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfumato import distributed
+from sfumato.config import Settings, recipes
+from sfumato.data.codecs.columns import ColumnCodec, NumericCodec
+from sfumato.data.codecs.describe import described
+from sfumato.data.codecs.table import TableCodec
+from sfumato.data.io.memory import accept, give_like
+from sfumato.data.io.memory import give as give_in
+from sfumato.data.io.rows import read_rows
+from sfumato.data.io.tables import check_target as check_target
+from sfumato.data.io.tables import write_table
+from sfumato.data.table import DataTable, concatenate, select_columns
+from sfumato.errors import DataError, unknown
+from sfumato.metrics.evaluation import Evaluation
+from sfumato.metrics.study import TableStudy
+from sfumato.models.model import Model
+from sfumato.process.streams import DEQUANTISING
+from sfumato.progress import tracked
+from sfumato.runs.data import Dataset, RealSets
+from sfumato.runs.kinds.kind import Prepared, RowsLike
+from sfumato.training.masking import masking
+
+name = "table"
+unit = "rows"
+sampled = 1000
+sample_file = "samples.csv"
+guesses = 40
+
+# Of the flow, for the law of log densities: a mean is within 0.001 nats of that of 30 steps.
+_STEPS = 10
+
+# Columns that are described one by one.
+_DESCRIBED = 40
+
+
+def recipe(data: Dataset[DataTable]) -> dict[str, Any]:
+    """See `config.recipes.table`."""
+    return recipes.table(len(data.train), len(data.train.columns))
+
+
+def prepare(settings: Settings, data: Dataset[DataTable]) -> Prepared:
+    """Each column by its type; values on a grid are spread over their cell.
+
+    Raises:
+        DataError: if no column varies.
+    """
+    codec = TableCodec.fit(data.train, data.types)
+    spread = np.random.SeedSequence(settings.seed, spawn_key=(DEQUANTISING,))
+    rows = codec.to_learn(data.train, np.random.default_rng(spread))
+    return Prepared(codec, rows, masking(settings, codec.sizes, codec.states))
+
+
+def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
+    """What each column was taken for."""
+    missing = sum(int(column.missing.sum()) for column in data.train)
+    parts = {part.name: part for part in codec.parts}
+    said = []
+    for column in data.train:
+        title = " ".join(column.name.split()) or repr(column.name)
+        part, share = parts.get(column.name), column.missing.mean()
+        what = f"{data.types[column.name]}, {described(part)}" if part else "dropped"
+        said.append((title, what + (f"; {share:.1%} missing" if part and share else "")))
+    width = min(24, max(len(title) for title, _ in said))
+    kept = f"; {len(data.heldout):,} rows kept to evaluate on" if data.heldout else ""
+    return [
+        f"Data: {len(data.train):,} rows of {len(said)} columns, {missing:,} values missing{kept}",
+        *(f"  {title:<{width}}  {what}" for title, what in said[:_DESCRIBED]),
+        *([f"  and {len(said) - _DESCRIBED} more"] if len(said) > _DESCRIBED else []),
+        "  (another type: --column NAME=TYPE)",
+    ]
+
+
+def summary(model: Model) -> dict[str, str]:
+    """Columns and their types."""
+    codec = model.codec
+    return {
+        "columns": ", ".join(f"{title} ({kind})" for title, kind in codec.kinds.items()),
+        "learned": f"{codec.event[0]} numeric, {len(codec.sizes)} categorical parts of columns",
+    }
+
+
+def read_like(model: Model, source: Any, *, missing: bool = True) -> RowsLike:  # noqa: ARG001
+    """Rows of the model's columns, by name, or by place where there are no names.
+
+    Raises:
+        DataError: if a column is missing or of another type.
+    """
+    codec: TableCodec = model.codec
+    if isinstance(source, str | os.PathLike):
+        text = [part.name for part in codec.parts if part.dtype == "object"]
+        table, where = read_rows(Path(source), text)[0], str(source)
+        give = partial(_among_others, table)
+    else:
+        found = accept(source)[0]
+        if not isinstance(found, DataTable):
+            raise DataError("this model is of a table, and these are pictures.")
+        table, where = found, "the data"
+        give = lambda rows: give_like(source, _among_others(table, rows))  # noqa: E731
+    return RowsLike(_selected(table, codec, where), give, table)
+
+
+def _selected(table: DataTable, codec: TableCodec, where: str) -> DataTable:
+    """The model's columns; a nameless table may also hold those that the fit left out."""
+    if table.has_names or len(table.columns) == len(codec.columns):
+        return select_columns(table, codec.columns, where)
+    whole = select_columns(table, codec.names, where)
+    return DataTable(tuple(whole[each] for each in codec.columns))
+
+
+def _among_others(table: DataTable, rows: DataTable) -> DataTable:
+    """The table with the columns that the model has in place of its own, under its own names."""
+    if not table.has_names and len(table.columns) == len(rows.columns):
+        pairs = zip(table, rows, strict=True)
+        return DataTable(tuple(replace(new, name=old.name) for old, new in pairs))
+    return DataTable(tuple(rows[c.name] if c.name in rows.names else c for c in table))
+
+
+def give(model: Model, rows: DataTable, data: Dataset[DataTable] | None) -> Any:  # noqa: ARG001
+    """A frame or array like the one learned from; our own table for a file's."""
+    return give_in(rows, data.container if data else "")
+
+
+def write(path: Path, rows: DataTable, model: Model, labels: np.ndarray | None = None) -> None:  # noqa: ARG001
+    """A file with the columns' own names and types."""
+    write_table(path, rows)
+
+
+def shares(model: Model, n: int, first: int) -> list[tuple[int, int]]:  # noqa: ARG001
+    """The first process draws all: it is not what takes long."""
+    return [(first, n), *[(first + n, 0)] * (distributed.count() - 1)]
+
+
+def joined(chunks: Sequence[DataTable], lengths: list[int]) -> DataTable:  # noqa: ARG001
+    """One after the other."""
+    return concatenate(chunks)
+
+
+def take(rows: DataTable, index: np.ndarray) -> DataTable:
+    """Those at `index`."""
+    return rows.take(index)
+
+
+def incomplete(rows: DataTable, known: np.ndarray | None) -> np.ndarray:  # noqa: ARG001
+    """Which rows have a missing value."""
+    return np.flatnonzero(np.stack([column.missing for column in rows]).any(0))
+
+
+def best_guess(model: Model, drawn: DataTable, draws: int) -> DataTable:
+    """Of numeric columns the mean on the column's grid, of categorical ones the most frequent."""
+    columns = zip(drawn, model.codec.parts, strict=True)
+    return DataTable(
+        tuple(
+            replace(
+                column,
+                values=_best(column.values.reshape(-1, draws), part),
+                missing=column.missing[::draws],
+            )
+            for column, part in columns
+        )
+    )
+
+
+def _best(drawn: np.ndarray, part: ColumnCodec) -> np.ndarray:
+    """The best guess of each row's draws, `(rows, draws)`."""
+    if isinstance(part, NumericCodec):
+        kind = np.int64 if drawn.dtype.kind == "M" else drawn.dtype
+        return part.nearest(drawn.astype(kind).astype(np.float64).mean(1)).astype(drawn.dtype)
+    values, places = np.unique(
+        drawn.astype(str) if drawn.dtype == object else drawn, return_inverse=True
+    )
+    counts = np.zeros((len(drawn), len(values)), np.int64)
+    np.add.at(counts, (np.arange(len(drawn))[:, None], places.reshape(drawn.shape)), 1)
+    return np.asarray(values[counts.argmax(1)].astype(drawn.dtype))
+
+
+def put_back(rows: DataTable, index: np.ndarray, filled: DataTable) -> DataTable:
+    """The missing values of the rows at `index` filled from what was drawn for them."""
+    columns = []
+    for column in rows:
+        new, missing = filled[column.name], column.missing.copy()
+        values = column.values.astype(np.promote_types(column.values.dtype, new.values.dtype))
+        empty = column.missing[index]
+        values[index[empty]] = new.values[empty]
+        missing[index[empty]] = new.missing[empty]  # of a column that never had a value
+        columns.append(replace(column, values=values, missing=missing))
+    return DataTable(tuple(columns))
+
+
+def evaluate(
+    model: Model,
+    real: RealSets[DataTable],
+    sample: Any,
+    *,
+    log_prob: Callable[..., np.ndarray],
+    complete: Callable[..., list[Any]],
+    target: str | None,
+    seed: int,
+    labels: np.ndarray | None,  # noqa: ARG001
+    quiet: bool,
+) -> Evaluation:
+    """Quality and privacy; see `metrics.tables`.
+
+    Raises:
+        ArgumentError: if there is no such column to predict.
+        DataError: if there are too few rows.
+    """
+    varying = [part.name for part in model.codec.parts if part.kind != "constant"]
+    if target is not None and target not in varying:
+        raise unknown("column that varies", target, varying)
+    study = study_of(model, real, sample, log_prob=log_prob, complete=complete, seed=seed)
+    return measured(study, target, quiet=quiet)
+
+
+def study_of(
+    model: Model,
+    real: RealSets[DataTable],
+    sample: Any,
+    *,
+    log_prob: Callable[..., np.ndarray],
+    complete: Callable[..., list[Any]],
+    seed: int,
+) -> TableStudy:
+    """Generated rows beside real ones, to measure and to draw."""
+    own = partial(_selected, codec=model.codec, where="the rows")
+    rows = min(len(real.reference), len(sample))
+    return TableStudy(
+        own(sample).take(np.arange(rows)),
+        own(real.reference),
+        [own(each) for each in real.others],
+        None if real.train is None else own(real.train),
+        model.codec.kinds,
+        partial(log_prob, steps=_STEPS),
+        complete,
+        seed,
+    )
+
+
+def measured(study: TableStudy, target: str | None = None, *, quiet: bool = True) -> Evaluation:
+    """All measures of a study."""
+    measures, count = study.measures(target), study.number_of_measures
+    shown = tracked(measures, "evaluate", count, "measures", quiet=quiet)
+    return Evaluation(tuple(shown), len(study.reference))
