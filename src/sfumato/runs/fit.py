@@ -26,7 +26,7 @@ from sfumato.config import Settings
 from sfumato.data.codecs.points import AnyCodec, Codec, EncodedImages, ImageCodec
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.points import Points
-from sfumato.denoisers.guidance import Told
+from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.models.file import AnyModel, save_model, untrained
 from sfumato.models.gaussian import Model
@@ -245,7 +245,7 @@ def prepare(settings: Settings, data: RunData | TableData) -> tuple[Training, Mo
         settings.training,
         seed=settings.seed,
         labels=labels,
-        told=Told(0) if isinstance(model, TableModel) else model.told,
+        class_labels=ClassLabels(0) if isinstance(model, TableModel) else model.class_labels,
         masking=Masking(codec.sizes, codec.states) if isinstance(codec, TableCodec) else None,
     )
     return training, model
