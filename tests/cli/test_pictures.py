@@ -17,7 +17,7 @@ import sfumato
 from sfumato.data.images import Images, as_images, digits
 from sfumato.data.io.images import read_image
 from sfumato.data.io.sheets import write_images
-from sfumato.denoisers.guidance import Told
+from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError, DataError, SfumatoError
 from sfumato.plots import save_figure
 from sfumato.runs.data import settings_for
@@ -108,11 +108,11 @@ def test_resuming_is_bit_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert torch.equal(again.model.denoiser.network.state_dict()[name], value), name
 
 
-def test_mirrored_pictures_are_told_as_such() -> None:
+def test_mirrored_pictures_have_numbers_of_their_own() -> None:
     pictures = as_images(digits().pixels)
     settings, data = settings_for(pictures, TINY | {"training.flip": True})
     training, model = prepare(settings, data)
-    assert model.told == Told(0, mirrored=True)
+    assert model.class_labels == ClassLabels(0, mirrored=True)
     batch = next(training.batches(1))
     assert batch.label is not None
     assert set(batch.label.tolist()) == {0, 1}
@@ -136,7 +136,7 @@ def test_a_share_of_the_labels_is_hidden_and_the_others_are_their_pictures() -> 
     for batch in training.batches(4):
         assert batch.label is not None
         for x, number in zip(batch.x_0, batch.label.tolist(), strict=True):
-            if number == model.told.any:
+            if number == model.class_labels.any:
                 hidden += 1
             else:
                 assert number == known[model.codec.decode(x[None]).tobytes()]

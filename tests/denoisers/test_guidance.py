@@ -1,11 +1,11 @@
-"""Guidance against its closed form for Gaussian classes, and what a network is told."""
+"""Guidance against its closed form for Gaussian classes, and the numbers of classes."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from sfumato.denoisers.denoiser import NetworkDenoiser, Prediction
-from sfumato.denoisers.guidance import Guided, Labelled, Told, Unlabelled
+from sfumato.denoisers.denoiser import Conditioned, NetworkDenoiser, Prediction
+from sfumato.denoisers.guidance import ClassLabels, Guided
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import x_0
@@ -55,23 +55,23 @@ def test_wrong_arguments_are_refused() -> None:
 def test_every_class_and_whether_it_is_mirrored_has_its_own_number(
     classes: int, mirrored: bool
 ) -> None:
-    told = Told(classes, mirrored)
+    class_labels = ClassLabels(classes, mirrored)
     labels = torch.arange(classes + 1)
     turned = [torch.zeros(classes + 1).bool()] + [torch.ones(classes + 1).bool()] * mirrored
-    numbers = torch.cat([told.of(labels, each) for each in turned])
-    if told.count:
-        assert numbers.tolist() == list(range(told.count))
+    numbers = torch.cat([class_labels.of(labels, each) for each in turned])
+    if class_labels.count:
+        assert numbers.tolist() == list(range(class_labels.count))
     else:
         assert (classes, mirrored) == (0, False)
-    assert told.any == classes
+    assert class_labels.any == classes
 
 
-def test_the_network_hears_the_labels() -> None:
+def test_the_network_takes_the_class_numbers() -> None:
     class Names(nn.Module):
         def forward(self, x: Tensor, number: Tensor, label: Tensor) -> Tensor:
             return label[:, None].to(x).expand_as(x)
 
     denoiser = NetworkDenoiser(Names(), x_0)
     labels = torch.arange(9)
-    assert Labelled(denoiser, labels)(X, LEVEL).x_0.flatten().tolist() == labels.tolist()
-    assert set(Unlabelled(denoiser, 7)(X, LEVEL).x_0.flatten().tolist()) == {7.0}
+    assert Conditioned(denoiser, labels)(X, LEVEL).x_0.flatten().tolist() == labels.tolist()
+    assert set(Conditioned(denoiser, torch.tensor(7))(X, LEVEL).x_0.flatten().tolist()) == {7.0}

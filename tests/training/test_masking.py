@@ -8,7 +8,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from sfumato.denoisers.table import TableDenoiser
-from sfumato.networks.table_mlp import Told
+from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
 from sfumato.training.loss import WEIGHTINGS
@@ -37,7 +37,7 @@ def share(mask: Tensor) -> tuple[int, int]:
 
 
 def test_a_row_is_asked_for_levels_or_for_numbers_never_for_both(asked: Asked) -> None:
-    for_levels, for_numbers = asked.hidden.any(1), asked.told.is_noisy.any(1)
+    for_levels, for_numbers = asked.hidden.any(1), asked.condition.is_noisy.any(1)
     assert not (for_levels & for_numbers).any()
     assert stats.binomtest(*share(for_levels), MASKING.share).pvalue > 1e-3
     assert MASKING.share == 0.6  # three levels, two numbers
@@ -51,40 +51,40 @@ def test_any_number_of_levels_is_hidden_as_often_and_any_of_them(asked: Asked) -
     assert stats.chisquare(single.numpy()).pvalue > 1e-3
 
 
-def test_a_hidden_level_is_told_as_hidden_and_the_others_as_they_are(asked: Asked) -> None:
+def test_a_hidden_level_is_given_as_hidden_and_the_others_as_they_are(asked: Asked) -> None:
     sizes = torch.tensor(MASKING.sizes)
-    assert (asked.told.levels[asked.hidden] == sizes.expand(N, -1)[asked.hidden]).all()
-    assert (asked.told.levels == asked.levels)[~asked.hidden].all()
+    assert (asked.condition.categories[asked.hidden] == sizes.expand(N, -1)[asked.hidden]).all()
+    assert (asked.condition.categories == asked.levels)[~asked.hidden].all()
     assert asked.levels.equal(rows()[:, 2:].long())
 
 
 def test_no_number_gives_its_own_hidden_level_away(asked: Asked) -> None:
     """The second number is known only of rows whose last level is 0, which would tell it."""
-    assert not (asked.told.is_known[:, 1] & asked.hidden[:, 2]).any()
-    assert asked.told.is_known[asked.hidden[:, 0]].any()
+    assert not (asked.condition.is_known[:, 1] & asked.hidden[:, 2]).any()
+    assert asked.condition.is_known[asked.hidden[:, 0]].any()
 
 
 def test_numbers_that_are_not_there_are_neither_known_nor_asked_for(asked: Asked) -> None:
     gone = asked.levels[:, 2] != 0
-    assert not asked.told.is_known[gone, 1].any()
-    assert not asked.told.is_noisy[gone, 1].any()
+    assert not asked.condition.is_known[gone, 1].any()
+    assert not asked.condition.is_noisy[gone, 1].any()
 
 
-def test_known_numbers_are_told_and_nothing_else(asked: Asked) -> None:
-    told = asked.told
-    assert told.known.equal(torch.where(told.is_known, rows()[:, :2], 0.0))
-    assert not (told.is_known & told.is_noisy).any()
+def test_known_numbers_are_given_and_nothing_else(asked: Asked) -> None:
+    condition = asked.condition
+    assert condition.known.equal(torch.where(condition.is_known, rows()[:, :2], 0.0))
+    assert not (condition.is_known & condition.is_noisy).any()
 
 
 def test_every_number_that_is_there_is_known_or_asked_for_where_numbers_are(asked: Asked) -> None:
     of_numbers = ~asked.hidden.any(1)
     there = torch.stack([torch.ones(N, dtype=torch.bool), asked.levels[:, 2] == 0], 1)
-    either = asked.told.is_known | asked.told.is_noisy
+    either = asked.condition.is_known | asked.condition.is_noisy
     assert either[of_numbers].equal(there[of_numbers])
 
 
 def test_half_of_the_rows_know_nothing_and_the_others_half_in_the_mean(asked: Asked) -> None:
-    first = asked.told.is_known[:, 0][~asked.hidden.any(1)]
+    first = asked.condition.is_known[:, 0][~asked.hidden.any(1)]
     assert stats.binomtest(*share(first), 0.25).pvalue > 1e-3
 
 
@@ -95,7 +95,9 @@ class Fixed(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(torch.log(torch.tensor([0.5, 0.5, 0.1, 0.2, 0.3, 0.4])))
 
-    def forward(self, x: Tensor, number: Tensor, told: Told) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, number: Tensor, condition: TableCondition
+    ) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(x), self.logits.expand(len(x), -1)
 
 
@@ -109,7 +111,7 @@ def test_the_loss_is_the_log_loss_of_levels_and_the_square_of_numbers() -> None:
     noisy = torch.tensor([[True, True], [False, True], [False, False]])
     hidden = torch.tensor([[False, False], [False, False], [True, True]])
     levels = torch.tensor([[0, 0], [0, 0], [1, 2]])
-    asked = Asked(Told(torch.zeros(3, 2), no, noisy, levels), hidden, levels)
+    asked = Asked(TableCondition(torch.zeros(3, 2), no, noisy, levels), hidden, levels)
     weight = WEIGHTINGS["simple"](edm, None)  # type: ignore[arg-type]
     found = table_loss(denoise, x_0, level, eps, weight, asked, (2, 4))
     # F is 0 and its target alpha... : (x_0 - alpha x_t)/sigma = sigma x_0 - alpha eps.
@@ -134,4 +136,4 @@ def test_either_question_gets_its_share(
     data = torch.zeros(50, len(sizes) + len(states))
     found = masking(data, torch.rand(50, masking.draws))
     assert found.hidden.any(1).all() == (expected == 1.0)
-    assert found.told.is_noisy.shape == (50, len(states))
+    assert found.condition.is_noisy.shape == (50, len(states))

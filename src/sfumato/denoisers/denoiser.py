@@ -6,7 +6,7 @@ network was trained to predict stays behind this door.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -41,6 +41,38 @@ class Denoiser(Protocol):
         ...
 
 
+C = TypeVar("C")
+_C_contra = TypeVar("_C_contra", contravariant=True)
+
+
+@runtime_checkable
+class ConditionalDenoiser(Protocol[_C_contra]):
+    """Anything that estimates the clean sample given a condition, such as a class."""
+
+    def __call__(
+        self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel, condition: _C_contra
+    ) -> Prediction:
+        """Estimate x_0 as a `Denoiser` does, given the condition."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditioned(Generic[C]):
+    """A denoiser that has the same condition at every call.
+
+    Args:
+        denoise: takes a condition.
+        condition: what it takes.
+    """
+
+    denoise: ConditionalDenoiser[C]
+    condition: C
+
+    def __call__(self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel) -> Prediction:
+        """The prediction under the condition."""
+        return self.denoise(x_t, level, self.condition)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PerChunk:
     """Denoisers that differ from chunk to chunk, as when each sample has a class of its own.
@@ -71,14 +103,14 @@ def step_of(table: DiscreteSchedule) -> Conditioning:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkDenoiser:
-    """A network, what it was asked to predict, and how it is told the noise.
+    """A network, what it predicts, and the number that tells it the noise.
 
     Args:
         network: `(x, number) -> same shape as x`; x `(batch, *event)`, number `()` or `(batch,)`.
-            Twice the channels (dimension 1) where the variance is learned. One that knows classes
-            takes a third argument, the label of each sample `(batch,)`.
+            Twice the channels (dimension 1) where the variance is learned. A network of classes
+            takes a third argument, the class number of each sample `(batch,)`.
         parameterisation: turns the answer into x_0 (see `process.parameters`).
-        conditioning: the number the network is told; log-SNR unless said otherwise.
+        conditioning: the number that the network takes; log-SNR unless said otherwise.
         learns_variance: the second half of the channels, from -1 to 1 by habit, says where the
             reverse variance lies between beta_tilde and beta: Nichol & Dhariwal (2021), eq. 15.
     """
@@ -89,14 +121,18 @@ class NetworkDenoiser:
     learns_variance: bool = False
 
     def __call__(
-        self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel, label: Tensor | None = None
+        self,
+        x_t: Float[Tensor, "batch *event"],
+        level: NoiseLevel,
+        condition: Tensor | None = None,
     ) -> Prediction:
         """Run the network in its own precision; combine in x_t's.
 
         Args:
             x_t: noisy samples, `(batch, *event)`.
             level: one for all `()` or one each `(batch,)`.
-            label: of each, `(batch,)`, if the network knows classes.
+            condition: class numbers, one for all `()` or one each `(batch,)`, of a network of
+                classes.
 
         Raises:
             ArgumentError: if the network's answer is not of the shape it must be.
@@ -106,9 +142,9 @@ class NetworkDenoiser:
         number = self.conditioning(level).to(weight.device)
         if number.is_floating_point():
             number = number.to(weight.dtype)
-        told = () if label is None else (label.to(weight.device),)
+        classes = () if condition is None else (condition.to(weight.device).expand(x_t.shape[:1]),)
         scaled = (spread(scalings.c_in, x_t) * x_t).to(weight.device, weight.dtype)
-        answer = self.network(scaled, number, *told).to(x_t)
+        answer = self.network(scaled, number, *classes).to(x_t)
         shape, var_fraction = x_t.shape, None
         if self.learns_variance:
             shape = torch.Size((len(x_t), 2 * x_t.shape[1], *x_t.shape[2:]))

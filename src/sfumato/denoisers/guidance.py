@@ -1,8 +1,8 @@
-"""Classes: how they are told to a network, and how strongly they are followed.
+"""Classes: the numbers that stand for them, and how strongly they are followed.
 
-A network that knows K classes is told a number below K, or K itself for `any of them`. If its
-training pictures were mirrored at random it is told that too, by another K + 1 numbers, so that
-what it draws is not mirrored: augmentation that does not leak, as Karras et al. (2022), section 5.
+A network of K classes takes a number below K, or K itself for `any of them`. If its training
+pictures were mirrored at random, another K + 1 numbers stand for the mirrored ones, so that what
+it draws is not mirrored: augmentation that does not leak, as Karras et al. (2022), section 5.
 
     (1)  E[x_0 | x_t, c] is led away from E[x_0 | x_t]:
              x_0 = E[x_0 | x_t] + scale (E[x_0 | x_t, c] - E[x_0 | x_t])
@@ -13,22 +13,21 @@ conditioning. It may be limited to levels between two log-SNRs: Kynkaanniemi et 
 
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sfumato.denoisers.denoiser import Denoiser, NetworkDenoiser, Prediction
+from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What numbers a network is told for its classes.
+class ClassLabels:
+    """The class numbers that a network takes as its condition.
 
     Args:
         classes: K, 0 where there are none.
-        mirrored: whether it is told of mirrored pictures.
+        mirrored: whether mirrored pictures have numbers of their own.
     """
 
     classes: int
@@ -36,7 +35,7 @@ class Told:
 
     @property
     def count(self) -> int:
-        """How many numbers there are; 0 where nothing is told."""
+        """How many numbers there are; 0 for a network that takes none."""
         if not self.classes and not self.mirrored:
             return 0
         return (self.classes + 1) * (1 + self.mirrored)
@@ -49,40 +48,6 @@ class Told:
     def of(self, label: Tensor, mirrored: Tensor) -> Tensor:
         """The numbers of labels (or `any`) of pictures that are mirrored or not, `(batch,)`."""
         return label + (self.classes + 1) * mirrored.long()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
-    """A network's denoiser that is told the same labels at every call.
-
-    Args:
-        denoise: of a network that knows classes.
-        label: `(batch,)`.
-    """
-
-    denoise: NetworkDenoiser
-    label: Tensor
-
-    def __call__(self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel) -> Prediction:
-        """The prediction for these labels."""
-        return self.denoise(x_t, level, self.label)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Unlabelled:
-    """A network's denoiser that is told the same number for every sample.
-
-    Args:
-        denoise: of a network that knows classes.
-        number: `Told.any`, for samples whose class is not known.
-    """
-
-    denoise: NetworkDenoiser
-    number: int
-
-    def __call__(self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel) -> Prediction:
-        """The prediction for whatever class."""
-        return self.denoise(x_t, level, torch.full((len(x_t),), self.number))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,11 +80,11 @@ class Guided:
 
     def __call__(self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel) -> Prediction:
         """The prediction, led; its variance, if one is learned, is the conditional's."""
-        told = self.conditional(x_t, level)
+        conditional = self.conditional(x_t, level)
         if self.scale == 1 or not self._reaches(level):
-            return told
-        free = self.unconditional(x_t, level)
-        return replace(told, x_0=torch.lerp(free.x_0, told.x_0, self.scale))
+            return conditional
+        unconditional = self.unconditional(x_t, level)
+        return replace(conditional, x_0=unconditional.x_0.lerp(conditional.x_0, self.scale))
 
     def _reaches(self, level: NoiseLevel) -> bool:
         if self.interval is None:

@@ -13,12 +13,13 @@ from sfumato.config import SamplingSettings, Settings, resolve
 from sfumato.data.codecs.points import BIN_WIDTH, AnyCodec, ImageCodec
 from sfumato.denoisers.clipping import Clipped
 from sfumato.denoisers.denoiser import (
+    Conditioned,
     Denoiser,
     NetworkDenoiser,
     PerChunk,
     log_snr,
 )
-from sfumato.denoisers.guidance import Guided, Labelled, Told, Unlabelled
+from sfumato.denoisers.guidance import ClassLabels, Guided
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
@@ -26,7 +27,7 @@ from sfumato.models.registry import (
     begun_at,
     build_grid,
     build_stepper,
-    told_of,
+    class_labels_of,
 )
 from sfumato.process.conversions import Interpolated, from_schedule
 from sfumato.process.discrete import DiscreteSchedule, with_signal
@@ -85,20 +86,22 @@ class Model:
         return resolve(self.settings.to_dict(), {"sampling": changes}).sampling
 
     @property
-    def told(self) -> Told:
-        """What numbers the network is told for classes."""
-        return told_of(self.settings, self.codec)
+    def class_labels(self) -> ClassLabels:
+        """The class numbers that the network takes."""
+        return class_labels_of(self.settings, self.codec)
 
     @property
     def unlabelled(self) -> Denoiser:
         """The denoiser of samples whose class, if there are classes, is not known."""
-        return Unlabelled(self.denoiser, self.told.any) if self.told.count else self.denoiser
+        if not self.class_labels.count:
+            return self.denoiser
+        return Conditioned(self.denoiser, torch.tensor(self.class_labels.any))
 
     def _denoise(
         self, settings: SamplingSettings, seed: int = 0, label: Label = None
     ) -> Denoiser | PerChunk:
         """The denoiser as the settings want it; of classes, each sample's own."""
-        if not self.told.count:
+        if not self.class_labels.count:
             if label is not None:
                 raise ArgumentError("this model learned no classes; leave the label out.")
             if settings.guidance != 1:
@@ -110,8 +113,7 @@ class Model:
         labels = self._labels_by_chunk(seed, label)
 
         def of_chunk(chunk: int) -> Denoiser:
-            own = labels(chunk)
-            denoise: Denoiser = Labelled(self.denoiser, own)
+            denoise: Denoiser = Conditioned(self.denoiser, labels(chunk))
             if settings.guidance != 1:
                 denoise = Guided(
                     denoise, self.unlabelled, settings.guidance, settings.guidance_interval
@@ -127,13 +129,13 @@ class Model:
         return Clipped(denoise, settings.clip or 1.0, settings.threshold)
 
     def _labels_by_chunk(self, seed: int, label: Label) -> Callable[[int], Tensor]:
-        """What the network is told for each sample of a chunk."""
+        """The class number of each sample of a chunk."""
         size = chunk_size(self.codec.event)
         shares = torch.tensor(self.codec.shares if isinstance(self.codec, ImageCodec) else ())
         if label is not None or not len(shares):
-            told = self.class_number(label)
-            assert told is not None
-            return lambda _: torch.full((size,), told)
+            number = self.class_number(label)
+            assert number is not None
+            return lambda _: torch.full((size,), number)
 
         def drawn(chunk: int) -> Tensor:
             # Evenly over the shares, in an order of its own: no class comes up short by chance.
@@ -145,14 +147,14 @@ class Model:
         return drawn
 
     def class_number(self, label: Label = None) -> int | None:
-        """The number that the network is told for a class, or for any; None where it is told none.
+        """The network's number of a class, or of any; None for a network that takes none.
 
         Raises:
             ArgumentError: if there is no such class.
         """
         classes = self.codec.classes if isinstance(self.codec, ImageCodec) else ()
         if label is None:
-            return self.told.any if self.told.count else None
+            return self.class_labels.any if self.class_labels.count else None
         if not classes:
             raise ArgumentError("this model learned no classes; leave the label out.")
         if label in classes:

@@ -31,8 +31,8 @@ from sfumato.process.noise import NoiseLevel
 _DENOISER, _SAMPLING = "denoiser.onnx", "sampling.json"
 
 
-class _Told(nn.Module):
-    """A denoiser whose number is told from outside: what a table makes of a level is no tensor."""
+class _Exported(nn.Module):
+    """A denoiser that takes its number as an input: a schedule's index of a level is no tensor."""
 
     def __init__(self, denoiser: NetworkDenoiser) -> None:
         super().__init__()
@@ -42,13 +42,13 @@ class _Told(nn.Module):
     def forward(
         self, x_t: Tensor, alpha: Tensor, sigma: Tensor, number: Tensor, label: Tensor | None = None
     ) -> Tensor:
-        told = NetworkDenoiser(
+        denoise = NetworkDenoiser(
             self.network,
             self.denoiser.parameterisation,
             lambda _: number,
             self.denoiser.learns_variance,
         )
-        return told(x_t, NoiseLevel(alpha, sigma), label).x_0
+        return denoise(x_t, NoiseLevel(alpha, sigma), label).x_0
 
 
 def write_onnx(model: Model, folder: Path) -> None:
@@ -93,15 +93,15 @@ def _export(model: Model, path: Path) -> None:
         "sigma": level.sigma.float().expand(n).clone(),
         "number": number.expand(n).clone(),
     }
-    if model.told.count:
-        inputs["label"] = torch.full((n,), model.told.any)
-    told = _Told(model.denoiser).cpu().eval()
+    if model.class_labels.count:
+        inputs["label"] = torch.full((n,), model.class_labels.any)
+    exported = _Exported(model.denoiser).cpu().eval()
     # The exporter speaks of its own inner life, on which nobody here can act.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            told,
+            exported,
             tuple(inputs.values()),
             path,
             input_names=list(inputs),
@@ -118,7 +118,7 @@ def _described(model: Model) -> dict[str, Any]:
     sampling = model.settings.sampling
     levels = build_grid(sampling, model.process, 50 if sampling.steps == "auto" else None)
     noisy = levels[:-1]
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "event": list(model.codec.event),
         "levels": {
             "alpha": levels.alpha.tolist(),
@@ -132,7 +132,9 @@ def _described(model: Model) -> dict[str, Any]:
         if isinstance(model.codec, ImageCodec)
         else "x scale + mean",
     }
-    if model.told.count:
+    if model.class_labels.count:
         names = model.codec.classes if isinstance(model.codec, ImageCodec) else ()
-        told["labels"] = {name: k for k, name in enumerate(names)} | {"any": model.told.any}
-    return told
+        described["labels"] = {name: k for k, name in enumerate(names)} | {
+            "any": model.class_labels.any
+        }
+    return described

@@ -16,7 +16,7 @@ from sfumato.config import NetworkSettings, ProcessSettings, SamplingSettings, S
 from sfumato.data.codecs.points import AnyCodec, ImageCodec
 from sfumato.data.codecs.table import TableCodec
 from sfumato.denoisers.denoiser import Conditioning, NetworkDenoiser, log_snr, step_of
-from sfumato.denoisers.guidance import Told
+from sfumato.denoisers.guidance import ClassLabels
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, unknown
 from sfumato.networks.dit import DiT
@@ -126,14 +126,14 @@ class Task:
 
     Args:
         event: shape of a sample.
-        told: what numbers it is told for classes.
+        class_labels: the class numbers that it takes.
         process: the forward process.
         outputs: channels (dimension 1) that it answers with.
         levels: how many each column of a table has that has levels.
     """
 
     event: tuple[int, ...]
-    told: Told
+    class_labels: ClassLabels
     process: Schedule | DiscreteSchedule
     outputs: int
     levels: tuple[int, ...] = ()
@@ -235,7 +235,7 @@ def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditionin
         settings.depth,
         [side in options.attention for side in sides],
         head_width=options.head_width or None,
-        classes=task.told.count,
+        classes=task.class_labels.count,
         outputs=task.outputs,
         scale_shift=options.scale_shift,
         dropout=options.dropout,
@@ -301,7 +301,7 @@ def _dit(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning
         settings.depth,
         heads,
         patch=options.patch,
-        classes=task.told.count,
+        classes=task.class_labels.count,
         outputs=task.outputs,
         recompute=options.recompute,
     )
@@ -361,17 +361,17 @@ def _suited_networks(codec: AnyCodec | TableCodec) -> tuple[str, Mapping[str, An
     return "points", _POINT_NETWORKS
 
 
-def told_of(settings: Settings, codec: AnyCodec) -> Told:
-    """What numbers the network of these settings is told for classes.
+def class_labels_of(settings: Settings, codec: AnyCodec) -> ClassLabels:
+    """The class numbers that the network of these settings takes.
 
     Raises:
         ArgumentError: if what is to be mirrored is not a picture.
     """
     if isinstance(codec, ImageCodec):
-        return Told(len(codec.classes), settings.training.flip)
+        return ClassLabels(len(codec.classes), settings.training.flip)
     if settings.training.flip:
         raise ArgumentError("training.flip mirrors pictures; these data are none.")
-    return Told(0)
+    return ClassLabels(0)
 
 
 def build_denoiser(
@@ -385,7 +385,7 @@ def build_denoiser(
     """
     network = settings.network
     outputs = codec.event[0] * (1 + network.learned_variance)
-    task = Task(codec.event, told_of(settings, codec), process, outputs)
+    task = Task(codec.event, class_labels_of(settings, codec), process, outputs)
     built, conditioning = _built(settings, codec, task)
     return NetworkDenoiser(
         built, PARAMETERISATIONS[network.target], conditioning, network.learned_variance
@@ -408,7 +408,7 @@ def build_table_denoiser(
         )
     if settings.training.flip:
         raise ArgumentError("training.flip mirrors pictures; these data are a table.")
-    task = Task(codec.event, Told(0), process, codec.event[0], codec.sizes)
+    task = Task(codec.event, ClassLabels(0), process, codec.event[0], codec.sizes)
     built, conditioning = _built(settings, codec, task)
     return TableDenoiser(built, PARAMETERISATIONS[settings.network.target], conditioning)
 

@@ -23,11 +23,12 @@ from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.table import Column, DataTable, concatenate
+from sfumato.denoisers.denoiser import Conditioned
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import Probes, log_prob, rademacher
 from sfumato.models.registry import build_grid, build_stepper
-from sfumato.networks.table_mlp import Told
+from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.schedules import Schedule
 from sfumato.process.streams import CHUNK, LEVELS, ORDERS, PROBING, generator
@@ -280,10 +281,10 @@ class TableModel:
             directions = lambda _: drawn  # noqa: E731 - log_prob would draw them by place
         there = self.codec.present(levels) & numbers.isfinite()
         nothing = torch.zeros_like(numbers)
-        told = Told(nothing, torch.zeros_like(there), there, levels)
+        condition = TableCondition(nothing, torch.zeros_like(there), there, levels)
         x_0 = torch.where(there, numbers, nothing).double()
         grid = uniform_log_snr(self.process, steps + 1)
-        found = log_prob(denoise.given(told), x_0, grid, probes=directions).nats
+        found = log_prob(Conditioned(denoise, condition), x_0, grid, probes=directions).nats
         # A number that is not there was carried along as the 0 of N(0, 1).
         return found + (~there).sum(1) * 0.5 * math.log(2 * math.pi)
 
@@ -334,18 +335,18 @@ class TableModel:
                 self.codec.holes if barred else (),
             )
         there, is_known = self.codec.present(levels), numbers.isfinite()
-        asked = there & ~is_known
-        if asked.any():
-            told = Told(numbers.nan_to_num(), is_known, asked, levels)
+        requested = there & ~is_known
+        if requested.any():
+            condition = TableCondition(numbers.nan_to_num(), is_known, requested, levels)
             walk = chunk_frames(
-                self.denoiser.given(told),
+                Conditioned(self.denoiser, condition),
                 self.codec.event,
                 build_grid(settings, self.process),
                 build_stepper(settings),
                 seed=seed,
                 chunk=chunk,
             )
-            numbers = torch.where(asked, last_frame(walk).x_t, numbers)
+            numbers = torch.where(requested, last_frame(walk).x_t, numbers)
         return self.codec.decode(torch.where(there, numbers, math.nan), levels)
 
 

@@ -17,20 +17,21 @@ from sfumato.networks.embeddings import FourierEmbedding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
-    """What a network is told of rows besides noisy numbers.
+class TableCondition:
+    """What is known of rows besides noisy numbers.
 
     Args:
         known: numbers that are known, `(batch, numbers)`, 0 elsewhere.
         is_known: which those are, `(batch, numbers)`.
-        is_noisy: which numbers are to be found out, `(batch, numbers)`; the others are not there.
-        levels: `(batch, columns)` int64; a column's number of levels where its level is not known.
+        is_noisy: which numbers are to be predicted, `(batch, numbers)`; the rest are missing.
+        categories: codes `(batch, columns)` int64; the column's number of categories where its
+            category is not known.
     """
 
     known: Tensor
     is_known: Tensor
     is_noisy: Tensor
-    levels: Tensor
+    categories: Tensor
 
 
 class TableMLP(nn.Module):
@@ -82,25 +83,27 @@ class TableMLP(nn.Module):
             nn.init.zeros_(nothing_yet.bias)
         nn.init.zeros_(self.along.weight)
 
-    def forward(self, x: Tensor, number: Tensor, told: Told) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, number: Tensor, condition: TableCondition
+    ) -> tuple[Tensor, Tensor]:
         """Answers for the noisy numbers, 0 for the others, and logits of all levels.
 
         Args:
             x: noisy numbers, `(batch, numbers)`; what the others hold is not looked at.
             number: of the noise, `(batch,)` or `()`.
-            told: what is known.
+            condition: what is known.
 
         Returns:
             `(batch, numbers)` and `(batch, sum of levels)`.
         """
-        noisy, known = told.is_noisy.to(x), told.is_known.to(x)
-        both = torch.cat([x * noisy, told.known.to(x) * known], 1)
+        noisy, known = condition.is_noisy.to(x), condition.is_known.to(x)
+        both = torch.cat([x * noisy, condition.known.to(x) * known], 1)
         phase = both @ self.directions
         waves = [phase.sin(), phase.cos()] if self.numbers else []
         about = self.embed(torch.atleast_1d(number))
         h = self.enter(torch.cat([both, noisy, known, *waves], 1)) + self.told(about)
         if self.sizes:
-            h = h + self.seen(told.levels + self.offsets)
+            h = h + self.seen(condition.categories + self.offsets)
         for block in self.blocks:
             h = block(h)
         h = self.norm(h)

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from sfumato import distributed
 from sfumato.config import TrainingSettings
-from sfumato.denoisers.denoiser import NetworkDenoiser
-from sfumato.denoisers.guidance import Labelled, Told
+from sfumato.denoisers.denoiser import Conditioned, NetworkDenoiser
+from sfumato.denoisers.guidance import ClassLabels
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DivergedError, RunError, unknown
 from sfumato.networks.dit import TransformerBlock
@@ -47,7 +47,7 @@ from sfumato.training.times import TIME_DRAWS, Importance, level_at
 # Numbers that are prepared together; what is more does not stay in a processor's cache.
 _PREPARED = 2**18
 
-_NOTHING_TOLD = Told(0)
+_NO_CLASSES = ClassLabels(0)
 
 # What is brought together at once of a network whose weights are sharded.
 _BLOCKS = (ResidualBlock, AttentionBlock, TransformerBlock)
@@ -97,7 +97,7 @@ class Batch:
         level: one each, `(batch,)`.
         eps: noise, shaped like x_0.
         target: what is to be predicted in x_0's place, or None.
-        label: what the network is told of each row's class, `(batch,)`, or None.
+        label: class number of each row, `(batch,)`, or None.
         asked: of a table, what the network is told and asked of each row, or None.
     """
 
@@ -176,7 +176,7 @@ class Training:
         settings: the recipe.
         seed: decides every draw.
         labels: of the rows, `(n,)`, where the network learns classes.
-        told: what numbers the network is told for its classes.
+        class_labels: the class numbers that the network takes.
         masking: of a table, which part of a row is known; its rows are numbers and levels.
 
     Raises:
@@ -194,7 +194,7 @@ class Training:
         *,
         seed: int,
         labels: Tensor | None = None,
-        told: Told = _NOTHING_TOLD,
+        class_labels: ClassLabels = _NO_CLASSES,
         masking: Masking | None = None,
     ) -> None:
         if settings.times not in TIME_DRAWS:
@@ -210,7 +210,7 @@ class Training:
                     " set process.num_levels (1000, say) or do without learning the variance."
                 )
             self.loss = partial(hybrid_loss, table=process)
-        if settings.reference and told.count:
+        if settings.reference and class_labels.count:
             raise ArgumentError(
                 "training.reference averages over rows of all classes, mirrored or not; set it to "
                 "0 with classes or training.flip."
@@ -248,7 +248,7 @@ class Training:
         self.process = process
         self.data = data
         self.labels = labels
-        self.told = told
+        self.class_labels = class_labels
         self.masking = masking
         row = data[torch.zeros(1, dtype=torch.int64)].shape[1:]
         self.event = row if masking is None else torch.Size((len(masking.states),))
@@ -300,7 +300,7 @@ class Training:
         if self.masking is not None:
             asked = self.masking(x_0.flatten(0, 1), lots.flatten(0, 1))
             x_0 = x_0[..., : self.event[0]]
-        if self.told.mirrored:
+        if self.class_labels.mirrored:
             turned = mirrored[(..., *[None] * len(self.event))]
             x_0 = torch.where(turned, x_0.flip(-1), x_0)
         targets = None
@@ -321,9 +321,9 @@ class Training:
         rows, nobody = self.next_rows(), torch.zeros(size, dtype=torch.bool)
         return (
             rows,
-            torch.rand(size, generator=source) < 0.5 if self.told.mirrored else nobody,
+            torch.rand(size, generator=source) < 0.5 if self.class_labels.mirrored else nobody,
             torch.rand(size, generator=source) < self.settings.label_dropout
-            if self.told.classes
+            if self.class_labels.classes
             else nobody,
             self.times(size, source),
             torch.randn(size, *self.event, generator=source),
@@ -331,13 +331,13 @@ class Training:
         )
 
     def _label(self, rows: Tensor, mirrored: Tensor, hidden: Tensor) -> Tensor | None:
-        """What the network is told of a step's rows."""
-        if not self.told.count:
+        """The class numbers of a step's rows."""
+        if not self.class_labels.count:
             return None
-        label = torch.full_like(rows, self.told.any)
+        label = torch.full_like(rows, self.class_labels.any)
         if self.labels is not None:
-            label = torch.where(hidden, self.told.any, self.labels[rows])
-        return self.told.of(label, mirrored)
+            label = torch.where(hidden, self.class_labels.any, self.labels[rows])
+        return self.class_labels.of(label, mirrored)
 
     def descend(self, batch: Batch) -> tuple[float, float]:
         """One step down, and the average after it; the loss and the gradient before clipping.
@@ -381,7 +381,7 @@ class Training:
                 batch.asked,
                 self.masking.sizes,
             )
-        denoise = self.denoiser if batch.label is None else Labelled(self.denoiser, batch.label)
+        denoise = self.denoiser if batch.label is None else Conditioned(self.denoiser, batch.label)
         losses = self.loss(denoise, batch.x_0, batch.level, batch.eps, self.weight, batch.target)
         if isinstance(self.times, Importance):
             losses = self.times.reweighted(batch.u, losses)

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sfumato.denoisers.table import TableDenoiser
-from sfumato.networks.table_mlp import Told
+from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.training.loss import Weighting
 
@@ -33,24 +33,28 @@ class Asked:
     """What is asked of the rows of a batch.
 
     Args:
-        told: what the network is told.
+        condition: what is known of them.
         hidden: which levels it is asked for, `(batch, D)`.
         levels: what they are, `(batch, D)`.
     """
 
-    told: Told
+    condition: TableCondition
     hidden: Tensor
     levels: Tensor
 
     def __getitem__(self, some: slice) -> "Asked":
         """Of some of the rows."""
-        told = Told(*(getattr(self.told, each.name)[some] for each in fields(Told)))
-        return Asked(told, self.hidden[some], self.levels[some])
+        condition = TableCondition(
+            *(getattr(self.condition, each.name)[some] for each in fields(TableCondition))
+        )
+        return Asked(condition, self.hidden[some], self.levels[some])
 
     def to(self, device: torch.device) -> "Asked":
         """The same on a device."""
-        told = Told(*(getattr(self.told, each.name).to(device) for each in fields(Told)))
-        return Asked(told, self.hidden.to(device), self.levels.to(device))
+        condition = TableCondition(
+            *(getattr(self.condition, each.name).to(device) for each in fields(TableCondition))
+        )
+        return Asked(condition, self.hidden.to(device), self.levels.to(device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +94,13 @@ class Masking:
         there, unhidden = self._there(own, hidden)
         known = there & unhidden & (by_number < (rate * (any_known < 0.5))[:, None])
         noisy = there & ~known & ~of_levels
-        told = Told(
+        condition = TableCondition(
             torch.where(known, values, 0.0),
             known,
             noisy,
             torch.where(hidden, torch.tensor(self.sizes, dtype=torch.int64), own),
         )
-        return Asked(told, hidden, own)
+        return Asked(condition, hidden, own)
 
     def _there(self, own: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Which numbers there are, and whose own level is not hidden."""
@@ -130,8 +134,8 @@ def table_loss(
         sizes: how many levels each column has.
     """
     x_t = spread(level.alpha, x_0) * x_0 + spread(level.sigma, x_0) * eps
-    prediction, logits = denoise.both(x_t, level, asked.told)
-    error = (prediction.x_0 - x_0).square() * asked.told.is_noisy
+    prediction, logits = denoise.both(x_t, level, asked.condition)
+    error = (prediction.x_0 - x_0).square() * asked.condition.is_noisy
     numbers = spread(weight(level), error) * error / max(x_0.shape[1], 1)
     loss = numbers.sum(1)
     if not sizes:
