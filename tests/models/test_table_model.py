@@ -22,7 +22,7 @@ from sfumato.data.table import Column, DataTable
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError
 from sfumato.models.table import TableModel
-from sfumato.networks.table_mlp import Told
+from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
 from sfumato.process.schedules import Cosine
@@ -41,33 +41,39 @@ class Exact(nn.Module):
         super().__init__()
         self.register_parameter("one", nn.Parameter(torch.ones(1)))
 
-    def forward(self, x: Tensor, number: Tensor, told: Told) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, number: Tensor, condition: TableCondition
+    ) -> tuple[Tensor, Tensor]:
         level = NoiseLevel.from_log_snr(number.expand(len(x)))
         scalings = edm(level)
         alpha, sigma = level.alpha[:, None], level.sigma[:, None]
-        gain = torch.where(told.is_known, 1.0, alpha * told.is_noisy)
-        noise = torch.where(told.is_known, 1e-12, torch.where(told.is_noisy, sigma**2, 1.0))
-        seen = torch.where(told.is_known, told.known.to(x), x * told.is_noisy)
-        mean = MEANS[told.levels[:, 0].clamp(max=1)]
+        gain = torch.where(condition.is_known, 1.0, alpha * condition.is_noisy)
+        noise = torch.where(
+            condition.is_known, 1e-12, torch.where(condition.is_noisy, sigma**2, 1.0)
+        )
+        seen = torch.where(condition.is_known, condition.known.to(x), x * condition.is_noisy)
+        mean = MEANS[condition.categories[:, 0].clamp(max=1)]
         cross = COVARIANCE * gain[:, None]
         within = gain[:, :, None] * cross + torch.diag_embed(noise)
         error = seen - gain * mean
         x_0 = mean + (cross @ torch.linalg.solve(within, error[..., None]))[..., 0]
         answer = (x_0 - scalings.c_skip[:, None] * x) / scalings.c_out[:, None]
-        return answer * told.is_noisy, _logits(told)
+        return answer * condition.is_noisy, _logits(condition)
 
 
-def _logits(told: Told) -> Tensor:
+def _logits(condition: TableCondition) -> Tensor:
     """Log p(word | the rest) and log p(hole or not | the rest)."""
-    words = torch.log(torch.tensor([1 - SHARE_B, SHARE_B]).double()).expand(len(told.levels), 2)
-    known = told.is_known.double()
+    words = torch.log(torch.tensor([1 - SHARE_B, SHARE_B]).double()).expand(
+        len(condition.categories), 2
+    )
+    known = condition.is_known.double()
     # What is not known is looked at through infinite noise: it tells nothing of the word.
     within = known[:, :, None] * COVARIANCE * known[:, None] + torch.diag_embed(1 - known)
     for k in (0, 1):
         law = torch.distributions.MultivariateNormal(torch.zeros(2).double(), within)
-        likelihood = law.log_prob(known * (told.known.double() - MEANS[k]))
+        likelihood = law.log_prob(known * (condition.known.double() - MEANS[k]))
         words = words + torch.eye(2).double()[k] * likelihood[:, None]
-    word, state = told.levels.T
+    word, state = condition.categories.T
     of_state = torch.log(torch.stack([1 - HOLES, HOLES])).double()  # (state, word)
     seen = torch.cat([of_state, torch.zeros(1, 2).double()])[state]
     words = (words + seen).log_softmax(1)

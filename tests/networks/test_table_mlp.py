@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sfumato.networks.table_mlp import TableMLP, Told
+from sfumato.networks.table_mlp import TableCondition, TableMLP
 
 NUMBERS, SIZES, BATCH = 3, (2, 5), 4
 
@@ -20,15 +20,15 @@ def network() -> TableMLP:
     return made.eval()
 
 
-def told() -> Told:
+def told() -> TableCondition:
     """The first number known, the second noisy, the third not there."""
     known = torch.tensor([True, False, False]).expand(BATCH, -1)
     noisy = torch.tensor([False, True, False]).expand(BATCH, -1)
     levels = torch.tensor([[0, 4], [1, 5], [2, 0], [2, 5]])
-    return Told(torch.randn(BATCH, NUMBERS), known, noisy, levels)
+    return TableCondition(torch.randn(BATCH, NUMBERS), known, noisy, levels)
 
 
-def ask(network: TableMLP, x: Tensor, of: Told) -> tuple[Tensor, Tensor]:
+def ask(network: TableMLP, x: Tensor, of: TableCondition) -> tuple[Tensor, Tensor]:
     answer, logits = network(x, torch.linspace(-5, 5, BATCH), of)
     return answer, logits
 
@@ -61,7 +61,7 @@ def test_what_is_told_is_seen(network: TableMLP, part: str) -> None:
     elif part == "known":
         of = replace(of, known=of.known + of.is_known)
     elif part == "level":
-        of = replace(of, levels=(of.levels + 1) % torch.tensor([3, 6]))
+        of = replace(of, categories=(of.categories + 1) % torch.tensor([3, 6]))
     else:
         number = number + 1
     for one, changed in zip(before, network(x, number, of), strict=True):
@@ -76,7 +76,7 @@ def test_rows_do_not_depend_on_each_other(network: TableMLP) -> None:
         one = slice(row, row + 1)
         alone = network(
             x[one], number[one],
-            Told(of.known[one], of.is_known[one], of.is_noisy[one], of.levels[one]),
+            TableCondition(of.known[one], of.is_known[one], of.is_noisy[one], of.categories[one]),
         )  # fmt: skip
         for each, of_whole in zip(alone, whole, strict=True):
             torch.testing.assert_close(each, of_whole[one], rtol=1e-5, atol=1e-5)
@@ -88,7 +88,7 @@ def test_tables_of_one_kind_of_column_have_a_network(numbers: int, sizes: tuple[
     nothing = torch.zeros(BATCH, numbers, dtype=torch.bool)
     levels = torch.zeros(BATCH, len(sizes), dtype=torch.int64)
     x = torch.randn(BATCH, numbers)
-    answer, logits = network(x, torch.zeros(BATCH), Told(x, nothing, ~nothing, levels))
+    answer, logits = network(x, torch.zeros(BATCH), TableCondition(x, nothing, ~nothing, levels))
     assert answer.shape == (BATCH, numbers)
     assert logits.shape == (BATCH, sum(sizes))
 

@@ -53,8 +53,8 @@ def test_any_number_of_levels_is_hidden_as_often_and_any_of_them(asked: Asked) -
 
 def test_a_hidden_level_is_told_as_hidden_and_the_others_as_they_are(asked: Asked) -> None:
     sizes = torch.tensor(MASKING.sizes)
-    assert (asked.told.levels[asked.hidden] == sizes.expand(N, -1)[asked.hidden]).all()
-    assert (asked.told.levels == asked.levels)[~asked.hidden].all()
+    assert (asked.told.categories[asked.hidden] == sizes.expand(N, -1)[asked.hidden]).all()
+    assert (asked.told.categories == asked.levels)[~asked.hidden].all()
     assert asked.levels.equal(rows()[:, 2:].long())
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sfumato.denoisers.denoiser import FARTHEST, Conditioning, Prediction, log_snr
-from sfumato.networks.table_mlp import Told
+from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.parameterisations import Parameterisation
 
@@ -43,7 +43,7 @@ class TableDenoiser:
         return False
 
     def both(
-        self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, told: Told
+        self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, told: TableCondition
     ) -> tuple[Prediction, Tensor]:
         """Eq. (1) and the logits of eq. (2), `(batch, sum of levels)`, of one call.
 
@@ -59,12 +59,12 @@ class TableDenoiser:
         return Prediction(x_0), logits
 
     def __call__(
-        self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, told: Told
+        self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, told: TableCondition
     ) -> Prediction:
         """Eq. (1)."""
         return self.both(x_t, level, told)[0]
 
-    def given(self, told: Told) -> "Given":
+    def given(self, told: TableCondition) -> "Given":
         """The denoiser of rows of which this is known."""
         return Given(self, told)
 
@@ -74,10 +74,10 @@ class TableDenoiser:
 
         Args:
             known: numbers, NaN where they are not known, `(batch, numbers)`.
-            levels: see `networks.table_mlp.Told`.
+            levels: see `networks.table_mlp.TableCondition`.
         """
         is_known = known.isfinite()
-        told = Told(known.nan_to_num(), is_known, torch.zeros_like(is_known), levels)
+        told = TableCondition(known.nan_to_num(), is_known, torch.zeros_like(is_known), levels)
         nothing = NoiseLevel.from_log_snr(torch.tensor(-FARTHEST, dtype=torch.float64))
         return self.both(torch.zeros_like(known), nothing, told)[1].double()
 
@@ -92,7 +92,7 @@ class Given:
     """
 
     denoise: TableDenoiser
-    told: Told
+    told: TableCondition
 
     def __call__(self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel) -> Prediction:
         """The prediction, given what is known."""

@@ -27,7 +27,7 @@ from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import Probes, log_prob, rademacher
 from sfumato.models.registry import build_grid, build_stepper
-from sfumato.networks.table_mlp import Told
+from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.schedules import Schedule
 from sfumato.process.streams import CHUNK, LEVELS, ORDERS, PROBING, generator
@@ -280,7 +280,7 @@ class TableModel:
             directions = lambda _: drawn  # noqa: E731 - log_prob would draw them by place
         there = self.codec.present(levels) & numbers.isfinite()
         nothing = torch.zeros_like(numbers)
-        told = Told(nothing, torch.zeros_like(there), there, levels)
+        told = TableCondition(nothing, torch.zeros_like(there), there, levels)
         x_0 = torch.where(there, numbers, nothing).double()
         grid = uniform_log_snr(self.process, steps + 1)
         found = log_prob(denoise.given(told), x_0, grid, probes=directions).nats
@@ -336,7 +336,7 @@ class TableModel:
         there, is_known = self.codec.present(levels), numbers.isfinite()
         asked = there & ~is_known
         if asked.any():
-            told = Told(numbers.nan_to_num(), is_known, asked, levels)
+            told = TableCondition(numbers.nan_to_num(), is_known, asked, levels)
             walk = chunk_frames(
                 self.denoiser.given(told),
                 self.codec.event,

@@ -28,6 +28,7 @@ from sfumato.data.codecs.table import TableCodec
 from sfumato.data.points import Points
 from sfumato.denoisers.guidance import Told
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
+from sfumato.models import format_4
 from sfumato.models.file import AnyModel, save_model, untrained
 from sfumato.models.gaussian import Model
 from sfumato.models.registry import device_of
@@ -343,7 +344,7 @@ def resume(folder: Path, source: str | None = None) -> Iterator[AnyJob]:
     if not (folder / CONFIG).is_file():
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}.")
     try:
-        settings = config.resolve(config.load_toml(folder / CONFIG))
+        settings = config.resolve(config.current(config.load_toml(folder / CONFIG)))
     except ArgumentError as error:
         raise RunError(f"the settings of {folder} are damaged: {error}") from error
     if settings.data.source == ARRAY:
@@ -356,7 +357,8 @@ def resume(folder: Path, source: str | None = None) -> Iterator[AnyJob]:
         job = Job(training, model, data, folder)
         # A run that was killed before its first save was whole begins anew.
         if (folder / MODEL).exists() or any((folder / CHECKPOINT).glob("*.json")):
-            training.restore(*checkpoint.load(folder / CHECKPOINT))
+            renamed = format_4.weight_names(settings.network.name)
+            training.restore(*checkpoint.load(folder / CHECKPOINT, renamed))
             restored = _sampling_model(job)
             if distributed.is_first():
                 save_model(restored, folder / MODEL)  # a kill may have left it behind

@@ -267,7 +267,7 @@ class Run:
             "source": settings.data.source,
             **_shape(model.codec),
             "model": f"{settings.network.name}, {weights:,} weights, "
-            f"predicts {settings.network.target}",
+            f"predicts {settings.network.parameterisation}",
             "process": f"{settings.process.schedule} {levels or 'in continuous time'}",
             "sampler": f"{settings.sampling.sampler}, {settings.sampling.steps} steps",
         }

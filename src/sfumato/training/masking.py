@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sfumato.denoisers.table import TableDenoiser
-from sfumato.networks.table_mlp import Told
+from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.training.loss import Weighting
 
@@ -38,18 +38,22 @@ class Asked:
         levels: what they are, `(batch, D)`.
     """
 
-    told: Told
+    told: TableCondition
     hidden: Tensor
     levels: Tensor
 
     def __getitem__(self, some: slice) -> "Asked":
         """Of some of the rows."""
-        told = Told(*(getattr(self.told, each.name)[some] for each in fields(Told)))
+        told = TableCondition(
+            *(getattr(self.told, each.name)[some] for each in fields(TableCondition))
+        )
         return Asked(told, self.hidden[some], self.levels[some])
 
     def to(self, device: torch.device) -> "Asked":
         """The same on a device."""
-        told = Told(*(getattr(self.told, each.name).to(device) for each in fields(Told)))
+        told = TableCondition(
+            *(getattr(self.told, each.name).to(device) for each in fields(TableCondition))
+        )
         return Asked(told, self.hidden.to(device), self.levels.to(device))
 
 
@@ -90,7 +94,7 @@ class Masking:
         there, unhidden = self._there(own, hidden)
         known = there & unhidden & (by_number < (rate * (any_known < 0.5))[:, None])
         noisy = there & ~known & ~of_levels
-        told = Told(
+        told = TableCondition(
             torch.where(known, values, 0.0),
             known,
             noisy,
