@@ -88,7 +88,7 @@ def _measured() -> Page:
         [
             (
                 f"Pictures of {_SIDE} × {_SIDE} in colour, {os.cpu_count()} threads. Sfumato's and "
-                "diffusers' networks are the same one, weight for weight (told=step, one head, at "
+                "diffusers' networks are the same one, weight for weight (time_embedding=step, one head, at "
                 "16 × 16): that of DDPM's CIFAR-10 models, and one of width 48. denoising-diffusion-"
                 "pytorch has another block and linear attention everywhere; its width is what gives "
                 "as many weights on the same pyramid. Its torchvision, which its network and its "
@@ -151,12 +151,12 @@ def _ours(pixels: np.ndarray, width: int, batch: int, precision: str) -> Callabl
     changes = {
         "network.width": width,
         "network.depth": 2,
-        "network.target": "eps",
+        "network.parameterisation": "eps",
         "network.options": {
             "multipliers": list(_PYRAMID),
             "attention": [16],
             "head_width": 0,
-            "told": "step",
+            "time_embedding": "step",
             "scale_shift": False,
             "groups": 16 if width % 32 else 32,
         },

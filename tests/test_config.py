@@ -153,7 +153,7 @@ def test_the_tutorial_preset_is_the_tutorial_to_the_letter() -> None:
     data, process, training = settings.data, settings.process, settings.training
     assert (data.source, data.rows, data.noise, data.standardise) == ("s-curve", 10_000, 0.1, False)
     assert (process.schedule, process.num_levels, process.options) == ("sigmoid", 100, {})
-    assert (settings.network.name, settings.network.target) == ("step-mlp", "eps")
+    assert (settings.network.name, settings.network.parameterisation) == ("step-mlp", "eps")
     assert settings.network.width == 128
     assert (training.epochs, training.batch_size) == (4000, 128)
     assert (training.optimizer, training.learning_rate, training.clip) == ("adam", 1e-3, 1.0)

@@ -32,6 +32,10 @@ class RunError(SfumatoError):
     exit_code = 4
 
 
+class RenamedWarning(FutureWarning):
+    """A setting is given under the name that it had in earlier versions."""
+
+
 class DivergedError(SfumatoError):
     """Training met a loss that is not finite; the last checkpoint is as it was (exit code 1)."""
 

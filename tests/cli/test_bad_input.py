@@ -148,7 +148,7 @@ ARGUMENTS = [
     ("fit moons --set process.schedule=cosin", "did you mean 'cosine'"),
     ("fit moons --set process.schedule=scaled-linear", "process.num_levels=1000"),
     ("fit moons --set process.options.shfit=2", "did you mean 'shift'"),
-    ("fit moons --set network.target=epsilon", "did you mean 'eps'"),
+    ("fit moons --set network.parameterisation=epsilon", "did you mean 'eps'"),
     ("fit moons --set network.name=vektor-mlp", "did you mean 'vector-mlp'"),
     ("fit moons --set sampling.sampler=dimm", "did you mean 'ddim'"),
     ("fit moons --set sampling.grid=karas", "did you mean 'karras'"),

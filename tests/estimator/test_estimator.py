@@ -276,7 +276,11 @@ def test_arrays_of_words_are_columns_of_words() -> None:
         ({"columns": {"sex": "integer"}}, ArgumentError, "cannot be integer"),
         ({"settings": {"training.stepz": 3}}, ArgumentError, "unknown setting 'training.stepz'"),
         ({"settings": {"network.name": "unet"}}, ArgumentError, "'unet' is not for tables"),
-        ({"settings": {"network.target": "eps"}}, ArgumentError, "network.target=edm"),
+        (
+            {"settings": {"network.parameterisation": "eps"}},
+            ArgumentError,
+            "network.parameterisation=edm",
+        ),
         ({"settings": {"process.num_levels": 100}}, ArgumentError, "process.num_levels at 0"),
         ({"settings": {"training.reference": 64}}, ArgumentError, "training.reference"),
         ({"steps": 0}, ArgumentError, "training.steps"),

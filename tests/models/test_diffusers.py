@@ -168,7 +168,7 @@ def test_weights_with_the_names_of_old_are_read(tmp_path: Path) -> None:
 
 def _own_model(codec: ImageCodec, **changes: Any) -> Model:
     settings = config.resolve(
-        {"network": {"name": "unet", "width": 32, "depth": 1, "target": "v"}}, changes
+        {"network": {"name": "unet", "width": 32, "depth": 1, "parameterisation": "v"}}, changes
     )
     process = build_process(settings.process)
     denoiser = build_denoiser(settings, codec, process)
@@ -268,7 +268,7 @@ def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "size", "told"),
     [
-        ({"network": {"target": "edm"}}, 8, "network.target"),
+        ({"network": {"parameterisation": "edm"}}, 8, "network.parameterisation"),
         ({"network": {"name": "dit", "width": 64}}, 8, "onnx"),
         ({}, 10, "data.size"),
         ({"network": {"width": 20}}, 8, "groups"),

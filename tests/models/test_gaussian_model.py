@@ -91,7 +91,7 @@ def test_negative_numbers_are_refused(model: Model, changes: dict[str, int]) -> 
         ({"process": {"num_levels": 10, "options": {"num_levels": 3}}}, "unknown option"),
         ({"network": {"name": "vector-mpl"}}, "did you mean 'vector-mlp'"),
         ({"network": {"name": "step-mlp"}}, "process.num_levels"),
-        ({"network": {"target": "epsilon"}}, "did you mean 'eps'"),
+        ({"network": {"parameterisation": "epsilon"}}, "did you mean 'eps'"),
         ({"sampling": {"sampler": "dimm"}}, "did you mean 'ddim'"),
         ({"sampling": {"grid": "kerras"}}, "did you mean 'karras'"),
         ({"process": {"num_levels": 9}, "sampling": {"grid": "trailing", "steps": 10}}, "1 and 9"),
@@ -378,7 +378,7 @@ def test_zero_terminal_snr_is_for_tables_and_samples() -> None:
     with pytest.raises(ArgumentError, match="for a table"):
         _model({"process": {"zero_terminal_snr": True}})
     target = {"num_levels": 30, "zero_terminal_snr": True}
-    eps = _model({"process": target, "network": {"target": "eps"}})
+    eps = _model({"process": target, "network": {"parameterisation": "eps"}})
     with pytest.raises(ArgumentError, match="use `v`"):
         eps.check_sampling()
     with pytest.raises(ArgumentError, match="use `v`"):

@@ -79,16 +79,18 @@ def test_the_number_and_the_class_matter_and_pictures_of_a_batch_do_not_mix() ->
 
 def test_a_block_is_its_formula_and_at_first_the_identity() -> None:
     block = TransformerBlock(8, 2, 5)
-    h, told = _noise(2, 6, 8), _noise(2, 5, seed=2)
-    assert torch.equal(block(h, told), h)
+    h, emb = _noise(2, 6, 8), _noise(2, 5, seed=2)
+    assert torch.equal(block(h, emb), h)
     _awake(block)
     # Peebles & Xie (2023), figure 3, and its reference code's order of the six.
-    shift, scale, gate, *after = (told @ block.tell.weight.T + block.tell.bias)[:, None].chunk(6, 2)
-    expected = h + gate * block.attend(layer_norm(h, (8,)) * (1 + scale) + shift)
-    shift, scale, gate = after
-    wide = block.widen(layer_norm(expected, (8,)) * (1 + scale) + shift)
-    bell = wide * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (wide + 0.044715 * wide**3))) / 2
-    torch.testing.assert_close(block(h, told), expected + gate * block.narrow(bell))
+    shift, scale, gate, *of_mlp = (emb @ block.modulation.weight.T + block.modulation.bias)[
+        :, None
+    ].chunk(6, 2)
+    expected = h + gate * block.attention(layer_norm(h, (8,)) * (1 + scale) + shift)
+    shift, scale, gate = of_mlp
+    hidden = block.linear_1(layer_norm(expected, (8,)) * (1 + scale) + shift)
+    bell = hidden * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (hidden + 0.044715 * hidden**3))) / 2
+    torch.testing.assert_close(block(h, emb), expected + gate * block.linear_2(bell))
 
 
 def test_at_first_it_answers_nothing_and_then_every_weight_learns() -> None:

@@ -25,8 +25,10 @@ def test_forward_by_hand(step: int) -> None:
     h = x
     for layer in range(3):
         h = h @ weights[f"hidden.{layer}.weight"].T + weights[f"hidden.{layer}.bias"]
-        h = np.maximum(h + weights[f"steps.{layer}.weight"][step - 1], 0)  # step 1 is row 0
-    by_hand = h @ weights["out.weight"].T + weights["out.bias"]
+        h = np.maximum(
+            h + weights[f"step_embeddings.{layer}.weight"][step - 1], 0
+        )  # step 1 is row 0
+    by_hand = h @ weights["output_proj.weight"].T + weights["output_proj.bias"]
     with torch.no_grad():
         ours = network(torch.from_numpy(x), torch.full((5,), step))
     assert np.allclose(ours.numpy(), by_hand, rtol=1e-5, atol=1e-6)
@@ -50,7 +52,7 @@ def test_each_sample_hears_its_own_step() -> None:
 def test_every_step_has_weights_of_its_own() -> None:
     network = make(steps=9)
     network(torch.ones(9, 2), torch.arange(1, 10)).sum().backward()
-    for embedding in network.steps:
+    for embedding in network.step_embeddings:
         gradient = embedding.weight.grad
         assert isinstance(gradient, torch.Tensor)
         assert bool((gradient != 0).any(1).all())

@@ -86,19 +86,19 @@ def test_it_has_the_published_number_of_weights() -> None:
 def test_a_residual_block_is_its_formula(scale_shift: bool) -> None:
     block = ResidualBlock(4, 6, 5, scale_shift=scale_shift, dropout=0.0, groups=2, eps=1e-5)
     _awake(block)
-    x, told = _noise(2, 4, 5, 5), _noise(2, 5)
+    x, emb = _noise(2, 4, 5, 5), _noise(2, 5)
     w = dict(block.named_parameters())
     h = silu(group_norm(x, 2, w["norm_1.weight"], w["norm_1.bias"]))
     h = conv2d(h, w["conv_1.weight"], w["conv_1.bias"], padding=1)
-    heard = (told @ w["tell.weight"].T + w["tell.bias"])[:, :, None, None]
+    modulation = (emb @ w["emb_proj.weight"].T + w["emb_proj.bias"])[:, :, None, None]
     if scale_shift:
         h = group_norm(h, 2, w["norm_2.weight"], w["norm_2.bias"])
-        h = h * (1 + heard[:, :6]) + heard[:, 6:]
+        h = h * (1 + modulation[:, :6]) + modulation[:, 6:]
     else:
-        h = group_norm(h + heard, 2, w["norm_2.weight"], w["norm_2.bias"])
+        h = group_norm(h + modulation, 2, w["norm_2.weight"], w["norm_2.bias"])
     h = conv2d(silu(h), w["conv_2.weight"], w["conv_2.bias"], padding=1)
-    beside = conv2d(x, w["beside.weight"], w["beside.bias"])
-    torch.testing.assert_close(block(x, told), beside + h)
+    skip = conv2d(x, w["skip.weight"], w["skip.bias"])
+    torch.testing.assert_close(block(x, emb), skip + h)
 
 
 def test_recomputing_changes_no_answer_and_no_gradient() -> None:
@@ -122,11 +122,11 @@ def test_dropout_is_for_training_only() -> None:
 
 
 def test_attention_is_a_softmax_over_positions() -> None:
-    attend = SelfAttention(6, heads=2)
+    attention = SelfAttention(6, heads=2)
     x = _noise(2, 5, 6)
-    query, key, value = attend.ask(x).chunk(3, dim=-1)
+    query, key, value = attention.qkv(x).chunk(3, dim=-1)
     heads = []
     for k in (slice(0, 3), slice(3, 6)):
         weights = (query[..., k] @ key[..., k].transpose(1, 2) / 3**0.5).softmax(-1)
         heads.append(weights @ value[..., k])
-    torch.testing.assert_close(attend(x), attend.answer(torch.cat(heads, -1)))
+    torch.testing.assert_close(attention(x), attention.proj(torch.cat(heads, -1)))

@@ -22,7 +22,7 @@ def test_begins_at_zero_and_every_weight_learns() -> None:
     network = VectorMLP(3, width=8)
     x, number = torch.randn(64, 3), torch.randn(64)
     assert not network(x, number).any()
-    for begins_at_zero in (network.out.weight, network.back.weight):
+    for begins_at_zero in (network.output_proj.weight, network.linear_skip_out.weight):
         torch.nn.init.normal_(begins_at_zero)
     network(x, number).square().sum().backward()
     for name, weight in network.named_parameters():
@@ -33,7 +33,7 @@ def test_begins_at_zero_and_every_weight_learns() -> None:
 def test_rows_do_not_see_each_other_and_the_number_matters() -> None:
     torch.manual_seed(1)
     network = VectorMLP(2, width=16)
-    torch.nn.init.normal_(network.out.weight)
+    torch.nn.init.normal_(network.output_proj.weight)
     x, number = torch.randn(10, 2), torch.linspace(-5, 5, 10)
     whole = network(x, number)
     torch.testing.assert_close(network(x[3:4], number[3:4]), whole[3:4])
@@ -51,7 +51,7 @@ def test_wavelengths_run_from_broad_to_thin_in_any_dimension() -> None:
 def test_the_linear_part_is_of_a_strength_for_each_number() -> None:
     torch.manual_seed(3)
     network = VectorMLP(4, width=8)
-    torch.nn.init.normal_(network.back.weight)
+    torch.nn.init.normal_(network.linear_skip_out.weight)
     x, number = torch.randn(6, 4), torch.tensor(0.7)
     torch.testing.assert_close(network(2 * x, number), 2 * network(x, number))
     assert not torch.allclose(network(x, number), network(x, number + 1), atol=1e-3)

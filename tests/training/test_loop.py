@@ -63,7 +63,7 @@ def test_resume_is_bit_exact(tmp_path: Path, stop: int, times: str) -> None:
             break
     checkpoint.save(tmp_path, first.tensors(), first.numbers())
     second = _training(**recipe)
-    nn.init.ones_(second.network.enter.weight)  # type: ignore[union-attr, arg-type]
+    nn.init.ones_(second.network.input_proj.weight)  # type: ignore[union-attr, arg-type]
     second.restore(*checkpoint.load(tmp_path))
     records = list(train(second))
 
@@ -115,9 +115,11 @@ def test_every_level_is_trained_the_first_and_the_last_too(times: str) -> None:
 
 def test_the_average_of_a_short_run_is_near_its_end() -> None:
     training = _training(average=0.9999)
-    start = training.tensors()["network.enter.weight"].clone()
+    start = training.tensors()["network.input_proj.weight"].clone()
     list(train(training))
-    end, average = (training.tensors()[f"{part}.enter.weight"] for part in ("network", "average"))
+    end, average = (
+        training.tensors()[f"{part}.input_proj.weight"] for part in ("network", "average")
+    )
     # Without the warm-up of the average the ratio would be 0.99.
     assert float((average - end).norm() / (start - end).norm()) < 0.3
 

@@ -2,9 +2,12 @@
 
 import os
 import sys
+import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
-from sfumato.errors import ArgumentError, SfumatoError
+from sfumato.errors import ArgumentError, RenamedWarning, SfumatoError
 
 
 def main() -> None:
@@ -21,7 +24,8 @@ def main() -> None:
 
     code = 0
     try:
-        with _together():
+        with warnings.catch_warnings(), _together():
+            warnings.showwarning = _shown(warnings.showwarning)
             code = app(standalone_mode=False, prog_name="sfumato") or 0
         if code == 130:  # Ctrl-C outside of fitting: files are whole or not there
             _complain("stopped; nothing was left half-written.")
@@ -56,6 +60,21 @@ def _together() -> AbstractContextManager[None]:
     from sfumato.distributed import joined
 
     return joined()
+
+
+def _shown(show: Callable[..., None]) -> Callable[..., None]:
+    """As `show`, but what the user wrote under an old name is one line, once."""
+    said = set()
+
+    def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, RenamedWarning):
+            if str(message) not in said:
+                _complain(f"{message}.")
+            said.add(str(message))
+        else:
+            show(message, category, *where, **more)
+
+    return shown
 
 
 def _complain(message: str) -> None:

@@ -1,6 +1,6 @@
 """Settings, the recipes that suit certain data, and the layers that they are resolved from."""
 
-from sfumato.config.layers import load_toml, merged, nested, parse_assignments, resolve
+from sfumato.config.layers import current, load_toml, merged, nested, parse_assignments, resolve
 from sfumato.config.recipes import PRESETS, preset, suited, suited_to_table
 from sfumato.config.settings import (
     LARGEST_SEED,
@@ -21,6 +21,7 @@ __all__ = [
     "SamplingSettings",
     "Settings",
     "TrainingSettings",
+    "current",
     "load_toml",
     "merged",
     "nested",

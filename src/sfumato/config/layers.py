@@ -5,7 +5,8 @@ of text (`training.steps=500`).
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from sfumato.config.settings import Section, Settings
-from sfumato.errors import ArgumentError
+from sfumato.errors import ArgumentError, RenamedWarning
+
+# Settings that had another name in files of earlier versions; it is still read.
+_RENAMED = {
+    "network.target": "network.parameterisation",
+    "network.options.told": "network.options.time_embedding",
+}
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,6 +41,45 @@ def nested(changes: Mapping[str, Any]) -> dict[str, Any]:
             value = {key: value}
         result = merged(result, value)
     return result
+
+
+def current(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested changes with every renamed setting under the name that it has now.
+
+    Raises:
+        ArgumentError: if a setting is given under both names.
+    """
+    result = dict(changes)
+    for old, new in _RENAMED.items():
+        found = _value(result, old)
+        if found is None:
+            continue
+        if _value(result, new) is not None:
+            raise ArgumentError(f"`{old}` is now `{new}`, and both are given; leave out `{old}`.")
+        result = merged(_without(result, old.split(".")), nested({new: found}))
+    return result
+
+
+def _value(changes: Mapping[str, Any], name: str) -> Any:
+    """The value of a setting, or None where it is not given."""
+    value: Any = changes
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _without(changes: Mapping[str, Any], place: Sequence[str]) -> dict[str, Any]:
+    key, *inner = place
+    rest = {name: value for name, value in changes.items() if name != key}
+    return {**rest, key: _without(changes[key], inner)} if inner else rest
+
+
+def _noted(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """As `current`, with a warning about every old name."""
+    for old, new in _RENAMED.items():
+        if _value(changes, old) is not None:
+            warnings.warn(f"the setting {old!r} is now {new!r}", RenamedWarning, stacklevel=1)
+    return current(changes)
 
 
 def load_toml(path: Path) -> dict[str, Any]:
@@ -89,7 +135,7 @@ def _kinds(section: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
 _KINDS = {"process": ("schedule", "num_levels"), "network": ("name",), "sampling": ("sampler",)}
 
 
-def _without_strange_options(values: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
+def _without_other_options(values: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
     """`values` without the options of a schedule, network or sampler that `layer` replaces."""
     kept = dict(values)
     for section in _KINDS:
@@ -104,13 +150,16 @@ def _without_strange_options(values: Mapping[str, Any], layer: Mapping[str, Any]
 def resolve(*layers: Mapping[str, Any]) -> Settings:
     """The settings that the layers make, each over the one before.
 
+    A renamed setting is read under its old name, with a warning; pass what a program wrote through
+    `current` first.
+
     Raises:
         ArgumentError: naming the first setting that is unknown (with the nearest known one) or
             out of its range.
     """
     values: dict[str, Any] = {}
-    for layer in layers:
-        values = merged(_without_strange_options(values, layer), layer)
+    for layer in map(_noted, layers):
+        values = merged(_without_other_options(values, layer), layer)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

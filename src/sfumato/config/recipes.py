@@ -52,7 +52,7 @@ def _suited_to_pictures(side: int) -> dict[str, Any]:
             "name": "unet",
             "width": 32,
             "depth": 1,
-            "target": "v",
+            "parameterisation": "v",
             "options": {"multipliers": [1, 2, 2, 4, 4, 4, 4, 4][:resolutions]},
         },
         "training": {
@@ -77,7 +77,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "tutorial": {
         "data": {"source": "s-curve", "rows": 10_000, "noise": 0.1, "standardise": False},
         "process": {"schedule": "sigmoid", "num_levels": 100},
-        "network": {"name": "step-mlp", "width": 128, "target": "eps"},
+        "network": {"name": "step-mlp", "width": 128, "parameterisation": "eps"},
         "training": {
             "epochs": 4000,
             "batch_size": 128,

@@ -88,7 +88,9 @@ class NetworkSettings(Section):
         le=1000,
         description="hidden layers after the first (vector-mlp), blocks at each resolution (unet)",
     )
-    target: str = "edm"
+    parameterisation: str = Field(
+        "edm", description="what the network predicts: eps, x_0, v, velocity or edm"
+    )
     options: dict[str, bool | int | float | str | list[int]] = Field(
         default_factory=dict, description="the network's own arguments"
     )

@@ -5,9 +5,10 @@
     unet/diffusion_pytorch_model.safetensors  its weights
     scheduler/scheduler_config.json           a DDPMScheduler or DDIMScheduler
 
-Read, such a model is a U-Net that is told the step of a table. Written, so is ours: the features of
-each step's log-SNR become diffusers' `learned` embedding of the step, a continuous process becomes
-a table of 1,000 levels, and of classes one is chosen, or any, whose features join a bias.
+Read, such a model is a U-Net with an embedding of the step of a discrete schedule. Written, so is
+ours: the features of each step's log-SNR become diffusers' `learned` embedding of the step, a
+continuous process becomes a discrete one of 1,000 levels, and of classes one is chosen, or any,
+whose embedding joins a bias.
 
 The steps of diffusers count from 0, ours from 1. One thing is not the same there: DDIMScheduler
 clips the x_0 that it steps to but not the noise that it steps along, so that with
@@ -50,7 +51,7 @@ _LEVELS = 1000
 # No predicted pixel is as large: diffusers' limit of a threshold, where ours has none.
 _UNREACHED = 1e4
 
-_TARGETS = {"epsilon": "eps", "sample": "x_0", "v_prediction": "v"}
+_PREDICTIONS = {"epsilon": "eps", "sample": "x_0", "v_prediction": "v"}
 _SCHEDULES = {"linear": "linear", "scaled_linear": "scaled-linear", "sigmoid": "sigmoid"}
 _VARIANCES = {
     "fixed_small": "beta_tilde",
@@ -76,23 +77,21 @@ _KNOWN: Mapping[str, tuple[Any, ...]] = {
 
 # Ours and theirs, in the order in which they are replaced.
 _NAMES = (
-    (r"^enter\.", "conv_in."),
-    (r"^tell\.0\.", "time_embedding.linear_1."),
-    (r"^tell\.2\.", "time_embedding.linear_2."),
-    (r"^embed\.steps\.", "time_proj."),
-    (r"^middle\.blocks\.", "mid_block.resnets."),
-    (r"^middle_attention\.", "mid_block.attentions.0."),
-    (r"^norm\.", "conv_norm_out."),
-    (r"^leave\.", "conv_out."),
-    (r"^down\.(\d+)\.change\.", r"down_blocks.\1.downsamplers.0."),
-    (r"^up\.(\d+)\.change\.", r"up_blocks.\1.upsamplers.0."),
+    (r"^time_emb\.0\.", "time_embedding.linear_1."),
+    (r"^time_emb\.2\.", "time_embedding.linear_2."),
+    (r"^time_proj\.embedding\.", "time_proj."),
+    (r"^mid\.blocks\.", "mid_block.resnets."),
+    (r"^mid_attention\.", "mid_block.attentions.0."),
+    (r"^norm_out\.", "conv_norm_out."),
+    (r"^down\.(\d+)\.downsample\.", r"down_blocks.\1.downsamplers.0."),
+    (r"^up\.(\d+)\.upsample\.", r"up_blocks.\1.upsamplers.0."),
     (r"^(down|up)\.(\d+)\.blocks\.", r"\1_blocks.\2.resnets."),
     (r"^(down|up)\.(\d+)\.attentions\.", r"\1_blocks.\2.attentions."),
     (r"\.(norm|conv)_([12])\.", r".\1\2."),
-    (r"\.tell\.", ".time_emb_proj."),
-    (r"\.beside\.", ".conv_shortcut."),
+    (r"\.emb_proj\.", ".time_emb_proj."),
+    (r"\.skip\.", ".conv_shortcut."),
     (r"(attentions\.\d+)\.norm\.", r"\1.group_norm."),
-    (r"\.attend\.answer\.", ".to_out.0."),
+    (r"\.attention\.proj\.", ".to_out.0."),
 )
 
 # Before version 0.15 the parts of attention had other names, which many stored weights still have.
@@ -103,8 +102,8 @@ def _theirs(name: str) -> list[str]:
     """Their names of one of our weights: three, where ours holds query, key and value."""
     for own, their in _NAMES:
         name = re.sub(own, their, name)
-    if ".attend.ask." in name:
-        return [name.replace("attend.ask", part) for part in ("to_q", "to_k", "to_v")]
+    if ".attention.qkv." in name:
+        return [name.replace("attention.qkv", part) for part in ("to_q", "to_k", "to_v")]
     return [name]
 
 
@@ -219,7 +218,7 @@ def _settings(unet: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Settings
             "data": {"source": "array"},
             "process": _process_settings(scheduler),
             "network": _network_settings(unet)
-            | {"target": _TARGETS[scheduler.get("prediction_type", "epsilon")]}
+            | {"parameterisation": _PREDICTIONS[scheduler.get("prediction_type", "epsilon")]}
             | {"learned_variance": learned},
             "training": {"reference": 0},
             "sampling": _sampling_settings(scheduler),
@@ -246,7 +245,7 @@ def _network_settings(unet: Mapping[str, Any]) -> dict[str, Any]:
         raise RunError("a unet whose attention in the middle has a norm of its own, or none.")
     embedding = unet.get("time_embedding_type", "positional")
     if embedding not in ("positional", "learned"):
-        raise RunError(f"a unet that is told the time as {embedding!r}.")
+        raise RunError(f"a unet whose time_embedding_type {embedding!r} is not known here.")
     size = unet["sample_size"]
     side = max(size) if isinstance(size, list) else size
     return {
@@ -261,7 +260,7 @@ def _network_settings(unet: Mapping[str, Any]) -> dict[str, Any]:
             "head_width": unet.get("attention_head_dim", 8) or 0,
             "dropout": float(unet.get("dropout", 0.0)),
             "scale_shift": scale_shift,
-            "told": "step" if embedding == "positional" else "learned-step",
+            "time_embedding": "step" if embedding == "positional" else "learned-step",
             "step_shift": int(unet.get("freq_shift", 0)),
             "cosine_first": bool(unet.get("flip_sin_to_cos", True)),
             "groups": groups,
@@ -377,11 +376,11 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _scheduler(model: Model, table: DiscreteSchedule) -> dict[str, Any]:
     network, sampling = model.settings.network, model.settings.sampling
-    predicted = {own: their for their, own in _TARGETS.items()}
-    if network.target not in predicted:
+    predicted = {own: their for their, own in _PREDICTIONS.items()}
+    if network.parameterisation not in predicted:
         raise ArgumentError(
-            f"diffusers has no scheduler for the target {network.target!r}; fit with "
-            f"network.target={' or '.join(predicted)}."
+            f"diffusers has no scheduler for the parameterisation {network.parameterisation!r}; "
+            f"fit with network.parameterisation={' or '.join(predicted)}."
         )
     if sampling.threshold is not None and (sampling.clip or 1.0) != 1:
         raise ArgumentError(
@@ -398,7 +397,7 @@ def _scheduler(model: Model, table: DiscreteSchedule) -> dict[str, Any]:
         "num_train_timesteps": table.num_levels,
         "trained_betas": table.beta.tolist(),
         "variance_type": variance,
-        "prediction_type": predicted[network.target],
+        "prediction_type": predicted[network.parameterisation],
         "timestep_spacing": "trailing",
         "clip_sample": sampling.clip is not None and sampling.threshold is None,
         "clip_sample_range": sampling.clip or 1.0,
@@ -432,19 +431,19 @@ def _unet(
     weights = {name: value.detach().cpu() for name, value in network.state_dict().items()}
     number = model.class_number(label)
     if number is not None:
-        chosen = weights.pop("classes.weight")[number]
-        weights["tell.2.bias"] = weights["tell.2.bias"] + chosen
+        class_emb = weights.pop("class_emb.weight")[number]
+        weights["time_emb.2.bias"] = weights["time_emb.2.bias"] + class_emb
     options = unet_options(model.settings.network)
-    told = {
+    time = {
         "time_embedding_type": "positional",
         "freq_shift": options.step_shift,
         "flip_sin_to_cos": options.cosine_first,
     }
-    if options.told != "step":
-        told = {"time_embedding_type": "learned", "num_train_timesteps": table.num_levels}
-    if options.told == "log-snr":
-        number_of = log_snr(table.levels[1:]).float().to(network.enter.weight.device)
-        weights["embed.steps.weight"] = network.embed(number_of).cpu()
+    if options.time_embedding != "step":
+        time = {"time_embedding_type": "learned", "num_train_timesteps": table.num_levels}
+    if options.time_embedding == "log-snr":
+        each = log_snr(table.levels[1:]).float().to(network.conv_in.weight.device)
+        weights["time_proj.embedding.weight"] = network.time_proj(each).cpu()
     attending = [bool(stage.attentions) for stage in network.down]
     attends = ["AttnDownBlock2D" if each else "DownBlock2D" for each in attending]
     groups = norms.pop()
@@ -453,8 +452,8 @@ def _unet(
         "_diffusers_version": _VERSION,
         "sample_size": [codec.height, codec.width],
         "in_channels": codec.channels,
-        "out_channels": network.leave.out_channels,
-        **told,
+        "out_channels": network.conv_out.out_channels,
+        **time,
         "down_block_types": attends,
         "up_block_types": [each.replace("Down", "Up") for each in reversed(attends)],
         "block_out_channels": [model.settings.network.width * m for m in options.multipliers],
@@ -479,7 +478,7 @@ def _head_width(network: UNet) -> int | None:
     attentions = [each for each in network.modules() if isinstance(each, SelfAttention)]
     if all(each.heads == 1 for each in attentions):
         return None
-    widths = {each.answer.in_features // each.heads for each in attentions}
+    widths = {each.proj.in_features // each.heads for each in attentions}
     if len(widths) > 1:
         raise ArgumentError(
             "diffusers' unet has heads of one width, and this network has heads of "

@@ -16,12 +16,13 @@ from sfumato.config import Settings, resolve
 from sfumato.data.codecs.points import AnyCodec, codec_from_dict
 from sfumato.data.codecs.table import TableCodec
 from sfumato.errors import ArgumentError, RunError, SfumatoError
+from sfumato.models import format_4
 from sfumato.models.gaussian import Model
 from sfumato.models.registry import build_denoiser, build_process, build_table_denoiser, device_of
 from sfumato.models.table import TableModel
 from sfumato.process.discrete import DiscreteSchedule
 
-_FORMAT = 4
+_FORMAT = 5
 
 AnyModel = Model | TableModel
 
@@ -80,8 +81,8 @@ def save_model(model: AnyModel, path: Path) -> None:
 def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over the header without its own sum, and each tensor's name, type, shape, bytes."""
     digest = hashlib.sha256()
-    told = {key: value for key, value in header.items() if key != "sha256"}
-    digest.update(json.dumps(told, sort_keys=True).encode())
+    summed = {key: value for key, value in header.items() if key != "sha256"}
+    digest.update(json.dumps(summed, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name].numpy()
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -124,13 +125,17 @@ def load_any_model(path: Path) -> AnyModel:
         version, checksum = header["format"], header["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"the header of {path} is damaged; take another copy.") from error
-    if version != _FORMAT:
-        raise RunError(f"{path} is of format {version!r}; this version reads format {_FORMAT}.")
+    if version not in (4, _FORMAT):
+        raise RunError(
+            f"{path} is of format {version!r}; this version reads formats 4 and {_FORMAT}."
+        )
     if checksum != _digest(header, tensors):
         raise RunError(
             f"{path} is damaged: its SHA-256 is not the recorded one. Take another copy."
         )
     try:
+        if version == 4:
+            header, tensors = format_4.translated(header, tensors)
         settings = resolve(header["settings"])
         codec = codec_from_dict(header["codec"])
         # First without memory: a stranger's header may ask for a network of any size.
@@ -142,7 +147,7 @@ def load_any_model(path: Path) -> AnyModel:
         model.denoiser.network.to(device_of(settings, codec))
         if isinstance(model, TableModel):
             model = model.with_network(model.denoiser.network)
-    except (SfumatoError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except (SfumatoError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"{path} does not describe a model that this version knows: {error}"
         ) from error

@@ -20,7 +20,7 @@ from sfumato.denoisers.guidance import ClassLabels
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, unknown
 from sfumato.networks.dit import DiT
-from sfumato.networks.embeddings import LearnedStep, StepEmbedding
+from sfumato.networks.embeddings import LearnedStepEmbedding, StepEmbedding
 from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.networks.table_mlp import TableMLP
 from sfumato.networks.unet import UNet
@@ -128,15 +128,15 @@ class Task:
         event: shape of a sample.
         class_labels: the class numbers that it takes.
         process: the forward process.
-        outputs: channels (dimension 1) that it answers with.
-        levels: how many each column of a table has that has levels.
+        outputs: channels (dimension 1) of the network's output.
+        categories: of a table, how many each categorical column has.
     """
 
     event: tuple[int, ...]
     class_labels: ClassLabels
     process: Schedule | DiscreteSchedule
     outputs: int
-    levels: tuple[int, ...] = ()
+    categories: tuple[int, ...] = ()
 
 
 def _vector_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
@@ -156,28 +156,29 @@ def _step_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditi
     return network, step_of(task.process)
 
 
-# What a unet may be told of the noise.
-_TELLING = ("log-snr", "step", "learned-step")
+# What a unet's embedding of the time is made from.
+_TIME_EMBEDDINGS = ("log-snr", "step", "learned-step")
 
 
 @dataclass(frozen=True, slots=True)
 class UNetOptions:
     """`network.options` of a unet; see `networks.unet.UNet`.
 
-    DDPM's own form is told="step", scale_shift=false, head_width=0, step_shift=1.
+    DDPM's own form is time_embedding="step", scale_shift=false, head_width=0, step_shift=1.
 
     Args:
         multipliers: channels at each resolution, as multiples of the width.
-        attention: resolutions that attend to themselves, by their longer side in pixels.
+        attention: resolutions with self-attention, by their longer side in pixels.
         head_width: channels of an attention head; 0: one head.
         dropout: in the residual blocks.
-        scale_shift: tell the noise as scale and shift of the norms.
-        told: the noise, as its log-SNR, as the step of a table, or by features learned for each.
-        step_shift: of a step's sines, see `networks.embeddings.StepEmbedding`.
-        cosine_first: of a step's sines.
+        scale_shift: use the embedding of time and class as scale and shift of the norms.
+        time_embedding: what it is made from: sines of the log-SNR ("log-snr"), sines of the step of
+            a discrete schedule ("step"), or a vector learned for each step ("learned-step").
+        step_shift: of the sines of a step, see `networks.embeddings.StepEmbedding`.
+        cosine_first: of the sines of a step.
         groups: of the norms.
         eps: added to the norms' variances.
-        one_sided: pad at the far sides only where the resolution is halved.
+        one_sided: pad at the right and the bottom only where the resolution is halved.
         recompute: less memory for more time.
     """
 
@@ -186,7 +187,7 @@ class UNetOptions:
     head_width: int = 64
     dropout: float = 0.0
     scale_shift: bool = True
-    told: str = "log-snr"
+    time_embedding: str = "log-snr"
     step_shift: int = 0
     cosine_first: bool = False
     groups: int = 32
@@ -200,8 +201,8 @@ class UNetOptions:
                 "`multipliers` are numbers from 1 to 64, one for each of up to 8 resolutions; got "
                 f"{self.multipliers}."
             )
-        if self.told not in _TELLING:
-            raise unknown("way of telling the noise (`told`)", self.told, _TELLING)
+        if self.time_embedding not in _TIME_EMBEDDINGS:
+            raise unknown("time_embedding", self.time_embedding, _TIME_EMBEDDINGS)
         if self.step_shift not in (0, 1):
             raise ArgumentError(f"`step_shift` is 0 or 1; got {self.step_shift}.")
         if not self.eps > 0 or self.groups < 1:
@@ -227,7 +228,7 @@ def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditionin
     if settings.width % 4:
         raise ArgumentError(f"the width of a unet must be a multiple of 4; got {settings.width}.")
     sides = (-(-max(size) // 2**k) for k in range(len(options.multipliers)))
-    embed, conditioning = _telling(options, settings.width, task.process)
+    time_proj, conditioning = _time_proj(options, settings.width, task.process)
     network = UNet(
         channels,
         settings.width,
@@ -239,7 +240,7 @@ def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditionin
         outputs=task.outputs,
         scale_shift=options.scale_shift,
         dropout=options.dropout,
-        embed=embed,
+        time_proj=time_proj,
         groups=options.groups,
         eps=options.eps,
         one_sided=options.one_sided,
@@ -248,21 +249,21 @@ def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditionin
     return network, conditioning
 
 
-def _telling(
+def _time_proj(
     options: UNetOptions, width: int, process: Schedule | DiscreteSchedule
 ) -> tuple[nn.Module | None, Conditioning]:
-    """What a unet makes of the number that tells the noise, and that number."""
-    if options.told == "log-snr":
+    """The features of a unet's time, and what they are made from."""
+    if options.time_embedding == "log-snr":
         return None, log_snr
     if not isinstance(process, DiscreteSchedule):
         raise ArgumentError(
-            f"a unet that is told {options.told!r} needs a table of steps; set process.num_levels "
-            "(1000, say) or leave told=log-snr."
+            f"time_embedding={options.time_embedding} needs a discrete schedule; set "
+            "process.num_levels (1000, say) or leave time_embedding=log-snr."
         )
-    if options.told == "learned-step":
-        return LearnedStep(process.num_levels, width), step_of(process)
-    embed = StepEmbedding(width, options.step_shift, cosine_first=options.cosine_first)
-    return embed, step_of(process)
+    if options.time_embedding == "learned-step":
+        return LearnedStepEmbedding(process.num_levels, width), step_of(process)
+    sines = StepEmbedding(width, options.step_shift, cosine_first=options.cosine_first)
+    return sines, step_of(process)
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +314,7 @@ class TableMLPOptions:
     """`network.options` of a table-mlp; see `networks.table_mlp.TableMLP`.
 
     Args:
-        features: random directions whose sine and cosine are added to the numbers.
+        features: random directions whose sine and cosine are added to the numeric values.
         dropout: share of the hidden units that training leaves out.
     """
 
@@ -329,10 +330,10 @@ class TableMLPOptions:
 
 def _table_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
     options = _made("network 'table-mlp'", TableMLPOptions, settings.options)
-    (numbers,) = task.event
+    (numeric,) = task.event
     network = TableMLP(
-        numbers,
-        task.levels,
+        numeric,
+        task.categories,
         settings.width,
         settings.depth,
         features=options.features,
@@ -380,15 +381,15 @@ def build_denoiser(
     """An untrained denoiser for what the codec encodes; the seed decides its weights.
 
     Raises:
-        ArgumentError: if the network or the target is unknown, or does not fit the process or the
-            data.
+        ArgumentError: if the network or the parameterisation is unknown, or does not fit the
+            process or the data.
     """
     network = settings.network
     outputs = codec.event[0] * (1 + network.learned_variance)
     task = Task(codec.event, class_labels_of(settings, codec), process, outputs)
     built, conditioning = _built(settings, codec, task)
     return NetworkDenoiser(
-        built, PARAMETERISATIONS[network.target], conditioning, network.learned_variance
+        built, PARAMETERISATIONS[network.parameterisation], conditioning, network.learned_variance
     )
 
 
@@ -401,16 +402,16 @@ def build_table_denoiser(
         ArgumentError: if the network is unknown or not for tables, or something is set that is for
             points or pictures alone.
     """
-    if settings.network.target != "edm" or settings.network.learned_variance:
+    if settings.network.parameterisation != "edm" or settings.network.learned_variance:
         raise ArgumentError(
-            "a number that a row has not is answered as edm's c_skip does; of a table leave "
-            "network.target=edm and network.learned_variance=false."
+            "the c_skip of edm carries a table's missing values along; leave "
+            "network.parameterisation=edm and network.learned_variance=false."
         )
     if settings.training.flip:
         raise ArgumentError("training.flip mirrors pictures; these data are a table.")
     task = Task(codec.event, ClassLabels(0), process, codec.event[0], codec.sizes)
     built, conditioning = _built(settings, codec, task)
-    return TableDenoiser(built, PARAMETERISATIONS[settings.network.target], conditioning)
+    return TableDenoiser(built, PARAMETERISATIONS[settings.network.parameterisation], conditioning)
 
 
 def _built(
@@ -418,8 +419,8 @@ def _built(
 ) -> tuple[nn.Module, Conditioning]:
     """The network that the settings name, if it is for such data."""
     network = settings.network
-    if network.target not in PARAMETERISATIONS:
-        raise unknown("target", network.target, PARAMETERISATIONS)
+    if network.parameterisation not in PARAMETERISATIONS:
+        raise unknown("parameterisation", network.parameterisation, PARAMETERISATIONS)
     if network.name not in NETWORKS:
         raise unknown("network", network.name, NETWORKS)
     kind, suited = _suited_networks(codec)

@@ -1,1 +1,1 @@
-"""Networks of (x, number per sample) -> same shape as x; they know nothing of diffusion."""
+"""Networks of (x, noise or time) -> same shape as x; they know nothing of diffusion."""

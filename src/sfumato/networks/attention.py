@@ -2,8 +2,8 @@
 
     softmax(Q K^T / sqrt(d)) V,  in several heads of d channels each
 
-Vaswani et al. (2017), eq. 1, by PyTorch's own kernel, which never holds the matrix of weights
-where it can do without.
+Vaswani et al. (2017), eq. 1. PyTorch's own kernel computes it without storing the matrix of
+weights where it can.
 """
 
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 class SelfAttention(nn.Module):
-    """Every position looks at every other; the answer is projected back.
+    """Every position attends to every other; a linear map projects the result.
 
     Args:
         channels: in and out; a multiple of the heads.
@@ -21,13 +21,13 @@ class SelfAttention(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.ask = nn.Linear(channels, 3 * channels)
-        self.answer = nn.Linear(channels, channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.proj = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(batch, positions, channels)` to the same shape."""
         batch, positions, channels = x.shape
-        asked = self.ask(x).view(batch, positions, 3, self.heads, channels // self.heads)
-        query, key, value = asked.permute(2, 0, 3, 1, 4)
-        seen = scaled_dot_product_attention(query, key, value)
-        return self.answer(seen.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]
+        qkv = self.qkv(x).view(batch, positions, 3, self.heads, channels // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        attended = scaled_dot_product_attention(query, key, value)
+        return self.proj(attended.transpose(1, 2).reshape(x.shape))  # type: ignore[no-any-return]

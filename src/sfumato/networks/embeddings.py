@@ -1,4 +1,4 @@
-"""Features of a single number."""
+"""Features of a scalar: how noisy a sample is, or the step of a process."""
 
 import math
 
@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 
 class FourierEmbedding(nn.Module):
-    """Sines and cosines of a number at geometrically spaced wavelengths; nothing is learned.
+    """Sines and cosines of a scalar at geometrically spaced wavelengths; it has no weights.
 
     Args:
         features: how many, even.
-        shortest: shortest wavelength, in the number's own units.
+        shortest: shortest wavelength, in the scalar's own units.
         longest: longest wavelength.
     """
 
@@ -24,14 +24,14 @@ class FourierEmbedding(nn.Module):
         )
         self.register_buffer("frequencies", (2 * math.pi / wavelengths).float(), persistent=False)
 
-    def forward(self, number: Tensor) -> Tensor:
+    def forward(self, value: Tensor) -> Tensor:
         """`(...)` to `(..., features)`."""
-        angle = number.unsqueeze(-1) * self.frequencies
+        angle = value.unsqueeze(-1) * self.frequencies
         return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
 class StepEmbedding(nn.Module):
-    """Sines and cosines of a step 1, 2, ..., T, as DDPM's network is told it.
+    """Sines and cosines of a step 1, 2, ..., T, as DDPM feeds it to its network.
 
     Ho et al. (2020), after Vaswani et al. (2017), section 3.5: frequencies from 1 to 1/10,000,
     geometrically. Their code counts the steps from 0, and so does this.
@@ -40,7 +40,7 @@ class StepEmbedding(nn.Module):
         features: how many, even.
         shift: 1 where the lowest frequency is 1/10,000 itself, as in DDPM's code; 0 where it is
             the next that would come.
-        cosine_first: the cosines stand before the sines.
+        cosine_first: put the cosines before the sines.
     """
 
     frequencies: Tensor
@@ -59,8 +59,8 @@ class StepEmbedding(nn.Module):
         return torch.cat(both[::-1] if self.cosine_first else both, dim=-1)
 
 
-class LearnedStep(nn.Module):
-    """Features of a step 1, 2, ..., T that are learned for each.
+class LearnedStepEmbedding(nn.Module):
+    """A learned vector for each step 1, 2, ..., T.
 
     Args:
         num_levels: T.
@@ -69,8 +69,8 @@ class LearnedStep(nn.Module):
 
     def __init__(self, num_levels: int, features: int) -> None:
         super().__init__()
-        self.steps = nn.Embedding(num_levels, features)
+        self.embedding = nn.Embedding(num_levels, features)
 
     def forward(self, step: Tensor) -> Tensor:
         """`(...)` to `(..., features)`."""
-        return self.steps(step.long() - 1)  # type: ignore[no-any-return]
+        return self.embedding(step.long() - 1)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Perceptrons for vectors, told one number per sample."""
+"""Perceptrons for vectors; a scalar for each sample says how noisy it is."""
 
 import math
 from itertools import pairwise
@@ -11,7 +11,7 @@ from sfumato.networks.embeddings import FourierEmbedding
 
 
 class StepMLP(nn.Module):
-    """The tutorial's network: three hidden layers, each told the step by a learned embedding.
+    """The tutorial's network: three hidden layers, each with a learned embedding of the step.
 
     2 -> 128 -> 128 -> 128 -> 2 with ReLU; the embedding of the step is added before each of
     the three activations. 72,066 parameters for 100 steps in the plane.
@@ -20,7 +20,7 @@ class StepMLP(nn.Module):
         dimension: number of coordinates, in and out.
         num_levels: how many steps there are to embed.
         width: units of each hidden layer.
-        outputs: numbers that it answers with, if not as many as the coordinates.
+        outputs: size of the output, where it is not the number of coordinates.
     """
 
     def __init__(
@@ -30,32 +30,32 @@ class StepMLP(nn.Module):
         self.num_levels = num_levels
         widths = [dimension, width, width, width]
         self.hidden = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
-        self.steps = nn.ModuleList(nn.Embedding(num_levels, width) for _ in self.hidden)
-        self.out = nn.Linear(width, outputs or dimension)
+        self.step_embeddings = nn.ModuleList(nn.Embedding(num_levels, width) for _ in self.hidden)
+        self.output_proj = nn.Linear(width, outputs or dimension)
 
     def forward(self, x: Tensor, step: Tensor) -> Tensor:
         """Map x `(batch, dimension)` at step 1 ... num_levels, `(batch,)` or `()`, to outputs."""
-        row = step.long() - 1
-        for layer, embedding in zip(self.hidden, self.steps, strict=True):
-            x = relu(layer(x) + embedding(row))
-        return self.out(x)  # type: ignore[no-any-return]
+        index = step.long() - 1
+        for layer, embedding in zip(self.hidden, self.step_embeddings, strict=True):
+            x = relu(layer(x) + embedding(index))
+        return self.output_proj(x)  # type: ignore[no-any-return]
 
 
 class VectorMLP(nn.Module):
-    """A perceptron for vectors of any dimension that sees them through sines as well.
+    """A perceptron for vectors of any dimension, with random Fourier features of its input.
 
     Thin structure is of high frequency, which a plain perceptron learns last (Rahaman et al.
     2019); random Fourier features of the input (Tancik et al. 2020), at many wavelengths, bring
-    it within reach at once. Beside the perceptron goes a linear map whose strength along each
-    direction depends on the number: that is all there is to learn of Gaussian data, and much of
-    what there is in many dimensions. The number is told to every layer.
+    it within reach at once. A linear skip runs beside the perceptron, with a gain along each
+    direction that depends on the noise: it is the whole solution for Gaussian data, and much of
+    it in many dimensions. Every layer sees the noise.
 
     Args:
         dimension: number of coordinates, in and out; of unit scale.
         width: units of each hidden layer.
         depth: hidden layers after the first.
         features: random directions whose sine and cosine are added to the input.
-        outputs: numbers that it answers with, if not as many as the coordinates.
+        outputs: size of the output, where it is not the number of coordinates.
     """
 
     directions: Tensor
@@ -70,29 +70,36 @@ class VectorMLP(nn.Module):
     ) -> None:
         super().__init__()
         # The sine's wavelength falls with the direction's length: from broad shape to thin lines.
-        # Far points of many coordinates are told apart by long waves already.
+        # In many coordinates points are far apart, and long waves already separate them.
         directions = torch.randn(dimension, features)
         lengths = torch.logspace(0, math.log10(6), features) * min(1, 3 / dimension)
         self.register_buffer("directions", directions / directions.norm(dim=0) * lengths)
-        self.embed = FourierEmbedding(16, shortest=6.0, longest=60.0)
-        self.enter = nn.Linear(dimension + 2 * features, width)
+        self.noise_features = FourierEmbedding(16, shortest=6.0, longest=60.0)
+        self.input_proj = nn.Linear(dimension + 2 * features, width)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
-        self.told = [width] * (1 + depth) + [dimension]
-        self.tell = nn.Linear(16, sum(self.told))
-        self.out = nn.Linear(width, outputs or dimension)
-        self.along = nn.Linear(dimension, dimension, bias=False)
-        self.back = nn.Linear(dimension, outputs or dimension, bias=False)
-        nn.init.eye_(self.along.weight)
-        for nothing_yet in (self.out.weight, self.out.bias, self.back.weight):
-            nn.init.zeros_(nothing_yet)
+        # One shift for each layer, and the gain of the linear skip.
+        self.noise_sizes = [width] * (1 + depth) + [dimension]
+        self.noise_proj = nn.Linear(16, sum(self.noise_sizes))
+        self.output_proj = nn.Linear(width, outputs or dimension)
+        self.linear_skip_in = nn.Linear(dimension, dimension, bias=False)
+        self.linear_skip_out = nn.Linear(dimension, outputs or dimension, bias=False)
+        nn.init.eye_(self.linear_skip_in.weight)
+        for zero in (self.output_proj.weight, self.output_proj.bias, self.linear_skip_out.weight):
+            nn.init.zeros_(zero)
 
-    def forward(self, x: Tensor, number: Tensor) -> Tensor:
-        """Map x `(batch, dimension)` with a number each, `(batch,)` or `()`, to the outputs."""
-        # One number for all is told once, (1, ...), and added to every sample.
-        first, *told, strength = self.tell(torch.atleast_2d(self.embed(number))).split(self.told, 1)
+    def forward(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Map x `(batch, dimension)` to the outputs.
+
+        Args:
+            x: noisy samples.
+            noise: how noisy they are, their log-SNR, `(batch,)` or `()`.
+        """
+        # One noise for all is projected once, (1, ...), and added to every sample.
+        projected = self.noise_proj(torch.atleast_2d(self.noise_features(noise)))
+        first, *shifts, linear_gain = projected.split(self.noise_sizes, 1)
         phase = x @ self.directions
-        h = silu(self.enter(torch.cat([x, phase.sin(), phase.cos()], dim=1)) + first)
-        for layer, told_here in zip(self.hidden, told, strict=True):
-            h = h + silu(layer(h) + told_here)
-        straight = self.back(self.along(x) * strength)
-        return self.out(h) + straight  # type: ignore[no-any-return]
+        h = silu(self.input_proj(torch.cat([x, phase.sin(), phase.cos()], dim=1)) + first)
+        for layer, shift in zip(self.hidden, shifts, strict=True):
+            h = h + silu(layer(h) + shift)
+        linear_skip = self.linear_skip_out(self.linear_skip_in(x) * linear_gain)
+        return self.output_proj(h) + linear_skip  # type: ignore[no-any-return]

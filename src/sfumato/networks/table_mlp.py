@@ -1,7 +1,7 @@
-"""A perceptron for tables: some of a row is known, some noisy, some not there at all.
+"""A perceptron for tables: of a row some values are known, some are noisy, some are missing.
 
-It answers both questions that a table asks: what the noisy numbers were, and how probable each
-level of a column is whose level is not known.
+It predicts both parts of a row: the clean values of the noisy numeric columns, and the probability
+of each category of a column whose category is not known.
 """
 
 import math
@@ -18,14 +18,14 @@ from sfumato.networks.embeddings import FourierEmbedding
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableCondition:
-    """What is known of rows besides noisy numbers.
+    """What a network knows of rows besides their noisy values.
 
     Args:
-        known: numbers that are known, `(batch, numbers)`, 0 elsewhere.
-        is_known: which those are, `(batch, numbers)`.
-        is_noisy: which numbers are to be predicted, `(batch, numbers)`; the rest are missing.
-        categories: codes `(batch, columns)` int64; the column's number of categories where its
-            category is not known.
+        known: numeric values that are known, `(batch, numeric)`, 0 elsewhere.
+        is_known: which those are, `(batch, numeric)`.
+        is_noisy: which numeric values it is to predict, `(batch, numeric)`; the rest is missing.
+        categories: `(batch, columns)` int64; a column's number of categories where its category is
+            not known.
     """
 
     known: Tensor
@@ -35,14 +35,14 @@ class TableCondition:
 
 
 class TableMLP(nn.Module):
-    """A residual perceptron that sees each level as a vector of its own.
+    """A residual perceptron with an embedding of each category.
 
     Args:
-        numbers: how many, in and out.
-        levels: of each column that has them, how many.
+        numeric: number of numeric columns, in and out.
+        categories: number of categories of each categorical column.
         width: units of each hidden layer.
         depth: residual blocks.
-        features: random directions whose sine and cosine are added to the numbers.
+        features: random directions whose sine and cosine are added to the numeric values.
         dropout: share of the hidden units that training leaves out.
     """
 
@@ -51,69 +51,70 @@ class TableMLP(nn.Module):
 
     def __init__(
         self,
-        numbers: int,
-        levels: Sequence[int],
+        numeric: int,
+        categories: Sequence[int],
         width: int = 256,
         depth: int = 3,
         features: int = 64,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.numbers, self.sizes = numbers, tuple(levels)
-        directions = torch.randn(2 * numbers, features)
-        lengths = torch.logspace(0, math.log10(6), features) * min(1, 3 / max(numbers, 1))
-        if numbers:
+        self.numeric, self.categories = numeric, tuple(categories)
+        directions = torch.randn(2 * numeric, features)
+        lengths = torch.logspace(0, math.log10(6), features) * min(1, 3 / max(numeric, 1))
+        if numeric:
             directions = directions / directions.norm(dim=0) * lengths
         self.register_buffer("directions", directions)
-        first = torch.tensor([0, *(size + 1 for size in levels)]).cumsum(0)[:-1]
-        self.register_buffer("offsets", first, persistent=False)
-        self.embed = FourierEmbedding(16, shortest=6.0, longest=60.0)
-        self.told = nn.Linear(16, width)
-        self.seen = nn.EmbeddingBag(max(1, sum(levels) + len(levels)), width, mode="sum")
-        nn.init.normal_(self.seen.weight, std=1 / math.sqrt(max(len(levels), 1)))
-        self.enter = _linear(4 * numbers + 2 * features * (numbers > 0), width)
+        # Each column has one row more in the embedding than categories: `not known`.
+        offsets = torch.tensor([0, *(count + 1 for count in categories)]).cumsum(0)[:-1]
+        self.register_buffer("offsets", offsets, persistent=False)
+        self.noise_features = FourierEmbedding(16, shortest=6.0, longest=60.0)
+        self.noise_proj = nn.Linear(16, width)
+        embedded = max(1, sum(categories) + len(categories))
+        self.category_embedding = nn.EmbeddingBag(embedded, width, mode="sum")
+        nn.init.normal_(self.category_embedding.weight, std=1 / math.sqrt(max(len(categories), 1)))
+        self.input_proj = _linear(4 * numeric + 2 * features * (numeric > 0), width)
         self.blocks = nn.ModuleList(_Block(width, dropout) for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
-        self.out = _linear(width, numbers)
-        self.choose = _linear(width, sum(levels))
-        self.along = _linear(2 * numbers, numbers, bias=False)
-        self.strength = _linear(16, numbers)
-        for nothing_yet in (self.out, self.choose):
-            nn.init.zeros_(nothing_yet.weight)
-            nn.init.zeros_(nothing_yet.bias)
-        nn.init.zeros_(self.along.weight)
+        self.norm_out = nn.LayerNorm(width)
+        self.output_proj = _linear(width, numeric)
+        self.category_logits = _linear(width, sum(categories))
+        self.linear_skip = _linear(2 * numeric, numeric, bias=False)
+        self.linear_gain = _linear(16, numeric)
+        for zero in (self.output_proj, self.category_logits):
+            nn.init.zeros_(zero.weight)
+            nn.init.zeros_(zero.bias)
+        nn.init.zeros_(self.linear_skip.weight)
 
-    def forward(
-        self, x: Tensor, number: Tensor, condition: TableCondition
-    ) -> tuple[Tensor, Tensor]:
-        """Answers for the noisy numbers, 0 for the others, and logits of all levels.
+    def forward(self, x: Tensor, noise: Tensor, condition: TableCondition) -> tuple[Tensor, Tensor]:
+        """Predict the noisy numeric values, 0 for the others, and the logits of all categories.
 
         Args:
-            x: noisy numbers, `(batch, numbers)`; what the others hold is not looked at.
-            number: of the noise, `(batch,)` or `()`.
+            x: numeric values, `(batch, numeric)`; those that are not noisy are ignored.
+            noise: how noisy they are, their log-SNR, `(batch,)` or `()`.
             condition: what is known.
 
         Returns:
-            `(batch, numbers)` and `(batch, sum of levels)`.
+            `(batch, numeric)` and `(batch, sum of categories)`.
         """
         noisy, known = condition.is_noisy.to(x), condition.is_known.to(x)
-        both = torch.cat([x * noisy, condition.known.to(x) * known], 1)
-        phase = both @ self.directions
-        waves = [phase.sin(), phase.cos()] if self.numbers else []
-        about = self.embed(torch.atleast_1d(number))
-        h = self.enter(torch.cat([both, noisy, known, *waves], 1)) + self.told(about)
-        if self.sizes:
-            h = h + self.seen(condition.categories + self.offsets)
+        values = torch.cat([x * noisy, condition.known.to(x) * known], 1)
+        phase = values @ self.directions
+        fourier_features = [phase.sin(), phase.cos()] if self.numeric else []
+        noise_features = self.noise_features(torch.atleast_1d(noise))
+        h = self.input_proj(torch.cat([values, noisy, known, *fourier_features], 1))
+        h = h + self.noise_proj(noise_features)
+        if self.categories:
+            h = h + self.category_embedding(condition.categories + self.offsets)
         for block in self.blocks:
             h = block(h)
-        h = self.norm(h)
-        straight = self.along(both) * self.strength(about)
-        answer: Tensor = (self.out(h) + straight) * noisy
-        return answer, self.choose(h)
+        h = self.norm_out(h)
+        linear_skip = self.linear_skip(values) * self.linear_gain(noise_features)
+        output: Tensor = (self.output_proj(h) + linear_skip) * noisy
+        return output, self.category_logits(h)
 
 
 def _linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
-    """A layer, also of nothing, of which PyTorch would warn."""
+    """A layer, possibly without inputs or outputs, of which PyTorch would warn."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Initializing zero-element tensors")
         return nn.Linear(inputs, outputs, bias=bias)
@@ -123,10 +124,10 @@ class _Block(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, width)
-        self.drop = nn.Dropout(dropout)
-        self.down = nn.Linear(width, width)
+        self.linear_1 = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+        self.linear_2 = nn.Linear(width, width)
 
     def forward(self, h: Tensor) -> Tensor:
-        inner: Tensor = self.down(self.drop(silu(self.up(self.norm(h)))))
-        return h + inner
+        residual: Tensor = self.linear_2(self.dropout(silu(self.linear_1(self.norm(h)))))
+        return h + residual

@@ -6,6 +6,7 @@ checkpoint stands, after it the new one. Nothing is pickled.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -17,7 +18,7 @@ from sfumato import atomic
 from sfumato.errors import RunError
 
 _MANIFEST = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 def save(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, int]) -> None:
@@ -42,8 +43,14 @@ def save(folder: Path, tensors: dict[str, Tensor], numbers: dict[str, int]) -> N
             old.unlink(missing_ok=True)
 
 
-def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
+def load(
+    folder: Path, renamed: Callable[[str], str] = str
+) -> tuple[dict[str, Tensor], dict[str, int]]:
     """The tensors and numbers of the checkpoint in `folder`.
+
+    Args:
+        folder: of the checkpoint.
+        renamed: the name now of a weight that has its old name in format 1.
 
     Raises:
         RunError: if there is none, or it is damaged.
@@ -53,7 +60,8 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
         manifest = json.loads(path.read_bytes())
         ((name, checksum),) = manifest["sha256"].items()
         numbers = {key: int(value) for key, value in manifest["numbers"].items()}
-        known = manifest["format"] == _FORMAT and Path(name).name == name
+        version = manifest["format"]
+        known = version in (1, _FORMAT) and Path(name).name == name
     except FileNotFoundError:
         raise RunError(f"there is no checkpoint in {folder}; start a new run.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -69,6 +77,15 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
             "start a new run."
         )
     try:
-        return load_safetensors(state.read_bytes()), numbers
+        tensors = load_safetensors(state.read_bytes())
     except SafetensorError as error:
         raise RunError(f"the checkpoint {state} is not a safetensors file.") from error
+    if version == 1:
+        tensors = {_renamed(name, renamed): value for name, value in tensors.items()}
+    return tensors, numbers
+
+
+def _renamed(name: str, renamed: Callable[[str], str]) -> str:
+    """The name of a tensor, of which those of the network and its average end in a weight's."""
+    part, _, weight = name.partition(".")
+    return f"{part}.{renamed(weight)}" if part in ("network", "average") else name

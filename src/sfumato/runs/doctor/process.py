@@ -203,8 +203,8 @@ def _more_noise(settings: ProcessSettings) -> str:
     """How to end in noise, with the schedule's own option where it has one."""
     if settings.num_levels:
         return (
-            "process.zero_terminal_snr=true (with network.target=v), or a schedule that ends in "
-            "noise: process.schedule=linear with its own betas"
+            "process.zero_terminal_snr=true (with network.parameterisation=v), or a schedule that "
+            "ends in noise: process.schedule=linear with its own betas"
         )
     options = inspect.signature(SCHEDULES[settings.schedule]).parameters
     for name, value in {"log_snr_min": -10, "sigma_max": 80, "beta_max": 20}.items():
