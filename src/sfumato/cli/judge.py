@@ -63,11 +63,9 @@ def score(
 
     opened = open_run(run)
     kind = opened.kind
-    if to is not None:
-        kind.check_scored(to)
     like = kind.read_like(opened.model, file)
     if to is not None:
-        kind.check_name(like, "log_prob", to)
+        kind.check_scored(to, like)
     warn_of_unseen(opened, like.rows, "densities there are a guess")
     options = {"tol": tol, "probes": probes}
     options = {name: value for name, value in options.items() if value is not None}

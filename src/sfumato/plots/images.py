@@ -7,13 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sfumato.atomic import replacing
-from sfumato.data.images import as_pil
 from sfumato.data.io.sheets import sheet
 from sfumato.plots.animation import write_frames
-from sfumato.errors import ArgumentError
-from sfumato.plots.animation import FRAME_MS
-from sfumato.plots.style import check_target, headline, new_figure, styled
+from sfumato.plots.style import headline, new_figure, styled
 
 
 def _show(axes: Axes, pixels: np.ndarray) -> None:

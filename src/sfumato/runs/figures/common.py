@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from sfumato.errors import RunError
 from sfumato.metrics.evaluation import Evaluation
@@ -58,7 +58,9 @@ def source_name(run: Run) -> str:
     return plain(Path(run.settings.data.source).name)
 
 
-def forward_frames(run: Run, x_0: torch.Tensor, count: int) -> list[tuple[NoiseLevel, torch.Tensor]]:
+def forward_frames(
+    run: Run, x_0: torch.Tensor, count: int
+) -> list[tuple[NoiseLevel, torch.Tensor]]:
     """Encoded rows at `count` levels from clean to the noisiest, one noise for each throughout."""
     levels = run.model.process.evenly(count)
     eps = noise_from(generator(run.settings.seed))(x_0)

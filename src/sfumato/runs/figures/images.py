@@ -63,9 +63,7 @@ def reverse_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG
     """The reverse process: six samples emerge."""
     where = run.model.process.coordinate
     walk = run.model.pictured_frames(_PICTURES, _MOMENTS)
-    return strips(
-        [(where(level), x) for level, x in walk], "Reverse: samples emerge out of noise"
-    )
+    return strips([(where(level), x) for level, x in walk], "Reverse: samples emerge out of noise")
 
 
 def training_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG001

@@ -30,15 +30,12 @@ name = "images"
 unit = "pictures"
 sampled = 64
 sample_file = "samples.png"
+example = ("64", "new.png")
 guesses = 1  # a mean of pictures is none
 
-shares, joined, take, incomplete, put_back = (
-    points.shares,
-    points.joined,
-    points.take,
-    points.incomplete,
-    points.put_back,
-)
+# As of points: rows are arrays.
+shares, joined, take = points.shares, points.joined, points.take
+incomplete, put_back, unseen = points.incomplete, points.put_back, points.unseen
 
 
 def recipe(data: Dataset[Images]) -> dict[str, Any]:
@@ -109,9 +106,40 @@ def give(model: Model, rows: np.ndarray, data: Dataset[Images] | None) -> np.nda
     return rows
 
 
-def write(path: Path, rows: np.ndarray, model: Model, labels: np.ndarray | None = None) -> None:  # noqa: ARG001
+def container(model: Model, rows: np.ndarray) -> Images:  # noqa: ARG001
+    """Without classes."""
+    return as_images(rows)
+
+
+def write(
+    path: Path,
+    rows: np.ndarray,
+    model: Model,  # noqa: ARG001
+    labels: np.ndarray | None = None,
+    *,
+    in_a_row: bool = False,
+) -> None:
     """A sheet, a folder of files, or an array; labels are kept in an .npz."""
-    write_images(path, rows, labels)
+    write_images(path, rows, labels, columns=len(rows) if in_a_row else None)
+
+
+def check_scored(path: Path, like: RowsLike) -> None:  # noqa: ARG001
+    """Scores of pictures are not written.
+
+    Raises:
+        ArgumentError: always.
+    """
+    raise ArgumentError("scores of pictures are printed, not written; leave --to out.")
+
+
+def write_scored(path: Path, like: RowsLike, model: Model, nats: np.ndarray) -> None:  # noqa: ARG001
+    """As `check_scored`."""
+    check_scored(path, like)
+
+
+def count_missing(rows: np.ndarray) -> int:  # noqa: ARG001
+    """Pictures have no missing cells; what to fill in is masked."""
+    return 0
 
 
 def best_guess(model: Model, drawn: np.ndarray, draws: int) -> np.ndarray:  # noqa: ARG001

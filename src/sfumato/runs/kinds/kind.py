@@ -39,7 +39,7 @@ class RowsLike:
     Args:
         rows: as the model takes them.
         give: rows of the model to the container, index and columns of those that were given.
-        source: the whole of what was given, with its other columns; None for pictures.
+        source: of a table the whole of what was given, of points the names of the columns.
     """
 
     rows: Any
@@ -57,6 +57,8 @@ class Kind(Protocol):
     """How many are drawn where nobody says how many."""
     sample_file: str
     """The name of the file of samples in a report."""
+    example: tuple[str, str]
+    """How many to draw and the file to write, in the command that a fit suggests."""
 
     def recipe(self, data: Dataset[Any]) -> dict[str, Any]:
         """The settings that suit these rows, as changes to the defaults."""
@@ -88,12 +90,48 @@ class Kind(Protocol):
         """Rows that the model drew, in the container of the rows that it learned from."""
         ...
 
+    def container(self, model: Model, rows: Any) -> Any:
+        """Rows of the model as Points, Images or a DataTable."""
+        ...
+
     def check_target(self, path: Path) -> None:
         """Refuse early what `write` could not do late."""
         ...
 
-    def write(self, path: Path, rows: Any, model: Model, labels: np.ndarray | None = None) -> None:
-        """Write rows as the model gives them; the ending of the path decides how."""
+    def write(
+        self,
+        path: Path,
+        rows: Any,
+        model: Model,
+        labels: np.ndarray | None = None,
+        *,
+        in_a_row: bool = False,
+    ) -> None:
+        """Write rows as the model gives them; the ending of the path decides how.
+
+        Args:
+            path: where to.
+            rows: of the model, or a `DataTable` with other columns beside the model's.
+            model: whose they are.
+            labels: of pictures, their classes.
+            in_a_row: put all pictures of a sheet side by side.
+        """
+        ...
+
+    def check_scored(self, path: Path, like: RowsLike) -> None:
+        """Refuse early what `write_scored` could not do late."""
+        ...
+
+    def write_scored(self, path: Path, like: RowsLike, model: Model, nats: np.ndarray) -> None:
+        """Write rows with a column log_prob beside their own."""
+        ...
+
+    def unseen(self, model: Model, rows: Any) -> list[str]:
+        """What of these rows the model has learned nothing of, a sentence for each column."""
+        ...
+
+    def count_missing(self, rows: Any) -> int:
+        """How many cells of the rows are missing."""
         ...
 
     def shares(self, model: Model, n: int, first: int) -> list[tuple[int, int]]:

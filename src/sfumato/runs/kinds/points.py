@@ -17,6 +17,7 @@ from sfumato.data.io.rows import check_target as check_target
 from sfumato.data.io.rows import data_row, points_of, read_rows, write_points
 from sfumato.data.points import Points
 from sfumato.data.table import DataTable, select_columns
+from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.evaluation import evaluate as measure_points
 from sfumato.models.model import Model
@@ -30,6 +31,7 @@ name = "points"
 unit = "rows"
 sampled = 1000
 sample_file = "samples.csv"
+example = ("10000", "new.csv")
 guesses = 40
 
 
@@ -81,10 +83,12 @@ def read_like(model: Model, source: Any, *, missing: bool = False) -> RowsLike:
         give = lambda rows: give_like(source, as_table(Points(rows, model.codec.columns)))  # noqa: E731
     own = select_columns(table, model.codec.columns, where)
     if not missing:
-        return RowsLike(points_of(own, where, place).values, give)
+        return RowsLike(points_of(own, where, place).values, give, own.names)
     filled = [replace(c, missing=np.zeros(len(c.missing), bool)) for c in own]
     values = points_of(DataTable(tuple(filled)), where, place).values
-    return RowsLike(np.where(np.stack([c.missing for c in own], axis=1), np.nan, values), give)
+    return RowsLike(
+        np.where(np.stack([c.missing for c in own], axis=1), np.nan, values), give, own.names
+    )
 
 
 def _as_it_is(rows: np.ndarray) -> np.ndarray:
@@ -106,9 +110,63 @@ def give(model: Model, rows: np.ndarray, data: Dataset[Points] | None) -> Any:
     return give_in(DataTable(typed), data.container)
 
 
-def write(path: Path, rows: np.ndarray, model: Model, labels: np.ndarray | None = None) -> None:  # noqa: ARG001
+def container(model: Model, rows: np.ndarray) -> Points:
+    """With the columns' names."""
+    return Points(rows, model.codec.columns)
+
+
+def write(
+    path: Path,
+    rows: np.ndarray,
+    model: Model,
+    labels: np.ndarray | None = None,  # noqa: ARG001
+    *,
+    in_a_row: bool = False,  # noqa: ARG001
+) -> None:
     """A table with the columns' names, or an array."""
     write_points(path, Points(rows, model.codec.columns))
+
+
+def check_scored(path: Path, like: RowsLike) -> None:
+    """As `check_target`, and the model must have no such column.
+
+    Raises:
+        DataError: if it has.
+    """
+    check_target(path)
+    refuse_scored_twice(like.source, path)
+
+
+def write_scored(path: Path, like: RowsLike, model: Model, nats: np.ndarray) -> None:
+    """A table or an array with one column more."""
+    values = np.concatenate([like.rows, nats[:, None]], axis=1)
+    write_points(path, Points(values, (*model.codec.columns, SCORE)))
+
+
+SCORE = "log_prob"
+
+
+def refuse_scored_twice(names: Sequence[str], path: Path) -> None:
+    """Names of columns that are to be written beside the score must not be its own.
+
+    Raises:
+        DataError: if one is.
+    """
+    if SCORE in names:
+        raise DataError(
+            f"the rows have a column {SCORE} of their own, which {path} would hold twice; leave "
+            "--to out, and take run.log_prob in Python."
+        )
+
+
+def unseen(model: Model, rows: Any) -> list[str]:  # noqa: ARG001
+    """Nothing: space has no bounds."""
+    return []
+
+
+def count_missing(rows: np.ndarray) -> int:
+    """NaN."""
+    return int(np.isnan(rows).sum())
 
 
 def shares(model: Model, n: int, first: int) -> list[tuple[int, int]]:

@@ -19,7 +19,7 @@ from sfumato.data.io.memory import give as give_in
 from sfumato.data.io.rows import read_rows
 from sfumato.data.io.tables import check_target as check_target
 from sfumato.data.io.tables import write_table
-from sfumato.data.table import DataTable, concatenate, select_columns
+from sfumato.data.table import Column, DataTable, concatenate, select_columns
 from sfumato.errors import DataError, unknown
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.study import TableStudy
@@ -28,12 +28,14 @@ from sfumato.process.streams import DEQUANTISING
 from sfumato.progress import tracked
 from sfumato.runs.data import Dataset, RealSets
 from sfumato.runs.kinds.kind import Prepared, RowsLike
+from sfumato.runs.kinds.points import SCORE, refuse_scored_twice
 from sfumato.training.masking import masking
 
 name = "table"
 unit = "rows"
 sampled = 1000
 sample_file = "samples.csv"
+example = ("10000", "new.csv")
 guesses = 40
 
 # Of the flow, for the law of log densities: a mean is within 0.001 nats of that of 30 steps.
@@ -130,9 +132,47 @@ def give(model: Model, rows: DataTable, data: Dataset[DataTable] | None) -> Any:
     return give_in(rows, data.container if data else "")
 
 
-def write(path: Path, rows: DataTable, model: Model, labels: np.ndarray | None = None) -> None:  # noqa: ARG001
+def container(model: Model, rows: DataTable) -> DataTable:  # noqa: ARG001
+    """The rows themselves."""
+    return rows
+
+
+def write(
+    path: Path,
+    rows: DataTable,
+    model: Model,  # noqa: ARG001
+    labels: np.ndarray | None = None,  # noqa: ARG001
+    *,
+    in_a_row: bool = False,  # noqa: ARG001
+) -> None:
     """A file with the columns' own names and types."""
     write_table(path, rows)
+
+
+def check_scored(path: Path, like: RowsLike) -> None:
+    """As `check_target`, and the rows must have no such column.
+
+    Raises:
+        DataError: if they have.
+    """
+    check_target(path)
+    refuse_scored_twice(like.source.names, path)
+
+
+def write_scored(path: Path, like: RowsLike, model: Model, nats: np.ndarray) -> None:  # noqa: ARG001
+    """All columns of the rows, and one more."""
+    scores = Column(SCORE, nats, np.zeros(len(nats), bool))
+    write_table(path, DataTable((*like.source.columns, scores)))
+
+
+def unseen(model: Model, rows: Any) -> list[str]:
+    """Columns with values outside what was seen."""
+    return list(model.codec.out_of_range(rows))
+
+
+def count_missing(rows: DataTable) -> int:
+    """Cells of all columns."""
+    return sum(int(column.missing.sum()) for column in rows)
 
 
 def shares(model: Model, n: int, first: int) -> list[tuple[int, int]]:  # noqa: ARG001

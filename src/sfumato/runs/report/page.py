@@ -13,8 +13,8 @@ from typing import Any
 import jinja2
 
 from sfumato import __version__, atomic
-from sfumato.metrics.evaluation import Evaluation
 from sfumato.data.source import IN_MEMORY
+from sfumato.metrics.evaluation import Evaluation
 from sfumato.runs.run import Run
 
 REPORT, FIGURE_FOLDER, EVALUATION = "report.html", "figures", "evaluation.json"
