@@ -9,6 +9,7 @@ mixture fitted to the same rows, whose draws are known too):
     distance    sliced Wasserstein-2 distance to real rows, beside that between real rows
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,16 +20,15 @@ from torch import Tensor
 
 from sfumato import distributed
 from sfumato.config import SamplingSettings
-from sfumato.denoisers.denoiser import Denoiser, Prediction
+from sfumato.denoisers.denoiser import Denoiser, PerChunk, Prediction
 from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.errors import ArgumentError
 from sfumato.metrics.distances import sliced_wasserstein_2
-from sfumato.models.registry import build_grid
-from sfumato.process.conversions import Interpolated
-from sfumato.process.discrete import DiscreteSchedule, with_signal
+from sfumato.models.registry import build_stepper
+from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.schedules import Schedule
-from sfumato.process.streams import CHUNK, generator
+from sfumato.process.process import Process
+from sfumato.process.streams import chunk_size, generator
 from sfumato.runs.run import Run
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import (
@@ -48,13 +48,12 @@ if TYPE_CHECKING:
 CALLS = (5, 10, 20, 40, 80)
 # Where a method's grid is chosen.
 _MIDDLE = 20
-_SCHEDULE_GRIDS = ("uniform-time", "uniform-log-snr", "karras")
-_TABLE_GRIDS = ("trailing", "uniform-log-snr", "karras")
 # The same as ddim and ancestral, see `samplers.euler`.
 _OTHER_NAMES = ("euler", "euler-ancestral")
 _COMPONENTS = 8
-_REFERENCE_STEPS = 600
-_ROWS, _SETS = 2 * CHUNK, 4
+_REFERENCE_STEPS, _PICTURE_STEPS = 600, 200
+# Sets of real rows, and numbers of a row beyond which there is no exact denoiser.
+_SETS, _MOST_EXACT = 4, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,71 +98,78 @@ class Comparison:
 
 @dataclass(slots=True)
 class _Counted:
-    """A denoiser that counts."""
+    """A denoiser, perhaps of each chunk one of its own, that counts."""
 
-    denoise: Denoiser
+    denoise: Denoiser | PerChunk
     calls: int = 0
 
-    def __call__(self, x_t: Tensor, level: NoiseLevel) -> Prediction:
-        self.calls += 1
-        return self.denoise(x_t, level)
+    def of(self, chunk: int) -> Denoiser:
+        """The denoiser of a chunk."""
+        own = self.denoise.of(chunk) if isinstance(self.denoise, PerChunk) else self.denoise
+
+        def counting(x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:  # noqa: ARG001
+            self.calls += 1
+            return own(x_t, level)
+
+        return counting
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Bench:
     """What all methods have in common: denoiser, process, where the flow ends, real rows."""
 
-    denoise: Denoiser
-    process: Schedule | DiscreteSchedule
+    denoise: Denoiser | PerChunk
+    process: Process
     event: tuple[int, ...]
     end: Tensor
     real: np.ndarray
+    steppers: Mapping[str, Stepper[Any]]
 
     def tried(self, sampler: str, stepper: Stepper[Any], grid: str, num_steps: int) -> Entry:
         """Draw, count, and measure."""
-        levels = _levels(self.process, grid, num_steps)
+        levels = self.process.grid(grid, num_steps)
         counted = _Counted(self.denoise)
-        x = torch.cat(
-            list(sample_chunks(counted, self.event, levels, stepper, n=len(self.real), seed=0))
+        walk = sample_chunks(
+            PerChunk(counted.of), self.event, levels, stepper, n=len(self.real), seed=0
         )
+        x = torch.cat(list(walk))
         known = min(len(x), len(self.end))
         off = (x[:known] - self.end[:known]).flatten(1).square().mean(1).sqrt().median()
         return Entry(
             sampler,
             grid,
-            counted.calls // -(-len(x) // CHUNK),
+            counted.calls // -(-len(x) // chunk_size(self.event)),
             None if draws_noise(stepper, levels) else float(off / self.end.std()),
-            sliced_wasserstein_2(x.numpy(), self.real),
+            sliced_wasserstein_2(x.flatten(1).numpy(), self.real),
         )
 
     def best_grid(self, sampler: str) -> str:
         """The grid that takes the method nearest at 20 calls."""
-        grids = _TABLE_GRIDS if isinstance(self.process, DiscreteSchedule) else _SCHEDULE_GRIDS
-        stepper = SAMPLERS[sampler]()
+        stepper = self.steppers[sampler]
         num_steps = self.steps_within(stepper, _MIDDLE)
-        tried = [self.tried(sampler, stepper, grid, num_steps) for grid in grids]
+        tried = [
+            self.tried(sampler, stepper, grid, num_steps) for grid in self.process.suggested_grids
+        ]
         return min(tried, key=lambda e: e.distance if e.flow is None else e.flow).grid
 
     def steps_within(self, stepper: Stepper[Any], num_calls: int) -> int:
         """The most steps that make no more than so many calls."""
         two, three = (self._calls(stepper, num_steps) for num_steps in (2, 3))
-        most = self.process.num_levels if isinstance(self.process, DiscreteSchedule) else num_calls
+        most = self.process.num_levels or num_calls
         return max(1, min(2 + (num_calls - two) // (three - two), most))
 
     def _calls(self, stepper: Stepper[Any], num_steps: int) -> int:
-        """Calls of a walk from zeros, a single sample."""
-        counted = _Counted(self.denoise)
-        x = torch.zeros(1, *self.event, dtype=torch.float64)
-        levels = _levels(self.process, "trailing", num_steps)
-        for _ in trajectory(counted, x, levels, stepper, noise=torch.zeros_like):
+        """Calls of a walk of a single number, whatever the denoiser."""
+        counted = _Counted(_no_denoiser)
+        x = torch.zeros(1, 1, dtype=torch.float64)
+        levels = self.process.grid(self.process.default_grid, num_steps)
+        for _ in trajectory(counted.of(0), x, levels, stepper, noise=torch.zeros_like):
             pass
         return counted.calls
 
 
-def _levels(process: Schedule | DiscreteSchedule, grid: str, num_steps: int) -> NoiseLevel:
-    if grid == "trailing" and not isinstance(process, DiscreteSchedule):
-        grid = "uniform-time"
-    return build_grid(SamplingSettings(grid=grid), process, num_steps)
+def _no_denoiser(x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:  # noqa: ARG001
+    return Prediction(torch.zeros_like(x_t))
 
 
 def fitted_mixture(rows: Tensor, seed: int) -> GaussianMixture:
@@ -182,6 +188,10 @@ def fitted_mixture(rows: Tensor, seed: int) -> GaussianMixture:
 def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry | Comparison]:
     """Every method with the run's network, then with an exact denoiser.
 
+    Of a table the numeric columns are drawn, given each row's categories. Of more than 1,024
+    numbers there is no exact denoiser: its covariances take too long. The run's own sampler has the
+    run's options, the others their defaults.
+
     Yields each entry as it is measured, and after the last of a denoiser its `Comparison`.
 
     Args:
@@ -189,40 +199,69 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
         calls: how many network calls each method may make.
 
     Raises:
-        ArgumentError: if a number of calls is below 1.
+        ArgumentError: if a number of calls is below 1, or a table has no numeric column.
         RunError: if its rows cannot be had.
     """
     if not calls or min(calls) < 1:
         raise ArgumentError(f"numbers of network calls must be at least 1; got {list(calls)}.")
-    model, data = run.model, run.load_data()
-    if isinstance(model.process, DiscreteSchedule) and model.process.num_levels < 3:
-        raise ArgumentError("a table of fewer than 3 levels leaves samplers nothing to differ in.")
-    rows = model.codec.encode(data.train.values).double()
-    mixture = fitted_mixture(rows, run.settings.seed)
-    shuffled = rows[torch.randperm(len(rows), generator=generator(run.settings.seed))]
-    drawn = mixture.draw(_SETS * _ROWS, generator(run.settings.seed))
-    for title, denoise, real in (
-        ("this run's network", model.denoiser, shuffled),
-        ("an exact denoiser, of a Gaussian mixture fitted to the data", mixture, drawn),
-    ):
-        with distributed.threads(run.settings.threads):
-            yield from _compared(title, denoise, model.process, real.numpy(), calls)
+    model, data, seed = run.model, run.load_data(), run.settings.seed
+    if not math.prod(model.codec.event):
+        raise ArgumentError(
+            "this table has no numeric column, and categories are drawn one by one: there is no "
+            "sampler to compare."
+        )
+    if 0 < model.process.num_levels < 3:
+        raise ArgumentError("fewer than 3 noise levels leave samplers nothing to differ in.")
+    rows = model.encoded(run.kind.rows(data.train))
+    shuffled = rows[torch.randperm(len(rows), generator=generator(seed))]
+    steppers = _steppers(run.settings.sampling)
+    with distributed.threads(run.settings.threads):
+        network = model.numeric_denoiser(seed=0)
+        yield from _compared(
+            "this run's network", network, model.process, shuffled, steppers, calls
+        )
+        if math.prod(model.codec.event) > _MOST_EXACT:
+            return
+        mixture = fitted_mixture(rows.flatten(1), seed)
+        drawn = mixture.draw(_SETS * _rows(rows), generator(seed))
+        title = "an exact denoiser, of a Gaussian mixture fitted to the data"
+        yield from _compared(title, mixture, model.process, drawn, steppers, calls)
+
+
+def _steppers(sampling: SamplingSettings) -> Mapping[str, Stepper[Any]]:
+    """Each method once; the run's own as the run has it."""
+    made = {name: make() for name, make in SAMPLERS.items() if name not in _OTHER_NAMES}
+    if sampling.sampler in made:
+        made[sampling.sampler] = build_stepper(sampling)
+    return made
+
+
+def _rows(rows: Tensor) -> int:
+    """How many are drawn: two chunks, of pictures one."""
+    size = chunk_size(rows.shape[1:])
+    return 2 * size if rows.ndim == 2 else size
 
 
 def _compared(
     title: str,
-    denoise: Denoiser,
-    process: Schedule | DiscreteSchedule,
-    real: np.ndarray,
+    denoise: Denoiser | PerChunk,
+    process: Process,
+    real: Tensor,
+    steppers: Mapping[str, Stepper[Any]],
     calls: Sequence[int],
 ) -> Iterator[Entry | Comparison]:
-    size = min(_ROWS, len(real) // _SETS)
-    parts = [real[k * size : (k + 1) * size] for k in range(_SETS)]
+    flat = real.flatten(1).numpy()
+    size = min(_rows(real), len(flat) // _SETS)
+    parts = [flat[k * size : (k + 1) * size] for k in range(_SETS)]
     between = [sliced_wasserstein_2(parts[0], part) for part in parts[1:]]
     event = real.shape[1:]
-    bench = _Bench(denoise, process, event, _end_of_flow(denoise, process, event), parts[0])
+    any_level = _takes_any_level(denoise, process, event)
+    if not any_level:  # those that stay on its own levels
+        steppers = {name: each for name, each in steppers.items() if name != "runge-kutta"}
+    end = _end_of_flow(denoise, process, event, any_level=any_level)
+    bench = _Bench(denoise, process, event, end, parts[0], steppers)
     entries = []
-    for sampler in _applicable(bench):
+    for sampler in steppers:
         for entry in _method(bench, sampler, calls):
             yield entry
             entries.append(entry)
@@ -233,21 +272,21 @@ def _method(bench: _Bench, sampler: str, calls: Sequence[int]) -> Iterator[Entry
     if sampler == "runge-kutta":
         yield from _adaptive(bench, calls)
         return
-    grid, stepper, before = bench.best_grid(sampler), SAMPLERS[sampler](), 0
+    grid, stepper, before = bench.best_grid(sampler), bench.steppers[sampler], 0
     for most in calls:
         entry = bench.tried(sampler, stepper, grid, bench.steps_within(stepper, most))
-        if before < entry.num_calls <= most:  # a table's end comes once
+        if before < entry.num_calls <= most:  # the last of discrete levels comes once
             yield entry
             before = entry.num_calls
 
 
 def _adaptive(bench: _Bench, calls: Sequence[int]) -> Iterator[Entry]:
-    """The adaptive method over the whole way at once, for the tolerances that calls allow."""
-    tolerances = [10 ** (-k / 2) for k in range(1, 13)]
-    tried = [
-        bench.tried("runge-kutta", RungeKutta(tol), "uniform-log-snr", 2) for tol in tolerances
-    ]
-    before = 0
+    """The adaptive method from end to end at once, for the tolerances that calls allow."""
+    before, tried = 0, []
+    for k in range(1, 13):
+        tried.append(bench.tried("runge-kutta", RungeKutta(10 ** (-k / 2)), "uniform-log-snr", 2))
+        if tried[-1].num_calls > max(calls):  # smaller tolerances make more calls still
+            break
     for most in calls:
         within = [entry for entry in tried if before < entry.num_calls <= most]
         if within:
@@ -255,37 +294,31 @@ def _adaptive(bench: _Bench, calls: Sequence[int]) -> Iterator[Entry]:
             before = within[-1].num_calls
 
 
-def _applicable(bench: _Bench) -> list[str]:
-    """Each method once; where the network knows only its table, those that stay on it."""
-    names = [name for name in SAMPLERS if name not in _OTHER_NAMES]
-    table = bench.process if isinstance(bench.process, DiscreteSchedule) else None
-    if table is not None and not _takes_any_level(bench.denoise, table, bench.event):
-        names.remove("runge-kutta")
-    return names
-
-
 def _end_of_flow(
-    denoise: Denoiser, process: Schedule | DiscreteSchedule, event: tuple[int, ...]
+    denoise: Denoiser | PerChunk, process: Process, event: tuple[int, ...], *, any_level: bool
 ) -> Tensor:
     """Where the probability flow takes the chunk that every method begins with.
 
-    In fine steps between a table's levels, but for a network that knows no others: then by the
-    best method through all of its levels, which is as near to the flow as it can be taken.
+    In fine steps in continuous time; for a network that knows no levels but its own, by the best
+    method through all of them, which is as near to the flow as it can be taken.
     """
-    if isinstance(process, DiscreteSchedule) and not _takes_any_level(denoise, process, event):
-        levels = _levels(process, "trailing", process.num_levels)
+    if any_level:
+        steps = _REFERENCE_STEPS if len(event) == 1 else _PICTURE_STEPS
+        levels = uniform_log_snr(process.continuous(), steps)
     else:
-        schedule = (
-            Interpolated(with_signal(process)) if isinstance(process, DiscreteSchedule) else process
-        )
-        levels = _levels(schedule, "uniform-log-snr", _REFERENCE_STEPS)
+        levels = process.grid(process.default_grid, process.num_levels)
     last = last_frame(chunk_frames(denoise, event, levels, UniPC(), seed=0, chunk=0))
     return last.x_t
 
 
-def _takes_any_level(denoise: Denoiser, table: DiscreteSchedule, event: tuple[int, ...]) -> bool:
-    """Whether the denoiser answers between the levels of its table."""
-    between = NoiseLevel.from_log_snr(table.levels[1:3].log_snr.mean())
+def _takes_any_level(
+    denoise: Denoiser | PerChunk, process: Process, event: tuple[int, ...]
+) -> bool:
+    """Whether the denoiser answers between the levels of its process, where there is a between."""
+    if not process.num_levels or isinstance(denoise, PerChunk):
+        return True
+    levels = process.discrete(process.num_levels).levels
+    between = NoiseLevel.from_log_snr(levels[1:3].log_snr.mean())
     try:
         denoise(torch.zeros(1, *event, dtype=torch.float64), between)
     except ArgumentError:

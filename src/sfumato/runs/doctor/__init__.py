@@ -1,7 +1,15 @@
 """What is wrong with a process or a fitted run: each finding a number, a sentence and a remedy."""
 
 from sfumato.runs.doctor.fit import examine_run
-from sfumato.runs.doctor.process import Finding, examine_process
-from sfumato.runs.doctor.remedies import Remedied, remedied
+from sfumato.runs.doctor.process import Finding, examine_process, examine_settings
+from sfumato.runs.doctor.remedies import Remedied, costs, remedied
 
-__all__ = ["Finding", "Remedied", "examine_process", "examine_run", "remedied"]
+__all__ = [
+    "Finding",
+    "Remedied",
+    "costs",
+    "examine_process",
+    "examine_run",
+    "examine_settings",
+    "remedied",
+]

@@ -6,13 +6,10 @@ The best one is known where the data are: a toy set that is points blurred by a 
 import torch
 from torch import Tensor
 
-from sfumato.data.codecs.points import Codec
 from sfumato.data.toy import TOY_SETS
 from sfumato.denoisers.denoiser import Denoiser
 from sfumato.denoisers.empirical import Empirical, empirical
 from sfumato.metrics.regret import squared_errors, squared_regrets
-from sfumato.process.discrete import DiscreteSchedule, with_signal
-from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.streams import generator, noise_from
 from sfumato.runs.run import Run
@@ -24,7 +21,7 @@ def exact_denoiser(run: Run) -> Empirical | None:
     """The best possible denoiser of the run's data as the model sees them, where it is known."""
     settings, codec = run.settings.data, run.model.codec
     chosen = TOY_SETS.get(settings.source)
-    if chosen is None or chosen.nodes is None or not isinstance(codec, Codec):
+    if chosen is None or chosen.nodes is None:
         return None
     if codec.dimension < len(codec.columns):
         return None
@@ -39,22 +36,19 @@ def exact_denoiser(run: Run) -> Empirical | None:
     )
 
 
-def ruler_levels(run: Run) -> NoiseLevel:
-    """Where the errors are looked at: evenly in log-SNR; of a table, the nearest of its levels."""
-    process = run.model.process
-    if not isinstance(process, DiscreteSchedule):
-        return uniform_log_snr(process, _LEVELS)[:-1]
-    known = with_signal(process)
-    return uniform_log_snr(known, min(_LEVELS, known.num_levels))[:-1]
+def compared_levels(run: Run) -> NoiseLevel:
+    """Where the errors are looked at: evenly in log-SNR, or the nearest of the levels."""
+    process = run.model.process.with_signal()
+    return process.grid("uniform-log-snr", min(_LEVELS, process.num_levels or _LEVELS))[:-1]
 
 
 def errors_by_level(run: Run, denoise: Denoiser, x_0: Tensor) -> Tensor:
-    """Squared errors `(levels, batch)` at the ruler's levels, with the same noise every time."""
+    """Squared errors `(levels, batch)` at these levels, with the same noise every time."""
     noise = noise_from(generator(run.settings.seed))
-    return squared_errors(denoise, x_0, ruler_levels(run), noise)
+    return squared_errors(denoise, x_0, compared_levels(run), noise)
 
 
 def regrets_by_level(run: Run, exact: Empirical, x_0: Tensor) -> Tensor:
     """Squared distances of the network from the best possible answer, `(levels, batch)`."""
     noise = noise_from(generator(run.settings.seed))
-    return squared_regrets(run.model.denoiser, exact, x_0, ruler_levels(run), noise)
+    return squared_regrets(run.model.unlabelled, exact, x_0, compared_levels(run), noise)

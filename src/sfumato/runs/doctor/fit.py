@@ -3,25 +3,27 @@
 regret        the nats that the network's errors cost beside the least possible ones, where
               the data's exact denoiser is known
 convergence   the nats by which held-out rows are worse off than training rows, and whether
-              trees tell samples from real rows
+              samples are told from real rows
 copies        whether samples lie nearer to the training rows than held-out rows do
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from sfumato import distributed
+from sfumato.errors import DataError
 from sfumato.metrics.classifier import classifier_auc
+from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
 from sfumato.metrics.regret import nats_lost
-from sfumato.models.registry import build_grid
 from sfumato.runs.doctor.exact import (
+    compared_levels,
     errors_by_level,
     exact_denoiser,
     regrets_by_level,
-    ruler_levels,
 )
 from sfumato.runs.doctor.process import Finding, examine_process
 from sfumato.runs.run import Run
@@ -30,39 +32,135 @@ from sfumato.runs.run import Run
 _NOTABLE_NATS = 0.05
 _NOTABLE_AUC = 0.01
 _NOTABLE_COPIES = 0.55
-_ROWS = 2048
+# Rows whose errors are averaged, of pictures fewer; rows that are sampled.
+_ROWS, _PICTURES = 2048, 128
 _SAMPLED = 5000
+_LEAST = 100
 
 
-def examine_run(run: Run, heldout: np.ndarray | None = None) -> Iterator[Finding]:
+def examine_run(
+    run: Run, data: Any = None, *, evaluation: Evaluation | None = None
+) -> Iterator[Finding]:
     """Look at everything; what needs 100 unseen rows and has fewer is left out.
 
     Args:
         run: a fitted run.
-        heldout: real rows `(n, columns)` it has not seen; its own where not given.
+        data: real rows that it has not seen, or a file of them; its own where not given.
+        evaluation: of the run, if it was made already.
 
     Raises:
         RunError: if the rows it was fitted to cannot be had.
         DataError: if the rows do not fit the model.
     """
-    model, data = run.model, run.load_data()
-    rows = model.codec.encode(data.train.values).double()
-    yield from examine_process(run.settings.process, rows)
+    rows = run.model.encoded(run.kind.rows(run.load_data().train))
+    if rows.shape[1]:
+        width = run.model.codec.bin_width
+        yield from examine_process(
+            run.settings.process, rows, process=run.model.process, bin_width=width
+        )
     yield from _sampling(run)
-    if heldout is None:
-        heldout = data.fresh(0, _SAMPLED) if data.heldout is None else data.heldout.values
     with distributed.threads(run.settings.threads):
-        yield from _regret(run)
-        if len(heldout) >= 100:
-            yield _generalisation(run, rows, model.codec.encode(heldout).double())
-            yield from _sampled(run, data.train.values, heldout)
+        yield from _LEARNED[run.kind.name](run, data, evaluation)
+
+
+def _points(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Finding]:  # noqa: ARG001
+    known = run.load_data()
+    if data is not None:
+        unseen = run.kind.read_like(run.model, data).rows
+    else:
+        unseen = known.fresh(0, _SAMPLED) if known.heldout is None else known.heldout.values
+    yield from _regret(run)
+    if len(unseen) >= _LEAST:
+        train, heldout = (run.model.encoded(rows) for rows in (known.train.values, unseen))
+        yield _generalisation(run, train, heldout, _ROWS)
+        yield from _sampled(run, known.train.values, unseen)
+
+
+def _images(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Finding]:
+    known = run.load_data()
+    unseen = known.heldout.pixels if data is None else run.kind.read_like(run.model, data).rows
+    if len(unseen) >= _LEAST:
+        some = slice(None, _PICTURES)
+        train, heldout = (run.model.encoded(rows[some]) for rows in (known.train.pixels, unseen))
+        yield _generalisation(run, train, heldout, _PICTURES)
+    yield from _measured(run, data, evaluation, "frechet")
+
+
+def _table(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Finding]:
+    yield from _measured(run, data, evaluation, "classifier_auc")
+
+
+_LEARNED: Mapping[str, Callable[[Run, Any, Evaluation | None], Iterator[Finding]]] = {
+    "points": _points,
+    "images": _images,
+    "table": _table,
+}
+
+# Of a measure beyond chance: what that means, and what to do.
+_JUDGED: Mapping[str, tuple[str, str, str, str]] = {
+    "classifier_auc": (
+        "Trees do not tell samples from real rows",
+        "Trees tell samples from real rows",
+        "training has not converged, or the network is too narrow",
+        "train longer (training.steps), or a wider network (network.width)",
+    ),
+    "frechet": (
+        "Samples are as far from real pictures as others of these are",
+        "Samples are farther from real pictures than others of these are",
+        "training has not converged, or the sampler is too coarse",
+        "train longer (training.steps); `sfumato compare samplers` tells what the sampler costs",
+    ),
+    "overfit": (
+        "Unseen rows are as likely as training rows",
+        "Unseen rows are less likely than training rows",
+        "the network has begun to memorise them",
+        "fewer steps (training.steps), a narrower network (network.width), or more rows",
+    ),
+    "memorisation": (
+        "Samples are no copies",
+        "Samples lie too near to training rows",
+        "the training data are partly copied",
+        "fewer steps (training.steps), a narrower network (network.width), or more rows",
+    ),
+    "copies": (
+        "Samples do not repeat training rows",
+        "Samples repeat training rows",
+        "rows come out value by value as they were learned",
+        "fewer steps (training.steps), a narrower network (network.width), or more rows",
+    ),
+}
+
+
+def _measured(
+    run: Run, data: Any, evaluation: Evaluation | None, distance: str
+) -> Iterator[Finding]:
+    """What the measures of an evaluation say of convergence and of copies."""
+    try:
+        evaluation = run.evaluate(against=data) if evaluation is None else evaluation
+    except DataError as error:
+        yield Finding("How far samples are from real ones", "not measured", str(error))
+        return
+    for measure in evaluation.measures:
+        if measure.name not in {distance, "overfit", "memorisation", "copies"}:
+            continue
+        well, badly, meaning, remedy = _JUDGED[measure.name]
+        number = f"{measure.value:.3g}, by chance up to {measure.limit:.3g}"
+        if measure.verdict == "cannot be told apart":
+            yield Finding(well, number, f"{measure.title.capitalize()}: {measure.verdict}.")
+        else:
+            yield Finding(badly, number, f"{measure.title.capitalize()}: {meaning}.", remedy)
+
+
+def _steps(run: Run) -> int:
+    steps = run.settings.sampling.steps
+    return steps if isinstance(steps, int) else run.model.choose_steps().num_steps
 
 
 def _sampling(run: Run) -> Iterator[Finding]:
     sampling = run.settings.sampling
     noisy = sampling.options.get("variance") in ("beta", "learned")  # beta_tilde is 0 there
     if sampling.options.get("last_step_noise") and noisy:
-        added = float(build_grid(sampling, run.model.process)[-2].sigma)
+        added = float(run.model.process.grid(sampling.grid, _steps(run))[-2].sigma)
         yield Finding(
             "Noise is added in the last step",
             f"{added:.4f}",
@@ -89,8 +187,8 @@ def _regret(run: Run) -> Iterator[Finding]:
             "rows fare beside training rows.",
         )
         return
-    fresh = run.model.codec.encode(run.load_data().fresh(1, _ROWS)).double()
-    levels, over = ruler_levels(run), regrets_by_level(run, exact, fresh)
+    fresh = run.model.encoded(run.load_data().fresh(1, _ROWS))
+    levels, over = compared_levels(run), regrets_by_level(run, exact, fresh)
     each = nats_lost(over, levels)
     nats, error = float(each.mean()), float(each.std()) / len(each) ** 0.5
     where = int((over.mean(1) * levels.snr).argmax())
@@ -113,10 +211,10 @@ def _regret(run: Run) -> Iterator[Finding]:
     )
 
 
-def _generalisation(run: Run, train: Tensor, heldout: Tensor) -> Finding:
-    levels, n = ruler_levels(run), min(_ROWS, len(train), len(heldout))
+def _generalisation(run: Run, train: Tensor, heldout: Tensor, most: int) -> Finding:
+    levels, n = compared_levels(run), min(most, len(train), len(heldout))
     # The same noise for both, so that most of its chance goes out of the difference.
-    seen, unseen = (errors_by_level(run, run.model.denoiser, x[:n]) for x in (train, heldout))
+    seen, unseen = (errors_by_level(run, run.model.unlabelled, x[:n]) for x in (train, heldout))
     each = nats_lost(unseen - seen, levels)
     nats, error = float(each.mean()), float(each.std()) / n**0.5
     number = f"{nats:+.3f} ± {error:.3f} nats"
@@ -130,7 +228,7 @@ def _generalisation(run: Run, train: Tensor, heldout: Tensor) -> Finding:
         "Unseen rows fare worse than training rows",
         number,
         "The bound of held-out rows is that much worse than that of the rows it learned from: "
-        "the network has begun to learn them by heart.",
+        "the network has begun to memorise them.",
         "fewer steps (training.steps), a narrower network (network.width), or more rows",
     )
 
@@ -138,7 +236,7 @@ def _generalisation(run: Run, train: Tensor, heldout: Tensor) -> Finding:
 def _sampled(run: Run, train: np.ndarray, heldout: np.ndarray) -> Iterator[Finding]:
     """What a sample beside real rows shows: trees' AUC, and nearness to the training rows."""
     n = min(_SAMPLED, len(heldout), len(train))
-    sample, real = run.sample(n), heldout[:n]
+    sample, real = run.draw(n), heldout[:n]
     order = np.random.default_rng(run.settings.seed).permutation(len(train))
     auc, chance = classifier_auc(real, sample), classifier_auc(real, train[order[:n]])
     # The standard error of an AUC of halves of n rows (Hanley & McNeil 1982, at 1/2).

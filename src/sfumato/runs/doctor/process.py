@@ -11,20 +11,22 @@ import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sfumato.config import ProcessSettings
-from sfumato.models.registry import build_process
-from sfumato.process.discrete import DiscreteSchedule
+from sfumato.config import ProcessSettings, Settings
+from sfumato.models.registry import build_model, build_process
 from sfumato.process.gaussian import Gaussian, kl
-from sfumato.process.grids import trailing, uniform_log_snr
 from sfumato.process.kernels import posterior
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.schedules import SCHEDULES, Schedule
+from sfumato.process.process import Process
+from sfumato.process.schedules import SCHEDULES
 from sfumato.process.streams import generator
+from sfumato.runs.data import load
+from sfumato.runs.kinds import KINDS
 
 # Nats of a column that the end may know of a row and not be noticed in 10,000 samples.
 NOTABLE_NATS = 0.01
@@ -64,34 +66,63 @@ class Finding:
         return {"sound": self.sound, **asdict(self)}
 
 
-def examine_process(settings: ProcessSettings, rows: Tensor | None = None) -> Iterator[Finding]:
-    """Look at the process that the settings make, and at the rows that it is to noise.
+def examine_settings(
+    settings: Settings, data: Path | None = None, *, own_data: bool = False
+) -> Iterator[Finding]:
+    """Look at the process that settings make, before anything is fitted.
 
     Args:
-        settings: of the process.
-        rows: `(n, d)` float64, as the model sees them; without, the start is judged by data of
+        settings: of a run.
+        data: a file of rows that it is to noise.
+        own_data: judge by the rows that the settings name, where no file is given.
+
+    Raises:
+        ArgumentError: if the settings name nothing that is known.
+        DataError: if the rows cannot be used.
+    """
+    if data is not None:
+        settings = settings.model_copy(
+            update={"data": settings.data.model_copy(update={"source": str(data)})}
+        )
+    rows = None
+    if data is not None or own_data:
+        found = load(settings)
+        kind = KINDS[found.kind]
+        model = build_model(settings, kind.prepare(settings, found).codec)
+        rows = model.encoded(kind.rows(found.train))
+    yield from examine_process(settings.process, rows)
+
+
+def examine_process(
+    settings: ProcessSettings,
+    rows: Tensor | None = None,
+    *,
+    process: Process | None = None,
+    bin_width: float | None = None,
+) -> Iterator[Finding]:
+    """Look at a process, and at the rows that it is to noise.
+
+    Args:
+        settings: that name the process.
+        rows: `(n, *event)` float64, as the model sees them; without, the start is judged by data of
             mean 1 and deviation 1/2, and nothing else can be.
+        process: the process, where it is a user's own.
+        bin_width: distance of neighbouring values of the rows, where they are bytes.
 
     Raises:
         ArgumentError: if the settings name nothing that is known.
     """
-    process = build_process(settings)
+    process = build_process(settings) if process is None else process
     if rows is None:
-        yield _start(settings, *torch.tensor([[1.0], [0.5]], dtype=torch.float64))
-    else:
-        yield _start(settings, rows.mean(0), rows.std(0))
-    if isinstance(process, DiscreteSchedule):
+        yield _start(settings, process, *torch.tensor([[1.0], [0.5]], dtype=torch.float64))
         yield from _rescaling(process, settings)
-    if rows is not None:
-        yield _least_noise(settings, process, rows)
-        yield _scale(process, rows)
-
-
-def noisiest(process: Schedule | DiscreteSchedule) -> NoiseLevel:
-    """The last level of the forward process."""
-    if isinstance(process, DiscreteSchedule):
-        return process.levels[-1]
-    return process(torch.ones((), dtype=torch.float64))
+        return
+    rows = rows.flatten(1)
+    rows = rows[:, rows.amax(0) > rows.amin(0)]
+    yield _start(settings, process, rows.mean(0), rows.std(0))
+    yield from _rescaling(process, settings)
+    yield _least_noise(settings, process, len(rows), bin_width or detail(rows))
+    yield _scale(process, rows)
 
 
 def prior(level: NoiseLevel) -> Gaussian:
@@ -108,17 +139,12 @@ def start_mismatch(mean: Tensor, std: Tensor, level: NoiseLevel) -> float:
     return float(kl(Gaussian(level.alpha * typical, level.sigma), prior(level)).sum())
 
 
-def come_out(
-    mean: Tensor, std: Tensor, process: Schedule | DiscreteSchedule
-) -> tuple[Tensor, Tensor]:
+def come_out(mean: Tensor, std: Tensor, process: Process) -> tuple[Tensor, Tensor]:
     """Eq. (2): mean and deviation of each column's samples by ancestral steps (beta_tilde).
 
-    A table is walked through all its levels, a continuous schedule through 1,000.
+    A discrete process is walked through all its levels, a continuous one through 1,000.
     """
-    if isinstance(process, DiscreteSchedule):
-        levels = trailing(process, process.num_levels)
-    else:
-        levels = uniform_log_snr(process, _CHAIN)
+    levels = process.grid("uniform-log-snr", process.num_levels or _CHAIN)
     begin = prior(levels[0])
     at, variance = begin.mean.expand_as(mean), (begin.std**2).expand_as(std)
     probe = torch.stack([torch.zeros_like(mean), torch.ones_like(mean)])
@@ -161,9 +187,8 @@ def _several(values: Tensor) -> str:
     return shown + (", ..." if len(values) > 4 else "")
 
 
-def _start(settings: ProcessSettings, mean: Tensor, std: Tensor) -> Finding:
-    process = build_process(settings)
-    end = noisiest(process)
+def _start(settings: ProcessSettings, process: Process, mean: Tensor, std: Tensor) -> Finding:
+    end = process.noisiest
     nats = start_mismatch(mean, std, end)
     reached = (end.alpha * std).hypot(end.sigma)
     if nats <= NOTABLE_NATS * len(mean):
@@ -203,9 +228,11 @@ def _more_noise(settings: ProcessSettings) -> str:
     """How to end in noise, with the schedule's own option where it has one."""
     if settings.num_levels:
         return (
-            "process.zero_terminal_snr=true (with network.parameterisation=v), or a schedule that "
-            "ends in noise: process.schedule=linear with its own betas"
+            "process.zero_terminal_snr=true (with network.parameterisation=v), or a schedule that ends in "
+            "noise: process.schedule=linear with its own betas"
         )
+    if settings.schedule not in SCHEDULES:
+        return "a lower log-SNR at t = 1 of your own schedule"
     options = inspect.signature(SCHEDULES[settings.schedule]).parameters
     for name, value in {"log_snr_min": -10, "sigma_max": 80, "beta_max": 20}.items():
         if name in options:
@@ -217,6 +244,8 @@ def _less_noise(settings: ProcessSettings, sigma_ve: float) -> str:
     """How to begin with less noise, with the schedule's own option where it has one."""
     if settings.num_levels:
         return "a smaller first beta (process.options.beta_start), or more levels"
+    if settings.schedule not in SCHEDULES:
+        return f"a log-SNR of {-2 * math.log(sigma_ve):.0f} at t = 0 of your own schedule"
     options = inspect.signature(SCHEDULES[settings.schedule]).parameters
     log_snr = math.ceil(-2 * math.log(sigma_ve))
     for name, value in {"log_snr_max": f"{log_snr}", "sigma_min": f"{sigma_ve:.2g}"}.items():
@@ -225,14 +254,14 @@ def _less_noise(settings: ProcessSettings, sigma_ve: float) -> str:
     return "less noise at the start: process.options.time_min=1e-6"
 
 
-def _rescaling(process: DiscreteSchedule, settings: ProcessSettings) -> Iterator[Finding]:
+def _rescaling(process: Process, settings: ProcessSettings) -> Iterator[Finding]:
     """Betas that were meant for another number of levels."""
     meant = settings.options.get("reference_levels")
     if meant is None or meant != settings.num_levels:
         return
     options = {k: v for k, v in settings.options.items() if k != "reference_levels"}
     usual = build_process(settings.model_copy(update={"options": options}))
-    given, rescaled = (float(noisiest(each).alpha ** 2) for each in (process, usual))
+    given, rescaled = (float(each.noisiest.alpha**2) for each in (process, usual))
     if abs(given - rescaled) < 1e-4:
         return
     yield Finding(
@@ -243,20 +272,14 @@ def _rescaling(process: DiscreteSchedule, settings: ProcessSettings) -> Iterator
     )
 
 
-def _least_noise(
-    settings: ProcessSettings, process: Schedule | DiscreteSchedule, rows: Tensor
-) -> Finding:
-    if isinstance(process, DiscreteSchedule):
-        least = process.levels[1]
-    else:
-        least = process(torch.zeros((), dtype=torch.float64))
-    noise, width = float(least.sigma_ve), detail(rows)
+def _least_noise(settings: ProcessSettings, process: Process, rows: int, width: float) -> Finding:
+    noise = float(process.least_noisy.sigma_ve)
     number = f"{noise:.4g} beside {width:.4g}"
     if noise <= _NOTABLE_BLUR * width:
         return Finding(
             "The least noise is below the data's detail",
             number,
-            f"The finest structure that {len(rows):,} rows show is {width / noise:.0f} times as "
+            f"The finest structure that {rows:,} rows show is {width / noise:.0f} times as "
             "wide as the least noise.",
         )
     return Finding(
@@ -268,12 +291,10 @@ def _least_noise(
     )
 
 
-def _scale(process: Schedule | DiscreteSchedule, rows: Tensor) -> Finding:
+def _scale(process: Process, rows: Tensor) -> Finding:
     typical = float(rows.std(0).mean())
-    if isinstance(process, DiscreteSchedule):
-        levels = process.levels[1:]
-    else:
-        levels = process(torch.linspace(0, 1, 100, dtype=torch.float64))
+    # Each level of a discrete process once, 100 of a continuous one.
+    levels = process.at(torch.linspace(0, 1, process.num_levels or 100, dtype=torch.float64))
     below, of = int((levels.sigma_ve < typical).sum()), len(levels)
     if 0.5 < typical < 2:
         return Finding(

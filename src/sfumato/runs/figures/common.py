@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from sfumato.errors import RunError
 from sfumato.metrics.evaluation import Evaluation

@@ -111,6 +111,11 @@ def container(model: Model, rows: np.ndarray) -> Images:  # noqa: ARG001
     return as_images(rows)
 
 
+def rows(container: Images) -> np.ndarray:
+    """The pixels."""
+    return container.pixels
+
+
 def write(
     path: Path,
     rows: np.ndarray,

@@ -94,6 +94,10 @@ class Kind(Protocol):
         """Rows of the model as Points, Images or a DataTable."""
         ...
 
+    def rows(self, container: Any) -> Any:
+        """The inverse of `container`."""
+        ...
+
     def check_target(self, path: Path) -> None:
         """Refuse early what `write` could not do late."""
         ...

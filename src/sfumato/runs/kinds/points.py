@@ -115,6 +115,11 @@ def container(model: Model, rows: np.ndarray) -> Points:
     return Points(rows, model.codec.columns)
 
 
+def rows(container: Points) -> np.ndarray:
+    """The values."""
+    return container.values
+
+
 def write(
     path: Path,
     rows: np.ndarray,

@@ -137,6 +137,11 @@ def container(model: Model, rows: DataTable) -> DataTable:  # noqa: ARG001
     return rows
 
 
+def rows(container: DataTable) -> DataTable:
+    """The table itself."""
+    return container
+
+
 def write(
     path: Path,
     rows: DataTable,

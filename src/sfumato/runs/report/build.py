@@ -67,7 +67,7 @@ def _written(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | No
     with stage("animations"):
         animations = list(_animated(run, figures, quiet))
     with stage("examine"):
-        found = list(doctor.examine_run(run))
+        found = list(doctor.examine_run(run, evaluation=shown.evaluation))
     with stage("what the settings cost"):
         costs = [] if all(each.sound for each in found) else list(doctor.costs(run, sample))
     evaluation = shown.evaluation
