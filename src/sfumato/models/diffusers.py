@@ -36,7 +36,6 @@ from sfumato.models.gaussian import Label, Model
 from sfumato.models.registry import build_denoiser, build_process, device_of, unet_options
 from sfumato.networks.attention import SelfAttention
 from sfumato.networks.unet import UNet
-from sfumato.process.conversions import from_schedule
 from sfumato.process.discrete import DiscreteSchedule
 
 INDEX = "model_index.json"
@@ -343,13 +342,9 @@ def write_pipeline(model: Model, folder: Path, *, label: Label = None) -> None:
         ArgumentError: if diffusers has no such model, and why.
         RunError: if the folder is there already, or cannot be written.
     """
-    table = (
-        model.process
-        if isinstance(model.process, DiscreteSchedule)
-        else from_schedule(model.process, _LEVELS)
-    )
-    unet, tensors = _unet(model, table, label)
-    scheduler = _scheduler(model, table)
+    schedule = model.process.discrete(_LEVELS)
+    unet, tensors = _unet(model, schedule, label)
+    scheduler = _scheduler(model, schedule)
     index = {
         "_class_name": "DDPMPipeline",
         "_diffusers_version": _VERSION,
@@ -374,7 +369,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     atomic.write_bytes(path, json.dumps(content, indent=2).encode())
 
 
-def _scheduler(model: Model, table: DiscreteSchedule) -> dict[str, Any]:
+def _scheduler(model: Model, schedule: DiscreteSchedule) -> dict[str, Any]:
     network, sampling = model.settings.network, model.settings.sampling
     predicted = {own: their for their, own in _PREDICTIONS.items()}
     if network.parameterisation not in predicted:
@@ -394,8 +389,8 @@ def _scheduler(model: Model, table: DiscreteSchedule) -> dict[str, Any]:
     return {
         "_class_name": "DDPMScheduler",
         "_diffusers_version": _VERSION,
-        "num_train_timesteps": table.num_levels,
-        "trained_betas": table.beta.tolist(),
+        "num_train_timesteps": schedule.num_levels,
+        "trained_betas": schedule.beta.tolist(),
         "variance_type": variance,
         "prediction_type": predicted[network.parameterisation],
         "timestep_spacing": "trailing",
@@ -408,7 +403,7 @@ def _scheduler(model: Model, table: DiscreteSchedule) -> dict[str, Any]:
 
 
 def _unet(
-    model: Model, table: DiscreteSchedule, label: Label
+    model: Model, schedule: DiscreteSchedule, label: Label
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Their config and weights of our U-Net."""
     network, codec = model.denoiser.network, model.codec
@@ -440,9 +435,9 @@ def _unet(
         "flip_sin_to_cos": options.cosine_first,
     }
     if options.time_embedding != "step":
-        time = {"time_embedding_type": "learned", "num_train_timesteps": table.num_levels}
+        time = {"time_embedding_type": "learned", "num_train_timesteps": schedule.num_levels}
     if options.time_embedding == "log-snr":
-        each = log_snr(table.levels[1:]).float().to(network.conv_in.weight.device)
+        each = log_snr(schedule.levels[1:]).float().to(network.conv_in.weight.device)
         weights["time_proj.embedding.weight"] = network.time_proj(each).cpu()
     attending = [bool(stage.attentions) for stage in network.down]
     attends = ["AttnDownBlock2D" if each else "DownBlock2D" for each in attending]

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sfumato.config import SamplingSettings, Settings, resolve
-from sfumato.data.codecs.points import BIN_WIDTH, AnyCodec, ImageCodec
+from sfumato.config import SamplingSettings, Settings
+from sfumato.data.codecs.images import ImageCodec
+from sfumato.data.codecs.points import PointCodec
 from sfumato.denoisers.clipping import Clipped
 from sfumato.denoisers.denoiser import (
     Conditioned,
@@ -24,15 +25,15 @@ from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
 from sfumato.models.registry import (
-    begun_at,
     build_grid,
     build_stepper,
+    changed_sampling,
     class_labels_of,
+    split_stepper,
 )
-from sfumato.process.conversions import Interpolated, from_schedule
-from sfumato.process.discrete import DiscreteSchedule, with_signal
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
+from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
 from sfumato.process.streams import (
     DEQUANTISING,
@@ -61,13 +62,9 @@ from sfumato.samplers.steps import Choice, choose_steps
 _EXACT_DIMENSIONS = 32
 
 
-Label = str | int | None
-"""A class by its name or number; None for any."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Model:
-    """All that sampling needs.
+class GaussianModel:
+    """A diffusion of numbers: all that drawing, filling in and scoring need.
 
     Args:
         settings: of the run that made it.
@@ -77,13 +74,17 @@ class Model:
     """
 
     settings: Settings
-    codec: AnyCodec
-    process: Schedule | DiscreteSchedule
+    codec: PointCodec | ImageCodec
+    process: Process
     denoiser: NetworkDenoiser
+
+    def with_network(self, network: nn.Module) -> Self:
+        """The same model with another network, to draw with."""
+        return replace(self, denoiser=replace(self.denoiser, network=network))
 
     def _sampling(self, changes: Mapping[str, Any]) -> SamplingSettings:
         """The run's own sampling settings, with some changed; another method, its own options."""
-        return resolve(self.settings.to_dict(), {"sampling": changes}).sampling
+        return changed_sampling(self.settings, changes)
 
     @property
     def class_labels(self) -> ClassLabels:
@@ -98,19 +99,20 @@ class Model:
         return Conditioned(self.denoiser, torch.tensor(self.class_labels.any))
 
     def _denoise(
-        self, settings: SamplingSettings, seed: int = 0, label: Label = None
+        self,
+        settings: SamplingSettings,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
     ) -> Denoiser | PerChunk:
         """The denoiser as the settings want it; of classes, each sample's own."""
         if not self.class_labels.count:
-            if label is not None:
-                raise ArgumentError("this model learned no classes; leave the label out.")
             if settings.guidance != 1:
                 raise ArgumentError(
                     "there is nothing to guide: this model learned no classes (fit with "
                     "data.labels=true); leave guidance at 1."
                 )
-            return self._held(self.denoiser, settings)
-        labels = self._labels_by_chunk(seed, label)
+            return self._clipped(self.denoiser, settings)
+        labels = self._labels_by_chunk(seed, given)
 
         def of_chunk(chunk: int) -> Denoiser:
             denoise: Denoiser = Conditioned(self.denoiser, labels(chunk))
@@ -118,22 +120,24 @@ class Model:
                 denoise = Guided(
                     denoise, self.unlabelled, settings.guidance, settings.guidance_interval
                 )
-            return self._held(denoise, settings)
+            return self._clipped(denoise, settings)
 
         return PerChunk(of_chunk)
 
     @staticmethod
-    def _held(denoise: Denoiser, settings: SamplingSettings) -> Denoiser:
+    def _clipped(denoise: Denoiser, settings: SamplingSettings) -> Denoiser:
         if settings.clip is None and settings.threshold is None:
             return denoise
         return Clipped(denoise, settings.clip or 1.0, settings.threshold)
 
-    def _labels_by_chunk(self, seed: int, label: Label) -> Callable[[int], Tensor]:
+    def _labels_by_chunk(
+        self, seed: int, given: Mapping[str, Any] | None
+    ) -> Callable[[int], Tensor]:
         """The class number of each sample of a chunk."""
         size = chunk_size(self.codec.event)
-        shares = torch.tensor(self.codec.shares if isinstance(self.codec, ImageCodec) else ())
-        if label is not None or not len(shares):
-            number = self.class_number(label)
+        shares = torch.tensor(self.codec.shares)
+        if given or not len(shares):
+            number = self.class_number(given)
             assert number is not None
             return lambda _: torch.full((size,), number)
 
@@ -146,36 +150,43 @@ class Model:
 
         return drawn
 
-    def class_number(self, label: Label = None) -> int | None:
+    def class_number(self, given: Mapping[str, Any] | None = None) -> int | None:
         """The network's number of a class, or of any; None for a network that takes none.
+
+        Args:
+            given: `{"class": its name or number}`.
 
         Raises:
             ArgumentError: if there is no such class.
         """
-        classes = self.codec.classes if isinstance(self.codec, ImageCodec) else ()
-        if label is None:
+        if not given:
             return self.class_labels.any if self.class_labels.count else None
+        classes, (name, *others) = self.codec.classes, given
         if not classes:
-            raise ArgumentError("this model learned no classes; leave the label out.")
+            raise ArgumentError(f"this model learned no classes; leave {name!r} out.")
+        if name != "class" or others:
+            raise unknown(
+                "name of what is given", others[0] if name == "class" else name, ["class"]
+            )
+        label = given["class"]
         if label in classes:
             return classes.index(str(label))
-        if isinstance(label, str) and not label.isdecimal():
-            raise unknown("class", label, classes)
-        label = int(label)
-        if not 0 <= label < len(classes):
+        if not isinstance(label, int) and not str(label).isdecimal():
+            raise unknown("class", str(label), classes)
+        if not 0 <= int(label) < len(classes):
             raise ArgumentError(f"a class is its name, or 0 to {len(classes) - 1}; got {label}.")
-        return label
+        return int(label)
 
     def labels(
-        self, n: int, *, seed: int = 0, first: int = 0, label: Label = None
+        self, n: int, *, seed: int = 0, first: int = 0, given: Mapping[str, Any] | None = None
     ) -> np.ndarray | None:
-        """The classes of the samples that `sample` draws, `(n,)`; None where none are known.
+        """The classes of the samples that are drawn, `(n,)`; None where none are known.
 
-        Not asked for one, a sample is of any class, as often as the training pictures are.
+        Where none is given, a sample is of any class, as often as the training pictures are.
         """
-        if not isinstance(self.codec, ImageCodec) or not self.codec.classes:
+        if not self.codec.classes:
             return None
-        size, of_chunk = chunk_size(self.codec.event), self._labels_by_chunk(seed, label)
+        size, of_chunk = chunk_size(self.codec.event), self._labels_by_chunk(seed, given)
         chunks = range(first // size, -(-(first + n) // size) if n else first // size)
         every = [of_chunk(chunk) for chunk in chunks]
         whole = torch.cat([torch.empty(0, dtype=torch.int64), *every]).numpy()
@@ -213,89 +224,138 @@ class Model:
             lambda num_steps: build_grid(settings, self.process, num_steps),
             build_stepper(settings),
             tol=settings.tol,
-            most=self.process.num_levels if isinstance(self.process, DiscreteSchedule) else None,
+            most=self.process.num_levels or None,
         )
 
-    def _way(
+    def _sampler(
         self,
         changes: Mapping[str, Any],
         start: float = 1.0,
         seed: int = 0,
-        label: Label = None,
+        given: Mapping[str, Any] | None = None,
     ) -> tuple[Denoiser | PerChunk, NoiseLevel, Stepper[Any]]:
         """Denoiser, levels and method: the run's own, with some sampling settings changed."""
-        settings = self._sampling(changes)
-        stepper = self._stepper(settings)
-        steps = (
-            self.choose_steps(**changes).num_steps if settings.steps == "auto" else settings.steps
-        )
-        # Part of the way takes part of the steps.
-        levels = build_grid(settings, begun_at(self.process, start), max(1, round(steps * start)))
-        return self._denoise(settings, seed, label), levels, stepper
+        named, own = split_stepper(changes)
+        settings = self._sampling(named)
+        stepper = self._stepper(settings) if own is None else own
+        steps = self.choose_steps(**named).num_steps if settings.steps == "auto" else settings.steps
+        # A part of the process takes that part of the steps.
+        levels = build_grid(settings, self.process.until(start), max(1, round(steps * start)))
+        return self._denoise(settings, seed, given), levels, stepper
 
     def sample_chunks(
-        self, n: int, *, seed: int = 0, first: int = 0, label: Label = None, **sampling: Any
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        given: Mapping[str, Any] | None = None,
+        **sampling: Any,
     ) -> Iterator[np.ndarray]:
         """Like `sample`, a chunk of rows at a time, for progress and for what is too large.
 
         Raises:
-            ArgumentError: if n, seed or first is negative, or a sampling setting is wrong.
+            ArgumentError: as `sample`.
+            DataError: as `sample`.
         """
         for name, value in {"n": n, "seed": seed, "first": first}.items():
             if value < 0:
                 raise ArgumentError(f"`{name}` must not be negative; got {value}.")
-        denoise, levels, stepper = self._way(sampling, seed=seed, label=label)
+        if given and self.codec.columns:
+            return self._given_chunks(n, self.condition(given), seed, first, sampling)
+        denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given)
         chunks = sample_chunks(
             denoise, self.codec.event, levels, stepper, n=n, seed=seed, first=first
         )
         return (self.codec.decode(x) for x in chunks)
 
-    def nothing(self) -> np.ndarray:
+    def _given_chunks(
+        self, n: int, row: np.ndarray, seed: int, first: int, sampling: Mapping[str, Any]
+    ) -> Iterator[np.ndarray]:
+        """Rows of which some columns are given: the others filled in, from sample `first` on."""
+        size, done = chunk_size(self.codec.event), 0
+        offset = first % size
+        rows = np.repeat(row, n + offset, axis=0)
+        chunks = self.complete_chunks(rows, None, seed=seed, skip=first // size, **sampling)
+        for chunk in chunks:
+            kept = chunk[max(offset - done, 0) :]
+            done += len(chunk)
+            if len(kept):
+                yield kept
+
+    def condition(self, given: Mapping[str, Any]) -> np.ndarray:
+        """One row of the columns `(1, columns)`: the values given, and NaN elsewhere.
+
+        Raises:
+            ArgumentError: if a column is unknown.
+            DataError: if a value is no number.
+        """
+        row = np.full((1, len(self.codec.columns)), np.nan)
+        for name, value in given.items():
+            if name not in self.codec.columns:
+                raise unknown("column", name, self.codec.columns or ["class"])
+            try:
+                row[0, self.codec.columns.index(name)] = float("nan" if value is None else value)
+            except (TypeError, ValueError) as error:
+                raise DataError(f"the column {name!r} holds numbers; got {value!r}.") from error
+        return row
+
+    def encoded(self, rows: np.ndarray) -> Tensor:
+        """As the network sees them, `(n, *event)` float64.
+
+        Raises:
+            DataError: if the rows do not fit the model.
+        """
+        return self.codec.encode(rows).double()
+
+    def numeric_denoiser(self, *, seed: int = 0) -> Denoiser:  # noqa: ARG002
+        """The denoiser of samples of any class."""
+        return self.unlabelled
+
+    def empty(self) -> np.ndarray:
         """No rows, in the shape and type of the data's own: `(0, ...)`."""
         return self.codec.decode(torch.empty(0, *self.codec.event))
 
     def sample(
-        self, n: int, *, seed: int = 0, first: int = 0, label: Label = None, **sampling: Any
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        given: Mapping[str, Any] | None = None,
+        **sampling: Any,
     ) -> np.ndarray:
         """Draw `n` rows in the data's own units, `(n, columns)` float64, or pictures as bytes.
 
-        Row k depends on the seed and k alone: `sample(100)` is the start of `sample(1000)`, and
-        `sample(500, first=500)` its second half.
+        Row k depends on the seed, what is given and k alone.
 
         Args:
             n: how many.
             seed: names an endless list of samples.
             first: where in that list to begin.
-            label: the class of all of them, its name or number; see `labels` where not given.
+            given: of points, values of some columns (the others are filled in as by
+                `complete_chunks`); of pictures `{"class": its name or number}`.
             **sampling: changes to the settings under `[sampling]`: sampler, steps, grid, options,
-                guidance.
+                guidance; `sampler` may be a `Stepper`.
 
         Raises:
-            ArgumentError: if n, seed or first is negative, the class is unknown, or a sampling
-                setting is wrong.
+            ArgumentError: if n, seed or first is negative, the class or a column is unknown, or a
+                sampling setting is wrong.
+            DataError: if a value given is no number.
         """
-        rows = self.sample_chunks(n, seed=seed, first=first, label=label, **sampling)
-        return np.concatenate([self.nothing(), *rows])
+        rows = self.sample_chunks(n, seed=seed, first=first, given=given, **sampling)
+        return np.concatenate([self.empty(), *rows])
 
     def edit_chunks(
         self, rows: np.ndarray, start: float, *, seed: int = 0, **sampling: Any
     ) -> Iterator[np.ndarray]:
-        """Like `edit`, a chunk of rows at a time.
-
-        Raises:
-            ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
-            DataError: if the rows do not fit the model.
-        """
-        return self._walked(rows, start, seed, sampling, fresh_noise=True)
-
-    def edit(self, rows: np.ndarray, start: float, *, seed: int = 0, **sampling: Any) -> np.ndarray:
-        """Noise rows to an intermediate time and sample from there: like them, but not them.
+        """Rows noised to an intermediate time and sampled from there, a chunk at a time.
 
         Meng et al. (2022), SDEdit. Row k depends on itself, the seed and k alone.
 
         Args:
-            rows: `(n, columns)` in the data's own units.
-            start: the time, above 0 (all is kept) to 1 (nothing is); of a table, its share.
+            rows: `(n, columns)` in the data's own units, or pictures.
+            start: the time, above 0 (all is kept) to 1 (nothing is), or the share of the levels.
             seed: of the noise.
             **sampling: as for `sample`.
 
@@ -303,71 +363,69 @@ class Model:
             ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
             DataError: if the rows do not fit the model.
         """
-        return np.concatenate([rows[:0], *self.edit_chunks(rows, start, seed=seed, **sampling)])
+        denoise, levels, stepper = self._sampler(sampling, start)
+        if isinstance(stepper, RungeKutta):
+            raise ArgumentError(
+                "runge-kutta chooses its steps for all rows together, so that a row would depend "
+                "on the others; take unipc or dpm++2m."
+            )
+        walked = walk_rows(
+            denoise, self.encoded(rows), levels, stepper, seed=seed, fresh_noise=True
+        )
+        return (self.codec.decode(each) for each in walked)
 
-    def denoise(
-        self, rows: np.ndarray, start: float, *, seed: int = 0, **sampling: Any
-    ) -> np.ndarray:
-        """Sample the rest of the way from rows that hold the noise of time `start` already.
-
-        Args:
-            rows: x_t `(n, columns)`, decoded as the pictures of the forward process are.
-            start: their time, above 0 to 1; of a table, its share.
-            seed: of the method's own noise.
-            **sampling: as for `sample`.
-
-        Raises:
-            ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
-            DataError: if the rows do not fit the model.
-        """
-        walked = self._walked(rows, start, seed, sampling, fresh_noise=False)
-        return np.concatenate([rows[:0], *walked])
-
-    def inpaint(
+    def complete_chunks(
         self,
         rows: np.ndarray,
-        known: np.ndarray,
+        known: np.ndarray | None,
         *,
-        times: int = 5,
+        draws: int = 1,
         seed: int = 0,
-        label: Label = None,
+        given: Mapping[str, Any] | None = None,
+        times: int = 5,
+        skip: int = 0,
         **sampling: Any,
-    ) -> np.ndarray:
-        """Fill in what is not known of rows or pictures; what is known stays as it is, exactly.
+    ) -> Iterator[np.ndarray]:
+        """Fill in what is not known; what is known stays as it is, exactly. Chunk by chunk.
 
         Lugmayr et al. (2022), RePaint. Row k depends on itself, the seed and k alone.
 
         Args:
             rows: in the data's own units; what they hold where nothing is known is not looked at.
-            known: True where they are known, shaped like the rows.
-            times: how often each step is taken, see `samplers.inpainting`.
+            known: True where they are known, shaped like the rows; where they are not NaN if None.
+            draws: each row so many times, one after another.
             seed: of the noise.
-            label: the class of all of them; see `labels` where not given.
+            given: of pictures, the class of all of them.
+            times: how often each step is taken, see `samplers.inpainting`.
+            skip: chunks of rows that are left out.
             **sampling: as for `sample`.
 
         Raises:
             ArgumentError: if `times` is not positive, or a sampling setting is wrong.
             DataError: if the rows do not fit the model, or `known` does not fit the rows.
         """
+        known = np.isfinite(rows) if known is None else known
         if known.shape != rows.shape or known.dtype != np.bool_:
             raise DataError(
                 f"`known` is True or False for each of {rows.shape}; got {known.dtype} of "
                 f"{known.shape}."
             )
-        denoise, levels, stepper = self._way(sampling, seed=seed, label=label)
+        denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given)
+        rows, known = np.repeat(rows, draws, axis=0), np.repeat(known, draws, axis=0)
         # Where nothing is known there may be anything, which must not reach the codec.
-        x_0 = self.codec.encode(np.where(known, rows, self._usual())).double()
-        mask = self.codec.places(known)
-        size = chunk_size(self.codec.event)
-        filled = [rows[:0]]
-        for chunk, (given, there) in enumerate(zip(x_0.split(size), mask.split(size), strict=True)):
-            whole = filled_up(given)
+        x_0 = self.encoded(np.where(known, rows, self._typical_row()))
+        mask, size = self.codec.places(known), chunk_size(self.codec.event)
+        for chunk, (clean, there) in enumerate(zip(x_0.split(size), mask.split(size), strict=True)):
+            whole = filled_up(clean)
             held = Inpainting(stepper, whole, filled_up(there.to(whole)).bool(), times)
-            frames = chunk_frames(denoise, self.codec.event, levels, held, seed=seed, chunk=chunk)
-            filled.append(self.codec.decode(last_frame(frames).x_t[: len(given)]))
-        return np.where(known, rows, np.concatenate(filled))
+            frames = chunk_frames(
+                denoise, self.codec.event, levels, held, seed=seed, chunk=chunk + skip
+            )
+            filled = self.codec.decode(last_frame(frames).x_t[: len(clean)])
+            own = slice(chunk * size, chunk * size + len(clean))
+            yield np.where(known[own], rows[own], filled)
 
-    def _usual(self) -> np.ndarray:
+    def _typical_row(self) -> np.ndarray:
         """A row in the middle of the data, `(1, ...)`."""
         return self.codec.decode(torch.zeros(1, *self.codec.event))
 
@@ -378,7 +436,7 @@ class Model:
         n: int,
         *,
         seed: int = 0,
-        label: Label = None,
+        given: Mapping[str, Any] | None = None,
         **sampling: Any,
     ) -> np.ndarray:
         """From one sample of a seed to another: their noises on a great circle, without new noise.
@@ -391,7 +449,7 @@ class Model:
             last: number of another.
             n: how many, both ends among them; 2 to the size of a chunk.
             seed: names the list of samples.
-            label: the class of all of them; any, where not given.
+            given: `{"class": ...}` of all of them; any, where not given.
             **sampling: as for `sample`; a method that draws noise gives way to DPM-Solver++ 2M.
 
         Raises:
@@ -403,11 +461,11 @@ class Model:
                 f"an interpolation is between samples 0, 1, ..., in 2 to {size} pictures; got "
                 f"{first}, {last} and {n}."
             )
-        denoise, levels, stepper = self._way({"sampler": "dpm++2m", **sampling}, label=label)
-        if label is None:  # what lies between is of no class that was drawn for a sample
-            denoise = self._held(self.unlabelled, self._sampling(sampling))
+        denoise, levels, stepper = self._sampler({"sampler": "dpm++2m", **sampling}, given=given)
+        if not given:  # what lies between is of no class that was drawn for a sample
+            denoise = self._clipped(self.unlabelled, self._sampling(sampling))
         if draws_noise(stepper, levels):
-            raise ArgumentError("a method that draws noise has no way between two samples.")
+            raise ArgumentError("a method that draws noise has no path between two samples.")
 
         def noise_of(k: int) -> Tensor:
             chunk = chunk_frames(
@@ -425,46 +483,15 @@ class Model:
         (walked,) = walk_rows(denoise, x, levels, stepper, seed=seed, fresh_noise=False)
         return self.codec.decode(walked)
 
-    def _walked(
-        self,
-        rows: np.ndarray,
-        start: float,
-        seed: int,
-        sampling: Mapping[str, Any],
-        *,
-        fresh_noise: bool,
-    ) -> Iterator[np.ndarray]:
-        denoise, levels, stepper = self._way(sampling, start)
-        if isinstance(stepper, RungeKutta):
-            raise ArgumentError(
-                "runge-kutta chooses its steps for all rows together, so that a row would depend "
-                "on the others; take unipc or dpm++2m."
-            )
-        asked = build_grid(
-            SamplingSettings(
-                grid="trailing" if isinstance(self.process, DiscreteSchedule) else "uniform-time"
-            ),
-            begun_at(self.process, start),
-            1,
-        )[0]
-        if not fresh_noise and not torch.isclose(levels[0].log_snr, asked.log_snr):
-            raise ArgumentError(
-                f"the grid {self._sampling(sampling).grid!r} does not begin at the level that the "
-                "rows are at; take sampling.grid=trailing."
-            )
-        x = self.codec.encode(rows).double()
-        walked = walk_rows(denoise, x, levels, stepper, seed=seed, fresh_noise=fresh_noise)
-        return (self.codec.decode(each) for each in walked)
-
     def frames(
-        self, n: int, *, seed: int = 0, label: Label = None, **sampling: Any
+        self, n: int, *, seed: int = 0, given: Mapping[str, Any] | None = None, **sampling: Any
     ) -> Iterator[tuple[NoiseLevel, np.ndarray]]:
         """The same samples on their way from noise: each level with its `(n, columns)` rows."""
-        denoise, levels, stepper = self._way(sampling, seed=seed, label=label)
+        denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given)
         walk = sample_frames(denoise, self.codec.event, levels, stepper, n=n, seed=seed)
         return ((levels[k], self.codec.decode(x)) for k, x in enumerate(walk))
 
-    def log_prob(
+    def log_prob_chunks(
         self,
         rows: np.ndarray,
         *,
@@ -489,7 +516,7 @@ class Model:
 
         Raises:
             ArgumentError: if an argument is out of its range, or the network knows only the
-                levels of its own table.
+                levels of its own discrete schedule.
             DataError: if the rows do not fit the model.
         """
         if probes is None and self.codec.dimension > _EXACT_DIMENSIONS:
@@ -498,13 +525,13 @@ class Model:
         levels = uniform_log_snr(schedule, steps + 1)
         integrate = rk4 if tol is None else Adaptive(tol, tol)
         jacobian = self.codec.log_abs_det_jacobian
-        size, pictures = chunk_size(self.codec.event), isinstance(self.codec, ImageCodec)
-        for chunk, x_0 in enumerate(self.codec.encode(rows).double().split(size)):
+        size, bin_width = chunk_size(self.codec.event), self.codec.bin_width
+        for chunk, x_0 in enumerate(self.encoded(rows).split(size)):
             directions = None
-            if pictures:  # the density of a byte and what is below it: Uria et al. (2013)
+            if bin_width:  # the density of a byte and what is below it: Uria et al. (2013)
                 source = generator(seed, DEQUANTISING, chunk)
                 below = torch.rand(size, *self.codec.event, generator=source, dtype=torch.float64)
-                x_0 = x_0 + BIN_WIDTH * (below[: len(x_0)] - 0.5)
+                x_0 = x_0 + bin_width * (below[: len(x_0)] - 0.5)
             if probes is not None:
                 # Drawn for a whole chunk, so that a row's do not depend on how many follow it.
                 whole = rademacher(probes, generator(seed, PROBING, chunk))(
@@ -515,15 +542,13 @@ class Model:
             yield replace(found, nats=found.nats + jacobian)
 
     def _continuous(self) -> Schedule:
-        """The process in continuous time; of a table, between its levels that hold some signal."""
-        if not isinstance(self.process, DiscreteSchedule):
-            return self.process
-        if self.denoiser.conditioning is not log_snr:
+        """The process in continuous time, which the network must be able to follow."""
+        if self.process.num_levels and self.denoiser.conditioning is not log_snr:
             raise ArgumentError(
-                "this network knows only the levels of its own table, and the flow passes between "
-                "them; take the variational bound (--bound)."
+                "this network knows only the levels of its own discrete schedule, and the flow "
+                "passes between them; take the variational bound (--bound)."
             )
-        return Interpolated(with_signal(self.process))
+        return self.process.continuous()
 
     def variational_bound(
         self,
@@ -551,21 +576,17 @@ class Model:
             ArgumentError: if the variance is unknown or was not learned.
             DataError: if the rows do not fit the model.
         """
-        table = (
-            self.process
-            if isinstance(self.process, DiscreteSchedule)
-            else from_schedule(self.process, num_levels)
-        )
+        schedule = self.process.discrete(num_levels)
         if variance is None:
             variance = "learned" if self.denoiser.learns_variance else "beta"
-        # The decoder of pictures gives the probability of a byte, that of a table a density.
-        bin_width = BIN_WIDTH if isinstance(self.codec, ImageCodec) else None
+        # The decoder of pictures gives the probability of a byte, that of points a density.
+        bin_width = self.codec.bin_width
         size = chunk_size(self.codec.event)
-        for chunk, x_0 in enumerate(self.codec.encode(rows).double().split(size)):
+        for chunk, x_0 in enumerate(self.encoded(rows).split(size)):
             yield variational_bound(
                 self.unlabelled,
                 x_0,
-                table,
+                schedule,
                 noise=partial(_whole_chunk, noise_from(generator(seed, PROBING, chunk))),
                 variance=variance,
                 bin_width=bin_width,
@@ -583,7 +604,7 @@ class Model:
         if own == "auto":
             own = SamplingSettings.model_fields["steps"].default
         even: dict[str, Any] = {"steps": own}
-        if not isinstance(self.process, DiscreteSchedule):
+        if not self.process.num_levels:
             even = {"steps": max(own, count - 1), "grid": "uniform-time"}
         frames = list(self.frames(n, seed=seed, **even))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from sfumato.config import Settings
+from sfumato.denoisers.denoiser import Denoiser, PerChunk
 from sfumato.errors import ArgumentError
 from sfumato.process.process import Process
 
@@ -41,6 +42,18 @@ class Model(Protocol):
 
     def empty(self) -> Any:
         """No rows, of the data's own shape and types."""
+        ...
+
+    def encoded(self, rows: Any) -> Tensor:
+        """The numbers that the process noises, `(n, *event)` float64; 0 where one is missing."""
+        ...
+
+    def numeric_denoiser(self, *, seed: int = 0) -> Denoiser | PerChunk:
+        """The denoiser of the numbers of a seed's samples, of any class or given categories."""
+        ...
+
+    def condition(self, given: Mapping[str, Any]) -> Any:
+        """One row of the columns: the values given, and missing ones elsewhere."""
         ...
 
     def with_network(self, network: nn.Module) -> "Model":
@@ -93,23 +106,30 @@ class Model(Protocol):
         ...
 
 
-# What only some models can do, the method that does it, and why the others cannot.
-_ABILITIES = {
-    "bound": ("variational_bound", "a table has its likelihood itself; leave --bound out"),
+# What models of only some kinds of data can do, and why the others cannot.
+_ABILITIES: Mapping[str, tuple[frozenset[str], str]] = {
+    "bound": (
+        frozenset({"points", "images"}),
+        "a table has its likelihood itself; leave --bound out",
+    ),
     "interpolate": (
-        "interpolate",
+        frozenset({"points", "images"}),
         "between two rows of a table there is no path: categories have no values between them",
     ),
     "inpaint": (
-        "inpaint",
-        "a table has missing values, not masked pixels; take `sfumato impute`",
+        frozenset({"images"}),
+        "rows with missing values are filled by `sfumato impute`; only pictures have masks",
+    ),
+    "snapshots": (
+        frozenset({"points", "images"}),
+        "samples of a table are not drawn while it is fitted; set training.snapshots=0",
     ),
 }
 
 
 def supports(model: Model, ability: str) -> bool:
     """Whether a model can do something."""
-    return hasattr(model, _ABILITIES[ability][0])
+    return model.codec.kind in _ABILITIES[ability][0]
 
 
 def require(model: Model, ability: str) -> None:

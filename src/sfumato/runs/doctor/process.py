@@ -228,8 +228,8 @@ def _more_noise(settings: ProcessSettings) -> str:
     """How to end in noise, with the schedule's own option where it has one."""
     if settings.num_levels:
         return (
-            "process.zero_terminal_snr=true (with network.parameterisation=v), or a schedule that ends in "
-            "noise: process.schedule=linear with its own betas"
+            "process.zero_terminal_snr=true (with network.parameterisation=v), or a schedule that "
+            "ends in noise: process.schedule=linear with its own betas"
         )
     if settings.schedule not in SCHEDULES:
         return "a lower log-SNR at t = 1 of your own schedule"
