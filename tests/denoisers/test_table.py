@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.denoisers.table import TableDenoiser
-from sfumato.networks.table_mlp import TableMLP, Told
+from sfumato.networks.table_mlp import TableCondition, TableMLP
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
 
@@ -17,11 +17,11 @@ def network() -> TableMLP:
     return made
 
 
-def told(noisy: list[list[bool]]) -> Told:
+def told(noisy: list[list[bool]]) -> TableCondition:
     rows = len(noisy)
     nothing = torch.zeros(rows, 2, dtype=torch.bool)
     levels = torch.zeros(rows, 1, dtype=torch.int64)
-    return Told(torch.zeros(rows, 2), nothing, torch.tensor(noisy), levels)
+    return TableCondition(torch.zeros(rows, 2), nothing, torch.tensor(noisy), levels)
 
 
 def test_a_number_that_is_not_there_is_answered_as_one_of_n_0_1() -> None:
@@ -41,7 +41,7 @@ class Listening(nn.Module):
         self.one = nn.Parameter(torch.zeros(1))
         self.heard = torch.empty(0)
 
-    def forward(self, x: Tensor, number: Tensor, told: Told) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, number: Tensor, told: TableCondition) -> tuple[Tensor, Tensor]:
         self.heard = number
         return torch.zeros_like(x), torch.zeros(len(x), 3)
 

@@ -83,17 +83,19 @@ def _logits(condition: TableCondition) -> Tensor:
     return torch.cat([words, states.log_softmax(1)], 1)
 
 
-def wide(name: str, *, holes: bool) -> NumericCodec:
+def wide(name: str, *, missing: bool) -> NumericCodec:
     """From -9 to 9, its map the identity."""
     knots, heights = (0.0, 18.0), (-9.0, 9.0)
-    return NumericCodec(name, "continuous", (), holes, 0.0, -9.0, 9.0, knots, heights, "float64")
+    return NumericCodec(name, "continuous", (), missing, 0.0, -9.0, 9.0, knots, heights, "float64")
 
 
 @pytest.fixture(scope="module")
 def model() -> TableModel:
-    words = CategoricalCodec("word", "categorical", ("a", "b"), holes=False, dtype="object")
+    words = CategoricalCodec("word", "categorical", ("a", "b"), has_missing=False, dtype="object")
     codec = TableCodec(
-        (words, wide("x", holes=False), wide("y", holes=True)), 10**9, ("word", "x", "y")
+        (words, wide("x", missing=False), wide("y", missing=True)),
+        10**9,
+        ("word", "x", "y"),
     )
     settings = config.resolve(config.suited_to_table(1000, 3))
     return TableModel(settings, codec, Cosine(shift=1.0), TableDenoiser(Exact().double(), edm))
@@ -130,7 +132,7 @@ def test_an_estimated_divergence_is_a_row_s_own_and_right_in_the_mean(model: Tab
     table = rows(["a", "b", "a"], [0.2, -0.7, 1.3], [-0.1, 1.5, 0.4])
     (exact,) = model.log_prob(table)
     (one,) = model.log_prob(table, probes=64)
-    (turned,) = model.log_prob(table.chosen(np.array([2, 0])), probes=64)
+    (turned,) = model.log_prob(table.take(np.array([2, 0])), probes=64)
     assert turned.tolist() == pytest.approx(one[[2, 0]].tolist(), abs=1e-9)
     (other,) = model.log_prob(table, probes=64, seed=1)
     assert (other != one).any()  # as many of +1 and -1 give the same
@@ -143,7 +145,7 @@ def test_an_estimated_divergence_is_a_row_s_own_and_right_in_the_mean(model: Tab
 def test_what_was_never_seen_has_laplace_s_probability(model: TableModel) -> None:
     few = replace(model, codec=replace(model.codec, rows=99))
     table = rows(["a", "c"], [0.2, 0.2], [-0.1, -0.1])
-    (seen,), (found,) = model.log_prob(table.chosen(np.array([0]))), few.log_prob(table)
+    (seen,), (found,) = model.log_prob(table.take(np.array([0]))), few.log_prob(table)
     # Of the second number nothing can be strange, as it has holes.
     assert found[0] == pytest.approx(seen[0] + 2 * math.log(0.99), abs=1e-7)
     # This network takes a word that it does not know for b, but its holes for those of either.
@@ -194,7 +196,7 @@ def test_given_a_number_the_rest_follows_the_conditional_law(model: TableModel) 
     b = table["word"].values == "b"
     assert stats.binomtest(int(b.sum()), 1024, share_b).pvalue > 1e-3
     for k, of_word in enumerate((~b, b)):
-        y = table["y"].chosen(of_word).present
+        y = table["y"].take(of_word).present
         slope = 0.3 / 0.5
         mean = float(MEANS[k, 1]) + slope * (0.4 - float(MEANS[k, 0]))
         std = math.sqrt(0.4 - slope * 0.3)

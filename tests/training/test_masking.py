@@ -8,7 +8,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from sfumato.denoisers.table import TableDenoiser
-from sfumato.networks.table_mlp import Told
+from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
 from sfumato.training.loss import WEIGHTINGS
@@ -95,7 +95,7 @@ class Fixed(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(torch.log(torch.tensor([0.5, 0.5, 0.1, 0.2, 0.3, 0.4])))
 
-    def forward(self, x: Tensor, number: Tensor, told: Told) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, number: Tensor, told: TableCondition) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(x), self.logits.expand(len(x), -1)
 
 
@@ -109,7 +109,7 @@ def test_the_loss_is_the_log_loss_of_levels_and_the_square_of_numbers() -> None:
     noisy = torch.tensor([[True, True], [False, True], [False, False]])
     hidden = torch.tensor([[False, False], [False, False], [True, True]])
     levels = torch.tensor([[0, 0], [0, 0], [1, 2]])
-    asked = Asked(Told(torch.zeros(3, 2), no, noisy, levels), hidden, levels)
+    asked = Asked(TableCondition(torch.zeros(3, 2), no, noisy, levels), hidden, levels)
     weight = WEIGHTINGS["simple"](edm, None)  # type: ignore[arg-type]
     found = table_loss(denoise, x_0, level, eps, weight, asked, (2, 4))
     # F is 0 and its target alpha... : (x_0 - alpha x_t)/sigma = sigma x_0 - alpha eps.

@@ -130,7 +130,7 @@ def impute(
 
 def _warn(run: Any, table: Any, meaning: str) -> None:
     """Say what of a table the model has learned nothing of."""
-    for each in run.model.codec.beyond(table):
+    for each in run.model.codec.out_of_range(table):
         typer.echo(f"note: {' '.join(each.split())}; {meaning}.", err=True)
 
 

@@ -46,7 +46,7 @@ class Images:
         """The pixels: a picture is a row."""
         return self.pixels
 
-    def chosen(self, rows: np.ndarray) -> "Images":
+    def take(self, rows: np.ndarray) -> "Images":
         """Those at `rows`, `(k,)`."""
         pixels = room((len(rows), *self.pixels.shape[1:]))
         for first in range(0, len(rows), 1024):

@@ -1,4 +1,4 @@
-"""Tables as they are: columns of numbers, words, truths and dates, any of them with holes."""
+"""Tables as they are: columns of numbers, text, booleans and dates, any with missing values."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,13 +9,13 @@ import numpy as np
 
 from sfumato.errors import DataError
 
-Kind = Literal[
+ColumnType = Literal[
     "continuous", "integer", "ordinal", "categorical", "boolean", "date", "constant", "dropped"
 ]
 """What a column is to the model, see `data.column_types`."""
 
-NUMERIC: tuple[Kind, ...] = ("continuous", "integer", "date")
-CATEGORICAL: tuple[Kind, ...] = ("ordinal", "categorical", "boolean")
+NUMERIC: tuple[ColumnType, ...] = ("continuous", "integer", "date")
+CATEGORICAL: tuple[ColumnType, ...] = ("ordinal", "categorical", "boolean")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,10 +24,11 @@ class Column:
 
     Args:
         name: its own.
-        values: `(n,)`: float64, int64, bool, datetime64[us], or object for words (str). What
-            stands in a hole is of the same type and means nothing; there is no NaN elsewhere.
-        missing: `(n,)`, True where there is a hole.
-        levels: of words, all that there may be, in their order, if that was declared.
+        values: `(n,)`: float64, int64, bool, datetime64[us], or object for text (str). Where a
+            value is missing, any value of that type stands, without a meaning; there is no NaN
+            elsewhere.
+        missing: `(n,)`, True where the value is missing.
+        categories: of text, all values that are possible, in their order, where declared.
         ordered: whether their order means something.
         dtype: how the frame that it came from calls its type ("int32", "category", ...), to give
             it back; empty for a file's.
@@ -36,7 +37,7 @@ class Column:
     name: str
     values: np.ndarray
     missing: np.ndarray
-    levels: tuple[str, ...] | None = None
+    categories: tuple[str, ...] | None = None
     ordered: bool = False
     dtype: str = ""
 
@@ -51,8 +52,8 @@ class Column:
         """The values that are there."""
         return np.asarray(self.values[~self.missing])
 
-    def chosen(self, rows: np.ndarray) -> "Column":
-        """Those at `rows`: numbers `(k,)`, or a mask."""
+    def take(self, rows: np.ndarray) -> "Column":
+        """The values at `rows`: indices `(k,)`, or a mask."""
         return replace(self, values=self.values[rows], missing=self.missing[rows])
 
 
@@ -97,9 +98,9 @@ class DataTable:
         except ValueError:
             raise KeyError(name) from None
 
-    def chosen(self, rows: np.ndarray) -> "DataTable":
-        """The rows at `rows`: numbers `(k,)`, or a mask."""
-        return DataTable(tuple(column.chosen(rows) for column in self.columns), self.named)
+    def take(self, rows: np.ndarray) -> "DataTable":
+        """The rows at `rows`: indices `(k,)`, or a mask."""
+        return DataTable(tuple(column.take(rows) for column in self.columns), self.named)
 
     def to_pandas(self) -> Any:
         """The same as a pandas data frame, with the columns' own types.
@@ -142,7 +143,7 @@ class DataTable:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first rows."""
-        return str(self.chosen(np.arange(min(len(self), 20))).to_pandas()._repr_html_())
+        return str(self.take(np.arange(min(len(self), 20))).to_pandas()._repr_html_())
 
 
 def stacked(tables: Sequence[DataTable]) -> DataTable:

@@ -49,7 +49,7 @@ def likelihoods(
     """
     some = np.random.default_rng(seed).permutation(len(train))[:_ROWS]
     first = np.arange(min(len(sample), len(reference), _ROWS))
-    parts = train.chosen(some), reference.chosen(first), sample.chosen(first)
+    parts = train.take(some), reference.take(first), sample.take(first)
     return Likelihoods(*(_finite(np.asarray(log_prob(part), dtype=float)) for part in parts))
 
 

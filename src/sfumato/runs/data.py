@@ -21,7 +21,7 @@ from sfumato.data.io.images import holds_images, read_images
 from sfumato.data.io.points import read_points
 from sfumato.data.io.tables import ENDINGS, read_table
 from sfumato.data.points import Points
-from sfumato.data.table import DataTable, Kind
+from sfumato.data.table import ColumnType, DataTable
 from sfumato.data.toy import TOY_SETS, draw, toy_set
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.metrics.evaluation import LEAST_ROWS
@@ -104,7 +104,7 @@ class TableData:
 
     train: DataTable
     heldout: DataTable
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, ColumnType]
     settings: config.DataSettings
     seed: int
 
@@ -249,7 +249,7 @@ def split(data: Data | DataTable, settings: Settings) -> RunData | TableData:
             if column.values.dtype.kind == "f" and len(present := column.present):
                 _refuse_extreme(settings.data.source, column.name, present.min(), present.max())
         kinds = column_types_of(data, settings.data.columns)
-        parts = data.chosen(train), data.chosen(heldout)
+        parts = data.take(train), data.take(heldout)
         return TableData(*parts, kinds, settings.data, settings.seed)
     return RunData(_chosen(data, train), _chosen(data, heldout), settings.data, settings.seed)
 
@@ -257,7 +257,7 @@ def split(data: Data | DataTable, settings: Settings) -> RunData | TableData:
 def _chosen(data: Data, rows: np.ndarray) -> Data:
     if isinstance(data, Points):
         return Points(data.values[rows], data.columns)
-    return data.chosen(rows)
+    return data.take(rows)
 
 
 def parts(rows: np.ndarray, count: int, most: int) -> list[np.ndarray]:

@@ -102,7 +102,7 @@ class TableRun:
         """
         rows, drawn = self._filled(table, draws, seed, quiet, sampling)
         every = np.arange(len(rows)) * draws
-        return [completed(table, rows, drawn.chosen(every + k)) for k in range(draws)]
+        return [completed(table, rows, drawn.take(every + k)) for k in range(draws)]
 
     def _filled(
         self, table: DataTable, draws: int, seed: int, quiet: bool, sampling: Mapping[str, Any]
@@ -110,7 +110,7 @@ class TableRun:
         """Which rows have holes, and each of them filled so often, one after another."""
         own = self.model.own(table)
         rows = np.flatnonzero(np.stack([column.missing for column in own]).any(0))
-        chunks = self.model.impute_chunks(own.chosen(rows), draws, seed=seed, **sampling)
+        chunks = self.model.impute_chunks(own.take(rows), draws, seed=seed, **sampling)
         found = self._shown(chunks, "impute", len(rows) * draws, quiet, "draws")
         return rows, stacked([self.model.nothing(), *found])
 
@@ -188,9 +188,9 @@ class TableRun:
         order = np.random.default_rng(self.settings.seed + 1).permutation(len(data.train))
         train = self.model.own(data.train)
         return TableStudy(
-            sample.chosen(np.arange(min(m, len(sample)))),
-            self.model.own(data.heldout).chosen(np.arange(m)),
-            [train.chosen(rows) for rows in parts(order, FLOOR_SETS, m)],
+            sample.take(np.arange(min(m, len(sample)))),
+            self.model.own(data.heldout).take(np.arange(m)),
+            [train.take(rows) for rows in parts(order, FLOOR_SETS, m)],
             train,
             self.model.codec.kinds,
             partial(self.log_prob, steps=_STEPS, quiet=quiet),

@@ -330,7 +330,7 @@ def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(
     for k in range(4):
         np.testing.assert_array_equal(found.pixels[k], _rgb(k))
     np.testing.assert_array_equal(found.pixels[4], np.repeat(_rgb(9)[:, :, :1], 3, 2))
-    some = found.chosen(np.array([4, 1, 2]))
+    some = found.take(np.array([4, 1, 2]))
     assert isinstance(some.pixels, np.memmap)
     np.testing.assert_array_equal(some.pixels, np.asarray(found.pixels)[[4, 1, 2]])
     assert list(some.names) == ["grey.png", "1.png", "2.png"]

@@ -50,7 +50,7 @@ def _panels(
 
 def _in_order(part: CategoricalCodec) -> tuple[str, ...]:
     """The levels as words, where their order means something."""
-    return tuple(map(str, part.values)) if part.ordered or part.kind == "ordinal" else ()
+    return tuple(map(str, part.categories)) if part.ordered or part.kind == "ordinal" else ()
 
 
 def data_figure(run: TableRun, study: TableStudy | None = None) -> Figure:  # noqa: ARG001
