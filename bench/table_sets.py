@@ -75,7 +75,7 @@ class TableSet:
         """Width of the grid of each column's numbers, as Sfumato finds it, `(d,)`; 0 for none."""
         table = from_frame(self.frame(self.rows))
         parts = TableCodec.fit(table, column_types_of(table, {})).parts
-        found = [part.step for part in parts]
+        found = [part.grid_step for part in parts]
         return np.where(self.is_category, 0.0, found)
 
 

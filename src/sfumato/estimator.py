@@ -24,7 +24,7 @@ from sfumato.config import LARGEST_SEED
 from sfumato.data.column_types import column_types_of
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.frames import backend_of, from_frame, to_frame
-from sfumato.data.table import Column, DataTable, Kind
+from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.models.file import load_any_model, save_model
 from sfumato.models.table import TableModel
@@ -202,7 +202,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
             random_state=settings.seed,
         )
         found.model_, found.n_features_in_ = model, len(names)
-        dropped: dict[str, Kind] = dict.fromkeys(names, "dropped")
+        dropped: dict[str, ColumnType] = dict.fromkeys(names, "dropped")
         found.kinds_ = dropped | model.codec.kinds
         of_array = names == _array_names(len(names))
         found.backend_ = None if of_array else "pandas"
@@ -250,7 +250,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return table
 
     def _warn_beyond(self, table: DataTable) -> None:
-        for each in self.model_.codec.beyond(table):
+        for each in self.model_.codec.out_of_range(table):
             warnings.warn(f"{each}; the model knows nothing there", UserWarning, stacklevel=4)
 
     def _like_fitted(self, table: DataTable) -> Any:

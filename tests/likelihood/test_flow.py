@@ -56,7 +56,7 @@ def network(dimension: int) -> NetworkDenoiser:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         mlp = VectorMLP(dimension, width=16, depth=1, features=4)
-        torch.nn.init.normal_(mlp.out.weight, std=0.3)
+        torch.nn.init.normal_(mlp.output_proj.weight, std=0.3)
     return NetworkDenoiser(mlp, PARAMETERISATIONS["v"])
 
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import norm
 
-from sfumato.data.table import Column, DataTable, Kind
+from sfumato.data.table import Column, ColumnType, DataTable
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, ColumnType] = {
     "x": "continuous", "n": "integer", "day": "date", "word": "categorical", "truth": "boolean"
 }  # fmt: skip
 _WEIGHT = np.array([0.5, 0.3, 0.2])

@@ -13,7 +13,7 @@ from scipy.stats import beta, f_oneway, ks_2samp, pearsonr, rankdata, spearmanr
 from scipy.stats.contingency import association
 from table_law import KINDS, impute, log_prob, table
 
-from sfumato.data.table import Column, DataTable, Kind, concatenate
+from sfumato.data.table import Column, DataTable, ColumnType, concatenate
 from sfumato.errors import DataError
 from sfumato.metrics.association import associations
 from sfumato.metrics.coded import Coded, coded, coordinates
@@ -47,7 +47,7 @@ def changed(rows: DataTable, name: str, how: Callable[[Column], Column]) -> Data
     return DataTable(tuple(how(each) if each.name == name else each for each in rows))
 
 
-def code(rows: DataTable, kinds: Mapping[str, Kind] = KINDS) -> Coded:
+def code(rows: DataTable, kinds: Mapping[str, ColumnType] = KINDS) -> Coded:
     return coded([rows], kinds)[0]
 
 
@@ -131,7 +131,7 @@ def test_numbers_go_with_levels_as_the_f_test_says() -> None:
     # eta² = 4F/(4F + n - 5); epsilon² = 1 - (n - 1)/(n - 5) (1 - eta²)
     eta2 = 4 * f / (4 * f + 245)
     expected = math.sqrt(1 - 249 / 245 * (1 - eta2))
-    mixed = replace(numbers(x[:, None]), level_names=("l",), levels=group[:, None])
+    mixed = replace(numbers(x[:, None]), categorical_names=("l",), categories=group[:, None])
     assert associations(mixed)[0, 1] == pytest.approx(expected)
 
 
@@ -140,7 +140,7 @@ def test_what_is_independent_does_not_seem_associated_for_having_many_levels() -
     found = []
     for _ in range(50):
         a, b = rng.integers(0, 25, (2, 200))
-        mixed = replace(levels(a, b), number_names=("x",), numbers=rng.random((200, 1)))
+        mixed = replace(levels(a, b), numeric_names=("x",), numeric=rng.random((200, 1)))
         found.append(associations(mixed))
     # Without the corrections Cramer's V would be 0.34 on average, the correlation ratio too.
     assert np.mean(found, axis=0)[np.triu_indices(3, 1)].max() < 0.12
@@ -174,7 +174,7 @@ def test_distances_do_not_depend_on_units_or_tails() -> None:
 
 
 def test_holes_lie_apart_and_like_holes_together() -> None:
-    kinds: dict[str, Kind] = {"x": "continuous", "w": "categorical"}
+    kinds: dict[str, ColumnType] = {"x": "continuous", "w": "categorical"}
     rows = of(x=[1.0, 2.0, None, None], w=["a", None, "a", None])
     (points,) = coordinates([code(rows, kinds)])
     twice = np.concatenate([points, points])
@@ -233,13 +233,13 @@ def test_a_hole_that_was_not_filled_is_told() -> None:
 def test_the_error_of_foretelling_is_none_or_all() -> None:
     rng = np.random.default_rng(6)
     x = rng.standard_normal((2000, 3))
-    known = replace(numbers(x), level_names=("sign",), levels=(x[:, :1] > 0).astype(int))
+    known = replace(numbers(x), categorical_names=("sign",), categories=(x[:, :1] > 0).astype(int))
     train, test = known[:1000], known[1000:]
     assert error(train, test, "sign") < 0.01
     assert error(train, test, "x2") > 0.97  # nothing tells of it
-    shuffled = replace(train, levels=rng.permutation(train.levels))
+    shuffled = replace(train, categories=rng.permutation(train.categories))
     assert error(shuffled, test, "sign") > 0.85
-    one_level = replace(train, levels=0 * train.levels)
+    one_level = replace(train, categories=0 * train.categories)
     assert error(one_level, test, "sign") == 1
     assert set(targets(known)[:2]) == {"sign", "x0"}
 
@@ -347,7 +347,7 @@ def test_copies_are_found_by_every_measure_of_privacy() -> None:
 
 
 def test_rows_that_levels_must_share_are_no_copies() -> None:
-    kinds: dict[str, Kind] = {"word": "categorical", "truth": "boolean"}
+    kinds: dict[str, ColumnType] = {"word": "categorical", "truth": "boolean"}
     sample, reference, train, *real = (
         DataTable(tuple(table(200, k, holes=0)[name] for name in kinds)) for k in range(6)
     )
@@ -418,7 +418,9 @@ def test_nothing_says_that_nobody_can_be_recognised() -> None:
 
 # --------------------------------------------------------------------------------- odd tables
 
-ODD: dict[str, tuple[dict[str, Kind], Callable[[int, np.random.Generator], dict[str, Any]]]] = {
+ODD: dict[
+    str, tuple[dict[str, ColumnType], Callable[[int, np.random.Generator], dict[str, Any]]]
+] = {
     "one column of numbers": ({"a": "continuous"}, lambda n, r: {"a": list(r.random(n))}),
     "one column of levels": ({"a": "boolean"}, lambda n, r: {"a": list(r.random(n) < 0.2)}),
     "levels only": (
@@ -492,10 +494,10 @@ def test_tables_that_cannot_be_compared_are_refused() -> None:
 
 
 def test_levels_are_numbered_from_the_commonest_of_the_reference() -> None:
-    kinds: dict[str, Kind] = {"w": "categorical"}
+    kinds: dict[str, ColumnType] = {"w": "categorical"}
     first = of(w=["b", "a", "b", None])
     other = of(w=["new", "a", "b", "b"])
-    assert [each.levels[:, 0].tolist() for each in coded([first, other], kinds)] == [
+    assert [each.categories[:, 0].tolist() for each in coded([first, other], kinds)] == [
         [0, 1, 0, -1], [2, 1, 0, 0]
     ]  # fmt: skip
     many = of(w=[f"{k:04}" for k in range(1000)])

@@ -83,17 +83,19 @@ def _logits(condition: TableCondition) -> Tensor:
     return torch.cat([words, states.log_softmax(1)], 1)
 
 
-def wide(name: str, *, holes: bool) -> NumericCodec:
+def wide(name: str, *, missing: bool) -> NumericCodec:
     """From -9 to 9, its map the identity."""
     knots, heights = (0.0, 18.0), (-9.0, 9.0)
-    return NumericCodec(name, "continuous", (), holes, 0.0, -9.0, 9.0, knots, heights, "float64")
+    return NumericCodec(name, "continuous", (), missing, 0.0, -9.0, 9.0, knots, heights, "float64")
 
 
 @pytest.fixture(scope="module")
 def model() -> TableModel:
-    words = CategoricalCodec("word", "categorical", ("a", "b"), holes=False, dtype="object")
+    words = CategoricalCodec("word", "categorical", ("a", "b"), has_missing=False, dtype="object")
     codec = TableCodec(
-        (words, wide("x", holes=False), wide("y", holes=True)), 10**9, ("word", "x", "y")
+        (words, wide("x", missing=False), wide("y", missing=True)),
+        10**9,
+        ("word", "x", "y"),
     )
     settings = config.resolve(config.suited_to_table(1000, 3))
     return TableModel(settings, codec, Cosine(shift=1.0), TableDenoiser(Exact().double(), edm))

@@ -1,12 +1,12 @@
 """What each column of a table is taken for, and how a user says otherwise.
 
-boolean      truths
-categorical  words; numbers, if the user says so
+boolean      true or false
+categorical  text; numbers, if the user says so
 ordinal      numbers of a few values that come often
-integer      whole numbers: come out as whole numbers, spread over the range that was seen
+integer      integers: come out as integers, spread over the range of the data
 continuous   other numbers
 date         days or times
-constant     one value, or holes alone
+constant     one value, or missing values only
 dropped      left out, if the user says so
 """
 
@@ -16,49 +16,49 @@ from typing import get_args
 
 import numpy as np
 
-from sfumato.data.table import Column, DataTable, Kind
+from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import ArgumentError, DataError, unknown
 
 # Numbers of so few values are ordinal, if each comes so often in the mean.
 _FEW, _OFTEN_WHOLE, _OFTEN = 32, 5, 10
 
-# Words that nearly all differ name the rows.
+# Text that nearly always differs names the rows.
 _IDENTIFIER = 0.5
 _LEAST_IDENTIFIER = 100
 
 # As people write dates.
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
 
-# Nobody learns more levels than these.
-_MOST_LEVELS = 10_000
+# A column may not have more categories.
+_MOST_CATEGORIES = 10_000
 
 
-def column_types_of(table: DataTable, told: Mapping[str, str]) -> dict[str, Kind]:
-    """The kind of each column: as told, else as its values suggest.
+def column_types_of(table: DataTable, declared: Mapping[str, str]) -> dict[str, ColumnType]:
+    """The type of each column: as declared, else as its values suggest.
 
     Args:
         table: all its rows.
-        told: kinds by column.
+        declared: types by column.
 
     Raises:
-        ArgumentError: if a column or kind is unknown, or a column cannot be of the kind told.
-        DataError: if a column's words name the rows, or there are too many of them.
+        ArgumentError: if a column or kind is unknown, or a column cannot be of the kind declared.
+        DataError: if a column's text names the rows, or there are too many of them.
     """
-    known = get_args(Kind)
-    for name, kind in told.items():
+    known = get_args(ColumnType)
+    for name, kind in declared.items():
         if name not in table.names:
             raise unknown("column", name, table.names)
         if kind not in known or kind == "constant":
             raise unknown(f"kind (for the column {name!r})", kind, set(known) - {"constant"})
     return {
-        column.name: _checked(column, told[column.name])  # type: ignore[arg-type]
-        if column.name in told
+        column.name: _checked(column, declared[column.name])  # type: ignore[arg-type]
+        if column.name in declared
         else _guessed(column)
         for column in table
     }
 
 
-def _guessed(column: Column) -> Kind:
+def _guessed(column: Column) -> ColumnType:
     present = column.present
     distinct = _distinct(present)
     if len(distinct) <= 1:
@@ -103,7 +103,7 @@ def _leave(column: Column) -> str:
     return f"Leave it out (--column {column.name}=dropped), or insist"
 
 
-def _checked(column: Column, kind: Kind) -> Kind:
+def _checked(column: Column, kind: ColumnType) -> ColumnType:
     """The kind, if the column can be of it."""
     present = column.present
     distinct = _distinct(present)
@@ -130,12 +130,12 @@ def _checked(column: Column, kind: Kind) -> Kind:
     return _few_enough(column, distinct, kind) if kind in ("ordinal", "categorical") else kind
 
 
-def _few_enough(column: Column, distinct: set[object], kind: Kind) -> Kind:
-    if len(distinct) > _MOST_LEVELS:
+def _few_enough(column: Column, distinct: set[object], kind: ColumnType) -> ColumnType:
+    if len(distinct) > _MOST_CATEGORIES:
         raise DataError(
             f"the column {column.name!r} has {len(distinct):,} different values, more than the "
-            f"{_MOST_LEVELS:,} levels that can be learned; merge the rare ones, or leave it out "
-            f"(--column {column.name}=dropped)."
+            f"{_MOST_CATEGORIES:,} categories that can be learned; merge the rare ones, or leave "
+            f"it out (--column {column.name}=dropped)."
         )
     return kind
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sfumato.data.scratch import gathered, room
-from sfumato.data.table import Kind
+from sfumato.data.table import ColumnType
 from sfumato.errors import ArgumentError, DataError
 
 _WHITE = (255, 255, 255)
@@ -57,7 +57,7 @@ class Images:
         """Columns of decimals, which pictures have not."""
         return iter(())
 
-    def column_types(self, given: Mapping[str, str]) -> dict[str, Kind]:
+    def column_types(self, given: Mapping[str, str]) -> dict[str, ColumnType]:
         """Nothing: pictures have no columns.
 
         Raises:

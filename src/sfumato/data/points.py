@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from sfumato.data.table import Kind
+from sfumato.data.table import ColumnType
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +43,6 @@ class Points:
         """Each column of decimals: its name and its values."""
         yield from zip(self.columns, self.values.T, strict=True)
 
-    def column_types(self, given: Mapping[str, str]) -> dict[str, Kind]:  # noqa: ARG002
+    def column_types(self, given: Mapping[str, str]) -> dict[str, ColumnType]:  # noqa: ARG002
         """Of a table only what each column is; points are all continuous."""
         return {}

@@ -1,4 +1,4 @@
-"""Tables as they are: columns of numbers, words, truths and dates, any of them with holes."""
+"""Tables as they are: columns of numbers, text, booleans and dates, any with missing values."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,13 +9,13 @@ import numpy as np
 
 from sfumato.errors import DataError
 
-Kind = Literal[
+ColumnType = Literal[
     "continuous", "integer", "ordinal", "categorical", "boolean", "date", "constant", "dropped"
 ]
 """What a column is to the model, see `data.column_types`."""
 
-NUMERIC: tuple[Kind, ...] = ("continuous", "integer", "date")
-CATEGORICAL: tuple[Kind, ...] = ("ordinal", "categorical", "boolean")
+NUMERIC: tuple[ColumnType, ...] = ("continuous", "integer", "date")
+CATEGORICAL: tuple[ColumnType, ...] = ("ordinal", "categorical", "boolean")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,10 +24,11 @@ class Column:
 
     Args:
         name: its own.
-        values: `(n,)`: float64, int64, bool, datetime64[us], or object for words (str). What
-            stands in a hole is of the same type and means nothing; there is no NaN elsewhere.
-        missing: `(n,)`, True where there is a hole.
-        levels: of words, all that there may be, in their order, if that was declared.
+        values: `(n,)`: float64, int64, bool, datetime64[us], or object for text (str). Where a
+            value is missing, any value of that type stands, without a meaning; there is no NaN
+            elsewhere.
+        missing: `(n,)`, True where the value is missing.
+        categories: of text, all values that are possible, in their order, where declared.
         ordered: whether their order means something.
         dtype: how the frame that it came from calls its type ("int32", "category", ...), to give
             it back; empty for a file's.
@@ -36,7 +37,7 @@ class Column:
     name: str
     values: np.ndarray
     missing: np.ndarray
-    levels: tuple[str, ...] | None = None
+    categories: tuple[str, ...] | None = None
     ordered: bool = False
     dtype: str = ""
 
@@ -105,7 +106,7 @@ class DataTable:
         """Each column of decimals: its name and the values that are there."""
         return ((c.name, c.present) for c in self.columns if c.values.dtype.kind == "f")
 
-    def column_types(self, given: Mapping[str, str]) -> dict[str, Kind]:
+    def column_types(self, given: Mapping[str, str]) -> dict[str, ColumnType]:
         """What each column is; see `data.column_types`.
 
         Raises:

@@ -25,8 +25,8 @@ def associations(table: Coded) -> np.ndarray:
     """
     from scipy.stats import rankdata
 
-    ranked = rankdata(table.numbers, axis=0, nan_policy="omit")
-    codes = np.minimum(table.levels, _LEVELS - 1)
+    ranked = rankdata(table.numeric, axis=0, nan_policy="omit")
+    codes = np.minimum(table.categories, _LEVELS - 1)
     numbers, levels = ranked.shape[1], codes.shape[1]
     found = np.eye(numbers + levels)
     found[:numbers, :numbers] = _correlations(ranked)

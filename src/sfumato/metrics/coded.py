@@ -1,13 +1,13 @@
-"""Tables in the forms that measures look at: numbers, levels, features of trees, coordinates.
+"""Tables as measures see them: numeric values, categories, features of trees, coordinates.
 
-    (1)  numbers     continuous, integer and date columns; a hole is NaN
-    (2)  levels      ordinal, categorical and boolean columns, numbered from the commonest in the
-                     reference to the rarest; a hole is -1
-    (3)  coordinates a number is its rank in the reference; a level is a one among zeros; a hole
-                     has an axis of its own; a column's variances together are one
+    (1)  numeric     continuous, integer and date columns; missing is NaN
+    (2)  categories  ordinal, categorical and boolean columns, numbered from the commonest in the
+                     reference to the rarest; missing is -1
+    (3)  coordinates a numeric value is its rank in the reference; a category is a one among zeros;
+                     missing has an axis of its own; a column's variances together are one
 
 Ranks, because units and heavy tails should not decide which rows are neighbours; one variance for
-each column, because neither should the number of its levels.
+each column, because neither should the number of its categories.
 """
 
 from collections import Counter
@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfumato.data.table import CATEGORICAL, NUMERIC, Column, DataTable, Kind
+from sfumato.data.table import CATEGORICAL, NUMERIC, Column, ColumnType, DataTable
 
 # As many as scikit-learn's trees can tell apart in one column.
-_TREE_LEVELS = 255
-# Levels with an axis of their own; the rarer ones share one.
+_TREE_CATEGORIES = 255
+# Categories with an axis of their own; the rarer ones share one.
 _AXES = 16
 # A column that hardly varies is not blown up until one odd row is far from all others.
 _LEAST_VARIANCE = 0.1
@@ -31,47 +31,49 @@ class Coded:
     """A table as eqs. (1) and (2); columns that are constant or dropped are not in it.
 
     Args:
-        number_names: of the columns of numbers.
-        level_names: of the columns of levels.
-        numbers: `(n, number_names)`, float64.
-        levels: `(n, level_names)`, int64.
+        numeric_names: of the numeric columns.
+        categorical_names: of the categorical columns.
+        numeric: `(n, numeric_names)`, float64.
+        categories: `(n, categorical_names)`, int64.
     """
 
-    number_names: tuple[str, ...]
-    level_names: tuple[str, ...]
-    numbers: np.ndarray
-    levels: np.ndarray
+    numeric_names: tuple[str, ...]
+    categorical_names: tuple[str, ...]
+    numeric: np.ndarray
+    categories: np.ndarray
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all columns: numbers first, then levels."""
-        return self.number_names + self.level_names
+        """Of all columns: numeric first, then categorical."""
+        return self.numeric_names + self.categorical_names
 
     def __len__(self) -> int:
         """How many rows."""
-        return len(self.numbers)
+        return len(self.numeric)
 
     def __getitem__(self, rows: np.ndarray | slice) -> "Coded":
         """Some of the rows."""
-        return replace(self, numbers=self.numbers[rows], levels=self.levels[rows])
+        return replace(self, numeric=self.numeric[rows], categories=self.categories[rows])
 
     @property
     def features(self) -> np.ndarray:
-        """What trees learn from, `(n, names)`: NaN is a hole, the rarest levels are one."""
-        merged = np.where(self.levels < 0, np.nan, np.minimum(self.levels, _TREE_LEVELS - 1))
-        return np.hstack([self.numbers, merged])
+        """What trees learn from, `(n, names)`: NaN is missing, the rarest categories are one."""
+        merged = np.where(
+            self.categories < 0, np.nan, np.minimum(self.categories, _TREE_CATEGORIES - 1)
+        )
+        return np.hstack([self.numeric, merged])
 
     @property
     def categorical(self) -> np.ndarray:
-        """Which features are levels, `(names,)`."""
-        return np.repeat([False, True], [len(self.number_names), len(self.level_names)])
+        """Which features are categories, `(names,)`."""
+        return np.repeat([False, True], [len(self.numeric_names), len(self.categorical_names)])
 
 
-def coded(tables: Sequence[DataTable], kinds: Mapping[str, Kind]) -> list[Coded]:
+def coded(tables: Sequence[DataTable], kinds: Mapping[str, ColumnType]) -> list[Coded]:
     """Tables of the same columns, coded alike.
 
     Args:
-        tables: the first is the reference, by which levels are numbered.
+        tables: the first is the reference, by which categories are numbered.
         kinds: of every column.
     """
     numbers = tuple(name for name in tables[0].names if kinds[name] in NUMERIC)
@@ -128,16 +130,16 @@ def coordinates(tables: Sequence[Coded]) -> list[np.ndarray]:
     """
     reference = tables[0]
     blocks: list[list[np.ndarray]] = []
-    for k in range(len(reference.number_names)):
-        of = [ranks(each.numbers[:, k], reference.numbers[:, k]) for each in tables]
+    for k in range(len(reference.numeric_names)):
+        of = [ranks(each.numeric[:, k], reference.numeric[:, k]) for each in tables]
         blocks.append([np.stack([np.nan_to_num(r, nan=0.5), np.isnan(r)], 1) for r in of])
-    for k in range(len(reference.level_names)):
-        some = [np.minimum(each.levels[:, k], _AXES) + 1 for each in tables]
+    for k in range(len(reference.categorical_names)):
+        some = [np.minimum(each.categories[:, k], _AXES) + 1 for each in tables]
         axes = np.eye(max(int(codes.max()) for codes in some) + 1)
         blocks.append([axes[codes] for codes in some])
     scaled = []
     for k, block in enumerate(blocks):
-        if k < len(reference.number_names):
+        if k < len(reference.numeric_names):
             block = [part * [np.sqrt(12), 1] for part in block]  # evenly spread ranks vary by 1/12
         scale = np.sqrt(max(float(block[0].var(0).sum()), _LEAST_VARIANCE))
         scaled.append([part / scale for part in block])

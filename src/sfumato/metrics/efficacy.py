@@ -52,7 +52,7 @@ def error(train: Coded, test: Coded, target: str, *, seed: int = 0) -> float:
         "max_iter": _TREES,
         "random_state": seed,
     }
-    if target in train.number_names:
+    if target in train.numeric_names:
         y, y_test = ranks(y, y_test), ranks(y_test, y_test)
         trees = HistGradientBoostingRegressor(**options).fit(x, y)
         return float(np.clip(1 - r2_score(y_test, trees.predict(x_test)), 0, 1))

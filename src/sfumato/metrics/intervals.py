@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sfumato.data.table import CATEGORICAL, NUMERIC, DataTable, Kind
+from sfumato.data.table import CATEGORICAL, NUMERIC, ColumnType, DataTable
 from sfumato.errors import DataError
 from sfumato.metrics.coded import Coded, coded
 
@@ -55,7 +55,7 @@ class Intervals:
 
 
 def hidden(
-    table: DataTable, kinds: Mapping[str, Kind], *, seed: int = 0
+    table: DataTable, kinds: Mapping[str, ColumnType], *, seed: int = 0
 ) -> tuple[DataTable, np.ndarray]:
     """The first 300 rows with a fifth of their cells made holes, and which, `(rows, columns)`.
 
@@ -76,7 +76,7 @@ def hidden(
 
 
 def intervals(
-    impute: Imputer, reference: DataTable, kinds: Mapping[str, Kind], *, seed: int = 0
+    impute: Imputer, reference: DataTable, kinds: Mapping[str, ColumnType], *, seed: int = 0
 ) -> dict[str, Intervals]:
     """Hide cells, impute them, look: of "numbers" and of "levels", where there are any.
 
@@ -95,7 +95,7 @@ def intervals(
     place = {name: k for k, name in enumerate(reference.names)}
     rng = np.random.default_rng(seed)
     found = {}
-    for what, names in (("numbers", truth.number_names), ("levels", truth.level_names)):
+    for what, names in (("numbers", truth.numeric_names), ("levels", truth.categorical_names)):
         of_column = [
             _column(truth, drawn, name, cells[:, place[name]])
             for name in names
@@ -123,7 +123,7 @@ def _column(
     values = np.stack([each.features[:, k] for each in (truth, *drawn)], axis=1)
     known, values = values[~cells, 0], values[cells]
     known = known[~np.isnan(known)]
-    if name in truth.number_names:
+    if name in truth.numeric_names:
         every = np.concatenate([known, values[:, 0]])
         largest = np.abs(every).max() or 1.0  # so that squares do not overflow
         spread = (every / largest).std() or 1.0

@@ -29,6 +29,6 @@ def total_variation(x: np.ndarray, y: np.ndarray) -> float:
 
 def distances(x: Coded, y: Coded) -> np.ndarray:
     """How far each column of one table is from that of another, `(names,)`."""
-    numbers = [kolmogorov_smirnov(*two) for two in zip(x.numbers.T, y.numbers.T, strict=True)]
-    levels = [total_variation(*two) for two in zip(x.levels.T, y.levels.T, strict=True)]
+    numbers = [kolmogorov_smirnov(*two) for two in zip(x.numeric.T, y.numeric.T, strict=True)]
+    levels = [total_variation(*two) for two in zip(x.categories.T, y.categories.T, strict=True)]
     return np.array([*numbers, *levels])

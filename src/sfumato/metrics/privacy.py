@@ -108,5 +108,5 @@ def _again(share: float, rows: int) -> list[float]:
 
 def _rows(table: Coded) -> list[bytes]:
     """Each row as one thing to compare."""
-    whole = np.ascontiguousarray(np.hstack([table.numbers + 0.0, table.levels]))  # -0 is 0
+    whole = np.ascontiguousarray(np.hstack([table.numeric + 0.0, table.categories]))  # -0 is 0
     return [row.tobytes() for row in whole]

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sfumato.data.table import CATEGORICAL, NUMERIC, DataTable, Kind
+from sfumato.data.table import CATEGORICAL, NUMERIC, ColumnType, DataTable
 from sfumato.metrics.association import associations
 from sfumato.metrics.coded import Coded, coded
 from sfumato.metrics.evaluation import Measure
@@ -35,7 +35,7 @@ class TableStudy:
     reference: DataTable
     real: Sequence[DataTable]
     train: DataTable
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, ColumnType]
     log_prob: Callable[[DataTable], np.ndarray]
     impute: Imputer
     seed: int = 0

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from sfumato.data.table import DataTable, Kind
+from sfumato.data.table import ColumnType, DataTable
 from sfumato.errors import DataError
 from sfumato.metrics.association import associations
 from sfumato.metrics.classifier import classifier_auc
@@ -44,7 +44,7 @@ def column_measures(
     reference: DataTable,
     real: Sequence[DataTable],
     *,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, ColumnType],
 ) -> list[Measure]:
     """The marginals one by one, each beside its floor; named as the column, in the table's order.
 
@@ -61,7 +61,7 @@ def column_measures(
     """
     base, own, *others = _checked(sample, reference, real, kinds)
     value, *floor = (distances(base, part) for part in (own, *others))
-    titles = dict.fromkeys(base.number_names, "Kolmogorov-Smirnov distance")
+    titles = dict.fromkeys(base.numeric_names, "Kolmogorov-Smirnov distance")
     found = {
         name: judged(
             name, titles.get(name, "total variation"), float(value[k]),
@@ -78,7 +78,7 @@ def evaluate_table(
     real: Sequence[DataTable],
     train: DataTable | None,
     *,
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, ColumnType],
     scores: Likelihoods | None = None,
     filled: Mapping[str, Intervals] | None = None,
     target: str | None = None,
@@ -144,7 +144,7 @@ def _checked(
     sample: DataTable,
     reference: DataTable,
     real: Sequence[DataTable],
-    kinds: Mapping[str, Kind],
+    kinds: Mapping[str, ColumnType],
 ) -> list[Coded]:
     """The reference, the sample and the real sets, coded alike.
 

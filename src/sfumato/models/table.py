@@ -162,11 +162,11 @@ class TableModel:
                 for column in self.nothing()
             )
         )
-        for strange, part in zip(self.codec.encode(row).strange[0], self.codec.parts, strict=True):
-            if strange and part.name in given:
+        for unseen, part in zip(self.codec.encode(row).unseen[0], self.codec.parts, strict=True):
+            if unseen and part.name in given:
                 if given[part.name] is None:
                     raise DataError(f"the column {part.name!r} is never empty; give a value.")
-                seen = part.values if isinstance(part, CategoricalCodec) else ()
+                seen = part.categories if isinstance(part, CategoricalCodec) else ()
                 known = f"{', '.join(map(repr, seen[:6]))}{', ...' * (len(seen) > 6)}"
                 raise DataError(
                     f"the column {part.name!r} never was {given[part.name]!r} in what the model "
@@ -238,10 +238,10 @@ class TableModel:
             DataError: if the rows do not fit the model.
         """
         encoded, rows = self.codec.encode(table), self.codec.rows
-        seen = math.log(rows / (rows + 1)) * self.codec.can_be_strange
-        nats = encoded.log_width + np.where(encoded.strange, -math.log(rows + 1), seen).sum(1)
+        seen = math.log(rows / (rows + 1)) * self.codec.can_be_unseen
+        nats = encoded.log_width + np.where(encoded.unseen, -math.log(rows + 1), seen).sum(1)
         exact = replace(self.denoiser, network=deepcopy(self.denoiser.network).double())
-        numbers, levels = encoded.numbers, self._hidden(encoded.levels)
+        numbers, levels = encoded.numeric, self._hidden(encoded.categories)
         for first in range(0, len(table), _SCORED):
             some = slice(first, first + _SCORED)
             part = torch.from_numpy(nats[some])
@@ -297,17 +297,17 @@ class TableModel:
         """Rows as the network sees them, what is not known `(n, columns)` hidden."""
         encoded = self.codec.encode(table)
         known = np.zeros((len(table), len(self.codec.parts)), bool) if known is None else known
-        of_number = [k for k, part in enumerate(self.codec.parts) if part.has_number]
+        of_number = [k for k, part in enumerate(self.codec.parts) if part.is_numeric]
         of_level = [k for k, part in enumerate(self.codec.parts) if part.sizes]
         seen = torch.from_numpy(known)
         # Beyond what was seen the network has learned nothing: the nearest that was stands for it.
-        low, high = torch.from_numpy(self.codec.ends).to(encoded.numbers)
-        numbers = encoded.numbers.clamp(low, high)
+        low, high = torch.from_numpy(self.codec.z_range).to(encoded.numeric)
+        numbers = encoded.numeric.clamp(low, high)
         return EncodedTable(
             torch.where(seen[:, of_number], numbers, math.nan),
-            torch.where(seen[:, of_level], encoded.levels, -1),
+            torch.where(seen[:, of_level], encoded.categories, -1),
             encoded.log_width,
-            encoded.strange,
+            encoded.unseen,
         )
 
     def _drawn(
@@ -320,8 +320,8 @@ class TableModel:
         barred: bool,
     ) -> DataTable:
         """A chunk of rows, whole: what is known as it was encoded, the rest drawn."""
-        sizes, numbers = self.codec.sizes, known.numbers.double()
-        levels = self._hidden(known.levels)
+        sizes, numbers = self.codec.sizes, known.numeric.double()
+        levels = self._hidden(known.categories)
         if sizes:
             uniform = torch.rand(
                 levels.shape, generator=generator(seed, LEVELS, chunk), dtype=torch.float64
@@ -332,7 +332,7 @@ class TableModel:
                 sizes,
                 self._orders,
                 uniform,
-                self.codec.holes if barred else (),
+                self.codec.missing_categories if barred else (),
             )
         there, is_known = self.codec.present(levels), numbers.isfinite()
         requested = there & ~is_known
@@ -423,8 +423,8 @@ def _filled_up(part: EncodedTable) -> EncodedTable:
     """With rows of which nothing is known to a whole chunk, as a chunk is always computed whole."""
     short = CHUNK - len(part)
     return EncodedTable(
-        torch.cat([part.numbers, torch.full((short, part.numbers.shape[1]), math.nan)]),
-        torch.cat([part.levels, torch.full((short, part.levels.shape[1]), -1)]),
+        torch.cat([part.numeric, torch.full((short, part.numeric.shape[1]), math.nan)]),
+        torch.cat([part.categories, torch.full((short, part.categories.shape[1]), -1)]),
         np.pad(part.log_width, (0, short)),
-        np.pad(part.strange, ((0, short), (0, 0))),
+        np.pad(part.unseen, ((0, short), (0, 0))),
     )

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from sfumato.data.table import CATEGORICAL, Column, Kind
+from sfumato.data.table import CATEGORICAL, Column, ColumnType
 from sfumato.errors import ArgumentError
 from sfumato.plots.animation import write_frames
 from sfumato.plots.scatter import WHO
@@ -68,7 +68,7 @@ class ColumnPanel:
         return [self.real] if self.generated is None else [self.real, self.generated]
 
 
-def shown_values(column: Column, kind: Kind) -> np.ndarray:
+def shown_values(column: Column, kind: ColumnType) -> np.ndarray:
     """The values of a column as `ColumnPanel` takes them, `(n,)`."""
     if kind in CATEGORICAL:
         words = np.array([str(value) for value in column.values.tolist()], dtype=object)

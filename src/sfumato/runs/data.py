@@ -15,7 +15,7 @@ from sfumato.data.images import Images
 from sfumato.data.io.memory import Container
 from sfumato.data.points import Points
 from sfumato.data.source import Rows, read_source, take_source
-from sfumato.data.table import DataTable, Kind
+from sfumato.data.table import DataTable, ColumnType
 from sfumato.data.toy import TOY_SETS, draw, toy_set
 from sfumato.errors import DataError
 from sfumato.metrics.evaluation import LEAST_ROWS
@@ -50,7 +50,7 @@ class Dataset(Generic[R]):
     settings: DataSettings
     seed: int
     container: Container = ""
-    types: Mapping[str, Kind] = field(default_factory=dict)
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
     template: DataTable | None = None
 
     @property

@@ -12,7 +12,7 @@ from scipy import stats
 
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.table import TableCodec
-from sfumato.data.table import Column, DataTable, Kind
+from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import DataError, RunError
 
 
@@ -24,13 +24,13 @@ def column(values: Any, missing: Any = None, name: str = "x") -> Column:
 
 def there_and_back(codec: NumericCodec | CategoricalCodec, of: Column, rng: Any = None) -> Column:
     encoded = codec.encode(of, None if rng is None else rng.random(len(of.values)))
-    return codec.decode(encoded.z, encoded.level, len(of.values))
+    return codec.decode(encoded.z, encoded.category, len(of.values))
 
 
 RNG = np.random.default_rng(3)
 HALF, TENTH = RNG.random(500) < 0.5, RNG.random(500) < 0.1
 DAY, SECOND = np.timedelta64(1, "D"), np.timedelta64(1, "s")
-COLUMNS: dict[str, tuple[Kind, Column]] = {
+COLUMNS: dict[str, tuple[ColumnType, Column]] = {
     "integers": ("integer", column(RNG.poisson(40, 500))),
     "large integers": ("integer", column(2**52 + RNG.integers(0, 10**6, 500))),
     "cents": ("continuous", column(RNG.lognormal(3, 2, 500).round(2))),
@@ -55,7 +55,7 @@ COLUMNS: dict[str, tuple[Kind, Column]] = {
 }  # fmt: skip
 
 
-def codec_of(kind: Kind, of: Column) -> NumericCodec | CategoricalCodec:
+def codec_of(kind: ColumnType, of: Column) -> NumericCodec | CategoricalCodec:
     return (NumericCodec if kind in ("integer", "continuous", "date") else CategoricalCodec).fit(
         of, kind
     )
@@ -117,7 +117,7 @@ def test_a_number_on_a_grid_has_the_width_of_its_cell() -> None:
     ).log_width == pytest.approx(0.0)
     lump = column(np.where(np.arange(500) < 300, 0.0, np.arange(500) / 100))
     codec = NumericCodec.fit(lump, "continuous")
-    assert codec.lumps == (0.0,)
+    assert codec.point_masses == (0.0,)
     assert codec.encode(lump, None).log_width[0] == pytest.approx(math.log(100))
 
 
@@ -139,14 +139,14 @@ def test_the_probabilities_of_all_cells_sum_to_one(name: str) -> None:
         column(values), "integer" if values.dtype.kind == "i" else "continuous"
     )
     low, high = values.min(), min(values.max(), 10**5)
-    cells = np.arange(low, high + codec.step / 2, codec.step).astype(values.dtype)
+    cells = np.arange(low, high + codec.grid_step / 2, codec.grid_step).astype(values.dtype)
     encoded = codec.encode(column(cells), None)
     assert encoded.z is not None
-    assert not codec.lumps
-    probability = np.exp(stats.norm.logpdf(encoded.z) + encoded.log_width) * codec.step
+    assert not codec.point_masses
+    probability = np.exp(stats.norm.logpdf(encoded.z) + encoded.log_width) * codec.grid_step
     # What is beyond the ends is beyond the normal law's first and last half row.
     assert probability.sum() == pytest.approx(1, abs=4 / len(values))
-    counts = np.array([(np.abs(values - cell) < codec.step / 2).mean() for cell in cells])
+    counts = np.array([(np.abs(values - cell) < codec.grid_step / 2).mean() for cell in cells])
     assert np.abs(probability.cumsum() - counts.cumsum()).max() < 0.06
 
 
@@ -198,7 +198,7 @@ def test_dates_a_thousand_years_apart_keep_their_microseconds() -> None:
     of = column(np.tile(days, 9))
     assert (there_and_back(CategoricalCodec.fit(of, "ordinal"), of).values == of.values).all()
     codec = NumericCodec.fit(of, "date")
-    assert codec.step == 1
+    assert codec.grid_step == 1
     assert codec.low == int(days[0].astype(np.int64))
 
 
@@ -207,7 +207,7 @@ def test_what_is_spread_over_a_cell_stays_in_it() -> None:
     codec = NumericCodec.fit(of, "integer")
     low, high = (codec.encode(of, np.full(400, end)) for end in (1e-9, 1.0 - 1e-9))
     for encoded in (low, high):
-        assert (codec.decode(encoded.z, encoded.level, 400).values == of.values).all()
+        assert (codec.decode(encoded.z, encoded.category, 400).values == of.values).all()
     assert low.z is not None
     assert high.z is not None
     assert (high.z > low.z).all()
@@ -217,7 +217,7 @@ def test_a_number_is_not_drawn_as_the_lump_below_it() -> None:
     """Of an amount that is 0 or at least 3, no number is drawn below 3."""
     values = np.where(HALF, 0, RNG.integers(3, 90, 500))
     codec = NumericCodec.fit(column(values), "integer")
-    assert codec.lumps == (0,)
+    assert codec.point_masses == (0,)
     drawn = codec.decode(np.linspace(-9, 9, 99), np.zeros(99, np.int64), 99).values
     assert drawn.min() == values[values > 0].min()
     assert codec.decode(np.zeros(1), np.ones(1, np.int64), 1).values.tolist() == [0]
@@ -236,29 +236,30 @@ def test_numbers_scaled_from_whole_ones_have_their_grid() -> None:
     whole = np.random.default_rng(0).poisson(30, 400)
     scaled = (whole - whole.mean()) / np.linalg.norm(whole)
     codec = NumericCodec.fit(column(scaled), "continuous")
-    assert codec.step == pytest.approx(1 / np.linalg.norm(whole))
+    assert codec.grid_step == pytest.approx(1 / np.linalg.norm(whole))
     drawn = codec.decode(np.random.default_rng(1).normal(size=99), None, 99).values
     cells = (drawn - scaled.min()) * np.linalg.norm(whole)
     np.testing.assert_allclose(cells, np.round(cells), atol=1e-6)
     assert (
-        NumericCodec.fit(column(np.random.default_rng(0).normal(size=400)), "continuous").step == 0
+        NumericCodec.fit(column(np.random.default_rng(0).normal(size=400)), "continuous").grid_step
+        == 0
     )
 
 
-def test_a_level_or_a_hole_that_was_never_seen_is_strange() -> None:
+def test_a_level_or_a_hole_that_was_never_seen_is_marked() -> None:
     words = CategoricalCodec.fit(column(np.array(["a", "b"] * 9, object)), "categorical")
     new = words.encode(column(np.array(["b", "c", "a"], object), [False, False, True]), None)
-    assert new.strange.tolist() == [False, True, True]
-    assert new.level is not None
-    assert new.level.tolist() == [1, -1, -1]
+    assert new.unseen.tolist() == [False, True, True]
+    assert new.category is not None
+    assert new.category.tolist() == [1, -1, -1]
     numbers = NumericCodec.fit(column(np.arange(50)), "integer")
-    assert numbers.encode(column(np.array([3, 0]), [False, True]), None).strange.tolist() == [
+    assert numbers.encode(column(np.array([3, 0]), [False, True]), None).unseen.tolist() == [
         False,
         True,
     ]
 
 
-def table() -> tuple[DataTable, dict[str, Kind]]:
+def table() -> tuple[DataTable, dict[str, ColumnType]]:
     columns, kinds = [], {}
     for name, (kind, of) in COLUMNS.items():
         columns.append(Column(name, of.values, of.missing, dtype=f"dtype of {name}"))
@@ -272,9 +273,9 @@ def test_a_table_comes_back_through_json_and_the_network_s_numbers() -> None:
     again = TableCodec.from_dict(json.loads(json.dumps(codec.to_dict())))
     assert again == codec
     encoded = again.encode(rows)
-    assert not encoded.strange.any()
-    assert encoded.numbers.isfinite().equal(again.present(encoded.levels))
-    back = again.decode(encoded.numbers, encoded.levels)
+    assert not encoded.unseen.any()
+    assert encoded.numeric.isfinite().equal(again.present(encoded.categories))
+    back = again.decode(encoded.numeric, encoded.categories)
     assert back.names == rows.names
     for one, other in zip(back, rows, strict=True):
         assert one.dtype == other.dtype
@@ -287,7 +288,7 @@ def test_columns_are_found_by_name() -> None:
     rows, kinds = table()
     codec = TableCodec.fit(rows, kinds)
     turned = DataTable(rows.columns[::-1])
-    assert codec.encode(turned).levels.equal(codec.encode(rows).levels)
+    assert codec.encode(turned).categories.equal(codec.encode(rows).categories)
     with pytest.raises(DataError, match="'days'"):
         codec.encode(DataTable(tuple(c for c in rows if c.name != "days")))
 
@@ -295,8 +296,8 @@ def test_columns_are_found_by_name() -> None:
 @pytest.mark.parametrize(
     ("values", "fault"),
     [
-        (np.array(["a"] * 500, object), "holds words; the model learned whole numbers"),
-        (np.arange(500) / 2, r"row 2, column 'integers': 0\.5 is no whole number"),
+        (np.array(["a"] * 500, object), "holds text; the model learned integers"),
+        (np.arange(500) / 2, r"row 2, column 'integers': 0\.5 is no integer"),
         (np.array(["2024-01-01"] * 500, "datetime64[us]"), "holds dates"),
     ],
 )
@@ -322,8 +323,8 @@ DAMAGE: dict[str, Any] = {
     "part of a row": {"table": [], "rows": 2.7, "names": []},
     "nothing varies": {"table": [], "rows": 4, "names": ["x"]},
     "unknown part": {"table": [{"words": {}}], "rows": 4, "names": ["x"]},
-    "two in one": {"table": [{"numbers": {}, "levels": {}}], "rows": 4, "names": ["x"]},
-    "missing fields": {"table": [{"numbers": {"name": "x"}}], "rows": 4, "names": ["x"]},
+    "two in one": {"table": [{"numeric": {}, "categorical": {}}], "rows": 4, "names": ["x"]},
+    "missing fields": {"table": [{"numeric": {"name": "x"}}], "rows": 4, "names": ["x"]},
 }
 
 
@@ -341,23 +342,23 @@ def test_a_damaged_description_is_refused(name: str) -> None:
         ("integers", {"low": math.nan}),
         ("integers", {"low": "0"}),
         ("integers", {"low": 0.5}),
-        ("integers", {"step": "1"}),
-        ("integers", {"step": True}),
+        ("integers", {"grid_step": "1"}),
+        ("integers", {"grid_step": True}),
         ("integers", {"dtype": "object"}),
         ("integers", {"knots": [0.0, 5e-324]}),
         ("days", {"dtype": "float64"}),
-        ("mostly zero", {"lumps": [1.0, 0.0]}),
-        ("words", {"values": "xy"}),
-        ("words", {"values": ["x", None]}),
+        ("mostly zero", {"point_masses": [1.0, 0.0]}),
+        ("words", {"categories": "xy"}),
+        ("words", {"categories": ["x", None]}),
         ("words", {"declared": 5}),
         ("words", {"ordered": "yes"}),
         ("words", {"frame_dtype": 7}),
         ("integers", {"high": -1.0}),
-        ("integers", {"step": -1.0}),
+        ("integers", {"grid_step": -1.0}),
         ("integers", {"dtype": "object|evil"}),
         ("integers", {"kind": "categorical"}),
-        ("integers", {"holes": "yes"}),
-        ("words", {"values": ["a", "a"]}),
+        ("integers", {"has_missing": "yes"}),
+        ("words", {"categories": ["a", "a"]}),
         ("words", {"kind": "integer"}),
         ("words", {"name": 3}),
         ("truths with holes", {"dtype": "float16"}),

@@ -6,7 +6,7 @@ import numpy as np
 
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.describe import described
-from sfumato.data.table import Column, Kind
+from sfumato.data.table import Column, ColumnType
 
 
 def column(values: Any, missing: Any = False) -> Column:
@@ -15,7 +15,7 @@ def column(values: Any, missing: Any = False) -> Column:
     return Column("x", values, np.broadcast_to(missing, values.shape).copy())
 
 
-def told(kind: Kind, values: Any) -> str:
+def told(kind: ColumnType, values: Any) -> str:
     of = NumericCodec if kind in ("continuous", "integer", "date") else CategoricalCodec
     return described(of.fit(column(values), kind))
 
@@ -36,8 +36,10 @@ def test_values_that_come_often_are_named_dates_as_dates() -> None:
 
 
 def test_levels_are_cut_short_and_stay_on_one_line() -> None:
-    assert told("categorical", ["a\nb", "c"]) == "2 levels: a b, c"
-    assert told("categorical", ["x" * 30, " "]) == f"2 levels: ' ', {'x' * 17}..."
-    assert told("categorical", list("abcdefg")) == "7 levels: a, b, c, d, e, ..."
+    assert told("categorical", ["a\nb", "c"]) == "2 categories: a b, c"
+    assert told("categorical", ["x" * 30, " "]) == f"2 categories: ' ', {'x' * 17}..."
+    assert told("categorical", list("abcdefg")) == "7 categories: a, b, c, d, e, ..."
     assert told("constant", [7, 7]) == "always 7"
-    assert described(CategoricalCodec.fit(column(["", ""], True), "constant")) == "holes alone"
+    assert (
+        described(CategoricalCodec.fit(column(["", ""], True), "constant")) == "missing values only"
+    )

@@ -131,7 +131,7 @@ def test_what_a_frame_holds_is_what_the_table_holds() -> None:
     assert [column.present.tolist() for column in table] == [
         [0.1], [-(2**53)], ["lo"], [MOMENT], [True],
     ]  # fmt: skip
-    assert (table["w"].levels, table["w"].ordered) == (("lo", "hi"), True)
+    assert (table["w"].categories, table["w"].ordered) == (("lo", "hi"), True)
 
 
 def test_a_hole_where_the_type_has_none_makes_it_the_nullable_one() -> None:

@@ -229,10 +229,10 @@ def test_categories_of_parquet_keep_their_levels(tmp_path: Path) -> None:
     numbers = pd.Categorical([3, 1, 3], categories=[1, 2, 3])
     pd.DataFrame({"w": words, "n": numbers}).to_parquet(path)
     table = read_table(path)
-    assert table["w"].levels == ("low", "mid", "high")
+    assert table["w"].categories == ("low", "mid", "high")
     assert table["w"].ordered
     assert _shown(table["w"]) == [(str, "'mid'"), (type(None), "None"), (str, "'low'")]
-    assert table["n"].levels is None  # Parquet has categories of words alone
+    assert table["n"].categories is None  # Parquet has categories of words alone
     assert table["n"].values.tolist() == [3, 1, 3]
 
 

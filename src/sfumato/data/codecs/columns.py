@@ -1,12 +1,12 @@
-"""One column of a table, between its own values and what a network likes.
+"""One column of a table, between its own values and what a network can learn.
 
-A column becomes a level, a number, or both:
+A column becomes a category, a numeric value, or both:
 
-    levels    k of a value that is one of a few; a hole is a level more
-    numbers   z = h(x), h rising and piecewise linear from the column's quantiles to those of
-              N(0, 1): heavy tails, bounds and lumps come out near normal, log|h'| is exact
-    both      a number that often takes the same value (0, say) or has holes: a level says
-              `a number`, `that value` or `a hole`, and only with the first there is a z
+    category  k of a value that is one of a few; `missing` is one category more
+    numeric   z = h(x), h rising and piecewise linear from the column's quantiles to those of
+              N(0, 1): heavy tails, bounds and piles come out near normal, log|h'| is exact
+    both      a number that often takes the same value (0, say) or may be missing: a category says
+              `a number`, `that value` or `missing`, and only with the first there is a z
 
 Values on a grid (integers, cents, days) are spread evenly over their cell before h, and rounded
 after its inverse: uniform dequantisation, Theis et al. (2016). The probability of a cell from a to
@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from sfumato.data.table import Column, Kind
+from sfumato.data.table import Column, ColumnType
 
-# A value of a number that this share of the rows has, so many rows, and so many times as many as
-# its values have in the mean, is a level of its own.
-_LUMP, _LEAST_LUMP, _ABOVE_MEAN, _MOST_LUMPS = 0.05, 20, 8, 8
+# A point mass is a number that this share of the rows has, at least so many rows, and so many times
+# the mean count of a value; at most so many are taken.
+_MASS, _LEAST_MASS_ROWS, _ABOVE_MEAN, _MOST_MASSES = 0.05, 20, 8, 8
 
 _MOST_KNOTS = 32
 
@@ -35,7 +35,7 @@ _MOST_KNOTS = 32
 _FARTHEST = 1e4
 
 # A cell of less probability is narrow enough to be taken by its width.
-_LEAST_MASS = 1e-280
+_LEAST_PROBABILITY = 1e-280
 
 # Numbers of more decimals than these have no grid.
 _MOST_DIGITS = 6
@@ -49,31 +49,32 @@ class CategoricalCodec:
     Args:
         name: of the column.
         kind: categorical, ordinal or boolean; constant where there is one value.
-        values: words, whole numbers, numbers, truths, or dates as ISO text.
-        holes: whether there may be holes; that is then the last level.
+        categories: text, integers, numbers, booleans, or dates as ISO text.
+        has_missing: whether values may be missing; that is then the last category.
         dtype: of the values in memory: "object", "int64", "float64", "bool", "datetime64[us]".
-        step: width of the grid that numbers lie on; 0 where they are none, or lie on none.
+        grid_step: width of the grid that numbers lie on; 0 where they are none, or lie on none.
         frame_dtype: what the frame it came from calls its type.
         ordered: whether a frame's categories are in order.
-        declared: all words that the frame's categories name, seen or not, if it names them.
+        declared: all categories that the frame names, in the data or not, if it names them.
     """
 
     name: str
-    kind: Kind
-    values: tuple[Any, ...]
-    holes: bool
+    kind: ColumnType
+    categories: tuple[Any, ...]
+    has_missing: bool
     dtype: str
-    step: float = 0.0
+    grid_step: float = 0.0
     frame_dtype: str = ""
     ordered: bool = False
     declared: tuple[str, ...] | None = None
 
     @classmethod
-    def fit(cls, column: Column, kind: Kind) -> "CategoricalCodec":
+    def fit(cls, column: Column, kind: ColumnType) -> "CategoricalCodec":
         """The values that a column has."""
         present = column.present
         seen = set(present.tolist())
-        order = sorted(seen) if column.levels is None else [k for k in column.levels if k in seen]
+        declared = column.categories
+        order = sorted(seen) if declared is None else [k for k in declared if k in seen]
         values = np.array(order, column.values.dtype)
         return cls(
             column.name,
@@ -84,38 +85,39 @@ class CategoricalCodec:
             _decimal_step(values) if values.dtype.kind in "fi" and len(values) > 1 else 0.0,
             column.dtype,
             column.ordered,
-            column.levels,
+            declared,
         )
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Of its slots for levels: none where nothing varies."""
-        size = len(self.values) + self.holes
+        """Number of its categories, `missing` among them; empty where nothing varies."""
+        size = len(self.categories) + self.has_missing
         return (size,) if size > 1 else ()
 
-    has_number = False
+    is_numeric = False
 
     def encode(self, column: Column, spread: np.ndarray | None) -> "Encoded":  # noqa: ARG002
-        """Each value's level; -1 for one that was never seen."""
-        known = {each: k for k, each in enumerate(np.array(self.values, self.dtype).tolist())}
-        level = np.array([known.get(each, -1) for each in column.values.tolist()], np.int64)
-        strange = (level < 0) & ~column.missing
-        level[column.missing] = len(known) if self.holes else -1
-        if not self.holes:
-            strange |= column.missing
+        """The category of each value; -1 for one that was not in the training data."""
+        known = {each: k for k, each in enumerate(np.array(self.categories, self.dtype).tolist())}
+        category = np.array([known.get(each, -1) for each in column.values.tolist()], np.int64)
+        unseen = (category < 0) & ~column.missing
+        category[column.missing] = len(known) if self.has_missing else -1
+        if not self.has_missing:
+            unseen |= column.missing
         return Encoded(
             None,
-            level if self.sizes else None,
-            np.where(column.missing | strange, 0.0, -np.log(self.step or 1.0)),
-            strange,
+            category if self.sizes else None,
+            np.where(column.missing | unseen, 0.0, -np.log(self.grid_step or 1.0)),
+            unseen,
         )
 
-    def decode(self, z: np.ndarray | None, level: np.ndarray | None, rows: int) -> Column:  # noqa: ARG002
+    def decode(self, z: np.ndarray | None, category: np.ndarray | None, rows: int) -> Column:  # noqa: ARG002
         """The inverse."""
-        level = np.zeros(rows, np.int64) if level is None else level
-        own = np.array(self.values, dtype=self.dtype)
-        missing = level == len(own)  # of a column of holes alone too
-        values = own[level.clip(max=len(own) - 1)] if len(own) else np.zeros(rows, self.dtype)
+        category = np.zeros(rows, np.int64) if category is None else category
+        known = np.array(self.categories, dtype=self.dtype)
+        missing = category == len(known)  # also where every value is missing
+        index = category.clip(max=len(known) - 1)
+        values = known[index] if len(known) else np.zeros(rows, self.dtype)
         return Column(self.name, values, missing, self.declared, self.ordered, self.frame_dtype)
 
 
@@ -126,9 +128,9 @@ class NumericCodec:
     Args:
         name: of the column.
         kind: continuous, integer or date.
-        lumps: values that many rows have, in rising order; of dates in microseconds.
-        holes: whether there may be holes.
-        step: width of the grid that all values lie on; 0 where there is none. Of dates in
+        point_masses: values that many rows have, in rising order; of dates in microseconds.
+        has_missing: whether values may be missing.
+        grid_step: width of the grid that all values lie on; 0 where there is none. Of dates in
             microseconds.
         low: the least value; x counts from here.
         high: the largest.
@@ -139,10 +141,10 @@ class NumericCodec:
     """
 
     name: str
-    kind: Kind
-    lumps: tuple[float | int, ...]
-    holes: bool
-    step: float
+    kind: ColumnType
+    point_masses: tuple[float | int, ...]
+    has_missing: bool
+    grid_step: float
     low: float | int
     high: float | int
     knots: tuple[float, ...]
@@ -151,17 +153,17 @@ class NumericCodec:
     frame_dtype: str = ""
 
     @classmethod
-    def fit(cls, column: Column, kind: Kind) -> "NumericCodec":
-        """Grid, lumps and quantiles of a column of two values or more."""
+    def fit(cls, column: Column, kind: ColumnType) -> "NumericCodec":
+        """Grid, point masses and quantiles of a column of two values or more."""
         exact = column.present.astype(np.int64 if kind == "date" else column.values.dtype)
         low, high = exact.min(), exact.max()
-        lumps, rest = _lumps(exact)
-        step = _step(exact, kind)
+        masses, rest = _point_masses(exact)
+        step = _grid_step(exact, kind)
         knots, heights = _quantiles((exact[rest] - low).astype(np.float64), step)
         return cls(
             column.name,
             kind,
-            tuple(plain(lump) for lump in lumps),
+            tuple(plain(mass) for mass in masses),
             bool(column.missing.any()),
             step,
             plain(low),
@@ -174,14 +176,14 @@ class NumericCodec:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Of its slots for levels: a number, each lump, a hole; none where it is always one."""
-        size = 1 + len(self.lumps) + self.holes
+        """Number of its categories: a number, point masses, missing; empty if always a number."""
+        size = 1 + len(self.point_masses) + self.has_missing
         return (size,) if size > 1 else ()
 
-    has_number = True
+    is_numeric = True
 
     def encode(self, column: Column, spread: np.ndarray | None) -> "Encoded":
-        """z, NaN where there is no number, and the level.
+        """z, NaN where there is no number, and the category.
 
         Args:
             column: of the same type.
@@ -190,59 +192,61 @@ class NumericCodec:
         there = ~column.missing
         exact = column.values.astype(np.int64 if self.kind == "date" else column.values.dtype)
         x = np.where(there, exact - self.low, 0).astype(np.float64)
-        level = np.where(there, 0, 1 + len(self.lumps) if self.holes else -1)
-        for k, lump in enumerate(self.lumps, start=1):
-            level[there & (exact == lump)] = k
-        if self.step and spread is None:
+        category = np.where(there, 0, 1 + len(self.point_masses) if self.has_missing else -1)
+        for k, mass in enumerate(self.point_masses, start=1):
+            category[there & (exact == mass)] = k
+        if self.grid_step and spread is None:
             z, log_width = self._middle(x)
         else:
-            z, slope = self._up(x + self.step * (0.0 if spread is None else spread - 0.5))
+            z, slope = self._up(x + self.grid_step * (0.0 if spread is None else spread - 0.5))
             log_width = np.log(slope)
-        unit = 1.0 if self.kind == "date" else self.step or 1.0
-        by_number, by_level = log_width - np.log(unit) * bool(self.step), -np.log(unit)
+        unit = 1.0 if self.kind == "date" else self.grid_step or 1.0
+        of_number, of_mass = log_width - np.log(unit) * bool(self.grid_step), -np.log(unit)
         return Encoded(
-            np.where(level == 0, z.clip(-_FARTHEST, _FARTHEST), np.nan),
-            level if self.sizes else None,
-            np.where(level == 0, by_number, np.where(there, by_level, 0.0)),
-            column.missing if not self.holes else np.zeros(len(x), bool),
+            np.where(category == 0, z.clip(-_FARTHEST, _FARTHEST), np.nan),
+            category if self.sizes else None,
+            np.where(category == 0, of_number, np.where(there, of_mass, 0.0)),
+            column.missing if not self.has_missing else np.zeros(len(x), bool),
         )
 
     def _middle(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of the cells about x the middle m in z, and log of what p(m) is to be multiplied by."""
-        low, high = self._up(x - self.step / 2)[0], self._up(x + self.step / 2)[0]
+        low, high = self._up(x - self.grid_step / 2)[0], self._up(x + self.grid_step / 2)[0]
         turned = low > 0  # the other tail keeps its digits
         below, above = np.where(turned, -high, low), np.where(turned, -low, high)
         mass = ndtr(above) - ndtr(below)
         middle = ndtri((ndtr(below) + ndtr(above)) / 2)
-        far = ~(np.isfinite(middle) & (mass > _LEAST_MASS))
+        far = ~(np.isfinite(middle) & (mass > _LEAST_PROBABILITY))
         middle = np.where(far, (below + above) / 2, middle)
         with np.errstate(divide="ignore"):
             width = np.where(far, np.log(above - below), np.log(mass) - _log_normal(middle))
         return np.where(turned, -middle, middle), width
 
-    def decode(self, z: np.ndarray | None, level: np.ndarray | None, rows: int) -> Column:
-        """The inverse, on the grid and between the ends of what was seen as a number."""
+    def decode(self, z: np.ndarray | None, category: np.ndarray | None, rows: int) -> Column:
+        """The inverse, on the grid and in the range of the training data."""
         assert z is not None
-        level = np.zeros(rows, np.int64) if level is None else level
-        half = self.step / 2
+        category = np.zeros(rows, np.int64) if category is None else category
+        half = self.grid_step / 2
         x = self._down(np.nan_to_num(z)).clip(self.knots[0] + half, self.knots[-1] - half)
         values = self.nearest(x + self.low)
-        for k, lump in enumerate(self.lumps, start=1):
-            values[level == k] = np.array([lump]).astype(values.dtype)
-        missing = level == 1 + len(self.lumps) if self.holes else np.zeros(rows, bool)
+        for k, mass in enumerate(self.point_masses, start=1):
+            values[category == k] = np.array([mass]).astype(values.dtype)
+        missing = (
+            category == 1 + len(self.point_masses) if self.has_missing else np.zeros(rows, bool)
+        )
         return Column(self.name, values, missing, dtype=self.frame_dtype)
 
     def nearest(self, values: np.ndarray) -> np.ndarray:
         """The nearest values that the column may have; dates in microseconds."""
         x = values - self.low
-        if self.step:
-            x = np.round(x / self.step) * self.step
+        if self.grid_step:
+            x = np.round(x / self.grid_step) * self.grid_step
         x = x.clip(0, self.high - self.low)
         if self.dtype != "float64":
             return (np.round(x).astype(np.int64) + self.low).astype(self.dtype)
-        own = (x + self.low).clip(self.low, self.high)
-        # The decimal number itself, no sum's neighbour of it.
-        return own if (digits := _digits(self.step)) is None else np.round(own, digits)
+        clipped = (x + self.low).clip(self.low, self.high)
+        # The decimal number itself: a sum may be its neighbour.
+        return clipped if (digits := _digits(self.grid_step)) is None else np.round(clipped, digits)
 
     def _up(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """H and h'; the outermost pieces go on beyond the knots."""
@@ -258,19 +262,19 @@ class NumericCodec:
         return np.asarray(knots[piece] + slopes[piece] * (z - heights[piece]))
 
 
-def _lumps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _point_masses(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values that many rows have, and which rows have none of them."""
     values, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    many = counts >= max(_LEAST_LUMP, _LUMP * counts.sum(), _ABOVE_MEAN * counts.mean())
-    if many.sum() > _MOST_LUMPS:
-        many &= counts >= np.sort(counts)[-_MOST_LUMPS]
+    many = counts >= max(_LEAST_MASS_ROWS, _MASS * counts.sum(), _ABOVE_MEAN * counts.mean())
+    if many.sum() > _MOST_MASSES:
+        many &= counts >= np.sort(counts)[-_MOST_MASSES]
     # What is left must be numbers still.
     if len(values) - many.sum() < 2:
         many[:] = False
     return values[many], ~many[inverse]
 
 
-def _step(values: np.ndarray, kind: Kind) -> float:
+def _grid_step(values: np.ndarray, kind: ColumnType) -> float:
     """Width of the grid that these values lie on; 0 where there is none."""
     if kind == "integer":
         return 1.0
@@ -285,7 +289,7 @@ def _digits(step: float) -> int | None:
 
 
 def _decimal_step(values: np.ndarray) -> float:
-    """Of decimal digits, or of whole numbers that were brought to another scale."""
+    """Of decimal digits, or of integers that were brought to another scale."""
     for digits in range(_MOST_DIGITS + 1):
         if np.array_equal(np.round(values, digits), values):
             return 10.0**-digits
@@ -331,17 +335,17 @@ class Encoded:
 
     Args:
         z: numbers; NaN where there is none.
-        level: levels; -1 where it is not one that was seen.
-        log_width: what brings densities of z and probabilities of levels to the column's own unit,
-            nats: log h' where there is a number; of one on a grid its probability over the step, of
-            a date its probability.
-        strange: what was never seen in the column: a level, or a hole.
+        category: -1 where it was not in the training data.
+        log_width: what brings densities of z and probabilities of categories to the column's own
+            unit, nats: log h' where there is a number; of one on a grid its probability over the
+            step, of a date its probability.
+        unseen: a category, or a missing value, that was not in the training data.
     """
 
     z: np.ndarray | None
-    level: np.ndarray | None
+    category: np.ndarray | None
     log_width: np.ndarray
-    strange: np.ndarray
+    unseen: np.ndarray
 
 
 ColumnCodec = CategoricalCodec | NumericCodec

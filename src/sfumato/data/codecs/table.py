@@ -1,7 +1,8 @@
-"""Between a table and what a network likes: numbers near normal, and levels.
+"""Between a table and what a network can learn: numeric values near normal, and categories.
 
-Each column has a number, a level or both (see `data.columns`). A row is its numbers `(C,)` and its
-levels `(D,)`; a number is there only where its column's level, if it has one, says so.
+Each column has a numeric value, a category or both (see `data.codecs.columns`). A row is its
+numeric values `(C,)` and its categories `(D,)`; a numeric value is there only where its column's
+category, if it has one, says so.
 """
 
 import math
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from sfumato.data.codecs.columns import CategoricalCodec, ColumnCodec, Encoded, NumericCodec, plain
 from sfumato.data.io.cells import LARGEST_EXACT
-from sfumato.data.table import Column, DataTable, Kind
+from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import DataError, RunError
 
 
@@ -25,27 +26,28 @@ class EncodedTable:
     """Rows as the network sees them.
 
     Args:
-        numbers: `(n, C)` float32; NaN where there is none, or it is not known.
-        levels: `(n, D)` int64; -1 where it is not known.
-        log_width: `(n,)` float64, nats: added to a log density of numbers and levels it is in the
-            columns' own units.
-        strange: `(n, columns)`, what was never seen in its column: a level, or a hole.
+        numeric: `(n, C)` float32; NaN where there is none, or it is not known.
+        categories: `(n, D)` int64; -1 where it is not known.
+        log_width: `(n,)` float64, nats: added to a log density of numeric values and categories it
+            is in the columns' own units.
+        unseen: `(n, columns)`, True where a category, or a missing value, was not in the training
+            data.
     """
 
-    numbers: Tensor
-    levels: Tensor
+    numeric: Tensor
+    categories: Tensor
     log_width: np.ndarray
-    strange: np.ndarray
+    unseen: np.ndarray
 
     def __len__(self) -> int:
         """How many rows."""
-        return len(self.numbers)
+        return len(self.numeric)
 
     def take(self, rows: Tensor) -> "EncodedTable":
-        """Those at `rows`, `(k,)`."""
+        """The rows at the indices `rows`, `(k,)`."""
         index = rows.numpy()
         return EncodedTable(
-            self.numbers[rows], self.levels[rows], self.log_width[index], self.strange[index]
+            self.numeric[rows], self.categories[rows], self.log_width[index], self.unseen[index]
         )
 
 
@@ -64,7 +66,7 @@ class TableCodec:
     names: tuple[str, ...]
 
     @classmethod
-    def fit(cls, table: DataTable, kinds: Mapping[str, Kind]) -> Self:
+    def fit(cls, table: DataTable, kinds: Mapping[str, ColumnType]) -> Self:
         """The codecs of columns of these kinds; those that are dropped are left out.
 
         Raises:
@@ -88,18 +90,18 @@ class TableCodec:
         return tuple(part.name for part in self.parts)
 
     @property
-    def kinds(self) -> dict[str, Kind]:
+    def kinds(self) -> dict[str, ColumnType]:
         """What each column is."""
         return {part.name: part.kind for part in self.parts}
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many levels each column has that has levels, `(D,)`."""
+        """Number of categories of each column that has some, `(D,)`."""
         return tuple(size for part in self.parts for size in part.sizes)
 
     @property
     def states(self) -> tuple[int, ...]:
-        """For each number the place among the levels that says whether it is there; -1: always."""
+        """For each numeric value the index of the category that says if it is there; -1: always."""
         found, place = [], 0
         for part in self.parts:
             if isinstance(part, NumericCodec):
@@ -108,44 +110,46 @@ class TableCodec:
         return tuple(found)
 
     @property
-    def holes(self) -> tuple[int, ...]:
-        """For each column that has levels, the level that is a hole; -1 where there are none."""
-        return tuple(size - 1 if part.holes else -1 for part in self.parts for size in part.sizes)
+    def missing_categories(self) -> tuple[int, ...]:
+        """For each column with categories the one that means missing; -1 where none does."""
+        return tuple(
+            size - 1 if part.has_missing else -1 for part in self.parts for size in part.sizes
+        )
 
     @property
     def event(self) -> tuple[int, ...]:
-        """Shape of a row's numbers, which a process noises."""
+        """Shape of a row's numeric values, which a process noises."""
         return (len(self.states),)
 
     @property
     def dimension(self) -> int:
-        """Numbers and levels of a row."""
+        """Numeric values and categories of a row."""
         return len(self.states) + len(self.sizes)
 
     @property
-    def can_be_strange(self) -> np.ndarray:
-        """Of which columns something may come that was never seen, `(columns,)`.
+    def can_be_unseen(self) -> np.ndarray:
+        """Which columns may hold something that was not in the training data, `(columns,)`.
 
-        Not of numbers with holes; that one which does not vary might is not counted against it.
+        False for numeric columns that may be missing, and for constant columns.
         """
         certain = (
-            part.kind == "constant" or (isinstance(part, NumericCodec) and part.holes)
+            part.kind == "constant" or (isinstance(part, NumericCodec) and part.has_missing)
             for part in self.parts
         )
         return ~np.fromiter(certain, bool)
 
     @property
-    def ends(self) -> np.ndarray:
-        """The least and the largest z that each number was seen at, `(2, C)`."""
+    def z_range(self) -> np.ndarray:
+        """The least and the largest z of each numeric column in the training data, `(2, C)`."""
         found = [(p.heights[0], p.heights[-1]) for p in self.parts if isinstance(p, NumericCodec)]
         return np.array(found).reshape(-1, 2).T
 
-    def beyond(self, table: DataTable) -> list[str]:
-        """Columns of which more than a few values are none that were seen, in a sentence each.
+    def out_of_range(self, table: DataTable) -> list[str]:
+        """One sentence for each column with more than a few values unlike the training data.
 
-        A value or two beyond the ends is what new rows of the same kind have too.
+        New rows of the same distribution have a value or two out of range too.
         """
-        said = []
+        sentences = []
         for part in self.parts:
             column = as_learned(table[part.name], part)
             present = column.present
@@ -156,23 +160,23 @@ class TableCodec:
                 low, high = (plain(end) for end in part.nearest(np.array([part.low, part.high])))
                 what = f"lie beyond {low} to {high}"
             else:
-                strange = part.encode(column, None).strange & ~column.missing
-                count, what = int(strange.sum()), "were never seen"
+                unseen = part.encode(column, None).unseen & ~column.missing
+                count, what = int(unseen.sum()), "were never seen"
             if count * _MANY > len(present):
                 of = f"{count:,} of {len(present):,} values"
-                said.append(f"{part.name!r}: {of} {what}, in what was learned")
-        return said
+                sentences.append(f"{part.name!r}: {of} {what}, in what was learned")
+        return sentences
 
-    def present(self, levels: Tensor) -> Tensor:
-        """Which numbers are there, `(n, C)`, as the levels `(n, D)` say."""
-        there = torch.ones(len(levels), len(self.states), dtype=torch.bool)
+    def present(self, categories: Tensor) -> Tensor:
+        """Which numeric values are there, `(n, C)`, as the categories `(n, D)` say."""
+        there = torch.ones(len(categories), len(self.states), dtype=torch.bool)
         for place, state in enumerate(self.states):
             if state >= 0:
-                there[:, place] = levels[:, state] == 0
+                there[:, place] = categories[:, state] == 0
         return there
 
     def encode(self, table: DataTable, rng: np.random.Generator | None = None) -> EncodedTable:
-        """Rows as the network sees them; what was never seen in a column is not known.
+        """Rows as the network sees them; what was not in the training data is not known.
 
         Args:
             table: of these columns, in any order.
@@ -181,24 +185,24 @@ class TableCodec:
         Raises:
             DataError: if a column is missing or of another type.
         """
-        numbers, levels, strange, widths = [], [], [], np.zeros(len(table))
+        numeric, categories, unseen, widths = [], [], [], np.zeros(len(table))
         for part in self.parts:
             encoded = _encoded(part, table, rng)
             widths += encoded.log_width
-            strange.append(encoded.strange)
+            unseen.append(encoded.unseen)
             if encoded.z is not None:
-                numbers.append(encoded.z.astype(np.float32))
-            if encoded.level is not None:
-                levels.append(encoded.level)
+                numeric.append(encoded.z.astype(np.float32))
+            if encoded.category is not None:
+                categories.append(encoded.category)
         return EncodedTable(
-            torch.from_numpy(_side_by_side(numbers, len(table), np.float32)),
-            torch.from_numpy(_side_by_side(levels, len(table), np.int64)),
+            torch.from_numpy(_side_by_side(numeric, len(table), np.float32)),
+            torch.from_numpy(_side_by_side(categories, len(table), np.int64)),
             widths,
-            np.stack(strange, axis=1),
+            np.stack(unseen, axis=1),
         )
 
     def to_learn(self, table: DataTable, rng: np.random.Generator) -> Tensor:
-        """Numbers and levels side by side to learn from, `(n, C + D)` float32; 0 for no number.
+        """Numeric values and categories side by side, `(n, C + D)` float32; 0 where there is none.
 
         Args:
             table: rows.
@@ -208,18 +212,18 @@ class TableCodec:
             DataError: as `encode`.
         """
         encoded = self.encode(table, rng)
-        return torch.cat([encoded.numbers.nan_to_num(), encoded.levels.float()], dim=1)
+        return torch.cat([encoded.numeric.nan_to_num(), encoded.categories.float()], dim=1)
 
-    def decode(self, numbers: Tensor, levels: Tensor) -> DataTable:
-        """The inverse, of rows whose levels are all known."""
-        z, k = numbers.double().numpy(), levels.numpy()
-        columns, number, level = [], 0, 0
+    def decode(self, numeric: Tensor, categories: Tensor) -> DataTable:
+        """The inverse, of rows whose categories are all known."""
+        z, k = numeric.double().numpy(), categories.numpy()
+        columns, i, j = [], 0, 0
         for part in self.parts:
-            own_z = z[:, number] if isinstance(part, NumericCodec) else None
-            own_level = k[:, level] if part.sizes else None
-            columns.append(part.decode(own_z, own_level, len(z)))
-            number += own_z is not None
-            level += own_level is not None
+            of_z = z[:, i] if isinstance(part, NumericCodec) else None
+            of_k = k[:, j] if part.sizes else None
+            columns.append(part.decode(of_z, of_k, len(z)))
+            i += of_z is not None
+            j += of_k is not None
         return DataTable(tuple(columns))
 
     def to_dict(self) -> dict[str, Any]:
@@ -235,10 +239,10 @@ class TableCodec:
             RunError: if they do not describe a codec.
         """
         try:
-            names = tuple(_told(plain, "names", list))
+            names = tuple(_field(plain, "names", list))
             codec = cls(
-                tuple(_part(each) for each in _told(plain, "table", list)),
-                _told(plain, "rows", int),
+                tuple(_part(each) for each in _field(plain, "table", list)),
+                _field(plain, "rows", int),
                 names,
             )
             sound = len(set(codec.columns)) == len(codec.parts) and codec.dimension > 0 < codec.rows
@@ -253,10 +257,10 @@ class TableCodec:
 # One in so many is more than a few.
 _MANY = 20
 
-_NAMES = {CategoricalCodec: "levels", NumericCodec: "numbers"}
+_NAMES = {CategoricalCodec: "categorical", NumericCodec: "numeric"}
 
 
-def _codec_of(column: Column, kind: Kind) -> ColumnCodec:
+def _codec_of(column: Column, kind: ColumnType) -> ColumnCodec:
     if kind in ("continuous", "integer", "date"):
         return NumericCodec.fit(column, kind)
     return CategoricalCodec.fit(column, kind)
@@ -289,16 +293,16 @@ def as_learned(column: Column, part: ColumnCodec) -> Column:
     if want.kind in "fi" and values.dtype.kind in "fib":
         if want.kind == "i" and np.abs(column.present.astype(np.float64)).max() > LARGEST_EXACT:
             raise DataError(
-                f"the column {part.name!r} holds numbers beyond 2^53; the model learned whole "
-                "numbers there."
+                f"the column {part.name!r} holds numbers beyond 2^53; the model learned integers "
+                "there."
             )
         converted = np.where(column.missing, 0, values).astype(want)
         whole = np.where(column.missing, 0, values).astype(np.float64)
         if want.kind == "i" and not np.array_equal(np.round(whole), whole):
             row = int(np.flatnonzero(np.round(whole) != whole)[0])
             raise DataError(
-                f"row {row + 1}, column {part.name!r}: {whole[row]:g} is no whole number, and the "
-                "model learned whole numbers there."
+                f"row {row + 1}, column {part.name!r}: {whole[row]:g} is no integer, and the model "
+                "learned integers there."
             )
     elif want.kind == "O":
         converted = values.astype(str).astype(object)
@@ -306,21 +310,21 @@ def as_learned(column: Column, part: ColumnCodec) -> Column:
         converted = values.astype(bool)
     if converted is None:
         raise DataError(
-            f"the column {part.name!r} holds {_WORDS[values.dtype.kind]}; the model learned "
-            f"{_WORDS[want.kind]} there."
+            f"the column {part.name!r} holds {_NOUNS[values.dtype.kind]}; the model learned "
+            f"{_NOUNS[want.kind]} there."
         )
     return Column(column.name, converted, column.missing)
 
 
-_WORDS = {"f": "numbers", "i": "whole numbers", "b": "truths", "O": "words", "M": "dates"}
+_NOUNS = {"f": "numbers", "i": "integers", "b": "booleans", "O": "text", "M": "dates"}
 
 
 def _side_by_side(arrays: list[np.ndarray], rows: int, dtype: Any) -> np.ndarray:
     return np.stack(arrays, axis=1) if arrays else np.empty((rows, 0), dtype)
 
 
-def _told(plain: Mapping[str, Any], name: str, kind: type) -> Any:
-    """What is told under a name, of a type; raises what `from_dict` catches."""
+def _field(plain: Mapping[str, Any], name: str, kind: type) -> Any:
+    """The value of a field, of a type; raises what `from_dict` catches."""
     value = plain[name]
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise TypeError
@@ -333,40 +337,44 @@ def _all(values: Iterable[Any], *kinds: type) -> bool:
 
 def _part(plain: Mapping[str, Any]) -> ColumnCodec:
     """A column's codec from plain values; raises what `from_dict` catches."""
-    ((name, told),) = plain.items()
+    ((name, values),) = plain.items()
     kind = {v: k for k, v in _NAMES.items()}[name]
-    if set(told) != {field.name for field in fields(kind)}:
+    if set(values) != {field.name for field in fields(kind)}:
         raise ValueError
-    part = kind(**{k: tuple(each) if isinstance(each, list) else each for k, each in told.items()})
+    part = kind(
+        **{k: tuple(each) if isinstance(each, list) else each for k, each in values.items()}
+    )
     for field in ("name", "kind", "dtype", "frame_dtype"):
-        _told(told, field, str)
-    _told(told, "holes", bool)
-    if not _all([part.step], int, float) or not 0 <= part.step < math.inf:
+        _field(values, field, str)
+    _field(values, "has_missing", bool)
+    if not _all([part.grid_step], int, float) or not 0 <= part.grid_step < math.inf:
         raise ValueError
-    return _sound_levels(part) if isinstance(part, CategoricalCodec) else _sound_numbers(part)
+    return _sound_categorical(part) if isinstance(part, CategoricalCodec) else _sound_numeric(part)
 
 
-def _sound_levels(part: CategoricalCodec) -> CategoricalCodec:
+def _sound_categorical(part: CategoricalCodec) -> CategoricalCodec:
     kinds = {"object": str, "int64": int, "float64": float, "bool": bool, "datetime64[us]": str}
     of = kinds[part.dtype]
-    words = part.declared is None or (isinstance(part.declared, tuple) and _all(part.declared, str))
-    if part.kind not in ("categorical", "ordinal", "boolean", "constant") or not words:
+    texts = part.declared is None or (isinstance(part.declared, tuple) and _all(part.declared, str))
+    if part.kind not in ("categorical", "ordinal", "boolean", "constant") or not texts:
         raise ValueError
-    if not isinstance(part.values, tuple) or not all(type(each) is of for each in part.values):
+    if not isinstance(part.categories, tuple) or not all(
+        type(each) is of for each in part.categories
+    ):
         raise TypeError
-    if len(set(np.array(part.values, dtype=part.dtype).tolist())) != len(part.values):
+    if len(set(np.array(part.categories, dtype=part.dtype).tolist())) != len(part.categories):
         raise ValueError
     if not isinstance(part.ordered, bool):
         raise TypeError
     return part
 
 
-def _sound_numbers(part: NumericCodec) -> NumericCodec:
+def _sound_numeric(part: NumericCodec) -> NumericCodec:
     types = {"continuous": ("float64",), "integer": ("int64", "float64"),
              "date": ("datetime64[us]",)}  # fmt: skip
     if part.dtype not in types[part.kind]:
         raise ValueError
-    every = (part.low, part.high, *part.lumps, *part.knots, *part.heights)
+    every = (part.low, part.high, *part.point_masses, *part.knots, *part.heights)
     if not _all(every, int, float) or not all(map(math.isfinite, every)):
         raise ValueError
     if part.dtype != "float64" and not _all((part.low, part.high), int):
@@ -377,6 +385,6 @@ def _sound_numbers(part: NumericCodec) -> NumericCodec:
     )
     if not rising or len(part.knots) != len(part.heights) or not part.low < part.high:
         raise ValueError
-    if any(a >= b for a, b in pairwise(part.lumps)):
+    if any(a >= b for a, b in pairwise(part.point_masses)):
         raise ValueError
     return part

@@ -61,7 +61,7 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
     if types.is_dictionary(kind):
         return _categories(name, array, where, dtype)
     if _is_text(kind):
-        return replace(_categories(name, array.dictionary_encode(), where, dtype), levels=None)
+        return replace(_categories(name, array.dictionary_encode(), where, dtype), categories=None)
     missing = array.is_null().to_numpy().astype(bool)
     if types.is_null(kind):
         return Column(name, np.zeros(len(array)), missing, dtype=dtype)
@@ -130,14 +130,14 @@ def to_arrow(column: Column) -> Any:
 
     Words with levels become a dictionary, dates a timestamp in microseconds.
     """
-    if column.levels is None:
+    if column.categories is None:
         kind = pyarrow().string() if column.values.dtype == object else None
         return pyarrow().array(column.values, kind, mask=column.missing)
-    code = {level: k for k, level in enumerate(column.levels)}
+    code = {level: k for k, level in enumerate(column.categories)}
     codes = np.array([code.get(word, -1) for word in column.values], dtype=np.int32)
     assert (codes[~column.missing] >= 0).all()
     return pyarrow().DictionaryArray.from_arrays(
         pyarrow().array(codes, mask=column.missing),
-        pyarrow().array(column.levels, pyarrow().string()),
+        pyarrow().array(column.categories, pyarrow().string()),
         ordered=column.ordered,
     )

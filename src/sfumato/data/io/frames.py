@@ -122,7 +122,7 @@ def _column(name: str, series: Any) -> Column:
         dtype = f"category[{native.dtype.categories.dtype}]"
     column = from_arrow(name, array, _FRAME, dtype)
     # The categories of polars are shared by all its frames: those of others stand among them.
-    return replace(column, levels=None) if dtype == "Categorical" else column
+    return replace(column, categories=None) if dtype == "Categorical" else column
 
 
 def _called(native: Any) -> str:
@@ -208,10 +208,12 @@ def _polars_frame(table: DataTable) -> Any:
     polars = _imported("polars")
 
     def series(column: Column) -> Any:
-        made = polars.Series(column.name, polars.from_arrow(to_arrow(replace(column, levels=None))))
+        made = polars.Series(
+            column.name, polars.from_arrow(to_arrow(replace(column, categories=None)))
+        )
         name = column.dtype.partition("(")[0]
-        if name == "Enum" and column.levels is not None:
-            return made.cast(polars.Enum(column.levels))
+        if name == "Enum" and column.categories is not None:
+            return made.cast(polars.Enum(column.categories))
         if name == "Datetime":
             unit: Any = re.findall(r"'(ms|us|ns)'", column.dtype)[0]
             return made.cast(polars.Datetime(unit))
@@ -253,7 +255,7 @@ def _pandas_series(column: Column) -> Any:
     if column.values.dtype == object:
         if dtype == "object" or dtype.startswith("str"):
             return pandas.Series(list(values), dtype=dtype)
-        if column.levels is not None:
+        if column.categories is not None:
             return pandas.Series(_pandas_categories(column, values))
         return pandas.Series(list(values))  # pandas has a type for words of its own
     try:
@@ -271,13 +273,13 @@ _NULLABLE = {"i": "Int{}", "u": "UInt{}", "b": "boolean"}
 def _pandas_categories(column: Column, values: np.ndarray) -> Any:
     pandas = _imported("pandas")
 
-    assert column.levels is not None
-    made = pandas.Categorical(values, categories=list(column.levels), ordered=column.ordered)
+    assert column.categories is not None
+    made = pandas.Categorical(values, categories=list(column.categories), ordered=column.ordered)
     inner = re.fullmatch(r"category\[(\w+)\]", column.dtype)
     if inner is None:
         return made
     return made.rename_categories(
-        pandas.Index([int(level) for level in column.levels], dtype=inner[1])
+        pandas.Index([int(category) for category in column.categories], dtype=inner[1])
     )
 
 
