@@ -13,7 +13,7 @@ from scipy.stats import beta, f_oneway, ks_2samp, pearsonr, rankdata, spearmanr
 from scipy.stats.contingency import association
 from table_law import KINDS, impute, log_prob, table
 
-from sfumato.data.table import Column, DataTable, ColumnType, concatenate
+from sfumato.data.table import Column, ColumnType, DataTable, concatenate
 from sfumato.errors import DataError
 from sfumato.metrics.association import associations
 from sfumato.metrics.coded import Coded, coded, coordinates

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import sfumato
 from sfumato import config
-from sfumato.data.codecs.points import ImageCodec
+from sfumato.data.codecs.images import ImageCodec
 from sfumato.errors import ArgumentError, RunError
 from sfumato.models.diffusers import read_pipeline, write_pipeline
 from sfumato.models.gaussian import Model

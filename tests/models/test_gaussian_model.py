@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sfumato.config import Settings, preset, resolve
-from sfumato.data.codecs.points import Codec
+from sfumato.data.codecs.points import PointCodec
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, RunError
 from sfumato.models.file import load_model, save_model
@@ -26,7 +26,7 @@ def _model(*layers: dict[str, Any]) -> Model:
     settings = resolve({"network": {"width": 16}, "sampling": {"steps": 8}}, *layers)
     rng = np.random.default_rng(0)
     values = rng.normal([5, -3, 7], [1, 10, 0.0], (50, 3))
-    codec = Codec.fit(Points(values, ("a", "b", "constant")))
+    codec = PointCodec.fit(Points(values, ("a", "b", "constant")))
     process = build_process(settings.process)
     denoiser = build_denoiser(settings, codec, process)
     with torch.no_grad():
@@ -112,7 +112,7 @@ def test_num_levels_decides_between_table_and_schedule() -> None:
 
 def test_the_tutorials_network_has_its_72066_weights() -> None:
     settings = resolve(preset("tutorial"))
-    plane = Codec(("x", "y"), (0.0, 0.0), (1.0, 1.0))
+    plane = PointCodec(("x", "y"), (0.0, 0.0), (1.0, 1.0))
     denoiser = build_denoiser(settings, plane, build_process(settings.process))
     assert sum(each.numel() for each in denoiser.network.parameters()) == 72_066
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from sfumato import atomic, config
 from sfumato.config import Settings
-from sfumato.data.codecs.points import ImageCodec
+from sfumato.data.codecs.images import ImageCodec
 from sfumato.denoisers.denoiser import log_snr
 from sfumato.errors import ArgumentError, RunError, SfumatoError
 from sfumato.models.gaussian import Label, Model

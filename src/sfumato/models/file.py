@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfumato import atomic
 from sfumato.config import Settings, resolve
-from sfumato.data.codecs.points import AnyCodec, codec_from_dict
+from sfumato.data.codecs import Codec, codec_from_dict
 from sfumato.data.codecs.table import TableCodec
 from sfumato.errors import ArgumentError, RunError, SfumatoError
 from sfumato.models import format_4
@@ -27,12 +27,12 @@ AnyModel = Model | TableModel
 
 
 @overload
-def untrained(settings: Settings, codec: AnyCodec, *, on: str = "cpu") -> Model: ...
+def untrained(settings: Settings, codec: Codec, *, on: str = "cpu") -> Model: ...
 @overload
 def untrained(settings: Settings, codec: TableCodec, *, on: str = "cpu") -> TableModel: ...
 
 
-def untrained(settings: Settings, codec: AnyCodec | TableCodec, *, on: str = "cpu") -> AnyModel:
+def untrained(settings: Settings, codec: Codec | TableCodec, *, on: str = "cpu") -> AnyModel:
     """A model whose network has learned nothing yet.
 
     Args:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato import atomic
-from sfumato.data.codecs.points import ImageCodec
+from sfumato.data.codecs.images import ImageCodec
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import MissingDependencyError, RunError
 from sfumato.models.gaussian import Model

@@ -13,7 +13,8 @@ from torch import nn
 
 from sfumato import distributed
 from sfumato.config import NetworkSettings, ProcessSettings, SamplingSettings, Settings, resolve
-from sfumato.data.codecs.points import AnyCodec, ImageCodec
+from sfumato.data.codecs import Codec
+from sfumato.data.codecs.images import ImageCodec
 from sfumato.data.codecs.table import TableCodec
 from sfumato.denoisers.denoiser import Conditioning, NetworkDenoiser, log_snr, step_of
 from sfumato.denoisers.guidance import ClassLabels
@@ -349,7 +350,7 @@ NETWORKS: Mapping[str, Callable[[NetworkSettings, Task], tuple[nn.Module, Condit
 }
 
 
-def _suited_networks(codec: AnyCodec | TableCodec) -> tuple[str, Mapping[str, Any]]:
+def _suited_networks(codec: Codec | TableCodec) -> tuple[str, Mapping[str, Any]]:
     """What kind of data these are, and the networks for it."""
     if isinstance(codec, ImageCodec):
         return "pictures", _PICTURE_NETWORKS
@@ -358,7 +359,7 @@ def _suited_networks(codec: AnyCodec | TableCodec) -> tuple[str, Mapping[str, An
     return "points", _POINT_NETWORKS
 
 
-def class_labels_of(settings: Settings, codec: AnyCodec) -> ClassLabels:
+def class_labels_of(settings: Settings, codec: Codec) -> ClassLabels:
     """The class numbers that the network of these settings takes.
 
     Raises:
@@ -371,7 +372,7 @@ def class_labels_of(settings: Settings, codec: AnyCodec) -> ClassLabels:
     return ClassLabels(0)
 
 
-def build_denoiser(settings: Settings, codec: AnyCodec, process: Process) -> NetworkDenoiser:
+def build_denoiser(settings: Settings, codec: Codec, process: Process) -> NetworkDenoiser:
     """An untrained denoiser for what the codec encodes; the seed decides its weights.
 
     Raises:
@@ -407,7 +408,7 @@ def build_table_denoiser(settings: Settings, codec: TableCodec, process: Process
 
 
 def _built(
-    settings: Settings, codec: AnyCodec | TableCodec, task: Task
+    settings: Settings, codec: Codec | TableCodec, task: Task
 ) -> tuple[nn.Module, Conditioning]:
     """The network that the settings name, if it is for such data."""
     network = settings.network
@@ -425,7 +426,7 @@ def _built(
         return NETWORKS[network.name](network, task)
 
 
-def device_of(settings: Settings, codec: AnyCodec | TableCodec) -> torch.device:
+def device_of(settings: Settings, codec: Codec | TableCodec) -> torch.device:
     """Where the network of these settings belongs, as far as there is such a place here."""
     pictures = settings.device == "auto" and isinstance(codec, ImageCodec)
     if pictures or settings.device == "cuda":

@@ -15,7 +15,7 @@ from sfumato.data.images import Images
 from sfumato.data.io.memory import Container
 from sfumato.data.points import Points
 from sfumato.data.source import Rows, read_source, take_source
-from sfumato.data.table import DataTable, ColumnType
+from sfumato.data.table import ColumnType, DataTable
 from sfumato.data.toy import TOY_SETS, draw, toy_set
 from sfumato.errors import DataError
 from sfumato.metrics.evaluation import LEAST_ROWS

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato.data.codecs.points import Codec
+from sfumato.data.codecs.points import PointCodec
 from sfumato.data.points import Points
 from sfumato.errors import DataError, RunError
 
@@ -29,7 +29,7 @@ def test_decode_inverts_encode(centre: float, log_scale: float, seed: int) -> No
     values = centre + scale * np.random.default_rng(seed).standard_normal((20, 2))
     if (np.ptp(values, axis=0) == 0).any():
         return  # lost in the centre's own rounding: constant
-    codec = Codec.fit(_points(values))
+    codec = PointCodec.fit(_points(values))
     error = np.abs(codec.decode(codec.encode(values)) - values)
     # float32 holds the encoded value to 1e-7 of itself; float64 holds the centre.
     assert (error <= 1e-5 * scale + 4e-16 * np.abs(values)).all()
@@ -37,7 +37,7 @@ def test_decode_inverts_encode(centre: float, log_scale: float, seed: int) -> No
 
 def test_encoded_columns_have_mean_zero_and_deviation_one() -> None:
     values = np.random.default_rng(0).normal([1e9, 1e-9, -5], [1e-2, 1e-12, 1e200], (500, 3))
-    x = Codec.fit(_points(values)).encode(values)
+    x = PointCodec.fit(_points(values)).encode(values)
     assert x.dtype == torch.float32
     torch.testing.assert_close(x.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(x.std(0, correction=0), torch.ones(3), atol=1e-5, rtol=0)
@@ -45,7 +45,7 @@ def test_encoded_columns_have_mean_zero_and_deviation_one() -> None:
 
 def test_a_range_wider_than_the_largest_number_is_no_hindrance() -> None:
     values = np.array([[-1.7e308], [-1.7e308], [-1.7e308], [1.7e308]])
-    codec = Codec.fit(_points(values))
+    codec = PointCodec.fit(_points(values))
     np.testing.assert_allclose(codec.decode(codec.encode(values)), values, rtol=1e-6)
 
 
@@ -53,18 +53,18 @@ def test_a_range_wider_than_the_largest_number_is_no_hindrance() -> None:
 def test_the_order_of_the_columns_does_not_matter(order: list[int], seed: int) -> None:
     values = np.random.default_rng(seed).normal([0, 1e6, -3, 1e-8], [1, 1e-3, 50, 1e-9], (20, 4))
     values[:, 2] = 7.0
-    x = Codec.fit(_points(values)).encode(values)
+    x = PointCodec.fit(_points(values)).encode(values)
     varying = {0: 0, 1: 1, 3: 2}
     expected = x[:, [varying[k] for k in order if k in varying]]
     swapped = values[:, order]
-    assert torch.equal(Codec.fit(_points(swapped)).encode(swapped), expected)
+    assert torch.equal(PointCodec.fit(_points(swapped)).encode(swapped), expected)
 
 
 @pytest.mark.parametrize("constant", [0.1, 1 / 3, -1e300, 5e-324, 0.0, 2.0**53 - 1])
 def test_a_constant_column_comes_back_bit_for_bit(constant: float) -> None:
     values = np.random.default_rng(0).standard_normal((30, 3))
     values[:, 1] = constant
-    codec = Codec.fit(_points(values))
+    codec = PointCodec.fit(_points(values))
     assert codec.dimension == 2
     again = codec.decode(torch.randn(50, 2))
     assert set(again[:, 1].tolist()) == {constant}
@@ -72,14 +72,14 @@ def test_a_constant_column_comes_back_bit_for_bit(constant: float) -> None:
 
 def test_without_standardising_values_stay() -> None:
     values = np.array([[1.5, 7.0, -2.0], [2.5, 7.0, -4.0]])
-    codec = Codec.fit(_points(values), standardise=False)
+    codec = PointCodec.fit(_points(values), standardise=False)
     assert codec.encode(values).tolist() == [[1.5, -2.0], [2.5, -4.0]]
     np.testing.assert_array_equal(codec.decode(codec.encode(values)), values)
 
 
 def test_jacobian_is_that_of_encode() -> None:
     values = np.random.default_rng(1).normal([3, -1], [0.2, 40], (100, 2))
-    codec = Codec.fit(_points(values))
+    codec = PointCodec.fit(_points(values))
     step = 0.5 * np.eye(2)
     origin = codec.encode(values[:1]).double()
     jacobian = torch.cat(
@@ -92,8 +92,8 @@ def test_jacobian_is_that_of_encode() -> None:
 
 def test_survives_json_exactly() -> None:
     values = np.random.default_rng(2).normal([1 / 3, 1e-200], [1e7, 1e-201], (40, 2))
-    codec = Codec.fit(_points(values))
-    assert Codec.from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
+    codec = PointCodec.fit(_points(values))
+    assert PointCodec.from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_survives_json_exactly() -> None:
 )
 def test_a_damaged_description_is_refused(damage: dict[str, Any]) -> None:
     sound = {"columns": ["a", "b"], "mean": [0.0, 1.0], "scale": [1.0, 2.0]}
-    Codec.from_dict(sound)
+    PointCodec.from_dict(sound)
     with pytest.raises(RunError, match="damaged"):
-        Codec.from_dict(sound | damage)
+        PointCodec.from_dict(sound | damage)
 
 
 def test_what_cannot_be_encoded_is_told() -> None:
     with pytest.raises(DataError, match="every column is constant"):
-        Codec.fit(_points(np.ones((5, 2))))
+        PointCodec.fit(_points(np.ones((5, 2))))
     with pytest.raises(DataError, match="at least 2 rows"):
-        Codec.fit(_points(np.ones((1, 2))))
-    codec = Codec.fit(_points(np.arange(6.0).reshape(3, 2)))
+        PointCodec.fit(_points(np.ones((1, 2))))
+    codec = PointCodec.fit(_points(np.arange(6.0).reshape(3, 2)))
     with pytest.raises(DataError, match="2 columns are expected"):
         codec.encode(np.zeros((3, 3)))
-    plain = Codec.fit(_points(np.array([[0.0, 1], [5, 1e300]])), standardise=False)
+    plain = PointCodec.fit(_points(np.array([[0.0, 1], [5, 1e300]])), standardise=False)
     with pytest.raises(DataError, match=r"row 2, column 'c1': 1e\+300 does not fit"):
         plain.encode(np.array([[0.0, 1], [5, 1e300]]))

@@ -1,7 +1,6 @@
-"""Between the data's own units and the numbers that a network likes.
+"""Between points in their own units and the numbers that a network takes.
 
-    columns     encode(x) = (x - mean) / scale      log|det J| = -sum log scale
-    pictures    encode(v) = v / 127.5 - 1           for v in 0 ... 255; their numbers are bins
+    encode(x) = (x - mean) / scale      log|det J| = -sum log scale
 
 A constant column carries no information: it is left out of the model and put back, bit for
 bit, by `decode`.
@@ -10,23 +9,18 @@ bit, by `decode`.
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data.codecs.table import TableCodec
-from sfumato.data.images import Images
 from sfumato.data.points import Points
 from sfumato.errors import DataError, RunError
 
-BIN_WIDTH = 2 / 255
-"""Between two neighbouring values of a pixel, encoded."""
-
 
 @dataclass(frozen=True, slots=True)
-class Codec:
+class PointCodec:
     """Of points: an affine map of each column, made by `fit`.
 
     Args:
@@ -34,6 +28,11 @@ class Codec:
         mean: one for each column; of a constant column its value.
         scale: one for each column; 0 marks a constant one.
     """
+
+    kind: ClassVar[str] = "points"
+    classes: ClassVar[tuple[str, ...]] = ()
+    shares: ClassVar[tuple[float, ...]] = ()
+    bin_width: ClassVar[float | None] = None
 
     columns: tuple[str, ...]
     mean: tuple[float, ...]
@@ -87,6 +86,11 @@ class Codec:
     def log_abs_det_jacobian(self) -> float:
         """log|det d encode / d x| in nats, over the columns that vary."""
         return -math.fsum(math.log(scale) for scale in self.scale if scale > 0)
+
+    @property
+    def bound_unit(self) -> float:
+        """What minus the variational bound of encoded rows is to be added to, in nats."""
+        return self.log_abs_det_jacobian
 
     def encode(self, values: np.ndarray) -> Tensor:
         """Rows `(n, columns)` to `(n, dimension)` float32; formed in float64 and cast last.
@@ -156,153 +160,3 @@ class Codec:
         ):
             raise RunError("the model's description of its columns is damaged.")
         return cls(columns, mean, scale)
-
-
-@dataclass(frozen=True, slots=True)
-class ImageCodec:
-    """Of pictures: bytes `(n, height, width, channels)` to -1 ... 1 `(n, channels, height, width)`.
-
-    Args:
-        height: pixels.
-        width: pixels.
-        channels: 1 or 3.
-        classes: names of what a picture may be labelled; none where labels are not learned.
-        shares: of the classes among the training pictures.
-    """
-
-    height: int
-    width: int
-    channels: int
-    classes: tuple[str, ...] = ()
-    shares: tuple[float, ...] = ()
-
-    @classmethod
-    def fit(cls, pictures: Images) -> Self:
-        """The map of these pictures.
-
-        Raises:
-            DataError: if there are fewer than two, or all are one colour.
-        """
-        pixels = pictures.pixels
-        if len(pixels) < 2:
-            raise DataError(f"at least 2 pictures are needed to learn from; got {len(pixels)}.")
-        if pixels.min() == pixels.max():
-            raise DataError("every pixel has the same value; there is nothing to learn.")
-        shares: tuple[float, ...] = ()
-        if pictures.labels is not None:
-            counts = np.bincount(pictures.labels, minlength=len(pictures.classes))
-            shares = tuple((counts / counts.sum()).tolist())
-        classes = () if pictures.labels is None else pictures.classes
-        height, width, channels = pixels.shape[1:]
-        return cls(height, width, channels, classes, shares)
-
-    @property
-    def event(self) -> tuple[int, ...]:
-        """Shape of what the model sees of a picture."""
-        return (self.channels, self.height, self.width)
-
-    @property
-    def dimension(self) -> int:
-        """Numbers in a picture."""
-        return math.prod(self.event)
-
-    @property
-    def log_abs_det_jacobian(self) -> float:
-        """log|det d encode / d v| in nats."""
-        return self.dimension * math.log(BIN_WIDTH)
-
-    def encode(self, pixels: np.ndarray) -> Tensor:
-        """Bytes `(n, height, width, channels)` to float32 `(n, channels, height, width)`.
-
-        Raises:
-            DataError: if they are not bytes of that shape.
-        """
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != (
-            self.height,
-            self.width,
-            self.channels,
-        ):
-            raise DataError(
-                f"pictures of {self.height} x {self.width} pixels in {self.channels} channels are "
-                f"expected, as bytes; got {pixels.dtype} of shape {pixels.shape}."
-            )
-        channels_first = torch.tensor(pixels).permute(0, 3, 1, 2)  # a copy: it may be read-only
-        return channels_first.float().div_(127.5).sub_(1).contiguous()
-
-    def decode(self, x: Tensor) -> np.ndarray:
-        """The nearest bytes, `(n, height, width, channels)`; what is beyond black or white is."""
-        value = (x.detach().cpu().double() + 1) * 127.5
-        return value.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-
-    def places(self, known: np.ndarray) -> Tensor:
-        """Which of a picture's encoded numbers are known, from which of its pixels are."""
-        return torch.tensor(known).permute(0, 3, 1, 2)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of columns, which pictures have not."""
-        return ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, exact through JSON."""
-        return {"pictures": asdict(self)}
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`; the values may come from a stranger's file.
-
-        Raises:
-            RunError: if they do not describe a codec.
-        """
-        try:
-            told = plain["pictures"]
-            height, width, channels = (int(told[k]) for k in ("height", "width", "channels"))
-            classes = tuple(str(name) for name in told["classes"])
-            shares = tuple(float(share) for share in told["shares"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise RunError("the model's description of its pictures is damaged.") from error
-        sound = len(set(classes)) == len(classes) == len(shares)
-        if (
-            not sound
-            or not all(1 <= each <= 2**16 for each in (height, width, channels))
-            or not all(0 <= share <= 1 for share in shares)
-        ):
-            raise RunError("the model's description of its pictures is damaged.")
-        return cls(height, width, channels, classes, shares)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EncodedImages:
-    """Pictures that stay bytes until they are looked at: a quarter of the memory.
-
-    Args:
-        codec: theirs.
-        pixels: `(n, height, width, channels)`.
-    """
-
-    codec: ImageCodec
-    pixels: np.ndarray
-
-    def __len__(self) -> int:
-        """How many."""
-        return len(self.pixels)
-
-    def __getitem__(self, index: Tensor) -> Tensor:
-        """The pictures at `index` `(k,)`, encoded."""
-        return self.codec.encode(self.pixels[index.numpy()])
-
-
-AnyCodec = Codec | ImageCodec
-
-
-def codec_from_dict(plain: Mapping[str, Any]) -> AnyCodec | TableCodec:
-    """The codec that `to_dict` described.
-
-    Raises:
-        RunError: if it describes none.
-    """
-    if isinstance(plain, Mapping) and "pictures" in plain:
-        return ImageCodec.from_dict(plain)
-    if isinstance(plain, Mapping) and "table" in plain:
-        return TableCodec.from_dict(plain)
-    return Codec.from_dict(plain)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -60,6 +60,10 @@ class TableCodec:
         rows: how many it was made from.
         names: of all columns of the table, those that were dropped too.
     """
+
+    kind: ClassVar[str] = "table"
+    classes: ClassVar[tuple[str, ...]] = ()
+    bin_width: ClassVar[float | None] = None
 
     parts: tuple[ColumnCodec, ...]
     rows: int
