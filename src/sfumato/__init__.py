@@ -14,30 +14,57 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from sfumato.config import TrainingSettings as TrainingSettings
+    from sfumato.data.table import DataTable as DataTable
+    from sfumato.denoisers.denoiser import NetworkDenoiser as NetworkDenoiser
+    from sfumato.denoisers.denoiser import Prediction as Prediction
+    from sfumato.denoisers.guidance import Guided as Guided
     from sfumato.errors import SfumatoError as SfumatoError
     from sfumato.estimator import DiffusionImputer as DiffusionImputer
     from sfumato.estimator import DiffusionModel as DiffusionModel
-    from sfumato.models.gaussian import Model as Model
+    from sfumato.likelihood.flow import log_prob as log_prob
+    from sfumato.likelihood.variational import variational_bound as variational_bound
+    from sfumato import samplers as samplers
+    from sfumato.process import grids as grids
+    from sfumato.process import parameterisations as parameterisations
+    from sfumato.process import schedules as schedules
+    from sfumato.process.noise import NoiseLevel as NoiseLevel
     from sfumato.runs.fit import fit as fit
-    from sfumato.runs.fit import fit_table as fit_table
     from sfumato.runs.report import write_report as write_report
     from sfumato.runs.run import Run as Run
-    from sfumato.runs.run import open_run as open_run
-    from sfumato.runs.run import open_table_run as open_table_run
-    from sfumato.runs.table_run import TableRun as TableRun
+    from sfumato.runs.run import open_run as open
+    from sfumato.samplers.driver import sample_chunks as sample_chunks
+    from sfumato.samplers.inpainting import Inpainting as Inpainting
+    from sfumato.training.loop import train as train
+    from sfumato.training.regression import regression_training as regression_training
 
-_HOME = {
-    "DiffusionImputer": "sfumato.estimator",
-    "DiffusionModel": "sfumato.estimator",
-    "Model": "sfumato.models.gaussian",
-    "Run": "sfumato.runs.run",
-    "SfumatoError": "sfumato.errors",
-    "TableRun": "sfumato.runs.table_run",
-    "fit": "sfumato.runs.fit",
-    "fit_table": "sfumato.runs.fit",
-    "open_run": "sfumato.runs.run",
-    "open_table_run": "sfumato.runs.run",
-    "write_report": "sfumato.runs.report",
+# Where each public name lives, and what it is called there; a module by itself has no name.
+_HOME: dict[str, tuple[str, str]] = {
+    # the faces
+    "fit": ("sfumato.runs.fit", "fit"),
+    "open": ("sfumato.runs.run", "open_run"),
+    "Run": ("sfumato.runs.run", "Run"),
+    "DataTable": ("sfumato.data.table", "DataTable"),
+    "DiffusionModel": ("sfumato.estimator", "DiffusionModel"),
+    "DiffusionImputer": ("sfumato.estimator", "DiffusionImputer"),
+    "write_report": ("sfumato.runs.report", "write_report"),
+    "SfumatoError": ("sfumato.errors", "SfumatoError"),
+    # the building blocks
+    "NoiseLevel": ("sfumato.process.noise", "NoiseLevel"),
+    "schedules": ("sfumato.process.schedules", ""),
+    "grids": ("sfumato.process.grids", ""),
+    "parameterisations": ("sfumato.process.parameterisations", ""),
+    "NetworkDenoiser": ("sfumato.denoisers.denoiser", "NetworkDenoiser"),
+    "Prediction": ("sfumato.denoisers.denoiser", "Prediction"),
+    "Guided": ("sfumato.denoisers.guidance", "Guided"),
+    "Inpainting": ("sfumato.samplers.inpainting", "Inpainting"),
+    "samplers": ("sfumato.samplers", ""),
+    "sample_chunks": ("sfumato.samplers.driver", "sample_chunks"),
+    "log_prob": ("sfumato.likelihood.flow", "log_prob"),
+    "variational_bound": ("sfumato.likelihood.variational", "variational_bound"),
+    "regression_training": ("sfumato.training.regression", "regression_training"),
+    "TrainingSettings": ("sfumato.config", "TrainingSettings"),
+    "train": ("sfumato.training.loop", "train"),
 }
 
 __all__ = ["__version__", *_HOME]
@@ -46,7 +73,9 @@ __all__ = ["__version__", *_HOME]
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'sfumato' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    module, own = _HOME[name]
+    home = import_module(module)
+    return getattr(home, own) if own else home
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
 """Settings, the recipes that suit certain data, and the layers that they are resolved from."""
 
 from sfumato.config.layers import current, load_toml, merged, nested, parse_assignments, resolve
-from sfumato.config.recipes import PRESETS, preset, suited, suited_to_table
+from sfumato.config.recipes import PRESETS, preset
 from sfumato.config.settings import (
     LARGEST_SEED,
     DataSettings,
@@ -28,6 +28,4 @@ __all__ = [
     "parse_assignments",
     "preset",
     "resolve",
-    "suited",
-    "suited_to_table",
 ]

@@ -6,14 +6,12 @@ from typing import Any
 from sfumato.errors import unknown
 
 
-def suited(row: tuple[int, ...], *, pictures: bool) -> dict[str, Any]:
-    """The recipe for rows of this shape, as changes to the defaults, which are for three columns.
+def points(columns: int) -> dict[str, Any]:
+    """The recipe for points of so many columns; the defaults are for up to three.
 
     In more, rows are too far apart to be each other's reference, and there is more to learn.
     """
-    if pictures:
-        return _suited_to_pictures(max(row[:2]))
-    if row[0] <= 3:
+    if columns <= 3:
         return {}
     return {
         "network": {"width": 128},
@@ -21,7 +19,7 @@ def suited(row: tuple[int, ...], *, pictures: bool) -> dict[str, Any]:
     }
 
 
-def suited_to_table(rows: int, columns: int) -> dict[str, Any]:
+def table(rows: int, columns: int) -> dict[str, Any]:
     """The recipe for a table: 600 passes over few rows, fewer over many."""
     steps = min(max(200, 600 * rows // 512), 3500)
     return {
@@ -39,7 +37,7 @@ def suited_to_table(rows: int, columns: int) -> dict[str, Any]:
     }
 
 
-def _suited_to_pictures(side: int) -> dict[str, Any]:
+def images(side: int) -> dict[str, Any]:
     """A U-Net whose lowest resolution has a side of four or so, in steps that two cores carry.
 
     For 8 x 8 pixels in a minute or two, for 32 x 32 in less than an hour; what a GPU can do needs

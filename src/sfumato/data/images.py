@@ -7,7 +7,7 @@ red, green and blue, what is transparent laid over a background; grey if all are
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -31,7 +31,7 @@ class Images:
         left_out: those that could not be used, `name: reason`.
     """
 
-    kind: ClassVar[str] = "images"
+    kind: ClassVar[Literal["images"]] = "images"
 
     pixels: np.ndarray
     labels: np.ndarray | None

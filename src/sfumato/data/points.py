@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Points:
         position: `(n,)` in [0, 1], where along its structure each row lies; colours figures.
     """
 
-    kind: ClassVar[str] = "points"
+    kind: ClassVar[Literal["points"]] = "points"
 
     values: np.ndarray
     columns: tuple[str, ...]

@@ -65,7 +65,7 @@ class DataTable:
         columns: one or more.
     """
 
-    kind: ClassVar[str] = "table"
+    kind: ClassVar[Literal["table"]] = "table"
 
     columns: tuple[Column, ...]
 

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from sfumato.data.table import CATEGORICAL, NUMERIC, ColumnType, DataTable
+from sfumato.errors import DataError
 from sfumato.metrics.association import associations
-from sfumato.metrics.coded import Coded, coded
+from sfumato.metrics.coded import coded
 from sfumato.metrics.evaluation import Measure
 from sfumato.metrics.intervals import Imputer, Intervals, intervals
 from sfumato.metrics.likelihoods import Likelihoods, likelihoods
@@ -24,7 +25,7 @@ class TableStudy:
         sample: generated rows.
         reference: as many real rows that were not used in training.
         real: further real sets of as many rows, for the floors.
-        train: the rows learned from.
+        train: the rows learned from; None where they cannot be had.
         kinds: of every column.
         log_prob: log densities of rows `(n,)`, in nats.
         impute: a table with holes and how many draws to that many filled tables.
@@ -34,7 +35,7 @@ class TableStudy:
     sample: DataTable
     reference: DataTable
     real: Sequence[DataTable]
-    train: DataTable
+    train: DataTable | None
     kinds: Mapping[str, ColumnType]
     log_prob: Callable[[DataTable], np.ndarray]
     impute: Imputer
@@ -53,28 +54,35 @@ class TableStudy:
 
     @cached_property
     def likelihoods(self) -> Likelihoods:
-        """Log densities of rows of three kinds."""
-        return likelihoods(self.log_prob, self.sample, self.reference, self.train, seed=self.seed)
+        """Log densities of rows of three kinds.
+
+        Raises:
+            DataError: if the rows learned from cannot be had.
+        """
+        return likelihoods(self.log_prob, self.sample, self.reference, self._train, seed=self.seed)
 
     @cached_property
     def intervals(self) -> Mapping[str, Intervals]:
         """Where hidden values lie among those imputed, of "numbers" and of "levels"."""
         return intervals(self.impute, self.reference, self.kinds, seed=self.seed)
 
-    @cached_property
-    def _coded(self) -> Sequence[Coded]:
-        return coded([self.reference, self.sample, self.train], self.kinds)
+    @property
+    def _train(self) -> DataTable:
+        if self.train is None:
+            raise DataError("the rows that this run learned from cannot be had.")
+        return self.train
 
     def dependence(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
         """Names of the columns that vary, and their associations, real and generated `(k, k)`."""
-        reference, sample, _ = self._coded
+        reference, sample = coded([self.reference, self.sample], self.kinds)
         order = [reference.names.index(name) for name in self.names]
         real, generated = (associations(x)[np.ix_(order, order)] for x in (reference, sample))
         return self.names, real, generated
 
     def nearest(self) -> tuple[np.ndarray, np.ndarray]:
         """How far generated and held-out rows are from the nearest learned from, `(n,)` each."""
-        reference, sample, train = self._coded
+        tables = [self.reference, self.sample, self._train]
+        reference, sample, train = coded(tables, self.kinds)
         learned = some_rows(train, np.random.default_rng(self.seed))
         generated, heldout = distances_to(learned, sample[:FEW], reference[:FEW])
         return generated, heldout
@@ -91,7 +99,7 @@ class TableStudy:
             self.real,
             self.train,
             kinds=self.kinds,
-            scores=self.likelihoods,
+            scores=None if self.train is None else self.likelihoods,
             filled=self.intervals,
             target=target,
             seed=self.seed,
@@ -100,4 +108,4 @@ class TableStudy:
     @property
     def number_of_measures(self) -> int:
         """How many `measures` there will be: those of pairs need a second column that varies."""
-        return 13 + 3 * (len(self.names) > 1) + len(self.intervals)
+        return 13 - 6 * (self.train is None) + 3 * (len(self.names) > 1) + len(self.intervals)

@@ -32,7 +32,8 @@ from sfumato.config import Settings
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.denoisers.denoiser import log_snr
 from sfumato.errors import ArgumentError, RunError, SfumatoError
-from sfumato.models.gaussian import Label, Model
+from sfumato.models.gaussian import GaussianModel
+from sfumato.models.model import Model
 from sfumato.models.registry import build_denoiser, build_process, device_of, unet_options
 from sfumato.networks.attention import SelfAttention
 from sfumato.networks.unet import UNet
@@ -121,7 +122,7 @@ def is_pipeline(path: Path) -> bool:
     return (path / INDEX).is_file()
 
 
-def read_pipeline(folder: Path) -> Model:
+def read_pipeline(folder: Path) -> GaussianModel:
     """The model that diffusers wrote to `folder`; as it may be a stranger's, all of it is checked.
 
     Raises:
@@ -158,7 +159,7 @@ def read_pipeline(folder: Path) -> Model:
         raise RunError(f"{folder} cannot be read: {error}") from error
     except (RuntimeError, TypeError, ValueError, ArithmeticError, IndexError, AttributeError):
         raise RunError(f"{folder} cannot be read: its config.json makes no sense.") from None
-    return Model(settings, codec, process, denoiser)
+    return GaussianModel(settings, codec, process, denoiser)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -329,21 +330,26 @@ def _sampling_settings(scheduler: Mapping[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------- writing
 
 
-def write_pipeline(model: Model, folder: Path, *, label: Label = None) -> None:
+def write_pipeline(model: Model, folder: Path, *, given: Mapping[str, Any] | None = None) -> None:
     """Write the model as a DDPMPipeline that diffusers reads.
 
     Args:
         model: a U-Net of pictures.
         folder: where to; made.
-        label: the class of what the pipeline is to draw, where the model knows classes; any of
+        given: `{"class": ...}`, what the pipeline is to draw, where the model knows classes; any of
             them where not given.
 
     Raises:
         ArgumentError: if diffusers has no such model, and why.
         RunError: if the folder is there already, or cannot be written.
     """
+    if not isinstance(model, GaussianModel) or not isinstance(model.denoiser.network, UNet):
+        raise ArgumentError(
+            f"diffusers' UNet2DModel is a unet of pictures, and this is a "
+            f"{model.settings.network.name!r}; write it to onnx."
+        )
     schedule = model.process.discrete(_LEVELS)
-    unet, tensors = _unet(model, schedule, label)
+    unet, tensors = _unet(model, schedule, given)
     scheduler = _scheduler(model, schedule)
     index = {
         "_class_name": "DDPMPipeline",
@@ -369,7 +375,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     atomic.write_bytes(path, json.dumps(content, indent=2).encode())
 
 
-def _scheduler(model: Model, schedule: DiscreteSchedule) -> dict[str, Any]:
+def _scheduler(model: GaussianModel, schedule: DiscreteSchedule) -> dict[str, Any]:
     network, sampling = model.settings.network, model.settings.sampling
     predicted = {own: their for their, own in _PREDICTIONS.items()}
     if network.parameterisation not in predicted:
@@ -403,15 +409,12 @@ def _scheduler(model: Model, schedule: DiscreteSchedule) -> dict[str, Any]:
 
 
 def _unet(
-    model: Model, schedule: DiscreteSchedule, label: Label
+    model: GaussianModel, schedule: DiscreteSchedule, given: Mapping[str, Any] | None
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Their config and weights of our U-Net."""
     network, codec = model.denoiser.network, model.codec
-    if not isinstance(network, UNet) or not isinstance(codec, ImageCodec):
-        raise ArgumentError(
-            f"diffusers' UNet2DModel is a unet of pictures, and this is a "
-            f"{model.settings.network.name!r}; write it to onnx."
-        )
+    assert isinstance(network, UNet)
+    assert isinstance(codec, ImageCodec)
     if codec.height % network.factor or codec.width % network.factor:
         raise ArgumentError(
             f"diffusers' unet takes pictures whose sides {network.factor} divides; these are "
@@ -424,7 +427,7 @@ def _unet(
             f"{sorted(norms)}; fit with a network.width that 32 divides."
         )
     weights = {name: value.detach().cpu() for name, value in network.state_dict().items()}
-    number = model.class_number(label)
+    number = model.class_number(given)
     if number is not None:
         class_emb = weights.pop("class_emb.weight")[number]
         weights["time_emb.2.bias"] = weights["time_emb.2.bias"] + class_emb

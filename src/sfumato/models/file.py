@@ -4,58 +4,26 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato import atomic
-from sfumato.config import Settings, resolve
-from sfumato.data.codecs import Codec, codec_from_dict
-from sfumato.data.codecs.table import TableCodec
-from sfumato.errors import ArgumentError, RunError, SfumatoError
+from sfumato.config import resolve
+from sfumato.data.codecs import codec_from_dict
+from sfumato.errors import RunError, SfumatoError
 from sfumato.models import format_4
-from sfumato.models.gaussian import Model
-from sfumato.models.registry import build_denoiser, build_process, build_table_denoiser, device_of
-from sfumato.models.table import TableModel
+from sfumato.models.build import build_model
+from sfumato.models.model import Model
+from sfumato.models.registry import OWN, device_of
+from sfumato.process.process import AnyProcess
 
 _FORMAT = 5
 
-AnyModel = Model | TableModel
 
-
-@overload
-def untrained(settings: Settings, codec: Codec, *, on: str = "cpu") -> Model: ...
-@overload
-def untrained(settings: Settings, codec: TableCodec, *, on: str = "cpu") -> TableModel: ...
-
-
-def untrained(settings: Settings, codec: Codec | TableCodec, *, on: str = "cpu") -> AnyModel:
-    """A model whose network has learned nothing yet.
-
-    Args:
-        settings: name everything.
-        codec: of the data.
-        on: the device that the weights are made on; "meta" for none.
-
-    Raises:
-        ArgumentError: if a setting names something unknown, or not for these data.
-    """
-    process = build_process(settings.process)
-    if not isinstance(codec, TableCodec):
-        with torch.device(on):
-            denoiser = build_denoiser(settings, codec, process)
-        return Model(settings, codec, process, denoiser)
-    if process.num_levels:
-        raise ArgumentError("a table's process is continuous; leave process.num_levels at 0.")
-    with torch.device(on):
-        of_table = build_table_denoiser(settings, codec, process)
-    return TableModel(settings, codec, process, of_table)
-
-
-def save_model(model: AnyModel, path: Path) -> None:
+def save_model(model: Model, path: Path) -> None:
     """Write the one file that is enough to sample from.
 
     The header holds settings, codec and a SHA-256 over them and every tensor, because
@@ -89,23 +57,19 @@ def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def load_model(path: Path) -> Model:
-    """A model of points or pictures.
-
-    Raises:
-        RunError: as `load_any_model`, or if it is of a table.
-    """
-    model = load_any_model(path)
-    if isinstance(model, TableModel):
-        raise RunError(f"{path} is a model of a table; load it with DiffusionModel.load.")
-    return model
-
-
-def load_any_model(path: Path) -> AnyModel:
+def load_model(
+    path: Path, *, network: nn.Module | None = None, process: AnyProcess | None = None
+) -> Model:
     """Read a model file; as it may come from a stranger, everything in it is checked.
 
+    Args:
+        path: the file.
+        network: where the model has a network of a user's own: one of the same shape.
+        process: where it has a schedule of a user's own: the same.
+
     Raises:
-        RunError: if it is missing, damaged, foreign, or of a newer format.
+        RunError: if it is missing, damaged, foreign, or of a newer format, or needs a network or
+            process that is not given.
     """
     if not path.is_file():
         raise RunError(f"there is no model file {path}.")
@@ -137,17 +101,30 @@ def load_any_model(path: Path) -> AnyModel:
             header, tensors = format_4.translated(header, tensors)
         settings = resolve(header["settings"])
         codec = codec_from_dict(header["codec"])
-        # First without memory: a stranger's header may ask for a network of any size.
-        skeleton = untrained(settings, codec, on="meta").denoiser.network.state_dict()
-        if {k: v.shape for k, v in skeleton.items()} != {k: v.shape for k, v in tensors.items()}:
+        _refuse_unlike(path, "network", settings.network.name, network)
+        _refuse_unlike(path, "process", settings.process.schedule, process)
+        if network is None:  # without memory: a stranger's header may ask for one of any size
+            skeleton = build_model(settings, codec, process=process, on="meta").denoiser.network
+        else:
+            skeleton = network
+        shapes = {name: value.shape for name, value in skeleton.state_dict().items()}
+        if shapes != {name: value.shape for name, value in tensors.items()}:
             raise RunError("its weights are not those of its settings.")
-        model = untrained(settings, codec)
+        model = build_model(settings, codec, network=network, process=process)
         model.denoiser.network.load_state_dict(tensors)
         model.denoiser.network.to(device_of(settings, codec))
-        if isinstance(model, TableModel):
-            model = model.with_network(model.denoiser.network)
     except (SfumatoError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(
             f"{path} does not describe a model that this version knows: {error}"
         ) from error
     return model
+
+
+def _refuse_unlike(path: Path, what: str, name: str, given: object) -> None:
+    """An own network or process must be given if and only if the model was made with one."""
+    if (name == OWN) != (given is not None):
+        raise RunError(
+            f"its {what} is the user's own; open it with sfumato.open({str(path)!r}, {what}=...)"
+            if given is None
+            else f"its {what} is {name!r}, and not the user's own; leave `{what}` out"
+        )

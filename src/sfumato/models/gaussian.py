@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ class GaussianModel:
     process: Process
     denoiser: NetworkDenoiser
 
-    def with_network(self, network: nn.Module) -> Self:
+    def with_network(self, network: nn.Module) -> "GaussianModel":
         """The same model with another network, to draw with."""
         return replace(self, denoiser=replace(self.denoiser, network=network))
 

@@ -9,7 +9,11 @@ from torch import Tensor, nn
 from sfumato.config import Settings
 from sfumato.denoisers.denoiser import Denoiser, PerChunk
 from sfumato.errors import ArgumentError
+from sfumato.likelihood.flow import LogProb
+from sfumato.likelihood.variational import BoundTerms
+from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import Process
+from sfumato.samplers.steps import Choice
 
 
 @runtime_checkable
@@ -95,8 +99,51 @@ class Model(Protocol):
         """Rows noised to the time `start` and sampled from there, chunk by chunk."""
         ...
 
-    def log_prob_chunks(self, rows: Any, *, seed: int = 0, **options: Any) -> Iterator[Any]:
+    def log_prob_chunks(
+        self,
+        rows: Any,
+        *,
+        steps: int = 50,
+        tol: float | None = None,
+        probes: int | None = None,
+        seed: int = 0,
+    ) -> Iterator[LogProb]:
         """The `LogProb` of rows in nats, in the data's own units, chunk by chunk."""
+        ...
+
+    def frames(
+        self, n: int, *, seed: int = 0, given: Mapping[str, Any] | None = None, **sampling: Any
+    ) -> Iterator[tuple[NoiseLevel, Any]]:
+        """The first samples of a seed on their way from noise: each level with its rows."""
+        ...
+
+    def pictured_frames(self, n: int, count: int, *, seed: int = 0) -> list[tuple[NoiseLevel, Any]]:
+        """`count` of these frames, even in time, noise first."""
+        ...
+
+    def choose_steps(self, **sampling: Any) -> Choice:
+        """The number of steps that keeps the tolerance of the sampling settings."""
+        ...
+
+    def interpolate(
+        self,
+        first: int,
+        last: int,
+        n: int,
+        *,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
+        **sampling: Any,
+    ) -> np.ndarray:
+        """From one sample of a seed to another."""
+        ...
+
+    def variational_bound(self, rows: Any, *, seed: int = 0) -> Iterator[BoundTerms]:
+        """The bound on -log p(rows) of the reverse chain, chunk by chunk."""
+        ...
+
+    def class_number(self, given: Mapping[str, Any] | None = None) -> int | None:
+        """The network's number of a class, or of any; None for a network that takes none."""
         ...
 
     def labels(
@@ -120,6 +167,10 @@ _ABILITIES: Mapping[str, tuple[frozenset[str], str]] = {
         frozenset({"images"}),
         "rows with missing values are filled by `sfumato impute`; only pictures have masks",
     ),
+    "steps": (
+        frozenset({"points", "images"}),
+        "the steps of a table are a number; leave `auto`",
+    ),
     "snapshots": (
         frozenset({"points", "images"}),
         "samples of a table are not drawn while it is fitted; set training.snapshots=0",
@@ -132,6 +183,11 @@ def supports(model: Model, ability: str) -> bool:
     return model.codec.kind in _ABILITIES[ability][0]
 
 
+def unsupported(ability: str) -> ArgumentError:
+    """The error of what a model cannot do: why it cannot, and what to do."""
+    return ArgumentError(f"{_ABILITIES[ability][1]}.")
+
+
 def require(model: Model, ability: str) -> None:
     """Refuse what a model cannot do.
 
@@ -139,4 +195,4 @@ def require(model: Model, ability: str) -> None:
         ArgumentError: saying why it cannot.
     """
     if not supports(model, ability):
-        raise ArgumentError(f"{_ABILITIES[ability][1]}.")
+        raise unsupported(ability)

@@ -1,6 +1,8 @@
 """A denoiser as ONNX, for runtimes without PyTorch or Python.
 
     denoiser.onnx   (x_t, alpha, sigma, number[, label]) -> x_0
+                    of a table (x_t, alpha, sigma, known, is_known, is_noisy, categories)
+                    -> (x_0, logits)
     sampling.json   the levels that the run samples at, and what the numbers stand for
 
 A sampler is a loop around such a denoiser; the deterministic DDIM, from the first level to the
@@ -13,6 +15,7 @@ The batch may be of any size; pictures are of the size that was learned.
 
 import json
 import logging
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -21,11 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from sfumato import atomic
-from sfumato.data.codecs.images import ImageCodec
 from sfumato.denoisers.denoiser import NetworkDenoiser
-from sfumato.errors import MissingDependencyError, RunError
-from sfumato.models.gaussian import Model
+from sfumato.denoisers.table import TableDenoiser
+from sfumato.errors import ArgumentError, MissingDependencyError, RunError
+from sfumato.models.model import Model
 from sfumato.models.registry import build_grid
+from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel
 
 _DENOISER, _SAMPLING = "denoiser.onnx", "sampling.json"
@@ -60,8 +64,14 @@ def write_onnx(model: Model, folder: Path) -> None:
 
     Raises:
         MissingDependencyError: if the packages that write ONNX are not installed.
+        ArgumentError: if a table has no numeric column.
         RunError: if the folder is there already, or cannot be written.
     """
+    if not math.prod(model.codec.event):
+        raise ArgumentError(
+            "this table has no numeric column, and so no denoiser to export; its categories are "
+            "drawn one by one."
+        )
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
@@ -81,21 +91,59 @@ def write_onnx(model: Model, folder: Path) -> None:
         raise RunError(f"cannot write to {folder}: {error.strerror}.") from error
 
 
-def _export(model: Model, path: Path) -> None:
-    batch = torch.export.Dim("batch", min=1)
-    n = 2
+class _ExportedTable(nn.Module):
+    """A table's denoiser, what is known of a row as inputs beside the noisy numbers."""
+
+    def __init__(self, denoiser: TableDenoiser) -> None:
+        super().__init__()
+        self.network = denoiser.network
+        self.denoiser = denoiser
+
+    def forward(
+        self,
+        x_t: Tensor,
+        alpha: Tensor,
+        sigma: Tensor,
+        known: Tensor,
+        is_known: Tensor,
+        is_noisy: Tensor,
+        categories: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        condition = TableCondition(known, is_known, is_noisy, categories)
+        prediction, logits = self.denoiser.both(x_t, NoiseLevel(alpha, sigma), condition)
+        return prediction.x_0, logits
+
+
+def _inputs(model: Model) -> dict[str, Tensor]:
+    """A batch of two, of what the exported denoiser takes."""
+    n, event = 2, model.codec.event
     level = build_grid(model.settings.sampling, model.process, 1)[:1]
-    number = model.denoiser.conditioning(level)
-    number = number.float() if number.is_floating_point() else number
-    inputs: dict[str, Tensor] = {
-        "x_t": torch.zeros(n, *model.codec.event),
+    inputs = {
+        "x_t": torch.zeros(n, *event),
         "alpha": level.alpha.float().expand(n).clone(),
         "sigma": level.sigma.float().expand(n).clone(),
-        "number": number.expand(n).clone(),
     }
-    if model.class_labels.count:
-        inputs["label"] = torch.full((n,), model.class_labels.any)
-    exported = _Exported(model.denoiser).cpu().eval()
+    if model.codec.kind == "table":
+        everything = torch.ones(n, *event, dtype=torch.bool)
+        sizes = torch.tensor(model.codec.sizes, dtype=torch.int64)
+        return inputs | {
+            "known": torch.zeros(n, *event),
+            "is_known": ~everything,
+            "is_noisy": everything,
+            "categories": sizes.expand(n, -1).clone(),
+        }
+    number = model.denoiser.conditioning(level)
+    number = number.float() if number.is_floating_point() else number
+    inputs["number"] = number.expand(n).clone()
+    if (number_of_any := model.class_number()) is not None:
+        inputs["label"] = torch.full((n,), number_of_any)
+    return inputs
+
+
+def _export(model: Model, path: Path) -> None:
+    batch, inputs = torch.export.Dim("batch", min=1), _inputs(model)
+    table = model.codec.kind == "table"
+    exported = (_ExportedTable if table else _Exported)(model.denoiser).cpu().eval()
     # The exporter speaks of its own inner life, on which nobody here can act.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -105,7 +153,7 @@ def _export(model: Model, path: Path) -> None:
             tuple(inputs.values()),
             path,
             input_names=list(inputs),
-            output_names=["x_0"],
+            output_names=["x_0", "logits"] if table else ["x_0"],
             dynamic_shapes=[{0: batch} for _ in inputs],
             dynamo=True,
             external_data=False,
@@ -128,13 +176,19 @@ def _described(model: Model) -> dict[str, Any]:
         "start": "standard normal noise times sqrt(alpha^2 + sigma^2) of the first level",
         "step": "x = alpha[k+1] x_0 + sigma[k+1] (x - alpha[k] x_0) / sigma[k]",
         "codec": model.codec.to_dict(),
-        "decode": "(x + 1) 127.5, rounded, channels last"
-        if isinstance(model.codec, ImageCodec)
-        else "x scale + mean",
+        "decode": _DECODING[model.codec.kind],
     }
-    if model.class_labels.count:
-        names = model.codec.classes if isinstance(model.codec, ImageCodec) else ()
-        described["labels"] = {name: k for k, name in enumerate(names)} | {
-            "any": model.class_labels.any
-        }
+    if model.codec.kind == "table":
+        described["categories"] = list(model.codec.sizes)
+        described["unknown"] = "a category that is not known is its column's number of categories"
+    elif (number_of_any := model.class_number()) is not None:
+        names = {name: k for k, name in enumerate(model.codec.classes)}
+        described["labels"] = names | {"any": number_of_any}
     return described
+
+
+_DECODING = {
+    "points": "x scale + mean",
+    "images": "(x + 1) 127.5, rounded, channels last",
+    "table": "numeric columns by the knots and heights of their codec, categories by their place",
+}

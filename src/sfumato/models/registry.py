@@ -15,6 +15,7 @@ from sfumato import distributed
 from sfumato.config import NetworkSettings, ProcessSettings, SamplingSettings, Settings, resolve
 from sfumato.data.codecs import Codec
 from sfumato.data.codecs.images import ImageCodec
+from sfumato.data.codecs.points import PointCodec
 from sfumato.data.codecs.table import TableCodec
 from sfumato.denoisers.denoiser import Conditioning, NetworkDenoiser, log_snr, step_of
 from sfumato.denoisers.guidance import ClassLabels
@@ -42,7 +43,7 @@ from sfumato.samplers.driver import Stepper
 T = TypeVar("T")
 
 
-def _made(kind: str, make: Callable[..., T], options: Mapping[str, Any], **own: Any) -> T:
+def _build(kind: str, make: Callable[..., T], options: Mapping[str, Any], **own: Any) -> T:
     """`make(**own, **options)`, the options checked by name and by kind."""
     known = {
         name: parameter.annotation
@@ -92,6 +93,10 @@ def build_process(settings: ProcessSettings) -> Process:
         ArgumentError: if the name, or one of its options, is unknown.
     """
     name, options, num_levels = settings.schedule, settings.options, settings.num_levels
+    if name == OWN:
+        raise ArgumentError(
+            "this run has a schedule of its own; open it with sfumato.open(path, process=...)."
+        )
     if name not in SCHEDULES and (name not in _DISCRETE or not num_levels):
         if name in _DISCRETE:
             raise ArgumentError(
@@ -101,7 +106,7 @@ def build_process(settings: ProcessSettings) -> Process:
         raise unknown("schedule", name, {*_DISCRETE, *SCHEDULES})
     kind = f"schedule {name!r}"
     if not num_levels:
-        continuous = ContinuousProcess(_made(kind, SCHEDULES[name], options))
+        continuous = ContinuousProcess(_build(kind, SCHEDULES[name], options))
         if settings.zero_terminal_snr:
             raise ArgumentError(
                 "process.zero_terminal_snr is for a discrete schedule (process.num_levels=1000); "
@@ -109,9 +114,9 @@ def build_process(settings: ProcessSettings) -> Process:
             )
         return continuous
     if name in _DISCRETE:
-        discrete = _made(kind, _DISCRETE[name], options, num_levels=num_levels)
+        discrete = _build(kind, _DISCRETE[name], options, num_levels=num_levels)
     else:
-        discrete = from_schedule(_made(kind, SCHEDULES[name], options), num_levels)
+        discrete = from_schedule(_build(kind, SCHEDULES[name], options), num_levels)
     return DiscreteProcess(zero_terminal_snr(discrete) if settings.zero_terminal_snr else discrete)
 
 
@@ -132,6 +137,10 @@ class Task:
     process: Process
     outputs: int
     categories: tuple[int, ...] = ()
+
+
+Builder = Callable[[NetworkSettings, Task], tuple[nn.Module, Conditioning]]
+"""Builds a network, and says what it takes of a noise level."""
 
 
 def _vector_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
@@ -215,7 +224,7 @@ def unet_options(settings: NetworkSettings) -> UNetOptions:
     Raises:
         ArgumentError: if one is unknown or wrong.
     """
-    return _made("network 'unet'", UNetOptions, settings.options)
+    return _build("network 'unet'", UNetOptions, settings.options)
 
 
 def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
@@ -283,7 +292,7 @@ class DiTOptions:
 
 
 def _dit(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
-    options = _made("network 'dit'", DiTOptions, settings.options)
+    options = _build("network 'dit'", DiTOptions, settings.options)
     heads = max(1, settings.width // options.head_width)
     if settings.width % 4 or settings.width % heads:
         raise ArgumentError(
@@ -326,7 +335,7 @@ class TableMLPOptions:
 
 
 def _table_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
-    options = _made("network 'table-mlp'", TableMLPOptions, settings.options)
+    options = _build("network 'table-mlp'", TableMLPOptions, settings.options)
     (numeric,) = task.event
     network = TableMLP(
         numeric,
@@ -339,24 +348,15 @@ def _table_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Condit
     return network, log_snr
 
 
-# For points, for tables and for pictures: what they are built by.
-_POINT_NETWORKS = {"vector-mlp": _vector_mlp, "step-mlp": _step_mlp}
-_TABLE_NETWORKS = {"table-mlp": _table_mlp}
-_PICTURE_NETWORKS = {"unet": _unet, "dit": _dit}
-NETWORKS: Mapping[str, Callable[[NetworkSettings, Task], tuple[nn.Module, Conditioning]]] = {
-    **_POINT_NETWORKS,
-    **_TABLE_NETWORKS,
-    **_PICTURE_NETWORKS,
+# For each kind of data what its networks are built by.
+_NETWORKS: Mapping[str, Mapping[str, Builder]] = {
+    "points": {"vector-mlp": _vector_mlp, "step-mlp": _step_mlp},
+    "table": {"table-mlp": _table_mlp},
+    "images": {"unet": _unet, "dit": _dit},
 }
-
-
-def _suited_networks(codec: Codec | TableCodec) -> tuple[str, Mapping[str, Any]]:
-    """What kind of data these are, and the networks for it."""
-    if isinstance(codec, ImageCodec):
-        return "pictures", _PICTURE_NETWORKS
-    if isinstance(codec, TableCodec):
-        return "tables", _TABLE_NETWORKS
-    return "points", _POINT_NETWORKS
+NETWORKS: Mapping[str, Builder] = {
+    name: build for of_kind in _NETWORKS.values() for name, build in of_kind.items()
+}
 
 
 def class_labels_of(settings: Settings, codec: Codec) -> ClassLabels:
@@ -365,14 +365,17 @@ def class_labels_of(settings: Settings, codec: Codec) -> ClassLabels:
     Raises:
         ArgumentError: if what is to be mirrored is not a picture.
     """
-    if isinstance(codec, ImageCodec):
-        return ClassLabels(len(codec.classes), settings.training.flip)
-    if settings.training.flip:
+    if settings.training.flip and codec.kind != "images":
         raise ArgumentError("training.flip mirrors pictures; these data are none.")
-    return ClassLabels(0)
+    return ClassLabels(len(codec.classes), settings.training.flip)
 
 
-def build_denoiser(settings: Settings, codec: Codec, process: Process) -> NetworkDenoiser:
+def build_denoiser(
+    settings: Settings,
+    codec: PointCodec | ImageCodec,
+    process: Process,
+    own: nn.Module | None = None,
+) -> NetworkDenoiser:
     """An untrained denoiser for what the codec encodes; the seed decides its weights.
 
     Raises:
@@ -382,13 +385,15 @@ def build_denoiser(settings: Settings, codec: Codec, process: Process) -> Networ
     network = settings.network
     outputs = codec.event[0] * (1 + network.learned_variance)
     task = Task(codec.event, class_labels_of(settings, codec), process, outputs)
-    built, conditioning = _built(settings, codec, task)
+    built, conditioning = _built(settings, codec, task, own)
     return NetworkDenoiser(
         built, PARAMETERISATIONS[network.parameterisation], conditioning, network.learned_variance
     )
 
 
-def build_table_denoiser(settings: Settings, codec: TableCodec, process: Process) -> TableDenoiser:
+def build_table_denoiser(
+    settings: Settings, codec: TableCodec, process: Process, own: nn.Module | None = None
+) -> TableDenoiser:
     """An untrained denoiser for tables; the seed decides its weights.
 
     Raises:
@@ -400,35 +405,46 @@ def build_table_denoiser(settings: Settings, codec: TableCodec, process: Process
             "the c_skip of edm carries a table's missing values along; leave "
             "network.parameterisation=edm and network.learned_variance=false."
         )
-    if settings.training.flip:
-        raise ArgumentError("training.flip mirrors pictures; these data are a table.")
-    task = Task(codec.event, ClassLabels(0), process, codec.event[0], codec.sizes)
-    built, conditioning = _built(settings, codec, task)
+    task = Task(codec.event, class_labels_of(settings, codec), process, codec.event[0], codec.sizes)
+    built, conditioning = _built(settings, codec, task, own)
     return TableDenoiser(built, PARAMETERISATIONS[settings.network.parameterisation], conditioning)
 
 
+# The settings' name for a network or a schedule that was given as an object.
+OWN = "own"
+
+
 def _built(
-    settings: Settings, codec: Codec | TableCodec, task: Task
+    settings: Settings, codec: Codec, task: Task, own: nn.Module | None
 ) -> tuple[nn.Module, Conditioning]:
-    """The network that the settings name, if it is for such data."""
+    """The network that the settings name, if it is for such data, or a user's own."""
     network = settings.network
     if network.parameterisation not in PARAMETERISATIONS:
         raise unknown("parameterisation", network.parameterisation, PARAMETERISATIONS)
+    if own is not None:
+        if isinstance(own, type) or not isinstance(own, nn.Module):
+            raise ArgumentError(f"`network` is a torch.nn.Module, made; got {own!r}.")
+        return own, log_snr
+    if network.name == OWN:
+        raise ArgumentError(
+            "this run has a network of its own; open it with sfumato.open(path, network=...)."
+        )
     if network.name not in NETWORKS:
         raise unknown("network", network.name, NETWORKS)
-    kind, suited = _suited_networks(codec)
+    suited = _NETWORKS[codec.kind]
     if network.name not in suited:
+        data = {"images": "pictures", "table": "tables"}.get(codec.kind, codec.kind)
         raise ArgumentError(
-            f"the network {network.name!r} is not for {kind}; take {' or '.join(suited)}."
+            f"the network {network.name!r} is not for {data}; take {' or '.join(suited)}."
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return NETWORKS[network.name](network, task)
 
 
-def device_of(settings: Settings, codec: Codec | TableCodec) -> torch.device:
+def device_of(settings: Settings, codec: Codec) -> torch.device:
     """Where the network of these settings belongs, as far as there is such a place here."""
-    pictures = settings.device == "auto" and isinstance(codec, ImageCodec)
+    pictures = settings.device == "auto" and codec.kind == "images"
     if pictures or settings.device == "cuda":
         return distributed.own_device()
     return torch.device("cpu")
@@ -488,4 +504,4 @@ def build_stepper(settings: SamplingSettings) -> Stepper[Any]:
     """
     if settings.sampler not in SAMPLERS:
         raise unknown("sampler", settings.sampler, SAMPLERS)
-    return _made(f"sampler {settings.sampler!r}", SAMPLERS[settings.sampler], settings.options)
+    return _build(f"sampler {settings.sampler!r}", SAMPLERS[settings.sampler], settings.options)

@@ -1,16 +1,18 @@
 """A fitted model of tables: rows drawn, completed and scored, from whatever is known of them.
 
-First the levels of a row, one after another (`samplers.unmasking`), then its numbers, by diffusion
-given the levels. Both ask a network that was trained on rows of which any part was known, so that
-a condition is told and not waited for, and holes are filled given all that is there.
+First the categories of a row, one after another (`samplers.unmasking`), then its numbers, by
+diffusion given the categories. Both ask a network that was trained on rows of which any part was
+known, so that a condition is an input, no row is rejected, and missing values are filled in given
+all that is there.
 
-    log p(row) = log p(levels) + log p(numbers | levels)
+    log p(row) = log p(categories) + log p(numbers | categories)
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 from zlib import crc32
 
@@ -18,21 +20,34 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sfumato.config import SamplingSettings, Settings, resolve
+from sfumato.config import SamplingSettings, Settings
 from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.cells import LARGEST_EXACT
-from sfumato.data.table import Column, DataTable, concatenate
-from sfumato.denoisers.denoiser import Conditioned
+from sfumato.data.table import Column, DataTable, concatenate, select_columns
+from sfumato.denoisers.denoiser import Conditioned, Denoiser, PerChunk, Prediction
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError, unknown
-from sfumato.likelihood.flow import Probes, log_prob, rademacher
-from sfumato.models.registry import build_grid, build_stepper
+from sfumato.likelihood.flow import LogProb, Probes, log_prob, rademacher
+from sfumato.likelihood.variational import BoundTerms
+from sfumato.models.model import unsupported
+from sfumato.models.registry import build_grid, build_stepper, changed_sampling, split_stepper
 from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.grids import uniform_log_snr
+from sfumato.process.kernels import noised
+from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import Process
-from sfumato.process.streams import CHUNK, LEVELS, ORDERS, PROBING, generator
-from sfumato.samplers.driver import chunk_frames, last_frame
+from sfumato.process.streams import (
+    CHUNK,
+    EDITING,
+    LEVELS,
+    ORDERS,
+    PROBING,
+    generator,
+    noise_from,
+)
+from sfumato.samplers.driver import Frame, Stepper, chunk_frames, last_frame, trajectory
+from sfumato.samplers.steps import Choice
 from sfumato.samplers.unmasking import Order, draw_categories, log_prob_categories, orders
 
 # Rows scored at once: of many numbers they take a second or two.
@@ -62,8 +77,8 @@ class TableModel:
     denoiser: TableDenoiser
 
     def with_network(self, network: nn.Module) -> "TableModel":
-        """The same model with the weights of another network, to draw with."""
-        return replace(self, denoiser=replace(self.denoiser, network=network.eval()))
+        """The same model with another network, to draw with."""
+        return replace(self, denoiser=replace(self.denoiser, network=network))
 
     @property
     def _orders(self) -> tuple[Order, ...]:
@@ -84,7 +99,7 @@ class TableModel:
         build_stepper(settings)
         build_grid(settings, self.process)
 
-    def nothing(self) -> DataTable:
+    def empty(self) -> DataTable:
         """No rows, of the columns' own types."""
         empty = torch.empty(0, *self.codec.event)
         return self.codec.decode(empty, torch.empty(0, len(self.codec.sizes), dtype=torch.int64))
@@ -109,16 +124,81 @@ class TableModel:
                 raise ArgumentError(f"`{name}` must not be negative; got {value}.")
         row = self.condition(given or {})
         known = self._known(row, None if given is None else _names_given(row, given))
-        settings, zeros = self._sampling(sampling), torch.zeros(CHUNK, dtype=torch.int64)
+        sampler, zeros = self._sampler(sampling), torch.zeros(CHUNK, dtype=torch.int64)
 
         def chunks() -> Iterator[DataTable]:
             for chunk in range(first // CHUNK, -(-(first + n) // CHUNK) if n else 0):
-                whole = self._drawn(known.take(zeros), settings, seed, chunk, barred=False)
+                drawn = self._drawn(known.take(zeros), sampler, seed, chunk)
                 offset = chunk * CHUNK
                 rows = np.arange(max(first - offset, 0), min(first + n - offset, CHUNK))
-                yield _put_back(whole.take(rows), row, given or {})
+                yield _put_back(drawn.take(rows), row, given or {})
 
         return chunks()
+
+    def frames(
+        self, n: int, *, seed: int = 0, given: Mapping[str, Any] | None = None, **sampling: Any
+    ) -> Iterator[tuple[NoiseLevel, DataTable]]:
+        """The first samples of a seed, up to a chunk of 1,024, at each level on their way.
+
+        Their categories are there from the beginning: numbers are drawn given them.
+        """
+        row = self.condition(given or {})
+        known = self._known(row, None if given is None else _names_given(row, given))
+        sampler, rows = self._sampler(sampling), np.arange(min(n, CHUNK))
+        known = known.take(torch.zeros(CHUNK, dtype=torch.int64))
+        numbers, categories = known.numeric.double(), self._categories(known, seed, 0)
+        there, is_known = self.codec.present(categories), numbers.isfinite()
+        for frame in self._walk(numbers, categories, sampler, seed, 0):
+            x = torch.where(there & ~is_known, frame.x_t, numbers)
+            whole = self.codec.decode(torch.where(there, x, math.nan), categories)
+            yield frame.level, whole.take(rows)
+
+    def pictured_frames(
+        self, n: int, count: int, *, seed: int = 0
+    ) -> list[tuple[NoiseLevel, DataTable]]:
+        """`count` frames for a picture, even in time, noise first; steps repeat or are left out."""
+        steps = max(int(self.settings.sampling.steps), count - 1)
+        frames = list(self.frames(n, seed=seed, steps=steps, grid=self.process.default_grid))
+        return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
+
+    def choose_steps(self, **sampling: Any) -> Choice:  # noqa: ARG002
+        """A table's steps are a number.
+
+        Raises:
+            ArgumentError: always.
+        """
+        raise unsupported("steps")
+
+    def interpolate(self, *_: int, **__: Any) -> np.ndarray:
+        """There is no path between two rows.
+
+        Raises:
+            ArgumentError: always.
+        """
+        raise unsupported("interpolate")
+
+    def variational_bound(self, *_: DataTable, **__: Any) -> Iterator[BoundTerms]:
+        """A table has its likelihood itself.
+
+        Raises:
+            ArgumentError: always.
+        """
+        raise unsupported("bound")
+
+    def class_number(self, given: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        """None: a class is a column like others."""
+        return
+
+    def labels(
+        self,
+        n: int,  # noqa: ARG002
+        *,
+        seed: int = 0,  # noqa: ARG002
+        first: int = 0,  # noqa: ARG002
+        given: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> None:
+        """None: a class is a column like others."""
+        return
 
     def sample(
         self,
@@ -144,7 +224,7 @@ class TableModel:
             DataError: if a value given was never seen.
         """
         drawn = self.sample_chunks(n, seed=seed, first=first, given=given, **sampling)
-        return concatenate([self.nothing(), *drawn])
+        return concatenate([self.empty(), *drawn])
 
     def condition(self, given: Mapping[str, Any]) -> DataTable:
         """One row of the model's columns: the values given, and holes elsewhere.
@@ -159,7 +239,7 @@ class TableModel:
         row = DataTable(
             tuple(
                 _single(column.name, given.get(column.name), column.values.dtype)
-                for column in self.nothing()
+                for column in self.empty()
             )
         )
         for unseen, part in zip(self.codec.encode(row).unseen[0], self.codec.parts, strict=True):
@@ -174,29 +254,105 @@ class TableModel:
                 )
         return row
 
-    def impute_chunks(
-        self, table: DataTable, draws: int, *, seed: int = 0, **sampling: Any
+    def complete_chunks(
+        self,
+        rows: DataTable,
+        known: np.ndarray | None = None,
+        *,
+        draws: int = 1,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
+        **sampling: Any,
     ) -> Iterator[DataTable]:
-        """Rows with holes, each filled `draws` times in a row, a chunk of drawn rows at a time.
+        """Rows with missing values, each filled `draws` times in a row, a chunk at a time.
+
+        What there is stays; the rest is drawn given all of it.
+
+        Args:
+            rows: of the model's columns, whose missing values are to be filled.
+            known: None: a table's missing values are its own to tell.
+            draws: each row so many times, one after another.
+            seed: of the draws.
+            given: None: what is known stands in the rows.
+            **sampling: changes to the settings under `[sampling]`.
 
         Raises:
             ArgumentError: if there are no draws, or a sampling setting is wrong.
             DataError: if the rows do not fit the model.
         """
+        assert known is None
+        assert given is None
         if draws < 1:
             raise ArgumentError(f"`draws` must be at least 1; got {draws}.")
-        settings, own = self._sampling(sampling), self.own(table)
-        known = self._known(own, ~np.stack([column.missing for column in own], axis=1))
+        sampler, own = self._sampler(sampling), self.own(rows)
+        seen = self._known(own, ~np.stack([column.missing for column in own], axis=1))
 
         def chunks() -> Iterator[DataTable]:
-            total = len(table) * draws
+            total = len(rows) * draws
             for chunk, first in enumerate(range(0, total, CHUNK)):
-                rows = torch.arange(first, min(first + CHUNK, total)) // draws
-                part = known.take(rows)
-                whole = self._drawn(_filled_up(part), settings, seed, chunk, barred=True)
-                yield whole.take(np.arange(len(rows)))
+                index = torch.arange(first, min(first + CHUNK, total)) // draws
+                whole = _filled_up(seen.take(index))
+                drawn = self._drawn(whole, sampler, seed, chunk, missing_allowed=False)
+                yield drawn.take(np.arange(len(index)))
 
         return chunks()
+
+    def edit_chunks(
+        self, rows: DataTable, start: float, *, seed: int = 0, **sampling: Any
+    ) -> Iterator[DataTable]:
+        """Rows like these, a chunk at a time: noised to the time `start` and sampled from there.
+
+        The forward process of categories hides each with the probability `start` (Austin et al.
+        2021, absorbing states); hidden ones are drawn given those that are not, and given each
+        number with the probability 1 - start. Numbers are noised, and denoised given the
+        categories: Meng et al. (2022), SDEdit. Row k depends on itself, the seed and k alone.
+
+        Args:
+            rows: of the model's columns.
+            start: the time, above 0 (all is kept) to 1 (nothing is).
+            seed: of all noise.
+            **sampling: changes to the settings under `[sampling]`.
+
+        Raises:
+            ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
+            DataError: if the rows do not fit the model.
+        """
+        process = self.process.until(start)
+        settings, stepper = self._sampler(sampling)
+        own = self.own(rows)
+        encoded = self._known(own, np.ones((len(own), len(self.codec.parts)), bool))
+        levels = build_grid(settings, process, max(1, round(int(settings.steps) * start)))
+
+        def chunks() -> Iterator[DataTable]:
+            for chunk, first in enumerate(range(0, len(rows), CHUNK)):
+                index = torch.arange(first, min(first + CHUNK, len(rows)))
+                whole = _filled_up(encoded.take(index))
+                numbers, categories = self._forgotten(whole, start, seed, chunk)
+                there = self.codec.present(categories)
+                source = noise_from(generator(seed, EDITING, chunk))
+                # A number that was not there begins where the coded columns are: at N(0, 1).
+                x_0 = torch.where(numbers.isfinite(), numbers, source(numbers))
+                x_t = noised(x_0.nan_to_num(), levels[0]).draw(source(numbers))
+                denoise = self._conditioned(torch.full_like(numbers, math.nan), categories)
+                walk = trajectory(denoise, x_t, levels, stepper, noise=source)
+                x = torch.where(there, last_frame(walk).x_t, math.nan)
+                yield self.codec.decode(x, categories).take(np.arange(len(index)))
+
+        return chunks()
+
+    def _forgotten(
+        self, whole: EncodedTable, start: float, seed: int, chunk: int
+    ) -> tuple[Tensor, Tensor]:
+        """The numbers of a chunk, and its categories of which some are drawn anew."""
+        numbers, source = whole.numeric.double(), generator(seed, LEVELS, chunk, 1)
+        hidden = torch.rand(whole.categories.shape, generator=source) < start
+        kept = torch.rand(numbers.shape, generator=source) >= start
+        part = replace(
+            whole,
+            numeric=torch.where(kept, whole.numeric, math.nan),
+            categories=torch.where(hidden, -1, whole.categories),
+        )
+        return numbers, self._categories(part, seed, chunk)
 
     def own(self, table: DataTable) -> DataTable:
         """The model's columns of a table.
@@ -204,74 +360,110 @@ class TableModel:
         Raises:
             DataError: if it lacks one.
         """
-        return DataTable(tuple(self._column(table, name) for name in self.codec.columns))
+        return select_columns(table, self.codec.columns, "the table")
 
-    def _column(self, table: DataTable, name: str) -> Column:
-        try:
-            return table[name]
-        except KeyError:
-            raise DataError(
-                f"the column {name!r} is missing; the model's are "
-                f"{', '.join(self.codec.columns[:8])}."
-            ) from None
-
-    def log_prob(
-        self, table: DataTable, *, steps: int = 20, probes: int | None = None, seed: int = 0
-    ) -> Iterator[np.ndarray]:
-        """Of each row log p(levels) + log p(numbers | levels) in nats, chunk by chunk.
-
-        A density in the columns' own units for numbers, a probability for levels; of a number on a
-        grid (integers, cents) its probability over the grid's step (see `data.columns`), of a date
-        its probability. What was never seen in a column, a level or a hole, all of it together, has
-        the probability 1/(n + 1) after n rows, Laplace's rule.
-        Computed in float64, so that a row's does not depend on the rows beside it.
-
-        Args:
-            table: rows.
-            steps: of the flow's fixed-step method.
-            probes: Hutchinson's estimate of the divergence, from directions that a row's own
-                numbers and the seed decide; exact up to 64 numbers if not given, and 64 probes
-                beyond.
-            seed: of the probes.
+    def encoded(self, rows: DataTable) -> Tensor:
+        """The coded numeric values `(n, C)` float64; 0, their mean, where one is missing.
 
         Raises:
             DataError: if the rows do not fit the model.
         """
-        encoded, rows = self.codec.encode(table), self.codec.rows
-        seen = math.log(rows / (rows + 1)) * self.codec.can_be_unseen
-        nats = encoded.log_width + np.where(encoded.unseen, -math.log(rows + 1), seen).sum(1)
+        return self.codec.encode(self.own(rows)).numeric.double().nan_to_num()
+
+    def numeric_denoiser(self, *, seed: int = 0) -> PerChunk:
+        """The denoiser of the numbers of each chunk, given the categories that are drawn there.
+
+        A number that a row's categories say is missing is predicted to be 0.
+        """
+        known = self._known(self.condition({}), None).take(torch.zeros(CHUNK, dtype=torch.int64))
+
+        def of_chunk(chunk: int) -> Denoiser:
+            categories = self._categories(known, seed, chunk)
+            there = self.codec.present(categories)
+            denoise = self._conditioned(known.numeric.double(), categories)
+
+            def present(x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:  # noqa: ARG001
+                return Prediction(denoise(x_t, level).x_0 * there)
+
+            return present
+
+        return PerChunk(cache(of_chunk))
+
+    def log_prob_chunks(
+        self,
+        rows: DataTable,
+        *,
+        steps: int = 20,
+        tol: float | None = None,
+        probes: int | None = None,
+        seed: int = 0,
+    ) -> Iterator[LogProb]:
+        """Of each row log p(categories) + log p(numbers | categories) in nats, chunk by chunk.
+
+        A density in the columns' own units for numbers, a probability for categories; of a number
+        on a grid (integers, cents) its probability over the grid's step (see
+        `data.codecs.columns`), of a date its probability. What was never seen in a column, a
+        category or a missing value, all of it together, has the probability 1/(n + 1) after n rows,
+        Laplace's rule. Computed in float64, so that a row's does not depend on the rows beside it.
+
+        Args:
+            rows: of the model's columns.
+            steps: of the flow's fixed-step method.
+            tol: None: with an adaptive method a row would depend on the rows beside it.
+            probes: Hutchinson's estimate of the divergence, from directions that a row's own
+                numbers and the seed decide; exact up to 64 numbers if not given, and 64 probes
+                for more.
+            seed: of the probes.
+
+        Raises:
+            ArgumentError: if a tolerance is given.
+            DataError: if the rows do not fit the model.
+        """
+        if tol is not None:
+            raise ArgumentError("a tolerance is for points and pictures; leave tol (--tol) out.")
+        encoded, n = self.codec.encode(self.own(rows)), self.codec.rows
+        seen = math.log(n / (n + 1)) * self.codec.can_be_unseen
+        nats = encoded.log_width + np.where(encoded.unseen, -math.log(n + 1), seen).sum(1)
         exact = replace(self.denoiser, network=deepcopy(self.denoiser.network).double())
-        numbers, levels = encoded.numeric, self._hidden(encoded.categories)
-        for first in range(0, len(table), _SCORED):
+        numbers, categories = encoded.numeric, self._hidden(encoded.categories)
+        for first in range(0, len(rows), _SCORED):
             some = slice(first, first + _SCORED)
-            part = torch.from_numpy(nats[some])
+            found = LogProb(torch.from_numpy(nats[some]), None, 0)
             if self.codec.sizes:
-                part = part + self._log_prob_levels(exact, levels[some])
+                own = self._log_prob_categories(exact, categories[some])
+                found = replace(found, nats=found.nats + own)
             if self.codec.event[0]:
-                part = part + self._log_prob_numbers(
-                    exact, numbers[some], levels[some], steps, probes, seed
+                flow = self._log_prob_numbers(
+                    exact, numbers[some], categories[some], steps, probes, seed
                 )
-            yield part.numpy()
+                found = replace(flow, nats=found.nats + flow.nats)
+            yield found
 
-    def _hidden(self, levels: Tensor) -> Tensor:
-        """Levels as the network is told them, -1 as what it is told for `not known`."""
-        return torch.where(levels < 0, torch.tensor(self.codec.sizes, dtype=torch.int64), levels)
+    def _hidden(self, categories: Tensor) -> Tensor:
+        """Codes as the network takes them: those that are not known, -1, as the number of all."""
+        sizes = torch.tensor(self.codec.sizes, dtype=torch.int64)
+        return torch.where(categories < 0, sizes, categories)
 
-    def _log_prob_levels(self, denoise: TableDenoiser, levels: Tensor) -> Tensor:
-        no_number = torch.full((len(levels), *self.codec.event), math.nan, dtype=torch.float64)
+    def _log_prob_categories(self, denoise: TableDenoiser, categories: Tensor) -> Tensor:
+        unknown_numbers = torch.full(
+            (len(categories), *self.codec.event), math.nan, dtype=torch.float64
+        )
         return log_prob_categories(
-            lambda seen: denoise.logits(no_number, seen), levels, self.codec.sizes, self._orders
+            lambda seen: denoise.logits(unknown_numbers, seen),
+            categories,
+            self.codec.sizes,
+            self._orders,
         )
 
     def _log_prob_numbers(
         self,
         denoise: TableDenoiser,
         numbers: Tensor,
-        levels: Tensor,
+        categories: Tensor,
         steps: int,
         probes: int | None,
         seed: int,
-    ) -> Tensor:
+    ) -> LogProb:
         count = self.codec.event[0]
         if probes is None and count > _EXACT_DIMENSIONS:
             probes = _EXACT_DIMENSIONS
@@ -279,75 +471,97 @@ class TableModel:
         if probes is not None:
             drawn = _own_directions(numbers, probes, seed)
             directions = lambda _: drawn  # noqa: E731 - log_prob would draw them by place
-        there = self.codec.present(levels) & numbers.isfinite()
-        nothing = torch.zeros_like(numbers)
-        condition = TableCondition(nothing, torch.zeros_like(there), there, levels)
-        x_0 = torch.where(there, numbers, nothing).double()
+        there = self.codec.present(categories) & numbers.isfinite()
+        zeros = torch.zeros_like(numbers)
+        condition = TableCondition(zeros, torch.zeros_like(there), there, categories)
+        x_0 = torch.where(there, numbers, zeros).double()
         grid = uniform_log_snr(self.process.continuous(), steps + 1)
-        found = log_prob(Conditioned(denoise, condition), x_0, grid, probes=directions).nats
-        # A number that is not there was carried along as the 0 of N(0, 1).
-        return found + (~there).sum(1) * 0.5 * math.log(2 * math.pi)
+        found = log_prob(Conditioned(denoise, condition), x_0, grid, probes=directions)
+        # A missing number was carried along as the 0 of N(0, 1).
+        carried = (~there).sum(1) * 0.5 * math.log(2 * math.pi)
+        return replace(found, nats=found.nats + carried)
 
-    def _sampling(self, changes: Mapping[str, Any]) -> SamplingSettings:
-        settings = resolve(self.settings.to_dict(), {"sampling": changes})
+    def _sampler(self, changes: Mapping[str, Any]) -> tuple[SamplingSettings, Stepper[Any]]:
+        """The run's own sampling settings and method, with some changed."""
+        named, own = split_stepper(changes)
+        sampling = changed_sampling(self.settings, named)
+        settings = self.settings.model_copy(update={"sampling": sampling})
         replace(self, settings=settings).check_sampling()
-        return settings.sampling
+        return sampling, build_stepper(sampling) if own is None else own
 
     def _known(self, table: DataTable, known: np.ndarray | None) -> EncodedTable:
         """Rows as the network sees them, what is not known `(n, columns)` hidden."""
         encoded = self.codec.encode(table)
         known = np.zeros((len(table), len(self.codec.parts)), bool) if known is None else known
-        of_number = [k for k, part in enumerate(self.codec.parts) if part.is_numeric]
-        of_level = [k for k, part in enumerate(self.codec.parts) if part.sizes]
+        numeric = [k for k, part in enumerate(self.codec.parts) if part.is_numeric]
+        categorical = [k for k, part in enumerate(self.codec.parts) if part.sizes]
         seen = torch.from_numpy(known)
-        # Beyond what was seen the network has learned nothing: the nearest that was stands for it.
+        # Outside what was seen the network has learned nothing: the nearest value stands for it.
         low, high = torch.from_numpy(self.codec.z_range).to(encoded.numeric)
-        numbers = encoded.numeric.clamp(low, high)
-        return EncodedTable(
-            torch.where(seen[:, of_number], numbers, math.nan),
-            torch.where(seen[:, of_level], encoded.categories, -1),
-            encoded.log_width,
-            encoded.unseen,
+        return replace(
+            encoded,
+            numeric=torch.where(
+                seen[:, numeric], encoded.numeric.clamp(low, high), torch.tensor(math.nan)
+            ),
+            categories=torch.where(seen[:, categorical], encoded.categories, -1),
         )
+
+    def _categories(
+        self, known: EncodedTable, seed: int, chunk: int, *, missing_allowed: bool = True
+    ) -> Tensor:
+        """The categories of a chunk: known ones, and the others drawn given all that is known."""
+        sizes, categories = self.codec.sizes, self._hidden(known.categories)
+        if not sizes:
+            return categories
+        numbers, source = known.numeric.double(), generator(seed, LEVELS, chunk)
+        return draw_categories(
+            lambda seen: self.denoiser.logits(numbers, seen),
+            categories,
+            sizes,
+            self._orders,
+            torch.rand(categories.shape, generator=source, dtype=torch.float64),
+            () if missing_allowed else self.codec.missing_categories,
+        )
+
+    def _conditioned(self, numbers: Tensor, categories: Tensor) -> Conditioned[TableCondition]:
+        """The denoiser of the numbers that are there and not known, which are NaN."""
+        is_known = numbers.isfinite()
+        requested = self.codec.present(categories) & ~is_known
+        condition = TableCondition(numbers.nan_to_num(), is_known, requested, categories)
+        return Conditioned(self.denoiser, condition)
+
+    def _walk(
+        self,
+        numbers: Tensor,
+        categories: Tensor,
+        sampler: tuple[SamplingSettings, Stepper[Any]],
+        seed: int,
+        chunk: int,
+    ) -> Iterator[Frame]:
+        """The numbers of a chunk on their way from noise, given what is known."""
+        settings, stepper = sampler
+        levels = build_grid(settings, self.process)
+        denoise = self._conditioned(numbers, categories)
+        return chunk_frames(denoise, self.codec.event, levels, stepper, seed=seed, chunk=chunk)
 
     def _drawn(
         self,
         known: EncodedTable,
-        settings: SamplingSettings,
+        sampler: tuple[SamplingSettings, Stepper[Any]],
         seed: int,
         chunk: int,
         *,
-        barred: bool,
+        missing_allowed: bool = True,
     ) -> DataTable:
         """A chunk of rows, whole: what is known as it was encoded, the rest drawn."""
-        sizes, numbers = self.codec.sizes, known.numeric.double()
-        levels = self._hidden(known.categories)
-        if sizes:
-            uniform = torch.rand(
-                levels.shape, generator=generator(seed, LEVELS, chunk), dtype=torch.float64
-            )
-            levels = draw_categories(
-                lambda seen: self.denoiser.logits(numbers, seen),
-                levels,
-                sizes,
-                self._orders,
-                uniform,
-                self.codec.missing_categories if barred else (),
-            )
-        there, is_known = self.codec.present(levels), numbers.isfinite()
+        numbers = known.numeric.double()
+        categories = self._categories(known, seed, chunk, missing_allowed=missing_allowed)
+        there, is_known = self.codec.present(categories), numbers.isfinite()
         requested = there & ~is_known
         if requested.any():
-            condition = TableCondition(numbers.nan_to_num(), is_known, requested, levels)
-            walk = chunk_frames(
-                Conditioned(self.denoiser, condition),
-                self.codec.event,
-                build_grid(settings, self.process),
-                build_stepper(settings),
-                seed=seed,
-                chunk=chunk,
-            )
-            numbers = torch.where(requested, last_frame(walk).x_t, numbers)
-        return self.codec.decode(torch.where(there, numbers, math.nan), levels)
+            x = last_frame(self._walk(numbers, categories, sampler, seed, chunk)).x_t
+            numbers = torch.where(requested, x, numbers)
+        return self.codec.decode(torch.where(there, numbers, math.nan), categories)
 
 
 def _names_given(row: DataTable, given: Mapping[str, Any]) -> np.ndarray:
@@ -401,22 +615,6 @@ def _put_back(drawn: DataTable, row: DataTable, given: Mapping[str, Any]) -> Dat
     return DataTable(
         tuple(same[column.name] if column.name in given else column for column in drawn)
     )
-
-
-def completed(table: DataTable, rows: np.ndarray, drawn: DataTable) -> DataTable:
-    """The table with the holes of some rows filled from what was drawn for them."""
-    filled = []
-    for column in table:
-        if column.name not in drawn.names or not column.missing.any():
-            filled.append(column)
-            continue
-        new, missing = drawn[column.name], column.missing.copy()
-        values = column.values.astype(np.promote_types(column.values.dtype, new.values.dtype))
-        hole = column.missing[rows]
-        values[rows[hole]] = new.values[hole]
-        missing[rows[hole]] = new.missing[hole]  # of a column that never had a value
-        filled.append(replace(column, values=values, missing=missing))
-    return DataTable(tuple(filled))
 
 
 def _filled_up(part: EncodedTable) -> EncodedTable:

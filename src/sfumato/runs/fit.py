@@ -24,9 +24,10 @@ from sfumato import atomic, config, distributed
 from sfumato.config import Settings
 from sfumato.data.source import IN_MEMORY
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
+from sfumato.models.build import build_model
 from sfumato.models.file import save_model
 from sfumato.models.model import Model, supports
-from sfumato.models.registry import OWN, build_model, device_of
+from sfumato.models.registry import OWN, device_of
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
 from sfumato.process.streams import chunk_size

@@ -6,7 +6,7 @@ encode(v) = v / 127.5 - 1      for v in 0 ... 255; each is a bin of width 2/255
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ class ImageCodec:
         shares: of the classes among the training pictures.
     """
 
-    kind: ClassVar[str] = "images"
+    kind: ClassVar[Literal["images"]] = "images"
     columns: ClassVar[tuple[str, ...]] = ()
     bin_width: ClassVar[float] = BIN_WIDTH
     bound_unit: ClassVar[float] = 0.0  # the bound is that of a probability, which has no unit

@@ -9,7 +9,7 @@ bit, by `decode`.
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class PointCodec:
         scale: one for each column; 0 marks a constant one.
     """
 
-    kind: ClassVar[str] = "points"
+    kind: ClassVar[Literal["points"]] = "points"
     classes: ClassVar[tuple[str, ...]] = ()
     shares: ClassVar[tuple[float, ...]] = ()
     bin_width: ClassVar[float | None] = None

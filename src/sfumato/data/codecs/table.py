@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -61,7 +61,7 @@ class TableCodec:
         names: of all columns of the table, those that were dropped too.
     """
 
-    kind: ClassVar[str] = "table"
+    kind: ClassVar[Literal["table"]] = "table"
     classes: ClassVar[tuple[str, ...]] = ()
     bin_width: ClassVar[float | None] = None
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data.toy import TOY_SETS
-from sfumato.denoisers.denoiser import Denoiser
+from sfumato.denoisers.denoiser import Denoiser, PerChunk
 from sfumato.denoisers.empirical import Empirical, empirical
 from sfumato.metrics.regret import squared_errors, squared_regrets
 from sfumato.process.noise import NoiseLevel
@@ -42,13 +42,19 @@ def compared_levels(run: Run) -> NoiseLevel:
     return process.grid("uniform-log-snr", min(_LEVELS, process.num_levels or _LEVELS))[:-1]
 
 
-def errors_by_level(run: Run, denoise: Denoiser, x_0: Tensor) -> Tensor:
+def errors_by_level(run: Run, denoise: Denoiser | PerChunk, x_0: Tensor) -> Tensor:
     """Squared errors `(levels, batch)` at these levels, with the same noise every time."""
     noise = noise_from(generator(run.settings.seed))
-    return squared_errors(denoise, x_0, compared_levels(run), noise)
+    return squared_errors(_one(denoise), x_0, compared_levels(run), noise)
 
 
 def regrets_by_level(run: Run, exact: Empirical, x_0: Tensor) -> Tensor:
     """Squared distances of the network from the best possible answer, `(levels, batch)`."""
     noise = noise_from(generator(run.settings.seed))
-    return squared_regrets(run.model.unlabelled, exact, x_0, compared_levels(run), noise)
+    return squared_regrets(_one(run.model.numeric_denoiser()), exact, x_0, compared_levels(run), noise)
+
+
+def _one(denoise: Denoiser | PerChunk) -> Denoiser:
+    """Of points and pictures there is one denoiser for all rows."""
+    assert not isinstance(denoise, PerChunk)
+    return denoise

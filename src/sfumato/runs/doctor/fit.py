@@ -214,7 +214,9 @@ def _regret(run: Run) -> Iterator[Finding]:
 def _generalisation(run: Run, train: Tensor, heldout: Tensor, most: int) -> Finding:
     levels, n = compared_levels(run), min(most, len(train), len(heldout))
     # The same noise for both, so that most of its chance goes out of the difference.
-    seen, unseen = (errors_by_level(run, run.model.unlabelled, x[:n]) for x in (train, heldout))
+    seen, unseen = (
+        errors_by_level(run, run.model.numeric_denoiser(), x[:n]) for x in (train, heldout)
+    )
     each = nats_lost(unseen - seen, levels)
     nats, error = float(each.mean()), float(each.std()) / n**0.5
     number = f"{nats:+.3f} ± {error:.3f} nats"

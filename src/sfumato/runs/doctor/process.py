@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from sfumato.config import ProcessSettings, Settings
-from sfumato.models.registry import build_model, build_process
+from sfumato.models.build import build_model
+from sfumato.models.registry import build_process
 from sfumato.process.gaussian import Gaussian, kl
 from sfumato.process.kernels import posterior
 from sfumato.process.noise import NoiseLevel

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from sfumato.errors import RunError
 from sfumato.metrics.evaluation import Evaluation
@@ -57,9 +58,7 @@ def source_name(run: Run) -> str:
     return plain(Path(run.settings.data.source).name)
 
 
-def forward_frames(
-    run: Run, x_0: torch.Tensor, count: int
-) -> list[tuple[NoiseLevel, torch.Tensor]]:
+def forward_frames(run: Run, x_0: Tensor, count: int) -> list[tuple[NoiseLevel, Tensor]]:
     """Encoded rows at `count` levels from clean to the noisiest, one noise for each throughout."""
     levels = run.model.process.evenly(count)
     eps = noise_from(generator(run.settings.seed))(x_0)
@@ -92,7 +91,7 @@ def errors_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG0
     data, encode = run.load_data(), run.model.codec.encode
     unseen = data.fresh(1, _ERROR_ROWS) if data.heldout is None else data.heldout.values
     learned, new = (encode(rows[:_ERROR_ROWS]).double() for rows in (data.train.values, unseen))
-    network, exact = run.model.unlabelled, exact_denoiser(run)
+    network, exact = run.model.numeric_denoiser(), exact_denoiser(run)
     lines = {
         "network, rows it learned from": errors_by_level(run, network, learned).mean(1),
         "network, unseen rows": errors_by_level(run, network, new).mean(1),

@@ -84,7 +84,7 @@ def _panels(
 
 def _in_order(part: CategoricalCodec) -> tuple[str, ...]:
     """The categories as text, where their order means something."""
-    return tuple(map(str, part.values)) if part.ordered or part.kind == "ordinal" else ()
+    return tuple(map(str, part.categories)) if part.ordered or part.kind == "ordinal" else ()
 
 
 def data_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG001
@@ -107,7 +107,7 @@ def samples_figure(run: Run, shown: Shown | None = None) -> Figure:
 def _unmeasured(run: Run, sample: DataTable | None) -> Figure:
     """Each column of all real rows, beside that of generated ones."""
     data = run.load_data()
-    real = concatenate([data.train, data.heldout])
+    real = concatenate([each for each in (data.train, data.heldout) if each is not None])
     sample = run.draw(_SHOWN) if sample is None else sample
     title = f"All {len(real):,} rows beside generated ones"
     return plots.marginals(_panels(run, real, sample, None), title)
@@ -203,7 +203,7 @@ def animate(run: Run, direction: Direction, path: Path) -> None:
     model = run.model
     train = run.load_data().train
     some = train.take(np.arange(min(_SHOWN, len(train))))
-    encoded = model.codec.encode(model.own(some))
+    encoded = model.codec.encode(some)
     if direction == "forward":
         walk = forward_frames(run, encoded.numeric.double(), _FRAMES)
         frames = [(level, model.codec.decode(x, encoded.categories)) for level, x in walk]
@@ -213,7 +213,7 @@ def animate(run: Run, direction: Direction, path: Path) -> None:
     animate_marginals(
         path,
         names,
-        _numeric(model.own(train), names),
+        _numeric(train, names),
         [(model.process.coordinate(level), _numeric(rows, names)) for level, rows in frames],
     )
 

@@ -15,15 +15,19 @@ from sfumato.data.io.images import holds_images, read_image, read_images
 from sfumato.data.io.memory import accept
 from sfumato.data.io.sheets import check_image_target as check_target  # noqa: F401 - of the kind
 from sfumato.data.io.sheets import write_images
+from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.features import train_classifier
 from sfumato.metrics.images import evaluate_images
 from sfumato.models.model import Model
+from sfumato.models.registry import class_labels_of
+from sfumato.process.process import Process
 from sfumato.progress import tracked
 from sfumato.runs.data import Dataset, RealSets
 from sfumato.runs.kinds import points
 from sfumato.runs.kinds.kind import Prepared, RowsLike
+from sfumato.training.loop import Objective
 from sfumato.training.regression import regression
 
 name = "images"
@@ -51,8 +55,19 @@ def prepare(settings: Settings, data: Dataset[Images]) -> Prepared:
     """
     codec = ImageCodec.fit(data.train)
     labels = None if data.train.labels is None else torch.from_numpy(data.train.labels)
-    rows = EncodedImages(codec, data.train.pixels)
-    return Prepared(codec, rows, regression(settings, codec.labels(settings), labels))
+    class_labels = class_labels_of(settings, codec)
+
+    def objective(denoiser: NetworkDenoiser, process: Process) -> Objective:
+        return regression(
+            denoiser,
+            process,
+            settings.training,
+            codec.event,
+            class_labels=class_labels,
+            labels=labels,
+        )
+
+    return Prepared(codec, EncodedImages(codec, data.train.pixels), objective)
 
 
 def describe(data: Dataset[Images], codec: ImageCodec) -> list[str]:

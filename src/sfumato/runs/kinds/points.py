@@ -17,14 +17,17 @@ from sfumato.data.io.rows import check_target as check_target
 from sfumato.data.io.rows import data_row, points_of, read_rows, write_points
 from sfumato.data.points import Points
 from sfumato.data.table import DataTable, select_columns
+from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.evaluation import evaluate as measure_points
 from sfumato.models.model import Model
+from sfumato.process.process import Process
 from sfumato.process.streams import chunk_size
 from sfumato.progress import tracked
 from sfumato.runs.data import Dataset, RealSets
 from sfumato.runs.kinds.kind import Prepared, RowsLike
+from sfumato.training.loop import Objective
 from sfumato.training.regression import regression
 
 name = "points"
@@ -47,7 +50,11 @@ def prepare(settings: Settings, data: Dataset[Points]) -> Prepared:
         DataError: if no column varies.
     """
     codec = PointCodec.fit(data.train, standardise=settings.data.standardise)
-    return Prepared(codec, codec.encode(data.train.values), regression(settings))
+
+    def objective(denoiser: NetworkDenoiser, process: Process) -> Objective:
+        return regression(denoiser, process, settings.training, codec.event)
+
+    return Prepared(codec, codec.encode(data.train.values), objective)
 
 
 def describe(data: Dataset[Points], codec: PointCodec) -> list[str]:
@@ -186,7 +193,7 @@ def joined(chunks: Sequence[np.ndarray], lengths: list[int]) -> np.ndarray:
 
 def take(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Those at `index`."""
-    return rows[index]
+    return np.asarray(rows[index])
 
 
 def incomplete(rows: np.ndarray, known: np.ndarray | None) -> np.ndarray:
@@ -197,7 +204,7 @@ def incomplete(rows: np.ndarray, known: np.ndarray | None) -> np.ndarray:
 
 def best_guess(model: Model, drawn: np.ndarray, draws: int) -> np.ndarray:  # noqa: ARG001
     """The mean."""
-    return drawn.reshape(-1, draws, *drawn.shape[1:]).mean(1)
+    return np.asarray(drawn.reshape(-1, draws, *drawn.shape[1:]).mean(1))
 
 
 def put_back(rows: np.ndarray, index: np.ndarray, filled: np.ndarray) -> np.ndarray:

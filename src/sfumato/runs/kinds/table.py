@@ -20,15 +20,18 @@ from sfumato.data.io.rows import read_rows
 from sfumato.data.io.tables import check_target as check_target
 from sfumato.data.io.tables import write_table
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
+from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import DataError, unknown
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.study import TableStudy
 from sfumato.models.model import Model
+from sfumato.process.process import Process
 from sfumato.process.streams import DEQUANTISING
 from sfumato.progress import tracked
 from sfumato.runs.data import Dataset, RealSets
 from sfumato.runs.kinds.kind import Prepared, RowsLike
 from sfumato.runs.kinds.points import SCORE, refuse_scored_twice
+from sfumato.training.loop import Objective
 from sfumato.training.masking import masking
 
 name = "table"
@@ -59,7 +62,11 @@ def prepare(settings: Settings, data: Dataset[DataTable]) -> Prepared:
     codec = TableCodec.fit(data.train, data.types)
     spread = np.random.SeedSequence(settings.seed, spawn_key=(DEQUANTISING,))
     rows = codec.to_learn(data.train, np.random.default_rng(spread))
-    return Prepared(codec, rows, masking(settings, codec.sizes, codec.states))
+
+    def objective(denoiser: TableDenoiser, process: Process) -> Objective:
+        return masking(denoiser, process, settings.training, codec.sizes, codec.states)
+
+    return Prepared(codec, rows, objective)
 
 
 def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
@@ -98,6 +105,7 @@ def read_like(model: Model, source: Any, *, missing: bool = True) -> RowsLike:  
         DataError: if a column is missing or of another type.
     """
     codec: TableCodec = model.codec
+    give: Callable[[Any], Any]
     if isinstance(source, str | os.PathLike):
         text = [part.name for part in codec.parts if part.dtype == "object"]
         table, where = read_rows(Path(source), text)[0], str(source)
