@@ -1,4 +1,4 @@
-"""Between the data's own units and the numbers that a network likes.
+"""Between the data's own units and numbers of unit scale, which a network can learn.
 
     columns     encode(x) = (x - mean) / scale      log|det J| = -sum log scale
     pictures    encode(v) = v / 127.5 - 1           for v in 0 ... 255; their numbers are bins
@@ -255,10 +255,10 @@ class ImageCodec:
             RunError: if they do not describe a codec.
         """
         try:
-            told = plain["pictures"]
-            height, width, channels = (int(told[k]) for k in ("height", "width", "channels"))
-            classes = tuple(str(name) for name in told["classes"])
-            shares = tuple(float(share) for share in told["shares"])
+            fields = plain["pictures"]
+            height, width, channels = (int(fields[k]) for k in ("height", "width", "channels"))
+            classes = tuple(str(name) for name in fields["classes"])
+            shares = tuple(float(share) for share in fields["shares"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RunError("the model's description of its pictures is damaged.") from error
         sound = len(set(classes)) == len(classes) == len(shares)
