@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sfumato import config
-from sfumato.errors import ArgumentError
+from sfumato.errors import ArgumentError, RenamedWarning
 
 
 def test_defaults_survive_toml_whole(tmp_path: Path) -> None:
@@ -179,3 +179,37 @@ def test_many_columns_have_a_recipe_of_their_own_which_the_user_overrules() -> N
     assert config.suited((3,), pictures=False) == {}
     many = config.resolve(config.suited((4,), pictures=False), {"training": {"steps": 7}})
     assert (many.training.steps, many.training.reference, many.network.width) == (7, 0, 128)
+
+
+OLD = {"network": {"name": "unet", "target": "v", "options": {"told": "step", "groups": 8}}}
+
+
+def test_an_old_name_of_a_setting_is_read_with_a_note() -> None:
+    with pytest.warns(RenamedWarning) as noted:
+        settings = config.resolve({"network": {"target": "x_0", "width": 8}}, OLD)
+    assert settings.network.parameterisation == "v"
+    assert settings.network.options == {"time_embedding": "step", "groups": 8}
+    assert settings.network.width == 8
+    assert {str(each.message) for each in noted} == {
+        "the setting 'network.target' is now 'network.parameterisation'",
+        "the setting 'network.options.told' is now 'network.options.time_embedding'",
+    }
+
+
+def test_what_a_program_wrote_under_old_names_is_read_without_one() -> None:
+    settings = config.resolve(config.current(OLD))
+    assert settings.network.parameterisation == "v"
+    assert config.current(settings.to_dict()) == settings.to_dict()
+
+
+@pytest.mark.parametrize("changes", [{}, {"network": 3}, {"network": {"options": "told"}}])
+def test_without_old_names_nothing_is_changed(changes: dict[str, object]) -> None:
+    assert config.current(changes) == changes
+
+
+def test_both_names_in_one_place_are_refused() -> None:
+    both = {"network": {"target": "v", "parameterisation": "v"}}
+    with pytest.raises(
+        ArgumentError, match=r"`network\.target` is now `network\.parameterisation`"
+    ):
+        config.current(both)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from sfumato import samplers as samplers
     from sfumato.config import TrainingSettings as TrainingSettings
     from sfumato.data.table import DataTable as DataTable
     from sfumato.denoisers.denoiser import NetworkDenoiser as NetworkDenoiser
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from sfumato.estimator import DiffusionModel as DiffusionModel
     from sfumato.likelihood.flow import log_prob as log_prob
     from sfumato.likelihood.variational import variational_bound as variational_bound
-    from sfumato import samplers as samplers
     from sfumato.process import grids as grids
     from sfumato.process import parameterisations as parameterisations
     from sfumato.process import schedules as schedules
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sfumato.runs.fit import fit as fit
     from sfumato.runs.report import write_report as write_report
     from sfumato.runs.run import Run as Run
-    from sfumato.runs.run import open_run as open
+    from sfumato.runs.run import open_run as open  # noqa: A004, F401
     from sfumato.samplers.driver import sample_chunks as sample_chunks
     from sfumato.samplers.inpainting import Inpainting as Inpainting
     from sfumato.training.loop import train as train

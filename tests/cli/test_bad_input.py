@@ -414,3 +414,11 @@ def test_a_fault_of_the_program_is_not_taken_for_a_lack_of_memory(
     monkeypatch.setattr("sfumato.runs.fit.prepare", fails)
     with pytest.raises(RuntimeError, match="a fault"):
         sfumato("fit moons --out run")
+
+
+@pytest.mark.filterwarnings("default::sfumato.errors.RenamedWarning")
+def test_an_old_name_of_a_setting_is_one_line_on_stderr(sfumato: Command) -> None:
+    code, out, err = sfumato("fit moons --show-settings --set network.target=eps")
+    assert code == 0
+    assert 'parameterisation = "eps"' in out
+    assert err == "sfumato: the setting 'network.target' is now 'network.parameterisation'.\n"

@@ -222,7 +222,7 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
         ("export RUN --to onnx dir", 2, "learned a table"),
         ("fit people.csv --column age", 2, "`--column` takes NAME=KIND"),
         ("fit people.csv --column ag=integer", 2, "unknown column 'ag'"),
-        ("fit people.csv --column job=integer", 2, "'job' cannot be integer: it holds words"),
+        ("fit people.csv --column job=integer", 2, "'job' cannot be integer: it holds text"),
         ("fit people.csv --column job=intger", 2, "did you mean 'integer'"),
         ("fit people.csv --set process.num_levels=100", 2, "num_levels at 0"),
         ("fit people.csv --set network.name=unet", 2, "'unet' is not for tables"),

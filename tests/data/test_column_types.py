@@ -54,10 +54,10 @@ def test_the_user_s_word_counts() -> None:
         ({"ag": "integer"}, "unknown column 'ag'; did you mean 'age'"),
         ({"age": "integr"}, r"unknown kind \(for the column 'age'\) 'integr'; did you mean 'int"),
         ({"age": "constant"}, "unknown kind"),
-        ({"sex": "integer"}, "'sex' cannot be integer: it holds words"),
+        ({"sex": "integer"}, "'sex' cannot be integer: it holds text"),
         ({"half": "integer"}, "'half' cannot be integer: it holds numbers with decimals"),
-        ({"age": "date"}, "'age' cannot be date: it holds whole numbers"),
-        ({"age": "boolean"}, "'age' cannot be boolean: it holds whole numbers of 40"),
+        ({"age": "date"}, "'age' cannot be date: it holds integers"),
+        ({"age": "boolean"}, "'age' cannot be boolean: it holds integers of 40"),
     ],
 )
 def test_what_a_column_cannot_be_is_refused(told: dict[str, str], fault: str) -> None:

@@ -122,10 +122,10 @@ def _checked(column: Column, kind: ColumnType) -> ColumnType:
         "categorical": True,
     }
     if not can[kind]:
-        what = {"f": "numbers with decimals", "i": "whole numbers", "M": "dates", "b": "truths"}
+        what = {"f": "numbers with decimals", "i": "integers", "M": "dates", "b": "booleans"}
         raise ArgumentError(
             f"the column {column.name!r} cannot be {kind}: it holds "
-            f"{what.get(present.dtype.kind, 'words')} of {len(distinct):,} different values."
+            f"{what.get(present.dtype.kind, 'text')} of {len(distinct):,} different values."
         )
     return _few_enough(column, distinct, kind) if kind in ("ordinal", "categorical") else kind
 

@@ -1,9 +1,9 @@
-"""What a network is asked to predict, as three numbers per noise level.
+"""What a network predicts, as three numbers for each noise level.
 
-A network F sees c_in x_t and answers; the estimate of the clean sample is
+The network's input is c_in x_t and its output F; the estimate of the clean sample is
 x_0 = c_skip x_t + c_out F. Nothing above the denoiser knows which of these was chosen.
 
-    target      F                       c_skip               c_out
+    name        F                       c_skip               c_out
     eps         eps                     1/alpha              -sigma/alpha
     x_0         x_0                     0                    1
     v           (alpha eps - sigma x_0)/sqrt(a² + s²)
@@ -54,7 +54,7 @@ def eps(level: NoiseLevel) -> Scalings:
     """
     if not bool((level.alpha > 0).all()):
         raise ArgumentError(
-            "the eps target has no x_0 at a level with alpha = 0 (no signal left); use `v` instead."
+            "eps determines no x_0 at a level with alpha = 0 (no signal left); use `v` instead."
         )
     return Scalings(1 / level.alpha, -level.sigma / level.alpha, _unit_input(level))
 

@@ -51,7 +51,9 @@ def errors_by_level(run: Run, denoise: Denoiser | PerChunk, x_0: Tensor) -> Tens
 def regrets_by_level(run: Run, exact: Empirical, x_0: Tensor) -> Tensor:
     """Squared distances of the network from the best possible answer, `(levels, batch)`."""
     noise = noise_from(generator(run.settings.seed))
-    return squared_regrets(_one(run.model.numeric_denoiser()), exact, x_0, compared_levels(run), noise)
+    return squared_regrets(
+        _one(run.model.numeric_denoiser()), exact, x_0, compared_levels(run), noise
+    )
 
 
 def _one(denoise: Denoiser | PerChunk) -> Denoiser:
