@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data.points import Points
+from sfumato.data.table import ColumnType
 from sfumato.errors import DataError, RunError
 
 
@@ -67,6 +68,16 @@ class PointCodec:
         if not standardise:
             mean, scale = np.where(varies, 0.0, mean), varies.astype(float)
         return cls(points.columns, tuple(mean.tolist()), tuple(scale.tolist()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all columns, those that do not vary too."""
+        return self.columns
+
+    @property
+    def kinds(self) -> dict[str, ColumnType]:
+        """What each column is: continuous."""
+        return dict.fromkeys(self.columns, "continuous")
 
     @property
     def _varies(self) -> np.ndarray:

@@ -13,8 +13,7 @@ from sfumato.data.codecs.images import EncodedImages, ImageCodec
 from sfumato.data.images import Images, as_images
 from sfumato.data.io.images import holds_images, read_image, read_images
 from sfumato.data.io.memory import accept
-from sfumato.data.io.sheets import check_image_target as check_target  # noqa: F401 - of the kind
-from sfumato.data.io.sheets import write_images
+from sfumato.data.io.sheets import check_image_target, write_images
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.evaluation import Evaluation
@@ -36,6 +35,8 @@ sampled = 64
 sample_file = "samples.png"
 example = ("64", "new.png")
 guesses = 1  # a mean of pictures is none
+
+check_target = check_image_target
 
 # As of points: rows are arrays.
 shares, joined, take = points.shares, points.joined, points.take

@@ -13,7 +13,7 @@ from sfumato.config import Settings, recipes
 from sfumato.data.codecs.points import PointCodec
 from sfumato.data.io.memory import accept, as_table, give_like
 from sfumato.data.io.memory import give as give_in
-from sfumato.data.io.rows import check_target as check_target
+from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import data_row, points_of, read_rows, write_points
 from sfumato.data.points import Points
 from sfumato.data.table import DataTable, select_columns
@@ -36,6 +36,8 @@ sampled = 1000
 sample_file = "samples.csv"
 example = ("10000", "new.csv")
 guesses = 40
+
+check_target = check_rows_target
 
 
 def recipe(data: Dataset[Points]) -> dict[str, Any]:

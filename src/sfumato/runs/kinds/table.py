@@ -17,7 +17,7 @@ from sfumato.data.codecs.table import TableCodec
 from sfumato.data.io.memory import accept, give_like
 from sfumato.data.io.memory import give as give_in
 from sfumato.data.io.rows import read_rows
-from sfumato.data.io.tables import check_target as check_target
+from sfumato.data.io.tables import check_target as check_table_target
 from sfumato.data.io.tables import write_table
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
 from sfumato.denoisers.table import TableDenoiser
@@ -40,6 +40,8 @@ sampled = 1000
 sample_file = "samples.csv"
 example = ("10000", "new.csv")
 guesses = 40
+
+check_target = check_table_target
 
 # Of the flow, for the law of log densities: a mean is within 0.001 nats of that of 30 steps.
 _STEPS = 10

@@ -1,0 +1,280 @@
+"""A density estimator: fit a table or points, draw rows, fill in what is missing, score."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sfumato import config, distributed
+from sfumato.config import LARGEST_SEED
+from sfumato.data.io.arrays import from_array, to_array
+from sfumato.data.io.frames import backend_of, from_frame, to_frame
+from sfumato.data.io.memory import accept
+from sfumato.data.source import IN_MEMORY
+from sfumato.data.table import DataTable, default_names
+from sfumato.errors import ArgumentError, DataError, RunError
+from sfumato.models.file import load_model, save_model
+from sfumato.progress import ProgressLine
+from sfumato.runs.data import take
+from sfumato.runs.fit import prepare
+from sfumato.runs.kinds import KINDS
+from sfumato.runs.run import Run
+from sfumato.training.loop import train
+
+# What `random_state` may be: None, a seed, or NumPy's.
+RandomState = int | np.random.RandomState | None
+
+
+class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
+    """A diffusion model of a table: draws rows, fills holes, tells how probable rows are.
+
+    Args:
+        columns: what columns are, by name, where it is not what their values suggest:
+            "continuous", "integer", "ordinal", "categorical", "boolean", "date" or "dropped".
+            Columns of an array are x0, x1, ...
+        steps: of training; chosen for the table where not given.
+        width: of the network; chosen for the table where not given.
+        settings: other changes to the recipe, `{"training.batch_size": 256}`.
+        random_state: decides the fit. None: a fit of its own each time.
+        verbose: show progress.
+
+    Attributes:
+        model_: the fitted model.
+        n_features_in_: how many columns there were.
+        feature_names_in_: their names, where the data had some.
+        kinds_: what each column was taken for.
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: Mapping[str, str] | None = None,
+        steps: int | None = None,
+        width: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+        random_state: RandomState = None,
+        verbose: bool = False,
+    ) -> None:
+        self.columns = columns
+        self.steps = steps
+        self.width = width
+        self.settings = settings
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, N803
+        """Learn the rows of a table.
+
+        Args:
+            X: a data frame, or an array `(n, columns)`; NaN, None and NA are holes.
+            y: not looked at.
+
+        Raises:
+            ValueError: if X cannot be learned from, or a parameter is wrong.
+            DivergedError: if training meets a loss that is not finite.
+        """
+        table = self._table(X, reset=True)
+        types = dict(self.columns or {})
+        own: dict[str, Any] = {"training.steps": self.steps, "network.width": self.width}
+        changes = {name: value for name, value in own.items() if value is not None}
+        layers = (
+            config.nested({**changes, **(self.settings or {})}),
+            {"data": {"source": IN_MEMORY, "columns": types}, "seed": seed_of(self.random_state)},
+        )
+        data = take(table, config.resolve(*layers), keep_all=True)
+        settings = config.resolve(KINDS[data.kind].recipe(data), *layers)
+        training, model = prepare(settings, data)
+        quiet = not self.verbose
+        with (
+            ProgressLine("fit", training.num_steps, "steps", quiet=quiet) as line,
+            distributed.threads(settings.threads),
+        ):
+            for record in train(training):
+                line.advance_to(record.step, f"loss {record.loss:.4f}")
+        self.model_ = model.with_network(training.average.network)
+        self.kinds_ = dict(data.types) or dict.fromkeys(table.names, "continuous")
+        return self
+
+    def sample(
+        self,
+        n_samples: int = 1,
+        random_state: RandomState = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Draw rows, of the kind that was fitted.
+
+        Args:
+            n_samples: how many.
+            random_state: an int gives the same rows each time, the first of a longer draw.
+            given: values of some columns that all rows are to have; None for a hole.
+
+        Raises:
+            ValueError: if n_samples is negative, a column is unknown, or a value was never seen.
+        """
+        run = self._run()
+        rows = run.draw(n_samples, seed=seed_of(random_state), given=given, quiet=not self.verbose)
+        return self._like_fitted(_as_table(run, rows))
+
+    def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Log density of each row in nats, `(n,)`; see `Run.log_prob`."""
+        run = self._run()
+        return run.log_prob(self._table(X), quiet=not self.verbose)
+
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002, N803
+        """The mean log density of rows in nats; larger is better.
+
+        Args:
+            X: rows.
+            y: not looked at.
+        """
+        return float(self.score_samples(X).mean())
+
+    def impute(self, X: Any, draws: int | None = None, random_state: RandomState = 0) -> Any:  # noqa: N803
+        """Fill the holes of rows; what is there stays.
+
+        Args:
+            X: rows.
+            draws: how many filled tables to draw, each plausible; not given, one table of best
+                guesses (of numbers the mean, of levels the most frequent of 40 draws).
+            random_state: of the draws.
+
+        Returns:
+            A table like X, or a list of `draws` of them.
+
+        Raises:
+            ValueError: if the rows do not fit, or there are no draws.
+        """
+        run, table = self._run(), self._table(X)
+        like = run.kind.read_like(run.model, table, missing=True)
+        filled = run.filled(like.rows, draws, seed=seed_of(random_state), quiet=not self.verbose)
+        given = [self._like(X, like.give(each)) for each in filled]
+        return given[0] if draws is None else given
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model to a safetensors file, which `load` and `sfumato` read.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        check_is_fitted(self)
+        save_model(self.model_, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The model in a file; it draws frames of pandas, or arrays if its columns have no names.
+
+        Raises:
+            RunError: if it is missing or damaged, or is a model of pictures.
+        """
+        model = load_model(Path(path))
+        if model.codec.kind == "images":
+            raise RunError(f"{path} is a model of pictures; open it with sfumato.open.")
+        settings = model.settings
+        names = model.codec.names
+        found = cls(
+            columns=settings.data.columns or None,
+            steps=settings.training.steps,
+            width=settings.network.width,
+            random_state=settings.seed,
+        )
+        found.model_, found.n_features_in_ = model, len(names)
+        found.kinds_ = dict.fromkeys(names, "dropped") | model.codec.kinds
+        of_array = names == default_names(len(names))
+        found.backend_ = None if of_array else "pandas"
+        if not of_array:
+            found.feature_names_in_ = np.array(names, dtype=object)
+        return found
+
+    def _run(self) -> Run:
+        check_is_fitted(self)
+        return Run(self.model_, None)
+
+    def _table(self, X: Any, *, reset: bool = False) -> DataTable:  # noqa: N803
+        """The rows as a table of the columns that were fitted, checked as scikit-learn does."""
+        backend = None if isinstance(X, np.ndarray) else backend_of(X)
+        if backend is not None:
+            table = from_frame(X)
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            if reset and len(table) < 2:
+                raise DataError("found a table with 1 sample; at least 2 rows are needed.")
+        else:
+            if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M"):
+                raise DataError("dates come in data frames; an array of them is not read.")
+            values = validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype=None,
+                ensure_all_finite="allow-nan",
+                ensure_min_samples=2 if reset else 1,
+            )
+            table = from_array(values, "X")
+        if reset:
+            self.backend_ = backend
+            return table
+        named = hasattr(self, "feature_names_in_")
+        if named == (backend is not None):
+            self._warn_of_unseen(table)
+            return table
+        # A frame after an array, or the other way round: by place, as scikit-learn goes on.
+        names = self.feature_names_in_ if named else default_names(len(table.columns))
+        table = DataTable(
+            tuple(replace(each, name=str(n)) for each, n in zip(table, names, strict=True))
+        )
+        self._warn_of_unseen(table)
+        return table
+
+    def _warn_of_unseen(self, table: DataTable) -> None:
+        for each in self.model_.codec.out_of_range(table):
+            warnings.warn(f"{each}; the model knows nothing there", UserWarning, stacklevel=4)
+
+    def _like_fitted(self, table: DataTable) -> Any:
+        return to_array(table) if self.backend_ is None else to_frame(table, self.backend_)
+
+    def _like(self, X: Any, table: DataTable) -> Any:  # noqa: N803
+        """A table with X's own names, as a frame with its index or as an array."""
+        backend = None if isinstance(X, np.ndarray) else backend_of(X)
+        if backend is None:
+            return to_array(table)
+        own = DataTable(
+            tuple(replace(each, name=str(n)) for each, n in zip(table, X.columns, strict=True))
+            if backend == "pandas"
+            else table.columns
+        )
+        frame = to_frame(own, backend)
+        if backend == "pandas":
+            frame.index = X.index
+        return frame
+
+
+def seed_of(random_state: RandomState) -> int:
+    """The seed that a `random_state` is, or draws.
+
+    Raises:
+        ArgumentError: if it is negative.
+    """
+    if isinstance(random_state, int | np.integer):
+        if not 0 <= random_state <= LARGEST_SEED:
+            raise ArgumentError(f"`random_state` must not be negative; got {random_state}.")
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _as_table(run: Run, rows: Any) -> DataTable:
+    """Rows of the model as a table, whatever it learned."""
+    table = accept(run.kind.container(run.model, rows))[0]
+    assert isinstance(table, DataTable)
+    return table
