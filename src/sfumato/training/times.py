@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.special import ndtri
 
+from sfumato.errors import unknown
 from sfumato.process.process import Process
 
 TimeDraw = Callable[[int, torch.Generator], Tensor]
@@ -131,3 +132,14 @@ TIME_DRAWS: Mapping[str, Callable[[Process], TimeDraw]] = {
     "log-normal": LogNormal,
     "importance": Importance,
 }
+
+
+def named_time_draw(name: str, process: Process) -> TimeDraw:
+    """The time draw of a name.
+
+    Raises:
+        ArgumentError: if there is none.
+    """
+    if name not in TIME_DRAWS:
+        raise unknown("time draw", name, TIME_DRAWS)
+    return TIME_DRAWS[name](process)

@@ -51,6 +51,27 @@ class EncodedTable:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TableRows:
+    """Rows of a table to learn from.
+
+    Args:
+        numeric: `(n, C)` float32; 0 where a number is missing.
+        categories: codes, `(n, D)` int64.
+    """
+
+    numeric: Tensor
+    categories: Tensor
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.numeric)
+
+    def __getitem__(self, index: Tensor) -> "TableRows":
+        """The rows at `index`, `(k,)`."""
+        return TableRows(self.numeric[index], self.categories[index])
+
+
 @dataclass(frozen=True, slots=True)
 class TableCodec:
     """Of tables: a codec for each column.
@@ -205,8 +226,8 @@ class TableCodec:
             np.stack(unseen, axis=1),
         )
 
-    def to_learn(self, table: DataTable, rng: np.random.Generator) -> Tensor:
-        """Numeric values and categories side by side, `(n, C + D)` float32; 0 where there is none.
+    def to_learn(self, table: DataTable, rng: np.random.Generator) -> TableRows:
+        """Encoded rows to learn from.
 
         Args:
             table: rows.
@@ -216,7 +237,7 @@ class TableCodec:
             DataError: as `encode`.
         """
         encoded = self.encode(table, rng)
-        return torch.cat([encoded.numeric.nan_to_num(), encoded.categories.float()], dim=1)
+        return TableRows(encoded.numeric.nan_to_num(), encoded.categories)
 
     def decode(self, numeric: Tensor, categories: Tensor) -> DataTable:
         """The inverse, of rows whose categories are all known."""

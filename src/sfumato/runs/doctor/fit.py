@@ -78,10 +78,13 @@ def _points(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Find
 
 def _images(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Finding]:
     known = run.load_data()
-    unseen = known.heldout.pixels if data is None else run.kind.read_like(run.model, data).rows
+    if data is not None:
+        unseen = run.kind.read_like(run.model, data).rows
+    else:
+        unseen = run.kind.rows(known.heldout)
     if len(unseen) >= _LEAST:
-        some = slice(None, _PICTURES)
-        train, heldout = (run.model.encoded(rows[some]) for rows in (known.train.pixels, unseen))
+        seen = run.kind.rows(known.train)
+        train, heldout = (run.model.encoded(rows[:_PICTURES]) for rows in (seen, unseen))
         yield _generalisation(run, train, heldout, _PICTURES)
     yield from _measured(run, data, evaluation, "frechet")
 
