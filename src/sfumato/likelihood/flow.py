@@ -63,6 +63,10 @@ class LogProb:
     standard_error: Float[Tensor, " batch"] | None
     num_calls: int
 
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.nats)
+
 
 def rk4(field: Field, state: Tensor, times: list[float]) -> tuple[Tensor, int]:
     """The classical method of fourth order, one step from each time to the next.

@@ -42,6 +42,10 @@ class BoundTerms:
     L_0: Float[Tensor, " batch"]
     dimension: int
 
+    def __len__(self) -> int:
+        """How many samples."""
+        return len(self.L_T)
+
     @property
     def nats(self) -> Float[Tensor, " batch"]:
         """The bound on -log p(x_0), `(batch,)`."""

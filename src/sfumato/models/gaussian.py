@@ -286,14 +286,19 @@ class GaussianModel:
     def condition(self, given: Mapping[str, Any]) -> np.ndarray:
         """One row of the columns `(1, columns)`: the values given, and NaN elsewhere.
 
+        Pictures have no columns: there is no row, and what is given must be a class.
+
         Raises:
-            ArgumentError: if a column is unknown.
+            ArgumentError: if a column or a class is unknown.
             DataError: if a value is no number.
         """
+        if not self.codec.columns:
+            self.class_number(given)
+            return self.empty()
         row = np.full((1, len(self.codec.columns)), np.nan)
         for name, value in given.items():
             if name not in self.codec.columns:
-                raise unknown("column", name, self.codec.columns or ["class"])
+                raise unknown("column", name, self.codec.columns)
             try:
                 row[0, self.codec.columns.index(name)] = float("nan" if value is None else value)
             except (TypeError, ValueError) as error:
