@@ -31,10 +31,9 @@ from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DivergedError, RunError, unknown
 from sfumato.networks.dit import TransformerBlock
 from sfumato.networks.unet import AttentionBlock, ResidualBlock
-from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.schedules import Schedule
+from sfumato.process.process import AnyProcess, as_process
 from sfumato.process.streams import TRAINING, generator
 from sfumato.training.averaging import Average
 from sfumato.training.learning_rate import learning_rate
@@ -42,7 +41,7 @@ from sfumato.training.loss import WEIGHTINGS, hybrid_loss, loss
 from sfumato.training.masking import Asked, Masking, table_loss
 from sfumato.training.optimizer import AdamW
 from sfumato.training.stable_targets import posterior_means
-from sfumato.training.times import TIME_DRAWS, Importance, level_at
+from sfumato.training.times import TIME_DRAWS, Importance
 
 # Numbers that are prepared together; what is more does not stay in a processor's cache.
 _PREPARED = 2**18
@@ -171,7 +170,7 @@ class Training:
 
     Args:
         denoiser: holds the network; its weights are changed in place.
-        process: where noise levels come from.
+        process: where noise levels come from; a schedule of one's own may be given.
         data: encoded rows.
         settings: the recipe.
         seed: decides every draw.
@@ -181,14 +180,14 @@ class Training:
 
     Raises:
         ArgumentError: if a time draw or weighting is unknown, a variance is to be learned for a
-            process that is not a table, targets are to be averaged over classes, the processes
+            process that is continuous, targets are to be averaged over classes, the processes
             cannot share a batch evenly, or there is nothing to compile with.
     """
 
     def __init__(
         self,
         denoiser: NetworkDenoiser | TableDenoiser,
-        process: Schedule | DiscreteSchedule,
+        process: AnyProcess,
         data: Rows,
         settings: TrainingSettings,
         *,
@@ -201,15 +200,17 @@ class Training:
             raise unknown("time draw", settings.times, TIME_DRAWS)
         if settings.weighting not in WEIGHTINGS:
             raise unknown("weighting", settings.weighting, WEIGHTINGS)
+        self.process = as_process(process)
         self.loss: Callable[..., Tensor] = loss
         self.rows_drawn = max(settings.batch_size, settings.reference)
         if denoiser.learns_variance:
-            if not isinstance(process, DiscreteSchedule):
+            if not self.process.num_levels:
                 raise ArgumentError(
-                    "a learned variance is that of a table's steps, and this process is continuous;"
-                    " set process.num_levels (1000, say) or do without learning the variance."
+                    "a learned variance is that of discrete steps, and this process is continuous; "
+                    "set process.num_levels (1000, say) or do without learning the variance."
                 )
-            self.loss = partial(hybrid_loss, table=process)
+            schedule = self.process.discrete(self.process.num_levels)
+            self.loss = partial(hybrid_loss, schedule=schedule)
         if settings.reference and told.count:
             raise ArgumentError(
                 "training.reference averages over rows of all classes, mirrored or not; set it to "
@@ -232,8 +233,8 @@ class Training:
         size = settings.batch_size // distributed.count()
         self.share = slice(distributed.number() * size, (distributed.number() + 1) * size)
         self.micro_batch = settings.micro_batch or size
-        self.weight = WEIGHTINGS[settings.weighting](denoiser.parameterisation, process)
-        self.times = TIME_DRAWS[settings.times](process)
+        self.weight = WEIGHTINGS[settings.weighting](denoiser.parameterisation, self.process)
+        self.times = TIME_DRAWS[settings.times](self.process)
         self.network = denoiser.network
         self.sharded = settings.shard and distributed.count() > 1
         copy = deepcopy(self.network)
@@ -245,7 +246,6 @@ class Training:
         self.denoiser = replace(denoiser, network=together)
         self.device = next(self.network.parameters()).device
         self.in_bfloat16 = _in_bfloat16(settings, self.device)
-        self.process = process
         self.data = data
         self.labels = labels
         self.told = told
@@ -292,7 +292,7 @@ class Training:
         draws = [self._draws() for _ in range(steps)]
         index, *own = (torch.stack(each) for each in zip(*draws, strict=True))
         mirrored, hidden, u, eps, lots = (each[:, self.share] for each in own)
-        size, level = u.shape[1], level_at(self.process, u.flatten())
+        size, level = u.shape[1], self.process.at(u.flatten())
         rows = index if self.settings.reference else index[:, self.share]
         values = self.data[rows.flatten()].unflatten(0, rows.shape)
         x_0 = values[:, self.share] if self.settings.reference else values

@@ -36,7 +36,7 @@ from sfumato.process.gaussian import Gaussian, kl
 from sfumato.process.kernels import learned_variance, noised, posterior
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.parameterisations import Parameterisation
-from sfumato.process.schedules import Schedule
+from sfumato.process.process import Process
 
 Weighting = Callable[[NoiseLevel], Tensor]
 """Weight of each level in eq. (1)."""
@@ -70,32 +70,16 @@ def edm(level: NoiseLevel, data_std: float = 1.0) -> Tensor:
     return level.snr + data_std**-2
 
 
-def variational(process: Schedule | DiscreteSchedule) -> Weighting:
+def variational(process: Process) -> Weighting:
     """W = -1/2 dSNR/du: Kingma et al. (2021), section 5; eq. (1) is then nats per element.
 
-    Of a table T/2 (SNR_{i-1} - SNR_i), their section 4. The step to the clean level has the
-    variance beta_1, and so the weight T/(2 beta_1).
-
-    Args:
-        process: a schedule's `time` must be differentiable by PyTorch.
+    Of a discrete process T/2 (SNR_{i-1} - SNR_i), their section 4. The step to the clean level has
+    the variance beta_1, and so the weight T/(2 beta_1).
     """
-    if isinstance(process, DiscreteSchedule):
-        step_to_clean = process.levels.sigma[1:2] ** -2
-        weights = (
-            process.num_levels / 2 * torch.cat([step_to_clean, -process.levels.snr[1:].diff()])
-        )
-        return lambda level: weights[process.index(level) - 1]
-
-    def weight(level: NoiseLevel) -> Tensor:
-        log_snr = level.log_snr.detach().requires_grad_()
-        with torch.enable_grad():
-            (du,) = torch.autograd.grad(process.time(log_snr).sum(), log_snr)
-        return -level.snr / (2 * du)
-
-    return weight
+    return lambda level: process.snr_rate(level) / 2
 
 
-def sigmoid(process: Schedule | DiscreteSchedule, bias: float = 0.0) -> Weighting:
+def sigmoid(process: Process, bias: float = 0.0) -> Weighting:
     """The variational weight with detail far above the log-SNR b given up.
 
     W = -1/2 dSNR/du sigmoid(b - log SNR): Kingma & Gao (2023); Hoogeboom et al. (2024), eq. 4.
@@ -104,7 +88,7 @@ def sigmoid(process: Schedule | DiscreteSchedule, bias: float = 0.0) -> Weightin
     return lambda level: per_nat(level) * torch.sigmoid(bias - level.log_snr)
 
 
-WEIGHTINGS: Mapping[str, Callable[[Parameterisation, Schedule | DiscreteSchedule], Weighting]] = {
+WEIGHTINGS: Mapping[str, Callable[[Parameterisation, Process], Weighting]] = {
     "simple": lambda parameterisation, _: simple(parameterisation),
     "snr": lambda *_: snr,
     "truncated-snr": lambda *_: truncated_snr,
@@ -153,7 +137,7 @@ def hybrid_loss(
     weight: Weighting,
     target: Float[Tensor, "batch *event"] | None = None,
     *,
-    table: DiscreteSchedule,
+    schedule: DiscreteSchedule,
 ) -> Float[Tensor, " batch"]:
     """Eq. (2) for each sample, averaged over its elements: `(batch,)`.
 
@@ -164,16 +148,16 @@ def hybrid_loss(
         eps: standard normal noise, shaped like x_0.
         weight: weight of each level in eq. (1).
         target: as for `loss`, in eq. (1) alone: the bound is not linear in x_0.
-        table: the process that `level` is of.
+        schedule: the one that `level` is of.
 
     Raises:
         ArgumentError: if the denoiser learns no variance.
     """
     x_t = noised(x_0, level).draw(eps)
     prediction = denoise(x_t, level)
-    bound = variance_bound(prediction, x_t, x_0, level, table)
+    bound = variance_bound(prediction, x_t, x_0, level, schedule)
     error = _weighted_error(prediction, x_0 if target is None else target, level, weight)
-    return error + BOUND_SHARE * table.num_levels * bound
+    return error + BOUND_SHARE * schedule.num_levels * bound
 
 
 def variance_bound(
@@ -181,7 +165,7 @@ def variance_bound(
     x_t: Float[Tensor, "batch *event"],
     x_0: Float[Tensor, "batch *event"],
     level: NoiseLevel,
-    table: DiscreteSchedule,
+    schedule: DiscreteSchedule,
 ) -> Float[Tensor, " batch"]:
     """One step's term of the variational bound, nats per element; no gradient to the mean.
 
@@ -190,7 +174,7 @@ def variance_bound(
         x_t: what was predicted from, `(batch, *event)`.
         x_0: the truth.
         level: of x_t, `(batch,)`.
-        table: the process that `level` is of.
+        schedule: the one that `level` is of.
 
     Raises:
         ArgumentError: if the prediction has no variance.
@@ -200,7 +184,7 @@ def variance_bound(
             "this denoiser learns no variance (its `var_fraction` is None); take `loss`, or a "
             "NetworkDenoiser with learns_variance=True."
         )
-    s = table.levels[table.index(level) - 1]
+    s = schedule.levels[schedule.index(level) - 1]
     mean = posterior(x_t, prediction.x_0.detach(), level, s).mean
     reverse = Gaussian(mean, learned_variance(level, s, prediction.var_fraction).sqrt())
     truth = posterior(x_t, x_0, level, s)

@@ -1,8 +1,8 @@
 """At which times the loss is looked at: draws of u in [0, 1].
 
-A continuous schedule takes u as its time; a table of T levels takes level 1 + floor(u T). A draw
-that is not uniform changes what is minimised, as its authors mean it to; only `importance` divides
-the loss by the density, and so estimates the uniform mean with less variance.
+`Process.at` takes each u to its noise level. A draw that is not uniform changes what is minimised,
+as its authors mean it to; only `importance` divides the loss by the density, and so estimates the
+uniform mean with less variance.
 
     (1)  p(bin) ∝ sqrt(E[L²]),   L/p in place of L
 """
@@ -15,9 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.special import ndtri
 
-from sfumato.process.discrete import DiscreteSchedule
-from sfumato.process.noise import NoiseLevel
-from sfumato.process.schedules import Schedule
+from sfumato.process.process import Process
 
 TimeDraw = Callable[[int, torch.Generator], Tensor]
 """`(batch, generator)` to u `(batch,)`, float64."""
@@ -55,7 +53,7 @@ def logit_normal(batch: int, generator: torch.Generator) -> Tensor:
 class LogNormal:
     """ln(sigma/alpha) ~ N(mean, std²): Karras et al. (2022), table 1, its draws stratified.
 
-    Noise beyond the schedule's ends is that of the end; a table takes its nearest level.
+    Noise beyond the process's ends is that of the end; a discrete one takes its nearest level.
 
     Args:
         process: whose levels are drawn.
@@ -63,15 +61,13 @@ class LogNormal:
         std: theirs.
     """
 
-    process: Schedule | DiscreteSchedule
+    process: Process
     mean: float = -1.2
     std: float = 1.2
 
     def __call__(self, batch: int, generator: torch.Generator) -> Tensor:
         """The u of each level drawn, `(batch,)`."""
         log_snr = -2 * (self.mean + self.std * ndtri(stratified(batch, generator)))
-        if isinstance(self.process, DiscreteSchedule):
-            return (self.process.nearest(log_snr) - 0.5) / self.process.num_levels
         return self.process.time(log_snr).clamp(0, 1)
 
 
@@ -82,14 +78,14 @@ class Importance:
     ever after (as in their code), the draw is uniform. It is stratified by its own density.
 
     Args:
-        process: a bin for each level of a table, 100 equal parts of a schedule's u.
+        process: a bin for each level of a discrete one, 100 equal parts of u of a continuous one.
     """
 
     remembered = 10
     uniform_share = 0.001
 
-    def __init__(self, process: Schedule | DiscreteSchedule) -> None:
-        self.num_bins = process.num_levels if isinstance(process, DiscreteSchedule) else 100
+    def __init__(self, process: Process) -> None:
+        self.num_bins = process.num_levels or 100
         self.losses = torch.zeros(self.num_bins, self.remembered, dtype=torch.float64)
         self.count = torch.zeros(self.num_bins, dtype=torch.int64)
 
@@ -113,7 +109,7 @@ class Importance:
         self, u: Float[Tensor, " batch"], losses: Float[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
         """The losses over the density that u was just drawn from; they are remembered as given."""
-        bins = _bin(u, self.num_bins)
+        bins = (u * self.num_bins).floor().long().clamp(0, self.num_bins - 1)
         weighted = losses / self.density()[bins].to(losses)
         # Sorted by bin, so that each loss knows how many came before it in its own.
         order = bins.argsort(stable=True)
@@ -127,7 +123,7 @@ class Importance:
         return weighted
 
 
-TIME_DRAWS: Mapping[str, Callable[[Schedule | DiscreteSchedule], TimeDraw]] = {
+TIME_DRAWS: Mapping[str, Callable[[Process], TimeDraw]] = {
     "uniform": lambda _: uniform,
     "antithetic": lambda _: antithetic,
     "stratified": lambda _: stratified,
@@ -135,14 +131,3 @@ TIME_DRAWS: Mapping[str, Callable[[Schedule | DiscreteSchedule], TimeDraw]] = {
     "log-normal": LogNormal,
     "importance": Importance,
 }
-
-
-def _bin(u: Tensor, num_bins: int) -> Tensor:
-    return (u * num_bins).floor().long().clamp(0, num_bins - 1)
-
-
-def level_at(process: Schedule | DiscreteSchedule, u: Tensor) -> NoiseLevel:
-    """The noise level of each u in [0, 1]."""
-    if isinstance(process, DiscreteSchedule):
-        return process.levels[1 + _bin(u, process.num_levels)]
-    return process(u)
