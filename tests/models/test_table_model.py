@@ -25,6 +25,7 @@ from sfumato.models.table import TableModel
 from sfumato.networks.table_mlp import Told
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
+from sfumato.process.process import ContinuousProcess
 from sfumato.process.schedules import Cosine
 from sfumato.runs.table_run import GUESSES, TableRun
 
@@ -90,7 +91,12 @@ def model() -> TableModel:
         (words, wide("x", holes=False), wide("y", holes=True)), 10**9, ("word", "x", "y")
     )
     settings = config.resolve(config.suited_to_table(1000, 3))
-    return TableModel(settings, codec, Cosine(shift=1.0), TableDenoiser(Exact().double(), edm))
+    return TableModel(
+        settings,
+        codec,
+        ContinuousProcess(Cosine(shift=1.0)),
+        TableDenoiser(Exact().double(), edm),
+    )
 
 
 def rows(words: list[str], x: list[float], y: list[float]) -> DataTable:

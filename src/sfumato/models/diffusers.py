@@ -5,9 +5,10 @@
     unet/diffusion_pytorch_model.safetensors  its weights
     scheduler/scheduler_config.json           a DDPMScheduler or DDIMScheduler
 
-Read, such a model is a U-Net that is told the step of a table. Written, so is ours: the features of
-each step's log-SNR become diffusers' `learned` embedding of the step, a continuous process becomes
-a table of 1,000 levels, and of classes one is chosen, or any, whose features join a bias.
+Read, such a model is a U-Net that is told the step of a discrete schedule. Written, so is ours: the
+features of each step's log-SNR become diffusers' `learned` embedding of the step, a continuous
+process becomes 1,000 discrete levels, and of classes one is chosen, or any, whose features join a
+bias.
 
 The steps of diffusers count from 0, ours from 1. One thing is not the same there: DDIMScheduler
 clips the x_0 that it steps to but not the noise that it steps along, so that with
@@ -35,7 +36,6 @@ from sfumato.models.gaussian import Label, Model
 from sfumato.models.registry import build_denoiser, build_process, device_of, unet_options
 from sfumato.networks.attention import SelfAttention
 from sfumato.networks.unet import UNet
-from sfumato.process.conversions import from_schedule
 from sfumato.process.discrete import DiscreteSchedule
 
 INDEX = "model_index.json"
@@ -344,13 +344,9 @@ def write_pipeline(model: Model, folder: Path, *, label: Label = None) -> None:
         ArgumentError: if diffusers has no such model, and why.
         RunError: if the folder is there already, or cannot be written.
     """
-    table = (
-        model.process
-        if isinstance(model.process, DiscreteSchedule)
-        else from_schedule(model.process, _LEVELS)
-    )
-    unet, tensors = _unet(model, table, label)
-    scheduler = _scheduler(model, table)
+    schedule = model.process.discrete(_LEVELS)
+    unet, tensors = _unet(model, schedule, label)
+    scheduler = _scheduler(model, schedule)
     index = {
         "_class_name": "DDPMPipeline",
         "_diffusers_version": _VERSION,
@@ -375,7 +371,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     atomic.write_bytes(path, json.dumps(content, indent=2).encode())
 
 
-def _scheduler(model: Model, table: DiscreteSchedule) -> dict[str, Any]:
+def _scheduler(model: Model, schedule: DiscreteSchedule) -> dict[str, Any]:
     network, sampling = model.settings.network, model.settings.sampling
     predicted = {own: their for their, own in _TARGETS.items()}
     if network.target not in predicted:
@@ -395,8 +391,8 @@ def _scheduler(model: Model, table: DiscreteSchedule) -> dict[str, Any]:
     return {
         "_class_name": "DDPMScheduler",
         "_diffusers_version": _VERSION,
-        "num_train_timesteps": table.num_levels,
-        "trained_betas": table.beta.tolist(),
+        "num_train_timesteps": schedule.num_levels,
+        "trained_betas": schedule.beta.tolist(),
         "variance_type": variance,
         "prediction_type": predicted[network.target],
         "timestep_spacing": "trailing",
@@ -409,7 +405,7 @@ def _scheduler(model: Model, table: DiscreteSchedule) -> dict[str, Any]:
 
 
 def _unet(
-    model: Model, table: DiscreteSchedule, label: Label
+    model: Model, schedule: DiscreteSchedule, label: Label
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Their config and weights of our U-Net."""
     network, codec = model.denoiser.network, model.codec
@@ -441,9 +437,9 @@ def _unet(
         "flip_sin_to_cos": options.cosine_first,
     }
     if options.told != "step":
-        told = {"time_embedding_type": "learned", "num_train_timesteps": table.num_levels}
+        told = {"time_embedding_type": "learned", "num_train_timesteps": schedule.num_levels}
     if options.told == "log-snr":
-        number_of = log_snr(table.levels[1:]).float().to(network.enter.weight.device)
+        number_of = log_snr(schedule.levels[1:]).float().to(network.enter.weight.device)
         weights["embed.steps.weight"] = network.embed(number_of).cpu()
     attending = [bool(stage.attentions) for stage in network.down]
     attends = ["AttnDownBlock2D" if each else "DownBlock2D" for each in attending]

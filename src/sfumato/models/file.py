@@ -19,7 +19,6 @@ from sfumato.errors import ArgumentError, RunError, SfumatoError
 from sfumato.models.gaussian import Model
 from sfumato.models.registry import build_denoiser, build_process, build_table_denoiser, device_of
 from sfumato.models.table import TableModel
-from sfumato.process.discrete import DiscreteSchedule
 
 _FORMAT = 4
 
@@ -48,7 +47,7 @@ def untrained(settings: Settings, codec: AnyCodec | TableCodec, *, on: str = "cp
         with torch.device(on):
             denoiser = build_denoiser(settings, codec, process)
         return Model(settings, codec, process, denoiser)
-    if isinstance(process, DiscreteSchedule):
+    if process.num_levels:
         raise ArgumentError("a table's process is continuous; leave process.num_levels at 0.")
     with torch.device(on):
         of_table = build_table_denoiser(settings, codec, process)

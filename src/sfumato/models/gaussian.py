@@ -23,15 +23,13 @@ from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
 from sfumato.models.registry import (
-    begun_at,
     build_grid,
     build_stepper,
     told_of,
 )
-from sfumato.process.conversions import Interpolated, from_schedule
-from sfumato.process.discrete import DiscreteSchedule, with_signal
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
+from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
 from sfumato.process.streams import (
     DEQUANTISING,
@@ -77,7 +75,7 @@ class Model:
 
     settings: Settings
     codec: AnyCodec
-    process: Schedule | DiscreteSchedule
+    process: Process
     denoiser: NetworkDenoiser
 
     def _sampling(self, changes: Mapping[str, Any]) -> SamplingSettings:
@@ -211,7 +209,7 @@ class Model:
             lambda num_steps: build_grid(settings, self.process, num_steps),
             build_stepper(settings),
             tol=settings.tol,
-            most=self.process.num_levels if isinstance(self.process, DiscreteSchedule) else None,
+            most=self.process.num_levels or None,
         )
 
     def _way(
@@ -228,7 +226,9 @@ class Model:
             self.choose_steps(**changes).num_steps if settings.steps == "auto" else settings.steps
         )
         # Part of the way takes part of the steps.
-        levels = build_grid(settings, begun_at(self.process, start), max(1, round(steps * start)))
+        levels = build_grid(
+            settings, self.process.until(float(start)), max(1, round(steps * start))
+        )
         return self._denoise(settings, seed, label), levels, stepper
 
     def sample_chunks(
@@ -293,7 +293,7 @@ class Model:
 
         Args:
             rows: `(n, columns)` in the data's own units.
-            start: the time, above 0 (all is kept) to 1 (nothing is); of a table, its share.
+            start: the time, above 0 (all is kept) to 1 (nothing is), or the share of the levels.
             seed: of the noise.
             **sampling: as for `sample`.
 
@@ -310,7 +310,7 @@ class Model:
 
         Args:
             rows: x_t `(n, columns)`, decoded as the pictures of the forward process are.
-            start: their time, above 0 to 1; of a table, its share.
+            start: their time, above 0 to 1, or their share of the levels.
             seed: of the method's own noise.
             **sampling: as for `sample`.
 
@@ -438,17 +438,11 @@ class Model:
                 "runge-kutta chooses its steps for all rows together, so that a row would depend "
                 "on the others; take unipc or dpm++2m."
             )
-        asked = build_grid(
-            SamplingSettings(
-                grid="trailing" if isinstance(self.process, DiscreteSchedule) else "uniform-time"
-            ),
-            begun_at(self.process, start),
-            1,
-        )[0]
-        if not fresh_noise and not torch.isclose(levels[0].log_snr, asked.log_snr):
+        noisiest = self.process.until(float(start)).noisiest
+        if not fresh_noise and not torch.isclose(levels[0].log_snr, noisiest.log_snr):
             raise ArgumentError(
                 f"the grid {self._sampling(sampling).grid!r} does not begin at the level that the "
-                "rows are at; take sampling.grid=trailing."
+                f"rows are at; take sampling.grid={self.process.default_grid}."
             )
         x = self.codec.encode(rows).double()
         walked = walk_rows(denoise, x, levels, stepper, seed=seed, fresh_noise=fresh_noise)
@@ -487,7 +481,7 @@ class Model:
 
         Raises:
             ArgumentError: if an argument is out of its range, or the network knows only the
-                levels of its own table.
+                levels of its own discrete schedule.
             DataError: if the rows do not fit the model.
         """
         if probes is None and self.codec.dimension > _EXACT_DIMENSIONS:
@@ -513,15 +507,13 @@ class Model:
             yield replace(found, nats=found.nats + jacobian)
 
     def _continuous(self) -> Schedule:
-        """The process in continuous time; of a table, between its levels that hold some signal."""
-        if not isinstance(self.process, DiscreteSchedule):
-            return self.process
-        if self.denoiser.conditioning is not log_snr:
+        """The process in continuous time, which the network must be able to follow."""
+        if self.process.num_levels and self.denoiser.conditioning is not log_snr:
             raise ArgumentError(
-                "this network knows only the levels of its own table, and the flow passes between "
-                "them; take the variational bound (--bound)."
+                "this network knows only the levels of its own discrete schedule, and the flow "
+                "passes between them; take the variational bound (--bound)."
             )
-        return Interpolated(with_signal(self.process))
+        return self.process.continuous()
 
     def variational_bound(
         self,
@@ -549,21 +541,17 @@ class Model:
             ArgumentError: if the variance is unknown or was not learned.
             DataError: if the rows do not fit the model.
         """
-        table = (
-            self.process
-            if isinstance(self.process, DiscreteSchedule)
-            else from_schedule(self.process, num_levels)
-        )
+        schedule = self.process.discrete(num_levels)
         if variance is None:
             variance = "learned" if self.denoiser.learns_variance else "beta"
-        # The decoder of pictures gives the probability of a byte, that of a table a density.
+        # The decoder of pictures gives the probability of a byte, that of points a density.
         bin_width = BIN_WIDTH if isinstance(self.codec, ImageCodec) else None
         size = chunk_size(self.codec.event)
         for chunk, x_0 in enumerate(self.codec.encode(rows).double().split(size)):
             yield variational_bound(
                 self.unlabelled,
                 x_0,
-                table,
+                schedule,
                 noise=partial(_whole_chunk, noise_from(generator(seed, PROBING, chunk))),
                 variance=variance,
                 bin_width=bin_width,
@@ -581,7 +569,7 @@ class Model:
         if own == "auto":
             own = SamplingSettings.model_fields["steps"].default
         even: dict[str, Any] = {"steps": own}
-        if not isinstance(self.process, DiscreteSchedule):
+        if not self.process.num_levels:
             even = {"steps": max(own, count - 1), "grid": "uniform-time"}
         frames = list(self.frames(n, seed=seed, **even))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]

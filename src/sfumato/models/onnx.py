@@ -32,7 +32,7 @@ _DENOISER, _SAMPLING = "denoiser.onnx", "sampling.json"
 
 
 class _Told(nn.Module):
-    """A denoiser whose number is told from outside: what a table makes of a level is no tensor."""
+    """A denoiser whose number is told from outside: `DiscreteSchedule.index` cannot be traced."""
 
     def __init__(self, denoiser: NetworkDenoiser) -> None:
         super().__init__()

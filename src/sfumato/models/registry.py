@@ -29,13 +29,12 @@ from sfumato.process.discrete import (
     DISCRETE_SCHEDULES,
     DiscreteSchedule,
     given,
-    until,
     zero_terminal_snr,
 )
-from sfumato.process.grids import CONTINUOUS_GRIDS, DISCRETE_GRIDS
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import PARAMETERISATIONS
-from sfumato.process.schedules import SCHEDULES, Schedule, Until
+from sfumato.process.process import ContinuousProcess, DiscreteProcess, Process
+from sfumato.process.schedules import SCHEDULES
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import Stepper
 
@@ -79,45 +78,40 @@ _KINDS = {
 }
 
 
-# The named tables, and betas that are given one by one.
-_TABLES: Mapping[str, Callable[..., DiscreteSchedule]] = {**DISCRETE_SCHEDULES, "given": given}
+# The named discrete schedules, and betas that are given one by one.
+_DISCRETE: Mapping[str, Callable[..., DiscreteSchedule]] = {**DISCRETE_SCHEDULES, "given": given}
 
 
-def build_process(settings: ProcessSettings) -> Schedule | DiscreteSchedule:
-    """The forward process: a table when `num_levels` is given, else a continuous schedule.
+def build_process(settings: ProcessSettings) -> Process:
+    """The forward process: discrete when `num_levels` is given, else continuous.
 
-    A name that is no table's gives the levels of its continuous schedule.
+    The name of a continuous schedule, with `num_levels`, gives levels along it.
 
     Raises:
         ArgumentError: if the name, or one of its options, is unknown.
     """
-    known: Mapping[str, Callable[..., Schedule | DiscreteSchedule]] = (
-        {**SCHEDULES, **_TABLES} if settings.num_levels else SCHEDULES
-    )
-    if settings.schedule not in known:
-        if settings.schedule in _TABLES:
+    name, options, num_levels = settings.schedule, settings.options, settings.num_levels
+    if name not in SCHEDULES and (name not in _DISCRETE or not num_levels):
+        if name in _DISCRETE:
             raise ArgumentError(
-                f"the schedule {settings.schedule!r} is a table; say how many levels it has "
+                f"the schedule {name!r} is discrete; say how many levels it has "
                 "(process.num_levels=1000)."
             )
-        raise unknown("schedule", settings.schedule, {*_TABLES, *SCHEDULES})
-    kind, make = f"schedule {settings.schedule!r}", known[settings.schedule]
-    process: Schedule | DiscreteSchedule
-    if not settings.num_levels:
-        process = _made(kind, make, settings.options)
-    elif settings.schedule in _TABLES:
-        process = _made(kind, make, settings.options, num_levels=settings.num_levels)
+        raise unknown("schedule", name, {*_DISCRETE, *SCHEDULES})
+    kind = f"schedule {name!r}"
+    if not num_levels:
+        continuous = ContinuousProcess(_made(kind, SCHEDULES[name], options))
+        if settings.zero_terminal_snr:
+            raise ArgumentError(
+                "process.zero_terminal_snr is for a discrete schedule (process.num_levels=1000); "
+                "a continuous schedule ends at its log_snr_min."
+            )
+        return continuous
+    if name in _DISCRETE:
+        discrete = _made(kind, _DISCRETE[name], options, num_levels=num_levels)
     else:
-        continuous = _made(kind, SCHEDULES[settings.schedule], settings.options)
-        process = from_schedule(continuous, settings.num_levels)
-    if not settings.zero_terminal_snr:
-        return process
-    if not isinstance(process, DiscreteSchedule):
-        raise ArgumentError(
-            "process.zero_terminal_snr is for a table (process.num_levels=1000); a continuous "
-            "schedule ends at its log_snr_min."
-        )
-    return zero_terminal_snr(process)
+        discrete = from_schedule(_made(kind, SCHEDULES[name], options), num_levels)
+    return DiscreteProcess(zero_terminal_snr(discrete) if settings.zero_terminal_snr else discrete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +128,7 @@ class Task:
 
     event: tuple[int, ...]
     told: Told
-    process: Schedule | DiscreteSchedule
+    process: Process
     outputs: int
     levels: tuple[int, ...] = ()
 
@@ -146,14 +140,15 @@ def _vector_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Condi
 
 
 def _step_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
-    if not isinstance(task.process, DiscreteSchedule):
+    num_levels = task.process.num_levels
+    if not num_levels:
         raise ArgumentError(
-            "the network 'step-mlp' embeds the steps of a table; set process.num_levels "
-            "(or take network.name=vector-mlp)."
+            "the network 'step-mlp' embeds the steps of a discrete schedule; set "
+            "process.num_levels (or take network.name=vector-mlp)."
         )
     (dimension,) = task.event
-    network = StepMLP(dimension, task.process.num_levels, settings.width, task.outputs)
-    return network, step_of(task.process)
+    network = StepMLP(dimension, num_levels, settings.width, task.outputs)
+    return network, step_of(task.process.discrete(num_levels))
 
 
 # What a unet may be told of the noise.
@@ -172,7 +167,8 @@ class UNetOptions:
         head_width: channels of an attention head; 0: one head.
         dropout: in the residual blocks.
         scale_shift: tell the noise as scale and shift of the norms.
-        told: the noise, as its log-SNR, as the step of a table, or by features learned for each.
+        told: the noise, as its log-SNR, as the step of a discrete schedule, or by features learned
+            for each step.
         step_shift: of a step's sines, see `networks.embeddings.StepEmbedding`.
         cosine_first: of a step's sines.
         groups: of the norms.
@@ -249,20 +245,21 @@ def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditionin
 
 
 def _telling(
-    options: UNetOptions, width: int, process: Schedule | DiscreteSchedule
+    options: UNetOptions, width: int, process: Process
 ) -> tuple[nn.Module | None, Conditioning]:
     """What a unet makes of the number that tells the noise, and that number."""
     if options.told == "log-snr":
         return None, log_snr
-    if not isinstance(process, DiscreteSchedule):
+    if not process.num_levels:
         raise ArgumentError(
-            f"a unet that is told {options.told!r} needs a table of steps; set process.num_levels "
-            "(1000, say) or leave told=log-snr."
+            f"a unet that is told {options.told!r} needs a discrete schedule; set "
+            "process.num_levels (1000, say) or leave told=log-snr."
         )
+    conditioning = step_of(process.discrete(process.num_levels))
     if options.told == "learned-step":
-        return LearnedStep(process.num_levels, width), step_of(process)
+        return LearnedStep(process.num_levels, width), conditioning
     embed = StepEmbedding(width, options.step_shift, cosine_first=options.cosine_first)
-    return embed, step_of(process)
+    return embed, conditioning
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,9 +371,7 @@ def told_of(settings: Settings, codec: AnyCodec) -> Told:
     return Told(0)
 
 
-def build_denoiser(
-    settings: Settings, codec: AnyCodec, process: Schedule | DiscreteSchedule
-) -> NetworkDenoiser:
+def build_denoiser(settings: Settings, codec: AnyCodec, process: Process) -> NetworkDenoiser:
     """An untrained denoiser for what the codec encodes; the seed decides its weights.
 
     Raises:
@@ -392,9 +387,7 @@ def build_denoiser(
     )
 
 
-def build_table_denoiser(
-    settings: Settings, codec: TableCodec, process: Schedule | DiscreteSchedule
-) -> TableDenoiser:
+def build_table_denoiser(settings: Settings, codec: TableCodec, process: Process) -> TableDenoiser:
     """An untrained denoiser for tables; the seed decides its weights.
 
     Raises:
@@ -440,21 +433,8 @@ def device_of(settings: Settings, codec: AnyCodec | TableCodec) -> torch.device:
     return torch.device("cpu")
 
 
-def begun_at(process: Schedule | DiscreteSchedule, start: float) -> Schedule | DiscreteSchedule:
-    """The part of a process from clean to the time `start`; of a table, that share of its levels.
-
-    Raises:
-        ArgumentError: if the start is not above 0 and at most 1.
-    """
-    if not 0 < start <= 1:
-        raise ArgumentError(f"the start must be above 0 (clean) and at most 1; got {start}.")
-    if isinstance(process, DiscreteSchedule):
-        return until(process, max(1, round(start * process.num_levels)))
-    return Until(process, float(start))
-
-
 def build_grid(
-    settings: SamplingSettings, process: Schedule | DiscreteSchedule, num_steps: int | None = None
+    settings: SamplingSettings, process: Process, num_steps: int | None = None
 ) -> NoiseLevel:
     """The levels that sampling visits.
 
@@ -470,15 +450,7 @@ def build_grid(
     steps = settings.steps if num_steps is None else num_steps
     if steps == "auto":
         raise ArgumentError("the number of steps is `auto` and was not chosen yet; give a number.")
-    if isinstance(process, DiscreteSchedule):
-        if settings.grid not in DISCRETE_GRIDS:
-            raise unknown("grid of a table (sampling.grid)", settings.grid, DISCRETE_GRIDS)
-        return DISCRETE_GRIDS[settings.grid](process, steps)
-    if settings.grid not in CONTINUOUS_GRIDS:
-        raise unknown(
-            "grid of a continuous schedule (sampling.grid)", settings.grid, CONTINUOUS_GRIDS
-        )
-    return CONTINUOUS_GRIDS[settings.grid](process, steps)
+    return process.grid(settings.grid, steps)
 
 
 def build_stepper(settings: SamplingSettings) -> Stepper[Any]:

@@ -29,7 +29,7 @@ from sfumato.likelihood.flow import Probes, log_prob, rademacher
 from sfumato.models.registry import build_grid, build_stepper
 from sfumato.networks.table_mlp import Told
 from sfumato.process.grids import uniform_log_snr
-from sfumato.process.schedules import Schedule
+from sfumato.process.process import Process
 from sfumato.process.streams import CHUNK, LEVELS, ORDERS, PROBING, generator
 from sfumato.samplers.driver import chunk_frames, last_frame
 from sfumato.samplers.unmasking import Order, draw_categories, log_prob_categories, orders
@@ -57,7 +57,7 @@ class TableModel:
 
     settings: Settings
     codec: TableCodec
-    process: Schedule
+    process: Process
     denoiser: TableDenoiser
 
     def with_network(self, network: nn.Module) -> "TableModel":
@@ -282,7 +282,7 @@ class TableModel:
         nothing = torch.zeros_like(numbers)
         told = Told(nothing, torch.zeros_like(there), there, levels)
         x_0 = torch.where(there, numbers, nothing).double()
-        grid = uniform_log_snr(self.process, steps + 1)
+        grid = uniform_log_snr(self.process.continuous(), steps + 1)
         found = log_prob(denoise.given(told), x_0, grid, probes=directions).nats
         # A number that is not there was carried along as the 0 of N(0, 1).
         return found + (~there).sum(1) * 0.5 * math.log(2 * math.pi)

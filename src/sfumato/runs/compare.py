@@ -18,16 +18,13 @@ import torch
 from torch import Tensor
 
 from sfumato import distributed
-from sfumato.config import SamplingSettings
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.errors import ArgumentError
 from sfumato.metrics.distances import sliced_wasserstein_2
-from sfumato.models.registry import build_grid
-from sfumato.process.conversions import Interpolated
-from sfumato.process.discrete import DiscreteSchedule, with_signal
+from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.schedules import Schedule
+from sfumato.process.process import Process
 from sfumato.process.streams import CHUNK, generator
 from sfumato.runs.run import Run
 from sfumato.samplers import SAMPLERS
@@ -48,8 +45,6 @@ if TYPE_CHECKING:
 CALLS = (5, 10, 20, 40, 80)
 # Where a method's grid is chosen.
 _MIDDLE = 20
-_SCHEDULE_GRIDS = ("uniform-time", "uniform-log-snr", "karras")
-_TABLE_GRIDS = ("trailing", "uniform-log-snr", "karras")
 # The same as ddim and ancestral, see `samplers.euler`.
 _OTHER_NAMES = ("euler", "euler-ancestral")
 _COMPONENTS = 8
@@ -114,14 +109,14 @@ class _Bench:
     """What all methods have in common: denoiser, process, where the flow ends, real rows."""
 
     denoise: Denoiser
-    process: Schedule | DiscreteSchedule
+    process: Process
     event: tuple[int, ...]
     end: Tensor
     real: np.ndarray
 
     def tried(self, sampler: str, stepper: Stepper[Any], grid: str, num_steps: int) -> Entry:
         """Draw, count, and measure."""
-        levels = _levels(self.process, grid, num_steps)
+        levels = self.process.grid(grid, num_steps)
         counted = _Counted(self.denoise)
         x = torch.cat(
             list(sample_chunks(counted, self.event, levels, stepper, n=len(self.real), seed=0))
@@ -138,32 +133,27 @@ class _Bench:
 
     def best_grid(self, sampler: str) -> str:
         """The grid that takes the method nearest at 20 calls."""
-        grids = _TABLE_GRIDS if isinstance(self.process, DiscreteSchedule) else _SCHEDULE_GRIDS
         stepper = SAMPLERS[sampler]()
         num_steps = self.steps_within(stepper, _MIDDLE)
-        tried = [self.tried(sampler, stepper, grid, num_steps) for grid in grids]
+        tried = [
+            self.tried(sampler, stepper, grid, num_steps) for grid in self.process.suggested_grids
+        ]
         return min(tried, key=lambda e: e.distance if e.flow is None else e.flow).grid
 
     def steps_within(self, stepper: Stepper[Any], num_calls: int) -> int:
         """The most steps that make no more than so many calls."""
         two, three = (self._calls(stepper, num_steps) for num_steps in (2, 3))
-        most = self.process.num_levels if isinstance(self.process, DiscreteSchedule) else num_calls
+        most = self.process.num_levels or num_calls
         return max(1, min(2 + (num_calls - two) // (three - two), most))
 
     def _calls(self, stepper: Stepper[Any], num_steps: int) -> int:
         """Calls of a walk from zeros, a single sample."""
         counted = _Counted(self.denoise)
         x = torch.zeros(1, *self.event, dtype=torch.float64)
-        levels = _levels(self.process, "trailing", num_steps)
+        levels = self.process.grid(self.process.default_grid, num_steps)
         for _ in trajectory(counted, x, levels, stepper, noise=torch.zeros_like):
             pass
         return counted.calls
-
-
-def _levels(process: Schedule | DiscreteSchedule, grid: str, num_steps: int) -> NoiseLevel:
-    if grid == "trailing" and not isinstance(process, DiscreteSchedule):
-        grid = "uniform-time"
-    return build_grid(SamplingSettings(grid=grid), process, num_steps)
 
 
 def fitted_mixture(rows: Tensor, seed: int) -> GaussianMixture:
@@ -195,8 +185,8 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
     if not calls or min(calls) < 1:
         raise ArgumentError(f"numbers of network calls must be at least 1; got {list(calls)}.")
     model, data = run.model, run.load_data()
-    if isinstance(model.process, DiscreteSchedule) and model.process.num_levels < 3:
-        raise ArgumentError("a table of fewer than 3 levels leaves samplers nothing to differ in.")
+    if 0 < model.process.num_levels < 3:
+        raise ArgumentError("fewer than 3 noise levels leave samplers nothing to differ in.")
     rows = model.codec.encode(data.train.values).double()
     mixture = fitted_mixture(rows, run.settings.seed)
     shuffled = rows[torch.randperm(len(rows), generator=generator(run.settings.seed))]
@@ -212,7 +202,7 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
 def _compared(
     title: str,
     denoise: Denoiser,
-    process: Schedule | DiscreteSchedule,
+    process: Process,
     real: np.ndarray,
     calls: Sequence[int],
 ) -> Iterator[Entry | Comparison]:
@@ -236,7 +226,7 @@ def _method(bench: _Bench, sampler: str, calls: Sequence[int]) -> Iterator[Entry
     grid, stepper, before = bench.best_grid(sampler), SAMPLERS[sampler](), 0
     for most in calls:
         entry = bench.tried(sampler, stepper, grid, bench.steps_within(stepper, most))
-        if before < entry.num_calls <= most:  # a table's end comes once
+        if before < entry.num_calls <= most:  # the last of discrete levels comes once
             yield entry
             before = entry.num_calls
 
@@ -256,36 +246,33 @@ def _adaptive(bench: _Bench, calls: Sequence[int]) -> Iterator[Entry]:
 
 
 def _applicable(bench: _Bench) -> list[str]:
-    """Each method once; where the network knows only its table, those that stay on it."""
+    """Each method once; where the network knows only its own levels, those that stay on them."""
     names = [name for name in SAMPLERS if name not in _OTHER_NAMES]
-    table = bench.process if isinstance(bench.process, DiscreteSchedule) else None
-    if table is not None and not _takes_any_level(bench.denoise, table, bench.event):
+    if not _takes_any_level(bench.denoise, bench.process, bench.event):
         names.remove("runge-kutta")
     return names
 
 
-def _end_of_flow(
-    denoise: Denoiser, process: Schedule | DiscreteSchedule, event: tuple[int, ...]
-) -> Tensor:
+def _end_of_flow(denoise: Denoiser, process: Process, event: tuple[int, ...]) -> Tensor:
     """Where the probability flow takes the chunk that every method begins with.
 
-    In fine steps between a table's levels, but for a network that knows no others: then by the
-    best method through all of its levels, which is as near to the flow as it can be taken.
+    In fine steps in continuous time; for a network that knows no levels but its own, by the best
+    method through all of them, which is as near to the flow as it can be taken.
     """
-    if isinstance(process, DiscreteSchedule) and not _takes_any_level(denoise, process, event):
-        levels = _levels(process, "trailing", process.num_levels)
+    if _takes_any_level(denoise, process, event):
+        levels = uniform_log_snr(process.continuous(), _REFERENCE_STEPS)
     else:
-        schedule = (
-            Interpolated(with_signal(process)) if isinstance(process, DiscreteSchedule) else process
-        )
-        levels = _levels(schedule, "uniform-log-snr", _REFERENCE_STEPS)
+        levels = process.grid(process.default_grid, process.num_levels)
     last = last_frame(chunk_frames(denoise, event, levels, UniPC(), seed=0, chunk=0))
     return last.x_t
 
 
-def _takes_any_level(denoise: Denoiser, table: DiscreteSchedule, event: tuple[int, ...]) -> bool:
-    """Whether the denoiser answers between the levels of its table."""
-    between = NoiseLevel.from_log_snr(table.levels[1:3].log_snr.mean())
+def _takes_any_level(denoise: Denoiser, process: Process, event: tuple[int, ...]) -> bool:
+    """Whether the denoiser answers between the levels of its process, where there is a between."""
+    if not process.num_levels:
+        return True
+    levels = process.discrete(process.num_levels).levels
+    between = NoiseLevel.from_log_snr(levels[1:3].log_snr.mean())
     try:
         denoise(torch.zeros(1, *event, dtype=torch.float64), between)
     except ArgumentError:

@@ -11,8 +11,6 @@ from sfumato.data.toy import TOY_SETS
 from sfumato.denoisers.denoiser import Denoiser
 from sfumato.denoisers.empirical import Empirical, empirical
 from sfumato.metrics.regret import squared_errors, squared_regrets
-from sfumato.process.discrete import DiscreteSchedule, with_signal
-from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.streams import generator, noise_from
 from sfumato.runs.run import Run
@@ -40,12 +38,9 @@ def exact_denoiser(run: Run) -> Empirical | None:
 
 
 def ruler_levels(run: Run) -> NoiseLevel:
-    """Where the errors are looked at: evenly in log-SNR; of a table, the nearest of its levels."""
-    process = run.model.process
-    if not isinstance(process, DiscreteSchedule):
-        return uniform_log_snr(process, _LEVELS)[:-1]
-    known = with_signal(process)
-    return uniform_log_snr(known, min(_LEVELS, known.num_levels))[:-1]
+    """Where the errors are looked at: evenly in log-SNR, or the nearest of the levels."""
+    process = run.model.process.with_signal()
+    return process.grid("uniform-log-snr", min(_LEVELS, process.num_levels or _LEVELS))[:-1]
 
 
 def errors_by_level(run: Run, denoise: Denoiser, x_0: Tensor) -> Tensor:

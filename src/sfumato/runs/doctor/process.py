@@ -18,12 +18,11 @@ from torch import Tensor
 
 from sfumato.config import ProcessSettings
 from sfumato.models.registry import build_process
-from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.gaussian import Gaussian, kl
-from sfumato.process.grids import trailing, uniform_log_snr
 from sfumato.process.kernels import posterior
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.schedules import SCHEDULES, Schedule
+from sfumato.process.process import Process
+from sfumato.process.schedules import SCHEDULES
 from sfumato.process.streams import generator
 
 # Nats of a column that the end may know of a row and not be noticed in 10,000 samples.
@@ -80,18 +79,10 @@ def examine_process(settings: ProcessSettings, rows: Tensor | None = None) -> It
         yield _start(settings, *torch.tensor([[1.0], [0.5]], dtype=torch.float64))
     else:
         yield _start(settings, rows.mean(0), rows.std(0))
-    if isinstance(process, DiscreteSchedule):
-        yield from _rescaling(process, settings)
+    yield from _rescaling(process, settings)
     if rows is not None:
         yield _least_noise(settings, process, rows)
         yield _scale(process, rows)
-
-
-def noisiest(process: Schedule | DiscreteSchedule) -> NoiseLevel:
-    """The last level of the forward process."""
-    if isinstance(process, DiscreteSchedule):
-        return process.levels[-1]
-    return process(torch.ones((), dtype=torch.float64))
 
 
 def prior(level: NoiseLevel) -> Gaussian:
@@ -108,17 +99,12 @@ def start_mismatch(mean: Tensor, std: Tensor, level: NoiseLevel) -> float:
     return float(kl(Gaussian(level.alpha * typical, level.sigma), prior(level)).sum())
 
 
-def come_out(
-    mean: Tensor, std: Tensor, process: Schedule | DiscreteSchedule
-) -> tuple[Tensor, Tensor]:
+def come_out(mean: Tensor, std: Tensor, process: Process) -> tuple[Tensor, Tensor]:
     """Eq. (2): mean and deviation of each column's samples by ancestral steps (beta_tilde).
 
-    A table is walked through all its levels, a continuous schedule through 1,000.
+    A discrete process is walked through all its levels, a continuous one through 1,000.
     """
-    if isinstance(process, DiscreteSchedule):
-        levels = trailing(process, process.num_levels)
-    else:
-        levels = uniform_log_snr(process, _CHAIN)
+    levels = process.grid("uniform-log-snr", process.num_levels or _CHAIN)
     begin = prior(levels[0])
     at, variance = begin.mean.expand_as(mean), (begin.std**2).expand_as(std)
     probe = torch.stack([torch.zeros_like(mean), torch.ones_like(mean)])
@@ -163,7 +149,7 @@ def _several(values: Tensor) -> str:
 
 def _start(settings: ProcessSettings, mean: Tensor, std: Tensor) -> Finding:
     process = build_process(settings)
-    end = noisiest(process)
+    end = process.noisiest
     nats = start_mismatch(mean, std, end)
     reached = (end.alpha * std).hypot(end.sigma)
     if nats <= NOTABLE_NATS * len(mean):
@@ -225,14 +211,14 @@ def _less_noise(settings: ProcessSettings, sigma_ve: float) -> str:
     return "less noise at the start: process.options.time_min=1e-6"
 
 
-def _rescaling(process: DiscreteSchedule, settings: ProcessSettings) -> Iterator[Finding]:
+def _rescaling(process: Process, settings: ProcessSettings) -> Iterator[Finding]:
     """Betas that were meant for another number of levels."""
     meant = settings.options.get("reference_levels")
     if meant is None or meant != settings.num_levels:
         return
     options = {k: v for k, v in settings.options.items() if k != "reference_levels"}
     usual = build_process(settings.model_copy(update={"options": options}))
-    given, rescaled = (float(noisiest(each).alpha ** 2) for each in (process, usual))
+    given, rescaled = (float(each.noisiest.alpha**2) for each in (process, usual))
     if abs(given - rescaled) < 1e-4:
         return
     yield Finding(
@@ -243,14 +229,8 @@ def _rescaling(process: DiscreteSchedule, settings: ProcessSettings) -> Iterator
     )
 
 
-def _least_noise(
-    settings: ProcessSettings, process: Schedule | DiscreteSchedule, rows: Tensor
-) -> Finding:
-    if isinstance(process, DiscreteSchedule):
-        least = process.levels[1]
-    else:
-        least = process(torch.zeros((), dtype=torch.float64))
-    noise, width = float(least.sigma_ve), detail(rows)
+def _least_noise(settings: ProcessSettings, process: Process, rows: Tensor) -> Finding:
+    noise, width = float(process.least_noisy.sigma_ve), detail(rows)
     number = f"{noise:.4g} beside {width:.4g}"
     if noise <= _NOTABLE_BLUR * width:
         return Finding(
@@ -268,12 +248,10 @@ def _least_noise(
     )
 
 
-def _scale(process: Schedule | DiscreteSchedule, rows: Tensor) -> Finding:
+def _scale(process: Process, rows: Tensor) -> Finding:
     typical = float(rows.std(0).mean())
-    if isinstance(process, DiscreteSchedule):
-        levels = process.levels[1:]
-    else:
-        levels = process(torch.linspace(0, 1, 100, dtype=torch.float64))
+    # Each level of a discrete process once, 100 of a continuous one.
+    levels = process.at(torch.linspace(0, 1, process.num_levels or 100, dtype=torch.float64))
     below, of = int((levels.sigma_ve < typical).sum()), len(levels)
     if 0.5 < typical < 2:
         return Finding(

@@ -12,7 +12,7 @@ from sfumato.config import resolve
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.models.gaussian import Model
 from sfumato.models.registry import build_denoiser
-from sfumato.runs.doctor.process import NOTABLE_NATS, noisiest, start_mismatch
+from sfumato.runs.doctor.process import NOTABLE_NATS, start_mismatch
 from sfumato.runs.folder import CHECKPOINT
 from sfumato.runs.run import Run
 from sfumato.training import checkpoint
@@ -33,7 +33,7 @@ def remedied(run: Run, n: int) -> Iterator[Remedied]:
     mended = model
     rows = model.codec.encode(run.load_data().train.values).double()
     starts_wrong = (
-        start_mismatch(rows.mean(0), rows.std(0), noisiest(model.process))
+        start_mismatch(rows.mean(0), rows.std(0), model.process.noisiest)
         > NOTABLE_NATS * rows.shape[1]
     )
     if starts_wrong:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from sfumato.data.images import Images
@@ -15,9 +14,8 @@ from sfumato.data.points import Points
 from sfumato.errors import DataError
 from sfumato.metrics.memorisation import nearest_images
 from sfumato.plots.images import animate_images, check_image_animation, sheets, strips
-from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.kernels import noised
-from sfumato.process.noise import NoiseLevel, then_clean
+from sfumato.process.noise import NoiseLevel
 from sfumato.process.streams import PICTURES, generator, noise_from
 from sfumato.runs.figures import points as figures
 from sfumato.runs.figures.table import TABLE_FIGURES
@@ -52,17 +50,8 @@ def data_figure(run: Run) -> Figure:
     return sheets([(_title(run), pixels[np.sort(shown)])])
 
 
-def _levels(run: Run, count: int) -> NoiseLevel:
-    """From clean to the noisiest."""
-    process = run.model.process
-    if isinstance(process, DiscreteSchedule):
-        return process.levels[torch.linspace(0, process.num_levels, count).round().long()]
-    noisy = then_clean(process(torch.linspace(1, 0, count, dtype=torch.float64)[:-1]))
-    return noisy[torch.arange(count - 1, -1, -1)]
-
-
 def _noised(run: Run, count: int, n: int) -> list[tuple[NoiseLevel, np.ndarray]]:
-    codec, levels = run.model.codec, _levels(run, count)
+    codec, levels = run.model.codec, run.model.process.evenly(count)
     x_0 = codec.encode(pictures_of(run).pixels[:n]).double()
     eps = noise_from(generator(run.settings.seed))(x_0)
     every = [levels[k] for k in range(count)]
@@ -71,7 +60,7 @@ def _noised(run: Run, count: int, n: int) -> list[tuple[NoiseLevel, np.ndarray]]
 
 def forward_figure(run: Run) -> Figure:
     """The forward process: six pictures dissolve."""
-    frames = [(figures.label(run, level), x) for level, x in _noised(run, _FRAMES, _ROWS)]
+    frames = [(run.model.process.coordinate(level), x) for level, x in _noised(run, _FRAMES, _ROWS)]
     return strips(frames, r"Forward: pictures dissolve into noise, $q(x_t\,|\,x_0)$")
 
 
@@ -79,7 +68,7 @@ def reverse_figure(run: Run) -> Figure:
     """The reverse process: six samples emerge."""
     walk = run.model.pictured_frames(_ROWS, _FRAMES)
     return strips(
-        [(figures.label(run, level), x) for level, x in walk],
+        [(run.model.process.coordinate(level), x) for level, x in walk],
         "Reverse: samples emerge out of noise",
     )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from sfumato.data.points import Points
@@ -20,9 +19,8 @@ from sfumato.plots import scatter as draw_points
 from sfumato.plots.animation import check_animation_target, write_animation
 from sfumato.plots.curves import losses_by_noise
 from sfumato.plots.style import steady_limits
-from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.kernels import noised
-from sfumato.process.noise import NoiseLevel, then_clean
+from sfumato.process.noise import NoiseLevel
 from sfumato.process.streams import CHUNK, generator, noise_from
 from sfumato.runs.doctor.exact import (
     errors_by_level,
@@ -42,16 +40,6 @@ ANIMATION_POINTS = PANEL_POINTS = 4096
 LevelFrames = list[tuple[NoiseLevel, np.ndarray]]
 
 
-def label(run: Run, level: NoiseLevel) -> str:
-    """How noisy a frame is, in the process's own terms."""
-    process = run.model.process
-    if float(level.sigma) == 0:
-        return "t = 0"
-    if isinstance(process, DiscreteSchedule):
-        return f"t = {int(process.index(level))}"
-    return f"t = {float(process.time(level.log_snr)):.2f}"
-
-
 def forward_frames(run: Run, count: int, n: int = SHOWN) -> tuple[LevelFrames, Points]:
     """The data at `count` levels from clean to the noisiest, one noise for each row throughout.
 
@@ -60,14 +48,7 @@ def forward_frames(run: Run, count: int, n: int = SHOWN) -> tuple[LevelFrames, P
     shown = run.load_data().points
     rows = run.model.codec.encode(shown.values[:n]).double()
     eps = noise_from(generator(run.settings.seed))(rows)
-    process = run.model.process
-    if isinstance(process, DiscreteSchedule):
-        index = torch.linspace(0, process.num_levels, count).round().long()
-        levels = process.levels[index]
-    else:
-        t = torch.linspace(1, 0, count, dtype=torch.float64)[:-1]
-        noisy = then_clean(process(t))
-        levels = noisy[torch.arange(count - 1, -1, -1)]
+    levels = run.model.process.evenly(count)
     frames = [
         (levels[k], run.model.codec.decode(noised(rows, levels[k]).draw(eps))) for k in range(count)
     ]
@@ -85,7 +66,8 @@ def _columns(columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _seen(run: Run, frames: LevelFrames, reference: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    return [(label(run, level), draw_points.plane(x, reference)) for level, x in frames]
+    coordinate = run.model.process.coordinate
+    return [(coordinate(level), draw_points.plane(x, reference)) for level, x in frames]
 
 
 def data_figure(run: Run) -> Figure:
@@ -130,7 +112,7 @@ def reverse_figure(run: Run) -> Figure:
     levels, own = zip(*run.model.pictured_frames(CHUNK, SNAPSHOT_FRAMES), strict=True)
     if not snapshots:
         snapshots = [(0, np.stack(own))]
-    labels = [label(run, level) for level in levels]
+    labels = [run.model.process.coordinate(level) for level in levels]
     reference = own[-1]
     per_step = {int(record["step"]): record["epoch"] for record in run.records()}
     rows = [
