@@ -20,10 +20,11 @@ from sfumato.process import discrete, kernels
 from sfumato.process.gaussian import Gaussian, kl
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import eps as eps_target
+from sfumato.process.process import DiscreteProcess
 from sfumato.process.streams import noise_from
 from sfumato.samplers.ancestral import Ancestral
 from sfumato.training.loss import loss, simple
-from sfumato.training.times import TimeDraw, antithetic, level_at, uniform
+from sfumato.training.times import TimeDraw, antithetic, uniform
 from truth import ExactGaussian
 
 Floats = npt.NDArray[np.float64]
@@ -267,12 +268,12 @@ def test_l_4_the_simple_loss_is_the_mean_squared_error_of_eps() -> None:
 
 def test_antithetic_times_estimate_the_simple_loss_unbiased_and_with_less_variance() -> None:
     # Least loss at level i on N(0, 1): alpha_bar_i; its mean over the linear table is 0.2755132.
-    table = discrete.linear()
+    process = DiscreteProcess(discrete.linear())
 
     def batches(draw: TimeDraw) -> Floats:
         source = torch.Generator().manual_seed(8)
         draws = (draw(128, source) for _ in range(800))
-        return np.array([float((level_at(table, u).alpha ** 2).mean()) for u in draws])
+        return np.array([float((process.at(u).alpha ** 2).mean()) for u in draws])
 
     paired, alone = batches(antithetic), batches(uniform)
     assert abs(paired.mean() - 0.2755132) < 4 * paired.std() / math.sqrt(800)

@@ -18,7 +18,7 @@ from sfumato.errors import ArgumentError, RunError
 from sfumato.models.file import load_model, save_model
 from sfumato.models.gaussian import Model
 from sfumato.models.registry import build_denoiser, build_process
-from sfumato.process.discrete import DiscreteSchedule
+from sfumato.process.process import ContinuousProcess, DiscreteProcess
 from sfumato.process.schedules import Cosine
 
 
@@ -95,7 +95,10 @@ def test_negative_numbers_are_refused(model: Model, changes: dict[str, int]) -> 
         ({"sampling": {"sampler": "dimm"}}, "did you mean 'ddim'"),
         ({"sampling": {"grid": "kerras"}}, "did you mean 'karras'"),
         ({"process": {"num_levels": 9}, "sampling": {"grid": "trailing", "steps": 10}}, "1 and 9"),
-        ({"process": {"num_levels": 9}, "sampling": {"grid": "uniform-time"}}, "grid of a table"),
+        (
+            {"process": {"num_levels": 9}, "sampling": {"grid": "uniform-time"}},
+            "grid of a discrete schedule",
+        ),
     ],
 )
 def test_names_and_numbers_that_do_not_fit_are_told(settings: dict[str, Any], phrase: str) -> None:
@@ -103,11 +106,13 @@ def test_names_and_numbers_that_do_not_fit_are_told(settings: dict[str, Any], ph
         _model(settings).sample(1)
 
 
-def test_num_levels_decides_between_table_and_schedule() -> None:
-    assert isinstance(build_process(Settings().process), Cosine)
+def test_num_levels_decides_between_discrete_and_continuous() -> None:
+    continuous = build_process(Settings().process)
+    assert isinstance(continuous, ContinuousProcess)
+    assert isinstance(continuous.schedule, Cosine)
     tutorial = build_process(resolve(preset("tutorial")).process)
-    assert isinstance(tutorial, DiscreteSchedule)
-    assert float(tutorial.alpha_bar[-1]) == pytest.approx(0.77800343, abs=1e-8)
+    assert isinstance(tutorial, DiscreteProcess)
+    assert float(tutorial.schedule.alpha_bar[-1]) == pytest.approx(0.77800343, abs=1e-8)
 
 
 def test_the_tutorials_network_has_its_72066_weights() -> None:
@@ -251,7 +256,7 @@ def test_denoising_takes_rows_that_hold_their_noise() -> None:
     model = _model({"sampling": {"sampler": "unipc", "steps": 60, "grid": "uniform-time"}})
     frames = list(model.frames(20, seed=1))
     (level, half), whole = frames[30], frames[-1][1]
-    assert not isinstance(model.process, DiscreteSchedule)
+    assert model.process.num_levels == 0
     assert float(model.process.time(level.log_snr)) == pytest.approx(0.5, abs=1e-9)
     rest = model.denoise(half, 0.5)
     assert np.abs(_unit(model, rest) - _unit(model, whole)).max() < 0.01
@@ -339,14 +344,13 @@ def test_an_adaptive_method_is_refused_where_rows_must_not_mix(model: Model) -> 
         model.edit(model.sample(5), 0.5, sampler="runge-kutta")
 
 
-def test_a_continuous_schedule_with_levels_is_a_table() -> None:
+def test_a_continuous_schedule_with_levels_is_discrete() -> None:
     model = _model({"process": {"schedule": "rectified-flow", "num_levels": 50}})
-    assert isinstance(model.process, DiscreteSchedule)
     assert model.process.num_levels == 50
     assert np.isfinite(model.sample(10)).all()
 
 
-def test_a_table_without_signal_at_its_end_can_be_scored() -> None:
+def test_a_process_without_signal_at_its_end_can_be_scored() -> None:
     model = _model({"process": {"num_levels": 60, "zero_terminal_snr": True}})
     (scored,) = model.log_prob(model.sample(20), steps=10)
     assert bool(scored.nats.isfinite().all())
@@ -371,11 +375,11 @@ def test_settings_are_checked_without_choosing_steps() -> None:
         model.choose_steps()
 
 
-def test_zero_terminal_snr_is_for_tables_and_samples() -> None:
+def test_zero_terminal_snr_is_for_discrete_schedules_and_samples() -> None:
     stretched = _model({"process": {"num_levels": 30, "zero_terminal_snr": True}})
-    assert float(stretched.process.levels.alpha[-1]) == 0  # type: ignore[union-attr]
+    assert float(stretched.process.noisiest.alpha) == 0
     assert np.isfinite(stretched.sample(20)).all()
-    with pytest.raises(ArgumentError, match="for a table"):
+    with pytest.raises(ArgumentError, match="for a discrete schedule"):
         _model({"process": {"zero_terminal_snr": True}})
     target = {"num_levels": 30, "zero_terminal_snr": True}
     eps = _model({"process": target, "network": {"parameterisation": "eps"}})

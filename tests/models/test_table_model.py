@@ -25,6 +25,7 @@ from sfumato.models.table import TableModel
 from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
+from sfumato.process.process import ContinuousProcess
 from sfumato.process.schedules import Cosine
 from sfumato.runs.table_run import GUESSES, TableRun
 
@@ -98,7 +99,12 @@ def model() -> TableModel:
         ("word", "x", "y"),
     )
     settings = config.resolve(config.suited_to_table(1000, 3))
-    return TableModel(settings, codec, Cosine(shift=1.0), TableDenoiser(Exact().double(), edm))
+    return TableModel(
+        settings,
+        codec,
+        ContinuousProcess(Cosine(shift=1.0)),
+        TableDenoiser(Exact().double(), edm),
+    )
 
 
 def rows(words: list[str], x: list[float], y: list[float]) -> DataTable:

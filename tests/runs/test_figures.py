@@ -7,7 +7,7 @@ import pytest
 
 from sfumato.data.points import Points
 from sfumato.errors import RunError
-from sfumato.runs.figures.points import FIGURES, errors_figure, forward_frames, label, loss_figure
+from sfumato.runs.figures.points import FIGURES, errors_figure, forward_frames, loss_figure
 from sfumato.runs.fit import fit
 from sfumato.runs.run import Run, open_run
 
@@ -64,7 +64,7 @@ def test_forward_frames_follow_q_of_x_t_given_x_0(runs: dict[str, Run]) -> None:
 def test_frames_are_labelled_by_time_from_one_to_zero(runs: dict[str, Run]) -> None:
     run = runs["plane"]
     frames = run.model.pictured_frames(5, 10)
-    times = [float(label(run, level).removeprefix("t = ")) for level, _ in frames]
+    times = [float(run.model.process.coordinate(level).removeprefix("t = ")) for level, _ in frames]
     assert times[0] == 1
     assert times[-1] == 0
     assert times == sorted(times, reverse=True)

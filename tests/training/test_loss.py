@@ -16,6 +16,7 @@ from sfumato.errors import ArgumentError
 from sfumato.process import discrete
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import PARAMETERISATIONS, Parameterisation
+from sfumato.process.process import as_process
 from sfumato.process.schedules import SCHEDULES, Cosine, Linear, Schedule
 from sfumato.training.loss import (
     WEIGHTINGS,
@@ -99,7 +100,7 @@ def test_min_snr_weighting_is_the_papers_in_its_three_targets(name: str) -> None
     x_0, eps, answer = torch.randn(3, 5, 2, generator=source, dtype=torch.float64)
     target = _target(name, x_0, eps, LEVELS)
     denoise = NetworkDenoiser(_Fixed(answer), PARAMETERISATIONS[name])
-    weight = WEIGHTINGS["min-snr"](PARAMETERISATIONS[name], Cosine())
+    weight = WEIGHTINGS["min-snr"](PARAMETERISATIONS[name], as_process(Cosine()))
     divisor = {"eps": SNR, "x_0": torch.ones_like(SNR), "v": SNR + 1}[name]
     expected = SNR.clamp(max=5) / divisor * (answer - target).square().mean(1)
     torch.testing.assert_close(loss(denoise, x_0, LEVELS, eps, weight), expected)
@@ -108,7 +109,7 @@ def test_min_snr_weighting_is_the_papers_in_its_three_targets(name: str) -> None
 def test_truncated_snr_weighting_is_the_worse_of_the_errors_in_x_0_and_eps() -> None:
     """Salimans & Ho (2022), section 4: max(|x - x_hat|², |eps - eps_hat|²)."""
     measured, in_x_0, in_eps = _errors(
-        "v", LEVELS, lambda each: WEIGHTINGS["truncated-snr"](each, Cosine())
+        "v", LEVELS, lambda each: WEIGHTINGS["truncated-snr"](each, as_process(Cosine()))
     )
     torch.testing.assert_close(measured, torch.maximum(in_x_0, in_eps))
 
@@ -116,7 +117,9 @@ def test_truncated_snr_weighting_is_the_worse_of_the_errors_in_x_0_and_eps() -> 
 @pytest.mark.parametrize("name", ["edm", "v"])
 def test_edm_weighting_is_the_error_of_its_own_network(name: str) -> None:
     """Karras et al. (2022), eq. 8, with the c_skip and c_out of their table 1."""
-    measured, in_x_0, _ = _errors(name, LEVELS, lambda each: WEIGHTINGS["edm"](each, Cosine()))
+    measured, in_x_0, _ = _errors(
+        name, LEVELS, lambda each: WEIGHTINGS["edm"](each, as_process(Cosine()))
+    )
     sigma = SNR**-0.5
     c_out = sigma / (sigma**2 + 1).sqrt()
     torch.testing.assert_close(measured, in_x_0 / c_out**2)
@@ -145,7 +148,9 @@ def test_variational_weighting_is_half_the_rate_of_the_log_snr_in_eps(
     schedule: Cosine | Linear,
 ) -> None:
     """Kingma et al. (2021); for the linear SDE the likelihood weighting of Song et al. (2021)."""
-    measured, _, in_eps = _errors("eps", schedule(TIMES), lambda _: variational(schedule))
+    measured, _, in_eps = _errors(
+        "eps", schedule(TIMES), lambda _: variational(as_process(schedule))
+    )
     torch.testing.assert_close(measured, _log_snr_rate(schedule) / 2 * in_eps)
 
 
@@ -156,7 +161,7 @@ def test_the_variational_weighting_knows_every_schedule(name: str) -> None:
     ends = torch.tensor([-1e-6, 1e-6], dtype=torch.float64)[:, None] + TIMES
     quotient = -schedule(ends).snr.diff(dim=0)[0] / 2e-6 / 2
     torch.testing.assert_close(
-        variational(schedule)(schedule(TIMES)), quotient, rtol=1e-5, atol=1e-9
+        variational(as_process(schedule))(schedule(TIMES)), quotient, rtol=1e-5, atol=1e-9
     )
 
 
@@ -165,7 +170,7 @@ def test_sigmoid_weighting_is_the_papers_in_x_0(bias: float) -> None:
     """Hoogeboom et al. (2024), eq. 4: -1/2 dlambda/dt e^b sigmoid(lambda - b) |x - x_hat|²."""
     schedule = Cosine(shift=2.0)
     level = schedule(TIMES)
-    measured, in_x_0, _ = _errors("v", level, lambda _: sigmoid(schedule, bias))
+    measured, in_x_0, _ = _errors("v", level, lambda _: sigmoid(as_process(schedule), bias))
     log_snr = level.alpha.log() * 2 - level.sigma.log() * 2
     rate = _log_snr_rate(schedule) / 2
     expected = rate * math.exp(bias) * torch.tensor(expit((log_snr - bias).numpy())) * in_x_0
@@ -174,8 +179,8 @@ def test_sigmoid_weighting_is_the_papers_in_x_0(bias: float) -> None:
 
 def test_the_registered_sigmoid_weighting_has_a_bias_of_zero() -> None:
     level = Linear()(TIMES)
-    weight = WEIGHTINGS["sigmoid"](PARAMETERISATIONS["v"], Linear())
-    bound = WEIGHTINGS["variational"](PARAMETERISATIONS["v"], Linear())
+    weight = WEIGHTINGS["sigmoid"](PARAMETERISATIONS["v"], as_process(Linear()))
+    bound = WEIGHTINGS["variational"](PARAMETERISATIONS["v"], as_process(Linear()))
     torch.testing.assert_close(weight(level) * (1 + level.snr), bound(level))
 
 
@@ -189,11 +194,11 @@ def test_the_variational_loss_over_u_depends_on_the_schedules_ends_alone(
     ends = schedule(torch.tensor([1.0, 0.0], dtype=torch.float64)).snr
     mmse = s2 / (1 + s2 * level.snr)
     expected = float((1 + s2 * ends).log().diff()) / 2
-    measured = torch.trapezoid(variational(schedule)(level) * mmse, u)
+    measured = torch.trapezoid(variational(as_process(schedule))(level) * mmse, u)
     assert float(measured) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_variational_loss_of_a_table_is_the_sum_of_its_kl_terms() -> None:
+def test_the_variational_loss_of_discrete_levels_is_the_sum_of_its_kl_terms() -> None:
     """Ho et al. (2020), eq. 8, for every step; the step to clean with a variance of beta_1."""
     beta = np.linspace(1e-3, 0.2, 10)
     alpha_bar = np.cumprod(1 - beta)
@@ -201,8 +206,10 @@ def test_the_variational_loss_of_a_table_is_the_sum_of_its_kl_terms() -> None:
     from_x_0 = np.sqrt(before) * beta / (1 - alpha_bar)
     tilde = (1 - before) / (1 - alpha_bar) * beta
     tilde[0] = beta[0]
-    table = discrete.from_beta(torch.tensor(beta))
-    measured, in_x_0, _ = _errors("v", table.levels[1:], lambda _: variational(table))
+    schedule = discrete.from_beta(torch.tensor(beta))
+    measured, in_x_0, _ = _errors(
+        "v", schedule.levels[1:], lambda _: variational(as_process(schedule))
+    )
     expected = 10 * torch.tensor(from_x_0**2 / (2 * tilde)) * in_x_0
     torch.testing.assert_close(measured, expected)
 
@@ -220,7 +227,7 @@ def test_the_noise_of_the_input_is_that_of_the_target() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "least"),
+    ("schedule", "least"),
     [
         # Least L_simple on N(0, 1), averaged over the levels: closed form in float64.
         (discrete.linear(1000), 0.2755132),
@@ -229,7 +236,7 @@ def test_the_noise_of_the_input_is_that_of_the_target() -> None:
     ],
 )
 def test_exact_denoiser_reaches_the_least_simple_loss(
-    table: discrete.DiscreteSchedule, least: float
+    schedule: discrete.DiscreteSchedule, least: float
 ) -> None:
     def exact(x_t: Tensor, level: NoiseLevel) -> Prediction:
         return Prediction(level.like(x_t).alpha * x_t)  # E[x_0 | x_t] for N(0, 1), VP
@@ -237,7 +244,7 @@ def test_exact_denoiser_reaches_the_least_simple_loss(
     source = torch.Generator().manual_seed(2)
     rows = 400_000
     x_0, eps = torch.randn(2, rows, 1, generator=source, dtype=torch.float64)
-    level = table.levels[1 + torch.arange(rows) % table.num_levels]
+    level = schedule.levels[1 + torch.arange(rows) % schedule.num_levels]
 
     values = loss(exact, x_0, level, eps, snr)
 
@@ -247,8 +254,8 @@ def test_exact_denoiser_reaches_the_least_simple_loss(
 
 
 BETA = np.linspace(1e-3, 0.2, 10)
-TABLE = discrete.from_beta(torch.tensor(BETA))
-EVERY = TABLE.levels[1:]
+SCHEDULE = discrete.from_beta(torch.tensor(BETA))
+EVERY = SCHEDULE.levels[1:]
 
 
 class _Answers(torch.nn.Module):
@@ -277,7 +284,7 @@ def _learner() -> tuple[_Answers, NetworkDenoiser, Tensor, Tensor]:
 def test_the_hybrid_loss_is_nichols() -> None:
     """L_simple + 0.001 L_vlb, L_vlb as T times one term in nats, from DDPM's own formulas."""
     network, denoise, x_0, eps = _learner()
-    measured = hybrid_loss(denoise, x_0, EVERY, eps, snr, table=TABLE)
+    measured = hybrid_loss(denoise, x_0, EVERY, eps, snr, schedule=SCHEDULE)
     alpha_bar = np.cumprod(1 - BETA)[:, None]
     before = np.concatenate([[[1.0]], alpha_bar[:-1]])
     beta, x, noise = BETA[:, None], x_0.numpy(), eps.numpy()
@@ -300,7 +307,9 @@ def test_the_hybrid_loss_is_nichols() -> None:
 
 def test_the_bound_moves_the_variance_and_not_the_mean() -> None:
     network, denoise, x_0, eps = _learner()
-    hybrid_loss(denoise, x_0, EVERY, eps, lambda level: 0 * level.snr, table=TABLE).sum().backward()
+    hybrid_loss(
+        denoise, x_0, EVERY, eps, lambda level: 0 * level.snr, schedule=SCHEDULE
+    ).sum().backward()
     assert network.mean.grad is not None
     assert network.interpolation.grad is not None
     assert torch.count_nonzero(network.mean.grad) == 0
@@ -329,11 +338,11 @@ def test_the_bound_is_least_at_the_optimal_variance_of_gaussian_data() -> None:
     slope = math.sqrt(alpha_bar) * left / (1 - alpha_bar)
     exact = data_mean + slope * (x_t - math.sqrt(alpha_bar) * data_mean)
     fraction = torch.tensor(best, dtype=torch.float64, requires_grad=True)
-    level = TABLE.levels[torch.full((9,), i)]
+    level = SCHEDULE.levels[torch.full((9,), i)]
 
     def bound(at: Tensor) -> Tensor:
         prediction = Prediction(exact, at.expand(9, 1))
-        return (weight * variance_bound(prediction, x_t, x_0, level, TABLE)).sum()
+        return (weight * variance_bound(prediction, x_t, x_0, level, SCHEDULE)).sum()
 
     (gradient,) = torch.autograd.grad(bound(fraction), fraction)
     assert float(gradient) == pytest.approx(0, abs=1e-12)
@@ -346,4 +355,4 @@ def test_the_bound_needs_a_variance() -> None:
     zeros = torch.zeros(10, 2, dtype=torch.float64)
     denoise = NetworkDenoiser(_Fixed(zeros), PARAMETERISATIONS["eps"])
     with pytest.raises(ArgumentError, match="learns_variance=True"):
-        hybrid_loss(denoise, zeros, EVERY, zeros, snr, table=TABLE)
+        hybrid_loss(denoise, zeros, EVERY, zeros, snr, schedule=SCHEDULE)

@@ -10,23 +10,24 @@ from scipy import stats
 from torch import Tensor
 
 from sfumato.process import discrete
-from sfumato.process.schedules import VE, Cosine, Linear, Schedule
+from sfumato.process.process import AnyProcess, as_process
+from sfumato.process.schedules import VE, Cosine, Linear
 from sfumato.training.times import (
     TIME_DRAWS,
     Importance,
     LogNormal,
     antithetic,
-    level_at,
     logit_normal,
     stratified,
     uniform,
 )
 
-WIDE = Cosine(log_snr_max=25.0, log_snr_min=-25.0)  # holds 10 deviations of the log-normal draw
+# Holds 10 deviations of the log-normal draw.
+WIDE = as_process(Cosine(log_snr_max=25.0, log_snr_min=-25.0))
 
 
 def _log_noise(u: Tensor) -> Tensor:
-    level = level_at(WIDE, u)
+    level = WIDE.at(u)
     return level.sigma.log() - level.alpha.log()
 
 
@@ -47,17 +48,17 @@ def test_every_draw_has_its_distribution_at_every_place_of_the_batch(name: str, 
         assert stats.kstest(u.numpy(), cdf).pvalue > 1e-3
 
 
-def test_antithetic_pairs_are_the_tutorials_on_a_table() -> None:
-    table = discrete.sigmoid(100)
+def test_antithetic_pairs_are_the_tutorials_on_discrete_levels() -> None:
+    schedule = discrete.sigmoid(100)
     u = antithetic(128, torch.Generator().manual_seed(1))
-    index = table.index(level_at(table, u)) - 1  # the tutorial counts its levels from 0
+    index = schedule.index(as_process(schedule).at(u)) - 1  # the tutorial counts its levels from 0
     torch.testing.assert_close(index[64:], 100 - 1 - index[:64])
 
 
-def test_every_level_of_a_table_is_drawn_equally_often() -> None:
-    table = discrete.sigmoid(10)
+def test_every_discrete_level_is_drawn_equally_often() -> None:
+    schedule = discrete.sigmoid(10)
     u = uniform(50_000, torch.Generator().manual_seed(2))
-    counts = torch.bincount(table.index(level_at(table, u)), minlength=11)
+    counts = torch.bincount(schedule.index(as_process(schedule).at(u)), minlength=11)
     assert int(counts[0]) == 0  # the clean level has nothing to learn
     assert stats.chisquare(counts[1:].numpy()).pvalue > 1e-3
 
@@ -85,22 +86,23 @@ def test_stratified_puts_one_draw_in_each_stratum() -> None:
 
 def test_a_continuous_schedule_takes_the_draw_as_its_time() -> None:
     u = torch.tensor([0.0, 0.25, 1.0], dtype=torch.float64)
-    torch.testing.assert_close(level_at(Cosine(), u).log_snr, Cosine()(u).log_snr)
+    torch.testing.assert_close(as_process(Cosine()).at(u).log_snr, Cosine()(u).log_snr)
 
 
 def test_log_normal_noise_beyond_the_schedule_is_that_of_its_ends() -> None:
     schedule = VE(sigma_min=math.exp(-1.5), sigma_max=math.exp(-0.5))
-    u = LogNormal(schedule)(20_000, torch.Generator().manual_seed(5))
+    u = LogNormal(as_process(schedule))(20_000, torch.Generator().manual_seed(5))
     assert (float(u.min()), float(u.max())) == (0.0, 1.0)
     share_below, share_above = stats.norm(-1.2, 1.2).cdf(-1.5), stats.norm(-1.2, 1.2).sf(-0.5)
     assert float((u < 1e-9).double().mean()) == pytest.approx(share_below, abs=1e-3)
     assert float((u > 1 - 1e-9).double().mean()) == pytest.approx(share_above, abs=1e-3)
 
 
-def test_log_normal_takes_the_nearest_level_of_a_table() -> None:
-    table = discrete.linear(25)
+def test_log_normal_takes_the_nearest_discrete_level() -> None:
+    schedule = discrete.linear(25)
+    process = as_process(schedule)
     source = torch.Generator().manual_seed(6)
-    index = table.index(level_at(table, LogNormal(table)(50_000, source)))
+    index = schedule.index(process.at(LogNormal(process)(50_000, source)))
     alpha_bar = np.cumprod(1 - np.linspace(1e-4, 0.02, 25) * 40)
     own = 0.5 * np.log(1 / alpha_bar - 1)
     edges = np.concatenate([[-np.inf], (own[1:] + own[:-1]) / 2, [np.inf]])
@@ -123,8 +125,8 @@ def _made_up(u: Tensor) -> Tensor:
 MEAN = 100 * (1 - 1e-4) / math.log(1e4)  # of `_made_up` over (0, 1)
 
 
-def _warmed_up(process: Schedule | discrete.DiscreteSchedule) -> tuple[Importance, torch.Generator]:
-    draw, source = Importance(process), torch.Generator().manual_seed(8)
+def _warmed_up(process: AnyProcess) -> tuple[Importance, torch.Generator]:
+    draw, source = Importance(as_process(process)), torch.Generator().manual_seed(8)
     while int(draw.count.min()) < 10:
         u = draw(256, source)
         draw.reweighted(u, _made_up(u))
@@ -132,7 +134,7 @@ def _warmed_up(process: Schedule | discrete.DiscreteSchedule) -> tuple[Importanc
 
 
 def test_importance_is_uniform_until_every_bin_has_ten_losses() -> None:
-    draw = Importance(Linear())
+    draw = Importance(as_process(Linear()))
     u = (torch.arange(100, dtype=torch.float64) + 0.5) / 100
     for _ in range(9):
         draw.reweighted(u, _made_up(u))
@@ -144,14 +146,16 @@ def test_importance_is_uniform_until_every_bin_has_ten_losses() -> None:
 
 
 def test_importance_remembers_the_last_ten_losses_of_each_bin() -> None:
-    table = discrete.linear(4)
-    draw, source = Importance(table), torch.Generator().manual_seed(9)
+    schedule = discrete.linear(4)
+    draw, source = Importance(as_process(schedule)), torch.Generator().manual_seed(9)
     memory = [deque[float](maxlen=10) for _ in range(4)]
     for batch in (3, 30, 1, 200, 7, 64):  # more than ten at once in a bin, and none
         u = torch.rand(batch, dtype=torch.float64, generator=source) ** 2
         losses = torch.randn(batch, generator=source)
         draw.reweighted(u, losses)
-        for level, value in zip(table.index(level_at(table, u)).tolist(), losses, strict=True):
+        for level, value in zip(
+            schedule.index(as_process(schedule).at(u)).tolist(), losses, strict=True
+        ):
             memory[level - 1].append(float(value))
     for bin_losses, expected in zip(draw.losses, memory, strict=True):
         assert sorted(bin_losses.tolist()) == sorted(expected)
@@ -162,7 +166,7 @@ def test_importance_remembers_the_last_ten_losses_of_each_bin() -> None:
 
 
 @pytest.mark.parametrize("process", [Cosine(), discrete.linear(30)])
-def test_importance_draws_from_its_density(process: Schedule | discrete.DiscreteSchedule) -> None:
+def test_importance_draws_from_its_density(process: AnyProcess) -> None:
     draw, source = _warmed_up(process)
     density = draw.density()
     bins = draw.num_bins
@@ -184,7 +188,7 @@ def test_importance_is_stratified() -> None:
 
 @pytest.mark.parametrize("process", [Cosine(), discrete.linear(30)])
 def test_importance_is_unbiased_and_varies_less(
-    process: Schedule | discrete.DiscreteSchedule,
+    process: AnyProcess,
 ) -> None:
     draw, source = _warmed_up(process)
     ours, uniform_means = [], []
@@ -199,7 +203,7 @@ def test_importance_is_unbiased_and_varies_less(
 
 
 def test_a_bin_without_loss_is_drawn_again() -> None:
-    draw, source = Importance(discrete.linear(10)), torch.Generator().manual_seed(10)
+    draw, source = Importance(as_process(discrete.linear(10))), torch.Generator().manual_seed(10)
     for _ in range(40):
         u = draw(100, source)
         draw.reweighted(u, (u > 0.1).double())

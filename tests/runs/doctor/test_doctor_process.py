@@ -10,12 +10,12 @@ import torch
 from sfumato.config import ProcessSettings
 from sfumato.errors import ArgumentError
 from sfumato.process import discrete
+from sfumato.process.process import DiscreteProcess
 from sfumato.runs.doctor.process import (
     Finding,
     come_out,
     detail,
     examine_process,
-    noisiest,
     start_mismatch,
 )
 
@@ -28,7 +28,7 @@ def found(rows: torch.Tensor | None = None, **settings: object) -> dict[str, Fin
 
 
 @pytest.mark.parametrize(
-    ("table", "mean", "std"),
+    ("schedule", "mean", "std"),
     # CHECKS: ancestral sampling (beta_tilde) from N(0, 1), exact denoiser of N(1, 0.25).
     [
         (discrete.sigmoid(), 0.53301, 0.63828),
@@ -37,9 +37,9 @@ def found(rows: torch.Tensor | None = None, **settings: object) -> dict[str, Fin
     ],
 )
 def test_what_the_mismatch_does_to_mean_and_deviation(
-    table: discrete.DiscreteSchedule, mean: float, std: float
+    schedule: discrete.DiscreteSchedule, mean: float, std: float
 ) -> None:
-    at, deviation = come_out(MEAN, STD, table)
+    at, deviation = come_out(MEAN, STD, DiscreteProcess(schedule))
     assert float(at) == pytest.approx(mean, abs=5.1e-6)
     assert float(deviation) == pytest.approx(std, abs=5.1e-6)
 
@@ -47,10 +47,10 @@ def test_what_the_mismatch_does_to_mean_and_deviation(
 def test_the_first_term_of_the_bound() -> None:
     # CHECKS: L_T alone 0.849797 for N(1, 0.25) under the tutorial's table; and for x_0² = 1 under
     # the linear one 2.91129454e-5 bits.
-    end = noisiest(discrete.sigmoid())
+    end = DiscreteProcess(discrete.sigmoid()).noisiest
     assert start_mismatch(MEAN, STD, end) == pytest.approx(0.849797, abs=5.1e-7)
     unit = start_mismatch(
-        torch.zeros(1).double(), torch.ones(1).double(), noisiest(discrete.linear())
+        torch.zeros(1).double(), torch.ones(1).double(), DiscreteProcess(discrete.linear()).noisiest
     )
     assert unit / math.log(2) == pytest.approx(2.91129454e-5, rel=1e-7)
 
