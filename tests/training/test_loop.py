@@ -17,8 +17,9 @@ from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process import discrete, parameterisations
 from sfumato.process.schedules import Cosine
 from sfumato.training import checkpoint
-from sfumato.training.learning_rate import learning_rate
 from sfumato.training.loop import Training, num_steps, train
+from sfumato.training.optimizer import learning_rate
+from sfumato.training.regression import Regression, regression_training
 from sfumato.training.times import TIME_DRAWS, Importance
 
 
@@ -29,7 +30,7 @@ def _training(rows: int = 300, *, width: int = 16, seed: int = 0, **settings: An
     )
     data = torch.randn(rows, 2, generator=torch.Generator().manual_seed(1))
     denoiser = NetworkDenoiser(VectorMLP(2, width, 2), parameterisations.edm)
-    return Training(denoiser, Cosine(), data, recipe, seed=seed)
+    return regression_training(denoiser, Cosine(), data, recipe, seed=seed)
 
 
 def _weights(training: Training) -> dict[str, Tensor]:
@@ -69,8 +70,10 @@ def test_resume_is_bit_exact(tmp_path: Path, stop: int, times: str) -> None:
 
     assert records[-1].step == 60
     _assert_same(_weights(straight), _weights(second))
-    if isinstance(straight.times, Importance):  # a run that never got warm would show nothing
-        assert float(straight.times.density().max()) > 1
+    assert isinstance(straight.objective, Regression)
+    if times == "importance":  # a run that never got warm would show nothing
+        assert isinstance(straight.objective.times, Importance)
+        assert float(straight.objective.times.density().max()) > 1
 
 
 def test_resume_restores_the_runs_own_generator() -> None:
@@ -109,7 +112,7 @@ def test_every_level_is_trained_the_first_and_the_last_too(times: str) -> None:
     denoiser = NetworkDenoiser(Told(2, 10, 8), parameterisations.eps, step_of(table))
     data = torch.randn(64, 2, generator=torch.Generator().manual_seed(1))
     recipe = TrainingSettings(steps=40, batch_size=64, times=times)
-    list(train(Training(denoiser, table, data, recipe, seed=0)))
+    list(train(regression_training(denoiser, table, data, recipe, seed=0)))
     assert set(told) == set(range(1, 11))
 
 
@@ -134,7 +137,7 @@ def test_the_loss_by_importance_is_the_uniform_one() -> None:
             weighting="variational",
         )  # fmt: skip
         data = torch.randn(64, 2, generator=torch.Generator().manual_seed(1))
-        records = list(train(Training(denoiser, table, data, recipe, seed=0)))[20:]
+        records = list(train(regression_training(denoiser, table, data, recipe, seed=0)))[20:]
         measured[times] = torch.tensor([record.loss for record in records]).double()
     uniform, importance = measured["uniform"], measured["importance"]
     error = ((uniform.var() + importance.var()) / len(uniform)).sqrt()
@@ -166,7 +169,7 @@ def test_training_finds_the_optimal_variance_of_gaussian_data() -> None:
     denoiser = NetworkDenoiser(network, parameterisations.eps, step_of(table), learns_variance=True)
     data = 0.5 + 0.6 * torch.randn(20_000, 1, generator=torch.Generator().manual_seed(1))
     recipe = TrainingSettings(steps=250, batch_size=1024, learning_rate=0.05, warmup=0)
-    list(train(Training(denoiser, table, data, recipe, seed=0)))
+    list(train(regression_training(denoiser, table, data, recipe, seed=0)))
 
     before, noisy = alpha_bar[:-1], 1 - alpha_bar[1:]
     tilde = (1 - before) / noisy * beta[1:]
@@ -184,7 +187,39 @@ def test_training_finds_the_optimal_variance_of_gaussian_data() -> None:
 def test_a_learned_variance_needs_a_table() -> None:
     denoiser = NetworkDenoiser(VectorMLP(2, 8, 1), parameterisations.edm, learns_variance=True)
     with pytest.raises(ArgumentError, match=r"process\.num_levels"):
-        Training(denoiser, Cosine(), torch.zeros(9, 2), TrainingSettings(), seed=0)
+        regression_training(denoiser, Cosine(), torch.zeros(9, 2), TrainingSettings(), seed=0)
+
+
+class _Means:
+    """The least objective: the network's weights become the mean of the rows."""
+
+    min_rows, numbers_per_row, is_adaptive = 0, 2, False
+
+    def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        return ()
+
+    def batch(self, data: Any, index: Tensor, own: slice, draws: tuple[Tensor, ...]) -> Tensor:
+        rows: Tensor = data[index[:, own].flatten()]
+        return rows
+
+    def losses(self, denoiser: NetworkDenoiser, batch: Tensor) -> Tensor:
+        (weights,) = denoiser.network.parameters()
+        return (batch - weights).square().mean(1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        pass
+
+
+def test_an_objective_of_ones_own_is_minimised() -> None:
+    network = nn.ParameterList([torch.zeros(2)])
+    data = torch.randn(256, 2, generator=torch.Generator().manual_seed(1)) + 3
+    recipe = TrainingSettings(steps=400, batch_size=256, learning_rate=0.05, optimizer="adam")
+    denoiser = NetworkDenoiser(network, parameterisations.x_0)
+    list(train(Training(denoiser, _Means(), data, recipe, seed=0)))
+    torch.testing.assert_close(network[0].detach(), data.mean(0), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("settings", [{}, {"reference": 128}, {"times": "importance"}])
@@ -260,7 +295,7 @@ def test_a_table_trains_the_tutorials_network_with_eps() -> None:
         times="antithetic",
     )
     data = torch.randn(2000, 2, generator=torch.Generator().manual_seed(1))
-    records = list(train(Training(denoiser, table, data, recipe, seed=0)))
+    records = list(train(regression_training(denoiser, table, data, recipe, seed=0)))
     # The floor on N(0, 1) under this table is 0.9355 (mean alpha_bar); the start is about 1.1.
     assert 0.85 < records[-1].loss < 1.03
 

@@ -1,33 +1,45 @@
-"""What a table's network is asked while it learns."""
+"""What a table's network learns to predict, and from what."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from sfumato.config import TrainingSettings
+from sfumato.data.codecs.table import TableRows
 from sfumato.denoisers.table import TableDenoiser
-from sfumato.networks.table_mlp import TableCondition
+from sfumato.errors import ArgumentError
+from sfumato.networks.table_mlp import TableCondition, TableMLP
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
+from sfumato.process.schedules import Cosine
+from sfumato.training.loop import Training
 from sfumato.training.loss import WEIGHTINGS
-from sfumato.training.masking import Asked, Masking, table_loss
+from sfumato.training.masking import (
+    MaskedRows,
+    Masking,
+    Requested,
+    masking,
+    table_loss,
+)
 
-# Three columns with levels; of the two numbers the second is there where the last level is 0.
+# Three columns of categories; the second of two numbers is there where the last category is 0.
 MASKING = Masking((2, 4, 3), (-1, 2))
 N = 20_000
 
 
-def rows() -> Tensor:
+def rows() -> TableRows:
     source = torch.Generator().manual_seed(0)
     numbers = torch.randn(N, 2, generator=source)
-    levels = [torch.randint(0, size, (N, 1), generator=source) for size in MASKING.sizes]
-    return torch.cat([numbers, *levels], 1)
+    codes = [torch.randint(0, size, (N, 1), generator=source) for size in MASKING.sizes]
+    return TableRows(numbers, torch.cat(codes, 1))
 
 
 @pytest.fixture(scope="module")
-def asked() -> Asked:
+def requested() -> Requested:
     source = torch.Generator().manual_seed(1)
     return MASKING(rows(), torch.rand(N, MASKING.draws, generator=source))
 
@@ -36,55 +48,62 @@ def share(mask: Tensor) -> tuple[int, int]:
     return int(mask.sum()), len(mask)
 
 
-def test_a_row_is_asked_for_levels_or_for_numbers_never_for_both(asked: Asked) -> None:
-    for_levels, for_numbers = asked.hidden.any(1), asked.condition.is_noisy.any(1)
+def test_a_row_is_of_categories_or_of_numbers_never_of_both(requested: Requested) -> None:
+    for_levels, for_numbers = requested.hidden.any(1), requested.condition.is_noisy.any(1)
     assert not (for_levels & for_numbers).any()
     assert stats.binomtest(*share(for_levels), MASKING.share).pvalue > 1e-3
     assert MASKING.share == 0.6  # three levels, two numbers
 
 
-def test_any_number_of_levels_is_hidden_as_often_and_any_of_them(asked: Asked) -> None:
-    hidden = asked.hidden[asked.hidden.any(1)]
+def test_any_number_of_categories_is_hidden_as_often_and_any_of_them(requested: Requested) -> None:
+    hidden = requested.hidden[requested.hidden.any(1)]
     counts = torch.bincount(hidden.sum(1), minlength=4)[1:]
     assert stats.chisquare(counts.numpy()).pvalue > 1e-3
     single = hidden[hidden.sum(1) == 1].sum(0)
     assert stats.chisquare(single.numpy()).pvalue > 1e-3
 
 
-def test_a_hidden_level_is_given_as_hidden_and_the_others_as_they_are(asked: Asked) -> None:
+def test_a_hidden_category_is_given_as_hidden_and_the_others_as_they_are(
+    requested: Requested,
+) -> None:
     sizes = torch.tensor(MASKING.sizes)
-    assert (asked.condition.categories[asked.hidden] == sizes.expand(N, -1)[asked.hidden]).all()
-    assert (asked.condition.categories == asked.levels)[~asked.hidden].all()
-    assert asked.levels.equal(rows()[:, 2:].long())
+    assert (
+        requested.condition.categories[requested.hidden] == sizes.expand(N, -1)[requested.hidden]
+    ).all()
+    assert (requested.condition.categories == rows().categories)[~requested.hidden].all()
 
 
-def test_no_number_gives_its_own_hidden_level_away(asked: Asked) -> None:
-    """The second number is known only of rows whose last level is 0, which would tell it."""
-    assert not (asked.condition.is_known[:, 1] & asked.hidden[:, 2]).any()
-    assert asked.condition.is_known[asked.hidden[:, 0]].any()
+def test_no_number_gives_its_own_hidden_category_away(requested: Requested) -> None:
+    """The second number is known only in rows whose last category is 0, which gives it away."""
+    assert not (requested.condition.is_known[:, 1] & requested.hidden[:, 2]).any()
+    assert requested.condition.is_known[requested.hidden[:, 0]].any()
 
 
-def test_numbers_that_are_not_there_are_neither_known_nor_asked_for(asked: Asked) -> None:
-    gone = asked.levels[:, 2] != 0
-    assert not asked.condition.is_known[gone, 1].any()
-    assert not asked.condition.is_noisy[gone, 1].any()
+def test_missing_numbers_are_neither_known_nor_requested(requested: Requested) -> None:
+    gone = rows().categories[:, 2] != 0
+    assert not requested.condition.is_known[gone, 1].any()
+    assert not requested.condition.is_noisy[gone, 1].any()
 
 
-def test_known_numbers_are_given_and_nothing_else(asked: Asked) -> None:
-    condition = asked.condition
-    assert condition.known.equal(torch.where(condition.is_known, rows()[:, :2], 0.0))
+def test_known_numbers_are_given_and_nothing_else(requested: Requested) -> None:
+    condition = requested.condition
+    assert condition.known.equal(torch.where(condition.is_known, rows().numeric, 0.0))
     assert not (condition.is_known & condition.is_noisy).any()
 
 
-def test_every_number_that_is_there_is_known_or_asked_for_where_numbers_are(asked: Asked) -> None:
-    of_numbers = ~asked.hidden.any(1)
-    there = torch.stack([torch.ones(N, dtype=torch.bool), asked.levels[:, 2] == 0], 1)
-    either = asked.condition.is_known | asked.condition.is_noisy
+def test_every_number_that_is_there_is_known_or_requested_in_rows_of_numbers(
+    requested: Requested,
+) -> None:
+    of_numbers = ~requested.hidden.any(1)
+    there = torch.stack([torch.ones(N, dtype=torch.bool), rows().categories[:, 2] == 0], 1)
+    either = requested.condition.is_known | requested.condition.is_noisy
     assert either[of_numbers].equal(there[of_numbers])
 
 
-def test_half_of_the_rows_know_nothing_and_the_others_half_in_the_mean(asked: Asked) -> None:
-    first = asked.condition.is_known[:, 0][~asked.hidden.any(1)]
+def test_half_of_the_rows_know_nothing_and_the_others_half_in_the_mean(
+    requested: Requested,
+) -> None:
+    first = requested.condition.is_known[:, 0][~requested.hidden.any(1)]
     assert stats.binomtest(*share(first), 0.25).pvalue > 1e-3
 
 
@@ -101,7 +120,7 @@ class Fixed(nn.Module):
         return torch.zeros_like(x), self.logits.expand(len(x), -1)
 
 
-def test_the_loss_is_the_log_loss_of_levels_and_the_square_of_numbers() -> None:
+def test_the_loss_is_the_log_loss_of_categories_and_the_square_of_numbers() -> None:
     """By hand, for a network that always answers the same."""
     denoise = TableDenoiser(Fixed(), edm)
     x_0, eps = torch.tensor([[1.0, 2.0]] * 3), torch.tensor([[0.5, -1.0]] * 3)
@@ -110,10 +129,10 @@ def test_the_loss_is_the_log_loss_of_levels_and_the_square_of_numbers() -> None:
     no = torch.zeros(3, 2, dtype=torch.bool)
     noisy = torch.tensor([[True, True], [False, True], [False, False]])
     hidden = torch.tensor([[False, False], [False, False], [True, True]])
-    levels = torch.tensor([[0, 0], [0, 0], [1, 2]])
-    asked = Asked(TableCondition(torch.zeros(3, 2), no, noisy, levels), hidden, levels)
+    codes = torch.tensor([[0, 0], [0, 0], [1, 2]])
+    requested = Requested(TableCondition(torch.zeros(3, 2), no, noisy, codes), hidden)
     weight = WEIGHTINGS["simple"](edm, None)  # type: ignore[arg-type]
-    found = table_loss(denoise, x_0, level, eps, weight, asked, (2, 4))
+    found = table_loss(denoise, TableRows(x_0, codes), level, eps, weight, requested, (2, 4))
     # F is 0 and its target alpha... : (x_0 - alpha x_t)/sigma = sigma x_0 - alpha eps.
     errors = (0.6 * x_0[0] - 0.8 * eps[0]).square()
     expected = [
@@ -128,12 +147,48 @@ def test_the_loss_is_the_log_loss_of_levels_and_the_square_of_numbers() -> None:
     ("sizes", "states", "expected"),
     [((), (-1,), 0.0), ((2,), (), 1.0), ((2,) * 9, (-1,), 0.75), ((2,), (-1,) * 9, 0.25)],
 )
-def test_either_question_gets_its_share(
+def test_either_task_gets_its_share(
     sizes: tuple[int, ...], states: tuple[int, ...], expected: float
 ) -> None:
-    masking = Masking(sizes, states)
-    assert masking.share == expected
-    data = torch.zeros(50, len(sizes) + len(states))
-    found = masking(data, torch.rand(50, masking.draws))
+    drawn = Masking(sizes, states)
+    assert drawn.share == expected
+    data = TableRows(torch.zeros(50, len(states)), torch.zeros(50, len(sizes)).long())
+    found = drawn(data, torch.rand(50, drawn.draws))
     assert found.hidden.any(1).all() == (expected == 1.0)
     assert found.condition.is_noisy.shape == (50, len(states))
+
+
+def training(**settings: Any) -> Training:
+    recipe = TrainingSettings.model_validate({"reference": 0, "batch_size": 40} | settings)
+    torch.manual_seed(0)
+    network = TableMLP(2, MASKING.sizes, width=16, depth=1)
+    denoiser = TableDenoiser(network, edm)
+    objective = masking(denoiser, Cosine(), recipe, MASKING.sizes, MASKING.states)
+    return Training(denoiser, objective, rows(), recipe, seed=0)
+
+
+def test_rows_of_a_batch_do_not_depend_on_each_other() -> None:
+    """So that a batch may be computed in parts."""
+    learner = training()
+    (batch,) = learner.batches(1)
+    parts = [batch[:7], batch[7:]]
+    assert [len(part) for part in parts] == [7, 33]
+    whole = learner.objective.losses(learner.denoiser, batch)
+    some = torch.cat([learner.objective.losses(learner.denoiser, part) for part in parts])
+    torch.testing.assert_close(some, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_a_batch_is_of_rows_of_the_table() -> None:
+    batch = next(training().batches(1))
+    assert isinstance(batch, MaskedRows)
+    known = {
+        (*n, *c) for n, c in zip(rows().numeric.tolist(), rows().categories.tolist(), strict=True)
+    }
+    of_batch = zip(batch.rows.numeric.tolist(), batch.rows.categories.tolist(), strict=True)
+    assert {(*n, *c) for n, c in of_batch} <= known
+
+
+@pytest.mark.parametrize("setting", [{"reference": 64}, {"times": "importance"}])
+def test_what_needs_the_loss_of_whole_rows_is_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError, match=next(iter(setting))):
+        training(**setting)

@@ -193,7 +193,7 @@ def fit(
     with begin(settings, data, out) as job:
         say(_described(job), quiet)
         finish(job, quiet=quiet)
-    _say_next(job.folder, len(job.training.event) > 1, quiet)
+    _say_next(job.folder, len(job.model.codec.event) > 1, quiet)
 
 
 def _kinds_told(columns: list[str]) -> dict[str, Any]:
@@ -245,7 +245,7 @@ def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
         else:
             say(f"Going on from step {step:,} of {num_steps:,}.", quiet)
             finish(job, quiet=quiet)
-    _say_next(out, len(job.training.event) > 1, quiet)
+    _say_next(out, len(job.model.codec.event) > 1, quiet)
 
 
 @app.command(
@@ -576,16 +576,18 @@ def _one_line(text: str) -> str:
 
 def _described(job: Any) -> str:
     """What was inferred, before the training begins."""
+    from sfumato.models.table import TableModel
+
     data, training = job.data, job.training
-    if len(training.event) > 1:
+    if len(job.model.codec.event) > 1:
         return _described_pictures(job)
-    if training.masking is not None:
+    if isinstance(job.model, TableModel):
         from sfumato.cli.tables import described_table
 
         return described_table(job)
     rows, columns = data.train.values.shape
     names = _one_line(", ".join(data.train.columns[:6])) + (", ..." if columns > 6 else "")
-    constant = columns - training.event[0]
+    constant = columns - job.model.codec.event[0]
     kept = f", {len(data.heldout.values):,} kept to evaluate on" if data.heldout else ""
     weights = sum(parameter.numel() for parameter in training.network.parameters())
     return (

@@ -5,7 +5,7 @@ network was trained to predict stays behind this door.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -119,6 +119,10 @@ class NetworkDenoiser:
     parameterisation: Parameterisation
     conditioning: Conditioning = log_snr
     learns_variance: bool = False
+
+    def with_network(self, network: nn.Module) -> "NetworkDenoiser":
+        """The same denoiser of another network."""
+        return replace(self, network=network)
 
     def __call__(
         self,

@@ -11,7 +11,7 @@ answer is F = 0 (edm's c_skip alone): a sampler may walk them and a flow may car
 and nothing else depends on them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -38,10 +38,9 @@ class TableDenoiser:
     parameterisation: Parameterisation
     conditioning: Conditioning = log_snr
 
-    @property
-    def learns_variance(self) -> bool:
-        """No reverse variance is learned."""
-        return False
+    def with_network(self, network: nn.Module) -> "TableDenoiser":
+        """The same denoiser of another network."""
+        return replace(self, network=network)
 
     def both(
         self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, condition: TableCondition

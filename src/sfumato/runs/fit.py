@@ -26,7 +26,6 @@ from sfumato.config import Settings
 from sfumato.data.codecs.points import AnyCodec, Codec, EncodedImages, ImageCodec
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.points import Points
-from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.models.file import AnyModel, save_model, untrained
 from sfumato.models.gaussian import Model
@@ -57,8 +56,9 @@ from sfumato.runs.folder import (
 from sfumato.runs.run import SNAPSHOT_FRAMES, Run
 from sfumato.runs.table_run import TableRun
 from sfumato.training import checkpoint
-from sfumato.training.loop import Rows, StepRecord, Training, train
-from sfumato.training.masking import Masking
+from sfumato.training.loop import Objective, Rows, StepRecord, Training, train
+from sfumato.training.masking import masking
+from sfumato.training.regression import regression
 
 
 class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
@@ -238,22 +238,27 @@ def prepare(settings: Settings, data: RunData | TableData) -> tuple[Training, Mo
         raise ArgumentError("device=cuda asks for a GPU, and PyTorch sees none here; take auto.")
     model.denoiser.network.to(device)
     model.check_sampling()  # refuses wrong sampling settings now, not after the training
-    training = Training(
-        model.denoiser,
-        model.process,
-        rows,
-        settings.training,
-        seed=settings.seed,
-        labels=labels,
-        class_labels=ClassLabels(0) if isinstance(model, TableModel) else model.class_labels,
-        masking=Masking(codec.sizes, codec.states) if isinstance(codec, TableCodec) else None,
-    )
-    return training, model
+    recipe = settings.training
+    objective: Objective
+    if isinstance(model, TableModel):
+        objective = masking(
+            model.denoiser, model.process, recipe, model.codec.sizes, model.codec.states
+        )
+    else:
+        objective = regression(
+            model.denoiser,
+            model.process,
+            recipe,
+            model.codec.event,
+            class_labels=model.class_labels,
+            labels=labels,
+        )
+    return Training(model.denoiser, objective, rows, recipe, seed=settings.seed), model
 
 
 def _encoded(
     settings: Settings, data: RunData | TableData
-) -> tuple[AnyCodec | TableCodec, Rows, Tensor | None]:
+) -> tuple[AnyCodec | TableCodec, Rows[Any], Tensor | None]:
     """The codec of the rows, the rows as the network sees them, and their labels if learned."""
     if isinstance(data, TableData):
         of_table = TableCodec.fit(data.train, data.kinds)

@@ -1,9 +1,9 @@
 """The training loop: explicit, resumable bit for bit, one record per group of steps.
 
-`Training` is everything that changes while a network learns; `train` moves it forward. What is
-drawn (rows, times, noise) comes from the one generator that `Training` owns, step by step; what
-follows from the draws alone is computed for many steps at once, as small operations cost more to
-call than to do.
+`Training` is everything that changes while a network learns; `train` moves it forward. What the
+network learns is its `Objective`. All that is drawn comes from the one generator that `Training`
+owns, step by step: first a step's rows, then what the objective draws. What follows from the draws
+alone is computed for many steps at once, as small operations cost more to call than to do.
 
 Several processes draw the same and each takes its share of the batch; their gradients are averaged
 by PyTorch's DistributedDataParallel, so that all of them take the same step.
@@ -13,41 +13,26 @@ import math
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from sfumato import distributed
 from sfumato.config import TrainingSettings
-from sfumato.denoisers.denoiser import Conditioned, NetworkDenoiser
-from sfumato.denoisers.guidance import ClassLabels
-from sfumato.denoisers.table import TableDenoiser
-from sfumato.errors import ArgumentError, DivergedError, RunError, unknown
+from sfumato.errors import ArgumentError, DivergedError, RunError
 from sfumato.networks.dit import TransformerBlock
 from sfumato.networks.unet import AttentionBlock, ResidualBlock
-from sfumato.process.discrete import DiscreteSchedule
-from sfumato.process.kernels import noised
-from sfumato.process.noise import NoiseLevel
-from sfumato.process.schedules import Schedule
 from sfumato.process.streams import TRAINING, generator
 from sfumato.training.averaging import Average
-from sfumato.training.learning_rate import learning_rate
-from sfumato.training.loss import WEIGHTINGS, hybrid_loss, loss
-from sfumato.training.masking import Asked, Masking, table_loss
-from sfumato.training.optimizer import AdamW
-from sfumato.training.stable_targets import posterior_means
-from sfumato.training.times import TIME_DRAWS, Importance, level_at
+from sfumato.training.optimizer import AdamW, learning_rate
 
 # Numbers that are prepared together; what is more does not stay in a processor's cache.
 _PREPARED = 2**18
-
-_NO_CLASSES = ClassLabels(0)
 
 # What is brought together at once of a network whose weights are sharded.
 _BLOCKS = (ResidualBlock, AttentionBlock, TransformerBlock)
@@ -87,63 +72,105 @@ def _compiled(network: nn.Module) -> nn.Module:
     return torch.compile(network)  # type: ignore[return-value]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """All that one step needs.
-
-    Args:
-        x_0: clean rows, `(batch, *event)`.
-        u: what their times were drawn as, `(batch,)`.
-        level: one each, `(batch,)`.
-        eps: noise, shaped like x_0.
-        target: what is to be predicted in x_0's place, or None.
-        label: class number of each row, `(batch,)`, or None.
-        asked: of a table, what the network is told and asked of each row, or None.
-    """
-
-    x_0: Tensor
-    u: Tensor
-    level: NoiseLevel
-    eps: Tensor
-    target: Tensor | None
-    label: Tensor | None
-    asked: Asked | None = None
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same, its rows on a device."""
-        return replace(
-            self,
-            x_0=self.x_0.to(device),
-            eps=self.eps.to(device),
-            target=None if self.target is None else self.target.to(device),
-            asked=None if self.asked is None else self.asked.to(device),
-        )
-
-    def split(self, size: int) -> Iterator["Batch"]:
-        """Its rows, `size` at a time."""
-        for first in range(0, len(self.x_0), size):
-            some = slice(first, first + size)
-            yield Batch(
-                self.x_0[some],
-                self.u[some],
-                self.level[some],
-                self.eps[some],
-                None if self.target is None else self.target[some],
-                None if self.label is None else self.label[some],
-                None if self.asked is None else self.asked[some],
-            )
+V_co = TypeVar("V_co", covariant=True)
 
 
 @runtime_checkable
-class Rows(Protocol):
-    """What is learned from, encoded: a tensor `(n, *event)`, or pictures that are held as bytes."""
+class Rows(Protocol[V_co]):
+    """Encoded rows to learn from: a tensor `(n, *event)`, pictures held as bytes, a table."""
 
     def __len__(self) -> int:
         """How many."""
         ...
 
-    def __getitem__(self, index: Tensor, /) -> Tensor:
-        """The rows at `index` `(k,)`: `(k, *event)`."""
+    def __getitem__(self, index: Tensor, /) -> V_co:
+        """The rows at `index` `(k,)`."""
+        ...
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A denoiser whose network is trained."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The network."""
+        ...
+
+    def with_network(self, network: nn.Module) -> "Trainable":
+        """The same denoiser of another network."""
+        ...
+
+
+@runtime_checkable
+class Batch(Protocol):
+    """What the losses of some rows are computed from."""
+
+    def __len__(self) -> int:
+        """How many rows."""
+        ...
+
+    def __getitem__(self, some: slice, /) -> "Batch":
+        """Some of the rows."""
+        ...
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same rows on a device."""
+        ...
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What a network learns: what a step draws, and the loss of each row.
+
+    Rows, batches and denoisers are of the objective's own types; the loop hands them on.
+    """
+
+    @property
+    def min_rows(self) -> int:
+        """The least rows of a step; those that exceed the batch are not noised themselves."""
+        ...
+
+    @property
+    def numbers_per_row(self) -> int:
+        """How many numbers a row takes while batches are prepared."""
+        ...
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether a step's draws depend on the losses of the step before."""
+        ...
+
+    def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """All that a step of `size` rows draws after the rows themselves, `(size, ...)` each."""
+        ...
+
+    def batch(self, data: Any, index: Tensor, own: slice, draws: tuple[Tensor, ...]) -> Batch:
+        """The batches of several steps, one after another.
+
+        Args:
+            data: all encoded rows.
+            index: the rows of each step, `(steps, rows)`.
+            own: which rows of a step are in this process's batch.
+            draws: from `draw`, of these rows, `(steps * batch, ...)` each.
+        """
+        ...
+
+    def losses(self, denoiser: Any, batch: Any) -> Tensor:
+        """The loss of each row of a batch, `(batch,)`."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that the objective remembers of past steps, by name."""
+        ...
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `tensors` gave; a checkpoint's other tensors are among them.
+
+        Raises:
+            KeyError: if a part is missing.
+            RuntimeError: if one is of another shape.
+        """
         ...
 
 
@@ -171,69 +198,33 @@ class Training:
 
     Args:
         denoiser: holds the network; its weights are changed in place.
-        process: where noise levels come from.
+        objective: what it learns, see `training.regression` and `training.masking`.
         data: encoded rows.
         settings: the recipe.
         seed: decides every draw.
-        labels: of the rows, `(n,)`, where the network learns classes.
-        class_labels: the class numbers that the network takes.
-        masking: of a table, which part of a row is known; its rows are numbers and levels.
 
     Raises:
-        ArgumentError: if a time draw or weighting is unknown, a variance is to be learned for a
-            process that is not a table, targets are to be averaged over classes, the processes
-            cannot share a batch evenly, or there is nothing to compile with.
+        ArgumentError: if the processes cannot share a batch evenly, or there is nothing to
+            compile with.
     """
 
     def __init__(
         self,
-        denoiser: NetworkDenoiser | TableDenoiser,
-        process: Schedule | DiscreteSchedule,
-        data: Rows,
+        denoiser: Trainable,
+        objective: Objective,
+        data: Rows[Any],
         settings: TrainingSettings,
         *,
         seed: int,
-        labels: Tensor | None = None,
-        class_labels: ClassLabels = _NO_CLASSES,
-        masking: Masking | None = None,
     ) -> None:
-        if settings.times not in TIME_DRAWS:
-            raise unknown("time draw", settings.times, TIME_DRAWS)
-        if settings.weighting not in WEIGHTINGS:
-            raise unknown("weighting", settings.weighting, WEIGHTINGS)
-        self.loss: Callable[..., Tensor] = loss
-        self.rows_drawn = max(settings.batch_size, settings.reference)
-        if denoiser.learns_variance:
-            if not isinstance(process, DiscreteSchedule):
-                raise ArgumentError(
-                    "a learned variance is that of a table's steps, and this process is continuous;"
-                    " set process.num_levels (1000, say) or do without learning the variance."
-                )
-            self.loss = partial(hybrid_loss, table=process)
-        if settings.reference and class_labels.count:
-            raise ArgumentError(
-                "training.reference averages over rows of all classes, mirrored or not; set it to "
-                "0 with classes or training.flip."
-            )
-        if settings.reference and masking:
-            raise ArgumentError(
-                "training.reference averages over whole rows, and of a table's a part is known; "
-                "set it to 0."
-            )
         if settings.batch_size % distributed.count():
             raise ArgumentError(
                 f"training.batch_size is the rows of all processes together, and "
                 f"{distributed.count()} cannot share {settings.batch_size} evenly; take a multiple."
             )
-        if settings.times == "importance" and distributed.count() > 1:
-            raise ArgumentError(
-                "training.times=importance remembers the losses of one process; take another."
-            )
         size = settings.batch_size // distributed.count()
         self.share = slice(distributed.number() * size, (distributed.number() + 1) * size)
         self.micro_batch = settings.micro_batch or size
-        self.weight = WEIGHTINGS[settings.weighting](denoiser.parameterisation, process)
-        self.times = TIME_DRAWS[settings.times](process)
         self.network = denoiser.network
         self.sharded = settings.shard and distributed.count() > 1
         copy = deepcopy(self.network)
@@ -242,16 +233,12 @@ class Training:
                 distributed.shard(each, _BLOCKS)
         together = self.network if self.sharded else _in_parallel(self.network)
         together = _compiled(together) if settings.compile else together
-        self.denoiser = replace(denoiser, network=together)
+        self.denoiser = denoiser.with_network(together)
         self.device = next(self.network.parameters()).device
         self.in_bfloat16 = _in_bfloat16(settings, self.device)
-        self.process = process
+        self.objective = objective
         self.data = data
-        self.labels = labels
-        self.class_labels = class_labels
-        self.masking = masking
-        row = data[torch.zeros(1, dtype=torch.int64)].shape[1:]
-        self.event = row if masking is None else torch.Size((len(masking.states),))
+        self.rows_drawn = max(settings.batch_size, objective.min_rows)
         self.settings = settings
         self.num_steps = num_steps(settings, len(data))
         self.average = Average(self.network, copy, settings.average)
@@ -279,65 +266,25 @@ class Training:
         return rows
 
     def batches(self, steps: int) -> Iterator[Batch]:
-        """What the next steps need, as many at a time as it pays to prepare together."""
-        if isinstance(self.times, Importance):  # which asks for the losses of the step before
-            together = 1
-        else:
-            numbers = math.prod(self.event) if self.masking is None else self.masking.draws
-            together = max(1, _PREPARED // (self.rows_drawn * numbers))
+        """The batch of each of the next steps, as many prepared at a time as it pays."""
+        numbers = self.rows_drawn * self.objective.numbers_per_row
+        together = 1 if self.objective.is_adaptive else max(1, _PREPARED // numbers)
         for first in range(0, steps, together):
             yield from self._prepared(min(together, steps - first))
 
     def _prepared(self, steps: int) -> Iterator[Batch]:
-        draws = [self._draws() for _ in range(steps)]
-        index, *own = (torch.stack(each) for each in zip(*draws, strict=True))
-        mirrored, hidden, u, eps, lots = (each[:, self.share] for each in own)
-        size, level = u.shape[1], level_at(self.process, u.flatten())
-        rows = index if self.settings.reference else index[:, self.share]
-        values = self.data[rows.flatten()].unflatten(0, rows.shape)
-        x_0 = values[:, self.share] if self.settings.reference else values
-        asked = None
-        if self.masking is not None:
-            asked = self.masking(x_0.flatten(0, 1), lots.flatten(0, 1))
-            x_0 = x_0[..., : self.event[0]]
-        if self.class_labels.mirrored:
-            turned = mirrored[(..., *[None] * len(self.event))]
-            x_0 = torch.where(turned, x_0.flip(-1), x_0)
-        targets = None
-        if self.settings.reference:
-            x_t = noised(x_0.flatten(0, 1), level).draw(eps.flatten(0, 1))
-            targets = posterior_means(x_t.view_as(x_0), level, values)
-        for k in range(steps):
-            some = slice(k * size, (k + 1) * size)
-            label = self._label(index[k][self.share], mirrored[k], hidden[k])
-            target = targets[k] if targets is not None else None
-            own_asked = asked[some] if asked is not None else None
-            batch = Batch(x_0[k], u[k], level[some], eps[k], target, label, own_asked)
-            yield batch.to(self.device)
-
-    def _draws(self) -> tuple[Tensor, ...]:
-        """Of one step: rows, which are mirrored, whose class is hidden, times, noise, masks."""
-        size, source = self.settings.batch_size, self.generator
-        rows, nobody = self.next_rows(), torch.zeros(size, dtype=torch.bool)
-        return (
-            rows,
-            torch.rand(size, generator=source) < 0.5 if self.class_labels.mirrored else nobody,
-            torch.rand(size, generator=source) < self.settings.label_dropout
-            if self.class_labels.classes
-            else nobody,
-            self.times(size, source),
-            torch.randn(size, *self.event, generator=source),
-            torch.rand(size, 0 if self.masking is None else self.masking.draws, generator=source),
+        size = self.share.stop - self.share.start
+        drawn = [
+            (self.next_rows(), self.objective.draw(self.settings.batch_size, self.generator))
+            for _ in range(steps)
+        ]
+        index = torch.stack([rows for rows, _ in drawn])
+        draws = zip(*([part[self.share] for part in parts] for _, parts in drawn), strict=True)
+        batch = self.objective.batch(
+            self.data, index, self.share, tuple(torch.cat(each) for each in draws)
         )
-
-    def _label(self, rows: Tensor, mirrored: Tensor, hidden: Tensor) -> Tensor | None:
-        """The class numbers of a step's rows."""
-        if not self.class_labels.count:
-            return None
-        label = torch.full_like(rows, self.class_labels.any)
-        if self.labels is not None:
-            label = torch.where(hidden, self.class_labels.any, self.labels[rows])
-        return self.class_labels.of(label, mirrored)
+        for first in range(0, len(batch), size):
+            yield batch[first : first + size].to(self.device)
 
     def descend(self, batch: Batch) -> tuple[float, float]:
         """One step down, and the average after it; the loss and the gradient before clipping.
@@ -347,11 +294,12 @@ class Training:
         """
         self.optimizer.forget_gradients()
         own = 0.0
-        for done, part in enumerate(batch.split(self.micro_batch), start=1):
-            last = done * self.micro_batch >= len(batch.x_0)
+        for first in range(0, len(batch), self.micro_batch):
+            part = batch[first : first + self.micro_batch]
+            last = first + self.micro_batch >= len(batch)
             with self._unshared(last):
                 with self._precision():
-                    share = self._losses(part).sum() / len(batch.x_0)
+                    share = self.objective.losses(self.denoiser, part).sum() / len(batch)
                 share.backward()
             own += share.item()
         value = distributed.mean(own)
@@ -366,26 +314,6 @@ class Training:
         self.average.follow()
         self.step += 1
         return value, norm
-
-    def _losses(self, batch: Batch) -> Tensor:
-        """Of each row of a batch."""
-        if isinstance(self.denoiser, TableDenoiser):
-            assert batch.asked is not None
-            assert self.masking is not None
-            return table_loss(
-                self.denoiser,
-                batch.x_0,
-                batch.level,
-                batch.eps,
-                self.weight,
-                batch.asked,
-                self.masking.sizes,
-            )
-        denoise = self.denoiser if batch.label is None else Conditioned(self.denoiser, batch.label)
-        losses = self.loss(denoise, batch.x_0, batch.level, batch.eps, self.weight, batch.target)
-        if isinstance(self.times, Importance):
-            losses = self.times.reweighted(batch.u, losses)
-        return losses
 
     def _precision(self) -> AbstractContextManager[object]:
         if not self.in_bfloat16:
@@ -402,9 +330,6 @@ class Training:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that `restore` needs besides `numbers`; all processes must ask for it together."""
-        times = {}
-        if isinstance(self.times, Importance):
-            times = {"times.losses": self.times.losses, "times.count": self.times.count}
         parts = {
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
@@ -416,7 +341,7 @@ class Training:
                 for part, tensors in parts.items()
                 for name, value in tensors.items()
             },
-            **times,
+            **self.objective.tensors(),
             "generator": self.generator.get_state(),
             "order": self.order,
         }
@@ -432,20 +357,18 @@ class Training:
             RunError: if they belong to another network.
         """
         parts: dict[str, dict[str, Tensor]] = {
-            part: {} for part in ("network", "average", "optimizer", "times")
+            part: {} for part in ("network", "average", "optimizer")
         }
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
-            if rest:
+            if part in parts:
                 parts[part][rest] = value
         try:
             for part, network in (("network", self.network), ("average", self.average.network)):
                 for name, own in network.state_dict().items():
                     distributed.put(parts[part][name], own)
             self.optimizer.restore(parts["optimizer"])
-            if isinstance(self.times, Importance):
-                self.times.losses.copy_(parts["times"]["losses"])
-                self.times.count.copy_(parts["times"]["count"])
+            self.objective.restore(tensors)
             self.generator.set_state(tensors["generator"])
             self.order = tensors["order"]
             self.step, self.position = numbers["step"], numbers["position"]

@@ -30,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser, Prediction
-from sfumato.errors import ArgumentError
+from sfumato.errors import ArgumentError, unknown
 from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.gaussian import Gaussian, kl
 from sfumato.process.kernels import learned_variance, noised, posterior
@@ -113,6 +113,19 @@ WEIGHTINGS: Mapping[str, Callable[[Parameterisation, Schedule | DiscreteSchedule
     "variational": lambda _, process: variational(process),
     "sigmoid": lambda _, process: sigmoid(process),
 }
+
+
+def named_weighting(
+    name: str, parameterisation: Parameterisation, process: Schedule | DiscreteSchedule
+) -> Weighting:
+    """The weighting of a name.
+
+    Raises:
+        ArgumentError: if there is none.
+    """
+    if name not in WEIGHTINGS:
+        raise unknown("weighting", name, WEIGHTINGS)
+    return WEIGHTINGS[name](parameterisation, process)
 
 
 def _weighted_error(

@@ -1,69 +1,69 @@
-"""Learning a table: whatever is known of a row, the rest follows from it.
+"""Learning a table: a part of each row is known, and the network predicts the rest.
 
-Each row of a batch is asked one of two questions, by lot:
+Each row of a batch has one of two tasks, at random:
 
-    (1)  its levels: a number of them, evenly 1 ... D, is hidden; how probable is each one's own?
-             loss   mean over the hidden of -log p(level)
-         The sum of D such losses bounds -log p of all levels: Hoogeboom et al. (2022), eq. 11.
-    (2)  its numbers: all levels are known, and those numbers that are there are noised; what were
-         they?
+    (1)  its categories: a number of them, evenly 1 ... D, is hidden; how probable is each?
+             loss   mean over the hidden of -log p(category)
+         The sum of D such losses bounds -log p of all categories: Hoogeboom et al. (2022), eq. 11.
+    (2)  its numbers: all categories are known, and the numbers that are not missing are noised;
+         what were they?
              loss   that of a denoiser, over the noisy ones
 
 In half of the rows nothing else is known. In the other half each number is known, clean, with a
 probability drawn for the row, so that a table can be completed from any part of it: training with
-masks, as Tashiro et al. (2021) do for series. A hidden level whose column has a number too hides
+masks, as Tashiro et al. (2021) do for series. A hidden category whose column has a number too hides
 that number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from sfumato.config import TrainingSettings
+from sfumato.data.codecs.table import TableRows
 from sfumato.denoisers.table import TableDenoiser
+from sfumato.errors import ArgumentError
 from sfumato.networks.table_mlp import TableCondition
+from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.noise import NoiseLevel, spread
-from sfumato.training.loss import Weighting
+from sfumato.process.schedules import Schedule
+from sfumato.training.loop import Rows
+from sfumato.training.loss import Weighting, named_weighting
+from sfumato.training.times import TimeDraw, level_at, named_time_draw
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
-    """What is asked of the rows of a batch.
+class Requested:
+    """What is known of rows, and which of their categories are to be predicted.
 
     Args:
-        condition: what is known of them.
-        hidden: which levels it is asked for, `(batch, D)`.
-        levels: what they are, `(batch, D)`.
+        condition: what is known, and which numbers are to be predicted.
+        hidden: which categories are to be predicted, `(batch, D)`.
     """
 
     condition: TableCondition
-    hidden: Tensor
-    levels: Tensor
+    hidden: Bool[Tensor, "batch D"]
 
-    def __getitem__(self, some: slice) -> "Asked":
-        """Of some of the rows."""
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Requested":
+        """The same with every tensor changed."""
         condition = TableCondition(
-            *(getattr(self.condition, each.name)[some] for each in fields(TableCondition))
+            *(change(getattr(self.condition, field.name)) for field in fields(TableCondition))
         )
-        return Asked(condition, self.hidden[some], self.levels[some])
-
-    def to(self, device: torch.device) -> "Asked":
-        """The same on a device."""
-        condition = TableCondition(
-            *(getattr(self.condition, each.name).to(device) for each in fields(TableCondition))
-        )
-        return Asked(condition, self.hidden.to(device), self.levels.to(device))
+        return Requested(condition, change(self.hidden))
 
 
 @dataclass(frozen=True, slots=True)
 class Masking:
-    """Which part of a row is known.
+    """Draws which part of a row is known.
 
     Args:
-        sizes: how many levels each column has, `(D,)`.
-        states: for each number the column of the level that says whether it is there; -1: always.
+        sizes: how many categories each column has, `(D,)`.
+        states: for each number the place of the category that says whether the number is there;
+            -1: always.
     """
 
     sizes: tuple[int, ...]
@@ -71,80 +71,225 @@ class Masking:
 
     @property
     def share(self) -> float:
-        """Of rows that are asked eq. (1): as there are levels, but enough for either."""
-        levels, numbers = len(self.sizes), len(self.states)
-        if not numbers or not levels:
-            return float(levels > 0)
-        return min(0.75, max(0.25, levels / (levels + numbers)))
+        """Share of the rows of eq. (1): as there are categories, but enough of either task."""
+        categories, numbers = len(self.sizes), len(self.states)
+        if not numbers or not categories:
+            return float(categories > 0)
+        return min(0.75, max(0.25, categories / (categories + numbers)))
 
     @property
     def draws(self) -> int:
         """How many uniform numbers a row needs."""
         return 4 + len(self.sizes) + len(self.states)
 
-    def __call__(self, rows: Tensor, uniform: Tensor) -> Asked:
-        """Ask the rows `(batch, C + D)` by their uniform numbers `(batch, draws)`."""
-        numbers, levels = len(self.states), len(self.sizes)
-        which, count, any_known, rate = uniform[:, :4].unbind(1)
-        by_level, by_number = uniform[:, 4:].split([levels, numbers], 1)
-        values, own = rows[:, :numbers], rows[:, numbers:].long()
-        of_levels = (which < self.share)[:, None]
-        rank = by_level.argsort(1).argsort(1)
-        hidden = of_levels & (rank < 1 + (count * levels).floor()[:, None])
-        there, unhidden = self._there(own, hidden)
+    def __call__(self, rows: TableRows, uniform: Float[Tensor, "batch draws"]) -> Requested:
+        """Mask rows by their uniform numbers."""
+        count = len(self.sizes)
+        task, how_many, any_known, rate = uniform[:, :4].unbind(1)
+        by_category, by_number = uniform[:, 4:].split([count, len(self.states)], 1)
+        of_categories = (task < self.share)[:, None]
+        rank = by_category.argsort(1).argsort(1)
+        hidden = of_categories & (rank < 1 + (how_many * count).floor()[:, None])
+        there, unhidden = self._there(rows.categories, hidden)
         known = there & unhidden & (by_number < (rate * (any_known < 0.5))[:, None])
-        noisy = there & ~known & ~of_levels
+        sizes = torch.tensor(self.sizes, dtype=torch.int64)
         condition = TableCondition(
-            torch.where(known, values, 0.0),
+            torch.where(known, rows.numeric, 0.0),
             known,
-            noisy,
-            torch.where(hidden, torch.tensor(self.sizes, dtype=torch.int64), own),
+            there & ~known & ~of_categories,
+            torch.where(hidden, sizes, rows.categories),
         )
-        return Asked(condition, hidden, own)
+        return Requested(condition, hidden)
 
-    def _there(self, own: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Which numbers there are, and whose own level is not hidden."""
+    def _there(self, categories: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Which numbers are there, and of which the column's own category is not hidden."""
         state = torch.tensor(self.states, dtype=torch.int64)
         always = state < 0
         if not len(self.sizes):
-            every = torch.ones(len(own), len(state), dtype=torch.bool)
+            every = torch.ones(len(categories), len(state), dtype=torch.bool)
             return every, every
         at = state.clamp(min=0)
-        return always | (own[:, at] == 0), always | ~hidden[:, at]
+        return always | (categories[:, at] == 0), always | ~hidden[:, at]
 
 
 def table_loss(
     denoise: TableDenoiser,
-    x_0: Tensor,
+    rows: TableRows,
     level: NoiseLevel,
-    eps: Tensor,
+    eps: Float[Tensor, "batch C"],
     weight: Weighting,
-    asked: Asked,
+    requested: Requested,
     sizes: Sequence[int],
-) -> Tensor:
-    """The loss of each row's question, per number or level of its kind: `(batch,)`.
+) -> Float[Tensor, " batch"]:
+    """The loss of each row's task, per number or category of its kind: `(batch,)`.
 
     Args:
         denoise: under training.
-        x_0: clean numbers, `(batch, C)`.
+        rows: clean.
         level: one each, `(batch,)`.
-        eps: standard normal noise, shaped like x_0.
-        weight: of each level of noise.
-        asked: see `Masking`.
-        sizes: how many levels each column has.
+        eps: standard normal noise of the numbers.
+        weight: of each noise level.
+        requested: see `Masking`.
+        sizes: how many categories each column has.
     """
+    x_0 = rows.numeric
     x_t = spread(level.alpha, x_0) * x_0 + spread(level.sigma, x_0) * eps
-    prediction, logits = denoise.both(x_t, level, asked.condition)
-    error = (prediction.x_0 - x_0).square() * asked.condition.is_noisy
-    numbers = spread(weight(level), error) * error / max(x_0.shape[1], 1)
-    loss = numbers.sum(1)
+    prediction, logits = denoise.both(x_t, level, requested.condition)
+    error = (prediction.x_0 - x_0).square() * requested.condition.is_noisy
+    of_numbers = spread(weight(level), error) * error / max(x_0.shape[1], 1)
+    loss = of_numbers.sum(1)
     if not sizes:
         return loss
-    wrong = torch.stack(
+    of_categories = torch.stack(
         [
-            cross_entropy(own, asked.levels[:, k], reduction="none")
+            cross_entropy(own, rows.categories[:, k], reduction="none")
             for k, own in enumerate(logits.float().split(list(sizes), 1))
         ],
         1,
     )
-    return loss + (wrong * asked.hidden).sum(1) / asked.hidden.sum(1).clamp(min=1)
+    hidden = requested.hidden
+    return loss + (of_categories * hidden).sum(1) / hidden.sum(1).clamp(min=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskedRows:
+    """A batch of `MaskedModelling`.
+
+    Args:
+        rows: clean.
+        level: noise levels, `(batch,)`.
+        eps: noise of the numbers, `(batch, C)`.
+        requested: what is known and what is to be predicted.
+    """
+
+    rows: TableRows
+    level: NoiseLevel
+    eps: Float[Tensor, "batch C"]
+    requested: Requested
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.rows)
+
+    def __getitem__(self, some: slice) -> "MaskedRows":
+        """Some of the rows."""
+        return MaskedRows(
+            TableRows(self.rows.numeric[some], self.rows.categories[some]),
+            self.level[some],
+            self.eps[some],
+            self.requested.each(lambda each: each[some]),
+        )
+
+    def to(self, device: torch.device) -> "MaskedRows":
+        """The same rows on a device; levels stay on the CPU, in float64."""
+        return MaskedRows(
+            TableRows(self.rows.numeric.to(device), self.rows.categories.to(device)),
+            self.level,
+            self.eps.to(device),
+            self.requested.each(lambda each: each.to(device)),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskedModelling:
+    """The objective of tables. `masking` makes it from settings.
+
+    Args:
+        process: where noise levels come from.
+        masking: draws which part of a row is known.
+        weight: of each noise level in the loss of numbers.
+        times: draws of u.
+    """
+
+    process: Schedule | DiscreteSchedule
+    masking: Masking
+    weight: Weighting
+    times: TimeDraw
+
+    @property
+    def min_rows(self) -> int:
+        """A step sees the rows of its batch alone."""
+        return 0
+
+    @property
+    def numbers_per_row(self) -> int:
+        """The uniform numbers of a row's mask."""
+        return self.masking.draws
+
+    @property
+    def is_adaptive(self) -> bool:
+        """No draw depends on a loss."""
+        return False
+
+    def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """U, eps and the uniform numbers of the masks: `(size, ...)` each."""
+        return (
+            self.times(size, generator),
+            torch.randn(size, len(self.masking.states), generator=generator),
+            torch.rand(size, self.masking.draws, generator=generator),
+        )
+
+    def batch(
+        self,
+        data: Rows[TableRows],
+        index: Int[Tensor, "steps rows"],
+        own: slice,
+        draws: tuple[Tensor, ...],
+    ) -> MaskedRows:
+        """The masked rows of several steps, one step after another; see `loop.Objective`."""
+        u, eps, uniform = draws
+        rows = data[index[:, own].flatten()]
+        return MaskedRows(rows, level_at(self.process, u), eps, self.masking(rows, uniform))
+
+    def losses(self, denoiser: TableDenoiser, batch: MaskedRows) -> Float[Tensor, " batch"]:
+        """The loss of each row, `(batch,)`."""
+        return table_loss(
+            denoiser,
+            batch.rows,
+            batch.level,
+            batch.eps,
+            self.weight,
+            batch.requested,
+            self.masking.sizes,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing is remembered."""
+        return {}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Nothing was remembered."""
+
+
+def masking(
+    denoiser: TableDenoiser,
+    process: Schedule | DiscreteSchedule,
+    settings: TrainingSettings,
+    sizes: Sequence[int],
+    states: Sequence[int],
+) -> MaskedModelling:
+    """The objective of tables, as the settings say.
+
+    Args:
+        denoiser: to be trained.
+        process: where noise levels come from.
+        settings: the recipe.
+        sizes: see `Masking`.
+        states: see `Masking`.
+
+    Raises:
+        ArgumentError: if a time draw or weighting is unknown, or not for tables.
+    """
+    times = named_time_draw(settings.times, process)
+    if settings.times == "importance":
+        raise ArgumentError(
+            "training.times=importance follows the loss of whole rows, and of a table's a part "
+            "is known; take another."
+        )
+    if settings.reference:
+        raise ArgumentError(
+            "training.reference averages over whole rows, and of a table's a part is known; "
+            "set it to 0."
+        )
+    weighting = named_weighting(settings.weighting, denoiser.parameterisation, process)
+    return MaskedModelling(process, Masking(tuple(sizes), tuple(states)), weighting, times)

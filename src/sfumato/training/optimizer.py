@@ -1,9 +1,10 @@
-"""Adam and AdamW, by PyTorch's own fused step.
+"""Adam and AdamW, by PyTorch's own fused step, and the learning rate of each step.
 
 PyTorch's optimizer classes import its compiler when they are made, which takes as long as fitting
 a small network does; the functions that they call do not.
 """
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from sfumato import distributed
+from sfumato.config import TrainingSettings
 
 
 class AdamW:
@@ -68,3 +70,15 @@ class AdamW:
         """
         for name, own in self.tensors().items():
             distributed.put(tensors[name], own)
+
+
+def learning_rate(step: int, num_steps: int, settings: TrainingSettings) -> float:
+    """The rate of step 0 ... num_steps - 1: linear warm-up, then constant or a cosine to zero.
+
+    It depends on the step alone, so that a checkpoint need not hold it.
+    """
+    warm = min(1.0, (step + 1) / (settings.warmup + 1))
+    left = 1.0
+    if settings.decay == "cosine":
+        left = 0.5 * (1 + math.cos(math.pi * step / num_steps))
+    return settings.learning_rate * warm * left

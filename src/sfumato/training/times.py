@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.special import ndtri
 
+from sfumato.errors import unknown
 from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.schedules import Schedule
@@ -135,6 +136,17 @@ TIME_DRAWS: Mapping[str, Callable[[Schedule | DiscreteSchedule], TimeDraw]] = {
     "log-normal": LogNormal,
     "importance": Importance,
 }
+
+
+def named_time_draw(name: str, process: Schedule | DiscreteSchedule) -> TimeDraw:
+    """The time draw of a name.
+
+    Raises:
+        ArgumentError: if there is none.
+    """
+    if name not in TIME_DRAWS:
+        raise unknown("time draw", name, TIME_DRAWS)
+    return TIME_DRAWS[name](process)
 
 
 def _bin(u: Tensor, num_bins: int) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -308,6 +309,21 @@ def test_a_column_of_another_type_is_refused(values: np.ndarray, fault: str) -> 
     )
     with pytest.raises(DataError, match=fault):
         codec.encode(other)
+
+
+def test_rows_to_learn_are_the_encoded_ones_with_exact_codes() -> None:
+    rows, kinds = table()
+    codec = TableCodec.fit(rows, kinds)
+    learned = codec.to_learn(rows, np.random.default_rng(0))
+    encoded = codec.encode(rows, np.random.default_rng(0))
+    assert learned.categories.dtype == torch.int64
+    assert learned.categories.equal(encoded.levels)
+    assert encoded.numbers.isnan().any()
+    assert learned.numeric.equal(encoded.numbers.nan_to_num())
+    some = learned[torch.tensor([7, 3])]
+    assert len(some) == 2
+    assert some.numeric.equal(learned.numeric[[7, 3]])
+    assert some.categories.equal(learned.categories[[7, 3]])
 
 
 def test_a_table_of_constants_has_nothing_to_learn() -> None:

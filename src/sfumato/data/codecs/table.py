@@ -49,6 +49,27 @@ class EncodedTable:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TableRows:
+    """Rows of a table to learn from.
+
+    Args:
+        numeric: `(n, C)` float32; 0 where a number is missing.
+        categories: codes, `(n, D)` int64.
+    """
+
+    numeric: Tensor
+    categories: Tensor
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.numeric)
+
+    def __getitem__(self, index: Tensor) -> "TableRows":
+        """The rows at `index`, `(k,)`."""
+        return TableRows(self.numeric[index], self.categories[index])
+
+
 @dataclass(frozen=True, slots=True)
 class TableCodec:
     """Of tables: a codec for each column.
@@ -197,8 +218,8 @@ class TableCodec:
             np.stack(strange, axis=1),
         )
 
-    def to_learn(self, table: DataTable, rng: np.random.Generator) -> Tensor:
-        """Numbers and levels side by side to learn from, `(n, C + D)` float32; 0 for no number.
+    def to_learn(self, table: DataTable, rng: np.random.Generator) -> TableRows:
+        """Encoded rows to learn from.
 
         Args:
             table: rows.
@@ -208,7 +229,7 @@ class TableCodec:
             DataError: as `encode`.
         """
         encoded = self.encode(table, rng)
-        return torch.cat([encoded.numbers.nan_to_num(), encoded.levels.float()], dim=1)
+        return TableRows(encoded.numbers.nan_to_num(), encoded.levels)
 
     def decode(self, numbers: Tensor, levels: Tensor) -> DataTable:
         """The inverse, of rows whose levels are all known."""

@@ -1,0 +1,275 @@
+"""Learning to denoise by regression: a row is noised, and the network predicts it.
+
+A step draws, for each row of its batch,
+
+    (1)  whether it is mirrored (pictures), and whether its class is hidden (classes)
+    (2)  u, and by it the noise level, see `training.times`
+    (3)  eps ~ N(0, I)
+
+and its loss is `training.loss`: that of the noised row itself, or of the mean of all rows that it
+may have been (`training.stable_targets`). A hidden class becomes the number for `any class`, so
+that one network learns E[x_0 | x_t, class] and E[x_0 | x_t]: Ho & Salimans (2022), algorithm 1.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sfumato import distributed
+from sfumato.config import TrainingSettings
+from sfumato.denoisers.denoiser import Conditioned, NetworkDenoiser
+from sfumato.denoisers.guidance import ClassLabels
+from sfumato.errors import ArgumentError
+from sfumato.process.discrete import DiscreteSchedule
+from sfumato.process.kernels import noised
+from sfumato.process.noise import NoiseLevel
+from sfumato.process.schedules import Schedule
+from sfumato.training.loop import Rows, Training
+from sfumato.training.loss import Weighting, hybrid_loss, loss, named_weighting
+from sfumato.training.stable_targets import posterior_means
+from sfumato.training.times import Importance, TimeDraw, level_at, named_time_draw
+
+_NO_CLASSES = ClassLabels(0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoisedRows:
+    """A batch of `Regression`.
+
+    Args:
+        x_0: clean rows, `(batch, *event)`.
+        u: the draws of their times, `(batch,)`.
+        level: noise levels, `(batch,)`.
+        eps: noise, shaped like x_0.
+        target: what is predicted in x_0's place, or None.
+        condition: class numbers, `(batch,)`, or None.
+    """
+
+    x_0: Float[Tensor, "batch *event"]
+    u: Float[Tensor, " batch"]
+    level: NoiseLevel
+    eps: Float[Tensor, "batch *event"]
+    target: Float[Tensor, "batch *event"] | None
+    condition: Tensor | None
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.x_0)
+
+    def __getitem__(self, some: slice) -> "NoisedRows":
+        """Some of the rows."""
+        return NoisedRows(
+            self.x_0[some],
+            self.u[some],
+            self.level[some],
+            self.eps[some],
+            None if self.target is None else self.target[some],
+            None if self.condition is None else self.condition[some],
+        )
+
+    def to(self, device: torch.device) -> "NoisedRows":
+        """The same rows on a device; times and levels stay on the CPU, in float64."""
+        return NoisedRows(
+            self.x_0.to(device),
+            self.u,
+            self.level,
+            self.eps.to(device),
+            None if self.target is None else self.target.to(device),
+            self.condition,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regression:
+    """The objective of points and pictures. `regression` makes it from settings.
+
+    Args:
+        process: where noise levels come from.
+        event: shape of a row.
+        weight: of each noise level in the loss.
+        times: draws of u.
+        loss: of each row, `training.loss.loss` or one of the same arguments.
+        reference: rows whose mean is the target, at least the batch; 0 for the row itself.
+        class_labels: the class numbers that the network takes.
+        labels: class of each row of the data, `(n,)`, or None where no class is known.
+        label_dropout: share of the labels that is hidden.
+    """
+
+    process: Schedule | DiscreteSchedule
+    event: tuple[int, ...]
+    weight: Weighting
+    times: TimeDraw
+    loss: Callable[..., Tensor] = loss
+    reference: int = 0
+    class_labels: ClassLabels = _NO_CLASSES
+    labels: Tensor | None = None
+    label_dropout: float = 0.0
+
+    @property
+    def min_rows(self) -> int:
+        """The rows of the reference."""
+        return self.reference
+
+    @property
+    def numbers_per_row(self) -> int:
+        """Elements of a row."""
+        return math.prod(self.event)
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Importance draws follow the losses of the steps before."""
+        return isinstance(self.times, Importance)
+
+    def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Which rows are mirrored, whose class is hidden, u, and eps: `(size, ...)` each."""
+        none = torch.zeros(size, dtype=torch.bool)
+        mirrored, hidden = none, none
+        if self.class_labels.mirrored:
+            mirrored = torch.rand(size, generator=generator) < 0.5
+        if self.class_labels.classes:
+            hidden = torch.rand(size, generator=generator) < self.label_dropout
+        u = self.times(size, generator)
+        return mirrored, hidden, u, torch.randn(size, *self.event, generator=generator)
+
+    def batch(
+        self, data: Rows[Tensor], index: Tensor, own: slice, draws: tuple[Tensor, ...]
+    ) -> NoisedRows:
+        """The noised rows of several steps, one step after another; see `loop.Objective`."""
+        mirrored, hidden, u, eps = draws
+        level, chosen = level_at(self.process, u), index[:, own]
+        target = None
+        if self.reference:
+            rows = data[index.flatten()].unflatten(0, index.shape)
+            x_0 = rows[:, own].flatten(0, 1)
+            x_t = noised(x_0, level).draw(eps).unflatten(0, chosen.shape)
+            target = posterior_means(x_t, level, rows).flatten(0, 1)
+        else:
+            x_0 = data[chosen.flatten()]
+        if self.class_labels.mirrored:
+            is_mirrored = mirrored[(..., *[None] * len(self.event))]
+            x_0 = torch.where(is_mirrored, x_0.flip(-1), x_0)
+        condition = self._class_numbers(chosen.flatten(), mirrored, hidden)
+        return NoisedRows(x_0, u, level, eps, target, condition)
+
+    def _class_numbers(self, index: Tensor, mirrored: Tensor, hidden: Tensor) -> Tensor | None:
+        """The class number of each row at `index`, or None for a network that takes none."""
+        if not self.class_labels.count:
+            return None
+        label = torch.full_like(index, self.class_labels.any)
+        if self.labels is not None:
+            label = torch.where(hidden, self.class_labels.any, self.labels[index])
+        return self.class_labels.of(label, mirrored)
+
+    def losses(self, denoiser: NetworkDenoiser, batch: NoisedRows) -> Float[Tensor, " batch"]:
+        """The loss of each row, `(batch,)`."""
+        denoise = denoiser if batch.condition is None else Conditioned(denoiser, batch.condition)
+        losses = self.loss(denoise, batch.x_0, batch.level, batch.eps, self.weight, batch.target)
+        if isinstance(self.times, Importance):
+            losses = self.times.reweighted(batch.u, losses)
+        return losses
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The losses that importance draws remember."""
+        if not isinstance(self.times, Importance):
+            return {}
+        return {"times.losses": self.times.losses, "times.count": self.times.count}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `tensors` gave.
+
+        Raises:
+            KeyError: if a part is missing.
+            RuntimeError: if one is of another shape.
+        """
+        for name, own in self.tensors().items():
+            own.copy_(tensors[name])
+
+
+def regression(
+    denoiser: NetworkDenoiser,
+    process: Schedule | DiscreteSchedule,
+    settings: TrainingSettings,
+    event: Sequence[int],
+    *,
+    weighting: Weighting | None = None,
+    class_labels: ClassLabels = _NO_CLASSES,
+    labels: Tensor | None = None,
+) -> Regression:
+    """The objective of points and pictures, as the settings say.
+
+    Args:
+        denoiser: to be trained.
+        process: where noise levels come from.
+        settings: the recipe.
+        event: shape of a row.
+        weighting: weight of each noise level in the loss; the settings' own where not given.
+        class_labels: the class numbers that the network takes.
+        labels: class of each row of the data, `(n,)`, where the network learns classes.
+
+    Raises:
+        ArgumentError: if a time draw or weighting is unknown, a variance is to be learned for a
+            continuous process, targets are to be averaged over classes, or several processes draw
+            by importance.
+    """
+    times = named_time_draw(settings.times, process)
+    if weighting is None:
+        weighting = named_weighting(settings.weighting, denoiser.parameterisation, process)
+    loss_of_rows: Callable[..., Tensor] = loss
+    if denoiser.learns_variance:
+        if not isinstance(process, DiscreteSchedule):
+            raise ArgumentError(
+                "a learned variance is that of a table's steps, and this process is continuous;"
+                " set process.num_levels (1000, say) or do without learning the variance."
+            )
+        loss_of_rows = partial(hybrid_loss, table=process)
+    if settings.reference and class_labels.count:
+        raise ArgumentError(
+            "training.reference averages over rows of all classes, mirrored or not; set it to "
+            "0 with classes or training.flip."
+        )
+    if settings.times == "importance" and distributed.count() > 1:
+        raise ArgumentError(
+            "training.times=importance remembers the losses of one process; take another."
+        )
+    return Regression(
+        process,
+        tuple(event),
+        weighting,
+        times,
+        loss_of_rows,
+        settings.reference,
+        class_labels,
+        labels,
+        settings.label_dropout,
+    )
+
+
+def regression_training(
+    denoiser: NetworkDenoiser,
+    process: Schedule | DiscreteSchedule,
+    data: Tensor,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    weighting: Weighting | None = None,
+) -> Training:
+    """The training of a network of your own on rows of your own.
+
+    Args:
+        denoiser: holds the network; its weights are changed in place.
+        process: where noise levels come from.
+        data: rows that are near 0 with a deviation near 1, `(n, *event)`.
+        settings: the recipe.
+        seed: decides every draw.
+        weighting: weight of each noise level in the loss; the settings' own where not given.
+
+    Raises:
+        ArgumentError: as `regression` and `Training`.
+    """
+    objective = regression(denoiser, process, settings, data.shape[1:], weighting=weighting)
+    return Training(denoiser, objective, data, settings, seed=seed)
