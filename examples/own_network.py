@@ -9,7 +9,8 @@ from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.process import grids, parameterisations, schedules
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import sample_chunks
-from sfumato.training.loop import Training, train
+from sfumato.training.loop import train
+from sfumato.training.regression import regression_training
 
 
 class MyNetwork(nn.Module):
@@ -32,7 +33,8 @@ def main(steps: int = 1000) -> Tensor:
     x = torch.tensor(draw("moons", 5000, seed=0).values, dtype=torch.float32)
     schedule = schedules.Cosine(shift=2.0)
     denoise = NetworkDenoiser(MyNetwork(), parameterisations.edm)
-    for record in train(Training(denoise, schedule, x, TrainingSettings(steps=steps), seed=0)):
+    training = regression_training(denoise, schedule, x, TrainingSettings(steps=steps), seed=0)
+    for record in train(training):
         print(f"step {record.step}, loss {record.loss:.3f}")
     levels = grids.uniform_log_snr(schedule, 50)
     return torch.cat(list(sample_chunks(denoise, (2,), levels, DDIM(), n=1000, seed=0)))

@@ -26,6 +26,7 @@ from sfumato.runs.figures.images import PICTURE_FIGURES
 from sfumato.runs.fit import begin, finish, fitting, prepare, resume
 from sfumato.runs.report import write_report
 from sfumato.runs.run import Run, open_run
+from sfumato.training.regression import NoisedRows
 
 TINY: dict[str, Any] = {
     "network.width": 8,
@@ -114,11 +115,12 @@ def test_mirrored_pictures_have_numbers_of_their_own() -> None:
     training, model = prepare(settings, data)
     assert model.class_labels == ClassLabels(0, mirrored=True)
     batch = next(training.batches(1))
-    assert batch.label is not None
-    assert set(batch.label.tolist()) == {0, 1}
+    assert isinstance(batch, NoisedRows)
+    assert batch.condition is not None
+    assert set(batch.condition.tolist()) == {0, 1}
     # Each picture is among those to learn from, mirrored where its number says so.
     known = {each.tobytes() for each in data.train.values}
-    for x, number in zip(batch.x_0, batch.label, strict=True):
+    for x, number in zip(batch.x_0, batch.condition, strict=True):
         upright = x.flip(-1) if number else x
         assert model.codec.decode(upright[None]).tobytes() in known
 
@@ -134,8 +136,9 @@ def test_a_share_of_the_labels_is_hidden_and_the_others_are_their_pictures() -> 
     }
     hidden = 0
     for batch in training.batches(4):
-        assert batch.label is not None
-        for x, number in zip(batch.x_0, batch.label.tolist(), strict=True):
+        assert isinstance(batch, NoisedRows)
+        assert batch.condition is not None
+        for x, number in zip(batch.x_0, batch.condition.tolist(), strict=True):
             if number == model.class_labels.any:
                 hidden += 1
             else:
