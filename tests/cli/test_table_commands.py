@@ -61,9 +61,9 @@ def test_what_was_inferred_is_told_and_may_be_overruled(sfumato: Command, tmp_pa
     assert (code, err) == (0, "")
     for line in (
         "age     integer, 18 to 79; ",
-        'job     categorical, 3 levels: "clerk", "farmer, retired", "nurse"; ',
+        'job     categorical, 3 categories: "clerk", "farmer, retired", "nurse"; ',
         "since   date, 2020-0",
-        "smokes  boolean, 2 levels",
+        "smokes  boolean, 2 categories",
         "zip     dropped",
         "--column NAME=KIND",
     ):
@@ -212,7 +212,7 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
         ("sample RUN --to none/a.csv", 2, "no folder none"),
         ("impute RUN none.csv --to a.csv", 3, "there is no file none.csv"),
         ("impute RUN other.csv --to a.csv", 3, "lacks the columns age, job"),
-        ("impute RUN typed.csv --to a.csv", 3, "the column 'wage' holds words"),
+        ("impute RUN typed.csv --to a.csv", 3, "the column 'wage' holds text"),
         ("score RUN people.csv --bound", 2, "--bound"),
         ("score RUN people.csv --tol 0.1", 2, "--tol"),
         ("evaluate RUN --against people.csv", 2, "--against"),

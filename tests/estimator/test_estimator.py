@@ -297,7 +297,7 @@ def test_wrong_parameters_are_refused_by_name(
 def test_rows_of_other_columns_are_refused(model: DiffusionModel, frame: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="age"):
         model.score_samples(frame.drop(columns="age"))
-    with pytest.raises(DataError, match="holds words"):
+    with pytest.raises(DataError, match="holds text"):
         model.score_samples(frame.assign(wage="much"))
     with pytest.raises(DataError, match="1 sample"):
         DiffusionModel().fit(frame.head(1))

@@ -78,11 +78,13 @@ def test_samples_come_from_the_averaged_weights_unless_the_last_are_asked_for(he
         run = fit("moons", settings=settings, out=weights, quiet=True)
         assert run.folder is not None
         tensors, _ = checkpoint.load(run.folder / "checkpoint")
-        assert not torch.equal(tensors["average.out.weight"], tensors["network.out.weight"])
+        assert not torch.equal(
+            tensors["average.output_proj.weight"], tensors["network.output_proj.weight"]
+        )
         saved = open_run(run.folder).model.denoiser.network.state_dict()
-        assert torch.equal(saved["out.weight"], tensors[f"{part}out.weight"])
+        assert torch.equal(saved["output_proj.weight"], tensors[f"{part}output_proj.weight"])
         in_memory = run.model.denoiser.network.state_dict()
-        assert torch.equal(in_memory["out.weight"], saved["out.weight"])
+        assert torch.equal(in_memory["output_proj.weight"], saved["output_proj.weight"])
 
 
 def test_metrics_and_snapshots_are_there_to_read(here: Path) -> None:
@@ -158,11 +160,11 @@ def test_a_run_is_held_from_before_its_checkpoint_is_read(
     held = []
     load = checkpoint.load
 
-    def noted_load(place: Path) -> Any:
+    def noted_load(place: Path, *names: Any) -> Any:
         with pytest.raises(Timeout):
             FileLock(folder / LOCK).acquire(timeout=0)
         held.append(place)
-        return load(place)
+        return load(place, *names)
 
     monkeypatch.setattr(checkpoint, "load", noted_load)
     with resume(folder) as job:
@@ -317,7 +319,7 @@ def test_resuming_brings_the_model_up_to_the_checkpoint(here: Path) -> None:
     run = fit("moons", settings=TINY, quiet=True)
     assert run.folder is not None
     whole = _model_of(run.folder)
-    run.model.denoiser.network.state_dict()["out.weight"].zero_()
+    run.model.denoiser.network.state_dict()["output_proj.weight"].zero_()
     save_model(run.model, run.folder / "model.safetensors")
     assert _model_of(run.folder) != whole
     with resume(run.folder):

@@ -119,7 +119,7 @@ def test_the_columns_are_those_of_the_file(
     assert list(told) == [HOSTILE.replace("\n", " "), "line break", "day", "fixed", "id"]
     kinds = [cells[0] for cells in told.values()]
     assert kinds == ["continuous", "categorical", "date", "constant", "dropped"]
-    assert told["line break"][1] == "3 levels: <b>, green $, red"
+    assert told["line break"][1] == "3 categories: <b>, green $, red"
     assert told["day"][1] == "2020-01-01 to 2020-01-28"
     assert told["fixed"][1] == "always 7"
     share = float(told[HOSTILE][2].removesuffix("%")) / 100

@@ -246,7 +246,7 @@ def test_the_seed_decides_everything() -> None:
         list(train(each))
     _assert_same(_weights(one), _weights(same))
     assert not torch.equal(
-        one.tensors()["network.out.weight"], other.tensors()["network.out.weight"]
+        one.tensors()["network.output_proj.weight"], other.tensors()["network.output_proj.weight"]
     )
 
 
