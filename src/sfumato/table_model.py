@@ -62,7 +62,7 @@ class TableModel:
 
     def with_network(self, network: nn.Module) -> "TableModel":
         """The same model with the weights of another network, to draw with."""
-        return replace(self, denoiser=replace(self.denoiser, network=network.eval()))
+        return replace(self, denoiser=replace(self.denoiser, network=network))
 
     @property
     def _orders(self) -> tuple[Order, ...]:

@@ -76,7 +76,8 @@ class NetworkDenoiser:
     Args:
         network: `(x, number) -> same shape as x`; x `(batch, *event)`, number `()` or `(batch,)`.
             Twice the channels (dimension 1) where the variance is learned. One that knows classes
-            takes a third argument, the label of each sample `(batch,)`.
+            takes a third argument, the label of each sample `(batch,)`. It is put in evaluation
+            mode: whoever predicts leaves nothing out at random; only `Training` does, in its steps.
         parameterisation: turns the answer into x_0 (see `process.parameters`).
         conditioning: the number the network is told; log-SNR unless said otherwise.
         learns_variance: the second half of the channels, from -1 to 1 by habit, says where the
@@ -87,6 +88,9 @@ class NetworkDenoiser:
     parameterisation: Parameterisation
     conditioning: Conditioning = log_snr
     learns_variance: bool = False
+
+    def __post_init__(self) -> None:
+        self.network.eval()
 
     def __call__(
         self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel, label: Tensor | None = None

@@ -28,7 +28,8 @@ class TableDenoiser:
     """A network that answers both questions, and how it is told the noise.
 
     Args:
-        network: `(x, number, told)` to answers for numbers and logits, see `networks.table_mlp`.
+        network: `(x, number, told)` to answers for numbers and logits, see `networks.table_mlp`;
+            it is put in evaluation mode, as by `NetworkDenoiser`.
         parameterisation: turns the answer into x_0; one whose F is 0 for data N(0, 1), as edm.
         conditioning: the number the network is told.
     """
@@ -36,6 +37,9 @@ class TableDenoiser:
     network: nn.Module
     parameterisation: Parameterisation
     conditioning: Conditioning = log_snr
+
+    def __post_init__(self) -> None:
+        self.network.eval()
 
     @property
     def learns_variance(self) -> bool:

@@ -95,7 +95,7 @@ def _export(model: Model, path: Path) -> None:
     }
     if model.told.count:
         inputs["label"] = torch.full((n,), model.told.any)
-    told = _Told(model.denoiser).cpu().eval()
+    told = _Told(model.denoiser).cpu()
     # The exporter speaks of its own inner life, on which nobody here can act.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
