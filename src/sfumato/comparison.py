@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from sfumato import parallel
-from sfumato.assembly import build_grid
-from sfumato.config import SamplingSettings
+from sfumato.assembly import build_grid, build_stepper
+from sfumato.config import SamplingSettings, Settings, resolve
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.errors import ArgumentError
@@ -113,6 +113,7 @@ class _Counted:
 class _Bench:
     """What all methods have in common: denoiser, process, where the flow ends, real rows."""
 
+    settings: Settings
     denoise: Denoiser
     process: Schedule | Table
     event: tuple[int, ...]
@@ -136,10 +137,21 @@ class _Bench:
             sliced_wasserstein_2(x.numpy(), self.real),
         )
 
+    def stepper(self, sampler: str) -> Stepper[Any]:
+        """The method as `run.sample(sampler=...)` draws by it; the run's own has its options.
+
+        Only a variance that the network learned is left out, which the exact denoiser has not.
+        """
+        settings = resolve(self.settings.to_dict(), {"sampling": {"sampler": sampler}}).sampling
+        options = dict(settings.options)
+        if options.get("variance") == "learned":
+            del options["variance"]
+        return build_stepper(settings.model_copy(update={"options": options}))
+
     def best_grid(self, sampler: str) -> str:
         """The grid that takes the method nearest at 20 calls."""
         grids = _TABLE_GRIDS if isinstance(self.process, Table) else _SCHEDULE_GRIDS
-        stepper = SAMPLERS[sampler]()
+        stepper = self.stepper(sampler)
         num_steps = self.steps_within(stepper, _MIDDLE)
         tried = [self.tried(sampler, stepper, grid, num_steps) for grid in grids]
         return min(tried, key=lambda e: e.distance if e.flow is None else e.flow).grid
@@ -185,7 +197,7 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
     Yields each entry as it is measured, and after the last of a denoiser its `Comparison`.
 
     Args:
-        run: a fitted run whose rows can be had.
+        run: a fitted run whose rows can be had; its own sampler is measured with its own options.
         calls: how many network calls each method may make.
 
     Raises:
@@ -206,10 +218,11 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
         ("an exact denoiser, of a Gaussian mixture fitted to the data", mixture, drawn),
     ):
         with parallel.threads(run.settings.threads):
-            yield from _compared(title, denoise, model.process, real.numpy(), calls)
+            yield from _compared(run.settings, title, denoise, model.process, real.numpy(), calls)
 
 
 def _compared(
+    settings: Settings,
     title: str,
     denoise: Denoiser,
     process: Schedule | Table,
@@ -220,7 +233,8 @@ def _compared(
     parts = [real[k * size : (k + 1) * size] for k in range(_SETS)]
     between = [sliced_wasserstein_2(parts[0], part) for part in parts[1:]]
     event = real.shape[1:]
-    bench = _Bench(denoise, process, event, _end_of_flow(denoise, process, event), parts[0])
+    end = _end_of_flow(denoise, process, event)
+    bench = _Bench(settings, denoise, process, event, end, parts[0])
     entries = []
     for sampler in _applicable(bench):
         for entry in _method(bench, sampler, calls):
@@ -233,7 +247,7 @@ def _method(bench: _Bench, sampler: str, calls: Sequence[int]) -> Iterator[Entry
     if sampler == "runge-kutta":
         yield from _adaptive(bench, calls)
         return
-    grid, stepper, before = bench.best_grid(sampler), SAMPLERS[sampler](), 0
+    grid, stepper, before = bench.best_grid(sampler), bench.stepper(sampler), 0
     for most in calls:
         entry = bench.tried(sampler, stepper, grid, bench.steps_within(stepper, most))
         if before < entry.num_calls <= most:  # a table's end comes once

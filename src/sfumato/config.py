@@ -64,14 +64,6 @@ class DataSettings(_Section):
     sha256: str | None = Field(None, description="fingerprint of the data, written by `fit`")
 
 
-def _schedule_options(
-    given: Mapping[str, Any],
-) -> dict[str, bool | int | float | list[float]]:
-    """The recipe's own: the continuous cosine, shifted to where the data's detail is decided."""
-    recipe = given.get("schedule") == "cosine" and not given.get("num_levels")
-    return {"shift": 3.0} if recipe else {}
-
-
 class ProcessSettings(_Section):
     """The forward process."""
 
@@ -80,8 +72,7 @@ class ProcessSettings(_Section):
         0, ge=0, le=1_000_000, description="levels of a discrete table; 0: continuous"
     )
     options: dict[str, bool | int | float | list[float]] = Field(
-        default_factory=lambda given: _schedule_options(given),
-        description="the schedule's own arguments",
+        default_factory=dict, description="the schedule's own arguments"
     )
     zero_terminal_snr: bool = Field(
         False, description="stretch a table until nothing of the data is left at its end"
@@ -164,11 +155,6 @@ class TrainingSettings(_Section):
     snapshots: int = Field(5, ge=0, le=1000, description="times that samples are drawn on the way")
 
 
-def _sampler_options(given: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
-    """The recipe's own: more noise than the reverse SDE's, which mends the network's errors."""
-    return {"eta": 2.0} if given.get("sampler") == "dpm++2m-sde" else {}
-
-
 class SamplingSettings(_Section):
     """How samples are drawn unless the command says otherwise."""
 
@@ -176,8 +162,7 @@ class SamplingSettings(_Section):
     steps: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = 50
     grid: str = "uniform-log-snr"
     options: dict[str, bool | int | float | str] = Field(
-        default_factory=lambda given: _sampler_options(given),
-        description="the sampler's own arguments",
+        default_factory=dict, description="the sampler's own arguments"
     )
     tol: float = Field(
         0.01, gt=0, description="with steps = auto: how far samples may be from the flow's end"
@@ -235,16 +220,22 @@ class Settings(_Section):
         return tomli_w.dumps(self.to_dict())
 
 
+# Of every recipe: more noise than the reverse SDE's, which mends the network's errors.
+_SAMPLING = {"options": {"eta": 2.0}}
+
+
 def suited(row: tuple[int, ...], *, pictures: bool) -> dict[str, Any]:
     """The recipe for rows of this shape, as changes to the defaults, which are for three columns.
 
-    In more, rows are too far apart to be each other's reference, and there is more to learn.
+    The cosine is shifted to where the detail of points is decided. In more columns, rows are too
+    far apart to be each other's reference, and there is more to learn.
     """
     if pictures:
         return _suited_to_pictures(max(row[:2]))
+    recipe = {"process": {"options": {"shift": 3.0}}, "sampling": _SAMPLING}
     if row[0] <= 3:
-        return {}
-    return {
+        return recipe
+    return recipe | {
         "network": {"width": 128},
         "training": {"steps": 2000, "batch_size": 512, "reference": 0},
     }
@@ -265,6 +256,7 @@ def suited_to_table(rows: int, columns: int) -> dict[str, Any]:
             "average": 0.995,
             "snapshots": 0,
         },
+        "sampling": _SAMPLING,
     }
 
 
@@ -295,6 +287,7 @@ def _suited_to_pictures(side: int) -> dict[str, Any]:
             "log_every": 50 if side <= 16 else 10,
             "checkpoint_every": 500,
         },
+        "sampling": _SAMPLING,
         "threads": 0,
     }
 
@@ -418,6 +411,11 @@ def _kinds(section: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
 _KINDS = {"process": ("schedule", "num_levels"), "network": ("name",), "sampling": ("sampler",)}
 
 
+def _states_all(section: str, change: Mapping[str, Any]) -> bool:
+    """Whether a section is stated whole, as in a run's config.toml: then so are its options."""
+    return set(Settings().to_dict()[section]) <= set(change)
+
+
 def _without_strange_options(values: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
     """`values` without the options of a schedule, network or sampler that `layer` replaces."""
     kept = dict(values)
@@ -425,7 +423,8 @@ def _without_strange_options(values: Mapping[str, Any], layer: Mapping[str, Any]
         before, change = values.get(section), layer.get(section)
         if not isinstance(before, Mapping) or not isinstance(change, Mapping):
             continue
-        if _kinds(section, before) != _kinds(section, {**before, **change}):
+        other = _kinds(section, before) != _kinds(section, {**before, **change})
+        if other or _states_all(section, change):
             kept[section] = {name: value for name, value in before.items() if name != "options"}
     return kept
 
@@ -460,7 +459,7 @@ def _known() -> dict[str, str]:
 
 def _example(section: str) -> str:
     """The first setting of a section, with its default, as it is written on the command line."""
-    values: Any = Settings().to_dict()
+    values: Any = resolve(suited((2,), pictures=False)).to_dict()
     for key in section.split("."):
         values = values[key]
     name, default = next(iter(values.items()), ("NAME", "VALUE"))

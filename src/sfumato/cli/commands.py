@@ -163,7 +163,7 @@ def fit(
     if source is not None:
         changes.append({"data": {"source": source}})
     if show_settings:
-        recipe = {}
+        recipe = config.suited((2,), pictures=False)  # of points
         if any("source" in change.get("data", {}) for change in changes):
             from sfumato.source import load_any_data, recipe_for
 

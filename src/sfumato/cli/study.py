@@ -328,7 +328,8 @@ def _examine_schedule(name: str, data: Path | None, assignments: list[str]) -> I
 
     if name not in {*SCHEDULES, *TABLES}:
         raise unknown("run folder or schedule", name, {*SCHEDULES, *TABLES})
-    settings = config.resolve(changes, {"process": {"schedule": name}})
+    recipe = config.suited((2,), pictures=False)  # judged as a run on points would have it
+    settings = config.resolve(recipe, config.merged(changes, {"process": {"schedule": name}}))
     rows = None
     if data is not None:
         points = read_points(data)
