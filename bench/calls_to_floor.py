@@ -91,7 +91,8 @@ def _distance(
     name, per_step = _METHODS[method]
     # Heun's last step, to the clean level, is a single call.
     steps = (calls + per_step - 1) // per_step
-    settings = resolve({"sampling": {"sampler": name, "grid": grid, "steps": steps}}).sampling
+    changes = {"sampling": {"sampler": name, "grid": grid, "steps": steps}}
+    settings = resolve(model.settings.to_dict(), changes).sampling
     levels, stepper = build_grid(settings, model.process), build_stepper(settings)
     chunks = sample_chunks(denoise, (2,), levels, stepper, n=ROWS, seed=1)
     return floor.distance(np.concatenate([model.codec.decode(x) for x in chunks]))

@@ -169,7 +169,8 @@ def _step(archive: Path, most: int) -> list[str]:
         found = time.perf_counter()
         (batch,) = training.batches(1)
         ready = time.perf_counter()
-        training.descend(batch)
+        with training.learning():
+            training.descend(batch)
         if turn >= 3:
             picked.append(found - started)
             handed.append(ready - found)

@@ -1,6 +1,7 @@
 """Settings: layers, nearest names, whole round trips, the two presets."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,12 +97,61 @@ def test_a_value_out_of_range_says_which_and_why(name: str, value: str, reason: 
     assert reason in str(raised.value)
 
 
-def test_the_shift_belongs_to_the_continuous_cosine_alone() -> None:
-    assert config.resolve().process.options == {"shift": 3.0}
-    assert config.resolve({"process": {"schedule": "linear"}}).process.options == {}
-    assert config.resolve({"process": {"num_levels": 100}}).process.options == {}
-    given = config.resolve({"process": {"options": {"shift": 0.0}}})
-    assert given.process.options == {"shift": 0.0}
+RECIPES = {
+    "points": (config.suited((2,), pictures=False), 3.0),
+    "many columns": (config.suited((9,), pictures=False), 3.0),
+    "pictures": (config.suited((8, 8, 1), pictures=True), 1.0),
+    "table": (config.suited_to_table(1000, 4), 1.0),
+}
+
+
+@pytest.mark.parametrize(("recipe", "shift"), RECIPES.values(), ids=RECIPES)
+def test_recipes_say_what_they_change_of_a_method(recipe: dict[str, Any], shift: float) -> None:
+    """A run's config.toml holds it in full; another method, or a table, has defaults of its own."""
+
+    def options(*assignments: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        settings = config.resolve(recipe, config.parse_assignments(assignments))
+        return settings.process.options, settings.sampling.options
+
+    assert options() == ({"shift": shift}, {"eta": 2.0})
+    assert options("process.schedule=cosine", "sampling.sampler=dpm++2m-sde") == options()
+    assert options("process.schedule=linear", "sampling.sampler=dpm++3m-sde") == ({}, {})
+    assert options("process.num_levels=100") == ({}, {"eta": 2.0})
+    assert options("process.options.shift=0", "sampling.options.eta=1") == (
+        {"shift": 0},
+        {"eta": 1},
+    )
+    assert options("process.options.log_snr_max=14")[0] == {"shift": shift, "log_snr_max": 14}
+
+
+def test_without_a_recipe_a_method_has_the_defaults_of_its_class() -> None:
+    for name in SCHEDULES:
+        settings = config.resolve({"process": {"schedule": name}}).process
+        assert settings.options == {}
+        assert build_process(settings) == SCHEDULES[name]()
+    for name in SAMPLERS:
+        sampling = config.resolve({"sampling": {"sampler": name}}).sampling
+        assert sampling.options == {}
+        assert build_stepper(sampling) == SAMPLERS[name]()
+    # Hoogeboom et al. (2023) at their own resolution, and the reverse SDE.
+    assert Cosine().shift == 0
+    assert SAMPLERS["dpm++2m-sde"]() == DPMSolver(order=2, eta=1.0)
+
+
+@pytest.mark.parametrize("text", ["{ log_snr_max = 14.0 }", "{}", "{ shift = 2.0 }"])
+def test_a_config_toml_is_whole_whatever_the_recipe(tmp_path: Path, text: str) -> None:
+    """What a run of old left out of its options, no recipe puts back."""
+    path = tmp_path / "config.toml"
+    old = config.resolve().to_toml()
+    for section in ("process", "sampling"):
+        assert f"[{section}.options]\n" in old
+    old = old.replace("[process.options]\n", "").replace("[sampling.options]\n", "")
+    path.write_text(old.replace("[process]\n", f"[process]\noptions = {text}\n"))
+    given = config.load_toml(path)
+    for recipe, _ in RECIPES.values():
+        settings = config.resolve(recipe, given | {"sampling": given["sampling"] | {"options": {}}})
+        assert settings.process.options == given["process"]["options"]
+        assert settings.sampling.options == {}
 
 
 DEFAULT = config.SamplingSettings()
@@ -176,7 +226,9 @@ def test_unknown_presets_and_files_are_told(tmp_path: Path) -> None:
 
 
 def test_many_columns_have_a_recipe_of_their_own_which_the_user_overrules() -> None:
-    assert config.suited((3,), pictures=False) == {}
+    few = config.resolve(config.suited((3,), pictures=False))
+    assert few.network == config.resolve().network
+    assert few.training == config.resolve().training
     many = config.resolve(config.suited((4,), pictures=False), {"training": {"steps": 7}})
     assert (many.training.steps, many.training.reference, many.network.width) == (7, 0, 128)
 

@@ -132,6 +132,28 @@ def test_doctor_of_a_schedule_and_data(sfumato: Command, tmp_path: Path) -> None
     assert "not scaled to the noise" in " ".join(unscaled.split())
 
 
+def test_doctor_of_a_schedule_judges_what_a_run_would_have(
+    sfumato: Command, tmp_path: Path
+) -> None:
+    rows = np.random.default_rng(0).normal(0, 1.5, (300, 2))
+    np.savetxt(tmp_path / "rows.csv", rows, delimiter=",", header="x,y", comments="")
+    assert "shift = 3.0" in sfumato("fit rows.csv --show-settings")[1]
+    judge = "doctor cosine --data rows.csv --set data.standardise=false --json"
+    code, found, _ = sfumato(judge)
+    assert code == 0
+    assert sfumato(f"{judge} --set process.options.shift=3")[1] == found
+    assert sfumato(f"{judge} --set process.options.shift=0")[1] != found
+
+
+def test_doctor_of_a_schedule_hears_its_options(sfumato: Command) -> None:
+    low, plain = (
+        json.loads(sfumato(f"doctor linear --json {options}")[1])[0]
+        for options in ("--set process.options.beta_max=1", "")
+    )
+    assert plain["sound"]
+    assert not low["sound"]
+
+
 def test_doctor_of_a_run(sfumato: Command, toy: Path) -> None:
     code, out, _ = sfumato(f"doctor {toy}")
     assert code == 0

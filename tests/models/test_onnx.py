@@ -30,7 +30,7 @@ def _pictures() -> Any:
     [
         ("moons", {}),
         ("moons", {"network.name": "step-mlp", "process.num_levels": 30, "process.options": {}}),
-        (_pictures(), {"network.width": 16}),
+        (_pictures(), {"network.width": 16, "network.target": "eps"}),
         ("digits", {"data.labels": True, "network.width": 16, "training.batch_size": 8}),
         (_pictures(), {"network.name": "dit", "network.width": 32, "network.depth": 1}),
     ],

@@ -89,6 +89,19 @@ def test_leading_begins_at_901_of_1000() -> None:
     ]  # fmt: skip
 
 
+def test_leading_begins_within_a_stride_of_the_last_level_and_keeps_published_strides() -> None:
+    table = tables.linear(360)
+    for num_steps in range(1, 361):
+        indices = visited("leading", table, num_steps)
+        assert indices[-2:] == [1, 0]
+        assert 360 - indices[0] <= 360 / num_steps
+        if 360 % num_steps == 0:  # Lin et al. (2024), table 2
+            assert indices[:-1] == list(range(1, 361, 360 // num_steps))[::-1]
+        else:
+            strides = {int(stride) for stride in -np.diff(indices[:-1])}
+            assert strides <= {360 // num_steps, 360 // num_steps + 1}
+
+
 def test_trailing_begins_at_the_last_level() -> None:
     assert visited("trailing", THOUSAND, 10) == [
         1000, 900, 800, 700, 600, 500, 400, 300, 200, 100, 0,

@@ -1,6 +1,7 @@
 """Samplers side by side: what is counted, what is near the flow, and what a table allows."""
 
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -102,6 +103,36 @@ def test_a_table_ends_and_is_measured_once(folder: object) -> None:
                 assert max(calls) <= (80 if name == "runge-kutta" else 40)
             row = pivoted(each)["unipc"]
             assert all(entry is None or (entry.flow or 0) > 0 for entry in row)
+
+
+def test_what_is_measured_is_what_the_run_draws(folder: object) -> None:
+    options: dict[str, object] = {"sampling.options": {"eta": 4.0}}
+    run = fitted(folder, "noisy", **options)
+    measured = {
+        e.sampler: e for e in islice(compare_samplers(run, (6,)), 4) if isinstance(e, Entry)
+    }
+    rows = run.model.codec.encode(run.load_data().train.values).double()
+    shuffled = rows[torch.randperm(len(rows), generator=generator(run.settings.seed))]
+    real = shuffled[: len(rows) // 4].numpy()
+    for name in ("ddim", "dpm++2m-sde"):
+        entry = measured[name]
+        drawn = run.sample(len(real), sampler=name, grid=entry.grid, steps=entry.num_calls)
+        own = sliced_wasserstein_2(run.model.codec.encode(drawn).double().numpy(), real)
+        assert entry.distance == pytest.approx(own, rel=1e-5)
+    plain = run.sample(len(real), steps=6, options={"eta": 1.0})
+    assert not np.allclose(plain, run.sample(len(real), steps=6))
+
+
+def test_a_learned_variance_is_left_to_its_network(folder: object) -> None:
+    changes: dict[str, object] = {
+        "process.num_levels": 10,
+        "network.learned_variance": True,
+        "sampling.sampler": "ancestral",
+        "sampling.options": {"variance": "learned"},
+    }
+    first = next(compare_samplers(fitted(folder, "learned", **changes), (6,)))
+    assert isinstance(first, Entry)
+    assert (first.sampler, first.num_calls) == ("ancestral", 6)
 
 
 def test_a_network_of_steps_is_not_asked_between_them(folder: object) -> None:

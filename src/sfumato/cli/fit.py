@@ -129,7 +129,7 @@ def fit(
 
 
 def _show_settings(changes: list[dict[str, Any]], has_source: bool) -> None:
-    settings = config.resolve(*changes)
+    settings = config.resolve(config.recipes.points(2), *changes)
     if has_source:
         from sfumato.runs.fit import resolve
 

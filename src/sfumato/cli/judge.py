@@ -241,10 +241,10 @@ def _examine_schedule(name: str, data: Path | None, assignments: list[str]) -> I
     known = {*SCHEDULES, *DISCRETE_SCHEDULES, *config.PRESETS}
     if name not in known:
         raise unknown("run folder, preset or schedule", name, known)
-    if name in config.PRESETS:
-        settings, preset = config.resolve(config.preset(name), changes), True
-    else:
-        settings, preset = config.resolve(changes, {"process": {"schedule": name}}), False
+    # Judged as a run on points would have it.
+    preset = name in config.PRESETS
+    named = config.preset(name) if preset else {"process": {"schedule": name}}
+    settings = config.resolve(config.recipes.points(2), config.merged(named, changes))
     return examine_settings(settings, data, own_data=preset)
 
 

@@ -1,5 +1,6 @@
 """Settings, the recipes that suit certain data, and the layers that they are resolved from."""
 
+from sfumato.config import recipes
 from sfumato.config.layers import current, load_toml, merged, nested, parse_assignments, resolve
 from sfumato.config.recipes import PRESETS, preset
 from sfumato.config.settings import (
@@ -27,5 +28,6 @@ __all__ = [
     "nested",
     "parse_assignments",
     "preset",
+    "recipes",
     "resolve",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sfumato.config.recipes import points
 from sfumato.config.settings import Section, Settings
 from sfumato.errors import ArgumentError, RenamedWarning
 
@@ -135,6 +136,11 @@ def _kinds(section: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
 _KINDS = {"process": ("schedule", "num_levels"), "network": ("name",), "sampling": ("sampler",)}
 
 
+def _states_all(section: str, change: Mapping[str, Any]) -> bool:
+    """Whether a section is stated whole, as in a run's config.toml: then so are its options."""
+    return set(Settings().to_dict()[section]) <= set(change)
+
+
 def _without_other_options(values: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
     """`values` without the options of a schedule, network or sampler that `layer` replaces."""
     kept = dict(values)
@@ -142,7 +148,8 @@ def _without_other_options(values: Mapping[str, Any], layer: Mapping[str, Any]) 
         before, change = values.get(section), layer.get(section)
         if not isinstance(before, Mapping) or not isinstance(change, Mapping):
             continue
-        if _kinds(section, before) != _kinds(section, {**before, **change}):
+        other = _kinds(section, before) != _kinds(section, {**before, **change})
+        if other or _states_all(section, change):
             kept[section] = {name: value for name, value in before.items() if name != "options"}
     return kept
 
@@ -180,7 +187,7 @@ def _known() -> dict[str, str]:
 
 def _example(section: str) -> str:
     """The first setting of a section, with its default, as it is written on the command line."""
-    values: Any = Settings().to_dict()
+    values: Any = resolve(points(2)).to_dict()
     for key in section.split("."):
         values = values[key]
     name, default = next(iter(values.items()), ("NAME", "VALUE"))

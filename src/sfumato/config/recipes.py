@@ -5,15 +5,20 @@ from typing import Any
 
 from sfumato.errors import unknown
 
+# Of every recipe: more noise than the reverse SDE's, which mends the network's errors.
+_SAMPLING = {"options": {"eta": 2.0}}
+
 
 def points(columns: int) -> dict[str, Any]:
-    """The recipe for points of so many columns; the defaults are for up to three.
+    """The recipe for points of so many columns; the other defaults are for up to three.
 
-    In more, rows are too far apart to be each other's reference, and there is more to learn.
+    The cosine is shifted to where the detail of points is decided. In more columns, rows are too
+    far apart to be each other's reference, and there is more to learn.
     """
+    recipe = {"process": {"options": {"shift": 3.0}}, "sampling": _SAMPLING}
     if columns <= 3:
-        return {}
-    return {
+        return recipe
+    return recipe | {
         "network": {"width": 128},
         "training": {"steps": 2000, "batch_size": 512, "reference": 0},
     }
@@ -34,6 +39,7 @@ def table(rows: int, columns: int) -> dict[str, Any]:
             "average": 0.995,
             "snapshots": 0,
         },
+        "sampling": _SAMPLING,
     }
 
 
@@ -64,6 +70,7 @@ def images(side: int) -> dict[str, Any]:
             "log_every": 50 if side <= 16 else 10,
             "checkpoint_every": 500,
         },
+        "sampling": _SAMPLING,
         "threads": 0,
     }
 

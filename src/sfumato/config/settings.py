@@ -53,14 +53,6 @@ class DataSettings(Section):
     sha256: str | None = Field(None, description="fingerprint of the data, written by `fit`")
 
 
-def _schedule_options(
-    given: Mapping[str, Any],
-) -> dict[str, bool | int | float | list[float]]:
-    """The recipe's own: the continuous cosine, shifted to where the data's detail is decided."""
-    recipe = given.get("schedule") == "cosine" and not given.get("num_levels")
-    return {"shift": 3.0} if recipe else {}
-
-
 class ProcessSettings(Section):
     """The forward process."""
 
@@ -69,7 +61,7 @@ class ProcessSettings(Section):
         0, ge=0, le=1_000_000, description="levels of a discrete table; 0: continuous"
     )
     options: dict[str, bool | int | float | list[float]] = Field(
-        default_factory=lambda given: _schedule_options(given),
+        default_factory=dict,
         description="the schedule's own arguments",
     )
     zero_terminal_snr: bool = Field(
@@ -155,11 +147,6 @@ class TrainingSettings(Section):
     snapshots: int = Field(5, ge=0, le=1000, description="times that samples are drawn on the way")
 
 
-def _sampler_options(given: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
-    """The recipe's own: more noise than the reverse SDE's, which mends the network's errors."""
-    return {"eta": 2.0} if given.get("sampler") == "dpm++2m-sde" else {}
-
-
 class SamplingSettings(Section):
     """How samples are drawn unless the command says otherwise."""
 
@@ -167,7 +154,7 @@ class SamplingSettings(Section):
     steps: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = 50
     grid: str = "uniform-log-snr"
     options: dict[str, bool | int | float | str] = Field(
-        default_factory=lambda given: _sampler_options(given),
+        default_factory=dict,
         description="the sampler's own arguments",
     )
     tol: float = Field(

@@ -108,7 +108,9 @@ class NetworkDenoiser:
     Args:
         network: `(x, number) -> same shape as x`; x `(batch, *event)`, number `()` or `(batch,)`.
             Twice the channels (dimension 1) where the variance is learned. A network of classes
-            takes a third argument, the class number of each sample `(batch,)`.
+            takes a third argument, the class number of each sample `(batch,)`. It is put in
+            evaluation mode: a prediction leaves no unit out at random; only a step of `Training`
+            does.
         parameterisation: turns the answer into x_0 (see `process.parameters`).
         conditioning: the number that the network takes; log-SNR unless said otherwise.
         learns_variance: the second half of the channels, from -1 to 1 by habit, says where the
@@ -119,6 +121,9 @@ class NetworkDenoiser:
     parameterisation: Parameterisation
     conditioning: Conditioning = log_snr
     learns_variance: bool = False
+
+    def __post_init__(self) -> None:
+        self.network.eval()
 
     def with_network(self, network: nn.Module) -> "NetworkDenoiser":
         """The same denoiser of another network."""

@@ -38,6 +38,9 @@ class TableDenoiser:
     parameterisation: Parameterisation
     conditioning: Conditioning = log_snr
 
+    def __post_init__(self) -> None:
+        self.network.eval()
+
     def with_network(self, network: nn.Module) -> "TableDenoiser":
         """The same denoiser of another network."""
         return replace(self, network=network)

@@ -143,7 +143,7 @@ def _inputs(model: Model) -> dict[str, Tensor]:
 def _export(model: Model, path: Path) -> None:
     batch, inputs = torch.export.Dim("batch", min=1), _inputs(model)
     table = model.codec.kind == "table"
-    exported = (_ExportedTable if table else _Exported)(model.denoiser).cpu().eval()
+    exported = (_ExportedTable if table else _Exported)(model.denoiser).cpu()
     # The exporter speaks of its own inner life, on which nobody here can act.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():

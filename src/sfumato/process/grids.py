@@ -93,13 +93,14 @@ def _visit(table: DiscreteSchedule, index: Tensor) -> NoiseLevel:
 
 
 def leading(table: DiscreteSchedule, num_steps: int) -> NoiseLevel:
-    """Levels 1, 1 + r, 1 + 2r, ... with r = floor(T/K), reversed: DDIM's own stride.
+    """Levels 1, 1 + T/K, 1 + 2T/K, ... rounded, reversed: DDIM's own stride.
 
-    It does not begin at the last level (K = 10 of T = 1000 begins at 901), which is a fault
-    of the start unless alpha_bar is small there too.
+    It begins up to a stride below the last level (K = 10 of T = 1000 begins at 901), which is a
+    fault of the start unless alpha_bar is small there too. Where K does not divide T, others round
+    the stride T/K down to an integer and begin far lower (K = 501 of T = 1000 at 501).
     """
-    stride = table.num_levels // _steps(num_steps, table.num_levels)
-    return _visit(table, 1 + stride * torch.arange(num_steps - 1, -1, -1))
+    part = torch.arange(_steps(num_steps, table.num_levels) - 1, -1, -1, dtype=torch.float64)
+    return _visit(table, 1 + (part * table.num_levels / num_steps).round())
 
 
 def trailing(table: DiscreteSchedule, num_steps: int) -> NoiseLevel:

@@ -195,7 +195,7 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
     Yields each entry as it is measured, and after the last of a denoiser its `Comparison`.
 
     Args:
-        run: a fitted run whose rows can be had.
+        run: a fitted run whose rows can be had; its own sampler is measured with its own options.
         calls: how many network calls each method may make.
 
     Raises:
@@ -214,26 +214,33 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
         raise ArgumentError("fewer than 3 noise levels leave samplers nothing to differ in.")
     rows = model.encoded(run.kind.rows(data.train))
     shuffled = rows[torch.randperm(len(rows), generator=generator(seed))]
-    steppers = _steppers(run.settings.sampling)
+    sampling = run.settings.sampling
     with distributed.threads(run.settings.threads):
         network = model.numeric_denoiser(seed=0)
         yield from _compared(
-            "this run's network", network, model.process, shuffled, steppers, calls
+            "this run's network", network, model.process, shuffled, _steppers(sampling), calls
         )
         if math.prod(model.codec.event) > _MOST_EXACT:
             return
         mixture = fitted_mixture(rows.flatten(1), seed)
         drawn = mixture.draw(_SETS * _rows(rows), generator(seed))
         title = "an exact denoiser, of a Gaussian mixture fitted to the data"
+        steppers = _steppers(_for_exact(sampling))
         yield from _compared(title, mixture, model.process, drawn, steppers, calls)
 
 
 def _steppers(sampling: SamplingSettings) -> Mapping[str, Stepper[Any]]:
-    """Each method once; the run's own as the run has it."""
+    """Each method once; the run's own with its options."""
     made = {name: make() for name, make in SAMPLERS.items() if name not in _OTHER_NAMES}
     if sampling.sampler in made:
         made[sampling.sampler] = build_stepper(sampling)
     return made
+
+
+def _for_exact(sampling: SamplingSettings) -> SamplingSettings:
+    """Without a variance that the network learned, which an exact denoiser has not."""
+    options = {k: v for k, v in sampling.options.items() if (k, v) != ("variance", "learned")}
+    return sampling.model_copy(update={"options": options})
 
 
 def _rows(rows: Tensor) -> int:

@@ -27,6 +27,7 @@ class Average:
         self.count = 0
         self._average: list[Tensor] = list(self.network.parameters())
         self._followed: list[Tensor] = list(followed.parameters())
+        self._buffers = list(zip(self.network.buffers(), followed.buffers(), strict=True))
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -34,3 +35,9 @@ class Average:
         kept = min(self.decay, (1 + self.count) / (10 + self.count)) if self.count else 0.0
         torch._foreach_lerp_(self._average, self._followed, 1 - kept)
         self.count += 1
+
+    @torch.no_grad()
+    def take_buffers(self) -> None:
+        """Take over what is not learned by descent (running statistics, say) as it is now."""
+        for own, followed in self._buffers:
+            own.copy_(followed)

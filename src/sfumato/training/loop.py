@@ -14,7 +14,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -244,6 +244,7 @@ class Training:
         self.average = Average(self.network, copy, settings.average)
         self.weights = list(self.network.parameters())
         self.optimizer = AdamW(self.weights, 0.0 if settings.optimizer == "adam" else 0.01)
+        self.seed = seed
         self.generator = generator(seed, TRAINING)
         self.order = torch.empty(0, dtype=torch.int64)
         self.position = 0
@@ -286,12 +287,33 @@ class Training:
         for first in range(0, len(batch), size):
             yield batch[first : first + size].to(self.device)
 
+    @contextmanager
+    def learning(self) -> Iterator[None]:
+        """Where steps are taken: the network is in training mode here, and nowhere else.
+
+        What it leaves out at random follows from the seed and the step; PyTorch's own generators
+        go on as if nothing had been drawn.
+        """
+        network, devices = self.denoiser.network, [self.device] * (self.device.type != "cpu")
+        masks = generator(self.seed, TRAINING, self.step, distributed.number())
+        network.train()
+        try:
+            with torch.random.fork_rng(devices, device_type=self.device.type):
+                torch.manual_seed(masks.initial_seed())
+                yield
+        finally:
+            network.eval()
+            self.average.take_buffers()
+
     def descend(self, batch: Batch) -> tuple[float, float]:
         """One step down, and the average after it; the loss and the gradient before clipping.
+
+        To be called within `learning`.
 
         Raises:
             DivergedError: if either is not finite; the weights are then unchanged.
         """
+        assert self.denoiser.network.training, "a step is taken within `learning`"
         self.optimizer.forget_gradients()
         own = 0.0
         for first in range(0, len(batch), self.micro_batch):
@@ -390,7 +412,8 @@ def train(training: Training) -> Iterator[StepRecord]:
     every = training.settings.log_every
     while training.step < training.num_steps:
         group = min(every - training.step % every, training.num_steps - training.step)
-        done = [training.descend(batch) for batch in training.batches(group)]
+        with training.learning():
+            done = [training.descend(batch) for batch in training.batches(group)]
         losses, norms = zip(*done, strict=True)
         yield StepRecord(
             step=training.step,

@@ -28,7 +28,6 @@ from sfumato.data.codecs.table import TableRows
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError
 from sfumato.networks.table_mlp import TableCondition
-from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.process import Process
 from sfumato.training.loop import Rows
