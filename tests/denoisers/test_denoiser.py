@@ -85,7 +85,7 @@ def test_a_step_network_is_told_the_tables_index() -> None:
 
 def test_a_step_network_refuses_levels_of_another_table() -> None:
     denoise = NetworkDenoiser(Knows(torch.zeros(1, 2)), eps, step_of(discrete.linear(100)))
-    with pytest.raises(ArgumentError, match="its own table"):
+    with pytest.raises(ArgumentError, match="its own discrete schedule"):
         denoise(torch.zeros(1, 2), discrete.cosine(100).levels[50])
 
 

@@ -292,7 +292,7 @@ def test_levels_that_are_no_way_to_noise_are_refused() -> None:
 def test_a_network_of_another_tables_levels_is_refused() -> None:
     table = discrete.linear(10)
     denoise = NetworkDenoiser(StepMLP(2, 10, 8), PARAMETERISATIONS["v"], step_of(table))
-    with pytest.raises(ArgumentError, match="levels of its own table"):
+    with pytest.raises(ArgumentError, match="levels of its own discrete schedule"):
         log_prob(denoise, points(2), uniform_log_snr(NARROW, 5))
 
 

@@ -136,9 +136,9 @@ def test_schedule_grids_walk_an_interpolated_table(name: str) -> None:
 
 def test_zero_terminal_snr_is_refused_with_its_remedy() -> None:
     table = discrete.zero_terminal_snr(discrete.linear(50))
-    with pytest.raises(ArgumentError, match=r"until\(table, table.num_levels - 1\)"):
+    with pytest.raises(ArgumentError, match=r"with_signal\(schedule\)"):
         Interpolated(table)
-    assert float(Interpolated(discrete.until(table, 49)).time(table.levels.log_snr[49])) == 1
+    assert float(Interpolated(discrete.with_signal(table)).time(table.levels.log_snr[49])) == 1
 
 
 def test_one_level_is_no_line() -> None:

@@ -165,7 +165,7 @@ def test_index_finds_levels_cast_to_float32() -> None:
 def test_index_refuses_a_level_between() -> None:
     table = discrete.linear(10)
     between = table.levels.log_snr[4:6].mean()
-    with pytest.raises(ArgumentError, match="only the levels of its own table"):
+    with pytest.raises(ArgumentError, match="only the levels of its own discrete schedule"):
         table.index(NoiseLevel.from_log_snr(between))
 
 
@@ -262,7 +262,7 @@ def test_levels_of_zero_terminal_snr_are_found() -> None:
 
 
 def test_pure_noise_is_no_level_of_another_table() -> None:
-    with pytest.raises(ArgumentError, match="only the levels of its own table"):
+    with pytest.raises(ArgumentError, match="only the levels of its own discrete schedule"):
         discrete.linear(100).index(ZERO.levels[100])
 
 

@@ -62,8 +62,8 @@ def test_methods_that_draw_noise_are_refused(name: str) -> None:
         chosen(name, 0.01)
 
 
-def test_a_table_that_is_too_short_is_told() -> None:
-    with pytest.raises(ArgumentError, match="too short"):
+def test_too_few_levels_are_refused() -> None:
+    with pytest.raises(ArgumentError, match="7 levels are too few"):
         choose_steps(DATA, (1,), lambda k: trailing(linear(7), k), SAMPLERS["ddim"](), tol=0.1,
                      most=7)  # fmt: skip
 

@@ -96,9 +96,9 @@ def log_snr(level: NoiseLevel) -> Tensor:
     return level.log_snr.clamp(-FARTHEST, FARTHEST)
 
 
-def step_of(table: DiscreteSchedule) -> Conditioning:
-    """Conditioning for networks with an embedding of the step: the level's place in its table."""
-    return table.index
+def step_of(schedule: DiscreteSchedule) -> Conditioning:
+    """Conditioning for networks with an embedding of the step: the level's index."""
+    return schedule.index
 
 
 @dataclass(frozen=True, slots=True, eq=False)

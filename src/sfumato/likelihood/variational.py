@@ -1,4 +1,4 @@
-"""How many nats a table's reverse chain needs at most for a sample, term by term.
+"""How many nats a discrete reverse chain needs at most for a sample, term by term.
 
     (1)  -log p(x_0) <= L_T + sum_{i=2}^{T} L_{i-1} + L_0,  in expectation over q:
              L_T     = KL(q(x_T | x_0) || N(0, I))
@@ -66,7 +66,7 @@ def mean_and_error(values: Float[Tensor, " batch"]) -> tuple[float, float]:
 def variational_bound(
     denoise: Denoiser,
     x_0: Float[Tensor, "batch *event"],
-    table: DiscreteSchedule,
+    schedule: DiscreteSchedule,
     *,
     noise: Noise,
     variance: str = "beta_tilde",
@@ -77,7 +77,7 @@ def variational_bound(
     Args:
         denoise: the denoiser; asked once per level.
         x_0: samples, `(batch, *event)`; their dtype is that of the sums.
-        table: the process, T levels.
+        schedule: the process, T levels.
         noise: where eps comes from, for level 1, 2, ..., T in turn.
         variance: `beta_tilde`, `beta`, or `learned` (the denoiser's own fraction). In the step to
             the clean level beta_tilde is 0, and no density: beta_tilde of level 2 stands in for it
@@ -91,11 +91,11 @@ def variational_bound(
             `bin_width` does not divide 2.
         DataError: if a value of x_0 is none of those that `bin_width` allows.
     """
-    fixed = {"beta": table.beta, "beta_tilde": table.beta_tilde.clone()}
-    fixed["beta_tilde"][0] = table.beta_tilde[1] if table.num_levels > 1 else table.beta[0]
+    fixed = {"beta": schedule.beta, "beta_tilde": schedule.beta_tilde.clone()}
+    fixed["beta_tilde"][0] = schedule.beta_tilde[1] if schedule.num_levels > 1 else schedule.beta[0]
     if variance not in (*fixed, "learned"):
         raise unknown("variance", variance, (*fixed, "learned"))
-    levels = table.levels
+    levels = schedule.levels
 
     def step(i: int) -> tuple[Tensor, Gaussian]:
         """A draw of x_i, and p(x_{i-1} | x_i) of eq. (2)."""
@@ -118,8 +118,8 @@ def variational_bound(
         if bin_width is None
         else discretised_log_likelihood(x_0, decoder, bin_width)
     )
-    between = x_0.new_empty(len(x_0), table.num_levels - 1)
-    for i in range(2, table.num_levels + 1):
+    between = x_0.new_empty(len(x_0), schedule.num_levels - 1)
+    for i in range(2, schedule.num_levels + 1):
         x_t, reverse = step(i)
         apart = kl(posterior(x_t, x_0, levels[i], levels[i - 1]), reverse)
         between[:, i - 2] = apart.flatten(1).sum(1)

@@ -1,10 +1,10 @@
-"""From a continuous schedule to a table, and from a table to a continuous schedule.
+"""From a continuous schedule to a discrete one, and back.
 
     (1)  level i of T is the schedule's at t = i/T, i = 1 ... T
     (2)  beta_i = sigma_i² (1 - SNR_i/SNR_{i-1})
 
-A table preserves variance, so a schedule that does not (ve, edm, rectified-flow) gives the level of
-the same SNR that does; to a denoiser that is the same sample at another scale.
+A discrete schedule preserves variance, so a continuous one that does not (ve, edm, rectified-flow)
+gives the level of the same SNR that does; to a denoiser that is the same sample at another scale.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from sfumato.process.schedules import Schedule
 
 
 def from_schedule(schedule: Schedule, num_levels: int) -> DiscreteSchedule:
-    """The table of `num_levels` levels along a schedule, eqs. (1) and (2).
+    """The discrete schedule of `num_levels` levels along a continuous one, eqs. (1) and (2).
 
     Raises:
         ArgumentError: if num_levels < 1, or the log-SNR does not fall from level to level.
@@ -41,47 +41,47 @@ def from_schedule(schedule: Schedule, num_levels: int) -> DiscreteSchedule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Interpolated:
-    """A table as a continuous schedule: level i at t = i/T, log-SNR linear in between.
+    """A discrete schedule as a continuous one: level i at t = i/T, log-SNR linear in between.
 
     Before level 1 the line through levels 1 and 2 goes on, as Lu et al. (2022a) do it for discrete
-    models: t = 0 has a little less noise than the table's first level.
+    models: t = 0 has a little less noise than level 1.
 
     Args:
-        table: the levels.
+        discrete: the levels.
 
     Raises:
         ArgumentError: if there are fewer than two levels to draw a line through, or the last has no
             finite log-SNR.
     """
 
-    table: DiscreteSchedule
+    discrete: DiscreteSchedule
 
     def __post_init__(self) -> None:
-        if self.table.num_levels < 2:
-            raise ArgumentError("a table needs 2 levels or more to be interpolated; got 1.")
-        if float(self.table.levels.alpha[-1]) == 0:
+        if self.discrete.num_levels < 2:
+            raise ArgumentError("2 levels or more are needed to interpolate between; got 1.")
+        if float(self.discrete.levels.alpha[-1]) == 0:
             raise ArgumentError(
-                "the table's last level has no signal (zero terminal SNR), so its log-SNR is not "
-                "finite; interpolate those before it: until(table, table.num_levels - 1)."
+                "the last level has no signal (zero terminal SNR), so its log-SNR is not finite; "
+                "interpolate those before it: with_signal(schedule)."
             )
 
     def _piece(self, left: Tensor) -> tuple[Tensor, Tensor]:
         """Log-SNR at both ends of the pieces from level `left` to the next."""
-        log_snr = self.table.levels.log_snr
+        log_snr = self.discrete.levels.log_snr
         return log_snr[left], log_snr[left + 1]
 
     def __call__(self, t: Tensor) -> NoiseLevel:
         """The level at each time, shape kept."""
-        place = t.double() * self.table.num_levels
-        left = place.floor().long().clamp(1, self.table.num_levels - 1)
+        place = t.double() * self.discrete.num_levels
+        left = place.floor().long().clamp(1, self.discrete.num_levels - 1)
         begin, end = self._piece(left)
         return NoiseLevel.from_log_snr(torch.lerp(begin, end, place - left))
 
     def time(self, log_snr: Tensor) -> Tensor:
-        """The inverse; exact at the table's levels."""
+        """The inverse; exact at the discrete levels."""
         log_snr = log_snr.double()
-        own = self.table.levels.log_snr[1:]
+        own = self.discrete.levels.log_snr[1:]
         left = torch.searchsorted(-own, -log_snr.detach().contiguous())
-        left = left.clamp(1, self.table.num_levels - 1)
+        left = left.clamp(1, self.discrete.num_levels - 1)
         begin, end = self._piece(left)
-        return (left + (log_snr - begin) / (end - begin)) / self.table.num_levels
+        return (left + (log_snr - begin) / (end - begin)) / self.discrete.num_levels

@@ -5,10 +5,10 @@
 
 `levels[0]` is clean and `levels[i]` is what i steps leave, so that no index is ever shifted;
 `beta[i - 1]` is the step from level i - 1 to level i. Everything is float64: 1 - alpha_bar
-has lost four digits in float32 at the first step of the linear table (log1p and expm1 keep
+has lost four digits in float32 at the first step of the linear schedule (log1p and expm1 keep
 them).
 
-A table may end without signal: beta_T = 1, so that alpha_bar_T = 0 and the log-SNR is -inf.
+The last level may have no signal: beta_T = 1, so that alpha_bar_T = 0 and the log-SNR is -inf.
 """
 
 import math
@@ -25,7 +25,7 @@ from sfumato.process.noise import NoiseLevel
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DiscreteSchedule:
-    """A discrete diffusion process, made by `from_beta` or by one of the named tables below.
+    """A discrete diffusion process, made by `from_beta` or by one of the named functions below.
 
     Args:
         beta: variance added by each step, shape `(T,)`, float64; the last may be 1.
@@ -62,18 +62,18 @@ class DiscreteSchedule:
         return len(own) - torch.where(is_left, left, right)
 
     def index(self, level: NoiseLevel) -> Int[Tensor, "*levels"]:
-        """Which level of the table each given one is, shape kept, int64.
+        """Which level of the schedule each given one is, shape kept, int64.
 
         Raises:
-            ArgumentError: if a level is not among the table's noisy ones: a network that learned
+            ArgumentError: if a level is not among the schedule's noisy ones: a network that learned
                 an embedding for each knows nothing of others.
         """
         nearest = self.nearest(level.log_snr)
         own, asked = _bounded(self.levels.log_snr[nearest]), _bounded(level.log_snr)
         if not torch.allclose(own, asked, rtol=0, atol=1e-6):
             raise ArgumentError(
-                "this network knows only the levels of its own table; got another one. Take a "
-                "grid of tables (trailing, ...) and a sampler that asks at its levels alone (ddim)."
+                "this network knows only the levels of its own discrete schedule; got another one. "
+                "Take a grid of those (trailing, ...) and a sampler that stays on them (ddim)."
             )
         return nearest
 
@@ -84,7 +84,7 @@ def _bounded(log_snr: Tensor) -> Tensor:
 
 
 def from_beta(beta: Tensor) -> DiscreteSchedule:
-    """The table of any given betas, shape `(T,)`.
+    """The schedule of any given betas, shape `(T,)`.
 
     Raises:
         ArgumentError: if there is none, or one is not strictly between 0 and 1; only the last may
@@ -104,46 +104,46 @@ def from_beta(beta: Tensor) -> DiscreteSchedule:
     )
 
 
-def zero_terminal_snr(table: DiscreteSchedule) -> DiscreteSchedule:
-    """The same table stretched until its last level is pure noise: Lin et al. (2024), algorithm 1.
+def zero_terminal_snr(schedule: DiscreteSchedule) -> DiscreteSchedule:
+    """The schedule stretched until its last level is pure noise: Lin et al. (2024), algorithm 1.
 
     alpha is shifted and scaled so that alpha_T = 0 and alpha_1 stays. The eps target has no x_0 at
     such a level; `v` and `x_0` have.
 
     Raises:
-        ArgumentError: if the table has one level only, which cannot both stay and change.
+        ArgumentError: if the schedule has one level only, which cannot both stay and change.
     """
-    if table.num_levels < 2:
-        raise ArgumentError("zero terminal SNR needs a table of 2 levels or more; got 1.")
+    if schedule.num_levels < 2:
+        raise ArgumentError("zero terminal SNR needs 2 levels or more; got 1.")
     # alpha_{i-1} - alpha_i and alpha_i - alpha_T, from the digits that beta has kept.
-    falls = (table.levels.alpha[:-1] * table.beta / (1 + (1 - table.beta).sqrt()))[1:]
+    falls = (schedule.levels.alpha[:-1] * schedule.beta / (1 + (1 - schedule.beta).sqrt()))[1:]
     left = falls.flip(0).cumsum(0).flip(0)
     after = torch.cat([left[1:], left.new_zeros(1)])
-    return from_beta(torch.cat([table.beta[:1], falls / left * (1 + after / left)]))
+    return from_beta(torch.cat([schedule.beta[:1], falls / left * (1 + after / left)]))
 
 
-def until(table: DiscreteSchedule, index: int) -> DiscreteSchedule:
-    """The first `index` levels as a table of their own, to start part way.
+def until(schedule: DiscreteSchedule, index: int) -> DiscreteSchedule:
+    """The first `index` levels as a schedule of their own, to start part way.
 
     Args:
-        table: the whole.
+        schedule: the whole.
         index: 1 ... T; this level is the new one's last.
 
     Raises:
         ArgumentError: if there is no such noisy level.
     """
-    if not 1 <= index <= table.num_levels:
-        raise ArgumentError(f"`index` must be between 1 and {table.num_levels}; got {index}.")
-    return DiscreteSchedule(table.beta[:index], table.levels[: index + 1])
+    if not 1 <= index <= schedule.num_levels:
+        raise ArgumentError(f"`index` must be between 1 and {schedule.num_levels}; got {index}.")
+    return DiscreteSchedule(schedule.beta[:index], schedule.levels[: index + 1])
 
 
-def with_signal(table: DiscreteSchedule) -> DiscreteSchedule:
-    """The table without a last level that holds no signal: one whose log-SNR is finite.
+def with_signal(schedule: DiscreteSchedule) -> DiscreteSchedule:
+    """The schedule without a last level that holds no signal: one whose log-SNR is finite.
 
     Raises:
         ArgumentError: if that level is its only one.
     """
-    return until(table, table.num_levels - (float(table.levels.alpha[-1]) == 0))
+    return until(schedule, schedule.num_levels - (float(schedule.levels.alpha[-1]) == 0))
 
 
 def _rescaled(beta: Tensor, reference_levels: int) -> DiscreteSchedule:
@@ -167,7 +167,7 @@ def linear(
 
     Args:
         num_levels: T.
-        beta_start: first beta of a table of `reference_levels`.
+        beta_start: first beta of a schedule of `reference_levels`.
         beta_end: last beta of it.
         reference_levels: the T that the two betas are meant for; with another T they are
             multiplied by reference_levels / T (and clipped at 0.999).
@@ -197,7 +197,7 @@ def sigmoid(
     beta_end: float = 0.005,
     reference_levels: int = 100,
 ) -> DiscreteSchedule:
-    """The tutorial's table: beta along a logistic curve over -6 ... 6, from start to end.
+    """The tutorial's schedule: beta along a logistic curve over -6 ... 6, from start to end.
 
     Its defaults stop at alpha_bar_T = 0.778: three quarters of the signal's variance is still
     there, so a start from pure noise is not where the process ends. Arguments as for `linear`.

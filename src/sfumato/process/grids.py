@@ -1,9 +1,9 @@
 """The levels that a sampler visits: noisiest first, the clean one last.
 
-Continuous schedules are divided in time or in noise; tables are strided by index, or visited
-where they come nearest to a division in noise. Each grid of K steps has K + 1 levels. The
-strides of a table follow Lin et al. (2024), table 2: only `trailing` and `linspace` begin at the
-last level, where pure noise belongs, and so do the divisions in noise.
+Continuous schedules are divided in time or in noise; discrete ones are strided by index, or visited
+where they come nearest to a division in noise. Each grid of K steps has K + 1 levels. The strides
+follow Lin et al. (2024), table 2: only `trailing` and `linspace` begin at the last level, where
+pure noise belongs, and so do the divisions in noise.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,23 +46,23 @@ def _divided(process: Schedule | DiscreteSchedule, num_steps: int, divide: _Divi
     return then_clean(process(process.time(divide(noisiest, cleanest, part))))
 
 
-def _nearest(table: DiscreteSchedule, num_steps: int, divide: _Division) -> Int[Tensor, " K"]:
-    """K levels of a table, none twice, where they are nearest to a division.
+def _nearest(schedule: DiscreteSchedule, num_steps: int, divide: _Division) -> Int[Tensor, " K"]:
+    """K discrete levels, none twice, where they are nearest to a division.
 
     Where two parts are nearest to one level, the noisier part takes it and the other the next
     level that is free; towards the clean end enough are kept for the parts to come.
     """
-    if float(table.levels.alpha[-1]) == 0:
+    if float(schedule.levels.alpha[-1]) == 0:
         # No division reaches a log-SNR of -inf: pure noise first, then the levels before it.
-        first = torch.tensor([table.num_levels])
+        first = torch.tensor([schedule.num_levels])
         if num_steps == 1:
             return first
-        before = until(table, table.num_levels - 1)
+        before = until(schedule, schedule.num_levels - 1)
         return torch.cat([first, _nearest(before, num_steps - 1, divide)])
-    noisiest, cleanest = table.levels.log_snr[-1], table.levels.log_snr[1]
+    noisiest, cleanest = schedule.levels.log_snr[-1], schedule.levels.log_snr[1]
     part = torch.linspace(0, 1, num_steps, dtype=torch.float64)
     k = torch.arange(num_steps)
-    falling = (table.nearest(divide(noisiest, cleanest, part)) + k).cummin(0).values - k
+    falling = (schedule.nearest(divide(noisiest, cleanest, part)) + k).cummin(0).values - k
     return torch.maximum(falling, num_steps - k)
 
 
@@ -70,7 +70,7 @@ def uniform_log_snr(process: Schedule | DiscreteSchedule, num_steps: int) -> Noi
     """K levels evenly spaced in log-SNR over the whole range, then clean.
 
     As log-SNR = -2 log(sigma/alpha), this is also the grid that is called exponential: evenly
-    spaced in log sigma between the same ends. Of a table, the levels nearest to it.
+    spaced in log sigma between the same ends. Of discrete levels, those nearest to it.
     """
     return _divided(process, num_steps, torch.lerp)
 
@@ -78,7 +78,7 @@ def uniform_log_snr(process: Schedule | DiscreteSchedule, num_steps: int) -> Noi
 def karras(process: Schedule | DiscreteSchedule, num_steps: int, rho: float = 7.0) -> NoiseLevel:
     """K levels evenly spaced in (sigma/alpha)^(1/rho), then clean: Karras et al. (2022), eq. 5.
 
-    Of a table, the levels nearest to it in log-SNR.
+    Of discrete levels, those nearest to it in log-SNR.
     """
 
     def divide(noisiest: Tensor, cleanest: Tensor, part: Tensor) -> Tensor:
@@ -88,8 +88,8 @@ def karras(process: Schedule | DiscreteSchedule, num_steps: int, rho: float = 7.
     return _divided(process, num_steps, divide)
 
 
-def _visit(table: DiscreteSchedule, index: Tensor) -> NoiseLevel:
-    return then_clean(table.levels[index.long()])
+def _visit(schedule: DiscreteSchedule, index: Tensor) -> NoiseLevel:
+    return then_clean(schedule.levels[index.long()])
 
 
 def leading(table: DiscreteSchedule, num_steps: int) -> NoiseLevel:
@@ -103,18 +103,18 @@ def leading(table: DiscreteSchedule, num_steps: int) -> NoiseLevel:
     return _visit(table, 1 + (part * table.num_levels / num_steps).round())
 
 
-def trailing(table: DiscreteSchedule, num_steps: int) -> NoiseLevel:
+def trailing(schedule: DiscreteSchedule, num_steps: int) -> NoiseLevel:
     """Levels T, T - T/K, T - 2T/K, ... rounded: begins at the last level."""
-    part = torch.arange(_steps(num_steps, table.num_levels), 0, -1, dtype=torch.float64)
-    return _visit(table, (part * table.num_levels / num_steps).round())
+    part = torch.arange(_steps(num_steps, schedule.num_levels), 0, -1, dtype=torch.float64)
+    return _visit(schedule, (part * schedule.num_levels / num_steps).round())
 
 
-def linspace(table: DiscreteSchedule, num_steps: int) -> NoiseLevel:
+def linspace(schedule: DiscreteSchedule, num_steps: int) -> NoiseLevel:
     """K levels evenly from T to 1, both included."""
-    if _steps(num_steps, table.num_levels) == 1:
-        return trailing(table, 1)
+    if _steps(num_steps, schedule.num_levels) == 1:
+        return trailing(schedule, 1)
     return _visit(
-        table, torch.linspace(table.num_levels, 1, num_steps, dtype=torch.float64).round()
+        schedule, torch.linspace(schedule.num_levels, 1, num_steps, dtype=torch.float64).round()
     )
 
 

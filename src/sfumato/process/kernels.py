@@ -7,7 +7,7 @@
             mu = alpha_{t|s} sigma_s²/sigma_t² x_t + alpha_s sigma_{t|s}²/sigma_t² x_0
     (2-19)  the same mean from eps:  mu = (x_t - sigma_{t|s}²/sigma_t eps) / alpha_{t|s}
 
-With neighbouring levels of a table sigma_{t|s}² is beta and the posterior's variance
+With neighbouring levels of a discrete schedule sigma_{t|s}² is beta and the posterior's variance
 beta_tilde. Kingma et al. (2021), appendix A, give the general pair.
 """
 

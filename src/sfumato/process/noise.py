@@ -36,7 +36,7 @@ class NoiseLevel:
 
     @classmethod
     def from_alpha_bar(cls, alpha_bar: Float[Tensor, "*levels"]) -> "NoiseLevel":
-        """The variance-preserving level of a table's alpha_bar = alpha² (form it in float64)."""
+        """The variance-preserving level of an alpha_bar = alpha² (form it in float64)."""
         return cls(alpha=alpha_bar.sqrt(), sigma=(1 - alpha_bar).sqrt())
 
     @classmethod

@@ -117,7 +117,7 @@ class Cosine:
 class Linear:
     """The variance-preserving SDE with beta(t) linear in t.
 
-    Song et al. (2021), eq. 33; its continuum is DDPM's linear table with
+    Song et al. (2021), eq. 33; its continuum is DDPM's linear betas, with
     beta_min = 1000 beta_1 and beta_max = 1000 beta_T.
 
     Args:
@@ -164,8 +164,8 @@ class Linear:
 class Sigmoid:
     """alpha² falls along a stretch of the logistic curve, rescaled to begin at 1 and end at 0.
 
-    Jabri et al. (2022); Chen (2023), algorithm 1. The table of the same name is another thing: its
-    betas rise along the curve.
+    Jabri et al. (2022); Chen (2023), algorithm 1. The discrete schedule of the same name is
+    another thing: its betas rise along the curve.
 
     Args:
         start: where on the curve t' = 0 lies.

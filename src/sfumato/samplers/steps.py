@@ -61,9 +61,7 @@ def choose_steps(
     most = 2 * _LADDER[-1] if most is None else most
     ladder = [each for each in _LADDER if 2 * each <= most]
     if not ladder:
-        raise ArgumentError(
-            f"a table of {most} levels is too short to choose steps from; give a number."
-        )
+        raise ArgumentError(f"{most} levels are too few to choose steps from; give a number.")
     if draws_noise(stepper, grid(_LADDER[0])):
         raise ArgumentError(
             "the number of steps is chosen only for a method without noise (dpm++2m, unipc, heun, "
