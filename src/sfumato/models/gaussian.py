@@ -540,7 +540,7 @@ class GaussianModel:
             if probes is not None:
                 # Drawn for a whole chunk, so that a row's do not depend on how many follow it.
                 whole = rademacher(probes, generator(seed, PROBING, chunk))(
-                    x_0.new_empty(size, *x_0.shape[1:])
+                    x_0.new_empty(size, self.codec.dimension)
                 )
                 directions = partial(_first_of, whole)
             found = log_prob(self.unlabelled, x_0, levels, probes=directions, integrate=integrate)
