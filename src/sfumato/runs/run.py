@@ -134,7 +134,6 @@ class Run:
             ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
             DataError: if the rows do not fit the model.
         """
-        require(self.model, "edit")
         like = self.kind.read_like(self.model, rows)
         chunks = self.model.edit_chunks(like.rows, start, seed=seed, **sampling)
         found = self._collected(chunks, "edit", len(like.rows), quiet)
