@@ -313,7 +313,7 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
     if not (folder / CONFIG).is_file():
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}.")
     try:
-        settings = config.resolve(config.load_toml(folder / CONFIG))
+        settings = config.resolve(config.current(config.load_toml(folder / CONFIG)))
     except ArgumentError as error:
         raise RunError(f"the settings of {folder} are damaged: {error}") from error
     if settings.data.source == IN_MEMORY:
