@@ -312,7 +312,7 @@ class TableModel:
             ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
             DataError: if the rows do not fit the model.
         """
-        process = self.process.until(start)
+        process = self.process.until(float(start))
         settings, stepper = self._sampler(sampling)
         own = self.own(rows)
         encoded = self._known(own, np.ones((len(own), len(self.codec.parts)), bool))
