@@ -21,6 +21,7 @@ NAMES = (
     "sampling_rate",
     "scaling",
     "worth_using",
+    "numeric",
     "start_up",
     "picture_networks",
     "decoding",

@@ -28,7 +28,7 @@ LogProb = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
-class _Problem:
+class Problem:
     """Rows to learn from, rows to score and to be told apart from; nats of the truth if known."""
 
     train: np.ndarray
@@ -36,7 +36,7 @@ class _Problem:
     truth: float
 
 
-def _embedded(name: str, dimension: int) -> _Problem:
+def embedded(name: str, dimension: int) -> Problem:
     """A toy set's two columns among normal ones, bent by a random smooth map.
 
     The map moves each half of the coordinates by a smooth function of the other half, twice, and
@@ -53,7 +53,7 @@ def _embedded(name: str, dimension: int) -> _Problem:
     turn = np.linalg.qr(rng.standard_normal((dimension, dimension)))[0]
     scale = draw(name, _ROWS, seed=1).values.std()
 
-    def embedded(n: int, stream: str) -> tuple[np.ndarray, float]:
+    def drawn(n: int, stream: str) -> tuple[np.ndarray, float]:
         flat = draw(name, n, seed=0, stream=stream).values
         rest = _WIDE * np.random.default_rng([n, dimension]).standard_normal((n, dimension - 2))
         x = np.concatenate([flat / scale, rest], 1)
@@ -64,8 +64,8 @@ def _embedded(name: str, dimension: int) -> _Problem:
         normal = -0.5 * (rest / _WIDE) ** 2 - np.log(_WIDE * np.sqrt(2 * np.pi))
         return x @ turn, float(nats + normal.sum(1)[:_SCORED].mean())
 
-    unseen, truth = embedded(_SAMPLED, "unseen")
-    return _Problem(embedded(_ROWS, "train")[0], unseen, truth)
+    unseen, truth = drawn(_SAMPLED, "unseen")
+    return Problem(drawn(_ROWS, "train")[0], unseen, truth)
 
 
 def _log_density(name: str, flat: np.ndarray) -> np.ndarray:
@@ -76,23 +76,23 @@ def _log_density(name: str, flat: np.ndarray) -> np.ndarray:
     return chosen.log_density(flat[:_SCORED], chosen.noise)
 
 
-def _digits() -> _Problem:
+def digits() -> Problem:
     """The 64 pixels of scikit-learn's digits, 0 to 16, made continuous by a uniform draw."""
     from sklearn.datasets import load_digits
 
     rng = np.random.default_rng(0)
     pixels = rng.permutation(load_digits().data)
     x = (pixels + rng.random(pixels.shape)) / 17
-    return _Problem(x[:1300], x[1300:], float("nan"))
+    return Problem(x[:1300], x[1300:], float("nan"))
 
 
 def measure() -> Page:
     """Every method on every problem."""
     problems = {
-        (name, dimension): _embedded(name, dimension)
+        (name, dimension): embedded(name, dimension)
         for name, dimensions in _EMBEDDED
         for dimension in dimensions
-    } | {("digits", 64): _digits()}
+    } | {("digits", 64): digits()}
     rows: list[list[object]] = []
     short: dict[str, list[tuple[float, float]]] = {}
     for (name, dimension), problem in problems.items():
@@ -123,7 +123,7 @@ def measure() -> Page:
     )
 
 
-def _fitted(problem: _Problem) -> Mapping[str, tuple[float, np.ndarray, LogProb]]:
+def _fitted(problem: Problem) -> Mapping[str, tuple[float, np.ndarray, LogProb]]:
     """Seconds, samples and log density of each method."""
     found: dict[str, tuple[float, np.ndarray, LogProb]] = {}
     count = len(problem.unseen)

@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-
-import sfumato
-from sfumato.config import TrainingSettings
-from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.doctor.remedies import _averaged
-from sfumato.estimator import DiffusionModel
 from sfumato.fitting import _sampling_model, begin, finish, fit_table, fitting, prepare, resume
 from sfumato.interchange.diffusers import read_pipeline, write_pipeline
 from sfumato.interchange.onnx import write_onnx
 from sfumato.model import Model
 from sfumato.model_file import load_any_model
+from sfumato.run import Run, open_run
+from sfumato.source import settings_for
+from torch import Tensor, nn
+
+import sfumato
+from sfumato.config import TrainingSettings
+from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.estimator import DiffusionModel
 from sfumato.networks.unet import UNet
 from sfumato.process import parameters
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.schedules import Cosine
-from sfumato.run import Run, open_run
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import sample_chunks
-from sfumato.source import settings_for
 from sfumato.training.loop import Training, train
 
 STEPS: dict[str, Any] = {

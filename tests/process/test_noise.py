@@ -34,12 +34,6 @@ def test_log_snr_inverts_from_log_snr() -> None:
     assert torch.allclose(NoiseLevel.from_log_snr(asked).log_snr, asked, rtol=0, atol=1e-13)
 
 
-def test_from_alpha_bar() -> None:
-    level = NoiseLevel.from_alpha_bar(torch.tensor([0.64, 1.0], dtype=torch.float64))
-    assert level.alpha.tolist() == pytest.approx([0.8, 1.0], rel=1e-15)
-    assert level.sigma.tolist() == pytest.approx([0.6, 0.0], rel=1e-15)
-
-
 def test_ratios_of_a_level_that_preserves_no_variance() -> None:
     level = NoiseLevel(torch.tensor(2.0).double(), torch.tensor(8.0).double())
     assert float(level.snr) == pytest.approx(1 / 16)

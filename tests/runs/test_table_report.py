@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sfumato.runs.table_run import TableRun
 
 from sfumato import config
 from sfumato.errors import ArgumentError, DataError
@@ -19,7 +20,6 @@ from sfumato.metrics.study import TableStudy
 from sfumato.runs.figures.table import TABLE_FIGURES, marginals_figure
 from sfumato.runs.fit import fit_table
 from sfumato.runs.report import tables, write_report
-from sfumato.runs.table_run import TableRun
 
 TINY = {
     "training.steps": 20,

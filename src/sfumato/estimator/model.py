@@ -238,7 +238,9 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return table
 
     def _warn_of_unseen(self, table: DataTable) -> None:
-        for each in self.model_.codec.out_of_range(table):
+        run = self._run()
+        rows = run.kind.read_like(run.model, table, missing=True).rows
+        for each in run.kind.unseen(run.model, rows):
             warnings.warn(f"{each}; the model knows nothing there", UserWarning, stacklevel=4)
 
     def _like_fitted(self, table: DataTable) -> Any:

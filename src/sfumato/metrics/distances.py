@@ -76,11 +76,6 @@ def energy_distance(x: np.ndarray, y: np.ndarray) -> float:
     return energy(pair_means(x, y, 1.0), pair_means(x, x, 1.0), pair_means(y, y, 1.0))
 
 
-def mmd_squared(x: np.ndarray, y: np.ndarray, bandwidth: float) -> float:
-    """Eq. (2) between rows `(n, d)` and `(m, d)`."""
-    return mmd(*(pair_means(a, b, bandwidth) for a, b in ((x, y), (x, x), (y, y))))
-
-
 def sliced_wasserstein_2(
     x: np.ndarray, y: np.ndarray, *, seed: int = 0, projections: int = 128
 ) -> float:

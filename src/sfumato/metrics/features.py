@@ -7,16 +7,12 @@ learned from: on their classes if they have any, else on which way up they are (
 name goes with every figure.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-
-Extractor = Callable[[np.ndarray], np.ndarray]
-"""Bytes `(n, height, width, channels)` to features `(n, f)`."""
 
 _FEATURES = 32
 _STEPS, _BATCH = 600, 128

@@ -96,13 +96,17 @@ def load_model(
         raise RunError(
             f"{path} is damaged: its SHA-256 is not the recorded one. Take another copy."
         )
+    unknown_model = f"{path} does not describe a model that this version knows"
     try:
         if version == 4:
             header, tensors = format_4.translated(header, tensors)
         settings = resolve(header["settings"])
         codec = codec_from_dict(header["codec"])
-        _refuse_unlike(path, "network", settings.network.name, network)
-        _refuse_unlike(path, "process", settings.process.schedule, process)
+    except _DAMAGE as error:
+        raise RunError(f"{unknown_model}: {error}") from error
+    _refuse_unlike(path, "network", settings.network.name, network)
+    _refuse_unlike(path, "process", settings.process.schedule, process)
+    try:
         if network is None:  # without memory: a stranger's header may ask for one of any size
             skeleton = build_model(settings, codec, process=process, on="meta").denoiser.network
         else:
@@ -113,18 +117,21 @@ def load_model(
         model = build_model(settings, codec, network=network, process=process)
         model.denoiser.network.load_state_dict(tensors)
         model.denoiser.network.to(device_of(settings, codec))
-    except (SfumatoError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(
-            f"{path} does not describe a model that this version knows: {error}"
-        ) from error
+    except _DAMAGE as error:
+        raise RunError(f"{unknown_model}: {error}") from error
     return model
 
 
+# What a header raises that is not one of ours, or is damaged.
+_DAMAGE = (SfumatoError, RuntimeError, KeyError, TypeError, ValueError, AttributeError)
+
+
 def _refuse_unlike(path: Path, what: str, name: str, given: object) -> None:
-    """An own network or process must be given if and only if the model was made with one."""
-    if (name == OWN) != (given is not None):
+    """A user's own network or process is given if and only if the model was made with one."""
+    if name == OWN and given is None:
         raise RunError(
-            f"its {what} is the user's own; open it with sfumato.open({str(path)!r}, {what}=...)"
-            if given is None
-            else f"its {what} is {name!r}, and not the user's own; leave `{what}` out"
+            f"{path} was fitted with a {what} of the user's own; open it with "
+            f"sfumato.open({str(path)!r}, {what}=...)."
         )
+    if name != OWN and given is not None:
+        raise RunError(f"{path} was fitted with the {what} {name!r}; leave `{what}` out.")

@@ -1,23 +1,19 @@
 """Figures of tables: columns real beside generated, their dependence, and what may leak."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from sfumato.data.table import CATEGORICAL, Column, ColumnType
-from sfumato.errors import ArgumentError
-from sfumato.plots.animation import write_frames
 from sfumato.plots.scatter import WHO
 from sfumato.plots.style import (
     BLUE,
@@ -121,70 +117,6 @@ def marginals(panels: Sequence[ColumnPanel], title: str = "") -> Figure:
         )  # fmt: skip
         headline(figure, title)
     return figure
-
-
-# Columns of an animation, and the pixels of an inch.
-_ANIMATED, _DPI = 9, 80
-
-
-def animate_marginals(
-    path: Path,
-    names: Sequence[str],
-    real: Sequence[np.ndarray],
-    frames: Sequence[tuple[str, Sequence[np.ndarray]]],
-) -> None:
-    """Write the histograms of numeric columns in motion, each over that of the real values.
-
-    Args:
-        path: .gif or .mp4.
-        names: of the columns; the first nine are shown.
-        real: the values of each column, `(n,)` floats; NaN where there are none.
-        frames: a label, and the moving values of each column, likewise.
-
-    Raises:
-        ArgumentError: as `plots.animation.write_frames`, or if there is no column to show.
-        MissingDependencyError: as `plots.animation.write_frames`.
-        OSError: if it cannot be written.
-    """
-    if not names:
-        raise ArgumentError("there is no numeric column to animate.")
-    shown = range(min(len(names), _ANIMATED))
-    with styled():
-        across = min(3, len(shown))
-        down = -(-len(shown) // across)
-        figure = new_figure(2.4 * across + 0.4, 1.9 * down + 0.7)
-        figure.set_dpi(_DPI)
-        canvas = FigureCanvasAgg(figure)
-        grid = figure.subplots(down, across, squeeze=False).ravel()
-        moving = []
-        for k, axes in zip(shown, grid, strict=False):
-            still = real[k][np.isfinite(real[k])]
-            edges = _edges(still, len(still))
-            share = _share(still, edges)
-            axes.stairs(share, edges, **_LOOKS[0])
-            moving.append((axes.stairs(share, edges, **_LOOKS[1]), edges))
-            axes.set_title(plain(names[k]), fontsize=9.5)
-            axes.set_yticks([])
-            axes.set_ylim(0, 1.35 * float(share.max()))
-            axes.tick_params(labelsize=7.5, length=2)
-        for axes in grid[len(shown) :]:
-            axes.set_axis_off()
-
-        def drawn() -> Iterator[np.ndarray]:
-            for label, columns in frames:
-                for k, (stairs, edges) in zip(shown, moving, strict=True):
-                    stairs.set_data(_share(columns[k][np.isfinite(columns[k])], edges))
-                figure.suptitle(label, fontsize=10)
-                canvas.draw()
-                yield np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
-
-        write_frames(path, drawn())
-
-
-def _share(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Of the values in each bin; those beyond are in the outermost."""
-    inside = np.clip(values, edges[0], edges[-1])
-    return np.asarray(np.histogram(inside, edges)[0] / max(len(values), 1))
 
 
 def _histogram(axes: Axes, panel: ColumnPanel) -> None:

@@ -35,11 +35,6 @@ class NoiseLevel:
         )
 
     @classmethod
-    def from_alpha_bar(cls, alpha_bar: Float[Tensor, "*levels"]) -> "NoiseLevel":
-        """The variance-preserving level of an alpha_bar = alpha² (form it in float64)."""
-        return cls(alpha=alpha_bar.sqrt(), sigma=(1 - alpha_bar).sqrt())
-
-    @classmethod
     def clean(cls) -> "NoiseLevel":
         """No noise: alpha 1, sigma 0."""
         return cls(

@@ -24,7 +24,9 @@ Noise = Callable[[Tensor], Tensor]
 """Standard normal noise in the shape, dtype and device of what it is given."""
 
 
-SAMPLING, TRAINING, EDITING, PROBING, LABELLING, DEQUANTISING, LEVELS, ORDERS = range(8)
+# What each stream is for. The numbers decide what is drawn: a new stream takes a new one.
+SAMPLING, TRAINING, EDITING, PROBING = 0, 1, 2, 3
+LABELLING, DEQUANTISING, LEVELS, ORDERS = 4, 5, 6, 7
 
 
 def chunk_size(event: Sequence[int]) -> int:

@@ -39,13 +39,13 @@ def accept(source: Any, *, size: int | None = None) -> tuple[Images | DataTable,
     if type(source).__module__.partition(".")[0] == "torch" and hasattr(source, "detach"):
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
-        return _array(source), "array"
+        return _in_array(_array(source))
     if hasattr(source, "column_names") and hasattr(source, "features"):
         return _data_set(source)
     if backend := backend_of(source):
         return from_frame(source), backend
     if isinstance(source, list | tuple):
-        return _list(source, size), "array"
+        return _in_array(_list(source, size))
     raise DataError(
         f"cannot learn from a {type(source).__name__}; give a toy set's name, a file, a folder, an "
         "array, a tensor, a list of rows or pictures, a data frame, or a Hugging Face data set."
@@ -57,6 +57,11 @@ def as_table(points: Points) -> DataTable:
     present = np.zeros(len(points.values), dtype=bool)
     columns = zip(points.columns, points.values.T, strict=True)
     return DataTable(tuple(Column(name, each, present) for name, each in columns))
+
+
+def _in_array(found: Images | DataTable) -> tuple[Images | DataTable, Container]:
+    """Columns with names of their own go back as our table: an array would lose them."""
+    return found, "" if isinstance(found, DataTable) and found.has_names else "array"
 
 
 def _array(values: np.ndarray) -> Images | DataTable:

@@ -149,9 +149,9 @@ def _measured(
         well, badly, meaning, remedy = _JUDGED[measure.name]
         number = f"{measure.value:.3g}, by chance up to {measure.limit:.3g}"
         if measure.verdict == "cannot be told apart":
-            yield Finding(well, number, f"{measure.title.capitalize()}: {measure.verdict}.")
+            yield Finding(well, number, f"By the measure {measure.title!r}: {measure.verdict}.")
         else:
-            yield Finding(badly, number, f"{measure.title.capitalize()}: {meaning}.", remedy)
+            yield Finding(badly, number, f"By the measure {measure.title!r}: {meaning}.", remedy)
 
 
 def _steps(run: Run) -> int:

@@ -7,12 +7,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
+from sfumato.data.codecs.table import TableCodec
 from sfumato.data.table import DataTable, concatenate
-from sfumato.errors import DataError
+from sfumato.errors import ArgumentError, DataError
+from sfumato.metrics.association import associations
+from sfumato.metrics.coded import coded
 from sfumato.metrics.study import TableStudy
 from sfumato.plots import columns as plots
-from sfumato.plots.columns import ColumnPanel, animate_marginals, shown_values
+from sfumato.plots.animation import write_animation
+from sfumato.plots.columns import ColumnPanel, shown_values
+from sfumato.plots.style import steady_limits
 from sfumato.runs.figures.common import (
+    ANIMATION_FRAMES,
     Direction,
     Shown,
     distances_figure,
@@ -23,9 +29,7 @@ from sfumato.runs.kinds import table as kind
 from sfumato.runs.run import Run
 
 # Rows to draw where there are too few real ones to draw as many, and rows of an animation.
-_SHOWN = 1000
-# Frames of an animation: each is a grid of histograms, which take a tenth of a second.
-_FRAMES = 60
+_SHOWN = _MOVING = 1000
 
 SAMPLED = 10_000
 CAPTIONS = {
@@ -191,35 +195,59 @@ def reported(run: Run, shown: Shown) -> dict[str, Callable[..., Figure]]:  # noq
 
 
 def animate(run: Run, direction: Direction, path: Path) -> None:
-    """60 frames of the numeric columns' histograms, dissolving or emerging, endless.
+    """100 frames of the two numeric columns that go together most, dissolving or emerging, endless.
 
-    In the reverse process the categories are there first: numbers are drawn given them.
+    A column alone shows nothing: it is coded to be normal, as the noise is. In the reverse process
+    the categories are there first: numbers are drawn given them. Colours are those of the clean
+    rows, by rank along the first of the two columns.
 
     Raises:
-        ArgumentError: if the ending is unknown, the folder missing, or no column is numeric.
+        ArgumentError: if the ending is unknown, the folder missing, or fewer than two columns are
+            numeric.
         MissingDependencyError: if the ending needs an extra that is not installed.
         RunError: if the data cannot be had.
     """
-    model = run.model
-    train = run.load_data().train
-    some = train.take(np.arange(min(_SHOWN, len(train))))
-    encoded = model.codec.encode(some)
+    model, train = run.model, run.load_data().train
+    names = _pair(train, model.codec)
     if direction == "forward":
-        walk = forward_frames(run, encoded.numeric.double(), _FRAMES)
+        some = train.take(np.arange(min(_MOVING, len(train))))
+        encoded = model.codec.encode(some)
+        walk = forward_frames(run, encoded.numeric.double(), ANIMATION_FRAMES)
         frames = [(level, model.codec.decode(x, encoded.categories)) for level, x in walk]
+        clean, title = frames[0][1], "Forward: dependence dissolves"
     else:
-        frames = model.pictured_frames(_SHOWN, _FRAMES)
-    names = [part.name for part in model.codec.parts if isinstance(part, NumericCodec)]
-    animate_marginals(
+        frames = model.pictured_frames(_MOVING, ANIMATION_FRAMES)
+        clean, title = frames[-1][1], "Reverse: dependence emerges"
+    moving = [(model.process.coordinate(level), _numbers(rows, names)) for level, rows in frames]
+    there = np.isfinite(_numbers(clean, names)).all(1)
+    end = _numbers(clean, names)[there]
+    write_animation(
         path,
-        names,
-        _numeric(train, names),
-        [(model.process.coordinate(level), _numeric(rows, names)) for level, rows in frames],
+        [(label, x[there]) for label, x in moving],
+        span=steady_limits(np.concatenate([_numbers(train, names)[:_MOVING], end])),
+        columns=[_axis(run, name) for name in names],
+        position=end[:, 0].argsort().argsort() / max(len(end) - 1, 1),
+        title=title,
     )
 
 
-def _numeric(rows: DataTable, names: list[str]) -> list[np.ndarray]:
-    """The columns as floats, NaN for missing values; dates as days since 1970."""
+def _pair(train: DataTable, codec: TableCodec) -> tuple[str, str]:
+    """The two numeric columns of the strongest association."""
+    names = [part.name for part in codec.parts if isinstance(part, NumericCodec)]
+    if len(names) < 2:
+        raise ArgumentError(
+            "an animation shows how two numeric columns go together, and this table has "
+            f"{'one' if names else 'none'}."
+        )
+    kinds = {name: codec.kinds[name] for name in names}
+    (numbers,) = coded([DataTable(tuple(train[name] for name in names))], kinds)
+    strength = np.triu(associations(numbers), 1)
+    first, second = np.unravel_index(strength.argmax(), strength.shape)
+    return numbers.names[first], numbers.names[second]
+
+
+def _numbers(rows: DataTable, names: tuple[str, str]) -> np.ndarray:
+    """Two columns as floats `(n, 2)`, NaN for missing values; dates as days since 1970."""
     found = []
     for name in names:
         column = rows[name]
@@ -227,4 +255,9 @@ def _numeric(rows: DataTable, names: list[str]) -> list[np.ndarray]:
         if values.dtype.kind == "M":
             values = values.astype("datetime64[us]").astype(np.int64) / 86_400e6
         found.append(np.where(column.missing, np.nan, values.astype(np.float64)))
-    return found
+    return np.stack(found, axis=1)
+
+
+def _axis(run: Run, name: str) -> str:
+    dated = run.model.codec.kinds[name] == "date"
+    return plots.plain(name, 40) + (", days since 1970" if dated else "")
