@@ -79,7 +79,7 @@ def test_own_network(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
     again = sfumato.open("own-network.safetensors", network=found["MyNetwork"]())
     np.testing.assert_array_equal(again.sample(1000), run.sample(1000))
     assert str(run.sample(5)) in capsys.readouterr().out
-    with pytest.raises(RunError, match="network=..."):
+    with pytest.raises(RunError, match=r"network=\.\.\."):
         sfumato.open("own-network.safetensors")
 
 
@@ -91,7 +91,7 @@ def test_own_schedule(ran: Ran) -> None:
     # alpha² = sigmoid(log SNR): at the two ends 1/(1 + e^-10) and 1/(1 + e^8).
     alpha_bar = [float(run.model.process.at(torch.tensor(u)).alpha) ** 2 for u in (0.0, 1.0)]
     np.testing.assert_allclose(alpha_bar, [1 / (1 + np.exp(-10)), 1 / (1 + np.exp(8))], rtol=1e-6)
-    with pytest.raises(RunError, match="process=..."):
+    with pytest.raises(RunError, match=r"process=\.\.\."):
         sfumato.open(run.folder)
 
 
