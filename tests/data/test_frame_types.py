@@ -243,11 +243,11 @@ def test_a_type_goes_all_the_way_and_comes_back(name: str) -> None:
     read = TableCodec.from_dict(json.loads(json.dumps(fitted.to_dict())))
     for codec in (fitted, read):
         encoded = codec.encode(table)
-        again = to_frame(codec.decode(encoded.numbers, encoded.categories), library)
+        again = to_frame(codec.decode(encoded.numeric, encoded.categories), library)
         assert _type(again) == _type(frame)
         assert _cells(again) == _cells(frame)
         for other in MAKE:  # they have no such type, but one that can hold its values
-            made = to_frame(codec.decode(encoded.numbers, encoded.categories), other)
+            made = to_frame(codec.decode(encoded.numeric, encoded.categories), other)
             assert [each is None for each in _cells(made)] == [c is None for c in _cells(frame)]
 
 
@@ -258,7 +258,7 @@ def test_a_type_is_kept_where_cells_are_filled_in(name: str) -> None:
     table = from_frame(frame)
     codec = TableCodec.fit(table, column_types_of(table, {}))
     encoded = codec.encode(table)
-    drawn = codec.decode(encoded.numbers, encoded.categories)
+    drawn = codec.decode(encoded.numeric, encoded.categories)
     holes = np.arange(4) % 2 == 0
     column = table["v"]
     holed = Column("v", column.values, holes | column.missing, column.categories, column.ordered,

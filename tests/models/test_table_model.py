@@ -29,10 +29,7 @@ from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
 from sfumato.process.process import ContinuousProcess
 from sfumato.process.schedules import Cosine
-<<<<<<< HEAD
 from sfumato.runs.run import Run
-=======
->>>>>>> rebuild
 
 SHARE_B = 0.3
 HOLES = torch.tensor([0.1, 0.6])  # of the second number, given a, b
