@@ -528,7 +528,7 @@ def test_a_column_of_holes_takes_numbers_too(name: str) -> None:
 def test_numbers_with_holes_where_the_model_has_words_are_refused() -> None:
     rows = pd.DataFrame({"z": [1.0, 2.0], "v": pd.Series([501, None], dtype="Int64")})
     codec = _learned(["00501", "10012", "501", "10012"])
-    with pytest.raises(DataError, match="'v' holds whole numbers, and the model fills in words"):
+    with pytest.raises(DataError, match="'v' holds integers, and the model fills in text"):
         codec.to_fill(from_frame(rows))
     whole = rows.assign(v=501)  # nothing to fill in
     assert codec.encode(codec.to_fill(from_frame(whole))).categories[0, 0] == 2

@@ -96,7 +96,7 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
         return Column(name, values, missing, dtype=dtype)
     if types.is_floating(kind):
         values = array.cast(pyarrow().float64()).fill_null(0.0).to_numpy()
-        refuse(np.isinf(values), "is infinite; make it a hole if it is not known")
+        refuse(np.isinf(values), "is infinite; make it missing if it is not known")
         missing |= np.isnan(values)
         return Column(name, np.where(missing, 0.0, values), missing, dtype=dtype)
     if types.is_timestamp(kind) and kind.tz is not None:
@@ -105,14 +105,22 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
             "zone and take the zone off."
         )
     if types.is_date(kind) or types.is_timestamp(kind):
-        told = array.to_numpy()
-        years = told.astype("datetime64[Y]").astype(np.int64) + 1970  # no tick overflows on the way
-        refuse(~missing & ((years < 1) | (years > 9999)), "is outside of the years 1 to 9999", told)
-        values = told.astype("datetime64[us]")
-        refuse(~missing & (values.astype(told.dtype) != told), "is finer than a microsecond", told)
+        moments = array.to_numpy()
+        years = (
+            moments.astype("datetime64[Y]").astype(np.int64) + 1970
+        )  # no tick overflows on the way
+        refuse(
+            ~missing & ((years < 1) | (years > 9999)), "is outside of the years 1 to 9999", moments
+        )
+        values = moments.astype("datetime64[us]")
+        refuse(
+            ~missing & (values.astype(moments.dtype) != moments),
+            "is finer than a microsecond",
+            moments,
+        )
         return Column(name, np.where(missing, _EPOCH, values), missing, dtype=dtype)
     raise DataError(
-        f"{where}: the column {name!r} is of type {dtype or kind}; numbers, words, true and false, "
+        f"{where}: the column {name!r} is of type {dtype or kind}; numbers, text, true and false, "
         "and dates are read: encode it or drop it."
     )
 
@@ -123,34 +131,34 @@ def _is_text(kind: Any) -> bool:
 
 
 def _categories(name: str, array: Any, where: str, dtype: str) -> Column:
-    """Words with their categories; integers that are categories are words of digits."""
+    """Text with its categories; integers that are categories are text of digits."""
     kind = array.type
     whole = array.unify_dictionaries().combine_chunks()
     known = _is_text(kind.value_type) or pyarrow().types.is_integer(kind.value_type)
     if not known and len(whole.dictionary):  # pandas calls no categories at all float64
         raise DataError(
             f"{where}: the column {name!r} has categories of type {kind.value_type}; make them "
-            "words or integers."
+            "text or integers."
         )
     categories = [None if level is None else str(level) for level in whole.dictionary.to_pylist()]
     codes = whole.indices.cast("int64").fill_null(-1).to_numpy()
-    words = np.array([*categories, None], dtype=object)[codes]
-    missing = np.array([word is None for word in words], dtype=bool)
-    words[missing] = ""
-    told = tuple(dict.fromkeys(level for level in categories if level is not None))
-    return Column(name, words, missing, told, bool(kind.ordered), dtype)
+    text = np.array([*categories, None], dtype=object)[codes]
+    missing = np.array([each is None for each in text], dtype=bool)
+    text[missing] = ""
+    declared = tuple(dict.fromkeys(level for level in categories if level is not None))
+    return Column(name, text, missing, declared, bool(kind.ordered), dtype)
 
 
 def to_arrow(column: Column) -> Any:
-    """Arrow's array for a column of ours, with nulls for holes.
+    """Arrow's array for a column of ours, with nulls for missing values.
 
-    Words with categories become a dictionary, dates a timestamp in microseconds.
+    Text with categories becomes a dictionary, dates a timestamp in microseconds.
     """
     if column.categories is None:
         kind = pyarrow().string() if column.values.dtype == object else None
         return pyarrow().array(column.values, kind, mask=column.missing)
     code = {level: k for k, level in enumerate(column.categories)}
-    codes = np.array([code.get(word, -1) for word in column.values], dtype=np.int32)
+    codes = np.array([code.get(each, -1) for each in column.values], dtype=np.int32)
     assert (codes[~column.missing] >= 0).all()
     return pyarrow().DictionaryArray.from_arrays(
         pyarrow().array(codes, mask=column.missing),
@@ -214,9 +222,10 @@ def _wide_enough(kind: Any, largest: int) -> Any:
 
 
 def decimals(values: np.ndarray, missing: np.ndarray, scale: int) -> list[Decimal | None]:
-    """Numbers as the nearest decimals of so many digits after the point; None for holes."""
+    """Numbers as the nearest decimals of so many digits after the point; None where missing."""
     unit, wide = Decimal(1).scaleb(-scale), Context(prec=_DIGITS)
     cells = zip(values.tolist(), missing, strict=True)
     return [
-        None if hole else Decimal(repr(each)).quantize(unit, context=wide) for each, hole in cells
+        None if absent else Decimal(repr(each)).quantize(unit, context=wide)
+        for each, absent in cells
     ]
