@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from sfumato.runs.table_run import GUESSES, TableRun
 from torch import Tensor, nn
 
 from sfumato import config
@@ -29,10 +28,7 @@ from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
 from sfumato.process.process import ContinuousProcess
 from sfumato.process.schedules import Cosine
-<<<<<<< HEAD
 from sfumato.runs.run import Run
-=======
->>>>>>> rebuild
 
 SHARE_B = 0.3
 HOLES = torch.tensor([0.1, 0.6])  # of the second number, given a, b
