@@ -1,5 +1,6 @@
 """Models: put together by name, the same samples in any portion, one file that notices damage."""
 
+import hashlib
 import json
 import pickle
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sfumato.config import Settings, preset, resolve
@@ -175,6 +177,48 @@ def test_a_newer_format_is_refused(saved: Path, tmp_path: Path) -> None:
     save_file(tensors, saved, {"sfumato": json.dumps({"format": 99, "sha256": ""})})
     with pytest.raises(RunError, match="format 99"):
         load_model(saved)
+
+
+OTHER_TYPES = ["float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2",
+               "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "int64", "uint8", "bool",
+               "complex64"]  # fmt: skip
+
+
+def _converted(saved: Path, dtype: str) -> None:
+    """The same file with its weights in another type, and the header as it was."""
+    with safe_open(saved, "pt") as file:
+        metadata = file.metadata()
+    tensors = {name: each.to(getattr(torch, dtype)) for name, each in load_file(saved).items()}
+    save_file(tensors, saved, metadata)
+
+
+@pytest.mark.parametrize("dtype", OTHER_TYPES)
+def test_weights_of_another_type_are_refused(saved: Path, dtype: str) -> None:
+    _converted(saved, dtype)
+    with pytest.raises(RunError, match="damaged: its SHA-256") as raised:
+        load_model(saved)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("dtype", OTHER_TYPES)
+def test_weights_of_another_type_are_refused_with_their_own_sum(saved: Path, dtype: str) -> None:
+    _converted(saved, dtype)
+    # The sum is taken from the file's bytes, as anyone can who has read what it is of.
+    content = saved.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    index = json.loads(content[8 : 8 + size])
+    header = json.loads(index.pop("__metadata__")["sfumato"])
+    del header["sha256"]
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, each in sorted(index.items()):
+        digest.update(f"{name} {dtype} {tuple(each['shape'])}".encode())
+        first, last = each["data_offsets"]
+        digest.update(content[8 + size + first : 8 + size + last])
+    header["sha256"] = digest.hexdigest()
+    save_file(load_file(saved), saved, {"sfumato": json.dumps(header)})
+    with pytest.raises(RunError, match=f"is torch.{dtype}, not torch.float32") as raised:
+        load_model(saved)
+    assert "\n" not in str(raised.value)
 
 
 class _Trap:

@@ -15,7 +15,7 @@ from sfumato.data.toy import draw
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.doctor import Finding, examine_run
-from sfumato.runs.doctor.exact import errors_by_level, exact_denoiser, regrets_by_level
+from sfumato.runs.exact import errors_by_level, exact_denoiser, regrets_by_level
 from sfumato.runs.run import Run
 
 QUICK = {"training.snapshots": 0, "training.batch_size": 256}
