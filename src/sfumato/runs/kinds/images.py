@@ -40,7 +40,8 @@ check_target = check_image_target
 
 # As of points: rows are arrays.
 shares, joined, take = points.shares, points.joined, points.take
-incomplete, put_back, unseen = points.incomplete, points.put_back, points.unseen
+to_fill, incomplete, put_back = points.to_fill, points.incomplete, points.put_back
+unseen = points.unseen
 
 
 def recipe(data: Dataset[Images]) -> dict[str, Any]:

@@ -153,6 +153,10 @@ class Kind(Protocol):
         """Those of the model's rows at `index`, `(k,)`."""
         ...
 
+    def to_fill(self, model: Model, rows: Any) -> Any:
+        """Rows of types that can hold what the model fills in."""
+        ...
+
     def incomplete(self, rows: Any, known: np.ndarray | None) -> np.ndarray:
         """Which rows are not wholly known, `(k,)`."""
         ...

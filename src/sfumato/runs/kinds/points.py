@@ -198,6 +198,11 @@ def take(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
     return np.asarray(rows[index])
 
 
+def to_fill(model: Model, rows: np.ndarray) -> np.ndarray:  # noqa: ARG001
+    """The rows themselves: decimal numbers hold whatever is filled in."""
+    return rows
+
+
 def incomplete(rows: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     """Which rows hold NaN, or are not known in some column."""
     known = np.isfinite(rows) if known is None else known

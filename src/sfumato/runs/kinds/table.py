@@ -61,7 +61,7 @@ def prepare(settings: Settings, data: Dataset[DataTable]) -> Prepared:
     Raises:
         DataError: if no column varies.
     """
-    codec = TableCodec.fit(data.train, data.types)
+    codec = replace(TableCodec.fit(data.train, data.types), container=data.container)
     spread = np.random.SeedSequence(settings.seed, spawn_key=(DEQUANTISING,))
     rows = codec.to_learn(data.train, np.random.default_rng(spread))
 
@@ -139,7 +139,8 @@ def _among_others(table: DataTable, rows: DataTable) -> DataTable:
 
 def give(model: Model, rows: DataTable, data: Dataset[DataTable] | None) -> Any:  # noqa: ARG001
     """A frame or array like the one learned from; our own table for a file's."""
-    return give_in(rows, data.container if data else "")
+    codec: TableCodec = model.codec
+    return give_in(rows, codec.container)
 
 
 def container(model: Model, rows: DataTable) -> DataTable:  # noqa: ARG001
@@ -203,6 +204,12 @@ def joined(chunks: Sequence[DataTable], lengths: list[int]) -> DataTable:  # noq
 def take(rows: DataTable, index: np.ndarray) -> DataTable:
     """Those at `index`."""
     return rows.take(index)
+
+
+def to_fill(model: Model, rows: DataTable) -> DataTable:
+    """See `TableCodec.to_fill`."""
+    codec: TableCodec = model.codec
+    return codec.to_fill(rows)
 
 
 def incomplete(rows: DataTable, known: np.ndarray | None) -> np.ndarray:  # noqa: ARG001
