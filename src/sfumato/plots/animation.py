@@ -244,9 +244,10 @@ def _write_mp4(path: Path, frames: Iterable[np.ndarray]) -> None:
         stream = file.add_stream("libx264", rate=1000 // FRAME_MS)
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "20", "preset": "veryfast"}
-        for picture in frames:
+        for k, picture in enumerate(frames):
             height, width = (side - side % 2 for side in picture.shape[:2])
-            stream.width, stream.height = width, height
+            if k == 0:  # the codec is opened by the first
+                stream.width, stream.height = width, height
             even = np.ascontiguousarray(picture[:height, :width])
             file.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
         file.mux(stream.encode(None))
