@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ ROWS = 150
 _TINY = "--set training.batch_size=32 --set training.log_every=10 --set threads=1"
 _NUMBERS = f"{_TINY} --set training.steps=30 --set network.width=16 --set sampling.steps=6"
 _PICTURES = (
-    f"{_TINY} --set training.steps=20 --set network.width=16 --set network.depth=1 "
+    f"{_TINY} --set training.steps=20 --set network.width=32 --set network.depth=1 "
     "--set network.options.multipliers=[1,1] --set network.options.attention=[] "
     "--set sampling.steps=4"
 )
@@ -29,8 +29,9 @@ class Subject:
 
     Args:
         run: its folder.
-        rows: a file of real rows or pictures like those learned from.
-        one: a file of few of them; of tables and points some values are missing.
+        rows: a file of the rows or pictures that it learned from.
+        few: a file of four rows, or a picture.
+        incomplete: of these rows some values are missing.
         given: what may be given to `sample`.
         target: a column that may be predicted, or any name.
         ending: of a file of samples.
@@ -38,7 +39,8 @@ class Subject:
 
     run: Path
     rows: Path
-    one: Path
+    few: Path
+    incomplete: Path
     given: str
     target: str
     ending: str
@@ -58,10 +60,11 @@ def _decimals(count: int) -> list[list[str]]:
 def _points(folder: Path, count: int, settings: str) -> Subject:
     names, rows = [f"c{k}" for k in range(count)], _decimals(count)
     path = _write(folder / "points.csv", names, rows)
+    few = _write(folder / "few.csv", names, rows[:4])
     holed = [["", *row[1:]] if k % 2 else row for k, row in enumerate(rows[:4])]
-    one = _write(folder / "few.csv", names, holed)
+    incomplete = _write(folder / "incomplete.csv", names, holed)
     _fit(folder, path, settings)
-    return Subject(folder / "run", path, one, "c1=2.5", "c1", "csv")
+    return Subject(folder / "run", path, few, incomplete, "c1=2.5", "c1", "csv")
 
 
 def _table(folder: Path) -> Subject:
@@ -79,9 +82,10 @@ def _table(folder: Path) -> Subject:
         for k in range(ROWS)
     ]
     path = _write(folder / "people.csv", names, rows)
-    one = _write(folder / "few.csv", names, [["", "", *row[2:]] for row in rows[:4]])
-    _fit(folder, path, f"{_NUMBERS}")
-    return Subject(folder / "run", path, one, "job=nurse", "wage", "csv")
+    few = _write(folder / "few.csv", names, rows[:4])
+    holed = _write(folder / "incomplete.csv", names, [["", "", *row[2:]] for row in rows[:4]])
+    _fit(folder, path, _NUMBERS)
+    return Subject(folder / "run", path, few, holed, "job=nurse", "wage", "csv")
 
 
 def _categories(folder: Path) -> Subject:
@@ -89,9 +93,10 @@ def _categories(folder: Path) -> Subject:
     values = (["F", "M"], ["FR", "DE", "IT"], ["yes", "no"])
     rows = [[str(rng.choice(each)) for each in values] for _ in range(ROWS)]
     path = _write(folder / "people.csv", names, rows)
-    one = _write(folder / "few.csv", names, [["", *row[1:]] for row in rows[:4]])
-    _fit(folder, path, f"{_NUMBERS}")
-    return Subject(folder / "run", path, one, "land=IT", "sex", "csv")
+    few = _write(folder / "few.csv", names, rows[:4])
+    holed = _write(folder / "incomplete.csv", names, [["", *row[1:]] for row in rows[:4]])
+    _fit(folder, path, _NUMBERS)
+    return Subject(folder / "run", path, few, holed, "land=IT", "sex", "csv")
 
 
 def _grey(folder: Path) -> Subject:
@@ -99,8 +104,9 @@ def _grey(folder: Path) -> Subject:
     np.save(folder / "grey.npy", pixels)
     one = folder / "one.png"
     Image.fromarray(pixels[0, :, :, 0]).save(one)
-    _fit(folder, folder / "grey.npy", f"{_PICTURES} {_SNAPSHOTS}")
-    return Subject(folder / "run", folder / "grey.npy", one, "class=0", "class", "npy")
+    settings = f"{_PICTURES} {_SNAPSHOTS} --set process.num_levels=30"
+    _fit(folder, folder / "grey.npy", settings)
+    return Subject(folder / "run", folder / "grey.npy", one, one, "class=0", "class", "npy")
 
 
 def _colour(folder: Path) -> Subject:
@@ -113,12 +119,12 @@ def _colour(folder: Path) -> Subject:
     one = folder / "pictures" / "dark" / "1.png"
     settings = f"{_PICTURES} {_SNAPSHOTS} --set data.labels=true"
     _fit(folder, folder / "pictures", settings)
-    return Subject(folder / "run", folder / "pictures", one, "class=dark", "class", "npz")
+    return Subject(folder / "run", folder / "pictures", one, one, "class=dark", "class", "npz")
 
 
 def _foreign(folder: Path, grey: Subject) -> Subject:
     assert leave(f"export {grey.run} {folder / 'ddpm'} --to diffusers --quiet") == 0
-    return Subject(folder / "ddpm", grey.rows, grey.one, grey.given, grey.target, grey.ending)
+    return replace(grey, run=folder / "ddpm")
 
 
 def _fit(folder: Path, source: Path, settings: str) -> None:

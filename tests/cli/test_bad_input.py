@@ -221,7 +221,10 @@ DATA = [
     ("evaluate RUN --against none.csv", "there is no file none.csv"),
     ("evaluate RUN --against taken", "taken is a folder"),
     ("evaluate RUN --against points.xls", ".csv, .npy, .npz, .parquet, .tsv, .csv.gz.\n"),
-    ("evaluate RUN --against two.csv", "two.csv lacks the columns a b, c, const; this run's are a b, c, const"),
+    (
+        "evaluate RUN --against two.csv",
+        "two.csv lacks the columns a b, c, const; this run's are a b, c, const",
+    ),
     ("evaluate RUN --against few.csv", "it has 30"),
     ("evaluate RUN --against vast.csv", "vast.csv: the column 'c' goes from 0 to 2e+200"),
     ("fit vast.csv", "vast.csv: the column 'c' goes from 0 to 2e+200"),

@@ -71,8 +71,12 @@ def test_labels_are_those_of_the_samples(run: Run) -> None:
     assert every is not None
     assert np.bincount(every, minlength=10).min() > 50  # digits come as often as one another
     k = int(drawn[2])
-    np.testing.assert_array_equal(run.sample(3, seed=3, given={"class": k})[2], run.sample(3, seed=3)[2])
-    np.testing.assert_array_equal(run.sample(2, given={"class": k}), run.sample(2, given={"class": str(k)}))
+    np.testing.assert_array_equal(
+        run.sample(3, seed=3, given={"class": k})[2], run.sample(3, seed=3)[2]
+    )
+    np.testing.assert_array_equal(
+        run.sample(2, given={"class": k}), run.sample(2, given={"class": str(k)})
+    )
     assert not np.array_equal(run.sample(2, given={"class": 1}), run.sample(2, given={"class": 2}))
 
 

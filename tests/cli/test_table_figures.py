@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from command_line import Command, leave, outcomes
+from PIL import Image
 
 from sfumato.runs.figures import table
 
