@@ -194,15 +194,17 @@ def to_arrow_type(column: Column, kind: Any) -> Any:
         return arrow.array(decimals(column.values, column.missing, kind.scale), kind)
     if types.is_null(kind) and column.missing.all():
         return arrow.nulls(len(column.values))
+    if _is_text(kind):  # older versions cannot cast to string_view
+        return arrow.array(column.values, kind, mask=column.missing)
     array = to_arrow(column)
     if not types.is_dictionary(kind):
         return array.cast(kind)
     if column.categories is None:
         array = array.cast(arrow.string()).dictionary_encode()
-    codes = _wide_enough(kind.index_type, len(array.dictionary) - 1)
-    return arrow.DictionaryArray.from_arrays(
-        array.indices.cast(codes), array.dictionary.cast(kind.value_type), ordered=column.ordered
-    )
+    values = np.array(array.dictionary.to_pylist(), dtype=object)
+    of = to_arrow_type(Column(column.name, values, np.zeros(len(values), bool)), kind.value_type)
+    codes = array.indices.cast(_wide_enough(kind.index_type, len(values) - 1))
+    return arrow.DictionaryArray.from_arrays(codes, of, ordered=column.ordered)
 
 
 def _wide_enough(kind: Any, largest: int) -> Any:
