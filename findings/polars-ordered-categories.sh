@@ -9,7 +9,7 @@
 # Why it matters: `size >= "medium"` keeps medium and large in pandas, and medium and small in polars.
 #   Rows of tables with grades, sizes or answers are chosen and sorted wrongly without an error.
 #   Cast to pl.Enum with the categories in their order after reading.
-# Source: https://github.com/pola-rs/polars/pull/28057 (orders other than the alphabet's removed),
+# Source: https://github.com/pola-rs/polars/pull/28057 (the choice of another order was removed),
 #   https://docs.pola.rs/user-guide/expressions/categorical-data-and-enums/ (categoricals are
 #   compared as text; what becomes of another library's order is not said),
 #   https://arrow.apache.org/docs/python/generated/pyarrow.DictionaryType.html (ordered).
