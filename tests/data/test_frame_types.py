@@ -423,10 +423,10 @@ def _learned(values: list[Any], **of: Any) -> TableCodec:
 def _filled(codec: TableCodec, frame: Any, words: list[str]) -> Any:
     """The frame with its holes filled by these words, as the model might draw them."""
     table = codec.to_fill(from_frame(frame))
-    missing, nowhere = table["v"].missing, np.zeros(len(words), bool)
-    drawn = DataTable((Column("v", np.array(words, object), nowhere),))
+    index, nowhere = np.flatnonzero(table["v"].missing), np.zeros(len(words), bool)
+    drawn = DataTable((table["z"].take(index), Column("v", np.array(words, object), nowhere)))
     library = {pd.DataFrame: "pandas", pl.DataFrame: "polars", pa.Table: "pyarrow"}[type(frame)]
-    return to_frame(put_back(table, np.flatnonzero(missing), drawn), library)
+    return to_frame(put_back(table, index, drawn), library)
 
 
 PARTIAL: dict[str, Any] = {
@@ -520,7 +520,7 @@ def test_a_column_of_holes_takes_numbers_too(name: str) -> None:
     learned = from_frame(pd.DataFrame({"z": [0.5, 1.0, 2.0], "v": [1.5, 2.5, 4.0]}))
     codec = TableCodec.fit(learned, column_types_of(learned, {"v": "continuous"}))
     given, library = from_frame(EMPTY[name]), type(EMPTY[name]).__module__.partition(".")[0]
-    drawn = DataTable((Column("v", np.array([2.0, 4.0]), np.zeros(2, bool)),))
+    drawn = DataTable((given["z"], Column("v", np.array([2.0, 4.0]), np.zeros(2, bool))))
     filled = to_frame(put_back(codec.to_fill(given), np.arange(2), drawn), library)
     assert _cells(filled) == [2.0, 4.0]
 

@@ -434,7 +434,7 @@ def test_columns_without_a_value_are_kept_in_their_frames() -> None:
     assert of_polars["none"].dtype == pl.Null
     filled = clone(imputer).fit(of_polars).transform(of_polars)
     assert filled["none"].to_list() == [0] * 40
-    for empty, what in (("str", "words"), ("datetime64[us]", "dates")):
+    for empty, what in (("str", "text"), ("datetime64[us]", "dates")):
         rows = x.assign(none=pd.Series([None] * 40, dtype=empty))
         with pytest.raises(DataError, match=f"'none' has no value, and a column of {what} cannot"):
             clone(imputer).fit(rows)

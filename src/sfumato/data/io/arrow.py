@@ -22,6 +22,9 @@ _EPOCH = np.datetime64(0, "us")
 # More than a float has before the point and a decimal of 256 bits after it.
 _DIGITS = 400
 
+# Decimals of so many digits all differ as float64.
+_SURE_DIGITS = 15
+
 _LONG = "is a decimal of more digits than a 64-bit float holds; round it, or make the column floats"
 
 
@@ -82,17 +85,18 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
         refuse((values > LARGEST_EXACT) | (values < -LARGEST_EXACT), INEXACT)
         return Column(name, values.astype(np.int64), missing, dtype=dtype)
     if types.is_decimal(kind):
-        exact = array.to_pylist()
-        # Not by Arrow's cast, which makes 0.30000000000000004 of 0.3.
-        values = np.array([0.0 if each is None else float(each) for each in exact])
+        # By way of text: Arrow's own cast makes 0.30000000000000004 of 0.3.
+        text = array.cast(pyarrow().string())
+        values = text.cast(pyarrow().float64()).fill_null(0.0).to_numpy()
         large = np.abs(values) >= LARGEST_EXACT
         for row in np.flatnonzero(large):
-            whole = exact[row] == exact[row].to_integral_value()
-            large[row] = whole and int(values[row]) != exact[row]
+            exact = array[int(row)].as_py()
+            large[row] = exact == exact.to_integral_value() and int(values[row]) != exact
         refuse(large, INEXACT)
-        if dtype:
-            again = np.array(decimals(values, missing, kind.scale), dtype=object)
-            refuse(again != np.array(exact, dtype=object), _LONG)
+        if dtype and kind.precision > _SURE_DIGITS:
+            again = decimals(values, missing, kind.scale)
+            pairs = zip(again, array.to_pylist(), strict=True)
+            refuse(np.array([one != other for one, other in pairs]), _LONG)
         return Column(name, values, missing, dtype=dtype)
     if types.is_floating(kind):
         values = array.cast(pyarrow().float64()).fill_null(0.0).to_numpy()
@@ -202,15 +206,17 @@ def to_arrow_type(column: Column, kind: Any) -> Any:
         return arrow.array(decimals(column.values, column.missing, kind.scale), kind)
     if types.is_null(kind) and column.missing.all():
         return arrow.nulls(len(column.values))
+    if _is_text(kind):  # older versions cannot cast to string_view
+        return arrow.array(column.values, kind, mask=column.missing)
     array = to_arrow(column)
     if not types.is_dictionary(kind):
         return array.cast(kind)
     if column.categories is None:
         array = array.cast(arrow.string()).dictionary_encode()
-    codes = _wide_enough(kind.index_type, len(array.dictionary) - 1)
-    return arrow.DictionaryArray.from_arrays(
-        array.indices.cast(codes), array.dictionary.cast(kind.value_type), ordered=column.ordered
-    )
+    values = np.array(array.dictionary.to_pylist(), dtype=object)
+    of = to_arrow_type(Column(column.name, values, np.zeros(len(values), bool)), kind.value_type)
+    codes = array.indices.cast(_wide_enough(kind.index_type, len(values) - 1))
+    return arrow.DictionaryArray.from_arrays(codes, of, ordered=column.ordered)
 
 
 def _wide_enough(kind: Any, largest: int) -> Any:

@@ -338,6 +338,8 @@ def _polars_type(column: Column) -> Any | None:
         named, namespace, physical = json.loads(column.dtype.removeprefix("Categorical"))
         codes = {"UInt8": polars.UInt8, "UInt16": polars.UInt16}.get(physical, polars.UInt32)
         return polars.Categorical(polars.Categories(named, namespace, physical=codes))
+    if (order := re.search(r"ordering='(\w+)'", inner)) and not hasattr(polars, "Categories"):
+        return polars.Categorical(order[1])  # of polars before 1.32
     return getattr(polars, name, None) if name in _POLARS else None
 
 
@@ -368,8 +370,10 @@ def _pandas_type(name: str) -> Any | None:
     if name.endswith("[pyarrow]"):
         kind = arrow_type(name.removesuffix("[pyarrow]"))
         return None if kind is None else pandas.ArrowDtype(kind)
-    if text := re.fullmatch(r"(str|string)\[(\w+)\]", name):
-        return pandas.StringDtype(text[2], **({"na_value": np.nan} if text[1] == "str" else {}))
+    if text := re.fullmatch(r"string(?:\[(\w+)\])?", name):
+        return pandas.StringDtype(text[1] or "pyarrow")
+    if text := re.fullmatch(r"str\[(\w+)\]", name):
+        return pandas.StringDtype(text[1], na_value=np.nan)
     if sparse := re.fullmatch(r"Sparse\[(\w+), (.+)\]", name):
         dtype, fill = np.dtype(sparse[1]), sparse[2]
         if fill in ("True", "False"):
@@ -377,7 +381,7 @@ def _pandas_type(name: str) -> Any | None:
         return pandas.SparseDtype(dtype, np.nan if fill == "nan" else dtype.type(fill))
     try:
         return pandas.api.types.pandas_dtype(name)
-    except TypeError:
+    except (TypeError, ValueError, NotImplementedError):
         return None
 
 
