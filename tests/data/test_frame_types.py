@@ -106,7 +106,7 @@ def _polars() -> Cases:
     for width in (16, 32, 64):
         yield f"Float{width}", pl.Series(FRACTIONS, dtype=getattr(pl, f"Float{width}"))
     for unit in ("ms", "us", "ns"):
-        yield f"Datetime {unit}", pl.Series(MOMENTS, dtype=pl.Datetime(unit))  # type: ignore[arg-type]
+        yield f"Datetime {unit}", pl.Series(MOMENTS, dtype=pl.Datetime(unit))
     for precision, scale in ((5, 2), (38, 20)):
         yield f"Decimal {precision}", pl.Series(CENTS, dtype=pl.Decimal(precision, scale))
     yield "Boolean", pl.Series(BOOLEANS)
