@@ -335,7 +335,7 @@ def test_points_have_no_bounds_but_those_of_32_bits() -> None:
     model = DiffusionModel(steps=20, width=16, random_state=0).fit(rows)
     far = model.score_samples(np.array([[30.0, 0.0]]))
     assert far < model.score_samples(rows).min()
-    with pytest.raises(DataError, match="row 1, column 'x0': 1e.40 does not fit"):
+    with pytest.raises(DataError, match=r"row 1, column 'x0': 1e.40 does not fit"):
         model.score_samples(np.array([[1e40, 0.0]]))
 
 
