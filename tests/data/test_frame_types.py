@@ -115,11 +115,11 @@ def _polars() -> Cases:
     yield "Null", pl.Series(NULLS)
     yield "Categorical", pl.Series(TEXT, dtype=pl.Categorical)
     yield "Enum", pl.Series(TEXT, dtype=pl.Enum(["z", "b", "a"]))
-    for named in (
-        pl.Categories("kinds"), pl.Categories("kinds, ('of') \"these\"", "here"),
-        pl.Categories("small", physical=pl.UInt8), pl.Categories.random(),
-    ):  # fmt: skip
-        yield str(named), pl.Series(TEXT, dtype=pl.Categorical(named))
+    for what, named in {
+        "named": pl.Categories("kinds"), "quoted": pl.Categories("kinds, ('of') \"these\"", "here"),
+        "small": pl.Categories("small", physical=pl.UInt8), "random": pl.Categories.random(),
+    }.items():  # fmt: skip
+        yield f"Categories {what}", pl.Series(TEXT, dtype=pl.Categorical(named))
 
 
 def _polars_refused() -> Iterator[tuple[str, Any, str]]:
