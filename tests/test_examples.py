@@ -101,7 +101,7 @@ def test_own_sampler(ran: Ran) -> None:
     sample = run.sample(1000, sampler=sampler)
     assert_is_moons(sample)
     # Ours of that name takes steps of any length; on an even grid it is the same method.
-    even = {"grid": "uniform-log-snr", "steps": 20}
+    even: dict[str, Any] = {"grid": "uniform-log-snr", "steps": 20}
     ours = run.sample(1000, sampler="dpm++2m", **even)
     np.testing.assert_allclose(run.sample(1000, sampler=sampler, **even), ours, atol=1e-4)
     ddim = run.sample(1000, sampler="ddim", **even)

@@ -60,5 +60,6 @@ def test_the_preset_keeps_enough_rows_to_measure_by() -> None:
     # Trees with leaves of 20 rows learn from halves of two sets, of 40 rows or more.
     settings, data = resolve("penguins", {}, config.preset("table"))
     assert settings.network.name == "table-mlp"
+    assert data.heldout is not None
     assert len(data.heldout) >= 40
     assert len(data.train) // 6 >= 40
