@@ -96,7 +96,9 @@ def of_pictures(model: Model) -> Maker:
 
 
 def untrained(_: Path) -> Maker:
-    training, model = prepare(*resolve(PIXELS, PICTURES))
+    # With edm, as the noise that an untrained network predicts leaves pixels black and white.
+    training, model = prepare(*resolve(PIXELS, PICTURES | {"network.parameterisation": "edm"}))
+    torch.manual_seed(0)
     for weight in training.network.parameters():  # of which some begin at nothing
         nn.init.normal_(weight, std=0.1)
     return of_pictures(model)

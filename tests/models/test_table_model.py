@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from sfumato.runs.table_run import GUESSES, TableRun
 from torch import Tensor, nn
 
 from sfumato import config

@@ -82,9 +82,11 @@ def impute(
     """
     changes = sampling_changes(assignments)
 
+    from sfumato.models.model import require
     from sfumato.runs.run import open_run
 
     opened = open_run(run)
+    require(opened.model, "impute")
     kind = opened.kind
     kind.check_target(to)
     like = kind.read_like(opened.model, file, missing=True)

@@ -210,8 +210,9 @@ def incomplete(rows: np.ndarray, known: np.ndarray | None) -> np.ndarray:
 
 
 def best_guess(model: Model, drawn: np.ndarray, draws: int) -> np.ndarray:  # noqa: ARG001
-    """The mean."""
-    return np.asarray(drawn.reshape(-1, draws, *drawn.shape[1:]).mean(1))
+    """The mean; what all draws agree on, as what is known, to the last bit."""
+    each = drawn.reshape(-1, draws, *drawn.shape[1:])
+    return np.where((each == each[:, :1]).all(1), each[:, 0], each.mean(1))
 
 
 def put_back(rows: np.ndarray, index: np.ndarray, filled: np.ndarray) -> np.ndarray:
