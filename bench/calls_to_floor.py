@@ -10,7 +10,7 @@ from bench.measure import Page, table
 from bench.pictures import curves
 from sfumato.config import resolve
 from sfumato.denoisers.denoiser import Denoiser
-from sfumato.models.gaussian import Model
+from sfumato.models.model import Model
 from sfumato.models.registry import build_grid, build_stepper
 from sfumato.runs.exact import exact_denoiser
 from sfumato.runs.fit import fit

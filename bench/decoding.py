@@ -22,8 +22,7 @@ from bench.measure import Page, ratio, side_by_side, table
 from bench.pictures import bars
 from sfumato.data import scratch
 from sfumato.data.io.images import read_images
-from sfumato.runs.data import settings_for
-from sfumato.runs.fit import prepare
+from sfumato.runs.fit import prepare, resolve
 
 _PHOTOGRAPHS, _WIDE, _HIGH, _SIZE = 60, 1600, 1200, 64
 _STEPS = 15
@@ -157,7 +156,7 @@ def _holding(most: int) -> Iterator[None]:
 def _step(archive: Path, most: int) -> list[str]:
     """Milliseconds of picking rows, of a whole batch, of a step; the batch's share of both."""
     with _holding(most):
-        settings, data = settings_for(archive, {"training.flip": True})
+        settings, data = resolve(archive, {"training.flip": True})
         assert isinstance(data.train.values, np.memmap) == (most == 0)
     training, _ = prepare(settings, data)
     before = torch.get_num_threads()

@@ -134,7 +134,7 @@ def _measured(run: Run, seed: int, seconds: float) -> _Found:
     asked = np.arange(10).repeat(_EACH)
     for guidance in _GUIDANCES:
         drawn = np.concatenate(
-            [run.sample(_EACH, seed=seed, label=k, guidance=guidance) for k in range(10)]
+            [run.sample(_EACH, seed=seed, given={"class": k}, guidance=guidance) for k in range(10)]
         )
         inside.append(float((network.classify(drawn) == asked).mean()))
         outside.append(float((machine.predict(_rows(drawn)) == asked).mean()))

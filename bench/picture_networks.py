@@ -27,8 +27,7 @@ from sfumato.process.discrete import DISCRETE_SCHEDULES
 from sfumato.process.grids import trailing
 from sfumato.process.parameterisations import PARAMETERISATIONS
 from sfumato.process.streams import PICTURES
-from sfumato.runs.data import settings_for
-from sfumato.runs.fit import prepare
+from sfumato.runs.fit import prepare, resolve
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import sample_chunks
 from sfumato.training.loop import train
@@ -167,7 +166,7 @@ def _ours(pixels: np.ndarray, width: int, batch: int, precision: str) -> Callabl
         "training.log_every": 1,
         "training.precision": precision,
     }
-    records = train(prepare(*settings_for(pixels, changes))[0])
+    records = train(prepare(*resolve(pixels, changes))[0])
     return lambda: next(records)
 
 

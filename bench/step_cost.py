@@ -12,8 +12,7 @@ from bench.peers import NAMES, peer
 from bench.pictures import bars
 from sfumato.data.toy import draw
 from sfumato.networks.mlp import VectorMLP
-from sfumato.runs.data import settings_for
-from sfumato.runs.fit import prepare
+from sfumato.runs.fit import prepare, resolve
 from sfumato.training.loop import Training, train
 
 _SHAPES = ((64, 256), (64, 1024), (128, 1024), (256, 2048))
@@ -82,7 +81,7 @@ def _repeated(step: Callable[[], object]) -> Callable[[], None]:
 def _ours(width: int, batch: int, reference: int) -> Callable[[], None]:
     changes = {"network.width": width, "training.batch_size": batch,
                "training.reference": reference, "training.steps": 10**6}  # fmt: skip
-    training: Training = prepare(*settings_for("s-curve", changes))[0]
+    training: Training = prepare(*resolve("s-curve", changes))[0]
     records = train(training)
     assert training.settings.log_every == _STEPS
 

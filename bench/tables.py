@@ -226,7 +226,7 @@ method draws as many rows as it learned from. What is better:
 - **nats a row**, higher: mean log likelihood of held-out rows, on one footing. It is the probability
   of categories, holes and values that many rows have, times the density of other numbers; numbers on
   a grid (of decimals, of integers) have a probability, and count with that over the grid's step.
-  Sfumato's `score_samples` does so by the cell's normal mass (`sfumato.data.columns`); the mixture and
+  Sfumato's `score_samples` does so by the cell's normal mass (`sfumato.data.codecs.columns`); the mixture and
   the kernel density learn numbers that were spread evenly over their cells, and are scored by the mean
   of their density over the cell (8 places in it). They know numbers only: all else of a row is its
   *state*, whose probability is its share of the rows, and each state of 20 rows or more has a

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sfumato import fit
-from sfumato.data.io.rows import write_points
+from sfumato.data.io.rows import write_rows
 from sfumato.data.points import Points
 from sfumato.runs.run import Run, open_run
 
@@ -52,7 +52,7 @@ def own_moons(moons: Run, tmp_path: Path) -> Run:
 @pytest.fixture(scope="session")
 def of_file(runs: Path) -> Run:
     """A run of the rows of a file."""
-    write_points(runs / "rows.npy", Points(normal_rows(), ("x0", "x1", "x2")))
+    write_rows(runs / "rows.npy", Points(normal_rows(), ("x0", "x1", "x2")))
     return fit(runs / "rows.npy", settings=TINY, out=runs / "of-file", quiet=True)
 
 

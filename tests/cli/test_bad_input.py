@@ -75,6 +75,7 @@ def faulty(fitted: Path, tmp_path: Path) -> Path:
         (tmp_path / name).write_text(text)
     np.save(tmp_path / "cube.npy", np.zeros((3, 3, 3)))
     np.save(tmp_path / "words.npy", np.array([["a", "b"]]))
+    np.save(tmp_path / "complex.npy", np.ones((9, 2), complex))
 
     trap = pickle.dumps(_Trap(tmp_path / "sprung"))
     (tmp_path / "pickle.npy").write_bytes(trap)
@@ -214,12 +215,16 @@ DATA = [
     ("fit quote.csv", "quote.csv, line 3"),
     ("fit constant.csv", "constant.csv: among the rows to learn from, every column is constant"),
     ("fit cube.npy", "(3, 3, 3)"),
-    ("fit words.npy", "plain numbers are needed"),
+    ("fit words.npy", "words.npy has 1 row of data; at least 3 rows"),
+    ("fit complex.npy", "complex.npy holds values of type complex128; numbers or text are needed"),
     ("fit pickle.npy", "never opened"),
     ("evaluate RUN --against none.csv", "there is no file none.csv"),
     ("evaluate RUN --against taken", "taken is a folder"),
     ("evaluate RUN --against points.xls", ".csv, .npy, .npz, .parquet, .tsv, .csv.gz.\n"),
-    ("evaluate RUN --against two.csv", "has the columns a, b; this run's are a b, c, const"),
+    (
+        "evaluate RUN --against two.csv",
+        "two.csv lacks the columns a b, c, const; this run's are a b, c, const",
+    ),
     ("evaluate RUN --against few.csv", "it has 30"),
     ("evaluate RUN --against vast.csv", "vast.csv: the column 'c' goes from 0 to 2e+200"),
     ("fit vast.csv", "vast.csv: the column 'c' goes from 0 to 2e+200"),
@@ -399,7 +404,7 @@ def _torch_fails() -> None:
 def test_too_little_memory_is_one_line(
     sfumato: Command, monkeypatch: pytest.MonkeyPatch, fails: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr("sfumato.runs.fit.prepare", lambda *_: fails())
+    monkeypatch.setattr("sfumato.runs.fit.prepare", lambda *_, **__: fails())
     code, _, err = sfumato("fit moons --out run")
     assert code == 5
     assert "not enough memory" in _told(err)
@@ -408,7 +413,7 @@ def test_too_little_memory_is_one_line(
 def test_a_fault_of_the_program_is_not_taken_for_a_lack_of_memory(
     sfumato: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise RuntimeError("a fault")
 
     monkeypatch.setattr("sfumato.runs.fit.prepare", fails)

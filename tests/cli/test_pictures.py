@@ -19,11 +19,11 @@ from sfumato.data.io.images import read_image
 from sfumato.data.io.sheets import write_images
 from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError, DataError, SfumatoError
+from sfumato.models.gaussian import GaussianModel
 from sfumato.plots import save_figure
-from sfumato.runs.data import settings_for
-from sfumato.runs.figures import images, points
-from sfumato.runs.figures.images import PICTURE_FIGURES
-from sfumato.runs.fit import begin, finish, fitting, prepare, resume
+from sfumato.runs.figures import images
+from sfumato.runs.figures.common import Shown
+from sfumato.runs.fit import begin, finish, fitting, prepare, resolve, resume
 from sfumato.runs.report import write_report
 from sfumato.runs.run import Run, open_run
 from sfumato.training.regression import NoisedRows
@@ -71,23 +71,28 @@ def test_labels_are_those_of_the_samples(run: Run) -> None:
     assert every is not None
     assert np.bincount(every, minlength=10).min() > 50  # digits come as often as one another
     k = int(drawn[2])
-    np.testing.assert_array_equal(run.sample(3, seed=3, label=k)[2], run.sample(3, seed=3)[2])
-    np.testing.assert_array_equal(run.sample(2, label=k), run.sample(2, label=str(k)))
-    assert not np.array_equal(run.sample(2, label=1), run.sample(2, label=2))
+    np.testing.assert_array_equal(
+        run.sample(3, seed=3, given={"class": k})[2], run.sample(3, seed=3)[2]
+    )
+    np.testing.assert_array_equal(
+        run.sample(2, given={"class": k}), run.sample(2, given={"class": str(k)})
+    )
+    assert not np.array_equal(run.sample(2, given={"class": 1}), run.sample(2, given={"class": 2}))
 
 
 def test_guidance_one_changes_nothing_and_two_does(run: Run) -> None:
-    plain = run.sample(3, label=4)
-    np.testing.assert_array_equal(run.sample(3, label=4, guidance=1.0), plain)
-    assert not np.array_equal(run.sample(3, label=4, guidance=9.0), plain)
-    beyond = run.sample(3, label=4, guidance=9.0, guidance_interval=(50.0, 60.0))
-    np.testing.assert_array_equal(beyond, plain)
+    four = {"class": 4}
+    plain = run.sample(3, given=four)
+    np.testing.assert_array_equal(run.sample(3, given=four, guidance=1.0), plain)
+    assert not np.array_equal(run.sample(3, given=four, guidance=9.0), plain)
+    outside = run.sample(3, given=four, guidance=9.0, guidance_interval=(50.0, 60.0))
+    np.testing.assert_array_equal(outside, plain)
 
 
 @pytest.mark.parametrize(("label", "told"), [("seven", "unknown class"), (10, "0 to 9")])
 def test_an_unknown_class_is_refused(run: Run, label: Any, told: str) -> None:
     with pytest.raises(ArgumentError, match=told):
-        run.sample(1, label=label)
+        run.sample(1, given={"class": label})
 
 
 def test_a_saved_model_draws_the_same(run: Run) -> None:
@@ -98,7 +103,7 @@ def test_a_saved_model_draws_the_same(run: Run) -> None:
 def test_resuming_is_bit_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     changes = TINY | {"data.labels": True, "training.flip": True, "training.checkpoint_every": 2}
-    settings, data = settings_for("digits", changes)
+    settings, data = resolve("digits", changes)
     with begin(settings, data, "stopped") as job:
         list(islice(fitting(job), 2))
     with resume(Path("stopped")) as job:
@@ -111,8 +116,9 @@ def test_resuming_is_bit_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_mirrored_pictures_have_numbers_of_their_own() -> None:
     pictures = as_images(digits().pixels)
-    settings, data = settings_for(pictures, TINY | {"training.flip": True})
+    settings, data = resolve(pictures, TINY | {"training.flip": True})
     training, model = prepare(settings, data)
+    assert isinstance(model, GaussianModel)
     assert model.class_labels == ClassLabels(0, mirrored=True)
     batch = next(training.batches(1))
     assert isinstance(batch, NoisedRows)
@@ -127,8 +133,9 @@ def test_mirrored_pictures_have_numbers_of_their_own() -> None:
 
 def test_a_share_of_the_labels_is_hidden_and_the_others_are_their_pictures() -> None:
     changes = {"data.labels": True, "training.label_dropout": 0.3, "training.batch_size": 500}
-    settings, data = settings_for("digits", TINY | changes)
+    settings, data = resolve("digits", TINY | changes)
     training, model = prepare(settings, data)
+    assert isinstance(model, GaussianModel)
     assert isinstance(data.train, Images)
     assert data.train.labels is not None
     known = {
@@ -150,37 +157,37 @@ def test_what_is_known_is_kept_pixel_by_pixel(run: Run) -> None:
     rows = run.load_data().train.values[:3]
     known = np.zeros(rows.shape, bool)
     known[:, :, :4] = True
-    filled = run.model.inpaint(rows, known, times=2)
+    filled = run.complete(rows, known, times=2)
     np.testing.assert_array_equal(filled[known], rows[known])
     other = rows.copy()
     other[~known] = 0  # what is not known is not looked at
-    np.testing.assert_array_equal(run.model.inpaint(other, known, times=2), filled)
+    np.testing.assert_array_equal(run.complete(other, known, times=2), filled)
     with pytest.raises(DataError, match="True or False"):
-        run.model.inpaint(rows, known[:1])
+        run.complete(rows, known[:1])
 
 
 def test_an_interpolation_ends_at_its_samples(run: Run) -> None:
     # Of one class, as the rows of an interpolation would else have classes of their own.
-    between = run.model.interpolate(1, 66, 4, label=5)
-    samples = run.sample(67, sampler="dpm++2m", label=5)
+    between = run.interpolate(1, 66, 4, given={"class": 5})
+    samples = run.sample(67, sampler="dpm++2m", given={"class": 5})
     np.testing.assert_allclose(between[[0, -1]].astype(int), samples[[1, 66]], atol=1)
     assert not np.array_equal(between[1], between[0])
     with pytest.raises(ArgumentError, match="2 to 64"):
-        run.model.interpolate(0, 1, 65)
+        run.interpolate(0, 1, 65)
 
 
 def test_bits_of_noise_are_eight_a_number(tmp_path: Path) -> None:
     # Uniform bytes cannot be told in fewer than 8 bits each, and an untrained model needs more.
     pixels = np.random.default_rng(0).integers(0, 256, (60, 4, 4, 1), dtype=np.uint8)
     plain = sfumato.fit(pixels, out=tmp_path / "noise", settings=TINY, quiet=True)
+    assert isinstance(plain.model, GaussianModel)
     (terms,) = plain.model.variational_bound(pixels[:20], num_levels=100)
     assert 8 < float(terms.bits_per_dimension.mean()) < 16
-    (flow,) = plain.model.log_prob(pixels[:20], steps=10)
-    assert float(-flow.nats.mean()) / (16 * np.log(2)) > 8 - 0.1
+    assert float(-plain.log_prob(pixels[:20], steps=10).mean()) / (16 * np.log(2)) > 8 - 0.1
 
 
 def test_every_figure_is_drawn(run: Run, tmp_path: Path) -> None:
-    for name, draw in PICTURE_FIGURES.items():
+    for name, draw in images.FIGURES.items():
         save_figure(draw(run), tmp_path / f"{name}.png")
         with Image.open(tmp_path / f"{name}.png") as drawn:
             assert drawn.size[0] > 300
@@ -189,7 +196,7 @@ def test_every_figure_is_drawn(run: Run, tmp_path: Path) -> None:
 def test_the_page_speaks_of_pictures_and_names_its_features(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(points, "ANIMATION_FRAMES", 4)
+    monkeypatch.setattr(images, "ANIMATION_FRAMES", 4)
     path, evaluation = write_report(run, quiet=True)
     assert evaluation is not None
     page = path.read_text(encoding="utf-8")
@@ -211,12 +218,12 @@ def test_as_many_real_pictures_are_shown_as_generated_ones(
     heldout = run.load_data().heldout
     assert heldout is not None
     for n in (5, 300):  # of 180 that were kept out, 64 at most are shown
-        images.samples_figure(run, run.sample(n))
+        images.samples_figure(run, Shown(run.sample(n)))
         real, drawn = shown.pop().values()
         np.testing.assert_array_equal(real, heldout.values[: min(n, 64)])
         np.testing.assert_array_equal(drawn, run.sample(min(n, 64)))
     few = replace(run, data=replace(run.load_data(), heldout=as_images(heldout.values[:3])))
-    images.samples_figure(few, run.sample(5))
+    images.samples_figure(few, Shown(run.sample(5)))
     assert [len(each) for each in shown.pop().values()] == [3, 3]
 
 
@@ -246,7 +253,7 @@ def test_the_commands_on_a_folder(
     assert "Left out: a/bad.png: not a picture" in out
     assert "sfumato sample run -n 64 --to new.png" in out
     for command, made in {
-        "sample run -n 9 --label b --guidance 2 --to nine.png": "nine.png",
+        "sample run -n 9 --given class=b --guidance 2 --to nine.png": "nine.png",
         "sample run -n 3 --to three.npz": "three.npz",
         "sample run -n 3 --to files": "files/00002.png",
         "edit run pictures/a/00001.png --from 0.5 --to like.png": "like.png",
@@ -283,7 +290,7 @@ def test_the_commands_on_a_folder(
     ("command", "code", "told"),
     [
         ("sample {run} --to new.csv", 2, "pictures go to a sheet"),
-        ("sample {run} --label 11 --to a.png", 2, "0 to 9"),
+        ("sample {run} --given class=11 --to a.png", 2, "0 to 9"),
         ("fit moons --set network.name=unet", 2, "not for points"),
         ("fit digits --set network.name=vector-mlp", 2, "not for pictures"),
         ("fit digits --set network.width=7", 2, "multiple of 4"),
@@ -319,4 +326,4 @@ def test_classes_are_not_for_points() -> None:
             np.random.default_rng(0).normal(size=(50, 2)),
             settings={"training.steps": 1, "training.snapshots": 0},
             quiet=True,
-        ).sample(1, label=3)
+        ).sample(1, given={"class": 3})

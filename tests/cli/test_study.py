@@ -191,7 +191,7 @@ def test_steps_auto_says_what_it_chose(sfumato: Command, toy: Path) -> None:
         ("compare samplers RUN --calls 0", 2, "--calls"),
         ("compare samplers RUN --to x.txt", 2, "the ending"),
         ("compare samplers nothing", 4, "nothing"),
-        ("doctor nothing", 2, "unknown run folder or schedule"),
+        ("doctor nothing", 2, "unknown run folder, preset or schedule"),
         ("doctor cosin", 2, "did you mean 'cosine'"),
         ("doctor scaled-linear", 2, "num_levels"),
         ("doctor cosine --set training.steps=5", 2, "process."),

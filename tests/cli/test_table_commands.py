@@ -9,14 +9,14 @@ import pytest
 from command_line import TINY, Command, leave, outcomes
 
 from bad_tables import BAD, BadTable
-from sfumato.runs.run import open_table_run
+from sfumato.runs.run import open_run
 
 N = 240
 SPELL = {True: "true", False: "false"}
 
 
 def write_people(path: Path) -> None:
-    """Words with commas, integers, cents, dates, truths, holes in three columns."""
+    """Text with commas, integers, cents, dates, booleans, missing values in two columns."""
     rng = np.random.default_rng(0)
     jobs = rng.choice(["clerk", "nurse", "farmer, retired"], N)
     ages = rng.integers(18, 80, N)
@@ -65,11 +65,11 @@ def test_what_was_inferred_is_told_and_may_be_overruled(sfumato: Command, tmp_pa
         "since   date, 2020-0",
         "smokes  boolean, 2 categories",
         "zip     dropped",
-        "--column NAME=KIND",
+        "--column NAME=TYPE",
     ):
         assert line in out, line
-    assert "empty" in out.splitlines()[0]
-    assert open_table_run("run").model.codec.columns == ("age", "job", "wage", "since", "smokes")
+    assert "values missing" in out.splitlines()[0]
+    assert open_run("run").model.codec.columns == ("age", "job", "wage", "since", "smokes")
     settings = (tmp_path / "run" / "config.toml").read_text()
     assert 'zip = "dropped"' in settings
 
@@ -166,12 +166,12 @@ def test_a_run_goes_on_bit_for_bit(sfumato: Command, tmp_path: Path, run: Path) 
     """From a checkpoint half way, as after a kill: the same weights as without a stop."""
     from sfumato import config
     from sfumato.runs import fit
-    from sfumato.runs.data import settings_for_any
+    from sfumato.runs.fit import resolve
 
     write_people(tmp_path / "people.csv")
     tiny = config.parse_assignments([each for each in TINY.split() if each != "--set"])
     tiny = config.merged(tiny, {"training": {"checkpoint_every": 20}})
-    settings, data = settings_for_any("people.csv", {}, tiny)
+    settings, data = resolve("people.csv", {}, tiny)
     with fit.begin(settings, data, "half") as job:
         walk = fit.fitting(job)
         while next(walk).step < 20:
@@ -179,7 +179,7 @@ def test_a_run_goes_on_bit_for_bit(sfumato: Command, tmp_path: Path, run: Path) 
         del walk
     assert sfumato("fit --resume --out half --quiet")[0] == 0
     assert (tmp_path / "half" / "model.safetensors").is_file()
-    whole, half = open_table_run(run).model, open_table_run("half").model
+    whole, half = open_run(run).model, open_run("half").model
     for name, value in whole.denoiser.network.state_dict().items():
         assert value.equal(half.denoiser.network.state_dict()[name]), name
 
@@ -199,9 +199,18 @@ def test_up_to_three_columns_of_decimals_are_points_unless_a_table_is_asked_for(
         assert sfumato(f"{line} --quiet {TINY}")[0] == 0
     for name in ("wide", "told"):
         assert 'name = "table-mlp"' in (tmp_path / name / "config.toml").read_text()
-    code, _, err = sfumato("impute points 3.csv --to a.csv")
-    assert code == 2
-    assert "data.kind=table" in err
+    (tmp_path / "incomplete.csv").write_text("a,b,c\n1,,2\n0.5,0.25,0.125\n")
+    code, out, _ = sfumato("impute points incomplete.csv --to filled.csv")
+    assert code == 0
+    assert "1 cells filled" in out
+    one, other = read(tmp_path / "filled.csv")
+    assert (float(one["a"]), float(one["c"])) == (1, 2)
+    assert np.isfinite(float(one["b"]))
+    assert {name: float(value) for name, value in other.items()} == {
+        "a": 0.5,
+        "b": 0.25,
+        "c": 0.125,
+    }
 
 
 def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: Path) -> None:
@@ -220,8 +229,8 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
         ("sample RUN --to a.csv --given wage=", 3, "'wage' is never empty"),
         ("sample RUN --to a.csv --given since=soon", 3, "'since' holds a date"),
         ("sample RUN --to a.csv --given smokes=maybe", 3, "'smokes' holds true or false"),
-        ("sample RUN --to a.csv --label 3", 2, "for pictures"),
-        ("sample RUN --to a.csv --steps auto", 2, "not for tables"),
+        ("sample RUN --to a.csv --given class=3", 2, "unknown column 'class'"),
+        ("sample RUN --to a.csv --steps auto", 2, "the steps of a table are a number"),
         ("sample RUN --to a.png", 2, ".parquet"),
         ("sample RUN --to none/a.csv", 2, "no folder none"),
         ("impute RUN none.csv --to a.csv", 3, "there is no file none.csv"),
@@ -229,12 +238,15 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
         ("impute RUN typed.csv --to a.csv", 3, "the column 'wage' holds text"),
         ("score RUN people.csv --bound", 2, "--bound"),
         ("score RUN people.csv --tol 0.1", 2, "--tol"),
-        ("evaluate RUN --against people.csv", 2, "--against"),
+        ("evaluate RUN --against other.csv", 3, "lacks the columns age, job"),
+        ("evaluate RUN --against typed.csv", 3, "the column 'wage' holds text"),
         ("evaluate RUN --target wages", 2, "did you mean 'wage'"),
-        ("animate RUN reverse --to a.gif", 2, "learned a table"),
-        ("edit RUN people.csv --from 0.5 --to a.csv", 2, "learned a table"),
-        ("export RUN --to onnx dir", 2, "learned a table"),
-        ("fit people.csv --column age", 2, "`--column` takes NAME=KIND"),
+        ("animate RUN reverse --to a.csv", 2, ".gif, .mp4"),
+        ("edit RUN other.csv --from 0.5 --to a.csv", 3, "lacks the columns age, job"),
+        ("edit RUN people.csv --from 2 --to a.csv", 2, "at most 1"),
+        ("export RUN --to onnx dir --given age=40", 2, "leave `given` out"),
+        ("export RUN --to diffusers dir", 2, "UNet2DModel is a unet of pictures"),
+        ("fit people.csv --column age", 2, "`--column` takes NAME=TYPE"),
         ("fit people.csv --column ag=integer", 2, "unknown column 'ag'"),
         ("fit people.csv --column job=integer", 2, "'job' cannot be integer: it holds text"),
         ("fit people.csv --column job=intger", 2, "did you mean 'integer'"),

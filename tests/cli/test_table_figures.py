@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import Command, leave, outcomes
+from PIL import Image
 
-from sfumato.runs.figures.table import TABLE_FIGURES
-from sfumato.runs.report import tables
+from sfumato.runs.figures import table
 
 TINY = (
     "--set training.steps=20 --set training.batch_size=64 --set sampling.steps=4 "
@@ -37,7 +37,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize("what", TABLE_FIGURES)
+@pytest.mark.parametrize("what", table.FIGURES)
 def test_every_figure(sfumato: Command, people: Path, tmp_path: Path, what: str) -> None:
     code, out, _ = sfumato(f"plot {people} {what} --to {what}.png")
     assert (code, out) == (0, f"{what} in {what}.png\n")
@@ -47,7 +47,7 @@ def test_every_figure(sfumato: Command, people: Path, tmp_path: Path, what: str)
 def test_an_unknown_figure_is_answered_with_those_there_are(sfumato: Command, people: Path) -> None:
     code, _, err = sfumato(f"plot {people} trajectories --to x.png")
     assert code == 2
-    assert all(name in err for name in TABLE_FIGURES)
+    assert all(name in err for name in table.FIGURES)
     assert err.count("\n") == 1
 
 
@@ -58,7 +58,7 @@ def test_measures_and_what_else_there_is_to_know_fit_a_terminal(
     code, out, _ = sfumato(f"evaluate {people} --target sex --quiet")
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
-    assert "error of what learns from it: foretold: 'sex'" in out
+    assert "error of what learns from it: predicted: 'sex'" in out
     assert "[bold]x[/bold]" in sfumato(f"evaluate {people} --target [bold]x[/bold] --quiet")[1]
     code, out, _ = sfumato(f"evaluate {people} --json --quiet")
     found = json.loads(out)
@@ -68,7 +68,7 @@ def test_measures_and_what_else_there_is_to_know_fit_a_terminal(
 
 
 def test_the_report(sfumato: Command, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_SAMPLED", 100)
+    monkeypatch.setattr(table, "SAMPLED", 100)
     code, out, _ = sfumato(f"report {people}")
     assert code == 0
     assert f"Report: {people / 'report.html'}" in out
@@ -76,25 +76,47 @@ def test_the_report(sfumato: Command, people: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "reason"),
     [
-        "animate {} reverse --to x.gif",
-        "doctor {}",
-        "compare samplers {}",
-        "edit {} people.csv --from 0.5 --to x.csv",
-        "interpolate {} 0 1 --to x.csv",
-        "inpaint {} a.png mask.png --to x.png",
-        "export {} --to onnx there",
-        "export {} --to diffusers there",
+        ("interpolate {} 0 1 --to x.csv", "categories have no values between them"),
+        ("inpaint {} a.png mask.png --to x.png", "only pictures have masks"),
+        ("export {} --to diffusers there", "UNet2DModel is a unet of pictures"),
     ],
 )
-def test_what_is_not_for_tables_says_so_in_a_line(
-    sfumato: Command, people: Path, line: str
+def test_what_is_not_for_tables_says_why_in_a_line(
+    sfumato: Command, people: Path, line: str, reason: str
 ) -> None:
     code, out, err = sfumato(line.format(people))
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
-    assert "learned a table, and this is for points and pictures" in err
+    assert reason in err
+
+
+def test_what_was_for_points_and_pictures_alone_is_for_tables_too(
+    sfumato: Command, people: Path, tmp_path: Path
+) -> None:
+    for direction in ("forward", "reverse"):
+        assert sfumato(f"animate {people} {direction} --to x.gif")[0] == 0
+        with Image.open(tmp_path / "x.gif") as moving:
+            assert getattr(moving, "n_frames", 1) == 60
+    code, out, _ = sfumato(f"doctor {people}")
+    assert code == 0
+    assert "Trees" in out
+    code, out, _ = sfumato(f"compare samplers {people} --calls 5,10 --quiet")
+    assert code == 0
+    assert "unipc" in out
+    rows = people.parent / "people.csv"
+    assert sfumato(f"edit {people} {rows} --from 0.5 --to like.csv")[0] == 0
+    assert sfumato(f"edit {people} {rows} --from 0.001 --to same.csv")[0] == 0
+    given, like, same = (
+        path.read_text().splitlines()
+        for path in (rows, tmp_path / "like.csv", tmp_path / "same.csv")
+    )
+    assert len(given) == len(like) == len(same)
+    assert given[0] == like[0] == same[0]
+    assert given[1:] != like[1:]
+    sexes = [[line.split(",")[1] for line in each[1:]] for each in (given, same)]
+    assert np.mean(np.array(sexes[0]) == np.array(sexes[1])) > 0.98  # hidden one time in 1,000
 
 
 def test_info_says_what_the_columns_are(sfumato: Command, people: Path) -> None:

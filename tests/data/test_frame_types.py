@@ -115,11 +115,11 @@ def _polars() -> Cases:
     yield "Null", pl.Series(NULLS)
     yield "Categorical", pl.Series(TEXT, dtype=pl.Categorical)
     yield "Enum", pl.Series(TEXT, dtype=pl.Enum(["z", "b", "a"]))
-    for named in (
-        pl.Categories("kinds"), pl.Categories("kinds, ('of') \"these\"", "here"),
-        pl.Categories("small", physical=pl.UInt8), pl.Categories.random(),
-    ):  # fmt: skip
-        yield str(named), pl.Series(TEXT, dtype=pl.Categorical(named))
+    for what, named in {
+        "named": pl.Categories("kinds"), "quoted": pl.Categories("kinds, ('of') \"these\"", "here"),
+        "small": pl.Categories("small", physical=pl.UInt8), "random": pl.Categories.random(),
+    }.items():  # fmt: skip
+        yield f"Categories {what}", pl.Series(TEXT, dtype=pl.Categorical(named))
 
 
 def _polars_refused() -> Iterator[tuple[str, Any, str]]:
@@ -423,10 +423,10 @@ def _learned(values: list[Any], **of: Any) -> TableCodec:
 def _filled(codec: TableCodec, frame: Any, words: list[str]) -> Any:
     """The frame with its holes filled by these words, as the model might draw them."""
     table = codec.to_fill(from_frame(frame))
-    missing, nowhere = table["v"].missing, np.zeros(len(words), bool)
-    drawn = DataTable((Column("v", np.array(words, object), nowhere),))
+    index, nowhere = np.flatnonzero(table["v"].missing), np.zeros(len(words), bool)
+    drawn = DataTable((table["z"].take(index), Column("v", np.array(words, object), nowhere)))
     library = {pd.DataFrame: "pandas", pl.DataFrame: "polars", pa.Table: "pyarrow"}[type(frame)]
-    return to_frame(put_back(table, np.flatnonzero(missing), drawn), library)
+    return to_frame(put_back(table, index, drawn), library)
 
 
 PARTIAL: dict[str, Any] = {
@@ -520,7 +520,7 @@ def test_a_column_of_holes_takes_numbers_too(name: str) -> None:
     learned = from_frame(pd.DataFrame({"z": [0.5, 1.0, 2.0], "v": [1.5, 2.5, 4.0]}))
     codec = TableCodec.fit(learned, column_types_of(learned, {"v": "continuous"}))
     given, library = from_frame(EMPTY[name]), type(EMPTY[name]).__module__.partition(".")[0]
-    drawn = DataTable((Column("v", np.array([2.0, 4.0]), np.zeros(2, bool)),))
+    drawn = DataTable((given["z"], Column("v", np.array([2.0, 4.0]), np.zeros(2, bool))))
     filled = to_frame(put_back(codec.to_fill(given), np.arange(2), drawn), library)
     assert _cells(filled) == [2.0, 4.0]
 
@@ -528,7 +528,7 @@ def test_a_column_of_holes_takes_numbers_too(name: str) -> None:
 def test_numbers_with_holes_where_the_model_has_words_are_refused() -> None:
     rows = pd.DataFrame({"z": [1.0, 2.0], "v": pd.Series([501, None], dtype="Int64")})
     codec = _learned(["00501", "10012", "501", "10012"])
-    with pytest.raises(DataError, match="'v' holds whole numbers, and the model fills in words"):
+    with pytest.raises(DataError, match="'v' holds integers, and the model fills in text"):
         codec.to_fill(from_frame(rows))
     whole = rows.assign(v=501)  # nothing to fill in
     assert codec.encode(codec.to_fill(from_frame(whole))).categories[0, 0] == 2

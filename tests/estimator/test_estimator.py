@@ -323,20 +323,29 @@ def test_dropout_is_for_training_alone() -> None:
 
 
 def test_a_value_far_beyond_is_unlikely_and_said() -> None:
-    rows = RNG.normal(size=(200, 2))
+    rows = RNG.normal(size=(200, 4))
     model = DiffusionModel(steps=20, width=16, random_state=0).fit(rows)
     with pytest.warns(UserWarning, match="'x0': 1 of 1 values lie beyond"):
-        far = model.score_samples(np.array([[1e39, 0.0]]))
+        far = model.score_samples(np.array([[1e39, 0.0, 0.0, 0.0]]))
     assert far < model.score_samples(rows).min()
+
+
+def test_points_have_no_bounds_but_those_of_32_bits() -> None:
+    rows = RNG.normal(size=(200, 2))
+    model = DiffusionModel(steps=20, width=16, random_state=0).fit(rows)
+    far = model.score_samples(np.array([[30.0, 0.0]]))
+    assert far < model.score_samples(rows).min()
+    with pytest.raises(DataError, match=r"row 1, column 'x0': 1e.40 does not fit"):
+        model.score_samples(np.array([[1e40, 0.0]]))
 
 
 @pytest.mark.parametrize(
     ("values", "fault"),
     [
-        (np.array([[2**63 + 1], [1]], np.uint64), r"beyond 2\^53"),
-        (np.array([[2**60], [1]]), r"beyond 2\^53"),
-        (np.array([[2**60], ["a"]], object)[:1].repeat(2, 0), r"beyond 2\^53"),
-        (np.array([[1e200], [1.0]]), "row 1, beyond what can be measured"),
+        (np.array([[2**63 + 1], [1]], np.uint64), f"row 1, column 'x0': {2**63 + 1} is an integer"),
+        (np.array([[1], [2**60]]), f"row 2, column 'x0': {2**60} is an integer that a 64-bit"),
+        (np.array([[2**60], ["a"]], object)[:1].repeat(2, 0), f"'x0': {2**60} is an integer that"),
+        (np.array([[1e200], [1.0]]), r"'x0' goes from 1 to 1e\+200, beyond what can be measured"),
         (np.array([["2024-01-01"], ["2024-01-02"]], "datetime64[D]"), "data frames"),
     ],
 )
@@ -425,7 +434,7 @@ def test_columns_without_a_value_are_kept_in_their_frames() -> None:
     assert of_polars["none"].dtype == pl.Null
     filled = clone(imputer).fit(of_polars).transform(of_polars)
     assert filled["none"].to_list() == [0] * 40
-    for empty, what in (("str", "words"), ("datetime64[us]", "dates")):
+    for empty, what in (("str", "text"), ("datetime64[us]", "dates")):
         rows = x.assign(none=pd.Series([None] * 40, dtype=empty))
         with pytest.raises(DataError, match=f"'none' has no value, and a column of {what} cannot"):
             clone(imputer).fit(rows)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sfumato import config
-from sfumato.data.io.rows import read_points, write_points
+from sfumato.data.io.rows import read_points, write_rows
 from sfumato.data.points import Points
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.runs.figures import points as point_figures
@@ -35,7 +35,7 @@ def reported(
     """A run on a file whose column is hostile, and its page."""
     folder = tmp_path_factory.mktemp("report")
     rows = np.random.default_rng(0).normal([0, 5], [1, 2], (400, 2))
-    write_points(folder / "rows.csv", Points(rows, (HOSTILE, "b")))
+    write_rows(folder / "rows.csv", Points(rows, (HOSTILE, "b")))
     run = fit(folder / "rows.csv", out=folder / "run", settings=TINY, quiet=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(point_figures, "SAMPLED", 300)

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 import sfumato
 from fitted import TINY, normal_rows
 from sfumato import config
-from sfumato.data.io.rows import write_points
+from sfumato.data.io.rows import write_rows
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, DivergedError, RunError
 from sfumato.models.file import save_model
@@ -85,7 +85,7 @@ def test_rows_in_memory_and_in_a_file_give_the_same_model(of_array: Run, of_file
 
 
 def test_a_share_of_a_file_is_never_learned_from(here: Path) -> None:
-    write_points(here / "rows.npy", Points(normal_rows(200), ("x0", "x1", "x2")))
+    write_rows(here / "rows.npy", Points(normal_rows(200), ("x0", "x1", "x2")))
     settings, data = resolve("rows.npy", {"data.holdout": 0.25})
     assert data.heldout is not None
     assert len(data.train.values) == 150
@@ -106,7 +106,7 @@ def test_a_file_that_changed_is_not_taken_for_the_old_one(of_file: Run) -> None:
     assert of_file.folder is not None
     file = Path(of_file.settings.data.source)
     before = file.read_bytes()
-    write_points(file, Points(normal_rows() + 1, ("x0", "x1", "x2")))
+    write_rows(file, Points(normal_rows() + 1, ("x0", "x1", "x2")))
     with pytest.raises(DataError, match="not what this run began with"):
         open_run(of_file.folder).load_data()
     file.write_bytes(before)

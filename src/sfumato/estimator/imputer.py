@@ -16,7 +16,7 @@ from sfumato.estimator.model import DiffusionModel, RandomState, seed_of
 
 
 class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Fills holes by a diffusion model of the table; takes IterativeImputer's place.
+    """Fills missing values by a diffusion model of the table; takes IterativeImputer's place.
 
     Args:
         columns: see `DiffusionModel`.
@@ -60,7 +60,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  
         return tags
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, N803
-        """Learn the rows of a table, holes and all.
+        """Learn the rows of a table, missing values and all.
 
         Args:
             X: a data frame, or an array `(n, columns)`.
@@ -103,7 +103,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  
         return names if self.keep_empty_features else names[~self.empty_features_]
 
     def transform(self, X: Any) -> Any:  # noqa: N803
-        """The rows with their holes filled, of the kind that was given.
+        """The rows with their missing values filled, of the kind that was given.
 
         Raises:
             ValueError: if the rows do not fit.

@@ -32,7 +32,7 @@ RandomState = int | np.random.RandomState | None
 
 
 class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
-    """A diffusion model of a table: draws rows, fills holes, tells how probable rows are.
+    """A diffusion model of a table: draws rows, fills missing values, scores how probable rows are.
 
     Args:
         columns: what columns are, by name, where it is not what their values suggest:
@@ -79,7 +79,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Learn the rows of a table.
 
         Args:
-            X: a data frame, or an array `(n, columns)`; NaN, None and NA are holes.
+            X: a data frame, or an array `(n, columns)`; NaN, None and NA are missing values.
             y: not looked at.
 
         Raises:
@@ -120,7 +120,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             n_samples: how many.
             random_state: an int gives the same rows each time, the first of a longer draw.
-            given: values of some columns that all rows are to have; None for a hole.
+            given: values of some columns that all rows are to have; None for a missing value.
 
         Raises:
             ValueError: if n_samples is negative, a column is unknown, or a value was never seen.
@@ -144,12 +144,12 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return float(self.score_samples(X).mean())
 
     def impute(self, X: Any, draws: int | None = None, random_state: RandomState = 0) -> Any:  # noqa: N803
-        """Fill the holes of rows; what is there stays.
+        """Fill the missing values of rows; what is known stays.
 
         Args:
             X: rows.
             draws: how many filled tables to draw, each plausible; not given, one table of best
-                guesses (of numbers the mean, of levels the most frequent of 40 draws).
+                guesses (of numbers the mean, of categories the most frequent of 40 draws).
             random_state: of the draws.
 
         Returns:

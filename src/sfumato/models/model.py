@@ -167,6 +167,10 @@ _ABILITIES: Mapping[str, tuple[frozenset[str], str]] = {
         frozenset({"images"}),
         "rows with missing values are filled by `sfumato impute`; only pictures have masks",
     ),
+    "impute": (
+        frozenset({"points", "table"}),
+        "pictures have no missing values; `sfumato inpaint` fills in a part of one",
+    ),
     "steps": (
         frozenset({"points", "images"}),
         "the steps of a table are a number; leave `auto`",

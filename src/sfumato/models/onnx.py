@@ -17,6 +17,7 @@ import json
 import logging
 import math
 import warnings
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, MissingDependencyError, RunError
 from sfumato.models.model import Model
 from sfumato.models.registry import build_grid
-from sfumato.networks.table_mlp import TableCondition
+from sfumato.networks.table_mlp import TableCondition, TableMLP
 from sfumato.process.noise import NoiseLevel
 
 _DENOISER, _SAMPLING = "denoiser.onnx", "sampling.json"
@@ -91,6 +92,17 @@ def write_onnx(model: Model, folder: Path) -> None:
         raise RunError(f"cannot write to {folder}: {error.strerror}.") from error
 
 
+class _SummedEmbedding(nn.Module):
+    """As an EmbeddingBag that sums: a gather and a sum, where ONNX has a loop over rows."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.weight[codes].sum(1)
+
+
 class _ExportedTable(nn.Module):
     """A table's denoiser, what is known of a row as inputs beside the noisy numbers."""
 
@@ -143,7 +155,11 @@ def _inputs(model: Model) -> dict[str, Tensor]:
 def _export(model: Model, path: Path) -> None:
     batch, inputs = torch.export.Dim("batch", min=1), _inputs(model)
     table = model.codec.kind == "table"
-    exported = (_ExportedTable if table else _Exported)(model.denoiser).cpu()
+    network = deepcopy(model.denoiser.network).cpu()  # the model's own stays where it is
+    if isinstance(network, TableMLP):
+        summed = _SummedEmbedding(network.category_embedding.weight)
+        network.add_module("category_embedding", summed)
+    exported = (_ExportedTable if table else _Exported)(model.denoiser.with_network(network))
     # The exporter speaks of its own inner life, on which nobody here can act.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():

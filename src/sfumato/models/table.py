@@ -215,7 +215,7 @@ class TableModel:
             n: how many.
             seed: names an endless list of samples.
             first: where in that list to begin.
-            given: values of some columns, which all rows are to have; None for a hole.
+            given: values of some columns, which all rows are to have; None for a missing value.
             **sampling: changes to the settings under `[sampling]`.
 
         Raises:
@@ -227,7 +227,7 @@ class TableModel:
         return concatenate([self.empty(), *drawn])
 
     def condition(self, given: Mapping[str, Any]) -> DataTable:
-        """One row of the model's columns: the values given, and holes elsewhere.
+        """One row of the model's columns: the values given, and missing values elsewhere.
 
         Raises:
             ArgumentError: if a column is unknown.
@@ -573,12 +573,12 @@ def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
 
 
 def _single(column: Column, value: Any) -> Column:
-    """One value in a column like another, of its frame's type too, or a hole."""
+    """One value in a column like another, of its frame's type too, or a missing value."""
     dtype, missing = column.values.dtype, value is None or _is_no_value(value)
     try:
         held = np.zeros(1, dtype) if missing else np.array([_of_type(value, dtype)], dtype)
     except (TypeError, ValueError, KeyError, OverflowError) as error:
-        what = {"f": "a number", "i": "a whole number", "b": "true or false", "M": "a date"}
+        what = {"f": "a number", "i": "an integer", "b": "true or false", "M": "a date"}
         raise DataError(
             f"the column {column.name!r} holds {what[dtype.kind]}; got {value!r}."
         ) from error

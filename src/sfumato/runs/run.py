@@ -22,7 +22,15 @@ from sfumato.models.onnx import write_onnx
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
 from sfumato.progress import collected
-from sfumato.runs.data import Dataset, LogDensity, RealSets, load, real_sets, sets_of
+from sfumato.runs.data import (
+    Dataset,
+    LogDensity,
+    RealSets,
+    load,
+    real_sets,
+    refuse_extremes,
+    sets_of,
+)
 from sfumato.runs.folder import CONFIG, METRICS, MODEL, SNAPSHOTS, read_records, resume_command
 from sfumato.runs.kinds import KINDS, Kind
 from sfumato.samplers.driver import Stepper
@@ -319,6 +327,7 @@ class Run:
         rows = self.kind.container(self.model, self.kind.read_like(self.model, against).rows)
         train = self.load_data().train if self.has_data() else None
         where = str(against) if isinstance(against, str | os.PathLike) else "the real data"
+        refuse_extremes(rows, where)
         return sets_of(rows, train, n, self.settings.seed, where)
 
     def known_log_density(self) -> LogDensity | None:

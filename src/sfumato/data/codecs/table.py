@@ -410,7 +410,7 @@ def _with_categories(column: Column, text: Sequence[str], declared: Sequence[str
         and tuple(k for k in declared if k in column.categories) == column.categories
     ):
         return replace(column, categories=tuple(declared))
-    new = [word for word in text if word not in column.categories]
+    new = [each for each in text if each not in column.categories]
     if column.ordered and not column.dtype.startswith("Enum"):  # an Enum always has an order
         raise DataError(
             f"the column {column.name!r} has categories in an order, without {new[0]!r}, which the "

@@ -22,6 +22,9 @@ _EPOCH = np.datetime64(0, "us")
 # More than a float has before the point and a decimal of 256 bits after it.
 _DIGITS = 400
 
+# Decimals of so many digits all differ as float64.
+_SURE_DIGITS = 15
+
 _LONG = "is a decimal of more digits than a 64-bit float holds; round it, or make the column floats"
 
 
@@ -82,21 +85,22 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
         refuse((values > LARGEST_EXACT) | (values < -LARGEST_EXACT), INEXACT)
         return Column(name, values.astype(np.int64), missing, dtype=dtype)
     if types.is_decimal(kind):
-        exact = array.to_pylist()
-        # Not by Arrow's cast, which makes 0.30000000000000004 of 0.3.
-        values = np.array([0.0 if each is None else float(each) for each in exact])
+        # By way of text: Arrow's own cast makes 0.30000000000000004 of 0.3.
+        text = array.cast(pyarrow().string())
+        values = text.cast(pyarrow().float64()).fill_null(0.0).to_numpy()
         large = np.abs(values) >= LARGEST_EXACT
         for row in np.flatnonzero(large):
-            whole = exact[row] == exact[row].to_integral_value()
-            large[row] = whole and int(values[row]) != exact[row]
+            exact = array[int(row)].as_py()
+            large[row] = exact == exact.to_integral_value() and int(values[row]) != exact
         refuse(large, INEXACT)
-        if dtype:
-            again = np.array(decimals(values, missing, kind.scale), dtype=object)
-            refuse(again != np.array(exact, dtype=object), _LONG)
+        if dtype and kind.precision > _SURE_DIGITS:
+            again = decimals(values, missing, kind.scale)
+            pairs = zip(again, array.to_pylist(), strict=True)
+            refuse(np.array([one != other for one, other in pairs]), _LONG)
         return Column(name, values, missing, dtype=dtype)
     if types.is_floating(kind):
         values = array.cast(pyarrow().float64()).fill_null(0.0).to_numpy()
-        refuse(np.isinf(values), "is infinite; make it a hole if it is not known")
+        refuse(np.isinf(values), "is infinite; make it missing if it is not known")
         missing |= np.isnan(values)
         return Column(name, np.where(missing, 0.0, values), missing, dtype=dtype)
     if types.is_timestamp(kind) and kind.tz is not None:
@@ -105,14 +109,22 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
             "zone and take the zone off."
         )
     if types.is_date(kind) or types.is_timestamp(kind):
-        told = array.to_numpy()
-        years = told.astype("datetime64[Y]").astype(np.int64) + 1970  # no tick overflows on the way
-        refuse(~missing & ((years < 1) | (years > 9999)), "is outside of the years 1 to 9999", told)
-        values = told.astype("datetime64[us]")
-        refuse(~missing & (values.astype(told.dtype) != told), "is finer than a microsecond", told)
+        moments = array.to_numpy()
+        years = (
+            moments.astype("datetime64[Y]").astype(np.int64) + 1970
+        )  # no tick overflows on the way
+        refuse(
+            ~missing & ((years < 1) | (years > 9999)), "is outside of the years 1 to 9999", moments
+        )
+        values = moments.astype("datetime64[us]")
+        refuse(
+            ~missing & (values.astype(moments.dtype) != moments),
+            "is finer than a microsecond",
+            moments,
+        )
         return Column(name, np.where(missing, _EPOCH, values), missing, dtype=dtype)
     raise DataError(
-        f"{where}: the column {name!r} is of type {dtype or kind}; numbers, words, true and false, "
+        f"{where}: the column {name!r} is of type {dtype or kind}; numbers, text, true and false, "
         "and dates are read: encode it or drop it."
     )
 
@@ -123,34 +135,34 @@ def _is_text(kind: Any) -> bool:
 
 
 def _categories(name: str, array: Any, where: str, dtype: str) -> Column:
-    """Words with their categories; integers that are categories are words of digits."""
+    """Text with its categories; integers that are categories are text of digits."""
     kind = array.type
     whole = array.unify_dictionaries().combine_chunks()
     known = _is_text(kind.value_type) or pyarrow().types.is_integer(kind.value_type)
     if not known and len(whole.dictionary):  # pandas calls no categories at all float64
         raise DataError(
             f"{where}: the column {name!r} has categories of type {kind.value_type}; make them "
-            "words or integers."
+            "text or integers."
         )
     categories = [None if level is None else str(level) for level in whole.dictionary.to_pylist()]
     codes = whole.indices.cast("int64").fill_null(-1).to_numpy()
-    words = np.array([*categories, None], dtype=object)[codes]
-    missing = np.array([word is None for word in words], dtype=bool)
-    words[missing] = ""
-    told = tuple(dict.fromkeys(level for level in categories if level is not None))
-    return Column(name, words, missing, told, bool(kind.ordered), dtype)
+    text = np.array([*categories, None], dtype=object)[codes]
+    missing = np.array([each is None for each in text], dtype=bool)
+    text[missing] = ""
+    declared = tuple(dict.fromkeys(level for level in categories if level is not None))
+    return Column(name, text, missing, declared, bool(kind.ordered), dtype)
 
 
 def to_arrow(column: Column) -> Any:
-    """Arrow's array for a column of ours, with nulls for holes.
+    """Arrow's array for a column of ours, with nulls for missing values.
 
-    Words with categories become a dictionary, dates a timestamp in microseconds.
+    Text with categories becomes a dictionary, dates a timestamp in microseconds.
     """
     if column.categories is None:
         kind = pyarrow().string() if column.values.dtype == object else None
         return pyarrow().array(column.values, kind, mask=column.missing)
     code = {level: k for k, level in enumerate(column.categories)}
-    codes = np.array([code.get(word, -1) for word in column.values], dtype=np.int32)
+    codes = np.array([code.get(each, -1) for each in column.values], dtype=np.int32)
     assert (codes[~column.missing] >= 0).all()
     return pyarrow().DictionaryArray.from_arrays(
         pyarrow().array(codes, mask=column.missing),
@@ -194,15 +206,17 @@ def to_arrow_type(column: Column, kind: Any) -> Any:
         return arrow.array(decimals(column.values, column.missing, kind.scale), kind)
     if types.is_null(kind) and column.missing.all():
         return arrow.nulls(len(column.values))
+    if _is_text(kind):  # older versions cannot cast to string_view
+        return arrow.array(column.values, kind, mask=column.missing)
     array = to_arrow(column)
     if not types.is_dictionary(kind):
         return array.cast(kind)
     if column.categories is None:
         array = array.cast(arrow.string()).dictionary_encode()
-    codes = _wide_enough(kind.index_type, len(array.dictionary) - 1)
-    return arrow.DictionaryArray.from_arrays(
-        array.indices.cast(codes), array.dictionary.cast(kind.value_type), ordered=column.ordered
-    )
+    values = np.array(array.dictionary.to_pylist(), dtype=object)
+    of = to_arrow_type(Column(column.name, values, np.zeros(len(values), bool)), kind.value_type)
+    codes = array.indices.cast(_wide_enough(kind.index_type, len(values) - 1))
+    return arrow.DictionaryArray.from_arrays(codes, of, ordered=column.ordered)
 
 
 def _wide_enough(kind: Any, largest: int) -> Any:
@@ -214,9 +228,10 @@ def _wide_enough(kind: Any, largest: int) -> Any:
 
 
 def decimals(values: np.ndarray, missing: np.ndarray, scale: int) -> list[Decimal | None]:
-    """Numbers as the nearest decimals of so many digits after the point; None for holes."""
+    """Numbers as the nearest decimals of so many digits after the point; None where missing."""
     unit, wide = Decimal(1).scaleb(-scale), Context(prec=_DIGITS)
     cells = zip(values.tolist(), missing, strict=True)
     return [
-        None if hole else Decimal(repr(each)).quantize(unit, context=wide) for each, hole in cells
+        None if absent else Decimal(repr(each)).quantize(unit, context=wide)
+        for each, absent in cells
     ]

@@ -3,7 +3,7 @@
 A column remembers how its frame calls its type, so that a table goes back to the same frame, and
 one that a model has made to a frame like the one it learned from, which only has to be named.
 
-What comes back is the same but for this: integers and truths of NumPy cannot have holes, so that
+What comes back is the same but for this: integers and booleans of NumPy have no missing values, so
 where there are any a pandas column of theirs becomes the nullable one of the same width (int32 to
 Int32, bool to boolean); the index of pandas is left behind. A type that would come back as another
 is refused before anything is learned from it.
@@ -74,14 +74,14 @@ def backend_of(data: object) -> str | None:
 def from_frame(frame: Any) -> DataTable:
     """The table that a data frame holds.
 
-    NaN, None, NaT and NA are holes; columns of Python objects are what all of these are. Columns
+    NaN, None, NaT and NA are missing; columns of Python objects are what all of these are. Columns
     that pandas has numbered are named by their numbers.
 
     Args:
         frame: of pandas, polars or pyarrow.
 
     Raises:
-        DataError: naming the column that is none of numbers, words, truths and dates, whose values
+        DataError: naming the column that is none of numbers, text, booleans and dates, whose values
             cannot be held exactly, or whose type could not be given back.
         MissingDependencyError: if the extra `tables` is not installed.
     """
@@ -141,7 +141,7 @@ def _column(name: str, series: Any) -> Column:
         exact = False
     if not exact:
         raise DataError(
-            f"{_FRAME}: the column {name!r} of type {dtype} is none of numbers, words, true and "
+            f"{_FRAME}: the column {name!r} of type {dtype} is none of numbers, text, true and "
             "false, and dates alone; make all its values one of these."
         )
     types = pyarrow().types
@@ -199,7 +199,7 @@ def _called(native: Any) -> str:
 
 
 def _category_called(native: Any, kind: Any) -> str:
-    """A categorical type of pandas with that of its categories, if that is not words' usual one."""
+    """A categorical type of pandas with that of its categories, unless it is text's usual one."""
     of = native.dtype.categories
     if of.dtype == _imported("pandas").Index(["a"]).dtype:
         return "category"
@@ -338,6 +338,8 @@ def _polars_type(column: Column) -> Any | None:
         named, namespace, physical = json.loads(column.dtype.removeprefix("Categorical"))
         codes = {"UInt8": polars.UInt8, "UInt16": polars.UInt16}.get(physical, polars.UInt32)
         return polars.Categorical(polars.Categories(named, namespace, physical=codes))
+    if (order := re.search(r"ordering='(\w+)'", inner)) and not hasattr(polars, "Categories"):
+        return polars.Categorical(order[1])  # of polars before 1.32
     return getattr(polars, name, None) if name in _POLARS else None
 
 
@@ -353,7 +355,7 @@ _DATES = "object[date]"
 """Python's dates in a column of objects, which pandas has no name for."""
 
 _OBJECTS_OF_TEXT = "object[text]"
-"""Words in an index of objects, where they are categories; `object` alone is of integers."""
+"""Text in an index of objects, where they are categories; `object` alone is of integers."""
 
 
 def _pandas_frame(table: DataTable) -> Any:
@@ -368,8 +370,10 @@ def _pandas_type(name: str) -> Any | None:
     if name.endswith("[pyarrow]"):
         kind = arrow_type(name.removesuffix("[pyarrow]"))
         return None if kind is None else pandas.ArrowDtype(kind)
-    if text := re.fullmatch(r"(str|string)\[(\w+)\]", name):
-        return pandas.StringDtype(text[2], **({"na_value": np.nan} if text[1] == "str" else {}))
+    if text := re.fullmatch(r"string(?:\[(\w+)\])?", name):
+        return pandas.StringDtype(text[1] or "pyarrow")
+    if text := re.fullmatch(r"str\[(\w+)\]", name):
+        return pandas.StringDtype(text[1], na_value=np.nan)
     if sparse := re.fullmatch(r"Sparse\[(\w+), (.+)\]", name):
         dtype, fill = np.dtype(sparse[1]), sparse[2]
         if fill in ("True", "False"):
@@ -377,7 +381,7 @@ def _pandas_type(name: str) -> Any | None:
         return pandas.SparseDtype(dtype, np.nan if fill == "nan" else dtype.type(fill))
     try:
         return pandas.api.types.pandas_dtype(name)
-    except TypeError:
+    except (TypeError, ValueError, NotImplementedError):
         return None
 
 
@@ -401,7 +405,7 @@ def _pandas_series(column: Column) -> Any:
         if dtype == "object" or dtype.startswith("str"):
             target = _pandas_type(dtype)
             return pandas.Series(list(values), dtype=target)
-        return pandas.Series(list(values))  # pandas has a type for words of its own
+        return pandas.Series(list(values))  # pandas has a type for text of its own
     target = _pandas_type(dtype)
     if target is None:  # another's name for it, or none
         target = column.values.dtype

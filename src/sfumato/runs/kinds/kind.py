@@ -98,8 +98,8 @@ class Kind(Protocol):
         """The inverse of `container`."""
         ...
 
-    def check_target(self, path: Path) -> None:
-        """Refuse early what `write` could not do late."""
+    def check_target(self, path: Path, model: Model) -> None:
+        """Refuse early what `write` of rows of the model could not do late."""
         ...
 
     def write(
