@@ -95,7 +95,8 @@ def test_rows_of_numbers_and_text_keep_their_types() -> None:
     assert isinstance(table, DataTable)
     word, count, share = table
     assert word.values.tolist() == ["red", "blue", "red"]
-    assert (count.values.dtype, count.values.tolist()) == (np.int64, [1, 2, 3])
+    assert count.values.dtype == np.int64
+    assert count.values.tolist() == [1, 2, 3]
     assert share.present.tolist() == [0.5, 1.5]
     assert share.missing.tolist() == [False, False, True]
     assert container_of(MIXED) == "array"
