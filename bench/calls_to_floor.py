@@ -12,7 +12,7 @@ from sfumato.config import resolve
 from sfumato.denoisers.denoiser import Denoiser
 from sfumato.models.model import Model
 from sfumato.models.registry import build_grid, build_stepper
-from sfumato.runs.doctor.exact import exact_denoiser
+from sfumato.runs.exact import exact_denoiser
 from sfumato.runs.fit import fit
 from sfumato.samplers.driver import sample_chunks
 

@@ -14,7 +14,7 @@ from sfumato.metrics.classifier import classifier_auc
 from sfumato.runs.fit import fit
 
 _KINDS = ("points", "table")
-_SCORED, _SEEDS = 300, (0, 1)
+_SCORED, _SEEDS = 300, (0,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,10 @@ def _real(name: str) -> Problem:
 
 def _problems() -> Iterator[tuple[str, Problem]]:
     yield "three Gaussians, 1", _one_column()
-    for name in ("s-curve", "spirals"):
-        for dimension in (2, 3, 4, 5, 8, 16, 50):
+    for name, dimensions in (("s-curve", (2, 3, 4, 5, 8, 16)), ("spirals", (2, 4))):
+        for dimension in dimensions:
             yield f"{name}, {dimension}", embedded(name, dimension)
-    for name in ("iris", "diabetes", "wine", "breast_cancer"):
+    for name in ("iris", "diabetes"):
         problem = _real(name)
         yield f"{name}, {problem.train.shape[1]}", problem
     yield "digits, 64", digits()

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from sfumato import config
+from sfumato.config import recipes
 from sfumato.errors import ArgumentError, RenamedWarning
+from sfumato.models.registry import build_process, build_stepper
+from sfumato.process.process import ContinuousProcess
+from sfumato.process.schedules import SCHEDULES, Cosine
+from sfumato.samplers import SAMPLERS
+from sfumato.samplers.dpm_solver import DPMSolver
 
 
 def test_defaults_survive_toml_whole(tmp_path: Path) -> None:
@@ -98,10 +104,10 @@ def test_a_value_out_of_range_says_which_and_why(name: str, value: str, reason: 
 
 
 RECIPES = {
-    "points": (config.suited((2,), pictures=False), 3.0),
-    "many columns": (config.suited((9,), pictures=False), 3.0),
-    "pictures": (config.suited((8, 8, 1), pictures=True), 1.0),
-    "table": (config.suited_to_table(1000, 4), 1.0),
+    "points": (recipes.points(2), 3.0),
+    "many columns": (recipes.points(9), 3.0),
+    "pictures": (recipes.images(8), 1.0),
+    "table": (recipes.table(1000, 4), 1.0),
 }
 
 
@@ -128,7 +134,7 @@ def test_without_a_recipe_a_method_has_the_defaults_of_its_class() -> None:
     for name in SCHEDULES:
         settings = config.resolve({"process": {"schedule": name}}).process
         assert settings.options == {}
-        assert build_process(settings) == SCHEDULES[name]()
+        assert build_process(settings) == ContinuousProcess(SCHEDULES[name]())
     for name in SAMPLERS:
         sampling = config.resolve({"sampling": {"sampler": name}}).sampling
         assert sampling.options == {}
@@ -226,10 +232,10 @@ def test_unknown_presets_and_files_are_told(tmp_path: Path) -> None:
 
 
 def test_many_columns_have_a_recipe_of_their_own_which_the_user_overrules() -> None:
-    few = config.resolve(config.suited((3,), pictures=False))
+    few = config.resolve(recipes.points(3))
     assert few.network == config.resolve().network
     assert few.training == config.resolve().training
-    many = config.resolve(config.suited((4,), pictures=False), {"training": {"steps": 7}})
+    many = config.resolve(recipes.points(4), {"training": {"steps": 7}})
     assert (many.training.steps, many.training.reference, many.network.width) == (7, 0, 128)
 
 

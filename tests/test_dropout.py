@@ -1,7 +1,6 @@
 """Networks with dropout: off wherever one predicts, on in a training step, decided by the seed."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,27 +8,29 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sfumato.doctor.remedies import _averaged
-from sfumato.fitting import _sampling_model, begin, finish, fit_table, fitting, prepare, resume
-from sfumato.interchange.diffusers import read_pipeline, write_pipeline
-from sfumato.interchange.onnx import write_onnx
-from sfumato.model import Model
-from sfumato.model_file import load_any_model
-from sfumato.run import Run, open_run
-from sfumato.source import settings_for
 from torch import Tensor, nn
 
 import sfumato
 from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.estimator import DiffusionModel
+from sfumato.models.diffusers import read_pipeline, write_pipeline
+from sfumato.models.file import load_model
+from sfumato.models.gaussian import GaussianModel
+from sfumato.models.model import Model
+from sfumato.models.onnx import write_onnx
+from sfumato.models.table import TableModel
 from sfumato.networks.unet import UNet
-from sfumato.process import parameters
+from sfumato.process import parameterisations
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.schedules import Cosine
+from sfumato.runs.doctor.remedies import _averaged
+from sfumato.runs.fit import _sampling_model, begin, finish, fitting, prepare, resolve, resume
+from sfumato.runs.run import open_run
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import sample_chunks
 from sfumato.training.loop import Training, train
+from sfumato.training.regression import regression_training
 
 STEPS: dict[str, Any] = {
     "training.steps": 6,
@@ -46,7 +47,7 @@ STEPS: dict[str, Any] = {
 PICTURES: dict[str, Any] = STEPS | {
     "network.width": 32,
     "network.options": {"multipliers": [1], "attention": [], "dropout": 0.5},
-    "network.target": "eps",  # which diffusers has too
+    "network.parameterisation": "eps",  # which diffusers has too
 }
 TABLE: dict[str, Any] = STEPS | {"network.width": 8, "network.options": {"dropout": 0.5}}
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), dtype=np.uint8)
@@ -73,8 +74,9 @@ class Own(nn.Module):
 def own_training(seed: int = 0, **recipe: Any) -> Training:
     torch.manual_seed(5)
     data = torch.randn(64, 2, generator=torch.Generator().manual_seed(1)) + 3
+    denoiser = NetworkDenoiser(Own(), parameterisations.edm)
     settings = TrainingSettings(**{"steps": 6, "batch_size": 16, "log_every": 2} | recipe)
-    return Training(NetworkDenoiser(Own(), parameters.edm), Cosine(), data, settings, seed=seed)
+    return regression_training(denoiser, Cosine(), data, settings, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -84,17 +86,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = sfumato.fit(PIXELS, out=folder / "averaged", settings=PICTURES, quiet=True)
     last = PICTURES | {"sampling.weights": "last"}
     sfumato.fit(PIXELS, out=folder / "last", settings=last, quiet=True)
-    assert isinstance(run.model, Model)
     write_pipeline(run.model, folder / "diffusers")
     return folder
 
 
 def of_pictures(model: Model) -> Maker:
+    assert isinstance(model, GaussianModel)
     return model.denoiser.network, lambda: model.sample(5, seed=3)
 
 
 def untrained(_: Path) -> Maker:
-    training, model = prepare(*settings_for(PIXELS, PICTURES))
+    # With edm, as the noise that an untrained network predicts leaves pixels black and white.
+    training, model = prepare(*resolve(PIXELS, PICTURES | {"network.parameterisation": "edm"}))
+    torch.manual_seed(0)
     for weight in training.network.parameters():  # of which some begin at nothing
         nn.init.normal_(weight, std=0.1)
     return of_pictures(model)
@@ -103,30 +107,23 @@ def untrained(_: Path) -> Maker:
 def fresh_fit(folder: Path, weights: str) -> Maker:
     settings = PICTURES | {"sampling.weights": weights}
     run = sfumato.fit(PIXELS, out=folder / f"fresh-{weights}", settings=settings, quiet=True)
-    assert isinstance(run.model, Model)
     return of_pictures(run.model)
 
 
 def half_way(folder: Path, weights: str) -> Maker:
     """Between two records, where snapshots are drawn."""
-    settings, data = settings_for(PIXELS, PICTURES | {"sampling.weights": weights})
+    settings, data = resolve(PIXELS, PICTURES | {"sampling.weights": weights})
     with begin(settings, data, folder / f"half-way-{weights}") as job:
         list(islice(fitting(job), 2))
-        model = _sampling_model(job)
-        assert isinstance(model, Model)
-        return of_pictures(model)
+        return of_pictures(_sampling_model(job))
 
 
 def opened(folder: Path, name: str) -> Maker:
-    run = open_run(folder / name)
-    assert isinstance(run.model, Model)
-    return of_pictures(run.model)
+    return of_pictures(open_run(folder / name).model)
 
 
 def loaded(folder: Path) -> Maker:
-    model = load_any_model(folder / "averaged" / "model.safetensors")
-    assert isinstance(model, Model)
-    return of_pictures(model)
+    return of_pictures(load_model(folder / "averaged" / "model.safetensors"))
 
 
 def foreign(folder: Path) -> Maker:
@@ -138,8 +135,7 @@ def foreign(folder: Path) -> Maker:
 
 def remedy(folder: Path) -> Maker:
     run = open_run(folder / "last")
-    assert isinstance(run, Run)
-    return of_pictures(replace(run.model, denoiser=_averaged(run)))
+    return of_pictures(_averaged(run))
 
 
 def exported(folder: Path) -> Maker:
@@ -157,8 +153,9 @@ def exported(folder: Path) -> Maker:
 def table_run(folder: Path) -> Maker:
     pandas = pytest.importorskip("pandas")
     out = folder / "table"
-    run = fit_table(pandas.DataFrame(COLUMNS), out=out, settings=TABLE, quiet=True)
-    return run.model.denoiser.network, lambda: run.model.sample(5, seed=3)["x"].values
+    run = sfumato.fit(pandas.DataFrame(COLUMNS), out=out, settings=TABLE, quiet=True)
+    assert isinstance(run.model, TableModel)
+    return run.model.denoiser.network, lambda: run.sample(5, seed=3)["x"].to_numpy()
 
 
 def table_file(folder: Path) -> Maker:
@@ -225,9 +222,9 @@ def test_a_step_leaves_out_and_what_follows_does_not() -> None:
             return super().forward(x, log_snr)
 
     data = torch.randn(64, 2, generator=torch.Generator().manual_seed(1))
-    denoise = NetworkDenoiser(Watched(), parameters.edm)
+    denoise = NetworkDenoiser(Watched(), parameterisations.edm)
     recipe = TrainingSettings(steps=4, batch_size=16, log_every=2)
-    training = Training(denoise, Cosine(), data, recipe, seed=0)
+    training = regression_training(denoise, Cosine(), data, recipe, seed=0)
     for _ in train(training):
         assert not any(each.training for each in training.network.modules())
         assert not any(each.training for each in training.average.network.modules())
@@ -256,7 +253,7 @@ def _seeded(seed: int) -> torch.Generator:
 
 
 def test_a_run_that_was_stopped_leaves_out_what_it_would_have(tmp_path: Path) -> None:
-    settings, data = settings_for("digits", PICTURES)
+    settings, data = resolve("digits", PICTURES)
     with begin(settings, data, tmp_path / "whole") as job:
         whole = finish(job, quiet=True)
     with begin(settings, data, tmp_path / "stopped") as job:

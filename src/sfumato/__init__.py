@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sfumato import samplers as samplers
     from sfumato.config import TrainingSettings as TrainingSettings
     from sfumato.data.table import DataTable as DataTable
+    from sfumato.denoisers.denoiser import Denoiser as Denoiser
     from sfumato.denoisers.denoiser import NetworkDenoiser as NetworkDenoiser
     from sfumato.denoisers.denoiser import Prediction as Prediction
     from sfumato.denoisers.guidance import Guided as Guided
@@ -25,18 +26,22 @@ if TYPE_CHECKING:
     from sfumato.estimator import DiffusionModel as DiffusionModel
     from sfumato.likelihood.flow import log_prob as log_prob
     from sfumato.likelihood.variational import variational_bound as variational_bound
+    from sfumato.networks.mlp import VectorMLP as VectorMLP
     from sfumato.process import grids as grids
     from sfumato.process import parameterisations as parameterisations
     from sfumato.process import schedules as schedules
     from sfumato.process.noise import NoiseLevel as NoiseLevel
+    from sfumato.process.streams import Noise as Noise
     from sfumato.runs.fit import fit as fit
     from sfumato.runs.report import write_report as write_report
     from sfumato.runs.run import Run as Run
-    from sfumato.runs.run import open_run as open  # noqa: A004, F401
+    from sfumato.runs.run import open_run
     from sfumato.samplers.driver import sample_chunks as sample_chunks
     from sfumato.samplers.inpainting import Inpainting as Inpainting
     from sfumato.training.loop import train as train
     from sfumato.training.regression import regression_training as regression_training
+
+    open = open_run  # noqa: A001
 
 # Where each public name lives, and what it is called there; a module by itself has no name.
 _HOME: dict[str, tuple[str, str]] = {
@@ -51,9 +56,12 @@ _HOME: dict[str, tuple[str, str]] = {
     "SfumatoError": ("sfumato.errors", "SfumatoError"),
     # the building blocks
     "NoiseLevel": ("sfumato.process.noise", "NoiseLevel"),
+    "Noise": ("sfumato.process.streams", "Noise"),
     "schedules": ("sfumato.process.schedules", ""),
     "grids": ("sfumato.process.grids", ""),
     "parameterisations": ("sfumato.process.parameterisations", ""),
+    "VectorMLP": ("sfumato.networks.mlp", "VectorMLP"),
+    "Denoiser": ("sfumato.denoisers.denoiser", "Denoiser"),
     "NetworkDenoiser": ("sfumato.denoisers.denoiser", "NetworkDenoiser"),
     "Prediction": ("sfumato.denoisers.denoiser", "Prediction"),
     "Guided": ("sfumato.denoisers.guidance", "Guided"),

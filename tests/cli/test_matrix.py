@@ -15,6 +15,7 @@ from sfumato.metrics import features
 from sfumato.runs import compare
 from sfumato.runs.figures import images, points, table
 from sfumato.runs.run import open_run
+from sfumato.samplers import SAMPLERS
 
 # What must be true of a run, what was printed, and the folder of what was written.
 Check = Callable[[Subject, str, Path], None]
@@ -159,8 +160,8 @@ def test_every_command_of_every_kind(
     if command == "export onnx":
         pytest.importorskip("onnxscript")
     if command == "compare samplers" and kind not in {"points", "discrete", "table"}:
-        few = {name: compare.SAMPLERS[name] for name in ("ancestral", "heun", "unipc")}
-        few["runge-kutta"] = compare.SAMPLERS["runge-kutta"]
+        few = {name: SAMPLERS[name] for name in ("ancestral", "heun", "unipc")}
+        few["runge-kutta"] = SAMPLERS["runge-kutta"]
         monkeypatch.setattr(compare, "SAMPLERS", few)
     mask = np.zeros((8, 8), np.uint8)
     mask[4:] = 255

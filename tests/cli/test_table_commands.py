@@ -137,6 +137,20 @@ def test_holes_are_filled_and_the_rest_stays(sfumato: Command, run: Path, tmp_pa
     assert read(tmp_path / "filled-1.csv") != read(tmp_path / "filled-2.csv")
 
 
+def test_only_cells_that_were_filled_are_counted(sfumato: Command, tmp_path: Path) -> None:
+    """Not those of a column without any value, nor of one that the model does not have."""
+    rows = [f"{k % 7}.{k % 5},,{'' if k % 10 == 0 else 'ab'[k % 2]}" for k in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,none,word", *rows]))
+    assert sfumato(f"fit rows.csv --out run {TINY}")[0] == 0
+    (tmp_path / "holes.csv").write_text("x,none,word,note\n,,,\n1.5,,a,\n2.5,,,much\n")
+    code, out, _ = sfumato("impute run holes.csv --to filled.csv")
+    assert (code, "3 cells filled in filled.csv" in out) == (0, True), out
+    filled = read(tmp_path / "filled.csv")
+    assert [[row["none"], row["note"]] for row in filled] == [["", ""], ["", ""], ["", "much"]]
+    out = sfumato("impute run holes.csv --to filled.csv --draws 2")[1]
+    assert "3 cells filled in each of filled-1.csv ... filled-2.csv" in out
+
+
 def test_scores_are_printed_and_written(sfumato: Command, run: Path, tmp_path: Path) -> None:
     write_people(tmp_path / "people.csv")
     code, out, _ = sfumato(f"score {run} people.csv --to scored.csv --json")

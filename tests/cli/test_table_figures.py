@@ -58,7 +58,7 @@ def test_measures_and_what_else_there_is_to_know_fit_a_terminal(
     code, out, _ = sfumato(f"evaluate {people} --target sex --quiet")
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
-    assert "error of what learns from it: foretold: 'sex'" in out
+    assert "error of what learns from it: predicted: 'sex'" in out
     assert "[bold]x[/bold]" in sfumato(f"evaluate {people} --target [bold]x[/bold] --quiet")[1]
     code, out, _ = sfumato(f"evaluate {people} --json --quiet")
     found = json.loads(out)

@@ -91,7 +91,7 @@ def test_whole_numbers_that_number_the_rows_are_refused_but_may_be_insisted_on()
 def test_dates_as_words_are_told_as_dates(text: str) -> None:
     days = np.array([text.format(k) for k in range(10, 30)] * 9, object)
     days[:] = [f"{day}{'' if k < 20 else ' ' + str(k)}" for k, day in enumerate(days)]
-    with pytest.raises(DataError, match=r"holds dates as words.*2024-03-01"):
+    with pytest.raises(DataError, match=r"holds dates as text.*2024-03-01"):
         column_types_of(table(day=days), {})
 
 

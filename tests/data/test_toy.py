@@ -189,7 +189,7 @@ def test_checkerboard_lies_on_the_dark_squares() -> None:
 @pytest.mark.parametrize("wrong", [-1, 2.5, math.nan, "3"])
 @pytest.mark.parametrize("name", ["n", "seed"])
 def test_what_is_no_whole_number_from_0_is_refused(name: str, wrong: Any) -> None:
-    with pytest.raises(ArgumentError, match=f"`{name}` must be a whole number, 0 or more; got"):
+    with pytest.raises(ArgumentError, match=f"`{name}` must be an integer, 0 or more; got"):
         draw("moons", **{"n": 1, "seed": 0, name: wrong})
 
 

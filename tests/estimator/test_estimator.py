@@ -1,13 +1,19 @@
 """scikit-learn's face."""
 
+import warnings
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.base import BaseEstimator, clone
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - IterativeImputer is one
+from sklearn.impute import IterativeImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -84,10 +90,32 @@ def test_polars_frames_too(frame: pd.DataFrame) -> None:
 def test_rows_drawn_with_a_condition_have_it(model: DiffusionModel) -> None:
     given = {"age": 40, "sex": "F", "since": "2021-03-04"}
     drawn = model.sample(50, random_state=1, given=given)
+    pd.testing.assert_series_equal(drawn.dtypes, model.sample(50, random_state=1).dtypes)
+    assert list(drawn["sex"].cat.categories) == ["M", "F", "X"]
     assert (drawn["age"] == 40).all()
     assert (drawn["sex"] == "F").all()
     assert (drawn["since"] == pd.Timestamp("2021-03-04")).all()
-    assert model.sample(9, given={"age": None})["age"].isna().all()
+    for hole in (None, np.nan, np.float32("nan"), pd.NA, pd.NaT):
+        assert model.sample(9, given={"age": hole})["age"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2021, 3, 4, tzinfo=UTC),
+        pd.Timestamp("2021-03-04", tz="Asia/Tokyo"),
+        "2021-03-04T00:00:00Z",
+        "2021-03-04 00:00+09:00",
+        pd.Timestamp("2021-03-04T00:00:00.000000001"),
+        np.datetime64("2021-03-04T00:00:00.000000001"),
+        20210304,
+    ],
+)
+def test_a_moment_that_cannot_be_held_is_not_moved_but_refused(
+    model: DiffusionModel, moment: Any
+) -> None:
+    with pytest.raises(DataError, match="'since' holds a date; got"):
+        model.sample(1, given={"since": moment})
 
 
 def test_the_first_rows_are_the_same_however_many(model: DiffusionModel) -> None:
@@ -194,6 +222,85 @@ def test_a_model_of_an_array_comes_back_as_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(framed, again.score_samples(rows))
 
 
+def of_every_type() -> dict[str, Any]:
+    """Frames of each library with columns of types that only it has, and some holes."""
+    words, cents = list(SEX), [Decimal(int(each)).scaleb(-2) for each in AGE]
+    holed = [None if k % 7 == 0 else int(each) for k, each in enumerate(AGE)]
+    codes = pa.array([0 if each == "F" else 2 for each in words], pa.int8())
+    coded = pa.DictionaryArray.from_arrays(codes, pa.array([30, 20, 10]))
+    return {
+        "pandas": pd.DataFrame(
+            {
+                "code": pd.Categorical.from_codes(
+                    codes.to_pylist(), pd.Index([30, 20, 10], dtype=pd.ArrowDtype(pa.int64()))
+                ),
+                "view": pd.Series(words, dtype=pd.ArrowDtype(pa.string_view())),
+                "sparse": pd.Series(AGE - 18, dtype="Sparse[int32]"),
+                "cents": pd.Series(cents, dtype=object),
+                "age": pd.Series(holed, dtype="UInt8"),
+                "empty": pd.Series([None] * N, dtype=pd.ArrowDtype(pa.null())),
+            }
+        ),
+        "polars": pl.DataFrame(
+            {
+                "sex": pl.Series(words, dtype=pl.Categorical(pl.Categories("sexes"))),
+                "enum": pl.Series(words, dtype=pl.Enum(["X", "M", "F"])),
+                "half": pl.Series(AGE / 2, dtype=pl.Float16),
+                "wide": pl.Series(holed, dtype=pl.Int128),
+                "cents": pl.Series(cents, dtype=pl.Decimal(8, 3)),
+                "empty": pl.Series([None] * N, dtype=pl.Null),
+            }
+        ),
+        "pyarrow": pa.table(
+            {
+                "code": coded,
+                "view": pa.array(words, pa.string_view()),
+                "age": pa.array(holed, pa.uint8()),
+                "cents": pa.array(cents, pa.decimal128(7, 2)),
+                "empty": pa.nulls(N),
+            }
+        ),
+    }
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_types_come_back_from_fit_sample_impute_and_a_file(library: str, tmp_path: Path) -> None:
+    frame = of_every_type()[library]
+
+    def types(of: Any) -> list[Any]:
+        return of.schema.types if library == "pyarrow" else list(of.dtypes)
+
+    quick = {"sampling.steps": 2}
+    model = DiffusionModel(steps=2, width=8, settings=quick, random_state=0).fit(frame)
+    model.save(tmp_path / "m.safetensors")
+    for each in (model, DiffusionModel.load(tmp_path / "m.safetensors")):
+        drawn = each.sample(40, random_state=1)
+        (filled,) = each.impute(drawn, draws=1)
+        for made in (drawn, filled, each.impute(frame[:3], draws=1)[0]):
+            assert type(made) is type(frame)
+            assert types(made) == types(frame)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_rows_with_categories_of_their_own_are_filled(
+    library: str, model: DiffusionModel, frame: pd.DataFrame
+) -> None:
+    """Made of ten rows of men, their categories are men alone."""
+    rows = frame[frame["sex"] == "M"].head(10).assign(sex=["M", *[None] * 9])
+    of_pandas = rows.assign(sex=pd.Categorical(rows["sex"]))
+    men = [None if pd.isna(each) else each for each in rows["sex"]]
+    given: dict[str, Any] = {
+        "pandas": of_pandas,
+        "polars": pl.from_pandas(rows).with_columns(sex=pl.Series(men, dtype=pl.Enum(["M"]))),
+        "pyarrow": pa.Table.from_pandas(rows, preserve_index=False).set_column(
+            1, "sex", pa.array(men).dictionary_encode()
+        ),
+    }
+    filled = model.impute(given[library], draws=2)
+    cells = [list(map(str, each["sex"])) for each in filled]
+    assert all(set(each) == {"M", "F"} for each in cells)
+
+
 def test_a_column_of_nothing_stays_empty() -> None:
     rows = pd.DataFrame({"x": RNG.normal(size=60), "none": np.nan, "words": [None] * 60})
     rows.loc[3, "x"] = np.nan
@@ -228,7 +335,7 @@ def test_points_have_no_bounds_but_those_of_32_bits() -> None:
     model = DiffusionModel(steps=20, width=16, random_state=0).fit(rows)
     far = model.score_samples(np.array([[30.0, 0.0]]))
     assert far < model.score_samples(rows).min()
-    with pytest.raises(DataError, match="row 1, column 'x0': 1e.40 does not fit"):
+    with pytest.raises(DataError, match=r"row 1, column 'x0': 1e.40 does not fit"):
         model.score_samples(np.array([[1e40, 0.0]]))
 
 
@@ -267,6 +374,70 @@ def test_it_imputes_in_a_pipeline() -> None:
     assert line.fit(x, y).predict(x).shape == (200,)
     framed = clone(line[0]).set_output(transform="pandas").fit(pd.DataFrame(x, columns=["a", "b"]))
     assert list(framed.transform(pd.DataFrame(x, columns=["a", "b"])).columns) == ["a", "b"]
+
+
+def test_a_column_without_a_value_is_left_out_as_by_iterative_imputer() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    x[::4, 0], x[:, 1] = np.nan, np.nan
+    peer, named = IterativeImputer(), pd.DataFrame(x, columns=["a", "none", "b"])
+    with pytest.warns(UserWarning, match="without any observed values"):
+        theirs = peer.fit_transform(named)
+    imputer = DiffusionImputer(steps=2, random_state=0)
+    with pytest.warns(UserWarning, match="columns without any value are left out.*: 'none'"):
+        imputer.fit(named)
+    filled = imputer.transform(named)
+    assert list(filled.columns) == ["a", "b"]
+    assert list(imputer.get_feature_names_out()) == list(peer.get_feature_names_out())
+    assert filled.shape == theirs.shape
+    assert filled.notna().all().all()
+    with pytest.warns(UserWarning, match="'x1'"):
+        of_array = clone(imputer).fit(x)
+    assert of_array.transform(x).shape == theirs.shape
+    assert list(of_array.get_feature_names_out()) == ["x0", "x2"]
+    later = named.assign(none=7.0)  # what comes later in such a column is not looked at
+    with pytest.warns(UserWarning, match="'none'"):
+        assert list(imputer.transform(later).columns) == ["a", "b"]
+    with pytest.warns(UserWarning, match="'none'"):
+        framed = clone(imputer).set_output(transform="pandas").fit(named)
+    assert list(framed.transform(named).columns) == ["a", "b"]
+
+
+def test_a_column_without_a_value_is_kept_as_zeros_as_by_iterative_imputer() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    x[::4, 0], x[:, 1] = np.nan, np.nan
+    later = x.copy()
+    later[::2, 1] = 7.0
+    peer = IterativeImputer(keep_empty_features=True).fit(x)
+    imputer = DiffusionImputer(steps=2, keep_empty_features=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert imputer.fit(x) is imputer
+    with pytest.warns(UserWarning, match="'x1': 20 of 20 values were never seen"):
+        filled = imputer.transform(later)
+    np.testing.assert_array_equal(filled[:, 1], peer.transform(later)[:, 1])
+    assert np.isfinite(filled).all()
+    assert list(imputer.get_feature_names_out()) == list(peer.get_feature_names_out())
+    for posterior in (True, False):
+        given = imputer.set_params(sample_posterior=posterior).transform(x)
+        np.testing.assert_array_equal(given[:, 1], np.zeros(40))
+
+
+def test_columns_without_a_value_are_kept_in_their_frames() -> None:
+    x = pd.DataFrame({"x": RNG.normal(size=40), "none": pd.Series([None] * 40, dtype="Int8")})
+    x["bools"] = pd.Series([None] * 40, dtype="boolean")
+    imputer = DiffusionImputer(steps=2, keep_empty_features=True, random_state=0).fit(x)
+    filled = imputer.transform(x)
+    assert filled.dtypes.equals(x.dtypes)
+    assert (filled["none"] == 0).all()
+    assert not filled["bools"].any()
+    of_polars = pl.DataFrame({"x": x["x"].to_numpy(), "none": pl.Series([None] * 40)})
+    assert of_polars["none"].dtype == pl.Null
+    filled = clone(imputer).fit(of_polars).transform(of_polars)
+    assert filled["none"].to_list() == [0] * 40
+    for empty, what in (("str", "text"), ("datetime64[us]", "dates")):
+        rows = x.assign(none=pd.Series([None] * 40, dtype=empty))
+        with pytest.raises(DataError, match=f"'none' has no value, and a column of {what} cannot"):
+            clone(imputer).fit(rows)
 
 
 def test_arrays_of_words_are_columns_of_words() -> None:

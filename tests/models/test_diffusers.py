@@ -16,7 +16,7 @@ from sfumato import config
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.errors import ArgumentError, RunError
 from sfumato.models.diffusers import read_pipeline, write_pipeline
-from sfumato.models.gaussian import Model
+from sfumato.models.gaussian import GaussianModel
 from sfumato.models.registry import build_denoiser, build_process
 from sfumato.process.noise import NoiseLevel
 from sfumato.samplers.driver import last_frame, trajectory
@@ -126,8 +126,8 @@ def test_a_pipeline_of_diffusers_draws_the_same_samples_here(
     np.testing.assert_allclose(own, drawn, rtol=0, atol=2e-4)
 
 
-def _drawn_here(model: Model, n: int, seed: int) -> Tensor:
-    denoise, levels, stepper = model._way({})
+def _drawn_here(model: GaussianModel, n: int, seed: int) -> Tensor:
+    denoise, levels, stepper = model._sampler({})
     noise = _same_noise((n, *model.codec.event), seed)
     x = noise(torch.empty(n, *model.codec.event, dtype=torch.float64))
     return last_frame(trajectory(denoise, x, levels, stepper, noise=noise)).x_t  # type: ignore[arg-type]
@@ -166,7 +166,7 @@ def test_weights_with_the_names_of_old_are_read(tmp_path: Path) -> None:
         torch.testing.assert_close(own, unet(x, 3).sample, rtol=0, atol=1e-5)
 
 
-def _own_model(codec: ImageCodec, **changes: Any) -> Model:
+def _own_model(codec: ImageCodec, **changes: Any) -> GaussianModel:
     settings = config.resolve(
         {"network": {"name": "unet", "width": 32, "depth": 1, "parameterisation": "v"}}, changes
     )
@@ -176,23 +176,25 @@ def _own_model(codec: ImageCodec, **changes: Any) -> Model:
     with torch.no_grad():
         for weight in denoiser.network.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
-    return Model(settings, codec, process, denoiser)
+    return GaussianModel(settings, codec, process, denoiser)
 
 
 _CLASSES = {"classes": ("cat", "dog"), "shares": (0.5, 0.5)}
 
 
-@pytest.mark.parametrize("label", [None, "dog"])
-def test_what_is_written_answers_the_same_in_diffusers(tmp_path: Path, label: str | None) -> None:
+@pytest.mark.parametrize("given", [None, {"class": "dog"}])
+def test_what_is_written_answers_the_same_in_diffusers(
+    tmp_path: Path, given: dict[str, str] | None
+) -> None:
     codec = ImageCodec(16, 8, 3, **_CLASSES)  # type: ignore[arg-type]
     model = _own_model(codec)
-    write_pipeline(model, tmp_path / "ours", label=label)
+    write_pipeline(model, tmp_path / "ours", given=given)
     pipeline = diffusers.DDPMPipeline.from_pretrained(tmp_path / "ours")
     x = torch.randn(2, 3, 16, 8, dtype=torch.float64)
     for step in (0, 500, 999):
         alpha_bar = pipeline.scheduler.alphas_cumprod[step].double()
         level = NoiseLevel(alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
-        number = torch.full((2,), model.class_number(label) or 0)
+        number = torch.full((2,), model.class_number(given) or 0)
         with torch.no_grad():
             own = model.denoiser(x, level, number).x_0
             their = pipeline.unet(x.float(), step).sample.double()

@@ -1,5 +1,6 @@
 """Models: put together by name, the same samples in any portion, one file that notices damage."""
 
+import hashlib
 import json
 import pickle
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sfumato.config import Settings, preset, resolve
@@ -16,13 +18,15 @@ from sfumato.data.codecs.points import PointCodec
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, RunError
 from sfumato.models.file import load_model, save_model
-from sfumato.models.gaussian import Model
+from sfumato.models.gaussian import GaussianModel
 from sfumato.models.registry import build_denoiser, build_process
 from sfumato.process.process import ContinuousProcess, DiscreteProcess
 from sfumato.process.schedules import Cosine
+from sfumato.samplers.driver import walk_rows
+from sfumato.samplers.unipc import UniPC
 
 
-def _model(*layers: dict[str, Any]) -> Model:
+def _model(*layers: dict[str, Any]) -> GaussianModel:
     settings = resolve({"network": {"width": 16}, "sampling": {"steps": 8}}, *layers)
     rng = np.random.default_rng(0)
     values = rng.normal([5, -3, 7], [1, 10, 0.0], (50, 3))
@@ -32,21 +36,21 @@ def _model(*layers: dict[str, Any]) -> Model:
     with torch.no_grad():
         for weight in denoiser.network.parameters():
             weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
-    return Model(settings, codec, process, denoiser)
+    return GaussianModel(settings, codec, process, denoiser)
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
+def model() -> GaussianModel:
     return _model()
 
 
 @pytest.fixture
-def saved(model: Model, tmp_path: Path) -> Path:
+def saved(model: GaussianModel, tmp_path: Path) -> Path:
     save_model(model, tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
 
 
-def test_a_hundred_are_the_first_of_a_thousand_bit_for_bit(model: Model) -> None:
+def test_a_hundred_are_the_first_of_a_thousand_bit_for_bit(model: GaussianModel) -> None:
     thousand = model.sample(1000, seed=4)
     np.testing.assert_array_equal(model.sample(100, seed=4), thousand[:100])
     np.testing.assert_array_equal(model.sample(2500, seed=4)[:1000], thousand)
@@ -55,20 +59,20 @@ def test_a_hundred_are_the_first_of_a_thousand_bit_for_bit(model: Model) -> None
     assert not np.array_equal(model.sample(100, seed=5), thousand[:100])
 
 
-def test_samples_are_in_the_datas_units_and_constants_exact(model: Model) -> None:
+def test_samples_are_in_the_datas_units_and_constants_exact(model: GaussianModel) -> None:
     rows = model.sample(2000)
     assert rows.shape == (2000, 3)
     assert rows.dtype == np.float64
-    assert isinstance(model.codec, Codec)
+    assert isinstance(model.codec, PointCodec)
     assert set(rows[:, 2]) == {model.codec.mean[2]}
     assert rows[:, 1].std() > 3 * rows[:, 0].std()
 
 
-def test_no_rows_keep_their_columns(model: Model) -> None:
+def test_no_rows_keep_their_columns(model: GaussianModel) -> None:
     assert model.sample(0).shape == (0, 3)
 
 
-def test_frames_end_in_the_samples(model: Model) -> None:
+def test_frames_end_in_the_samples(model: GaussianModel) -> None:
     frames = list(model.frames(30, seed=2))
     assert len(frames) == 9
     np.testing.assert_array_equal(frames[-1][1], model.sample(30, seed=2))
@@ -76,7 +80,7 @@ def test_frames_end_in_the_samples(model: Model) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"n": -1}, {"seed": -1}, {"first": -1}])
-def test_negative_numbers_are_refused(model: Model, changes: dict[str, int]) -> None:
+def test_negative_numbers_are_refused(model: GaussianModel, changes: dict[str, Any]) -> None:
     (name,) = changes
     with pytest.raises(ArgumentError, match=f"`{name}` must not be negative; got -1"):
         model.sample(**{"n": 5, **changes})
@@ -130,14 +134,15 @@ def test_building_leaves_the_global_generator_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_saved_model_samples_the_same(model: Model, saved: Path) -> None:
+def test_a_saved_model_samples_the_same(model: GaussianModel, saved: Path) -> None:
     again = load_model(saved)
+    assert isinstance(again, GaussianModel)
     assert again.settings == model.settings
     assert again.codec == model.codec
     np.testing.assert_array_equal(again.sample(50), model.sample(50))
 
 
-def test_saving_twice_gives_the_same_bytes(model: Model, tmp_path: Path) -> None:
+def test_saving_twice_gives_the_same_bytes(model: GaussianModel, tmp_path: Path) -> None:
     save_model(model, tmp_path / "a.safetensors")
     save_model(model, tmp_path / "b.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
@@ -174,6 +179,48 @@ def test_a_newer_format_is_refused(saved: Path, tmp_path: Path) -> None:
         load_model(saved)
 
 
+OTHER_TYPES = ["float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2",
+               "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "int64", "uint8", "bool",
+               "complex64"]  # fmt: skip
+
+
+def _converted(saved: Path, dtype: str) -> None:
+    """The same file with its weights in another type, and the header as it was."""
+    with safe_open(saved, "pt") as file:
+        metadata = file.metadata()
+    tensors = {name: each.to(getattr(torch, dtype)) for name, each in load_file(saved).items()}
+    save_file(tensors, saved, metadata)
+
+
+@pytest.mark.parametrize("dtype", OTHER_TYPES)
+def test_weights_of_another_type_are_refused(saved: Path, dtype: str) -> None:
+    _converted(saved, dtype)
+    with pytest.raises(RunError, match="damaged: its SHA-256") as raised:
+        load_model(saved)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("dtype", OTHER_TYPES)
+def test_weights_of_another_type_are_refused_with_their_own_sum(saved: Path, dtype: str) -> None:
+    _converted(saved, dtype)
+    # The sum is taken from the file's bytes, as anyone can who has read what it is of.
+    content = saved.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    index = json.loads(content[8 : 8 + size])
+    header = json.loads(index.pop("__metadata__")["sfumato"])
+    del header["sha256"]
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, each in sorted(index.items()):
+        digest.update(f"{name} {dtype} {tuple(each['shape'])}".encode())
+        first, last = each["data_offsets"]
+        digest.update(content[8 + size + first : 8 + size + last])
+    header["sha256"] = digest.hexdigest()
+    save_file(load_file(saved), saved, {"sfumato": json.dumps(header)})
+    with pytest.raises(RunError, match=f"is torch.{dtype}, not torch.float32") as raised:
+        load_model(saved)
+    assert "\n" not in str(raised.value)
+
+
 class _Trap:
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -192,14 +239,18 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     assert sprung.exists()
 
 
-def _unit(model: Model, rows: np.ndarray) -> np.ndarray:
+def edited(model: GaussianModel, rows: np.ndarray, start: float, **options: Any) -> np.ndarray:
+    return np.concatenate(list(model.edit_chunks(rows, start, **options)))
+
+
+def _unit(model: GaussianModel, rows: np.ndarray) -> np.ndarray:
     return np.asarray(model.codec.encode(rows).numpy())
 
 
 # ------------------------------------------------------- options, editing, choosing, likelihood
 
 
-def test_options_belong_to_a_method(model: Model) -> None:
+def test_options_belong_to_a_method(model: GaussianModel) -> None:
     still = model.sample(20, sampler="ddim", options={"eta": 0})
     assert not np.array_equal(still, model.sample(20, sampler="ddim", options={"eta": 1}))
     with pytest.raises(ArgumentError, match="option of the sampler 'heun'"):
@@ -216,14 +267,14 @@ def test_another_method_does_not_inherit_options() -> None:
     assert np.array_equal(noisy.sample(9, sampler="dpm++2m"), _model().sample(9, sampler="dpm++2m"))
 
 
-def test_clipping_is_off_unless_asked_for(model: Model) -> None:
+def test_clipping_is_off_unless_asked_for(model: GaussianModel) -> None:
     # The rows are standardised, and lie well beyond ±1: clipped to it they cannot.
     assert np.abs(_unit(model, model.sample(500))).max() > 1.5
     assert np.abs(_unit(model, model.sample(500, clip=1.0))).max() < 1 + 1e-5
     assert np.abs(_unit(model, model.sample(500, threshold=0.9))).max() < 1 + 1e-5
 
 
-def test_steps_are_chosen(model: Model) -> None:
+def test_steps_are_chosen(model: GaussianModel) -> None:
     choice = model.choose_steps(sampler="unipc", tol=0.01)
     chosen = model.sample(50, sampler="unipc", steps="auto", tol=0.01)
     assert np.array_equal(chosen, model.sample(50, sampler="unipc", steps=choice.num_steps))
@@ -231,11 +282,14 @@ def test_steps_are_chosen(model: Model) -> None:
         model.sample(5, steps="auto")
 
 
-def test_editing_from_near_clean_keeps_the_rows_and_from_noise_does_not(model: Model) -> None:
+def test_editing_from_near_clean_keeps_the_rows_and_from_noise_does_not(
+    model: GaussianModel,
+) -> None:
     rows = model.sample(300, seed=8)
     unit = partial(_unit, model)
     moved = [
-        float(np.abs(unit(model.edit(rows, start)) - unit(rows)).mean()) for start in (0.02, 0.4, 1)
+        float(np.abs(unit(edited(model, rows, start)) - unit(rows)).mean())
+        for start in (0.02, 0.4, 1)
     ]
     assert moved == sorted(moved)
     assert moved[0] < 0.05
@@ -244,82 +298,86 @@ def test_editing_from_near_clean_keeps_the_rows_and_from_noise_does_not(model: M
     assert moved[2] > 0.7 * apart
 
 
-def test_an_edited_row_depends_on_itself_and_its_place_alone(model: Model) -> None:
+def test_an_edited_row_depends_on_itself_and_its_place_alone(model: GaussianModel) -> None:
     rows = model.sample(1500, seed=8)
-    whole = model.edit(rows, 0.5, seed=3)
-    assert np.array_equal(model.edit(rows[:10], 0.5, seed=3), whole[:10])
-    assert not np.array_equal(model.edit(rows[:10], 0.5, seed=4), whole[:10])
+    whole = edited(model, rows, 0.5, seed=3)
+    assert np.array_equal(edited(model, rows[:10], 0.5, seed=3), whole[:10])
+    assert not np.array_equal(edited(model, rows[:10], 0.5, seed=4), whole[:10])
 
 
-def test_denoising_takes_rows_that_hold_their_noise() -> None:
+def test_rows_that_hold_their_noise_are_walked_from_there() -> None:
     # A flow followed from the noisiest level, in two parts, is the flow followed at once.
     model = _model({"sampling": {"sampler": "unipc", "steps": 60, "grid": "uniform-time"}})
     frames = list(model.frames(20, seed=1))
     (level, half), whole = frames[30], frames[-1][1]
     assert model.process.num_levels == 0
     assert float(model.process.time(level.log_snr)) == pytest.approx(0.5, abs=1e-9)
-    rest = model.denoise(half, 0.5)
+    levels = model.process.until(0.5).grid("uniform-time", 30)
+    walk = walk_rows(
+        model.denoiser, model.encoded(half), levels, UniPC(), seed=1, fresh_noise=False
+    )
+    (rest,) = (model.codec.decode(x) for x in walk)
     assert np.abs(_unit(model, rest) - _unit(model, whole)).max() < 0.01
 
 
 @pytest.mark.parametrize("start", [0.0, -0.1, 1.5])
-def test_the_start_lies_between_clean_and_noise(model: Model, start: float) -> None:
+def test_the_start_lies_between_clean_and_noise(model: GaussianModel, start: float) -> None:
     with pytest.raises(ArgumentError, match="above 0"):
-        model.edit(model.sample(3), start)
+        edited(model, model.sample(3), start)
 
 
 def test_editing_with_a_table_starts_at_its_share() -> None:
     table = _model({"process": {"num_levels": 40}, "sampling": {"steps": 40}})
     rows = table.sample(5)
-    assert table.edit(rows, 0.5).shape == rows.shape
-    assert table.edit(rows, 0.001).shape == rows.shape
+    assert edited(table, rows, 0.5).shape == rows.shape
+    assert edited(table, rows, 0.001).shape == rows.shape
 
 
 def test_log_prob_integrates_to_one() -> None:
     # In the data's own units, so that the codec's change of them counts.
     model = _model()
-    assert isinstance(model.codec, Codec)
+    assert isinstance(model.codec, PointCodec)
     mean, scale = np.array(model.codec.mean), np.array(model.codec.scale)
     side = np.linspace(-7, 7, 60)
     u, w = np.meshgrid(side, side)
     rows = (
         np.stack([u.ravel(), w.ravel(), np.zeros(u.size)], 1) * np.where(scale > 0, scale, 1) + mean
     )
-    (nats,) = [np.concatenate([each.nats.numpy() for each in model.log_prob(rows, steps=30)])]
+    nats = np.concatenate([each.nats.numpy() for each in model.log_prob_chunks(rows, steps=30)])
     cell = (side[1] - side[0]) ** 2 * scale[0] * scale[1]
     assert np.exp(nats).sum() * cell == pytest.approx(1, abs=0.02)
 
 
-def test_log_prob_by_probes_is_near_the_exact_one(model: Model) -> None:
+def test_log_prob_by_probes_is_near_the_exact_one(model: GaussianModel) -> None:
     rows = model.sample(40)
-    exact, *_ = model.log_prob(rows, steps=20)
-    probed, *_ = model.log_prob(rows, steps=20, probes=50)
+    exact, *_ = model.log_prob_chunks(rows, steps=20)
+    probed, *_ = model.log_prob_chunks(rows, steps=20, probes=50)
     assert exact.standard_error is None
     assert probed.standard_error is not None
     z = (probed.nats - exact.nats) / probed.standard_error
     assert float(z.square().mean()) == pytest.approx(1, abs=0.6)
 
 
-def test_a_rows_probes_do_not_depend_on_how_many_follow(model: Model) -> None:
+def test_a_rows_probes_do_not_depend_on_how_many_follow(model: GaussianModel) -> None:
     rows = model.sample(40)
-    whole, *_ = model.log_prob(rows, steps=5, probes=3)
-    few, *_ = model.log_prob(rows[:7], steps=5, probes=3)
+    whole, *_ = model.log_prob_chunks(rows, steps=5, probes=3)
+    few, *_ = model.log_prob_chunks(rows[:7], steps=5, probes=3)
     assert torch.allclose(few.nats, whole.nats[:7], atol=1e-4)
 
 
-def test_a_rows_bound_does_not_depend_on_how_many_follow(model: Model) -> None:
+def test_a_rows_bound_does_not_depend_on_how_many_follow(model: GaussianModel) -> None:
     rows = model.sample(40)
     whole, *_ = model.variational_bound(rows, num_levels=20)
     few, *_ = model.variational_bound(rows[:7], num_levels=20)
     assert torch.allclose(few.nats, whole.nats[:7], atol=1e-3)
 
 
-def test_the_next_thousand_rows_have_noise_of_their_own(model: Model) -> None:
+def test_the_next_thousand_rows_have_noise_of_their_own(model: GaussianModel) -> None:
     # The same row again and again: whatever differs is its noise.
     rows = np.repeat(model.sample(1), 2048, axis=0)
-    edited = model.edit(rows, 0.5)
-    assert not np.isclose(edited[:1024, 0], edited[1024:, 0]).any()
-    first, second = model.log_prob(rows, steps=3, probes=1)
+    moved = edited(model, rows, 0.5)
+    assert not np.isclose(moved[:1024, 0], moved[1024:, 0]).any()
+    first, second = model.log_prob_chunks(rows, steps=3, probes=1)
     assert not torch.equal(first.nats, second.nats)
     first_bound, second_bound = model.variational_bound(rows, num_levels=3)
     assert not torch.isclose(first_bound.nats, second_bound.nats).any()
@@ -328,20 +386,13 @@ def test_the_next_thousand_rows_have_noise_of_their_own(model: Model) -> None:
 def test_editing_adds_noise() -> None:
     # Without it a deterministic method would take equal rows to one and the same place.
     model = _model({"sampling": {"sampler": "unipc"}})
-    edited = model.edit(np.repeat(model.sample(1), 200, axis=0), 0.3)
-    assert _unit(model, edited).std(0).min() > 0.02
+    moved = edited(model, np.repeat(model.sample(1), 200, axis=0), 0.3)
+    assert _unit(model, moved).std(0).min() > 0.02
 
 
-def test_rows_that_hold_noise_need_a_grid_that_begins_there() -> None:
-    table = _model({"process": {"num_levels": 100}, "sampling": {"steps": 10, "grid": "leading"}})
-    with pytest.raises(ArgumentError, match="does not begin"):
-        table.denoise(table.sample(5), 0.5)
-    assert np.isfinite(table.denoise(table.sample(5), 0.5, grid="trailing")).all()
-
-
-def test_an_adaptive_method_is_refused_where_rows_must_not_mix(model: Model) -> None:
+def test_an_adaptive_method_is_refused_where_rows_must_not_mix(model: GaussianModel) -> None:
     with pytest.raises(ArgumentError, match="depend on the others"):
-        model.edit(model.sample(5), 0.5, sampler="runge-kutta")
+        edited(model, model.sample(5), 0.5, sampler="runge-kutta")
 
 
 def test_a_continuous_schedule_with_levels_is_discrete() -> None:
@@ -352,7 +403,7 @@ def test_a_continuous_schedule_with_levels_is_discrete() -> None:
 
 def test_a_process_without_signal_at_its_end_can_be_scored() -> None:
     model = _model({"process": {"num_levels": 60, "zero_terminal_snr": True}})
-    (scored,) = model.log_prob(model.sample(20), steps=10)
+    (scored,) = model.log_prob_chunks(model.sample(20), steps=10)
     assert bool(scored.nats.isfinite().all())
 
 
@@ -360,7 +411,7 @@ def test_a_network_of_steps_is_scored_by_its_bound() -> None:
     model = _model({"process": {"num_levels": 20}, "network": {"name": "step-mlp"}})
     rows = model.sample(5)
     with pytest.raises(ArgumentError, match="--bound"):
-        list(model.log_prob(rows))
+        list(model.log_prob_chunks(rows))
     (bound,) = model.variational_bound(rows)
     assert bool(bound.nats.isfinite().all())
 

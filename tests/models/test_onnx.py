@@ -10,7 +10,8 @@ import torch
 
 import sfumato
 from sfumato.errors import RunError
-from sfumato.models.gaussian import Model
+from sfumato.models.gaussian import GaussianModel
+from sfumato.models.model import Model
 from sfumato.models.onnx import write_onnx
 from sfumato.samplers.driver import last_frame, trajectory
 
@@ -30,7 +31,7 @@ def _pictures() -> Any:
     [
         ("moons", {}),
         ("moons", {"network.name": "step-mlp", "process.num_levels": 30, "process.options": {}}),
-        (_pictures(), {"network.width": 16, "network.target": "eps"}),
+        (_pictures(), {"network.width": 16, "network.parameterisation": "eps"}),
         ("digits", {"data.labels": True, "network.width": 16, "training.batch_size": 8}),
         (_pictures(), {"network.name": "dit", "network.width": 32, "network.depth": 1}),
     ],
@@ -49,7 +50,8 @@ def _start(event: list[int]) -> np.ndarray:
 
 
 def _ddim_here(model: Model) -> np.ndarray:
-    _, levels, stepper = model._way({"sampler": "ddim"})
+    assert isinstance(model, GaussianModel)
+    _, levels, stepper = model._sampler({"sampler": "ddim"})
     x = torch.from_numpy(_start(list(model.codec.event)))
     x = x * (levels.alpha[0] ** 2 + levels.sigma[0] ** 2).sqrt()
     frames = trajectory(model.unlabelled, x, levels, stepper, noise=torch.zeros_like)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from sfumato.runs.table_run import GUESSES, TableRun
 from torch import Tensor, nn
 
 from sfumato import config
+from sfumato.config import recipes
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.table import Column, DataTable
@@ -28,6 +28,7 @@ from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
 from sfumato.process.process import ContinuousProcess
 from sfumato.process.schedules import Cosine
+from sfumato.runs.run import Run
 
 SHARE_B = 0.3
 HOLES = torch.tensor([0.1, 0.6])  # of the second number, given a, b
@@ -98,7 +99,7 @@ def model() -> TableModel:
         10**9,
         ("word", "x", "y"),
     )
-    settings = config.resolve(config.suited_to_table(1000, 3))
+    settings = config.resolve(recipes.table(1000, 3))
     return TableModel(
         settings,
         codec,
@@ -118,10 +119,14 @@ def rows(words: list[str], x: list[float], y: list[float]) -> DataTable:
     )
 
 
+def log_prob(model: TableModel, table: DataTable, **options: Any) -> np.ndarray:
+    return np.concatenate([each.nats.numpy() for each in model.log_prob_chunks(table, **options)])
+
+
 def test_the_density_of_a_row_is_the_law_s(model: TableModel) -> None:
     """Levels, numbers and holes: log p(k) p(hole | k) N(x, y | k), or N(x | k) beside a hole."""
     table = rows(["a", "b", "a", "b"], [0.2, -0.7, 1.3, 0.1], [-0.1, 1.5, math.nan, math.nan])
-    (found,) = model.log_prob(table, steps=60)
+    found = log_prob(model, table, steps=60)
     both = [stats.multivariate_normal(MEANS[k].numpy(), COVARIANCE.numpy()) for k in (0, 1)]
     first = [stats.norm(float(MEANS[k, 0]), math.sqrt(0.5)) for k in (0, 1)]
     expected = [
@@ -136,22 +141,22 @@ def test_the_density_of_a_row_is_the_law_s(model: TableModel) -> None:
 
 def test_an_estimated_divergence_is_a_row_s_own_and_right_in_the_mean(model: TableModel) -> None:
     table = rows(["a", "b", "a"], [0.2, -0.7, 1.3], [-0.1, 1.5, 0.4])
-    (exact,) = model.log_prob(table)
-    (one,) = model.log_prob(table, probes=64)
-    (turned,) = model.log_prob(table.take(np.array([2, 0])), probes=64)
+    exact = log_prob(model, table)
+    one = log_prob(model, table, probes=64)
+    turned = log_prob(model, table.take(np.array([2, 0])), probes=64)
     assert turned.tolist() == pytest.approx(one[[2, 0]].tolist(), abs=1e-9)
-    (other,) = model.log_prob(table, probes=64, seed=1)
+    other = log_prob(model, table, probes=64, seed=1)
     assert (other != one).any()  # as many of +1 and -1 give the same
     # Two numbers: 64 directions are +1 and -1 as often as not, give or take an eighth.
     np.testing.assert_allclose(one, exact, atol=0.5)
-    many = np.mean([next(model.log_prob(table, probes=64, seed=k)) for k in range(9)], axis=0)
+    many = np.mean([log_prob(model, table, probes=64, seed=k) for k in range(9)], axis=0)
     np.testing.assert_allclose(many, exact, atol=0.15)
 
 
 def test_what_was_never_seen_has_laplace_s_probability(model: TableModel) -> None:
     few = replace(model, codec=replace(model.codec, rows=99))
     table = rows(["a", "c"], [0.2, 0.2], [-0.1, -0.1])
-    (seen,), (found,) = model.log_prob(table.take(np.array([0]))), few.log_prob(table)
+    seen, found = log_prob(model, table.take(np.array([0]))), log_prob(few, table)
     # Of the second number nothing can be strange, as it has holes.
     assert found[0] == pytest.approx(seen[0] + 2 * math.log(0.99), abs=1e-7)
     # This network takes a word that it does not know for b, but its holes for those of either.
@@ -220,7 +225,7 @@ def test_given_a_hole_its_column_is_empty_and_words_follow(model: TableModel) ->
 
 def test_holes_are_filled_by_the_conditional_law_and_the_rest_stays(model: TableModel) -> None:
     holes = rows(["b", "?", "a"], [-0.5, 0.4, 0.3], [math.nan, 0.2, 0.7])
-    draws = TableRun(model, None).impute_draws(holes, 600, seed=3)
+    draws = Run(model, None).complete(holes, draws=600, seed=3)
     for table in draws[:5]:
         assert (table["x"].values == holes["x"].values).all()
         assert table["y"].values[1:].tolist() == [0.2, 0.7]
@@ -241,19 +246,24 @@ def test_holes_are_filled_by_the_conditional_law_and_the_rest_stays(model: Table
 
 def test_the_best_guess_is_the_mean_of_numbers_and_the_likeliest_word(model: TableModel) -> None:
     holes = rows(["b", "?"], [-0.5, 0.4], [math.nan, -0.9])
-    run = TableRun(model, None)
-    guess = run.impute(holes)
-    mean = np.mean([each["y"].values[0] for each in run.impute_draws(holes, GUESSES)])
+    run = Run(model, None)
+    guess = run.complete(holes)
+    mean = np.mean([each["y"].values[0] for each in run.complete(holes, draws=run.kind.guesses)])
     assert guess["y"].values[0] == pytest.approx(mean, abs=1e-9)
     std = math.sqrt(0.4 - 0.18)
-    assert abs(guess["y"].values[0] - 1.3) < 4 * std / math.sqrt(GUESSES)
+    assert abs(guess["y"].values[0] - 1.3) < 4 * std / math.sqrt(run.kind.guesses)
     assert guess["word"].values[1] == "a"
     assert guess["x"].values.tolist() == [-0.5, 0.4]
 
 
 def test_a_table_without_holes_is_given_back(model: TableModel) -> None:
     whole = rows(["b"], [0.5], [1.0])
-    assert TableRun(model, None).impute(whole) is whole
+    (filled,) = Run(model, None).complete(whole, draws=1)
+    for found in (Run(model, None).complete(whole), filled):
+        assert found.names == whole.names
+        for column, known in zip(found, whole, strict=True):
+            assert column.values.tolist() == known.values.tolist()
+            assert not column.missing.any()
 
 
 @pytest.mark.parametrize(
@@ -291,4 +301,4 @@ def test_negative_numbers_and_no_draws_are_refused(model: TableModel) -> None:
         with pytest.raises(ArgumentError, match=f"`{name}` must not be negative"):
             model.sample(1, **wrong)
     with pytest.raises(ArgumentError, match="`draws` must be at least 1"):
-        model.impute_chunks(rows(["b"], [0.5], [1.0]), 0)
+        model.complete_chunks(rows(["b"], [0.5], [1.0]), draws=0)

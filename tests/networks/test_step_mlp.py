@@ -1,5 +1,7 @@
 """The tutorial's network: its size, and its forward pass written out in numpy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,12 @@ from sfumato.networks.mlp import StepMLP
 def make(dimension: int = 2, steps: int = 100, width: int = 128) -> StepMLP:
     torch.manual_seed(0)
     return StepMLP(dimension, steps, width)
+
+
+def rounding(answers: torch.Tensor) -> float:
+    """What float32 may leave of another order of addition: each layer sums up to 128 products."""
+    sums = 3 * 128
+    return 4 * math.sqrt(sums) * torch.finfo(torch.float32).eps * float(answers.abs().max())
 
 
 def test_it_has_the_tutorials_number_of_parameters() -> None:
@@ -31,7 +39,7 @@ def test_forward_by_hand(step: int) -> None:
     by_hand = h @ weights["output_proj.weight"].T + weights["output_proj.bias"]
     with torch.no_grad():
         ours = network(torch.from_numpy(x), torch.full((5,), step))
-    assert np.allclose(ours.numpy(), by_hand, rtol=1e-5, atol=1e-6)
+    assert np.abs(ours.numpy() - by_hand).max() < rounding(torch.from_numpy(by_hand))
 
 
 def test_one_step_for_all_equals_a_step_each() -> None:
@@ -45,8 +53,9 @@ def test_each_sample_hears_its_own_step() -> None:
     with torch.no_grad():
         together = network(x, torch.tensor([3, 90]))
         alone = torch.cat([network(x[:1], torch.tensor([3])), network(x[1:], torch.tensor([90]))])
-    assert torch.allclose(together, alone, rtol=1e-6)
-    assert not torch.allclose(together[0], together[1])
+    # Products of another shape may be added up in another order.
+    assert float((together - alone).abs().max()) < rounding(together)
+    assert float((together[0] - together[1]).abs().min()) > 100 * rounding(together)
 
 
 def test_every_step_has_weights_of_its_own() -> None:

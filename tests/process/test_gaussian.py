@@ -161,5 +161,5 @@ def test_values_that_are_no_bin_are_refused(x: float) -> None:
 
 @pytest.mark.parametrize("bin_width", [0.0, -0.1, 0.3, 5.0, math.inf])
 def test_bins_that_do_not_fill_the_range_are_refused(bin_width: float) -> None:
-    with pytest.raises(ArgumentError, match="divided by a whole number"):
+    with pytest.raises(ArgumentError, match="divided by an integer"):
         discretised_log_likelihood(number(0.0), Gaussian(number(0.0), number(1.0)), bin_width)

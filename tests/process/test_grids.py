@@ -90,7 +90,7 @@ def test_leading_begins_at_901_of_1000() -> None:
 
 
 def test_leading_begins_within_a_stride_of_the_last_level_and_keeps_published_strides() -> None:
-    table = tables.linear(360)
+    table = discrete.linear(360)
     for num_steps in range(1, 361):
         indices = visited("leading", table, num_steps)
         assert indices[-2:] == [1, 0]

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -316,7 +317,7 @@ class Rests(Own):
         (InverseOfAnotherShape(), "must be the inverse of its call"),
     ],
 )
-def test_what_is_no_process_is_refused_in_one_line(given: object, said: str) -> None:
+def test_what_is_no_process_is_refused_in_one_line(given: Any, said: str) -> None:
     with pytest.raises(ArgumentError, match=re.escape(said)) as refused:
         as_process(given)
     assert "\n" not in str(refused.value)

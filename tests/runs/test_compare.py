@@ -10,7 +10,9 @@ import torch
 from sfumato import fit
 from sfumato.denoisers.mixture import GaussianMixture
 from sfumato.errors import ArgumentError
+from sfumato.metrics.distances import sliced_wasserstein_2
 from sfumato.process.noise import NoiseLevel
+from sfumato.process.streams import generator
 from sfumato.runs.compare import (
     Comparison,
     Entry,

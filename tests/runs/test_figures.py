@@ -1,17 +1,19 @@
 """The figures of a run: what they show is the process's own law, the model's own samples."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sfumato.data.points import Points
 from sfumato.errors import RunError
-from sfumato.runs.figures.points import FIGURES, errors_figure, forward_frames, loss_figure
+from sfumato.runs.figures.common import errors_figure, loss_figure
+from sfumato.runs.figures.points import FIGURES, forward_frames
 from sfumato.runs.fit import fit
 from sfumato.runs.run import Run, open_run
 
-TINY = {
+TINY: dict[str, Any] = {
     "training.steps": 40,
     "training.batch_size": 64,
     "training.log_every": 10,
@@ -28,7 +30,9 @@ def _run(folder: Path, name: str) -> Run:
         "line": rng.normal(5, 2, (300, 1)),
         "space": rng.normal(0, 1, (300, 5)),
     }
-    return fit(sources[name], out=folder / name, settings=TINY, quiet=True)
+    return fit(
+        sources[name], out=folder / name, settings=TINY | {"data.kind": "points"}, quiet=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,7 @@ def test_every_figure_draws_in_any_dimension(runs: dict[str, Run], name: str, wh
 def test_forward_frames_follow_q_of_x_t_given_x_0(runs: dict[str, Run]) -> None:
     """Mean and deviation at every level: alpha and sqrt(alpha² + sigma²) in encoded units."""
     run = runs["plane"]
-    frames, shown = forward_frames(run, 15)
+    frames, shown = forward_frames(run, 15, 10_000)
     np.testing.assert_allclose(frames[0][1], shown.values, rtol=0, atol=1e-6)
     assert len(frames) == 15
     noise = [float(level.sigma_ve) for level, _ in frames]
@@ -78,7 +82,7 @@ def test_a_lone_model_draws_its_reverse_process_but_has_no_loss(runs: dict[str, 
     assert len(FIGURES["reverse"](alone).axes) == 10
     with pytest.raises(RunError, match="give the run folder"):
         loss_figure(alone)
-    with pytest.raises(RunError, match="array in memory"):
+    with pytest.raises(RunError, match="rows in memory"):
         FIGURES["forward"](alone)
 
 

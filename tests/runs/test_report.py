@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from sfumato import config
-from sfumato.data.io.rows import read_points, write_points
+from sfumato.data.io.rows import read_points, write_rows
 from sfumato.data.points import Points
 from sfumato.metrics.evaluation import Evaluation
+from sfumato.runs.figures import points as point_figures
 from sfumato.runs.fit import fit
-from sfumato.runs.report import rows as rows_report
 from sfumato.runs.report import write_report
 from sfumato.runs.run import Run
 
@@ -35,10 +35,10 @@ def reported(
     """A run on a file whose column is hostile, and its page."""
     folder = tmp_path_factory.mktemp("report")
     rows = np.random.default_rng(0).normal([0, 5], [1, 2], (400, 2))
-    write_points(folder / "rows.csv", Points(rows, (HOSTILE, "b")))
+    write_rows(folder / "rows.csv", Points(rows, (HOSTILE, "b")))
     run = fit(folder / "rows.csv", out=folder / "run", settings=TINY, quiet=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows_report, "_SAMPLED", 300)
+        patch.setattr(point_figures, "SAMPLED", 300)
         path, evaluation = write_report(run, quiet=True)
     return run, path.read_text(encoding="utf-8"), evaluation
 
@@ -102,8 +102,8 @@ def test_too_few_rows_to_measure_are_said(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).standard_normal((30, 2))
     run = fit(rows, out=tmp_path / "run", settings=TINY, quiet=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows_report, "_SAMPLED", 50)
+        patch.setattr(point_figures, "SAMPLED", 50)
         path, evaluation = write_report(run, quiet=True)
     assert evaluation is None
-    assert "Not measured: a file of at least 140 rows" in path.read_text()
+    assert "Not measured: at least 140 rows or pictures are needed" in path.read_text()
     assert not (tmp_path / "run" / "evaluation.json").exists()

@@ -16,37 +16,22 @@ import torch
 from filelock import FileLock, Timeout
 
 import sfumato
+from fitted import TINY, normal_rows
 from sfumato import config
-from sfumato.data.io.rows import write_points
+from sfumato.data.io.rows import write_rows
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, DivergedError, RunError
 from sfumato.models.file import save_model
-from sfumato.runs.data import settings_for
-from sfumato.runs.fit import Stopped, begin, finish, fit, fitting, resume
+from sfumato.runs.fit import Stopped, begin, finish, fit, fitting, resolve, resume
 from sfumato.runs.folder import LOCK, new_folder
-from sfumato.runs.run import open_run
+from sfumato.runs.run import Run, open_run
 from sfumato.training import checkpoint
-
-TINY: dict[str, Any] = {
-    "training.steps": 60,
-    "training.batch_size": 64,
-    "training.log_every": 10,
-    "training.checkpoint_every": 20,
-    "training.snapshots": 2,
-    "data.rows": 400,
-    "network.width": 16,
-    "sampling.steps": 8,
-}
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def _rows(n: int = 300) -> np.ndarray:
-    return np.random.default_rng(0).normal([1, 2, 3], [1, 5, 0.1], (n, 3))
 
 
 def test_three_lines_of_python(here: Path) -> None:
@@ -69,13 +54,15 @@ def test_three_lines_of_python(here: Path) -> None:
 def test_runs_are_numbered_after_the_highest(here: Path) -> None:
     for name in ("moons-001", "moons-007", "moons-old"):
         (here / "runs" / name).mkdir(parents=True)
-    assert fit("moons", settings=TINY, quiet=True).folder == Path("runs/moons-008")
+    with begin(*resolve("moons", TINY)) as job:
+        assert job.folder == Path("runs/moons-008")
 
 
-def test_samples_come_from_the_averaged_weights_unless_the_last_are_asked_for(here: Path) -> None:
-    for weights, part in (("averaged", "average."), ("last", "network.")):
-        settings = {**TINY, "sampling.weights": weights}
-        run = fit("moons", settings=settings, out=weights, quiet=True)
+def test_samples_come_from_the_averaged_weights_unless_the_last_are_asked_for(
+    here: Path, moons: Run
+) -> None:
+    last = fit("moons", settings={**TINY, "sampling.weights": "last"}, out="last", quiet=True)
+    for run, part in ((moons, "average."), (last, "network.")):
         assert run.folder is not None
         tensors, _ = checkpoint.load(run.folder / "checkpoint")
         assert not torch.equal(
@@ -87,45 +74,43 @@ def test_samples_come_from_the_averaged_weights_unless_the_last_are_asked_for(he
         assert torch.equal(in_memory["output_proj.weight"], saved["output_proj.weight"])
 
 
-def test_metrics_and_snapshots_are_there_to_read(here: Path) -> None:
-    run = fit("moons", settings=TINY, quiet=True)
-    assert [record["step"] for record in run.records()] == [10, 20, 30, 40, 50, 60]
-    assert [step for step, _ in run.snapshots()] == [10, 20, 60]
-    assert all(frames.shape == (10, 1024, 2) for _, frames in run.snapshots())
+def test_metrics_and_snapshots_are_there_to_read(moons: Run) -> None:
+    assert [record["step"] for record in moons.records()] == [10, 20, 30, 40, 50, 60]
+    assert [step for step, _ in moons.snapshots()] == [10, 20, 60]
+    assert all(frames.shape == (10, 1024, 2) for _, frames in moons.snapshots())
 
 
-def test_rows_in_memory_and_in_a_file_give_the_same_model(here: Path) -> None:
-    write_points(here / "rows.npy", Points(_rows(), ("x0", "x1", "x2")))
-    from_memory = fit(_rows(), settings=TINY, quiet=True)
-    from_file = fit("rows.npy", settings=TINY, quiet=True)
-    np.testing.assert_array_equal(from_memory.sample(50), from_file.sample(50))
+def test_rows_in_memory_and_in_a_file_give_the_same_model(of_array: Run, of_file: Run) -> None:
+    np.testing.assert_array_equal(of_array.sample(50), of_file.sample(50))
 
 
 def test_a_share_of_a_file_is_never_learned_from(here: Path) -> None:
-    write_points(here / "rows.npy", Points(_rows(200), ("x0", "x1", "x2")))
-    settings, data = settings_for("rows.npy", {"data.holdout": 0.25})
+    write_rows(here / "rows.npy", Points(normal_rows(200), ("x0", "x1", "x2")))
+    settings, data = resolve("rows.npy", {"data.holdout": 0.25})
     assert data.heldout is not None
     assert len(data.train.values) == 150
     assert len(data.heldout.values) == 50
     together = np.concatenate([data.train.values, data.heldout.values])
-    np.testing.assert_array_equal(np.unique(together, axis=0), np.unique(_rows(200), axis=0))
+    np.testing.assert_array_equal(np.unique(together, axis=0), np.unique(normal_rows(200), axis=0))
     assert settings.data.sha256 is not None
 
 
 @pytest.mark.parametrize("holdout", [0.01, 0.5])
 def test_three_rows_are_enough_whatever_the_share(holdout: float) -> None:
-    _, data = settings_for(_rows(3), {"data.holdout": holdout})
+    _, data = resolve(normal_rows(3), {"data.holdout": holdout})
     assert data.heldout is not None
     assert (len(data.train.values), len(data.heldout.values)) == (2, 1)
 
 
-def test_a_file_that_changed_is_not_taken_for_the_old_one(here: Path) -> None:
-    write_points(here / "rows.npy", Points(_rows(), ("x0", "x1", "x2")))
-    run = fit("rows.npy", settings=TINY, quiet=True)
-    write_points(here / "rows.npy", Points(_rows() + 1, ("x0", "x1", "x2")))
-    assert run.folder is not None
+def test_a_file_that_changed_is_not_taken_for_the_old_one(of_file: Run) -> None:
+    assert of_file.folder is not None
+    file = Path(of_file.settings.data.source)
+    before = file.read_bytes()
+    write_rows(file, Points(normal_rows() + 1, ("x0", "x1", "x2")))
     with pytest.raises(DataError, match="not what this run began with"):
-        open_run(run.folder).load_data()
+        open_run(of_file.folder).load_data()
+    file.write_bytes(before)
+    assert len(open_run(of_file.folder).load_data().train) == 900
 
 
 def test_an_existing_folder_is_never_overwritten(here: Path) -> None:
@@ -135,7 +120,8 @@ def test_an_existing_folder_is_never_overwritten(here: Path) -> None:
         fit("moons", settings=TINY, out="mine", quiet=True)
     assert [path.name for path in (here / "mine").iterdir()] == ["thesis.txt"]
     (here / "empty").mkdir()
-    assert fit("moons", settings=TINY, out="empty", quiet=True).folder == Path("empty")
+    with begin(*resolve("moons", TINY), "empty") as job:
+        assert job.folder == Path("empty")
 
 
 def test_a_folder_that_cannot_be_made_is_told(here: Path) -> None:
@@ -225,7 +211,7 @@ def test_wrong_settings_are_told_before_a_folder_is_made(here: Path) -> None:
 
 
 def _stop_at(step: int, signum: int) -> tuple[Path, int]:
-    settings, data = settings_for("moons", TINY)
+    settings, data = resolve("moons", TINY)
     with begin(settings, data, "stopped") as job:
         walk = fitting(job)
         while next(walk).step < step:
@@ -237,8 +223,9 @@ def _stop_at(step: int, signum: int) -> tuple[Path, int]:
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_resuming_is_bit_exact(here: Path, signum: int, code: int) -> None:
-    straight = fit("moons", settings=TINY, out="straight", quiet=True)
+def test_a_signal_saves_and_resuming_is_bit_exact(
+    here: Path, moons: Run, signum: int, code: int
+) -> None:
     before = signal.getsignal(signum)
 
     folder, exit_code = _stop_at(30, signum)
@@ -248,19 +235,18 @@ def test_a_signal_saves_and_resuming_is_bit_exact(here: Path, signum: int, code:
     with resume(folder) as job:
         assert job.training.step == 30
         run = finish(job, quiet=True)
-    assert straight.folder is not None
+    assert moons.folder is not None
     assert (folder / "model.safetensors").read_bytes() == (
-        straight.folder / "model.safetensors"
+        moons.folder / "model.safetensors"
     ).read_bytes()
     for name in ("step", "loss", "gradient_norm"):
         ours = [record[name] for record in run.records()]
-        assert ours == [record[name] for record in straight.records()]
+        assert ours == [record[name] for record in moons.records()]
 
 
-def test_resuming_after_a_kill_goes_on_from_the_last_checkpoint(here: Path) -> None:
+def test_resuming_after_a_kill_goes_on_from_the_last_checkpoint(here: Path, moons: Run) -> None:
     """As if the process had died without a word: the generator is simply dropped."""
-    straight = fit("moons", settings=TINY, out="straight", quiet=True)
-    settings, data = settings_for("moons", TINY)
+    settings, data = resolve("moons", TINY)
     with begin(settings, data, "killed") as job:
         walk = fitting(job)
         while next(walk).step < 50:
@@ -275,14 +261,14 @@ def test_resuming_after_a_kill_goes_on_from_the_last_checkpoint(here: Path) -> N
         run = finish(resumed, quiet=True)
 
     assert [r["step"] for r in run.records()] == [10, 20, 30, 40, 50, 60]
-    assert straight.folder is not None
+    assert moons.folder is not None
     assert (folder / "model.safetensors").read_bytes() == (
-        straight.folder / "model.safetensors"
+        moons.folder / "model.safetensors"
     ).read_bytes()
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(here: Path) -> None:
-    settings, data = settings_for("moons", TINY)
+    settings, data = resolve("moons", TINY)
     with begin(settings, data, "run") as job:
         walk = fitting(job)
         while next(walk).step < 30:
@@ -295,16 +281,15 @@ def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(here: Path) -> Non
         assert resumed.training.step == 20
 
 
-def test_a_run_that_was_killed_at_its_first_save_begins_anew(here: Path) -> None:
-    straight = fit("moons", settings=TINY, out="straight", quiet=True)
-    settings, data = settings_for("moons", TINY)
+def test_a_run_that_was_killed_at_its_first_save_begins_anew(here: Path, moons: Run) -> None:
+    settings, data = resolve("moons", TINY)
     with begin(settings, data, "killed") as job:
         (job.folder / "checkpoint").mkdir()
         (job.folder / "checkpoint" / ".state-0-a.safetensors").write_bytes(b"half")
     with resume(Path("killed")) as job:
         finish(job, quiet=True)
-    assert straight.folder is not None
-    assert _model_of(Path("killed")) == _model_of(straight.folder)
+    assert moons.folder is not None
+    assert _model_of(Path("killed")) == _model_of(moons.folder)
 
 
 def test_a_lost_checkpoint_does_not_begin_a_trained_run_anew(here: Path) -> None:
@@ -314,9 +299,9 @@ def test_a_lost_checkpoint_does_not_begin_a_trained_run_anew(here: Path) -> None
         pass
 
 
-def test_resuming_brings_the_model_up_to_the_checkpoint(here: Path) -> None:
+def test_resuming_brings_the_model_up_to_the_checkpoint(own_moons: Run) -> None:
     """As if the process had died between the last checkpoint and its model."""
-    run = fit("moons", settings=TINY, quiet=True)
+    run = own_moons
     assert run.folder is not None
     whole = _model_of(run.folder)
     run.model.denoiser.network.state_dict()["output_proj.weight"].zero_()
@@ -332,7 +317,7 @@ def _model_of(folder: Path) -> bytes:
 
 
 def test_a_run_that_cannot_be_resumed_is_not_said_to_be(here: Path) -> None:
-    settings, data = settings_for(_rows(), TINY)
+    settings, data = resolve(normal_rows(), TINY)
     with begin(settings, data, "array") as job, pytest.raises(Stopped) as stopped:  # noqa: PT012
         walk = fitting(job)
         next(walk)
@@ -341,8 +326,8 @@ def test_a_run_that_cannot_be_resumed_is_not_said_to_be(here: Path) -> None:
     assert str(stopped.value) == "stopped at step 10; saved."
 
 
-def test_the_last_line_of_the_metrics_may_be_half_written(here: Path) -> None:
-    run = fit("moons", settings=TINY, quiet=True)
+def test_the_last_line_of_the_metrics_may_be_half_written(own_moons: Run) -> None:
+    run = own_moons
     assert run.folder is not None
     path = run.folder / "metrics.jsonl"
     whole = run.records()
@@ -366,8 +351,8 @@ def test_a_damaged_line_of_the_metrics_is_named(here: Path) -> None:
         finish(job, quiet=True)
 
 
-def test_a_damaged_snapshot_is_named(here: Path) -> None:
-    run = fit("moons", settings=TINY, quiet=True)
+def test_a_damaged_snapshot_is_named(own_moons: Run) -> None:
+    run = own_moons
     assert run.folder is not None
     path = run.folder / "snapshots" / "step-0000020.npy"
     whole = path.read_bytes()
@@ -382,9 +367,10 @@ def test_a_damaged_snapshot_is_named(here: Path) -> None:
     assert [step for step, _ in run.snapshots()] == [10, 60]
 
 
-def test_snapshots_come_in_the_order_of_their_steps(here: Path) -> None:
-    run = fit("moons", settings={**TINY, "training.snapshots": 0}, quiet=True)
+def test_snapshots_come_in_the_order_of_their_steps(own_moons: Run) -> None:
+    run = own_moons
     assert run.folder is not None
+    shutil.rmtree(run.folder / "snapshots")
     (run.folder / "snapshots").mkdir()
     for step in ("9999999", "10000000"):
         np.save(run.folder / "snapshots" / f"step-{step}.npy", np.zeros((10, 4, 2)))
@@ -429,11 +415,14 @@ def _resume_nothing() -> None:
     ("rows", "phrase"),
     [
         (np.zeros((5, 2)), "every column is constant"),
-        (np.ones(5), "array \\(n, columns\\)"),
+        (np.ones(5), "every column is constant"),
+        (np.ones((2, 2, 2)), "rows of numbers have two dimensions"),
         (np.zeros((5, 2)), "^array: among the rows to learn from, "),
         (np.ones((2, 2)), "array has 2 rows of data; at least 3 rows"),
-        (np.array([["a", "b"]]), "must be numbers"),
-        (np.array([[1.0, np.nan], [np.inf, 2]]), "2 of the values are NaN or infinite"),
+        (np.array([["a", "b"]]), "array has 1 row of data; at least 3 rows"),
+        (np.array([["a", "b"]] * 3), "every column is constant"),
+        (np.ones((3, 2), complex), "holds values of type complex128; numbers or text"),
+        (np.array([[1.0, np.nan], [np.inf, 2]]), "data row 2, column 'x0': inf is infinite"),
     ],
 )
 def test_rows_that_cannot_be_learned_from_are_told(
@@ -443,10 +432,8 @@ def test_rows_that_cannot_be_learned_from_are_told(
         fit(rows, settings=TINY, quiet=True)
 
 
-def test_evaluation_of_a_file_measures_at_the_heldout_size(here: Path) -> None:
-    write_points(here / "rows.npy", Points(_rows(1000), ("x0", "x1", "x2")))
-    run = fit("rows.npy", settings={**TINY, "data.holdout": 0.1}, quiet=True)
-    evaluation = run.evaluate(quiet=True)
+def test_evaluation_of_a_file_measures_at_the_heldout_size(of_file: Run) -> None:
+    evaluation = of_file.evaluate(quiet=True)
     assert evaluation.rows == 100
     assert {measure.name for measure in evaluation.measures} == {
         "classifier_auc",
@@ -457,16 +444,15 @@ def test_evaluation_of_a_file_measures_at_the_heldout_size(here: Path) -> None:
     }
     json.dumps(evaluation.to_dict())
     with pytest.raises(ArgumentError, match="at least 20"):
-        run.evaluate(n=5)
+        of_file.evaluate(n=5)
 
 
-def test_real_rows_in_the_samples_place_cannot_be_told_apart(here: Path) -> None:
+def test_real_rows_in_the_samples_place_cannot_be_told_apart(moons: Run) -> None:
     """The whole way from a run to a verdict, with the truth in the model's place."""
-    run = fit("moons", settings=TINY, quiet=True)
-    real = run.load_data().fresh(99, 2000)
-    verdicts = {m.name: m.verdict for m in run.evaluate(n=2000, sample=real).measures}
+    real = moons.load_data().fresh(99, 2000)
+    verdicts = {m.name: m.verdict for m in moons.evaluate(n=2000, sample=real).measures}
     assert set(verdicts.values()) == {"cannot be told apart"}
-    shifted = run.evaluate(n=2000, sample=real + 0.3)
+    shifted = moons.evaluate(n=2000, sample=real + 0.3)
     assert shifted.verdict == "apart"
 
 
@@ -474,7 +460,7 @@ def test_the_callers_number_of_threads_comes_back(here: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        run = fit("moons", settings={**TINY, "threads": 1}, quiet=True)
+        run = fit("moons", settings={**TINY, "training.steps": 10, "threads": 1}, quiet=True)
         rows = run.sample(50)
         assert torch.get_num_threads() == 2
     finally:
@@ -482,8 +468,8 @@ def test_the_callers_number_of_threads_comes_back(here: Path) -> None:
     np.testing.assert_array_equal(run.sample(50), rows)
 
 
-def test_a_set_without_noise_has_no_density_to_measure_with(here: Path) -> None:
-    _, without = settings_for("moons", {"data.noise": 0.0, "data.rows": 50})
-    _, noisy = settings_for("moons", {"data.rows": 50})
+def test_a_set_without_noise_has_no_density_to_measure_with() -> None:
+    _, without = resolve("moons", {"data.noise": 0.0, "data.rows": 50})
+    _, noisy = resolve("moons", {"data.rows": 50})
     assert without.log_density() is None
     assert noisy.log_density() is not None

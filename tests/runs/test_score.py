@@ -10,7 +10,7 @@ import pytest
 from sfumato import fit
 from sfumato.errors import DataError
 from sfumato.runs.run import Run
-from sfumato.runs.score import bound_of, read_rows, score_of
+from sfumato.runs.score import bound_of, score_of
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_an_estimated_divergence_tells_its_own_error(tiny: Run) -> None:
     rows = tiny.sample(40)
     exact, _ = score_of(tiny, rows)
     probed, _ = score_of(tiny, rows, probes=8)
-    (found,) = tiny.model.log_prob(rows, probes=8)
+    (found,) = tiny.model.log_prob_chunks(rows, probes=8)
     assert exact.probe_error is None
     assert found.standard_error is not None
     assert probed.probe_error == pytest.approx(float(found.standard_error.square().mean().sqrt()))
@@ -74,7 +74,20 @@ def test_one_row_has_no_error_and_is_json(tiny: Run) -> None:
 
 def test_rows_are_read_by_the_names_of_their_columns(tiny: Run, tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("x1,else,x0\n1,2,3\n4,5,6\n")
-    assert read_rows(tiny, tmp_path / "rows.csv").values.tolist() == [[3, 1], [6, 4]]
+    like = tiny.kind.read_like(tiny.model, tmp_path / "rows.csv")
+    assert like.rows.tolist() == [[3, 1], [6, 4]]
+    assert like.source == ("x0", "x1")
     (tmp_path / "less.csv").write_text("x1,else\n1,2\n4,5\n")
     with pytest.raises(DataError, match="lacks the column x0"):
-        read_rows(tiny, tmp_path / "less.csv")
+        tiny.kind.read_like(tiny.model, tmp_path / "less.csv")
+
+
+def test_rows_that_share_no_name_are_read_by_place(tiny: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.array([[3.0, 1.0], [6.0, 4.0]]))
+    (tmp_path / "named.csv").write_text("b,a\n3,1\n6,4\n")
+    for name in ("rows.npy", "named.csv"):
+        like = tiny.kind.read_like(tiny.model, tmp_path / name)
+        assert like.rows.tolist() == [[3, 1], [6, 4]]
+    (tmp_path / "more.csv").write_text("c,b,a\n1,2,3\n")
+    with pytest.raises(DataError, match=r"3 columns, which are matched by place, and this run has"):
+        tiny.kind.read_like(tiny.model, tmp_path / "more.csv")

@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sfumato.runs.table_run import TableRun
 
 from sfumato import config
 from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.privacy import PRIVACY
 from sfumato.metrics.study import TableStudy
-from sfumato.runs.figures.table import TABLE_FIGURES, marginals_figure
-from sfumato.runs.fit import fit_table
-from sfumato.runs.report import tables, write_report
+from sfumato.runs.figures import table as table_figures
+from sfumato.runs.figures.common import Shown
+from sfumato.runs.figures.table import FIGURES, samples_figure, study_of
+from sfumato.runs.fit import fit
+from sfumato.runs.report import write_report
+from sfumato.runs.run import Run
 
 TINY = {
     "training.steps": 20,
@@ -35,7 +37,7 @@ ROWS = 210
 @pytest.fixture(scope="module", autouse=True)
 def few_samples() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "_SAMPLED", 200)
+        patch.setattr(table_figures, "SAMPLED", 200)
         yield
 
 
@@ -62,12 +64,12 @@ def mixed(rows: int) -> dict[str, list[Any]]:
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[TableRun, str, Evaluation | None]:
+def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, str, Evaluation | None]:
     """A run on a file with a hostile name of a column, and its page."""
     folder = tmp_path_factory.mktemp("report")
     path = write(folder / "rows.csv", mixed(ROWS))
     settings = {**TINY, "data": {"columns": {"id": "dropped"}}}
-    run = fit_table(path, out=folder / "run", settings=settings, quiet=True)
+    run = fit(path, out=folder / "run", settings=settings, quiet=True)
     page, evaluation = write_report(run, quiet=True)
     return run, page.read_text(encoding="utf-8"), evaluation
 
@@ -84,17 +86,18 @@ def rows_of(page: str, title: str) -> list[list[str]]:
     ]
 
 
-def test_the_page_needs_nothing_else(reported: tuple[TableRun, str, Evaluation | None]) -> None:
+def test_the_page_needs_nothing_else(reported: tuple[Run, str, Evaluation | None]) -> None:
     _, page, _ = reported
     links = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert len(links) == 6
-    assert all(link.startswith("data:image/png") for link in links)
+    assert len(links) == 8
+    assert all(link.startswith(("data:image/png", "data:image/gif")) for link in links)
+    assert sum(link.startswith("data:image/gif") for link in links) == 2
     assert "http" not in re.sub(r"data:image/[^\"]*", "", page)
     assert HOSTILE not in page
 
 
 def test_every_measure_is_told_in_the_part_where_it_belongs(
-    reported: tuple[TableRun, str, Evaluation | None],
+    reported: tuple[Run, str, Evaluation | None],
 ) -> None:
     run, page, evaluation = reported
     assert evaluation is not None
@@ -112,9 +115,11 @@ def test_every_measure_is_told_in_the_part_where_it_belongs(
 
 
 def test_the_columns_are_those_of_the_file(
-    reported: tuple[TableRun, str, Evaluation | None],
+    reported: tuple[Run, str, Evaluation | None],
 ) -> None:
     run, page, _ = reported
+    heldout = run.load_data().heldout
+    assert heldout is not None
     told = {" ".join(cells[0].split()): cells[1:] for cells in rows_of(page, "The columns")}
     assert list(told) == [HOSTILE.replace("\n", " "), "line break", "day", "fixed", "id"]
     kinds = [cells[0] for cells in told.values()]
@@ -124,16 +129,16 @@ def test_the_columns_are_those_of_the_file(
     assert told["fixed"][1] == "always 7"
     share = float(told[HOSTILE][2].removesuffix("%")) / 100
     held = round(0.2 * ROWS) - share * len(run.load_data().train)  # holes that are held out
-    assert -1 < held < len(run.load_data().heldout)
+    assert -1 < held < len(heldout)
     assert told["line break"][2] == ""
-    measured = run.study(n=10**9).columns
+    measured = study_of(run).columns
     assert [name for name, cells in told.items() if cells[4]] == [
         " ".join(name.split()) for name in measured
     ]
 
 
 def test_nothing_on_the_page_says_that_nobody_can_be_recognised(
-    reported: tuple[TableRun, str, Evaluation | None],
+    reported: tuple[Run, str, Evaluation | None],
 ) -> None:
     _, page, _ = reported
     assert "anonym" not in page.lower()
@@ -142,7 +147,7 @@ def test_nothing_on_the_page_says_that_nobody_can_be_recognised(
 
 
 def test_settings_stages_and_samples(
-    reported: tuple[TableRun, str, Evaluation | None], tmp_path: Path
+    reported: tuple[Run, str, Evaluation | None], tmp_path: Path
 ) -> None:
     run, page, _ = reported
     assert run.folder is not None
@@ -156,15 +161,16 @@ def test_settings_stages_and_samples(
     assert header == [HOSTILE, "line\nbreak", "day", "fixed"]
     assert len(rows) == 200
     drawn = {path.stem for path in (run.folder / "figures").glob("*.png")}
-    assert drawn == set(TABLE_FIGURES) - {"data"}
+    assert drawn == set(FIGURES) - {"data", "distances"}
 
 
 def test_figures_show_what_was_measured(
-    reported: tuple[TableRun, str, Evaluation | None],
+    reported: tuple[Run, str, Evaluation | None],
 ) -> None:
     """Densities and imputed draws, which take longest, are asked for once."""
     run, _, _ = reported
-    study, asked = run.study(), []
+    study = study_of(run)
+    asked: list[int] = []
 
     def log_prob(table: Any) -> np.ndarray:
         asked.append(len(table))
@@ -174,13 +180,14 @@ def test_figures_show_what_was_measured(
         study.sample, study.reference, study.real, study.train, study.kinds, log_prob, study.impute
     )
     found = {m.name: m for m in once.measures()}
-    figure = TABLE_FIGURES["likelihoods"](run, once)
+    figure = FIGURES["likelihoods"](run, Shown(study=once))
+    assert study.train is not None
     assert asked == [len(study.train), len(study.reference), len(study.sample)]
     means = {text.get_text() for text in figure.legends[0].get_texts()}
     assert f"held out, mean {once.likelihoods.heldout.mean():.2f}" in means
     gap = once.likelihoods.learned.mean() - once.likelihoods.heldout.mean()
     assert found["overfit"].value == pytest.approx(gap)
-    panels = [axes for axes in marginals_figure(run, once).axes if axes.axison]
+    panels = [axes for axes in samples_figure(run, Shown(study=once)).axes if axes.axison]
     shown = [axes.get_title(loc="right") for axes in panels]
     assert shown == [f"{measure.value:.3f}" for measure in once.columns.values()]
 
@@ -198,30 +205,36 @@ ODD: dict[str, dict[str, list[Any]]] = {
 @pytest.mark.parametrize("odd", ODD)
 def test_odd_tables_have_a_report(odd: str, tmp_path: Path) -> None:
     path, settings = write(tmp_path / "rows.csv", ODD[odd]), {**TINY, "data.kind": "table"}
-    run = fit_table(path, out=tmp_path / "run", settings=settings, quiet=True)
+    run = fit(path, out=tmp_path / "run", settings=settings, quiet=True)
     place, evaluation = write_report(run, quiet=True)
     assert evaluation is not None
     page = place.read_text()
     assert [cells[0] for cells in rows_of(page, "The columns")] == list(ODD[odd])
     assert (tmp_path / "run" / "figures" / "dependence.png").exists() == ("holes" in odd)
+    assert not list((tmp_path / "run" / "figures").glob("*.gif"))  # of fewer than two numbers
 
 
 def test_too_few_rows_to_measure_are_said_and_drawn(tmp_path: Path) -> None:
     path = write(tmp_path / "few.csv", mixed(30))
-    run = fit_table(path, out=tmp_path / "run", settings=TINY, quiet=True)
+    run = fit(path, out=tmp_path / "run", settings=TINY, quiet=True)
     place, evaluation = write_report(run, quiet=True)
     assert evaluation is None
     page = place.read_text()
-    assert "Not measured: a table of at least 140 rows" in page
-    assert {path.stem for path in (place.parent / "figures").iterdir()} == {"marginals", "loss"}
+    assert "Not measured: at least 140 rows or pictures are needed" in page
+    assert {path.name for path in (place.parent / "figures").iterdir()} == {
+        "samples.png",
+        "loss.png",
+        "forward.gif",
+        "reverse.gif",
+    }
     assert len(rows_of(page, "The columns")) == 5
-    assert len(marginals_figure(run).axes) >= 4
-    with pytest.raises(DataError, match="at least 140 rows is needed"):
-        TABLE_FIGURES["nearest"](run)
+    assert len(samples_figure(run).axes) >= 4
+    with pytest.raises(DataError, match="at least 140 rows or pictures are needed"):
+        FIGURES["nearest"](run)
 
 
 def test_too_few_to_measure_by_are_refused(
-    reported: tuple[TableRun, str, Evaluation | None],
+    reported: tuple[Run, str, Evaluation | None],
 ) -> None:
     with pytest.raises(ArgumentError, match="`n` must be at least 20"):
         reported[0].evaluate(n=19)

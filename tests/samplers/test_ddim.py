@@ -53,7 +53,7 @@ def test_published_moments_of_ten_steps(grid: object, mean: float, std: float) -
 @pytest.mark.parametrize("num_steps", [334, 501, 667, 999])
 def test_a_stride_that_is_no_integer_begins_in_noise_too(num_steps: int) -> None:
     # From the middle of the table, where alpha_bar is 0.08, the mean would come out as 0.86.
-    mean, std = propagate(DDIM(), DATA, grids.leading(tables.linear(), num_steps))
+    mean, std = propagate(DDIM(), DATA, grids.leading(discrete.linear(), num_steps))
     assert mean == pytest.approx(1, abs=0.01)
     assert std == pytest.approx(0.5, abs=0.01)
 

@@ -15,6 +15,7 @@ from sfumato.errors import ArgumentError
 from sfumato.networks.table_mlp import TableCondition, TableMLP
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import edm
+from sfumato.process.process import ContinuousProcess
 from sfumato.process.schedules import Cosine
 from sfumato.training.loop import Training
 from sfumato.training.loss import WEIGHTINGS
@@ -163,7 +164,9 @@ def training(**settings: Any) -> Training:
     torch.manual_seed(0)
     network = TableMLP(2, MASKING.sizes, width=16, depth=1)
     denoiser = TableDenoiser(network, edm)
-    objective = masking(denoiser, Cosine(), recipe, MASKING.sizes, MASKING.states)
+    objective = masking(
+        denoiser, ContinuousProcess(Cosine()), recipe, MASKING.sizes, MASKING.states
+    )
     return Training(denoiser, objective, rows(), recipe, seed=0)
 
 

@@ -12,6 +12,7 @@ from sfumato.denoisers.guidance import ClassLabels
 from sfumato.networks.mlp import VectorMLP
 from sfumato.process import parameterisations
 from sfumato.process.noise import NoiseLevel
+from sfumato.process.process import ContinuousProcess
 from sfumato.process.schedules import Cosine
 from sfumato.training.loop import Training, train
 from sfumato.training.regression import NoisedRows, regression, regression_training
@@ -51,7 +52,7 @@ def of_classes(dropout: float) -> Training:
     recipe = TrainingSettings(batch_size=600, reference=0, label_dropout=dropout)
     denoiser = NetworkDenoiser(Classes(), parameterisations.x_0)
     objective = regression(
-        denoiser, Cosine(), recipe, (1, 2, 2),
+        denoiser, ContinuousProcess(Cosine()), recipe, (1, 2, 2),
         class_labels=ClassLabels(5, mirrored=True), labels=torch.arange(5),
     )  # fmt: skip
     return Training(denoiser, objective, data, recipe, seed=0)

@@ -46,7 +46,7 @@ def edit(
     from sfumato.runs.run import open_run
 
     opened = open_run(run)
-    opened.kind.check_target(to)
+    opened.kind.check_target(to, opened.model)
     rows = opened.edit(file, start, seed=seed, quiet=quiet, **changes)
     opened.kind.write(to, rows, opened.model)
     say(f"{len(rows):,} {opened.kind.unit} in {to}", quiet)
@@ -88,7 +88,7 @@ def impute(
     opened = open_run(run)
     require(opened.model, "impute")
     kind = opened.kind
-    kind.check_target(to)
+    kind.check_target(to, opened.model)
     like = kind.read_like(opened.model, file, missing=True)
     warn_of_unseen(opened, like.rows, "the nearest stands for it")
     filled = opened.filled(like.rows, draws, seed=seed, quiet=quiet, **changes)
@@ -128,7 +128,7 @@ def inpaint(
 
     opened = open_run(run)
     require(opened.model, "inpaint")
-    opened.kind.check_target(to)
+    opened.kind.check_target(to, opened.model)
     channels, height, width = opened.model.codec.event
     pixels = read_image(picture, height, width, channels)
     known = np.broadcast_to(read_image(mask, height, width, 1) < 128, pixels.shape)

@@ -31,7 +31,8 @@ def demo(
 ) -> None:
     """Fit, sample, evaluate, draw and report, on points, a table or handwritten digits.
 
-    `s-curve` takes about half a minute on two cores, `table` (penguins) and `digits` a few minutes.
+    `s-curve` and `table` (344 penguins) take about half a minute, `digits` a few minutes.
+
     `tutorial` keeps the settings of a well-known tutorial to the letter, 4,000 epochs, takes
     minutes, and its report says what those settings cost.
     """

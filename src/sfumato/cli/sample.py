@@ -77,7 +77,7 @@ def sample(
     quiet = quiet or not distributed.is_first()
     opened = open_run(run)
     kind, model = opened.kind, opened.model
-    kind.check_target(to)
+    kind.check_target(to, opened.model)
     n = kind.sampled if n is None else n
     if sampling.get("steps", opened.settings.sampling.steps) == "auto":
         choice = model.choose_steps(**sampling)
@@ -118,7 +118,7 @@ def interpolate(
 
     opened = open_run(run)
     require(opened.model, "interpolate")
-    opened.kind.check_target(to)
+    opened.kind.check_target(to, opened.model)
     rows = opened.interpolate(first, last, n, seed=seed, given=values or None, **changes)
     opened.kind.write(to, rows, opened.model, in_a_row=True)
     say(f"{n:,} {opened.kind.unit} in {to}", quiet)

@@ -126,13 +126,14 @@ def export(
 @app.command(epilog=examples("sfumato datasets", "sfumato datasets --to sheet.png"))
 def datasets(
     to: Annotated[
-        Path | None, typer.Option(help="Also draw a sheet of all of them: .png, .svg or .pdf.")
+        Path | None, typer.Option(help="Also draw a sheet of the toy sets: .png, .svg or .pdf.")
     ] = None,
 ) -> None:
-    """List the toy sets."""
+    """List the data sets that come with the program: toy sets of points, a table, pictures."""
     from rich.console import Console
     from rich.table import Table
 
+    from sfumato.data.source import DESCRIPTIONS
     from sfumato.data.toy import TOY_SETS
 
     if to is not None:
@@ -144,6 +145,8 @@ def datasets(
         table.add_column(title, no_wrap=title != "what it is")
     for each in TOY_SETS.values():
         table.add_row(each.name, ", ".join(each.columns), each.description)
+    for name, (columns, description) in DESCRIPTIONS.items():
+        table.add_row(name, columns, description)
     Console(highlight=False).print(table)
     if to is not None:
         from sfumato.plots import save_figure

@@ -69,11 +69,11 @@ def _guessed(column: Column) -> ColumnType:
         if len(distinct) > max(_LEAST_IDENTIFIER, _IDENTIFIER * len(present)):
             if all(map(_DATE.fullmatch, present[:20])):
                 raise DataError(
-                    f"the column {column.name!r} holds dates as words, as {present[0]!r}; write "
+                    f"the column {column.name!r} holds dates as text, as {present[0]!r}; write "
                     "them as 2024-03-01 in a file, or give a frame dates (pandas.to_datetime)."
                 )
             raise DataError(
-                f"the column {column.name!r} holds {len(distinct):,} different words in "
+                f"the column {column.name!r} holds {len(distinct):,} different texts in "
                 f"{len(present):,} rows: they name the rows rather than tell of them. "
                 f"{_leave(column)} (--column {column.name}=categorical)."
             )
@@ -83,7 +83,7 @@ def _guessed(column: Column) -> ColumnType:
     whole = present.dtype.kind == "i" or bool(np.array_equal(np.round(present), present))
     if present.dtype.kind == "i" and _numbers_the_rows(present, len(distinct)):
         raise DataError(
-            f"the column {column.name!r} holds {len(present):,} whole numbers, all different and "
+            f"the column {column.name!r} holds {len(present):,} integers, all different and "
             f"nearly without gaps: they number the rows rather than tell of them. {_leave(column)} "
             f"(--column {column.name}=integer)."
         )
@@ -94,7 +94,7 @@ def _guessed(column: Column) -> ColumnType:
 
 
 def _numbers_the_rows(present: np.ndarray, distinct: int) -> bool:
-    """Whether whole numbers are all different and fill nine tenths of their range."""
+    """Whether integers are all different and fill nine tenths of their range."""
     spread = int(present.max()) - int(present.min()) + 1
     return distinct == len(present) > _LEAST_IDENTIFIER and spread * 9 <= distinct * 10
 

@@ -29,25 +29,38 @@ Rows = Points | Images | DataTable
 # The settings' name for rows that were given in memory.
 IN_MEMORY = "array"
 
+# A table that comes with the package: Horst, Hill & Gorman (2020), Palmer penguins, doi
+# 10.5281/zenodo.3960218, CC0-1.0; the file `penguins.csv` of their package as it is.
+TABLE_SETS: Mapping[str, Path] = {"penguins": Path(__file__).with_name("penguins.csv")}
+
 # Pictures that come with scikit-learn.
 PICTURE_SETS: Mapping[str, Callable[[], Images]] = {"digits": digits}
+
+# What both hold: their columns or pixels, and a sentence.
+DESCRIPTIONS: Mapping[str, tuple[str, str]] = {
+    "penguins": (
+        "8 of numbers and text",
+        "A table: 344 penguins of three species, with missing values (Palmer penguins, CC0).",
+    ),
+    "digits": ("8 x 8 pixels", "Pictures: 1,797 handwritten digits in ten classes (scikit-learn)."),
+}
 
 # Columns of decimals that are points in space; more are a table (bench/results/numeric.md).
 POINT_COLUMNS = 3
 
 
 def read_source(data: DataSettings) -> tuple[Rows, str]:
-    """What the file or folder that the settings name holds, and its fingerprint.
+    """What the file, folder or set that the settings name holds, and its fingerprint.
 
     Raises:
-        ArgumentError: if the source is neither a picture set nor looks like a file.
+        ArgumentError: if the source is neither such a set nor looks like a file.
         DataError: if the file cannot be used.
     """
-    path = Path(data.source)
+    path = TABLE_SETS.get(data.source, Path(data.source))
     if data.source in PICTURE_SETS:
         pictures = PICTURE_SETS[data.source]()
     elif not path.suffix and not os.path.exists(path):  # noqa: PTH110 - Path's raises at a long name
-        raise unknown("toy set", data.source, {*TOY_SETS, *PICTURE_SETS})
+        raise unknown("data set", data.source, {*TOY_SETS, *DESCRIPTIONS})
     elif tables := zipped_tables(path):
         return _unzipped(path, tables, data), atomic.sha256(path)
     elif holds_images(path):

@@ -173,6 +173,8 @@ def default_names(count: int) -> tuple[str, ...]:
 def select_columns(table: DataTable, names: Sequence[str], where: str) -> DataTable:
     """The columns of these names, in their order; by place where either side has no names.
 
+    Names like an array's (x0, x1) are names where the table has names and one of them among these.
+
     Args:
         table: may hold others beside them if it has names.
         names: those of a model.
@@ -181,7 +183,8 @@ def select_columns(table: DataTable, names: Sequence[str], where: str) -> DataTa
     Raises:
         DataError: if one is missing, or the number of nameless columns differs.
     """
-    if table.has_names and tuple(names) != default_names(len(names)):
+    nameless = tuple(names) == default_names(len(names)) and not {*names} & {*table.names}
+    if table.has_names and not nameless:
         if missing := [name for name in names if name not in table.names]:
             raise DataError(
                 f"{where} lacks the column{'s' if len(missing) > 1 else ''} "

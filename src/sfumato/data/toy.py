@@ -278,14 +278,14 @@ def draw(
         noise: instead of the set's own.
 
     Raises:
-        ArgumentError: if the set is unknown, n or seed is not a whole number of 0 or more, or
+        ArgumentError: if the set is unknown, n or seed is not an integer of 0 or more, or
             the noise is negative or not finite.
     """
     chosen = toy_set(name)
     noise = chosen.noise if noise is None else noise
     for what, value in {"n": n, "seed": seed}.items():
         if not isinstance(value, int | np.integer) or value < 0:
-            raise ArgumentError(f"`{what}` must be a whole number, 0 or more; got {value}.")
+            raise ArgumentError(f"`{what}` must be an integer, 0 or more; got {value}.")
     if not 0 <= noise < math.inf:
         raise ArgumentError(f"`noise` must be a finite number, 0 or more; got {noise}.")
     rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(stream.encode())]))

@@ -32,7 +32,7 @@ RandomState = int | np.random.RandomState | None
 
 
 class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
-    """A diffusion model of a table: draws rows, fills holes, tells how probable rows are.
+    """A diffusion model of a table: draws rows, fills missing values, scores how probable rows are.
 
     Args:
         columns: what columns are, by name, where it is not what their values suggest:
@@ -79,7 +79,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         """Learn the rows of a table.
 
         Args:
-            X: a data frame, or an array `(n, columns)`; NaN, None and NA are holes.
+            X: a data frame, or an array `(n, columns)`; NaN, None and NA are missing values.
             y: not looked at.
 
         Raises:
@@ -94,7 +94,8 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
             config.nested({**changes, **(self.settings or {})}),
             {"data": {"source": IN_MEMORY, "columns": types}, "seed": seed_of(self.random_state)},
         )
-        data = take(table, config.resolve(*layers), keep_all=True)
+        taken = take(table, config.resolve(*layers), keep_all=True)
+        data = replace(taken, container=self.backend_ or "array")
         settings = config.resolve(KINDS[data.kind].recipe(data), *layers)
         training, model = prepare(settings, data)
         quiet = not self.verbose
@@ -119,7 +120,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             n_samples: how many.
             random_state: an int gives the same rows each time, the first of a longer draw.
-            given: values of some columns that all rows are to have; None for a hole.
+            given: values of some columns that all rows are to have; None for a missing value.
 
         Raises:
             ValueError: if n_samples is negative, a column is unknown, or a value was never seen.
@@ -143,12 +144,12 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         return float(self.score_samples(X).mean())
 
     def impute(self, X: Any, draws: int | None = None, random_state: RandomState = 0) -> Any:  # noqa: N803
-        """Fill the holes of rows; what is there stays.
+        """Fill the missing values of rows; what is known stays.
 
         Args:
             X: rows.
             draws: how many filled tables to draw, each plausible; not given, one table of best
-                guesses (of numbers the mean, of levels the most frequent of 40 draws).
+                guesses (of numbers the mean, of categories the most frequent of 40 draws).
             random_state: of the draws.
 
         Returns:
@@ -157,11 +158,18 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: if the rows do not fit, or there are no draws.
         """
-        run, table = self._run(), self._table(X)
+        check_is_fitted(self)
+        filled = self._filled(self._table(X), draws, seed_of(random_state))
+        return self._like(X, filled[0]) if draws is None else [self._like(X, f) for f in filled]
+
+    def _filled(self, table: DataTable, draws: int | None, seed: int) -> list[DataTable]:
+        """The one table of best guesses, or so many draws; see `impute`."""
+        run = self._run()
         like = run.kind.read_like(run.model, table, missing=True)
-        filled = run.filled(like.rows, draws, seed=seed_of(random_state), quiet=not self.verbose)
-        given = [self._like(X, like.give(each)) for each in filled]
-        return given[0] if draws is None else given
+        return [
+            like.give(each)
+            for each in run.filled(like.rows, draws, seed=seed, quiet=not self.verbose)
+        ]
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model to a safetensors file, which `load` and `sfumato` read.
@@ -174,7 +182,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """The model in a file; it draws frames of pandas, or arrays if its columns have no names.
+        """The model in a file; draws come in what it was fitted to; of a file, in frames of pandas.
 
         Raises:
             RunError: if it is missing or damaged, or is a model of pictures.
@@ -192,9 +200,11 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         )
         found.model_, found.n_features_in_ = model, len(names)
         found.kinds_ = dict.fromkeys(names, "dropped") | model.codec.kinds
-        of_array = names == default_names(len(names))
-        found.backend_ = None if of_array else "pandas"
-        if not of_array:
+        container = getattr(model.codec, "container", "")
+        if not container:  # a file's, or from before it was kept
+            container = "array" if names == default_names(len(names)) else "pandas"
+        found.backend_ = None if container == "array" else container
+        if found.backend_:
             found.feature_names_in_ = np.array(names, dtype=object)
         return found
 
@@ -246,16 +256,25 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
     def _like_fitted(self, table: DataTable) -> Any:
         return to_array(table) if self.backend_ is None else to_frame(table, self.backend_)
 
-    def _like(self, X: Any, table: DataTable) -> Any:  # noqa: N803
-        """A table with X's own names, as a frame with its index or as an array."""
+    def _like(self, X: Any, table: DataTable, kept: np.ndarray | None = None) -> Any:  # noqa: N803
+        """A table with X's own names, as a frame with its index or as an array.
+
+        Args:
+            X: as it was given.
+            table: its columns, filled.
+            kept: which of them to give; all if None.
+        """
         backend = None if isinstance(X, np.ndarray) else backend_of(X)
-        if backend is None:
-            return to_array(table)
+        names = X.columns if backend == "pandas" else table.names
         own = DataTable(
-            tuple(replace(each, name=str(n)) for each, n in zip(table, X.columns, strict=True))
-            if backend == "pandas"
-            else table.columns
+            tuple(
+                replace(each, name=str(name))
+                for k, (each, name) in enumerate(zip(table, names, strict=True))
+                if kept is None or kept[k]
+            )
         )
+        if backend is None:
+            return to_array(own)
         frame = to_frame(own, backend)
         if backend == "pandas":
             frame.index = X.index

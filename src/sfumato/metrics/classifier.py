@@ -12,7 +12,7 @@ def classifier_auc(
     apart without error; chance also gives values a little below 0.5.
 
     Args:
-        x: `(n, d)`; NaN is a hole.
+        x: `(n, d)`; NaN where missing.
         y: `(m, d)`.
         categorical: which columns are levels, numbered from 0 to 254 at most, `(d,)`.
         seed: of the split.
@@ -27,10 +27,10 @@ def classifier_auc(
     learn = np.zeros(len(rows), dtype=bool)
     learn[rng.permutation(len(x))[: len(x) // 2]] = True
     learn[len(x) + rng.permutation(len(y))[: len(y) // 2]] = True
-    told = has_values(rows[learn])
-    if not told.any():
+    usable = has_values(rows[learn])
+    if not usable.any():
         return 0.5
-    rows, categorical = rows[:, told], None if categorical is None else categorical[told]
+    rows, categorical = rows[:, usable], None if categorical is None else categorical[usable]
     trees = HistGradientBoostingClassifier(
         categorical_features=categorical, early_stopping=False, random_state=seed
     )
@@ -39,5 +39,5 @@ def classifier_auc(
 
 
 def has_values(rows: np.ndarray) -> np.ndarray:
-    """Which columns are not holes only `(d,)`: scikit-learn's trees stumble over the others."""
+    """Which columns have any value, `(d,)`: scikit-learn's trees stumble over the others."""
     return np.asarray(~np.isnan(rows).all(0))

@@ -1,6 +1,6 @@
 """Is a table as good to learn from as a real one? Train on it, test on real rows.
 
-The error is one scale for both kinds of target, 0 where every row is foretold and 1 where guessing
+The error is one scale for both kinds of target, 0 where every row is predicted and 1 where guessing
 does as well:
 
     (1)  levels   2 (1 - AUC), one level against the others, weighted by how common it is
@@ -18,15 +18,15 @@ from sfumato.metrics.coded import Coded, ranks
 # More rows cost time and teach little more.
 _ROWS = 4000
 _TREES, _LEARNING_RATE = 30, 0.2
-# Levels to be told apart; the rarer ones are one.
+# Categories that are kept apart; the rarer ones are one.
 _CLASSES = 10
 _CANDIDATES, _TARGETS = 8, 3
 
 
 def error(train: Coded, test: Coded, target: str, *, seed: int = 0) -> float:
-    """Eq. (1) or (2) for gradient-boosted trees that foretell one column from the others.
+    """Eq. (1) or (2) for gradient-boosted trees that predict one column from the others.
 
-    Rows in which the target is a hole are left out.
+    Rows in which the target is missing are left out.
 
     Args:
         train: what they learn from, the first 4,000 rows of it.
@@ -57,7 +57,9 @@ def error(train: Coded, test: Coded, target: str, *, seed: int = 0) -> float:
         trees = HistGradientBoostingRegressor(**options).fit(x, y)
         return float(np.clip(1 - r2_score(y_test, trees.predict(x_test)), 0, 1))
     y, y_test = np.minimum(y, _CLASSES - 1), np.minimum(y_test, _CLASSES - 1)
-    chance = np.zeros((len(y_test), _CLASSES))  # levels that are not learned from are not foretold
+    chance = np.zeros(
+        (len(y_test), _CLASSES)
+    )  # categories outside of the training rows are not predicted
     known = np.unique(y).astype(int)
     if len(known) > 1:
         trees = HistGradientBoostingClassifier(**options).fit(x, y)
@@ -74,7 +76,7 @@ def error(train: Coded, test: Coded, target: str, *, seed: int = 0) -> float:
 
 
 def targets(real: Coded, *, seed: int = 0) -> tuple[str, ...]:
-    """Up to three columns that a real table foretells best, of those that go most with another.
+    """Up to three columns that a real table predicts best, of those that go most with another.
 
     One half of the rows teaches, the other tests.
 

@@ -6,11 +6,11 @@ one. So
 
     (1)  numbers  the truth is among the i lowest or the i highest of them in 2 i/(D + 1) of the
                   cells, and between the i-th lowest and the i-th highest in the rest
-    (2)  levels   it is among the 2 i whose level is rarest among them as often
+    (2)  text     it is among the 2 i whose category is rarest among them as often
 
-exactly, whatever the law, where ties are broken by lot. With D = 20 and i = 1 that is the central
-interval, or the smallest set of levels, of 19/21: 90 %. After Talts et al. (2018), and for (2) as
-in conformal prediction (Vovk, Gammerman & Shafer 2005).
+exactly, whatever the law, where ties are broken at random. With D = 20 and i = 1 that is the
+central interval, or the smallest set of categories, of 19/21: 90 %. After Talts et al. (2018), and
+for (2) as in conformal prediction (Vovk, Gammerman & Shafer 2005).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +57,7 @@ class Intervals:
 def hidden(
     table: DataTable, kinds: Mapping[str, ColumnType], *, seed: int = 0
 ) -> tuple[DataTable, np.ndarray]:
-    """The first 300 rows with a fifth of their cells made holes, and which, `(rows, columns)`.
+    """The first 300 rows with a fifth of their cells missing, and which, `(rows, columns)`.
 
     Args:
         table: real rows.
@@ -81,13 +81,13 @@ def intervals(
     """Hide cells, impute them, look: of "numbers" and of "levels", where there are any.
 
     Args:
-        impute: a table with holes and how many draws to that many filled tables.
+        impute: a table with missing values and how many draws to that many filled tables.
         reference: real rows that were not used in training.
         kinds: of every column.
         seed: which cells to hide, and how ties are broken.
 
     Raises:
-        DataError: if a hole was not filled.
+        DataError: if a missing value was not filled.
     """
     with_holes, cells = hidden(reference, kinds, seed=seed)
     draws = impute(with_holes, DRAWS)
@@ -137,7 +137,7 @@ def _column(
 
 
 def _order(keys: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The rank of each in its row, from 0; ties by lot."""
+    """The rank of each in its row, from 0; ties at random."""
     order = np.lexsort((rng.random(keys.shape), keys), axis=1)
     return np.argsort(order, axis=1)
 

@@ -4,7 +4,8 @@
     (2)  levels   total variation, half the sum of |p - q| over levels
 
 Both are the largest difference of two probabilities that they allow: (1) of all numbers up to some
-x, (2) of any set of levels. Holes take part: below all numbers in (1), as one more level in (2).
+x, (2) of any set of categories. Missing values take part: below all numbers in (1), as one more
+category in (2).
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ def kolmogorov_smirnov(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def total_variation(x: np.ndarray, y: np.ndarray) -> float:
-    """Half the summed differences of the shares of levels `(n,)`; -1, a hole, is one of them."""
+    """Half the summed differences of the shares of categories `(n,)`; -1, missing, is one."""
     most = int(max(x.max(), y.max())) + 2
     shares = [np.bincount(codes + 1, minlength=most) / len(codes) for codes in (x, y)]
     return float(np.abs(shares[0] - shares[1]).sum() / 2)

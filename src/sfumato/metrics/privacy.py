@@ -70,15 +70,16 @@ def evaluate_privacy(
     )  # fmt: skip
     members, others = distances_to(sample, learned[:FEW], fresh)
     yield judged(
-        "distance_attack", "training rows told by their distance, AUC",
+        "distance_attack", "training rows recognised by their distance, AUC",
         nearer_share(members, others), shuffled(nearer_share, members, others, rng), 0.55,
         len(others), LIMITS.rstrip("."),
     )  # fmt: skip
     if scores is not None:
         unlikely = -scores.learned, -scores.heldout
         yield judged(
-            "density_attack", "training rows told by their density, AUC", nearer_share(*unlikely),
-            shuffled(nearer_share, *unlikely, rng), 0.55, len(scores.heldout),
+            "density_attack", "training rows recognised by their density, AUC",
+            nearer_share(*unlikely), shuffled(nearer_share, *unlikely, rng), 0.55,
+            len(scores.heldout),
         )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ class TableStudy:
         train: the rows learned from; None where they cannot be had.
         kinds: of every column.
         log_prob: log densities of rows `(n,)`, in nats.
-        impute: a table with holes and how many draws to that many filled tables.
+        impute: a table with missing values and how many draws to that many filled tables.
         seed: of splits, trees and what is hidden.
     """
 

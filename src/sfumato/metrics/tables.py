@@ -1,7 +1,7 @@
 """All measures of a generated table, each with its floor; see `evaluation` for what a floor is.
 
-    marginals    for each column the Kolmogorov-Smirnov distance (numbers; a hole is less than any)
-                 or the total variation (levels; a hole is one): the mean over columns
+    marginals    for each column the Kolmogorov-Smirnov distance (numbers; missing is less than any)
+                 or the total variation (categories; missing is one): the mean over columns
     dependence   how far the association of two columns is off: the mean over pairs
     worst_*      the worst column or pair: how far its figure lies above what it is between real
                  sets on average, because that is larger for a column of many levels
@@ -95,7 +95,7 @@ def evaluate_table(
         kinds: of every column; those constant or dropped are not looked at.
         scores: log densities of rows, where they are known.
         filled: where hidden values lie among those imputed, where that is known.
-        target: the column to foretell; where not given, up to three that are foretold best.
+        target: the column to predict; where not given, up to three that are predicted best.
         seed: of splits, trees and what is hidden.
 
     Raises:
@@ -105,7 +105,7 @@ def evaluate_table(
     base, own, *others = _checked(sample, reference, real, kinds)
     sets = (own, *others)
     if target is not None and target not in base.names:
-        raise DataError(f"there is no column {target!r} that varies, to be foretold.")
+        raise DataError(f"there is no column {target!r} that varies, to be predicted.")
 
     yield from _marginals(base, sets)
     if len(base.names) > 1:
@@ -117,8 +117,8 @@ def evaluate_table(
     yield judged("classifier_auc", "classifier two-sample AUC", auc, auc_floor, 0.55, len(base))
     yield from _neighbourhoods(base, sets)
     if len(base.names) > 1:
-        foretold = (target,) if target else targets(sets[1], seed=seed)
-        yield _efficacy(base, sets, foretold, seed)
+        predicted = (target,) if target else targets(sets[1], seed=seed)
+        yield _efficacy(base, sets, predicted, seed)
 
     if scores is not None:
         rng = np.random.default_rng(seed)
@@ -191,11 +191,11 @@ def _neighbourhoods(base: Coded, sets: Sequence[Coded]) -> Iterator[Measure]:
         yield judged(name, f"1 - {name}", value, floor, small, len(truth))
 
 
-def _efficacy(base: Coded, sets: Sequence[Coded], foretold: Sequence[str], seed: int) -> Measure:
+def _efficacy(base: Coded, sets: Sequence[Coded], predicted: Sequence[str], seed: int) -> Measure:
     value, *floor = (
-        float(np.mean([error(part, base, name, seed=seed) for name in foretold])) for part in sets
+        float(np.mean([error(part, base, name, seed=seed) for name in predicted])) for part in sets
     )
-    what = f"foretold: {', '.join(map(repr, foretold))}; every model learns from as many rows"
+    what = f"predicted: {', '.join(map(repr, predicted))}; every model learns from as many rows"
     small = float(np.mean(floor)) + 0.02
     return judged("efficacy", "error of what learns from it", value, floor, small, len(base), what)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
@@ -51,9 +52,11 @@ def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     summed = {key: value for key, value in header.items() if key != "sha256"}
     digest.update(json.dumps(summed, sort_keys=True).encode())
     for name in sorted(tensors):
-        array = tensors[name].numpy()
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
+        tensor = tensors[name].contiguous()
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        digest.update(f"{name} {dtype} {tuple(tensor.shape)}".encode())
+        # As bytes first: NumPy has no bfloat16 and no float8.
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -114,6 +117,9 @@ def load_model(
         shapes = {name: value.shape for name, value in skeleton.state_dict().items()}
         if shapes != {name: value.shape for name, value in tensors.items()}:
             raise RunError("its weights are not those of its settings.")
+        for name, made in skeleton.state_dict().items():
+            if tensors[name].dtype != made.dtype:
+                raise RunError(f"its weight {name} is {tensors[name].dtype}, not {made.dtype}.")
         model = build_model(settings, codec, network=network, process=process)
         model.denoiser.network.load_state_dict(tensors)
         model.denoiser.network.to(device_of(settings, codec))

@@ -242,7 +242,8 @@ class GaussianModel:
         stepper = self._stepper(settings) if own is None else own
         steps = self.choose_steps(**named).num_steps if settings.steps == "auto" else settings.steps
         # A part of the process takes that part of the steps.
-        levels = build_grid(settings, self.process.until(start), max(1, round(steps * start)))
+        part = self.process.until(float(start))
+        levels = build_grid(settings, part, max(1, round(steps * start)))
         return self._denoise(settings, seed, given), levels, stepper
 
     def sample_chunks(

@@ -57,7 +57,7 @@ def _build(kind: str, make: Callable[..., T], options: Mapping[str, Any], **own:
         if name not in known:
             raise unknown(f"option of the {kind}", name, known)
         want = known[name]
-        # A whole number may be written either way.
+        # An integer may be written either way.
         if want in (int, float) and not isinstance(value, bool | str) and want(value) == value:
             value = want(value)
         of = get_args(want)
@@ -71,11 +71,11 @@ def _build(kind: str, make: Callable[..., T], options: Mapping[str, Any], **own:
 
 
 _KINDS = {
-    int: "a whole number",
+    int: "an integer",
     float: "a number",
     bool: "true or false",
     str: "a name",
-    list[int]: "a list of whole numbers",
+    list[int]: "a list of integers",
     list[float]: "a list of numbers",
 }
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from sfumato.config import SamplingSettings, Settings
 from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.table import EncodedTable, TableCodec
-from sfumato.data.io.cells import LARGEST_EXACT
+from sfumato.data.io.cells import LARGEST_EXACT, sort
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
 from sfumato.denoisers.denoiser import Conditioned, Denoiser, PerChunk, Prediction
 from sfumato.denoisers.table import TableDenoiser
@@ -215,7 +215,7 @@ class TableModel:
             n: how many.
             seed: names an endless list of samples.
             first: where in that list to begin.
-            given: values of some columns, which all rows are to have; None for a hole.
+            given: values of some columns, which all rows are to have; None for a missing value.
             **sampling: changes to the settings under `[sampling]`.
 
         Raises:
@@ -227,7 +227,7 @@ class TableModel:
         return concatenate([self.empty(), *drawn])
 
     def condition(self, given: Mapping[str, Any]) -> DataTable:
-        """One row of the model's columns: the values given, and holes elsewhere.
+        """One row of the model's columns: the values given, and missing values elsewhere.
 
         Raises:
             ArgumentError: if a column is unknown.
@@ -236,12 +236,7 @@ class TableModel:
         for name in given:
             if name not in self.codec.columns:
                 raise unknown("column", name, self.codec.columns)
-        row = DataTable(
-            tuple(
-                _single(column.name, given.get(column.name), column.values.dtype)
-                for column in self.empty()
-            )
-        )
+        row = DataTable(tuple(_single(column, given.get(column.name)) for column in self.empty()))
         for unseen, part in zip(self.codec.encode(row).unseen[0], self.codec.parts, strict=True):
             if unseen and part.name in given:
                 if given[part.name] is None:
@@ -317,7 +312,7 @@ class TableModel:
             ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
             DataError: if the rows do not fit the model.
         """
-        process = self.process.until(start)
+        process = self.process.until(float(start))
         settings, stepper = self._sampler(sampling)
         own = self.own(rows)
         encoded = self._known(own, np.ones((len(own), len(self.codec.parts)), bool))
@@ -577,15 +572,25 @@ def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
     return torch.stack(drawn, dim=1).double()
 
 
-def _single(name: str, value: Any, dtype: np.dtype[Any]) -> Column:
-    """One value in a column of a type, or a hole."""
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
+def _single(column: Column, value: Any) -> Column:
+    """One value in a column like another, of its frame's type too, or a missing value."""
+    dtype, missing = column.values.dtype, value is None or _is_no_value(value)
     try:
         held = np.zeros(1, dtype) if missing else np.array([_of_type(value, dtype)], dtype)
     except (TypeError, ValueError, KeyError, OverflowError) as error:
-        what = {"f": "a number", "i": "a whole number", "b": "true or false", "M": "a date"}
-        raise DataError(f"the column {name!r} holds {what[dtype.kind]}; got {value!r}.") from error
-    return Column(name, held, np.array([missing]))
+        what = {"f": "a number", "i": "an integer", "b": "true or false", "M": "a date"}
+        raise DataError(
+            f"the column {column.name!r} holds {what[dtype.kind]}; got {value!r}."
+        ) from error
+    return replace(column, values=held, missing=np.array([missing]))
+
+
+def _is_no_value(value: Any) -> bool:
+    """Whether it is NaN or NaT, which differ from themselves, or NA, which does not say."""
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):
+        return type(value).__name__ == "NAType"
 
 
 def _of_type(value: Any, dtype: np.dtype[Any]) -> Any:
@@ -596,9 +601,16 @@ def _of_type(value: Any, dtype: np.dtype[Any]) -> Any:
         known = {"true": True, "false": False}
         return known[str(value).strip().lower()]
     if dtype.kind == "M":
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) or getattr(value, "tzinfo", None) is not None:
             raise TypeError
-        return np.datetime64(value, "us")
+        if isinstance(value, str) and sort(value.strip()).fault:  # NumPy would move a time zone
+            raise ValueError
+        moment = np.datetime64(value, "us")
+        if getattr(value, "nanosecond", 0) or (
+            isinstance(value, np.datetime64) and moment != value
+        ):
+            raise ValueError
+        return moment
     if dtype.kind == "f":
         if not abs(number := float(value)) <= _LARGEST:
             raise ValueError

@@ -246,7 +246,7 @@ def _write_mp4(path: Path, frames: Iterable[np.ndarray]) -> None:
         stream.options = {"crf": "20", "preset": "veryfast"}
         for k, picture in enumerate(frames):
             height, width = (side - side % 2 for side in picture.shape[:2])
-            if k == 0:  # the codec is opened by the first
+            if k == 0:  # the size of an open stream cannot be set
                 stream.width, stream.height = width, height
             even = np.ascontiguousarray(picture[:height, :width])
             file.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))

@@ -31,7 +31,7 @@ from sfumato.plots.style import (
 
 PANELS, PAIRED = 30, 40  # columns that can still be read on one page
 _ACROSS, _BARS, _NAME = 5, 12, 20
-_HOLES, _OTHERS = "holes", "others"
+_MISSING, _OTHERS = "missing", "others"
 _LOOKS: tuple[dict[str, Any], ...] = (
     {"fill": True, "color": BLUE, "alpha": 0.4}, {"color": ORANGE, "lw": 1.3}
 )  # fmt: skip
@@ -43,8 +43,8 @@ class ColumnPanel:
 
     Args:
         name: its own.
-        real: `(n,)`: float64, NaN where there is a hole; datetime64, NaT likewise; or object, the
-            levels as words, None likewise.
+        real: `(n,)`: float64, NaN where missing; datetime64, NaT likewise; or object, the
+            categories as text, None likewise.
         generated: likewise, `(m,)`; None to show the real ones alone.
         distance: of one from the other, if it was measured.
         verdict: on that.
@@ -67,11 +67,11 @@ class ColumnPanel:
 def shown_values(column: Column, kind: ColumnType) -> np.ndarray:
     """The values of a column as `ColumnPanel` takes them, `(n,)`."""
     if kind in CATEGORICAL:
-        words = np.array([str(value) for value in column.values.tolist()], dtype=object)
-        words[column.missing] = None
-        return words
-    hole = np.datetime64("NaT") if column.values.dtype.kind == "M" else np.nan
-    return np.where(column.missing, hole, column.values)
+        text = np.array([str(value) for value in column.values.tolist()], dtype=object)
+        text[column.missing] = None
+        return text
+    absent = np.datetime64("NaT") if column.values.dtype.kind == "M" else np.nan
+    return np.where(column.missing, absent, column.values)
 
 
 def marginals(panels: Sequence[ColumnPanel], title: str = "") -> Figure:
@@ -120,8 +120,8 @@ def marginals(panels: Sequence[ColumnPanel], title: str = "") -> Figure:
 
 
 def _histogram(axes: Axes, panel: ColumnPanel) -> None:
-    """Shares of the rows in common bins, and of holes in a bar of their own."""
-    holes = [float(np.isnat(x).mean() if x.dtype.kind == "M" else np.isnan(x).mean())
+    """Shares of the rows in common bins, and of missing values in a bar of their own."""
+    missing = [float(np.isnat(x).mean() if x.dtype.kind == "M" else np.isnan(x).mean())
              for x in panel.sets]  # fmt: skip
     there = [_floats(values) for values in panel.sets]
     edges = _edges(np.concatenate(there), min(map(len, there)))
@@ -139,15 +139,17 @@ def _histogram(axes: Axes, panel: ColumnPanel) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     room = 0.03 * (edges[-1] - edges[0])
     ticks = [t for t in axes.get_xticks() if edges[0] - room <= t <= edges[-1] + room]
-    if max(holes) > 0:
+    if max(missing) > 0:
         width = (edges[-1] - edges[0]) / 9
         at = np.array([edges[-1] + width, edges[-1] + 2 * width])
-        for hole, look in zip(holes, _LOOKS, strict=False):
-            axes.stairs([hole], at, **look)
-        axes.text(at.mean(), max(holes), _HOLES, ha="center", va="bottom", fontsize=7.5, color=GREY)
+        for absent, look in zip(missing, _LOOKS, strict=False):
+            axes.stairs([absent], at, **look)
+        axes.text(
+            at.mean(), max(missing), _MISSING, ha="center", va="bottom", fontsize=7.5, color=GREY
+        )
     axes.set_xticks(ticks)
     axes.set_yticks([])
-    axes.set_ylim(0, 1.12 * max(*np.concatenate(shares), *holes) or 1)
+    axes.set_ylim(0, 1.12 * max(*np.concatenate(shares), *missing) or 1)
 
 
 def _floats(values: np.ndarray) -> np.ndarray:
@@ -159,7 +161,7 @@ def _floats(values: np.ndarray) -> np.ndarray:
 
 
 def _edges(values: np.ndarray, rows: int) -> np.ndarray:
-    """Bins of the central 99 %: one for each whole number if these are few.
+    """Bins of the central 99 %: one for each integer if these are few.
 
     Args:
         values: all that are to be shown, `(n,)`.
@@ -179,17 +181,17 @@ def _bins(rows: int) -> int:
 
 
 def _bars(axes: Axes, panel: ColumnPanel) -> None:
-    """Shares of the commonest levels, of all others together, and of holes."""
+    """Shares of the commonest categories, of all others together, and of missing values."""
     counts = [Counter(values.tolist()) for values in panel.sets]
     both = sum(counts, Counter())
-    holes = both.pop(None, 0)
+    missing = both.pop(None, 0)
     order = {level: k for k, level in enumerate(panel.levels)}
     common = sorted(both, key=lambda level: (-counts[0][level], -both[level], level))[:_BARS]
     common.sort(key=lambda level: order.get(level, -counts[0][level]))
     left = set(both) - set(common)
     bars = [(plain(level, 12), [level]) for level in common]
     bars += [(f"{len(left):,} {_OTHERS}", list(left))] if left else []
-    bars += [(_HOLES, [None])] if holes else []
+    bars += [(_MISSING, [None])] if missing else []
     shares = np.array(
         [[sum(c[x] for x in some) / max(c.total(), 1) for c in counts] for _, some in bars]
     ).reshape(-1, len(counts))

@@ -48,7 +48,7 @@ def discretised_log_likelihood(x_0: Tensor, gaussian: Gaussian, bin_width: float
     Args:
         x_0: centres of bins.
         gaussian: broadcasts with x_0.
-        bin_width: 2 divided by a whole number; 2/255 for 8 bits.
+        bin_width: 2 divided by an integer; 2/255 for 8 bits.
 
     Raises:
         ArgumentError: if `bin_width` does not divide 2.
@@ -57,7 +57,7 @@ def discretised_log_likelihood(x_0: Tensor, gaussian: Gaussian, bin_width: float
     last = round(2 / bin_width) if bin_width > 0 else 0
     if last < 1 or not math.isclose(last * bin_width, 2, rel_tol=1e-6):
         raise ArgumentError(
-            f"`bin_width` must be 2 divided by a whole number (8 bits: 2/255); got {bin_width:.6g}."
+            f"`bin_width` must be 2 divided by an integer (8 bits: 2/255); got {bin_width:.6g}."
         )
     bins = (x_0 + 1) / bin_width
     # Not (... <= 0.01), so that NaN is met too; float32 places 8 bits to 2e-5 of a bin.

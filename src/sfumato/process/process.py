@@ -289,7 +289,7 @@ class DiscreteProcess:
         return f"t = {int(self.schedule.index(level))}" if float(level.sigma) else _CLEAN
 
 
-def as_process(given: AnyProcess) -> Process:
+def as_process(given: object) -> Process:
     """The process of a schedule; a process is returned as it is.
 
     A schedule of a user's own is any object with `__call__(t) -> NoiseLevel` and its inverse

@@ -169,7 +169,7 @@ class _Bench:
 
 
 def _no_denoiser(x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:  # noqa: ARG001
-    return Prediction(torch.zeros_like(x_t))
+    return Prediction(torch.zeros_like(x_t), torch.zeros_like(x_t))
 
 
 def fitted_mixture(rows: Tensor, seed: int) -> GaussianMixture:

@@ -26,6 +26,7 @@ from sfumato.data.source import IN_MEMORY
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.models.build import build_model
 from sfumato.models.file import save_model
+from sfumato.models.format_4 import weight_names
 from sfumato.models.model import Model, supports
 from sfumato.models.registry import OWN, device_of
 from sfumato.process.process import Process
@@ -313,7 +314,7 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
     if not (folder / CONFIG).is_file():
         raise RunError(f"{folder} is not a run folder: it has no {CONFIG}.")
     try:
-        settings = config.resolve(config.load_toml(folder / CONFIG))
+        settings = config.resolve(config.current(config.load_toml(folder / CONFIG)))
     except ArgumentError as error:
         raise RunError(f"the settings of {folder} are damaged: {error}") from error
     if settings.data.source == IN_MEMORY:
@@ -328,7 +329,8 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
         job = Job(training, model, data, folder)
         # A run that was killed before its first save was whole begins anew.
         if (folder / MODEL).exists() or any((folder / CHECKPOINT).glob("*.json")):
-            training.restore(*checkpoint.load(folder / CHECKPOINT))
+            renamed = weight_names(settings.network.name)
+            training.restore(*checkpoint.load(folder / CHECKPOINT, renamed))
             restored = _sampling_model(job)
             if distributed.is_first():
                 save_model(restored, folder / MODEL)  # a kill may have left it behind

@@ -196,6 +196,7 @@ class Run:
         if draws is not None and draws < 1:
             raise ArgumentError(f"`draws` must be at least 1; got {draws}.")
         kind, count = self.kind, draws or self.kind.guesses
+        rows = kind.to_fill(self.model, rows)
         index = kind.incomplete(rows, known)
         chunks = self.model.complete_chunks(
             kind.take(rows, index),

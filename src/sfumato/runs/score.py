@@ -111,12 +111,12 @@ def bound_of(run: Run, rows: Any, *, seed: int = 0, quiet: bool = True) -> tuple
         "L_0": torch.cat([each.L_0 for each in found]),
     }
     nats = run.model.codec.bound_unit - sum(terms.values(), torch.zeros(()))
-    told = {
+    terms_by_name = {
         "L_T (end of the process)": _mean(terms["L_T"]),
         "L_t (steps between)": _mean(terms["L_t"]),
         "L_0 (decoder)": _mean(terms["L_0"]),
     }
-    return _summary(run, rows, nats.numpy(), terms=told), nats.numpy()
+    return _summary(run, rows, nats.numpy(), terms=terms_by_name), nats.numpy()
 
 
 def _mean(values: torch.Tensor) -> tuple[float, float | None]:

@@ -30,3 +30,18 @@ SAMPLERS: Mapping[str, Callable[..., Stepper[Any]]] = {
     "runge-kutta": RungeKutta,
     "unipc": UniPC,
 }
+
+__all__ = [
+    "DDIM",
+    "SAMPLERS",
+    "Ancestral",
+    "DPMSolverSinglestep",
+    "Heun",
+    "PredictorCorrector",
+    "RungeKutta",
+    "Stepper",
+    "UniPC",
+    "dpm_solver",
+    "euler",
+    "euler_ancestral",
+]

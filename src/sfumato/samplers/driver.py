@@ -218,7 +218,7 @@ def draws_noise(stepper: Stepper[S], levels: NoiseLevel) -> bool:
         return torch.zeros_like(x)
 
     def nothing(x_t: Tensor, level: NoiseLevel) -> Prediction:  # noqa: ARG001
-        return Prediction(torch.zeros_like(x_t))
+        return Prediction(torch.zeros_like(x_t), torch.zeros_like(x_t))
 
     x = torch.zeros(1, 1, dtype=torch.float64)
     for _ in trajectory(nothing, x, levels, stepper, noise=note):

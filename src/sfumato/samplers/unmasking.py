@@ -4,7 +4,7 @@
 
 A network that has learned p(k_j | any of the others) gives every factor. It is the reverse of a
 process that hides the levels one by one, diffusion with an absorbing state: Austin et al. (2021),
-section 3.1; Hoogeboom et al. (2022), who let the order be drawn by lot. Here it is one of a few,
+section 3.1; Hoogeboom et al. (2022), who let the order be drawn at random. Here it is one of a few,
 so that
 
     (2)  p(k) = mean over the orders of (1)
@@ -37,7 +37,7 @@ float64."""
 
 
 def orders(columns: int, seed: int, stream: int) -> tuple[Order, ...]:
-    """A few orders of so many columns, drawn by lot."""
+    """A few orders of so many columns, drawn at random."""
     source = generator(seed, stream)
     rounds = min(columns, MOST_ROUNDS)
     found = []

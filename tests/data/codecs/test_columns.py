@@ -318,9 +318,9 @@ def test_rows_to_learn_are_the_encoded_ones_with_exact_codes() -> None:
     learned = codec.to_learn(rows, np.random.default_rng(0))
     encoded = codec.encode(rows, np.random.default_rng(0))
     assert learned.categories.dtype == torch.int64
-    assert learned.categories.equal(encoded.levels)
-    assert encoded.numbers.isnan().any()
-    assert learned.numeric.equal(encoded.numbers.nan_to_num())
+    assert learned.categories.equal(encoded.categories)
+    assert encoded.numeric.isnan().any()
+    assert learned.numeric.equal(encoded.numeric.nan_to_num())
     some = learned[torch.tensor([7, 3])]
     assert len(some) == 2
     assert some.numeric.equal(learned.numeric[[7, 3]])

@@ -317,16 +317,16 @@ def test_threads_change_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, l
 def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
+    place = tmp_path / "scratch"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
     monkeypatch.setattr(tempfile, "tempdir", None)  # so that TMPDIR is looked at again
     monkeypatch.setattr(scratch, "IN_MEMORY", 200)
     Image.fromarray(_rgb(9)[:, :, 0]).save(folder / "grey.png")
     (folder / "broken.png").write_bytes(b"neither")
     found = read_images(folder, skip_bad=True)
     assert isinstance(found.pixels, np.memmap)
-    assert not list(scratch.iterdir())
+    assert not list(place.iterdir())
     for k in range(4):
         np.testing.assert_array_equal(found.pixels[k], _rgb(k))
     np.testing.assert_array_equal(found.pixels[4], np.repeat(_rgb(9)[:, :, :1], 3, 2))

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sfumato.data.io.rows import check_target, read_points, write_points
+from sfumato.data.io.rows import check_target, read_points, write_rows
 from sfumato.data.points import Points
+from sfumato.data.table import Column, DataTable
 from sfumato.errors import ArgumentError, DataError, MissingDependencyError
 
 AWKWARD = np.array([[0.1, -1e300], [1 / 3, 5e-324], [2.0**53, -0.0], [1e-7, 123456789.123456789]])
@@ -24,7 +25,7 @@ AWKWARD = np.array([[0.1, -1e300], [1 / 3, 5e-324], [2.0**53, -0.0], [1e-7, 1234
 def test_what_is_written_is_read_back_exactly(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"points{ending}"
     columns = ("x0", "x1") if ending == ".npy" else ("größe,\ncm", 'a "quoted" name')
-    write_points(path, Points(AWKWARD, columns))
+    write_rows(path, Points(AWKWARD, columns))
     again = read_points(path)
     np.testing.assert_array_equal(again.values, AWKWARD)
     assert again.columns == columns
@@ -35,7 +36,7 @@ def test_what_is_written_is_read_back_exactly(tmp_path: Path, ending: str) -> No
 )
 def test_no_rows_still_have_columns(tmp_path: Path, ending: str, rows: str | None) -> None:
     path = tmp_path / f"none{ending}"
-    write_points(path, Points(np.empty((0, 2)), ("x", "y")))
+    write_rows(path, Points(np.empty((0, 2)), ("x", "y")))
     if rows is not None:
         assert path.read_text() == rows
     elif ending == ".npy":
@@ -176,7 +177,7 @@ def test_a_truncated_file_is_told(tmp_path: Path, ending: str, share: float) -> 
     if ending == ".npz":
         np.savez(path, rows=rows)
     else:
-        write_points(path, Points(rows, ("a", "b")))
+        write_rows(path, Points(rows, ("a", "b")))
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(DataError, match="not a whole"):
         read_points(path)
@@ -190,7 +191,7 @@ def test_a_flipped_bit_is_read_or_told_in_one_line(tmp_path: Path, ending: str) 
     if ending == ".npz":
         np.savez_compressed(path, rows=rows)
     else:
-        write_points(path, Points(rows, ("a", "b")))
+        write_rows(path, Points(rows, ("a", "b")))
     whole = path.read_bytes()
     for k in range(400):
         damaged = bytearray(whole)
@@ -275,13 +276,23 @@ def test_parquet_without_its_extra_names_the_extra(
 
 
 def test_targets_are_refused_early(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match=r"one of \.csv, \.npy, \.parquet"):
+    with pytest.raises(ArgumentError, match=r"one of \.csv, \.csv\.gz, \.tsv, \.parquet, \.npy"):
         check_target(tmp_path / "out.xls")
     with pytest.raises(ArgumentError, match="there is no folder"):
         check_target(tmp_path / "none" / "out.csv")
     (tmp_path / "out.csv").mkdir()
     with pytest.raises(ArgumentError, match="is a folder"):
         check_target(tmp_path / "out.csv")
+
+
+def test_an_array_takes_numbers_of_a_table_alone(tmp_path: Path) -> None:
+    path, present = tmp_path / "rows.npy", np.zeros(2, dtype=bool)
+    ages = Column("age", np.array([40, 0]), np.array([False, True]))
+    write_rows(path, DataTable((ages, Column("x", np.array([0.5, 1.5]), present))))
+    np.testing.assert_array_equal(np.load(path), [[40, 0.5], [np.nan, 1.5]])
+    for values, what in ((np.array(["F", "M"], object), "text"), (np.array([True, False]), "bool")):
+        with pytest.raises(ArgumentError, match=f"the column 'sex' holds {what}.*write .csv"):
+            write_rows(path, DataTable((ages, Column("sex", values, present))))
 
 
 def test_a_failed_write_leaves_the_old_file(
@@ -295,6 +306,6 @@ def test_a_failed_write_leaves_the_old_file(
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match=r"No space.*points\.csv"):
-        write_points(path, Points(np.ones((3, 2)), ("a", "b")))
+        write_rows(path, Points(np.ones((3, 2)), ("a", "b")))
     assert path.read_text() == "precious"
     assert [each.name for each in tmp_path.iterdir()] == ["points.csv"]

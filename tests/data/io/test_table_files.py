@@ -185,7 +185,7 @@ def test_rows_are_placed_in_their_file(tmp_path: Path) -> None:
 def test_columns_that_are_said_to_be_words_are(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b,c\n1.50,1,x\nNA,2,y\n 3,3,z\n")
-    table = read_table(path, words=["a"])
+    table = read_table(path, text_columns=["a"])
     assert _shown(table["a"]) == [(str, "'1.50'"), (type(None), "None"), (str, "' 3'")]
     assert table["b"].values.dtype == np.int64
 

@@ -13,9 +13,10 @@ from sfumato import fit
 from sfumato.data.points import Points
 from sfumato.data.toy import draw
 from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.models.gaussian import GaussianModel
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.doctor import Finding, examine_run
-from sfumato.runs.doctor.exact import errors_by_level, exact_denoiser, regrets_by_level
+from sfumato.runs.exact import errors_by_level, exact_denoiser, regrets_by_level
 from sfumato.runs.run import Run
 
 QUICK = {"training.snapshots": 0, "training.batch_size": 256}
@@ -56,6 +57,7 @@ def exact(run: Run) -> Run:
     """The same run with a perfect network."""
     from sfumato.process.parameterisations import x_0
 
+    assert isinstance(run.model, GaussianModel)
     denoiser = NetworkDenoiser(Answers(run), x_0)
     return replace(run, model=replace(run.model, denoiser=denoiser))
 
@@ -120,6 +122,7 @@ def test_a_network_that_memorises_is_found_out(tmp_path: Path) -> None:
 
     rows = np.random.default_rng(0).normal(size=(2000, 2))
     run = fit(rows, out=tmp_path / "run", settings={**QUICK, "training.steps": 1}, quiet=True)
+    assert isinstance(run.model, GaussianModel)
     data = run.load_data()
     seen = data.train.values[:40]
 
@@ -134,7 +137,7 @@ def test_a_network_that_memorises_is_found_out(tmp_path: Path) -> None:
     learned = replace(
         run,
         model=replace(run.model, denoiser=NetworkDenoiser(Memory(), x_0)),
-        data=replace(data, train=Points(seen, data.points.columns)),
+        data=replace(data, train=Points(seen, data.train.columns)),
     )
     told = found(learned, data.train.values[1000:])
     assert not told["Unseen rows fare worse than training rows"].sound

@@ -10,14 +10,13 @@ import pytest
 
 from sfumato.config import preset
 from sfumato.data.toy import draw
-from sfumato.runs.data import settings_for
 from sfumato.runs.doctor import examine_run, remedied
-from sfumato.runs.fit import begin, finish
+from sfumato.runs.fit import begin, finish, resolve
 from sfumato.runs.run import Run
 
 
 def _fit(folder: Path, layer: Mapping[str, Any], changes: Mapping[str, Any]) -> Run:
-    settings, data = settings_for("s-curve", changes, layer)
+    settings, data = resolve("s-curve", changes, layer)
     with begin(settings, data, folder / "run") as job:
         return finish(job, quiet=True)
 

@@ -116,10 +116,10 @@ class ImageCodec:
             RunError: if they do not describe a codec.
         """
         try:
-            told = plain["pictures"]
-            height, width, channels = (int(told[k]) for k in ("height", "width", "channels"))
-            classes = tuple(str(name) for name in told["classes"])
-            shares = tuple(float(share) for share in told["shares"])
+            header = plain["pictures"]
+            height, width, channels = (int(header[k]) for k in ("height", "width", "channels"))
+            classes = tuple(str(name) for name in header["classes"])
+            shares = tuple(float(share) for share in header["shares"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RunError("the model's description of its pictures is damaged.") from error
         sound = len(set(classes)) == len(classes) == len(shares)

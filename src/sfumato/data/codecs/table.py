@@ -6,8 +6,8 @@ category, if it has one, says so.
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
 
@@ -80,6 +80,8 @@ class TableCodec:
         parts: of the columns, in their order.
         rows: how many it was made from.
         names: of all columns of the table, those that were dropped too.
+        container: what the table came in: "pandas", "polars", "pyarrow", "array"; empty if that is
+            not known.
     """
 
     kind: ClassVar[Literal["table"]] = "table"
@@ -89,6 +91,7 @@ class TableCodec:
     parts: tuple[ColumnCodec, ...]
     rows: int
     names: tuple[str, ...]
+    container: str = ""
 
     @classmethod
     def fit(cls, table: DataTable, kinds: Mapping[str, ColumnType]) -> Self:
@@ -200,6 +203,26 @@ class TableCodec:
                 there[:, place] = categories[:, state] == 0
         return there
 
+    def to_fill(self, table: DataTable) -> DataTable:
+        """The table with columns of types that can hold what the model fills in.
+
+        Where values are missing, a frame's categories get those of the model, and a column without
+        any value gets the model's type if its own could not hold the model's values.
+
+        Raises:
+            DataError: if a column's categories are in an order in which the model's have no place,
+                or it holds no text and the model fills in text.
+        """
+        parts = {part.name: part for part in self.parts}
+        return DataTable(
+            tuple(
+                _to_fill(column, parts[column.name])
+                if column.name in parts and column.missing.any()
+                else column
+                for column in table
+            )
+        )
+
     def encode(self, table: DataTable, rng: np.random.Generator | None = None) -> EncodedTable:
         """Rows as the network sees them; what was not in the training data is not known.
 
@@ -254,7 +277,8 @@ class TableCodec:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, exact through JSON."""
         parts = [{_NAMES[type(part)]: asdict(part)} for part in self.parts]
-        return {"table": parts, "rows": self.rows, "names": list(self.names)}
+        names = list(self.names)
+        return {"table": parts, "rows": self.rows, "names": names, "container": self.container}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -269,9 +293,11 @@ class TableCodec:
                 tuple(_part(each) for each in _field(plain, "table", list)),
                 _field(plain, "rows", int),
                 names,
+                str(plain.get("container", "")),
             )
             sound = len(set(codec.columns)) == len(codec.parts) and codec.dimension > 0 < codec.rows
             sound = sound and set(codec.columns) <= set(names) and _all(names, str)
+            sound = sound and codec.container in _CONTAINERS
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
         if not sound:
@@ -283,6 +309,8 @@ class TableCodec:
 _MANY = 20
 
 _NAMES = {CategoricalCodec: "categorical", NumericCodec: "numeric"}
+
+_CONTAINERS = ("", "array", "pandas", "polars", "pyarrow")
 
 
 def _codec_of(column: Column, kind: ColumnType) -> ColumnCodec:
@@ -339,6 +367,56 @@ def as_learned(column: Column, part: ColumnCodec) -> Column:
             f"{_NOUNS[want.kind]} there."
         )
     return Column(column.name, converted, column.missing)
+
+
+def _to_fill(column: Column, part: ColumnCodec) -> Column:
+    """A column with missing values, so that it can hold those of the codec; see `to_fill`."""
+    want, kind = np.dtype(part.dtype), column.values.dtype.kind
+    text = part.categories if isinstance(part, CategoricalCodec) and want.kind == "O" else ()
+    if part.kind == "constant" and not (isinstance(part, CategoricalCodec) and part.categories):
+        return column  # nothing is filled in
+    if column.missing.all() and not _can_hold(column, want):
+        empty = np.zeros(len(column.values), want)
+        if column.dtype == "object":  # of pandas, which holds anything
+            return replace(column, values=empty)
+        declared, ordered = (
+            (part.declared, part.ordered) if isinstance(part, CategoricalCodec) else (None, False)
+        )
+        return Column(column.name, empty, column.missing, declared, ordered, part.frame_dtype)
+    if text and kind != "O":
+        raise DataError(
+            f"the column {column.name!r} holds {_NOUNS[kind]}, and the model fills in text, such "
+            f"as {text[0]!r}; make the column text."
+        )
+    return _with_categories(
+        column, text, part.declared if isinstance(part, CategoricalCodec) else None
+    )
+
+
+def _can_hold(column: Column, want: np.dtype[Any]) -> bool:
+    """Whether a column without any value can hold values of a type."""
+    if column.dtype.lower().startswith("null") or column.categories == ():
+        return False
+    kinds = column.values.dtype.kind, want.kind
+    return kinds[0] == kinds[1] or set(kinds) <= set("fib")
+
+
+def _with_categories(column: Column, text: Sequence[str], declared: Sequence[str] | None) -> Column:
+    """The frame's categories and those of the model, in the model's order if that is theirs too."""
+    if column.categories is None or set(text) <= set(column.categories):
+        return column
+    if (
+        declared is not None
+        and tuple(k for k in declared if k in column.categories) == column.categories
+    ):
+        return replace(column, categories=tuple(declared))
+    new = [each for each in text if each not in column.categories]
+    if column.ordered and not column.dtype.startswith("Enum"):  # an Enum always has an order
+        raise DataError(
+            f"the column {column.name!r} has categories in an order, without {new[0]!r}, which the "
+            "model may fill in; add it to them in its place."
+        )
+    return replace(column, categories=(*column.categories, *new))
 
 
 _NOUNS = {"f": "numbers", "i": "integers", "b": "booleans", "O": "text", "M": "dates"}

@@ -1,12 +1,12 @@
 """What the cells of a column are: read from all of them, never from the first few.
 
-A cell is a number, a truth, a date, a hole, or else a word. A column is what its cells are. Where
+A cell is a number, a boolean, a date, missing, or else text. A column is what its cells are. Where
 nearly all are of one type the odd one is a mistake, told with its line; where they differ more,
-the column is words, and its cells stay as they were written. An integer is held exactly or
+the column is text, and its cells stay as they were written. An integer is held exactly or
 refused, a decimal is the float64 next to it, and what is none of these forms is not guessed at:
-0 and 1 are integers, yes and no are words, and so are 00501, +5, 1_000 and 03/01/2024.
+0 and 1 are integers, yes and no are text, and so are 00501, +5, 1_000 and 03/01/2024.
 
-Spaces around a number, a date or a hole do not count; those of a word are its own.
+Spaces around a number, a date or a missing value do not count; those of text are part of it.
 """
 
 import math
@@ -27,14 +27,14 @@ LARGEST_EXACT = 2**53
 
 INEXACT = "is an integer that a 64-bit float cannot hold exactly; drop the column or scale it"
 
-HOLES = frozenset(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"])
-"""A hole in any column."""
+MISSING = frozenset(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"])
+"""A missing value in any column."""
 
-_HOLES_AMONG_TYPED = frozenset(["None", "none", "?"])
-"""A hole where the other cells are numbers, truths or dates; a word among words."""
+_MISSING_AMONG_TYPED = frozenset(["None", "none", "?"])
+"""Missing where the other cells are numbers, booleans or dates; text among text."""
 
 _NEARLY_ALL = 0.9
-"""From this share of one type on, a cell of another is a mistake and not a word."""
+"""From this share of one type on, a cell of another is a mistake and not text."""
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*|(?=\.[0-9]))(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
@@ -59,7 +59,7 @@ _FAULTS = [
 ]  # fmt: skip
 
 _CODE = re.compile(r"-?0[0-9]+")
-"""Digits with a leading zero, as of a postcode: it makes words of the integers beside it."""
+"""Digits with a leading zero, as of a postcode: it makes text of the integers beside it."""
 
 _CALLED = {"number": "a number", "boolean": "true or false", "date": "a date"}
 
@@ -69,7 +69,7 @@ class Sort:
     """What one cell is.
 
     Args:
-        family: number, boolean, date, code or word; empty for a hole.
+        family: number, boolean, date, code or text; empty for a missing value.
         kind: integer, decimal, boolean or date; empty for what has no value.
         fault: why it has none, though it is of its family.
     """
@@ -92,7 +92,7 @@ def number(cell: str) -> float | None:
 
 def sort(cell: str) -> Sort:
     """What a cell without spaces around it is, if it stood alone."""
-    if cell in HOLES or cell in _HOLES_AMONG_TYPED:
+    if cell in MISSING or cell in _MISSING_AMONG_TYPED:
         return Sort("")
     if cell in _TRUTHS:
         return Sort("boolean", "boolean")
@@ -111,7 +111,7 @@ def sort(cell: str) -> Sort:
     for family, form, why in _FAULTS:
         if form.fullmatch(cell):
             return Sort(family, fault=why)
-    return Sort("word")
+    return Sort("text")
 
 
 def _valued(kind: str, cells: Sequence[str]) -> np.ndarray | None:
@@ -147,7 +147,7 @@ _FORMS: list[tuple[Sort, Callable[[str], object]]] = [
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The values of a chunk of rows; object for words."""
+    """The values of a chunk of rows; object for text."""
 
     values: np.ndarray
     missing: np.ndarray
@@ -159,24 +159,24 @@ class Cells:
 
     Args:
         name: of the column.
-        worded: whether they are words whatever they look like.
+        as_text: whether they are text whatever they look like.
     """
 
     name: str
-    worded: bool
+    as_text: bool
     _parts: list[_Part] = field(default_factory=list)
     _tally: Counter[Sort] = field(default_factory=Counter)
     _first: dict[Sort, tuple[int, str]] = field(default_factory=dict)
-    _words: dict[str, str] = field(default_factory=dict)
+    _texts: dict[str, str] = field(default_factory=dict)
 
     def take(self, cells: Sequence[str], lines: Sequence[int]) -> None:
         """The next chunk, and where its cells stand."""
         bare = list(map(str.strip, cells))
         missing, present = np.zeros(len(bare), dtype=bool), bare
-        if not HOLES.isdisjoint(bare):
-            missing = np.array([cell in HOLES for cell in bare])
+        if not MISSING.isdisjoint(bare):
+            missing = np.array([cell in MISSING for cell in bare])
             present = list(compress(bare, ~missing))
-        if self.worded:
+        if self.as_text:
             return self._take_words(cells, missing)
         for each, has_form in _FORMS:
             if all(map(has_form, present)):
@@ -192,7 +192,7 @@ class Cells:
     def _take_mixed(
         self, cells: Sequence[str], bare: list[str], missing: np.ndarray, lines: Sequence[int]
     ) -> None:
-        """Cell by cell: of several kinds, or faulty, or words."""
+        """Cell by cell: of several kinds, or faulty, or text."""
         counts = Counter(bare)  # in the order in which they come first
         known = {cell: sort(cell) for cell in counts}
         for cell, each in known.items():
@@ -205,10 +205,10 @@ class Cells:
             kinds = {"decimal"}
         if len(kinds) > 1 or "" in kinds:
             return self._take_words(cells, missing)
-        holes = np.array([not known[cell].family for cell in bare])
-        values = _valued(kinds.pop() if kinds else "decimal", list(compress(bare, ~holes)))
+        absent = np.array([not known[cell].family for cell in bare])
+        values = _valued(kinds.pop() if kinds else "decimal", list(compress(bare, ~absent)))
         assert values is not None  # each of them has one
-        return self._take_values(values, holes)
+        return self._take_values(values, absent)
 
     def _take_values(self, values: np.ndarray, missing: np.ndarray) -> None:
         placed = values
@@ -218,22 +218,22 @@ class Cells:
         self._parts.append(_Part(placed, missing))
 
     def _take_words(self, cells: Sequence[str], missing: np.ndarray) -> None:
-        words = np.array([self._words.setdefault(cell, cell) for cell in cells], dtype=object)
-        words[missing] = ""
-        self._parts.append(_Part(words, missing))
+        text = np.array([self._texts.setdefault(cell, cell) for cell in cells], dtype=object)
+        text[missing] = ""
+        self._parts.append(_Part(text, missing))
 
     def column(self, path: Path) -> Column | None:
-        """What they are; None if they are words after all and some were not kept as such.
+        """What they are; None if they are text after all and some were not kept as such.
 
         Raises:
             DataError: if nearly all are of one type and some are not, or have no exact value.
         """
-        worded = self.worded or self._are_words(path)
-        if worded and any(part.values.dtype != object for part in self._parts):
+        as_text = self.as_text or self._are_words(path)
+        if as_text and any(part.values.dtype != object for part in self._parts):
             return None
         dtypes = {part.values.dtype for part in self._parts if not part.missing.all()}
         dtype = np.result_type(*dtypes) if dtypes else np.dtype("float64")  # some are decimals: all
-        if worded:
+        if as_text:
             dtype = np.dtype(object)
         return Column(
             self.name,
@@ -252,10 +252,10 @@ class Cells:
             for each in self._tally
             if each.family == "number"
         )
-        if not odd and main not in ("word", "code"):
+        if not odd and main not in ("text", "code"):
             return False
         if (
-            main in ("word", "code")
+            main in ("text", "code")
             or (families.keys() == {"number", "code"} and whole)
             or families[main] < _NEARLY_ALL * families.total()
         ):

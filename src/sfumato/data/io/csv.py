@@ -19,7 +19,7 @@ from typing import BinaryIO, Literal, TextIO, cast
 
 import numpy as np
 
-from sfumato.data.io.cells import HOLES, Cells, number, short
+from sfumato.data.io.cells import MISSING, Cells, number, short
 from sfumato.data.table import Column, DataTable, refuse_repeated
 from sfumato.errors import DataError
 
@@ -50,12 +50,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
-def read_csv(path: Path, words: Collection[str] = ()) -> tuple[DataTable, Sequence[int]]:
+def read_csv(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTable, Sequence[int]]:
     """The table in a file, and the line where each of its rows stands.
 
     Args:
         path: ending in .csv, .csv.gz or .tsv.
-        words: columns whose cells are words, whatever they look like.
+        text_columns: those whose cells are text, whatever they look like.
 
     Raises:
         DataError: saying what is wrong, in which line, and what to do.
@@ -63,7 +63,7 @@ def read_csv(path: Path, words: Collection[str] = ()) -> tuple[DataTable, Sequen
     """
     lines = array("q")
     with _rows(path) as (names, rows):
-        columns = [Cells(name, name in words) for name in names]
+        columns = [Cells(name, name in text_columns) for name in names]
         for chunk, numbers in _chunks(rows, len(names)):
             lines.extend(numbers)
             for column, cells in zip(columns, zip(*chunk, strict=True), strict=True):
@@ -72,8 +72,8 @@ def read_csv(path: Path, words: Collection[str] = ()) -> tuple[DataTable, Sequen
         raise DataError(f"{path} has a header but no rows.")
     found = [column.column(path) for column in columns]
     late = [k for k, column in enumerate(found) if column is None]
-    if late:  # numbers at first, words in the end: once more, for the text of what was a number
-        columns = [Cells(names[k], worded=True) for k in late]
+    if late:  # numbers at first, text in the end: once more, for how its numbers were written
+        columns = [Cells(names[k], as_text=True) for k in late]
         with _rows(path) as (_, rows):
             for chunk, numbers in _chunks(rows, len(names)):
                 for k, column in zip(late, columns, strict=True):
@@ -225,7 +225,7 @@ def _refuse_other_separators(path: Path, own: str, first: list[str], second: lis
         if separator == own or not len(cut[0]) == len(cut[1]) > 1:
             continue
         numeric = all(_NUMBER_ANYWHERE.fullmatch(cell.strip()) for cell in cut[1])
-        # A name or a word may hold one; numbers with a comma are what they look like.
+        # A name or text may hold one; numbers with a comma are what they look like.
         if (separator != " " or numeric) if len(first) == 1 else (separator != " " and numeric):
             raise DataError(
                 f"{path} looks separated by {name}; save it with {_SEPARATORS[own]} between cells "
@@ -234,17 +234,17 @@ def _refuse_other_separators(path: Path, own: str, first: list[str], second: lis
 
 
 def write_csv(path: Path, table: DataTable) -> None:
-    """A hole becomes an empty cell, a number its shortest exact text, a date ISO 8601.
+    """A missing value becomes an empty cell, a number its shortest exact text, a date ISO 8601.
 
     Raises:
-        DataError: if a name or a word would not be read back as it is.
+        DataError: if a name or text would not be read back as it is.
         OSError: if writing fails.
     """
     _refuse_unreadable(table)
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     texts = [_texts(column) for column in table]
     # The csv module leaves a lone carriage return bare, where every reader sees a new line.
-    returns = any("\r" in word for word in _words(table))
+    returns = any("\r" in text for text in _every_text(table))
     with (
         path.open("wb") as raw,
         # No time and no name inside: the same table is the same file.
@@ -267,7 +267,7 @@ def write_csv(path: Path, table: DataTable) -> None:
 
 
 def _texts(column: Column) -> Callable[[slice], list[object]]:
-    """What to write for some rows of a column; None for a hole."""
+    """What to write for some rows of a column; None for a missing value."""
     unit: Literal["D", "s", "us"] = "us"
     if column.values.dtype.kind == "M":
         for coarse in ("D", "s"):
@@ -288,8 +288,8 @@ def _texts(column: Column) -> Callable[[slice], list[object]]:
     return texts
 
 
-def _words(table: DataTable) -> Iterator[str]:
-    """Every name, and every word once a column."""
+def _every_text(table: DataTable) -> Iterator[str]:
+    """Every name, and the texts of every column once."""
     yield from table.names
     for column in table:
         if column.values.dtype == object:
@@ -297,7 +297,7 @@ def _words(table: DataTable) -> Iterator[str]:
 
 
 def _refuse_unreadable(table: DataTable) -> None:
-    """CSV has no types and no way to tell a word from a hole: Parquet has."""
+    """CSV has no types and no way to tell text from a missing value: Parquet has."""
     for name in table.names:
         if (
             not name
@@ -311,10 +311,10 @@ def _refuse_unreadable(table: DataTable) -> None:
                 f"the column name {short(name)!r} would not be read back from CSV as it is; rename "
                 "the column or write .parquet."
             )
-    for word in _words(table):
-        if word.strip() in HOLES:
+    for text in _every_text(table):
+        if text.strip() in MISSING:
             raise DataError(
-                f"the word {word!r} would be read back from CSV as a hole; write .parquet."
+                f"the text {text!r} would be read back from CSV as a missing value; write .parquet."
             )
-        if "\0" in word or len(word) >= LONGEST_CELL or _SURROGATE.search(word):
-            raise DataError(f"{short(word)!r} cannot be written as CSV; write .parquet.")
+        if "\0" in text or len(text) >= LONGEST_CELL or _SURROGATE.search(text):
+            raise DataError(f"{short(text)!r} cannot be written as CSV; write .parquet.")

@@ -159,7 +159,7 @@ def _complaint(path: Path, bad: dict[str, str], usual: tuple[int, ...] | None, g
         key = f"not {usual[1]} x {usual[0]} as most are" if usual and name in of_size else reason
         known = _legible(name)
         reasons.setdefault(key, []).append(f"{known} ({reason})" if name in of_size else known)
-    told = "; ".join(
+    faults = "; ".join(
         f"{reason}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" * (len(names) > 3))
         for reason, names in reasons.items()
     )
@@ -167,7 +167,7 @@ def _complaint(path: Path, bad: dict[str, str], usual: tuple[int, ...] | None, g
     if len(bad) > len(of_size) or not of_size:
         fixes.append("mend or remove them")
     fixes.append("--set data.skip_bad=true leaves them out")
-    return f"{path}: {len(bad)} of {len(bad) + good} pictures cannot be used: {told}. Do: " + (
+    return f"{path}: {len(bad)} of {len(bad) + good} pictures cannot be used: {faults}. Do: " + (
         ", or ".join(fixes) + "."
     )
 

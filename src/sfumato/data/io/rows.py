@@ -14,14 +14,14 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from sfumato.atomic import replacing
-from sfumato.data.io.arrays import from_array
+from sfumato.data.io.arrays import from_array, to_array
 from sfumato.data.io.cells import number, short
 from sfumato.data.io.memory import as_table
-from sfumato.data.io.tables import Place, ending_of, read_placed, write_table
+from sfumato.data.io.tables import ENDINGS, Place, ending_of, read_placed, write_table
 from sfumato.data.io.tables import check_target as check_table_target
 from sfumato.data.points import Points
 from sfumato.data.table import Column, DataTable
-from sfumato.errors import DataError
+from sfumato.errors import ArgumentError, DataError
 
 ROW_FILES = (".csv", ".npy", ".npz", ".parquet", ".tsv", ".csv.gz")
 
@@ -31,7 +31,7 @@ def data_row(row: int) -> str:
     return f"data row {row + 1}"
 
 
-def read_rows(path: Path, text: Collection[str] = ()) -> tuple[DataTable, Place]:
+def read_rows(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTable, Place]:
     """Read the table or the array of rows in a file, and where each of its rows stands.
 
     .npy holds `(n, d)` or `(n,)`; .npz one such array, or one named x, data or values; .csv
@@ -39,7 +39,7 @@ def read_rows(path: Path, text: Collection[str] = ()) -> tuple[DataTable, Place]
 
     Args:
         path: the file.
-        text: columns of a text file whose cells are text, whatever they look like.
+        text_columns: those of a text file whose cells are text, whatever they look like.
 
     Raises:
         DataError: saying what is wrong with it, where, and what to do.
@@ -49,7 +49,7 @@ def read_rows(path: Path, text: Collection[str] = ()) -> tuple[DataTable, Place]
         ending = ending_of(path, ROW_FILES)
         if ending in _ARRAYS:
             return from_array(_ARRAYS[ending](path), str(path)), data_row
-        return read_placed(path, text)
+        return read_placed(path, text_columns)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
 
@@ -170,33 +170,36 @@ _ARRAYS: Mapping[str, Callable[[Path], np.ndarray]] = {".npy": read_array, ".npz
 # ---------------------------------------------------------------------------------- writing
 
 
-def _write_npy(path: Path, points: Points) -> None:
-    with replacing(path) as temporary:
-        np.save(temporary, points.values, allow_pickle=False)
+_WRITTEN = (*ENDINGS, ".npy")
 
 
-def _write_table(path: Path, points: Points) -> None:
-    write_table(path, as_table(points))
+def check_target(path: Path, rows: DataTable | None = None) -> None:
+    """Refuse early what `write_rows` could not do late.
 
-
-_WRITERS: Mapping[str, Callable[[Path, Points], None]] = {
-    ".csv": _write_table,
-    ".npy": _write_npy,
-    ".parquet": _write_table,
-}
-
-
-def check_target(path: Path) -> None:
-    """Refuse early what `write_points` could not do late.
+    Args:
+        path: where to.
+        rows: with the columns that are to be written, if they may be other than numbers.
 
     Raises:
-        ArgumentError: if the ending is unknown, the folder missing, or the place not writable.
+        ArgumentError: if the ending is unknown, the folder missing, the place not writable, or an
+            array is to hold what is no number.
         MissingDependencyError: if the ending needs an extra that is not installed.
     """
-    check_table_target(path, tuple(_WRITERS))
+    check_table_target(path, _WRITTEN)
+    if path.suffix.lower() == ".npy":
+        for column in rows or ():
+            if column.values.dtype.kind in _NO_NUMBERS:
+                raise ArgumentError(
+                    f"cannot write {path}: an array holds numbers alone, and the column "
+                    f"{column.name!r} holds {_NO_NUMBERS[column.values.dtype.kind]}; write .csv or "
+                    ".parquet."
+                )
 
 
-def write_points(path: Path, points: Points) -> None:
+_NO_NUMBERS = {"O": "text", "M": "dates", "b": "booleans"}
+
+
+def write_rows(path: Path, rows: Points | DataTable) -> None:
     """Write rows to a file, exactly: what is read back is what was given. Atomic.
 
     Raises:
@@ -204,5 +207,10 @@ def write_points(path: Path, points: Points) -> None:
         DataError: if a name cannot be told from a number in a text file.
         OSError: if writing fails.
     """
-    check_target(path)
-    _WRITERS[path.suffix.lower()](path, points)
+    table = as_table(rows) if isinstance(rows, Points) else rows
+    check_target(path, table)
+    if path.suffix.lower() == ".npy":
+        with replacing(path) as temporary:
+            np.save(temporary, to_array(table), allow_pickle=False)
+    else:
+        write_table(path, table)

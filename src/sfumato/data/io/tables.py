@@ -21,22 +21,22 @@ Place = Callable[[int], str]
 """Where in its file a row stands, in words."""
 
 
-def read_table(path: Path, words: Collection[str] = ()) -> DataTable:
+def read_table(path: Path, text_columns: Collection[str] = ()) -> DataTable:
     """Read the table in a file.
 
     Args:
         path: ending in .csv, .csv.gz or .tsv (see `data.cells` for what its cells are), or in
             .parquet, which has types of its own and needs the extra `tables`.
-        words: columns of a text file whose cells are words, whatever they look like.
+        text_columns: those of a text file whose cells are text, whatever they look like.
 
     Raises:
         DataError: saying what is wrong with it, where, and what to do.
         MissingDependencyError: if the extra is not installed.
     """
-    return read_placed(path, words)[0]
+    return read_placed(path, text_columns)[0]
 
 
-def read_placed(path: Path, words: Collection[str] = ()) -> tuple[DataTable, Place]:
+def read_placed(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTable, Place]:
     """As `read_table`, and where each row stands.
 
     Raises:
@@ -46,7 +46,7 @@ def read_placed(path: Path, words: Collection[str] = ()) -> tuple[DataTable, Pla
     try:
         if ending_of(path, ENDINGS) == ".parquet":
             return _read_parquet(path), lambda row: f"data row {row + 1}"
-        table, lines = read_csv(path, words)
+        table, lines = read_csv(path, text_columns)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
     return table, lambda row: f"line {lines[row]}"
@@ -146,13 +146,13 @@ def check_target(path: Path, endings: Sequence[str] = ENDINGS) -> None:
 def write_table(path: Path, table: DataTable) -> None:
     """Write a table to a file, exactly: what is read back is what was given. Atomic.
 
-    A text file has no types: it keeps the text of every word, but a column whose words all look
-    like numbers is read back as words only if `read_table` is told so, a column of holes only as
+    A text file has no types: it keeps every text, but a column of text that all looks like
+    numbers is read back as text only if `read_table` is asked to, one without any value only as
     numbers. Levels that are not declared in the cells are kept by .parquet alone.
 
     Raises:
         ArgumentError: as `check_target`.
-        DataError: if a name or a word cannot be told from something else in a text file.
+        DataError: if a name or text cannot be told from something else in a text file.
         OSError: if writing fails.
     """
     check_target(path)

@@ -19,13 +19,13 @@ from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
 from sfumato.metrics.regret import nats_lost
-from sfumato.runs.doctor.exact import (
+from sfumato.runs.doctor.process import Finding, examine_process
+from sfumato.runs.exact import (
     compared_levels,
     errors_by_level,
     exact_denoiser,
     regrets_by_level,
 )
-from sfumato.runs.doctor.process import Finding, examine_process
 from sfumato.runs.run import Run
 
 # Nats, or an AUC beside the largest between real sets, that a user would want to know of.

@@ -12,6 +12,7 @@ import numpy as np
 from sfumato.config import resolve
 from sfumato.metrics.classifier import classifier_auc
 from sfumato.metrics.distances import energy_distance
+from sfumato.models.format_4 import weight_names
 from sfumato.models.model import Model
 from sfumato.runs.doctor.process import NOTABLE_NATS, start_mismatch
 from sfumato.runs.folder import CHECKPOINT
@@ -61,7 +62,8 @@ def _drawn(model: Model, n: int) -> np.ndarray:
 def _averaged(run: Run) -> Model:
     """The model with the averaged weights that the checkpoint keeps."""
     assert run.folder is not None
-    tensors, _ = checkpoint.load(run.folder / CHECKPOINT)
+    renamed = weight_names(run.settings.network.name)
+    tensors, _ = checkpoint.load(run.folder / CHECKPOINT, renamed)
     network, prefix = deepcopy(run.model.denoiser.network), "average."
     network.load_state_dict(
         {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -16,7 +16,7 @@ from sfumato.plots.curves import losses_by_noise
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.streams import generator, noise_from
-from sfumato.runs.doctor.exact import (
+from sfumato.runs.exact import (
     compared_levels,
     errors_by_level,
     exact_denoiser,

@@ -36,11 +36,16 @@ sample_file = "samples.png"
 example = ("64", "new.png")
 guesses = 1  # a mean of pictures is none
 
-check_target = check_image_target
+
+def check_target(path: Path, model: Model) -> None:  # noqa: ARG001
+    """See `io.images.check_image_target`."""
+    check_image_target(path)
+
 
 # As of points: rows are arrays.
 shares, joined, take = points.shares, points.joined, points.take
-incomplete, put_back, unseen = points.incomplete, points.put_back, points.unseen
+to_fill, incomplete, put_back = points.to_fill, points.incomplete, points.put_back
+unseen = points.unseen
 
 
 def recipe(data: Dataset[Images]) -> dict[str, Any]:

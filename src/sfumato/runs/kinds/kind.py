@@ -98,8 +98,8 @@ class Kind(Protocol):
         """The inverse of `container`."""
         ...
 
-    def check_target(self, path: Path) -> None:
-        """Refuse early what `write` could not do late."""
+    def check_target(self, path: Path, model: Model) -> None:
+        """Refuse early what `write` of rows of the model could not do late."""
         ...
 
     def write(
@@ -151,6 +151,10 @@ class Kind(Protocol):
 
     def take(self, rows: Any, index: np.ndarray) -> Any:
         """Those of the model's rows at `index`, `(k,)`."""
+        ...
+
+    def to_fill(self, model: Model, rows: Any) -> Any:
+        """Rows of types that can hold what the model fills in."""
         ...
 
     def incomplete(self, rows: Any, known: np.ndarray | None) -> np.ndarray:

@@ -14,7 +14,7 @@ from sfumato.data.codecs.points import PointCodec
 from sfumato.data.io.memory import accept, as_table, give_like
 from sfumato.data.io.memory import give as give_in
 from sfumato.data.io.rows import check_target as check_rows_target
-from sfumato.data.io.rows import data_row, points_of, read_rows, write_points
+from sfumato.data.io.rows import data_row, points_of, read_rows, write_rows
 from sfumato.data.points import Points
 from sfumato.data.table import DataTable, select_columns
 from sfumato.denoisers.denoiser import NetworkDenoiser
@@ -36,8 +36,6 @@ sampled = 1000
 sample_file = "samples.csv"
 example = ("10000", "new.csv")
 guesses = 40
-
-check_target = check_rows_target
 
 
 def recipe(data: Dataset[Points]) -> dict[str, Any]:
@@ -138,7 +136,12 @@ def write(
     in_a_row: bool = False,  # noqa: ARG001
 ) -> None:
     """A table with the columns' names, or an array."""
-    write_points(path, Points(rows, model.codec.columns))
+    write_rows(path, Points(rows, model.codec.columns))
+
+
+def check_target(path: Path, model: Model) -> None:  # noqa: ARG001
+    """See `io.rows.check_target`."""
+    check_rows_target(path)
 
 
 def check_scored(path: Path, like: RowsLike) -> None:
@@ -147,14 +150,14 @@ def check_scored(path: Path, like: RowsLike) -> None:
     Raises:
         DataError: if it has.
     """
-    check_target(path)
+    check_rows_target(path)
     refuse_scored_twice(like.source, path)
 
 
 def write_scored(path: Path, like: RowsLike, model: Model, nats: np.ndarray) -> None:
     """A table or an array with one column more."""
     values = np.concatenate([like.rows, nats[:, None]], axis=1)
-    write_points(path, Points(values, (*model.codec.columns, SCORE)))
+    write_rows(path, Points(values, (*model.codec.columns, SCORE)))
 
 
 SCORE = "log_prob"
@@ -196,6 +199,11 @@ def joined(chunks: Sequence[np.ndarray], lengths: list[int]) -> np.ndarray:
 def take(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Those at `index`."""
     return np.asarray(rows[index])
+
+
+def to_fill(model: Model, rows: np.ndarray) -> np.ndarray:  # noqa: ARG001
+    """The rows themselves: decimal numbers hold whatever is filled in."""
+    return rows
 
 
 def incomplete(rows: np.ndarray, known: np.ndarray | None) -> np.ndarray:

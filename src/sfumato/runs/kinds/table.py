@@ -16,9 +16,8 @@ from sfumato.data.codecs.describe import described
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.io.memory import accept, give_like
 from sfumato.data.io.memory import give as give_in
-from sfumato.data.io.rows import read_rows
-from sfumato.data.io.tables import check_target as check_table_target
-from sfumato.data.io.tables import write_table
+from sfumato.data.io.rows import check_target as check_rows_target
+from sfumato.data.io.rows import read_rows, write_rows
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import DataError, unknown
@@ -41,7 +40,6 @@ sample_file = "samples.csv"
 example = ("10000", "new.csv")
 guesses = 40
 
-check_target = check_table_target
 
 # Of the flow, for the law of log densities: a mean is within 0.001 nats of that of 30 steps.
 _STEPS = 10
@@ -61,7 +59,7 @@ def prepare(settings: Settings, data: Dataset[DataTable]) -> Prepared:
     Raises:
         DataError: if no column varies.
     """
-    codec = TableCodec.fit(data.train, data.types)
+    codec = replace(TableCodec.fit(data.train, data.types), container=data.container)
     spread = np.random.SeedSequence(settings.seed, spawn_key=(DEQUANTISING,))
     rows = codec.to_learn(data.train, np.random.default_rng(spread))
 
@@ -139,7 +137,8 @@ def _among_others(table: DataTable, rows: DataTable) -> DataTable:
 
 def give(model: Model, rows: DataTable, data: Dataset[DataTable] | None) -> Any:  # noqa: ARG001
     """A frame or array like the one learned from; our own table for a file's."""
-    return give_in(rows, data.container if data else "")
+    codec: TableCodec = model.codec
+    return give_in(rows, codec.container)
 
 
 def container(model: Model, rows: DataTable) -> DataTable:  # noqa: ARG001
@@ -161,7 +160,12 @@ def write(
     in_a_row: bool = False,  # noqa: ARG001
 ) -> None:
     """A file with the columns' own names and types."""
-    write_table(path, rows)
+    write_rows(path, rows)
+
+
+def check_target(path: Path, model: Model) -> None:
+    """See `io.rows.check_target`."""
+    check_rows_target(path, model.empty())
 
 
 def check_scored(path: Path, like: RowsLike) -> None:
@@ -170,14 +174,14 @@ def check_scored(path: Path, like: RowsLike) -> None:
     Raises:
         DataError: if they have.
     """
-    check_target(path)
+    check_rows_target(path, like.source)
     refuse_scored_twice(like.source.names, path)
 
 
 def write_scored(path: Path, like: RowsLike, model: Model, nats: np.ndarray) -> None:  # noqa: ARG001
     """All columns of the rows, and one more."""
     scores = Column(SCORE, nats, np.zeros(len(nats), bool))
-    write_table(path, DataTable((*like.source.columns, scores)))
+    write_rows(path, DataTable((*like.source.columns, scores)))
 
 
 def unseen(model: Model, rows: Any) -> list[str]:
@@ -203,6 +207,12 @@ def joined(chunks: Sequence[DataTable], lengths: list[int]) -> DataTable:  # noq
 def take(rows: DataTable, index: np.ndarray) -> DataTable:
     """Those at `index`."""
     return rows.take(index)
+
+
+def to_fill(model: Model, rows: DataTable) -> DataTable:
+    """See `TableCodec.to_fill`."""
+    codec: TableCodec = model.codec
+    return codec.to_fill(rows)
 
 
 def incomplete(rows: DataTable, known: np.ndarray | None) -> np.ndarray:  # noqa: ARG001

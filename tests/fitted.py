@@ -1,0 +1,116 @@
+"""Runs that are fitted once for all tests; a test that changes a run's files takes a copy."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sfumato import fit
+from sfumato.data.io.rows import write_rows
+from sfumato.data.points import Points
+from sfumato.runs.run import Run, open_run
+
+TINY: dict[str, Any] = {
+    "training.steps": 60,
+    "training.batch_size": 64,
+    "training.log_every": 10,
+    "training.checkpoint_every": 20,
+    "training.snapshots": 2,
+    "data.rows": 400,
+    "network.width": 16,
+    "sampling.steps": 8,
+}
+
+
+def normal_rows(n: int = 1000) -> np.ndarray:
+    """Three columns of different units."""
+    return np.random.default_rng(0).normal([1, 2, 3], [1, 5, 0.1], (n, 3))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where shared runs lie."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="session")
+def moons(runs: Path) -> Run:
+    """A run of a toy set, straight to its end."""
+    return fit("moons", settings=TINY, out=runs / "moons", quiet=True)
+
+
+@pytest.fixture
+def own_moons(moons: Run, tmp_path: Path) -> Run:
+    """A copy of it, whose files may be changed."""
+    assert moons.folder is not None
+    shutil.copytree(moons.folder, tmp_path / "own-moons")
+    return open_run(tmp_path / "own-moons")
+
+
+@pytest.fixture(scope="session")
+def of_file(runs: Path) -> Run:
+    """A run of the rows of a file."""
+    write_rows(runs / "rows.npy", Points(normal_rows(), ("x0", "x1", "x2")))
+    return fit(runs / "rows.npy", settings=TINY, out=runs / "of-file", quiet=True)
+
+
+@pytest.fixture(scope="session")
+def of_array(runs: Path) -> Run:
+    """A run of the same rows in memory."""
+    return fit(normal_rows(), settings=TINY, out=runs / "of-array", quiet=True)
+
+
+# ------------------------------------------------------------------------- tables and pictures
+
+SHORT: dict[str, Any] = {
+    "training.steps": 40,
+    "training.batch_size": 32,
+    "training.log_every": 20,
+    "training.snapshots": 0,
+    "sampling.steps": 4,
+}
+
+
+def people(n: int = 280) -> dict[str, list[Any]]:
+    """Columns of a table: a number with missing values, an integer, text that goes with it."""
+    rng = np.random.default_rng(3)
+    years = rng.integers(18, 80, n)
+    height = (1.5 + years / 200 + rng.normal(0, 0.1, n)).round(3)
+    return {
+        "years": years.tolist(),
+        "height": [None if k % 7 == 0 else float(value) for k, value in enumerate(height)],
+        "team": ["old" if value > 45 else "young" for value in years],
+    }
+
+
+def people_rows(n: int = 280) -> list[dict[str, Any]]:
+    """The same, row by row."""
+    columns = people(n)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+@pytest.fixture(scope="session")
+def of_table(runs: Path) -> Run:
+    """A run of a table."""
+    return fit(
+        people_rows(), settings=SHORT | {"network.width": 16}, out=runs / "of-table", quiet=True
+    )
+
+
+def squares(n: int = 180) -> np.ndarray:
+    """Grey pictures of 4 x 4: a bright half, above or below."""
+    rng = np.random.default_rng(4)
+    pixels = rng.integers(0, 90, (n, 4, 4, 1))
+    for k in range(n):
+        half = slice(0, 2) if k % 2 else slice(2, 4)
+        pixels[k, half] += 150
+    return pixels.astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def of_pictures(runs: Path) -> Run:
+    """A run of pictures."""
+    settings = SHORT | {"network.width": 16, "network.options": {"multipliers": [1]}}
+    return fit(squares(), settings=settings, out=runs / "of-pictures", quiet=True)
