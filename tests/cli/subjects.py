@@ -14,7 +14,7 @@ from PIL import Image
 ROWS = 150
 
 _TINY = "--set training.batch_size=32 --set training.log_every=10 --set threads=1"
-_NUMBERS = f"{_TINY} --set training.steps=30 --set network.width=16 --set sampling.steps=6"
+NUMBERS = f"{_TINY} --set training.steps=30 --set network.width=16 --set sampling.steps=6"
 _PICTURES = (
     f"{_TINY} --set training.steps=20 --set network.width=32 --set network.depth=1 "
     "--set network.options.multipliers=[1,1] --set network.options.attention=[] "
@@ -84,7 +84,7 @@ def _table(folder: Path) -> Subject:
     path = _write(folder / "people.csv", names, rows)
     few = _write(folder / "few.csv", names, rows[:4])
     holed = _write(folder / "incomplete.csv", names, [["", "", *row[2:]] for row in rows[:4]])
-    _fit(folder, path, _NUMBERS)
+    _fit(folder, path, NUMBERS)
     return Subject(folder / "run", path, few, holed, "job=nurse", "wage", "csv")
 
 
@@ -95,7 +95,7 @@ def _categories(folder: Path) -> Subject:
     path = _write(folder / "people.csv", names, rows)
     few = _write(folder / "few.csv", names, rows[:4])
     holed = _write(folder / "incomplete.csv", names, [["", *row[1:]] for row in rows[:4]])
-    _fit(folder, path, _NUMBERS)
+    _fit(folder, path, NUMBERS)
     return Subject(folder / "run", path, few, holed, "land=IT", "sex", "csv")
 
 
@@ -132,17 +132,17 @@ def _fit(folder: Path, source: Path, settings: str) -> None:
 
 
 _MAKERS: dict[str, Callable[[Path], Subject]] = {
-    "points": lambda folder: _points(folder, 2, f"{_NUMBERS} {_SNAPSHOTS}"),
+    "points": lambda folder: _points(folder, 2, f"{NUMBERS} {_SNAPSHOTS}"),
     "wide points": lambda folder: _points(
-        folder, 5, f"{_NUMBERS} {_SNAPSHOTS} --set data.kind=points"
+        folder, 5, f"{NUMBERS} {_SNAPSHOTS} --set data.kind=points"
     ),
     "discrete": lambda folder: _points(
-        folder, 2, f"{_NUMBERS} --set process.num_levels=30 --set training.snapshots=0"
+        folder, 2, f"{NUMBERS} --set process.num_levels=30 --set training.snapshots=0"
     ),
     "step-mlp": lambda folder: _points(
         folder,
         2,
-        f"{_NUMBERS} --set network.name=step-mlp --set process.num_levels=20 "
+        f"{NUMBERS} --set network.name=step-mlp --set process.num_levels=20 "
         "--set training.snapshots=0",
     ),
     "table": _table,

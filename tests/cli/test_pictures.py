@@ -164,6 +164,8 @@ def test_what_is_known_is_kept_pixel_by_pixel(run: Run) -> None:
     np.testing.assert_array_equal(run.complete(other, known, times=2), filled)
     with pytest.raises(DataError, match="True or False"):
         run.complete(rows, known[:1])
+    with pytest.raises(DataError, match="True or False"):
+        run.complete(rows, known.astype(int))
 
 
 def test_an_interpolation_ends_at_its_samples(run: Run) -> None:
@@ -174,6 +176,24 @@ def test_an_interpolation_ends_at_its_samples(run: Run) -> None:
     assert not np.array_equal(between[1], between[0])
     with pytest.raises(ArgumentError, match="2 to 64"):
         run.interpolate(0, 1, 65)
+
+
+def test_a_sample_that_is_given_is_the_one_that_is_measured(run: Run) -> None:
+    real = run.real_sets()
+    n = len(real.reference)
+    drawn = run.sample(n)
+    fresh = {each.name: each for each in run.evaluate().measures}
+    given = {each.name: each.value for each in run.evaluate(sample=drawn).measures}
+    # Whether a picture is of the class that was asked for is known of fresh ones alone.
+    assert set(fresh) - set(given) == {"label_errors"}
+    assert given == {name: fresh[name].value for name in given}
+    same = {each.name: each.value for each in run.evaluate(sample=real.reference.values).measures}
+    assert same["frechet"] == pytest.approx(0, abs=1e-6)
+    assert fresh["frechet"].value > 0.01
+    with pytest.raises(DataError, match=f"{n} pictures are needed to measure; got 5"):
+        run.evaluate(sample=drawn[:5])
+    with pytest.raises(DataError, match="8 x 8"):
+        run.evaluate(sample=np.zeros((n, 9, 9, 1), np.uint8))
 
 
 def test_bits_of_noise_are_eight_a_number(tmp_path: Path) -> None:
@@ -207,7 +227,9 @@ def test_the_page_speaks_of_pictures_and_names_its_features(
     assert html.escape(str(evaluation.features)) in text
     assert "small network trained here on the 10 classes" in text
     assert not re.search(r"\brows\b", text)
-    assert "<h2>What was examined</h2>" not in text  # an empty table
+    examined = text.partition("<h2>What was examined</h2>")[2]
+    assert "<td>Unseen pictures fare" in examined
+    assert "<td>Samples are" in examined
 
 
 def test_as_many_real_pictures_are_shown_as_generated_ones(
@@ -321,7 +343,7 @@ def test_a_mistake_is_one_line(
 
 
 def test_classes_are_not_for_points() -> None:
-    with pytest.raises(SfumatoError, match="no classes"):
+    with pytest.raises(SfumatoError, match="unknown column 'class'; known: x0, x1"):
         sfumato.fit(
             np.random.default_rng(0).normal(size=(50, 2)),
             settings={"training.steps": 1, "training.snapshots": 0},

@@ -154,6 +154,44 @@ def test_doctor_of_a_schedule_hears_its_options(sfumato: Command) -> None:
     assert not low["sound"]
 
 
+def test_doctor_of_a_preset_judges_its_own_settings_and_data(sfumato: Command) -> None:
+    told = json.loads(sfumato("doctor tutorial --json")[1])
+    assert [each["sound"] for each in told] == [False, True, False]
+    # Its schedule leaves 0.7783 of the signal's variance (alpha_bar of the tutorial's betas), and
+    # its data, blurred by 0.1, are not standardised.
+    betas = 1 / (1 + np.exp(-np.linspace(-6, 6, 100))) * (0.5e-2 - 1e-5) + 1e-5
+    assert f"alpha_bar is {np.prod(1 - betas):.3f}" in told[0]["sentence"]
+    assert told[2]["remedy"] == "data.standardise=true"
+    for line in ("doctor s-curve", "doctor s-curve --set process.num_levels=1000"):
+        code, out, err = sfumato(line)
+        assert (code, err) == (0, "")
+        assert "No fault was found" in out
+    scaled = json.loads(sfumato("doctor tutorial --set data.standardise=true --json")[1])
+    assert [each["sound"] for each in scaled] == [False, True, True]
+
+
+def test_doctor_of_a_preset_of_another_kind(sfumato: Command) -> None:
+    pictures, table = (
+        {each["title"]: each for each in json.loads(sfumato(f"doctor {preset} --json")[1])}
+        for preset in ("digits", "table")
+    )
+    # Bytes from 0 to 255 are brought to -1 to 1.
+    detail = next(each for title, each in pictures.items() if "least noise" in title)
+    assert detail["number"].endswith(f"beside {2 / 255:.4g}")
+    assert not any("data.standardise" in each["remedy"] for each in pictures.values())
+    assert all(each["sound"] for each in table.values())
+
+
+def test_doctor_of_rows_without_numbers_says_so(sfumato: Command, tmp_path: Path) -> None:
+    (tmp_path / "words.csv").write_text("a,b\n" + "x,u\ny,v\nx,v\n" * 10)
+    code, out, err = sfumato("doctor cosine --data words.csv")
+    assert (code, out) == (2, "")
+    assert err == (
+        "sfumato: words.csv has no numeric column, and categories are not noised: there is no "
+        "process to judge.\n"
+    )
+
+
 def test_doctor_of_a_run(sfumato: Command, toy: Path) -> None:
     code, out, _ = sfumato(f"doctor {toy}")
     assert code == 0

@@ -151,6 +151,21 @@ def test_only_cells_that_were_filled_are_counted(sfumato: Command, tmp_path: Pat
     assert "3 cells filled in each of filled-1.csv ... filled-2.csv" in out
 
 
+def test_cells_that_cannot_be_filled_are_not_counted(sfumato: Command, tmp_path: Path) -> None:
+    rows = "".join(f"{k % 9},,{'ab'[k % 2]}\n" for k in range(40))
+    (tmp_path / "rows.csv").write_text(f"x,none,word\n{rows}")
+    assert sfumato(f"fit rows.csv --out run --quiet {TINY}")[0] == 0
+    (tmp_path / "incomplete.csv").write_text("x,none,word\n3,,a\n,,b\n1,,\n,,\n")
+    for options, where in (("", "in filled.csv"), (" --draws 2", "in each of filled-1.csv")):
+        code, out, _ = sfumato(f"impute run incomplete.csv --to filled.csv{options}")
+        assert code == 0
+        assert out.startswith(f"4 cells filled {where}")
+    assert {row["none"] for row in read(tmp_path / "filled.csv")} == {""}
+    (tmp_path / "complete.csv").write_text("x,none,word\n3,,a\n")
+    assert sfumato("impute run complete.csv --to same.csv")[1].startswith("0 cells filled")
+    assert (tmp_path / "same.csv").read_text() == (tmp_path / "complete.csv").read_text()
+
+
 def test_scores_are_printed_and_written(sfumato: Command, run: Path, tmp_path: Path) -> None:
     write_people(tmp_path / "people.csv")
     code, out, _ = sfumato(f"score {run} people.csv --to scored.csv --json")
@@ -223,8 +238,8 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
     [
         ("sample RUN --to a.csv --given age", 2, "`--given` takes NAME=VALUE"),
         ("sample RUN --to a.csv --given ag=4", 2, "unknown column 'ag'; did you mean 'age'"),
-        ("sample RUN --to a.csv --given age=old", 3, "'age' holds a whole number; got 'old'"),
-        ("sample RUN --to a.csv --given age=4.5", 3, "'age' holds a whole number"),
+        ("sample RUN --to a.csv --given age=old", 3, "'age' holds an integer; got 'old'"),
+        ("sample RUN --to a.csv --given age=4.5", 3, "'age' holds an integer; got '4.5'"),
         ("sample RUN --to a.csv --given job=king", 3, "never was 'king'"),
         ("sample RUN --to a.csv --given wage=", 3, "'wage' is never empty"),
         ("sample RUN --to a.csv --given since=soon", 3, "'since' holds a date"),
@@ -264,7 +279,7 @@ def test_a_mistake_is_one_line_and_a_code(
     write_people(tmp_path / "people.csv")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
     header = "age,job,wage,since,smokes,zip\n"
-    (tmp_path / "typed.csv").write_text(header + "30,,much,2021-01-01,true,01001\n" * 3)
+    (tmp_path / "typed.csv").write_text(header + "30,,much,2021-01-01,true,01001\n" * 150)
     names = "".join(f"{k * 1.5},name {k}\n" for k in range(200))
     (tmp_path / "names.csv").write_text("x,name\n" + names)
     (tmp_path / "two.csv").write_text("a,b\n1,x\n2,y\n")

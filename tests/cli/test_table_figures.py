@@ -98,7 +98,8 @@ def test_what_was_for_points_and_pictures_alone_is_for_tables_too(
     for direction in ("forward", "reverse"):
         assert sfumato(f"animate {people} {direction} --to x.gif")[0] == 0
         with Image.open(tmp_path / "x.gif") as moving:
-            assert getattr(moving, "n_frames", 1) == 60
+            assert getattr(moving, "n_frames", 1) == 100
+            assert (moving.info["duration"], moving.info["loop"]) == (100, 0)
     code, out, _ = sfumato(f"doctor {people}")
     assert code == 0
     assert "Trees" in out

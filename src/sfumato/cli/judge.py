@@ -241,11 +241,10 @@ def _examine_schedule(name: str, data: Path | None, assignments: list[str]) -> I
     known = {*SCHEDULES, *DISCRETE_SCHEDULES, *config.PRESETS}
     if name not in known:
         raise unknown("run folder, preset or schedule", name, known)
-    # Judged as a run on points would have it.
     preset = name in config.PRESETS
     named = config.preset(name) if preset else {"process": {"schedule": name}}
-    settings = config.resolve(config.recipes.points(2), config.merged(named, changes))
-    return examine_settings(settings, data, own_data=preset)
+    own = config.resolve(named, changes).data.source if preset else None
+    return examine_settings(own if data is None else data, named, changes)
 
 
 def _print_findings(found: Iterator[Any]) -> int:

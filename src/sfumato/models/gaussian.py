@@ -418,11 +418,7 @@ class GaussianModel:
             DataError: if the rows do not fit the model, or `known` does not fit the rows.
         """
         known = np.isfinite(rows) if known is None else known
-        if known.shape != rows.shape or known.dtype != np.bool_:
-            raise DataError(
-                f"`known` is True or False for each of {rows.shape}; got {known.dtype} of "
-                f"{known.shape}."
-            )
+        check_known(known, rows.shape)
         denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given)
         rows, known = np.repeat(rows, draws, axis=0), np.repeat(known, draws, axis=0)
         # Where nothing is known there may be anything, which must not reach the codec.
@@ -621,6 +617,18 @@ class GaussianModel:
             even = {"steps": max(own, count - 1), "grid": "uniform-time"}
         frames = list(self.frames(n, seed=seed, **even))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
+
+
+def check_known(known: np.ndarray, shape: tuple[int, ...]) -> None:
+    """What is known of rows of a shape is said for each of their numbers.
+
+    Raises:
+        DataError: if it is not.
+    """
+    if known.shape != shape or known.dtype != np.bool_:
+        raise DataError(
+            f"`known` is True or False for each of {shape}; got {known.dtype} of {known.shape}."
+        )
 
 
 def _whole_chunk(noise: Noise, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ copies        whether samples lie nearer to the training rows than held-out rows
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,12 @@ def examine_run(
         RunError: if the rows it was fitted to cannot be had.
         DataError: if the rows do not fit the model.
     """
+    for each in _examined(run, data, evaluation):
+        # Sentences speak of rows; of another kind of data they are called what they are.
+        yield Finding(*(text.replace("rows", run.kind.unit) for text in astuple(each)))
+
+
+def _examined(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Finding]:
     rows = run.model.encoded(run.kind.rows(run.load_data().train))
     if rows.shape[1]:
         width = run.model.codec.bin_width

@@ -9,15 +9,16 @@
 
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sfumato.config import ProcessSettings, Settings
+from sfumato import config
+from sfumato.config import ProcessSettings
+from sfumato.errors import ArgumentError
 from sfumato.models.build import build_model
 from sfumato.models.registry import build_process
 from sfumato.process.gaussian import Gaussian, kl
@@ -26,7 +27,8 @@ from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import Process
 from sfumato.process.schedules import SCHEDULES
 from sfumato.process.streams import generator
-from sfumato.runs.data import load
+from sfumato.runs.data import Source
+from sfumato.runs.fit import resolve
 from sfumato.runs.kinds import KINDS
 
 # Nats of a column that the end may know of a row and not be noticed in 10,000 samples.
@@ -67,31 +69,32 @@ class Finding:
         return {"sound": self.sound, **asdict(self)}
 
 
-def examine_settings(
-    settings: Settings, data: Path | None = None, *, own_data: bool = False
-) -> Iterator[Finding]:
+def examine_settings(source: Source | None, *layers: Mapping[str, Any]) -> Iterator[Finding]:
     """Look at the process that settings make, before anything is fitted.
 
     Args:
-        settings: of a run.
-        data: a file of rows that it is to noise.
-        own_data: judge by the rows that the settings name, where no file is given.
+        source: the rows that it is to noise, as a run on them would have it; None: judge it without
+            rows, as a run on points would have it.
+        layers: settings.
 
     Raises:
-        ArgumentError: if the settings name nothing that is known.
+        ArgumentError: if the settings name nothing that is known, or there is nothing to noise.
         DataError: if the rows cannot be used.
     """
-    if data is not None:
-        settings = settings.model_copy(
-            update={"data": settings.data.model_copy(update={"source": str(data)})}
+    if source is None:
+        points = config.resolve(config.recipes.points(2), *layers)
+        yield from examine_process(points.process)
+        return
+    settings, found = resolve(source, {}, *layers)
+    kind = KINDS[found.kind]
+    model = build_model(settings, kind.prepare(settings, found).codec)
+    if not math.prod(model.codec.event):
+        raise ArgumentError(
+            f"{settings.data.source} has no numeric column, and categories are not noised: there "
+            "is no process to judge."
         )
-    rows = None
-    if data is not None or own_data:
-        found = load(settings)
-        kind = KINDS[found.kind]
-        model = build_model(settings, kind.prepare(settings, found).codec)
-        rows = model.encoded(kind.rows(found.train))
-    yield from examine_process(settings.process, rows)
+    rows = model.encoded(kind.rows(found.train))
+    yield from examine_process(settings.process, rows, bin_width=model.codec.bin_width)
 
 
 def examine_process(
@@ -123,7 +126,8 @@ def examine_process(
     yield _start(settings, process, rows.mean(0), rows.std(0))
     yield from _rescaling(process, settings)
     yield _least_noise(settings, process, len(rows), bin_width or detail(rows))
-    yield _scale(process, rows)
+    if bin_width is None:  # bytes are brought to [-1, 1], which no setting changes
+        yield _scale(process, rows)
 
 
 def prior(level: NoiseLevel) -> Gaussian:

@@ -21,6 +21,7 @@ from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.evaluation import evaluate as measure_points
+from sfumato.models.gaussian import check_known
 from sfumato.models.model import Model
 from sfumato.process.process import Process
 from sfumato.process.streams import chunk_size
@@ -207,8 +208,13 @@ def to_fill(model: Model, rows: np.ndarray) -> np.ndarray:  # noqa: ARG001
 
 
 def incomplete(rows: np.ndarray, known: np.ndarray | None) -> np.ndarray:
-    """Which rows hold NaN, or are not known in some column."""
+    """Which rows hold NaN, or are not known in some column.
+
+    Raises:
+        DataError: if what is known is not said for each of their numbers.
+    """
     known = np.isfinite(rows) if known is None else known
+    check_known(known, rows.shape)
     return np.flatnonzero(~known.reshape(len(rows), -1).all(1))
 
 

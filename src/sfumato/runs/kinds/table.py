@@ -20,7 +20,7 @@ from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import read_rows, write_rows
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
 from sfumato.denoisers.table import TableDenoiser
-from sfumato.errors import DataError, unknown
+from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.study import TableStudy
 from sfumato.models.model import Model
@@ -215,8 +215,16 @@ def to_fill(model: Model, rows: DataTable) -> DataTable:
     return codec.to_fill(rows)
 
 
-def incomplete(rows: DataTable, known: np.ndarray | None) -> np.ndarray:  # noqa: ARG001
-    """Which rows have a missing value."""
+def incomplete(rows: DataTable, known: np.ndarray | None) -> np.ndarray:
+    """Which rows have a missing value.
+
+    Raises:
+        ArgumentError: if it is said what is known.
+    """
+    if known is not None:
+        raise ArgumentError(
+            "what is known of a table is what is not missing in it; leave `known` out."
+        )
     return np.flatnonzero(np.stack([column.missing for column in rows]).any(0))
 
 
