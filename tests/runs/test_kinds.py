@@ -10,9 +10,11 @@ import pytest
 import torch
 
 import sfumato
-from fitted import TINY, normal_rows, people, people_rows, squares
+from fitted import TINY, normal_rows, people, squares
 from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError, DataError
+from sfumato.metrics.distances import sliced_wasserstein_2
+from sfumato.process.streams import generator
 from sfumato.runs.compare import Comparison, Entry, compare_samplers, pivoted
 from sfumato.runs.run import Run
 
@@ -57,13 +59,10 @@ def test_a_row_is_the_same_however_many_are_drawn(run: Run) -> None:
 
 def test_an_edited_row_does_not_depend_on_those_after_it(run: Run) -> None:
     rows = run.draw(12, seed=2)
-    whole = np.concatenate if isinstance(rows, np.ndarray) else None
-    edited, few = (
-        run.edit(rows, 0.4, seed=6),
-        run.edit(run.kind.take(rows, np.arange(3)), 0.4, seed=6),
-    )
+    edited = run.edit(rows, 0.4, seed=6)
+    few = run.edit(run.kind.take(rows, np.arange(3)), 0.4, seed=6)
+    assert len(edited) == 12
     same(few, run.kind.take(edited, np.arange(3)))
-    assert whole is None or edited.shape == rows.shape
 
 
 def test_a_start_outside_the_process_is_refused(run: Run) -> None:
@@ -276,9 +275,6 @@ def test_what_is_compared_of_a_table_are_its_own_samples(of_table: Run) -> None:
     assert isinstance(first, Entry)
     model = of_table.model
     rows = model.encoded(of_table.load_data().train)
-    from sfumato.metrics.distances import sliced_wasserstein_2
-    from sfumato.process.streams import generator
-
     shuffled = rows[torch.randperm(len(rows), generator=generator(of_table.settings.seed))]
     real = shuffled[: len(rows) // 4]
     drawn = of_table.draw(
@@ -303,4 +299,3 @@ def test_the_same_numbers_are_the_same_model_whatever_holds_them(
     rows = normal_rows()
     as_list = sfumato.fit(rows.tolist(), settings=TINY, out=tmp_path / "list", quiet=True)
     np.testing.assert_array_equal(as_list.sample(20), of_array.sample(20))
-    assert people_rows(2)[1]["team"] in ("old", "young")
