@@ -14,7 +14,7 @@ from sfumato.metrics.classifier import classifier_auc
 from sfumato.runs.fit import fit
 
 _KINDS = ("points", "table")
-_SCORED, _SEEDS = 200, (0,)
+_SCORED, _SEEDS = 300, (0, 1)
 
 
 @dataclass(frozen=True, slots=True)
