@@ -31,8 +31,18 @@ def leave(line: str) -> int:
     return int(left.value.code or 0)
 
 
-def fit_tiny(folder: Path) -> Path:
-    """A run on a CSV of 400 rows whose third column is constant; its folder."""
+_TINY_RUN: list[Path] = []
+
+
+def tiny_run(factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on points.csv beside it, which is fitted once in a session."""
+    if not _TINY_RUN:
+        _TINY_RUN.append(_fit_tiny(factory.mktemp("fitted")))
+    return _TINY_RUN[0]
+
+
+def _fit_tiny(folder: Path) -> Path:
+    """Of 400 rows whose third column is constant."""
     rng = np.random.default_rng(0)
     rows = "\n".join(f"{x},{y},{CONSTANT}" for x, y in rng.normal([1000, 0], [5, 1e-3], (400, 2)))
     (folder / "points.csv").write_text(f"a b,c,const\n{rows}\n")

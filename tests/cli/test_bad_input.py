@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import TINY, Command, fit_tiny, outcomes
+from command_line import TINY, Command, outcomes, tiny_run
 from safetensors.torch import save_file
 
 LOCK_HOLDER = (
@@ -34,7 +34,7 @@ def sfumato(
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fit_tiny(tmp_path_factory.mktemp("fitted"))
+    return tiny_run(tmp_path_factory)
 
 
 class _Trap:
@@ -166,8 +166,8 @@ ARGUMENTS = [
     ("sample RUN -n -5 --to a.csv", "must not be negative"),
     ("sample RUN -n many --to a.csv", "valid integer"),
     ("sample RUN -n 1.5 --to a.csv", "valid integer"),
-    ("sample RUN -n 5 --to a.xls", "must be one of .csv, .npy, .parquet"),
-    ("sample RUN -n 5 --to a", "must be one of .csv, .npy, .parquet"),
+    ("sample RUN -n 5 --to a.xls", "must be one of .csv, .csv.gz, .tsv, .parquet, .npy"),
+    ("sample RUN -n 5 --to a", "must be one of .csv, .csv.gz, .tsv, .parquet, .npy"),
     ("sample RUN -n 5 --to none/a.csv", "there is no folder none; make it first"),
     ("sample RUN -n 5 --to a.csv --steps 0", "got 0"),
     ("sample RUN -n 5 --to a.csv --steps few", "a number or `auto`"),

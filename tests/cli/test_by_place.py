@@ -44,15 +44,24 @@ def _values(path: Path) -> np.ndarray:
     return np.stack([column.values for column in read_rows(path)[0]], axis=1)
 
 
-def test_points_are_written_as_an_array_and_read_again(
-    sfumato: Command, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+def test_samples_are_written_as_an_array_and_read_again(
+    sfumato: Command, run: Path, rows: np.ndarray, tmp_path: Path
 ) -> None:
-    run = subject("points", tmp_path_factory).run
-    assert sfumato(f"sample {run} -n 9 --to x.npy --quiet") == (0, "", "")
-    assert np.load(tmp_path / "x.npy").shape == (9, 2)
-    code, out, err = sfumato(f"score {run} x.npy --json --quiet")
+    assert sfumato(f"sample {run} -n 9 --to few.npy --quiet") == (0, "", "")
+    np.testing.assert_array_equal(np.load(tmp_path / "few.npy"), rows[:9])
+    code, out, err = sfumato(f"score {run} few.npy --json --quiet")
     assert (code, err) == (0, "")
     assert json.loads(out)["rows"] == 9
+
+
+def test_a_table_with_text_is_no_array(
+    sfumato: Command, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    run = subject("table", tmp_path_factory).run
+    code, out, err = sfumato(f"sample {run} -n 9 --to x.npy --quiet")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "x.npy" in err
+    assert not (tmp_path / "x.npy").exists()
 
 
 @pytest.mark.usefixtures("rows")

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import CONSTANT, TINY, Command, fit_tiny, leave, outcomes
+from command_line import CONSTANT, TINY, Command, leave, outcomes, tiny_run
 
 from sfumato.data.io.rows import read_points
+from sfumato.runs.figures import points
 
 LONGER = f"fit moons --quiet {TINY} --set training.steps=800 --set training.checkpoint_every=100"
 
@@ -28,7 +29,7 @@ def sfumato(
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fit_tiny(tmp_path_factory.mktemp("fitted"))
+    return tiny_run(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,11 @@ def test_settings_are_shown_and_taken_back(sfumato: Command, tmp_path: Path) -> 
     assert 'source = "moons"' in sfumato("fit moons --show-settings --config mine.toml")[1]
 
 
-def test_the_seed_of_the_demo_may_be_set_either_way(sfumato: Command) -> None:
+def test_the_seed_of_the_demo_may_be_set_either_way(
+    sfumato: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(points, "ANIMATION_FRAMES", 2)
+    monkeypatch.setattr(points, "SAMPLED", 100)
     size = "--set data.rows=100"
     assert sfumato(f"demo --out set --quiet {TINY} {size} --set seed=3")[0] == 0
     assert json.loads(sfumato("info set --json")[1])["settings"]["seed"] == 3
@@ -149,16 +154,14 @@ def test_samples_are_in_the_datas_own_terms(
     sfumato: Command, fitted: Path, tmp_path: Path, ending: str
 ) -> None:
     assert sfumato(f"sample {fitted} -n 150 --to new.{ending}")[0] == 0
-    points = read_points(tmp_path / f"new.{ending}")
+    rows = read_points(tmp_path / f"new.{ending}")
     if ending != "npy":
-        assert points.columns == ("a b", "c", "const")
-    assert points.values.shape == (150, 3)
-    assert set(points.values[:, 2]) == {CONSTANT}
-    assert 900 < points.values[:, 0].mean() < 1100
+        assert rows.columns == ("a b", "c", "const")
+    assert rows.values.shape == (150, 3)
+    assert set(rows.values[:, 2]) == {CONSTANT}
+    assert 900 < rows.values[:, 0].mean() < 1100
     sfumato(f"sample {fitted / 'model.safetensors'} -n 10 --to few.{ending}")
-    np.testing.assert_array_equal(
-        read_points(tmp_path / f"few.{ending}").values, points.values[:10]
-    )
+    np.testing.assert_array_equal(read_points(tmp_path / f"few.{ending}").values, rows.values[:10])
 
 
 def test_no_samples_are_a_file_with_columns(sfumato: Command, fitted: Path, tmp_path: Path) -> None:

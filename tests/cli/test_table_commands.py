@@ -9,6 +9,7 @@ import pytest
 from command_line import TINY, Command, leave, outcomes
 
 from bad_tables import BAD, BadTable
+from sfumato.errors import ArgumentError
 from sfumato.runs.run import open_run
 
 N = 240
@@ -164,6 +165,13 @@ def test_cells_that_cannot_be_filled_are_not_counted(sfumato: Command, tmp_path:
     (tmp_path / "complete.csv").write_text("x,none,word\n3,,a\n")
     assert sfumato("impute run complete.csv --to same.csv")[1].startswith("0 cells filled")
     assert (tmp_path / "same.csv").read_text() == (tmp_path / "complete.csv").read_text()
+
+
+def test_what_is_known_of_a_table_is_what_is_not_missing(run: Path) -> None:
+    opened = open_run(run)
+    rows = opened.sample(3)
+    with pytest.raises(ArgumentError, match="leave `known` out"):
+        opened.complete(rows, np.ones((3, 6), bool))
 
 
 def test_scores_are_printed_and_written(sfumato: Command, run: Path, tmp_path: Path) -> None:

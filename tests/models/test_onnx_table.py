@@ -1,0 +1,71 @@
+"""The denoiser of a table, written as ONNX, answers in another runtime as it does here."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato.models.onnx import write_onnx
+from sfumato.models.table import TableModel
+from sfumato.networks.table_mlp import TableCondition
+from sfumato.process.noise import NoiseLevel
+from sfumato.runs.run import Run
+
+onnxruntime = pytest.importorskip("onnxruntime")
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+
+
+def test_both_answers_are_those_of_the_network(of_table: Run, tmp_path: Path) -> None:
+    """Of any batch, whatever is known of a row: numbers, noisy numbers, categories."""
+    model = of_table.model
+    assert isinstance(model, TableModel)
+    write_onnx(model, tmp_path / "onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "onnx" / "denoiser.onnx"))
+    source, (count,) = torch.Generator().manual_seed(0), model.codec.event
+    for n in (1, 2, 7, 300):
+        log_snr = 10 * torch.rand(n, generator=source) - 5
+        alpha, sigma = log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()
+        is_known = torch.rand(n, count, generator=source) < 0.3
+        is_noisy = (torch.rand(n, count, generator=source) < 0.7) & ~is_known
+        known = torch.randn(n, count, generator=source) * is_known
+        x_t = torch.randn(n, count, generator=source)
+        categories = torch.stack(
+            [torch.randint(0, size + 1, (n,), generator=source) for size in model.codec.sizes], 1
+        )
+        condition = TableCondition(known, is_known, is_noisy, categories)
+        with torch.no_grad():
+            predicted, logits = model.denoiser.both(x_t, NoiseLevel(alpha, sigma), condition)
+        inputs = {
+            "x_t": x_t,
+            "alpha": alpha,
+            "sigma": sigma,
+            "known": known,
+            "is_known": is_known,
+            "is_noisy": is_noisy,
+            "categories": categories,
+        }
+        x_0, theirs = session.run(None, {name: each.numpy() for name, each in inputs.items()})
+        np.testing.assert_allclose(x_0, predicted.x_0.numpy(), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(theirs, logits.numpy(), rtol=0, atol=1e-5)
+    assert np.ptp(theirs) > 1e-3  # the answers are no zeros
+
+
+def test_rows_are_not_walked_one_by_one(
+    of_table: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_onnx(of_table.model, tmp_path / "onnx")
+    assert capsys.readouterr() == ("", "")
+    graph = onnx.load(str(tmp_path / "onnx" / "denoiser.onnx")).graph
+    assert not {node.op_type for node in graph.node} & {"Loop", "Scan", "SequenceEmpty"}
+
+
+def test_the_model_s_own_network_stays_as_it_is(of_table: Run, tmp_path: Path) -> None:
+    before = of_table.draw(20)
+    write_onnx(of_table.model, tmp_path / "onnx")
+    after = of_table.draw(20)
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.values, other.values)
+    network = of_table.model.denoiser.network
+    assert isinstance(network.category_embedding, torch.nn.EmbeddingBag)
