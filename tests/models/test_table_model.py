@@ -19,7 +19,7 @@ from sfumato import config
 from sfumato.config import recipes
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.table import TableCodec
-from sfumato.data.table import Column, DataTable
+from sfumato.data.table import Column, DataTable, concatenate
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError
 from sfumato.models.table import TableModel
@@ -170,8 +170,9 @@ def drawn(model: TableModel) -> DataTable:
     return model.sample(2048, seed=1)
 
 
-def test_rows_drawn_follow_the_law(drawn: DataTable) -> None:
-    word, x, y = drawn
+def follows_the_law(table: DataTable) -> None:
+    """Shares of words and holes, means and covariances: within chance."""
+    word, x, y = table
     b = word.values == "b"
     n = len(b)
     assert stats.binomtest(int(b.sum()), n, SHARE_B).pvalue > 1e-3
@@ -184,6 +185,10 @@ def test_rows_drawn_follow_the_law(drawn: DataTable) -> None:
         np.testing.assert_allclose(pairs.mean(1), MEANS[k].numpy(), atol=tolerance)
         np.testing.assert_allclose(np.cov(pairs), COVARIANCE.numpy(), atol=tolerance)
     assert not x.missing.any()
+
+
+def test_rows_drawn_follow_the_law(drawn: DataTable) -> None:
+    follows_the_law(drawn)
 
 
 def test_a_row_is_the_same_however_many_are_drawn(model: TableModel, drawn: DataTable) -> None:
@@ -302,3 +307,72 @@ def test_negative_numbers_and_no_draws_are_refused(model: TableModel) -> None:
             model.sample(1, **wrong)
     with pytest.raises(ArgumentError, match="`draws` must be at least 1"):
         model.complete_chunks(rows(["b"], [0.5], [1.0]), draws=0)
+
+
+def edited(model: TableModel, table: DataTable, start: float, **options: Any) -> DataTable:
+    return concatenate(list(model.edit_chunks(table, start, **options)))
+
+
+def test_editing_from_near_clean_keeps_the_rows(model: TableModel, drawn: DataTable) -> None:
+    kept = edited(model, drawn, 1e-6)
+    for own, before in zip(kept, drawn, strict=True):
+        assert own.missing.tolist() == before.missing.tolist()
+        if own.values.dtype == object:
+            assert own.values.tolist() == before.values.tolist()
+        else:  # the least noise of the process is e^-5
+            np.testing.assert_allclose(own.present, before.present, rtol=0, atol=0.04)
+
+
+def test_editing_from_noise_keeps_nothing(model: TableModel) -> None:
+    """From one row again and again: what comes out has the law of samples."""
+    same = rows(["b"], [-3.0], [3.0]).take(np.zeros(2048, np.int64))
+    follows_the_law(edited(model, same, 1.0, seed=5))
+
+
+def test_rows_of_the_law_that_are_edited_are_rows_of_the_law(model: TableModel) -> None:
+    """Words and holes are drawn given what is kept, which leaves their joint law as it is."""
+    begun = model.sample(2048, seed=11)
+    word, _, y = edited(model, begun, 0.5, seed=5)
+    b, n = word.values == "b", len(begun)
+    # Half are drawn anew: 0.21 would differ if nothing that is kept told of them.
+    assert 0.05 < (word.values != begun["word"].values).mean() < 0.21
+    assert stats.binomtest(int(b.sum()), n, SHARE_B).pvalue > 1e-3
+    for k, of_word in enumerate((~b, b)):
+        found = int(y.missing[of_word].sum()), int(of_word.sum())
+        assert stats.binomtest(*found, float(HOLES[k])).pvalue > 1e-3
+
+
+def test_the_more_noise_the_less_is_kept(model: TableModel, drawn: DataTable) -> None:
+    few = drawn.take(np.arange(512))
+    moved, changed = [], []
+    for start in (0.1, 0.4, 0.8):
+        found = edited(model, few, start)
+        moved.append(float(np.abs(found["x"].values - few["x"].values).mean()))
+        changed.append(float((found["word"].values != few["word"].values).mean()))
+    assert moved == sorted(moved)
+    assert changed == sorted(changed)
+
+
+def test_an_edited_row_is_its_own_whatever_follows_it(model: TableModel, drawn: DataTable) -> None:
+    whole = edited(model, drawn, 0.6, seed=3)
+    some, other = (edited(model, drawn.take(np.arange(7)), 0.6, seed=k) for k in (3, 4))
+    for name in drawn.names:
+        for part in ("values", "missing"):
+            own = getattr(some[name], part).tolist()
+            assert own == getattr(whole[name], part).tolist()[:7], name
+    assert some["x"].values.tolist() != other["x"].values.tolist()
+    # The same row in the next chunk has noise of its own.
+    again = edited(model, drawn.take(np.zeros(1030, np.int64)), 0.6)["x"].values
+    assert not np.isin(again[1024:], again[:1024]).any()
+
+
+@pytest.mark.parametrize("start", [0.0, -0.5, 1.01])
+def test_a_start_that_is_no_time_is_refused(model: TableModel, start: float) -> None:
+    with pytest.raises(ArgumentError, match="the start must be above 0"):
+        model.edit_chunks(rows(["b"], [0.5], [1.0]), start)
+
+
+def test_no_rows_are_edited_to_none(model: TableModel) -> None:
+    none = rows(["b"], [0.5], [1.0]).take(np.arange(0))
+    assert list(model.edit_chunks(none, 0.5)) == []
+    assert len(Run(model, None).edit(none, 0.5)) == 0

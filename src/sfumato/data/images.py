@@ -105,19 +105,29 @@ def fitted(image: Image.Image, size: int) -> Image.Image:
     return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
 
 
-def as_images(source: Any, labels: np.ndarray | None = None) -> Images:
+def squared(pictures: Images, size: int | None) -> Images:
+    """The middle square of each, `size` pixels a side; the pictures as they are where not given."""
+    if size is None or pictures.pixels.shape[1:3] == (size, size):
+        return pictures
+    squares = (np.asarray(fitted(as_pil(each), size)) for each in pictures.pixels)
+    shape = (len(pictures), size, size, pictures.pixels.shape[3])
+    return replace(pictures, pixels=gathered(squares, shape))
+
+
+def as_images(source: Any, labels: np.ndarray | None = None, *, size: int | None = None) -> Images:
     """Pictures that are in memory.
 
     Args:
         source: bytes `(n, height, width[, channels])`, or a data set of Hugging Face's `datasets`
             with a column `image` or `img` and perhaps a `label`.
         labels: integers, `(n,)`, if known.
+        size: bring the shorter side to so many pixels and cut the middle square.
 
     Raises:
         DataError: if they are neither, and what to do.
     """
     if hasattr(source, "column_names"):
-        return _from_data_set(source)
+        return _from_data_set(source, size)
     pixels = source
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
         kind = getattr(pixels, "dtype", type(pixels).__name__)
@@ -141,11 +151,11 @@ def as_images(source: Any, labels: np.ndarray | None = None) -> Images:
         )
     names = [f"picture {k + 1}" for k in range(len(pixels))]
     if labels is None:
-        return Images(pixels, None, (), names)
+        return squared(Images(pixels, None, (), names), size)
     if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu" or labels.min() < 0:
         raise DataError(f"labels are one integer from 0 for each picture; got {labels.shape}.")
     classes = tuple(str(k) for k in range(int(labels.max()) + 1))
-    return Images(pixels, labels.astype(np.int64), classes, names)
+    return squared(Images(pixels, labels.astype(np.int64), classes, names), size)
 
 
 def from_pil(pictures: Sequence[Any], size: int | None = None) -> Images:
@@ -174,14 +184,14 @@ def from_pil(pictures: Sequence[Any], size: int | None = None) -> Images:
     return Images(whole, None, (), [f"picture {k + 1}" for k in range(len(pixels))])
 
 
-def _from_data_set(source: Any) -> Images:
+def _from_data_set(source: Any, size: int | None) -> Images:
     column = next((name for name in ("image", "img") if name in source.column_names), None)
     if column is None:
         raise DataError(
             "the data set has no column `image` or `img`; it has "
             f"{', '.join(source.column_names)}. Rename it with rename_column."
         )
-    found = from_pil(source[column])
+    found = from_pil(source[column], size)
     if "label" not in source.column_names:
         return found
     labels = np.asarray(source["label"], np.int64)

@@ -1,5 +1,6 @@
 """A fitted model of points or pictures: settings, codec, process and denoiser together."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -108,6 +109,7 @@ class GaussianModel:
     ) -> Denoiser | PerChunk:
         """The denoiser as the settings want it; of classes, each sample's own."""
         if not self.class_labels.count:
+            self.class_number(given)  # refuses one
             if settings.guidance != 1:
                 raise ArgumentError(
                     "there is nothing to guide: this model learned no classes (fit with "
@@ -293,7 +295,7 @@ class GaussianModel:
 
         Raises:
             ArgumentError: if a column or a class is unknown.
-            DataError: if a value is no number.
+            DataError: if a value is no finite number.
         """
         if not self.codec.columns:
             self.class_number(given)
@@ -303,9 +305,12 @@ class GaussianModel:
             if name not in self.codec.columns:
                 raise unknown("column", name, self.codec.columns)
             try:
-                row[0, self.codec.columns.index(name)] = float("nan" if value is None else value)
+                number = float(value)
             except (TypeError, ValueError) as error:
                 raise DataError(f"the column {name!r} holds numbers; got {value!r}.") from error
+            if not math.isfinite(number):
+                raise DataError(f"the column {name!r} holds finite numbers; got {value!r}.")
+            row[0, self.codec.columns.index(name)] = number
         return row
 
     def encoded(self, rows: np.ndarray) -> Tensor:

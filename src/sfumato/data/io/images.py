@@ -18,7 +18,6 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,7 +26,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from sfumato.data.images import Images, as_images, as_pil, fitted, to_grey_or_rgb
+from sfumato.data.images import Images, as_images, as_pil, fitted, squared, to_grey_or_rgb
 from sfumato.data.scratch import Spool, gathered
 from sfumato.errors import DataError
 
@@ -91,12 +90,7 @@ def read_images(
             f"data.background must be a colour (white, #ff8800); got {background!r}."
         ) from None
     if path.suffix.lower() in (".npy", ".npz"):
-        found = _from_file(path)
-        if size is not None and found.pixels.shape[1:3] != (size, size):
-            squares = (np.asarray(fitted(as_pil(each), size)) for each in found.pixels)
-            shape = (len(found.pixels), size, size, found.pixels.shape[3])
-            found = replace(found, pixels=gathered(squares, shape))
-        return found
+        return squared(_from_file(path), size)
     bad: dict[str, str] = {}
     others: list[str] = []
     with Spool() as spool:

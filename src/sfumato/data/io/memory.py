@@ -26,7 +26,7 @@ def accept(source: Any, *, size: int | None = None) -> tuple[Images | DataTable,
 
     Args:
         source: see above.
-        size: side in pixels that a list of pictures is brought to.
+        size: side in pixels that pictures are brought to.
 
     Raises:
         DataError: if it is none of these, or as `from_array`, `from_frame`, `as_images`.
@@ -39,9 +39,9 @@ def accept(source: Any, *, size: int | None = None) -> tuple[Images | DataTable,
     if type(source).__module__.partition(".")[0] == "torch" and hasattr(source, "detach"):
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
-        return _in_array(_array(source))
+        return _in_array(_array(source, size))
     if hasattr(source, "column_names") and hasattr(source, "features"):
-        return _data_set(source)
+        return _data_set(source, size)
     if backend := backend_of(source):
         return from_frame(source), backend
     if isinstance(source, list | tuple):
@@ -64,13 +64,13 @@ def _in_array(found: Images | DataTable) -> tuple[Images | DataTable, Container]
     return found, "" if isinstance(found, DataTable) and found.has_names else "array"
 
 
-def _array(values: np.ndarray) -> Images | DataTable:
+def _array(values: np.ndarray, size: int | None) -> Images | DataTable:
     if values.dtype.names:
         refuse_repeated("the array", values.dtype.names)
         columns = [from_array(values[name]).columns[0] for name in values.dtype.names]
         pairs = zip(columns, values.dtype.names, strict=True)
         return DataTable(tuple(Column(name, c.values, c.missing) for c, name in pairs))
-    return as_images(values) if values.ndim > 2 else from_array(values)
+    return as_images(values, size=size) if values.ndim > 2 else from_array(values)
 
 
 def _list(rows: Any, size: int | None) -> Images | DataTable:
@@ -90,7 +90,12 @@ def _list(rows: Any, size: int | None) -> Images | DataTable:
         return DataTable(tuple(Column(str(name), c.values, c.missing) for c, name in pairs))
     if hasattr(first, "detach"):
         rows = [each.detach().cpu().numpy() for each in rows]
-    lengths = {np.shape(row) for row in rows}
+    try:
+        lengths = {np.shape(row) for row in rows}
+    except ValueError as error:
+        raise DataError(
+            "a row of the list holds lists of several lengths; give one value for each column."
+        ) from error
     if len(lengths) > 1:
         shown = " and ".join(str(shape) for shape in sorted(lengths)[:2])
         raise DataError(f"the rows of the list differ in shape ({shown}); make them equal.")
@@ -99,17 +104,17 @@ def _list(rows: Any, size: int | None) -> Images | DataTable:
         not isinstance(c, str) for row in rows for c in _cells(row)
     ):
         values = np.array(rows, dtype=object)  # NumPy makes text of the numbers beside text
-    return _array(values)
+    return _array(values, size)
 
 
 def _cells(row: Any) -> Any:
     return row if isinstance(row, list | tuple) else [row]
 
 
-def _data_set(source: Any) -> tuple[Images | DataTable, Container]:
+def _data_set(source: Any, size: int | None) -> tuple[Images | DataTable, Container]:
     """Of Hugging Face's `datasets`: pictures, or a table through Arrow."""
     if {"image", "img"} & set(source.column_names):
-        return as_images(source), ""
+        return as_images(source, size=size), ""
     return from_frame(source.with_format("arrow")[:]), "pyarrow"
 
 
