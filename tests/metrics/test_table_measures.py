@@ -390,7 +390,7 @@ def test_imputing_that_is_too_sure_is_found() -> None:
 
 def test_the_target_is_the_one_asked_for() -> None:
     found = measured(table(150, 0), target="truth")["efficacy"]
-    assert "foretold: 'truth';" in found.detail
+    assert "predicted: 'truth';" in found.detail
     with pytest.raises(DataError, match="no column 'price' that varies"):
         measured(table(150, 0), target="price")
 
