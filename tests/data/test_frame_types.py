@@ -74,7 +74,7 @@ def _arrow() -> Cases:
 
 
 def _arrow_refused() -> Iterator[tuple[str, Any, str]]:
-    other = "; numbers, words, true and false, and dates are read"
+    other = "; numbers, text, true and false, and dates are read"
     for of, values in [
         (pa.time32("s"), INTEGERS), (pa.time64("us"), INTEGERS), (pa.duration("s"), INTEGERS),
         (pa.binary(), BYTES), (pa.large_binary(), BYTES), (pa.binary_view(), BYTES),
@@ -91,7 +91,7 @@ def _arrow_refused() -> Iterator[tuple[str, Any, str]]:
         pa.array([0.5, 1.5, 2.5]), pa.array([True, False, None]), pa.array(DAYS[:3]),
         pa.array(CENTS[:3]), pa.array(BYTES[:3]), pa.array(MOMENTS[:3]),
     ):  # fmt: skip
-        why = f"'v' has categories of type {values.type}; make them words or integers"
+        why = f"'v' has categories of type {values.type}; make them text or integers"
         yield f"categories of {values.type}", _coded(pa.int8(), values), why
     long = pa.array([Decimal("0.12345678901234567"), None], pa.decimal128(20, 17))
     yield "digits", long, "row 1, column 'v': 0.12345678901234567 is a decimal of more digits"
@@ -123,7 +123,7 @@ def _polars() -> Cases:
 
 
 def _polars_refused() -> Iterator[tuple[str, Any, str]]:
-    other = "; numbers, words, true and false, and dates are read"
+    other = "; numbers, text, true and false, and dates are read"
     yield "Time", pl.Series([time(1)] * 4), other
     yield "Duration", pl.Series([timedelta(1)] * 4), other
     yield "Binary", pl.Series(BYTES), other
@@ -185,7 +185,7 @@ def _pandas() -> Cases:
 
 
 def _pandas_refused() -> Iterator[tuple[str, Any, str]]:
-    other = "; numbers, words, true and false, and dates are read"
+    other = "; numbers, text, true and false, and dates are read"
     for name, array, why in _arrow_refused():
         yield f"{name} of Arrow", pd.Series(pd.arrays.ArrowExtensionArray(array)), why
     yield "durations", pd.Series(pd.to_timedelta([1] * 4)), other
@@ -201,7 +201,7 @@ def _pandas_refused() -> Iterator[tuple[str, Any, str]]:
         wide = pd.Series(FRACTIONS, dtype="longdouble")
         yield "long double", wide, "wider than the 64 bits of a float that can be kept"
     for of in (pd.Index([0.5, 1]), pd.Index([True, False]), pd.to_datetime(["2024", "2025"])):
-        yield f"categories {of.dtype}", pd.Series(pd.Categorical(of)), "make them words or integers"
+        yield f"categories {of.dtype}", pd.Series(pd.Categorical(of)), "make them text or integers"
 
 
 # --------------------------------------------------------------------------------- the way round
