@@ -104,7 +104,7 @@ def test_levels_from_the_commonest_with_strange_ones_and_holes() -> None:
     assert list(found) == ["b", "a", "new", "missing"]
     assert found["b"] == pytest.approx((0.5, 0.2))
     assert found["new"] == pytest.approx((0, 0.4))
-    assert found["holes"] == pytest.approx((0.25, 0))
+    assert found["missing"] == pytest.approx((0.25, 0))
 
 
 def test_ordered_levels_keep_their_order() -> None:
