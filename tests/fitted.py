@@ -1,16 +1,20 @@
-"""Runs that are fitted once for all tests; a test that changes a run's files takes a copy."""
+"""Runs that are fitted once for all tests; a test that changes a run's files takes a copy.
+
+The package is imported within the fixtures: what conftest.py imports is imported too early for
+some versions of jaxtyping to check its shapes.
+"""
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from sfumato import fit
-from sfumato.data.io.rows import write_rows
-from sfumato.data.points import Points
-from sfumato.runs.run import Run, open_run
+import sfumato
+
+if TYPE_CHECKING:
+    from sfumato import Run
 
 TINY: dict[str, Any] = {
     "training.steps": 60,
@@ -36,30 +40,33 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def moons(runs: Path) -> Run:
+def moons(runs: Path) -> "Run":
     """A run of a toy set, straight to its end."""
-    return fit("moons", settings=TINY, out=runs / "moons", quiet=True)
+    return sfumato.fit("moons", settings=TINY, out=runs / "moons", quiet=True)
 
 
 @pytest.fixture
-def own_moons(moons: Run, tmp_path: Path) -> Run:
+def own_moons(moons: "Run", tmp_path: Path) -> "Run":
     """A copy of it, whose files may be changed."""
     assert moons.folder is not None
     shutil.copytree(moons.folder, tmp_path / "own-moons")
-    return open_run(tmp_path / "own-moons")
+    return sfumato.open(tmp_path / "own-moons")
 
 
 @pytest.fixture(scope="session")
-def of_file(runs: Path) -> Run:
+def of_file(runs: Path) -> "Run":
     """A run of the rows of a file."""
+    from sfumato.data.io.rows import write_rows
+    from sfumato.data.points import Points
+
     write_rows(runs / "rows.npy", Points(normal_rows(), ("x0", "x1", "x2")))
-    return fit(runs / "rows.npy", settings=TINY, out=runs / "of-file", quiet=True)
+    return sfumato.fit(runs / "rows.npy", settings=TINY, out=runs / "of-file", quiet=True)
 
 
 @pytest.fixture(scope="session")
-def of_array(runs: Path) -> Run:
+def of_array(runs: Path) -> "Run":
     """A run of the same rows in memory."""
-    return fit(normal_rows(), settings=TINY, out=runs / "of-array", quiet=True)
+    return sfumato.fit(normal_rows(), settings=TINY, out=runs / "of-array", quiet=True)
 
 
 # ------------------------------------------------------------------------- tables and pictures
@@ -92,9 +99,9 @@ def people_rows(n: int = 280) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def of_table(runs: Path) -> Run:
+def of_table(runs: Path) -> "Run":
     """A run of a table."""
-    return fit(
+    return sfumato.fit(
         people_rows(), settings=SHORT | {"network.width": 16}, out=runs / "of-table", quiet=True
     )
 
@@ -110,7 +117,7 @@ def squares(n: int = 180) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def of_pictures(runs: Path) -> Run:
+def of_pictures(runs: Path) -> "Run":
     """A run of pictures."""
     settings = SHORT | {"network.width": 16, "network.options": {"multipliers": [1]}}
-    return fit(squares(), settings=settings, out=runs / "of-pictures", quiet=True)
+    return sfumato.fit(squares(), settings=settings, out=runs / "of-pictures", quiet=True)

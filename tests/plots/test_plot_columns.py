@@ -68,7 +68,7 @@ def test_bars_of_numbers_and_of_holes_are_all_the_rows() -> None:
     assert [*holes, *generated_holes] == pytest.approx([0.2, 0.1])
     assert of_real.sum() + 0.2 == pytest.approx(1)
     assert of_generated.sum() + 0.1 == pytest.approx(1)
-    assert "holes" in [text.get_text() for text in axes.texts]
+    assert "missing" in [text.get_text() for text in axes.texts]
 
 
 def test_few_whole_numbers_have_a_bar_each() -> None:
@@ -101,10 +101,10 @@ def test_levels_from_the_commonest_with_strange_ones_and_holes() -> None:
     generated = words("b", "new", "new", "a", "a")
     (axes,) = drawn(marginals([panel(real, generated)]))
     found = bars(axes)
-    assert list(found) == ["b", "a", "new", "holes"]
+    assert list(found) == ["b", "a", "new", "missing"]
     assert found["b"] == pytest.approx((0.5, 0.2))
     assert found["new"] == pytest.approx((0, 0.4))
-    assert found["holes"] == pytest.approx((0.25, 0))
+    assert found["missing"] == pytest.approx((0.25, 0))
 
 
 def test_ordered_levels_keep_their_order() -> None:

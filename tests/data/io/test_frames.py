@@ -186,7 +186,7 @@ def test_what_is_no_frame_has_no_library(data: object) -> None:
 
 NESTED = pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")])
 OF_ONE: dict[str, tuple[Any, str]] = {
-    "words and integers": (_objects("a", 1), "'v' of type object is none of numbers, words"),
+    "words and integers": (_objects("a", 1), "'v' of type object is none of numbers, text"),
     "truths and integers": (_objects(1, True), "none of numbers"),
     "days and moments": (_objects(DAY, MOMENT), "none of numbers"),
     "moments and days": (_objects(MOMENT, DAY), "none of numbers"),
@@ -198,7 +198,7 @@ OF_ONE: dict[str, tuple[Any, str]] = {
     "infinity": (pd.Series([0, -np.inf]), "data row 2, column 'v': -inf is infinite"),
     "complex": (pd.Series([1j]), "of type complex128 is none of"),
     "objects that are complex": (_objects(1j), "none of numbers"),
-    "durations": (pd.Series(pd.to_timedelta([1])), r"of type timedelta64\[ns\]; numbers, words"),
+    "durations": (pd.Series(pd.to_timedelta([1])), r"of type timedelta64\[ns\]; numbers, text"),
     "periods": (pd.Series(pd.period_range("2024", periods=1)), r"of type period\[D\]"),
     "intervals": (pd.Series(pd.interval_range(0, 1)), "of type interval"),
     "sparse words": (pd.Series(pd.arrays.SparseArray(["a", "b"])), "of type Sparse"),

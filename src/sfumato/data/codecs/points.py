@@ -50,7 +50,7 @@ class PointCodec:
         Raises:
             DataError: if there are fewer than two rows, or no column varies.
         """
-        values = points.values
+        values = np.ascontiguousarray(points.values)  # sums round as their order in memory has it
         if len(values) < 2:
             raise DataError(f"at least 2 rows are needed to learn from; got {len(values)}.")
         low, high = values.min(0), values.max(0)
