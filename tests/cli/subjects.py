@@ -17,7 +17,7 @@ _TINY = "--set training.batch_size=32 --set training.log_every=10 --set threads=
 NUMBERS = f"{_TINY} --set training.steps=30 --set network.width=16 --set sampling.steps=6"
 _PICTURES = (
     f"{_TINY} --set training.steps=20 --set network.width=32 --set network.depth=1 "
-    "--set network.options.multipliers=[1,1] --set network.options.attention=[] "
+    "--set network.options.multipliers=[1] --set network.options.attention=[] "
     "--set sampling.steps=4"
 )
 _SNAPSHOTS = "--set training.snapshots=2"

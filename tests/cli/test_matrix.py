@@ -13,7 +13,8 @@ from subjects import KINDS, Subject, subject
 from sfumato.data.io.rows import read_rows
 from sfumato.metrics import features
 from sfumato.runs import compare
-from sfumato.runs.figures import images, points, table
+from sfumato.runs.doctor import fit as doctor
+from sfumato.runs.figures import common, images, points, table
 from sfumato.runs.run import open_run
 from sfumato.samplers import SAMPLERS
 
@@ -43,7 +44,7 @@ COMMANDS: dict[str, str] = {
     "edit": "edit {run} {few} --from 0.5 --to like.{ending} --quiet",
     "impute": "impute {run} {incomplete} --to filled.{ending} --quiet",
     "impute --draws": "impute {run} {incomplete} --draws 2 --to filled.{ending} --quiet",
-    "inpaint": "inpaint {run} {few} mask.png --to filled.{ending} --quiet",
+    "inpaint": "inpaint {run} {few} mask.png --times 1 --to filled.{ending} --quiet",
     "interpolate": "interpolate {run} 0 1 -n 3 --to between.{ending} --quiet",
     **{
         f"animate {direction} {ending}": f"animate {{run}} {direction} --to moving.{ending} --quiet"
@@ -131,6 +132,8 @@ def quick() -> Iterator[None]:
             patch.setattr(module, "ANIMATION_FRAMES", 3)
             patch.setattr(module, "SAMPLED", 100)
         patch.setattr(features, "_STEPS", 10)
+        patch.setattr(common, "_ERROR_ROWS", 50)
+        patch.setattr(doctor, "_PICTURES", 10)
         for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):
             patch.setattr(compare, steps, 20)
         patch.setattr(compare, "_MIDDLE", 4)

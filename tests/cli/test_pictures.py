@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from sfumato.data.io.images import read_image
 from sfumato.data.io.sheets import write_images
 from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError, DataError, SfumatoError
+from sfumato.metrics import features
 from sfumato.models.gaussian import GaussianModel
 from sfumato.plots import save_figure
 from sfumato.runs.figures import images
@@ -45,6 +47,14 @@ SET = (
     " ".join(f"--set {name}={value}" for name, value in TINY.items() if name != "network.options")
     + " --set network.options.multipliers=[1,1]"
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_features() -> Iterator[None]:
+    """What features are good for is tested in metrics; here any will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "_STEPS", 60)
+        yield
 
 
 @pytest.fixture(scope="module")
