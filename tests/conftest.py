@@ -9,9 +9,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports PyTorch
 
 from hypothesis import settings
 
+from command_line import fitted, in_an_empty_folder
 from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, runs
 
 settings.register_profile("same-every-time", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("same-every-time")
 
-__all__ = ["moons", "of_array", "of_file", "of_pictures", "of_table", "own_moons", "runs"]
+__all__ = [
+    "fitted",
+    "in_an_empty_folder",
+    "moons",
+    "of_array",
+    "of_file",
+    "of_pictures",
+    "of_table",
+    "own_moons",
+    "runs",
+]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import TINY, Command, outcomes, tiny_run
+from command_line import TINY, Command
 from safetensors.torch import save_file
 
 LOCK_HOLDER = (
@@ -22,19 +22,6 @@ LOCK_HOLDER = (
     "    print('held', flush=True)\n"
     "    sys.stdin.read()\n"
 )
-
-
-@pytest.fixture
-def sfumato(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return outcomes(capsys)
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_run(tmp_path_factory)
 
 
 class _Trap:

@@ -5,18 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Command, leave, outcomes
+from command_line import Command, leave
 from subjects import NUMBERS, subject
 
 from sfumato.data.io.rows import read_rows
-
-
-@pytest.fixture
-def sfumato(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return outcomes(capsys)
 
 
 @pytest.fixture(scope="module", params=["points", "wide points", "table"])

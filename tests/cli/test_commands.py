@@ -11,25 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import CONSTANT, TINY, Command, leave, outcomes, tiny_run
+from command_line import CONSTANT, TINY, Command, leave
 
 from sfumato.data.io.rows import read_points
 from sfumato.runs.figures import points
 
 LONGER = f"fit moons --quiet {TINY} --set training.steps=800 --set training.checkpoint_every=100"
-
-
-@pytest.fixture
-def sfumato(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return outcomes(capsys)
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_run(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Command, outcomes
+from command_line import Command
 from PIL import Image
 from subjects import KINDS, Subject, subject
 
@@ -138,14 +138,6 @@ def quick() -> Iterator[None]:
             patch.setattr(compare, steps, 20)
         patch.setattr(compare, "_MIDDLE", 4)
         yield
-
-
-@pytest.fixture
-def sfumato(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return outcomes(capsys)
 
 
 @pytest.mark.parametrize(("command", "kind"), CELLS, ids=[f"{c} of {k}" for c, k in CELLS])

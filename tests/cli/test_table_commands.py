@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import TINY, Command, leave, outcomes
+from command_line import TINY, Command, leave
 
 from bad_tables import BAD, BadTable
 from sfumato.errors import ArgumentError
@@ -39,14 +39,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_people(folder / "people.csv")
     assert leave(f"fit {folder / 'people.csv'} --quiet --out {folder / 'run'} {TINY}") == 0
     return folder / "run"
-
-
-@pytest.fixture
-def sfumato(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return outcomes(capsys)
 
 
 def read(path: Path) -> list[dict[str, str]]:

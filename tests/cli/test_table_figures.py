@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Command, leave, outcomes
+from command_line import Command, leave
 from PIL import Image
 
 from sfumato.runs.figures import table
@@ -14,14 +14,6 @@ TINY = (
     "--set training.steps=20 --set training.batch_size=64 --set sampling.steps=4 "
     "--set network.width=16"
 )
-
-
-@pytest.fixture
-def sfumato(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
-    monkeypatch.chdir(tmp_path)
-    return outcomes(capsys)
 
 
 @pytest.fixture(scope="module")

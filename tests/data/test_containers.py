@@ -153,6 +153,19 @@ def test_pictures_of_pillow_are_their_bytes() -> None:
     np.testing.assert_array_equal(taken(PIXELS[:, :, :, 0]).pixels, PIXELS[:, :, :, :1])
 
 
+def test_what_is_transparent_lies_on_the_background_that_is_set(tmp_path: Path) -> None:
+    clear = Image.fromarray(np.zeros((6, 6, 4), np.uint8))
+    for k in range(2):
+        clear.save(tmp_path / f"{k}.png")
+    for background, value in (("white", 255), ("black", 0), ("#808080", 128)):
+        data = DataSettings(source=str(tmp_path), background=background)
+        for pictures in (taken([clear, clear], background=background), read_source(data)[0]):
+            assert isinstance(pictures, Images)
+            assert set(pictures.pixels.ravel()) == {value}
+    with pytest.raises(DataError, match="must be a colour"):
+        taken([clear, clear], background="whitish")
+
+
 def test_pictures_of_several_sizes_are_brought_to_one_if_it_is_given() -> None:
     shown = [Image.fromarray(PIXELS[0]), Image.fromarray(PIXELS[1]).resize((9, 8))]
     with pytest.raises(DataError, match=r"2 sizes \(6 x 6 and 9 x 8\); settings=\{'data.size': 32"):

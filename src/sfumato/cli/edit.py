@@ -130,7 +130,8 @@ def inpaint(
     require(opened.model, "inpaint")
     opened.kind.check_target(to, opened.model)
     channels, height, width = opened.model.codec.event
-    pixels = read_image(picture, height, width, channels)
+    behind = opened.settings.data.background
+    pixels = read_image(picture, height, width, channels, behind)
     known = np.broadcast_to(read_image(mask, height, width, 1) < 128, pixels.shape)
     if known.all():
         raise DataError(f"{mask} is white nowhere; there is nothing to fill in.")

@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 
 from sfumato.data.scratch import gathered, room
 from sfumato.data.table import ColumnType
 from sfumato.errors import ArgumentError, DataError
-
-_WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +75,20 @@ class Images:
         return replace(self, pixels=pixels, labels=labels, names=[self.names[k] for k in rows])
 
 
+def colour(name: str) -> tuple[int, ...]:
+    """Red, green and blue of a colour's name or #rrggbb.
+
+    Raises:
+        DataError: if it is none.
+    """
+    try:
+        return ImageColor.getrgb(name)[:3]
+    except ValueError:
+        raise DataError(
+            f"data.background must be a colour (white, #ff8800); got {name!r}."
+        ) from None
+
+
 def to_grey_or_rgb(image: Image.Image, behind: tuple[int, ...]) -> Image.Image:
     """In grey (L) or in red, green and blue, nothing transparent."""
     if image.mode.startswith("I") or image.mode == "F":
@@ -114,7 +126,13 @@ def squared(pictures: Images, size: int | None) -> Images:
     return replace(pictures, pixels=gathered(squares, shape))
 
 
-def as_images(source: Any, labels: np.ndarray | None = None, *, size: int | None = None) -> Images:
+def as_images(
+    source: Any,
+    labels: np.ndarray | None = None,
+    *,
+    size: int | None = None,
+    background: str = "white",
+) -> Images:
     """Pictures that are in memory.
 
     Args:
@@ -122,12 +140,13 @@ def as_images(source: Any, labels: np.ndarray | None = None, *, size: int | None
             with a column `image` or `img` and perhaps a `label`.
         labels: integers, `(n,)`, if known.
         size: bring the shorter side to so many pixels and cut the middle square.
+        background: a colour's name or #rrggbb, behind what is transparent.
 
     Raises:
         DataError: if they are neither, and what to do.
     """
     if hasattr(source, "column_names"):
-        return _from_data_set(source, size)
+        return _from_data_set(source, size, background)
     pixels = source
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
         kind = getattr(pixels, "dtype", type(pixels).__name__)
@@ -158,17 +177,19 @@ def as_images(source: Any, labels: np.ndarray | None = None, *, size: int | None
     return squared(Images(pixels, labels.astype(np.int64), classes, names), size)
 
 
-def from_pil(pictures: Sequence[Any], size: int | None = None) -> Images:
-    """Pictures of Pillow, on white where they are transparent.
+def from_pil(pictures: Sequence[Any], size: int | None = None, background: str = "white") -> Images:
+    """Pictures of Pillow.
 
     Args:
         pictures: of one size, or of any if `size` is given.
         size: bring the shorter side to so many pixels and cut the middle square.
+        background: a colour's name or #rrggbb, behind what is transparent.
 
     Raises:
         DataError: if there are none, or they are of several sizes and `size` is not given.
     """
-    flat = [to_grey_or_rgb(ImageOps.exif_transpose(each), _WHITE) for each in pictures]
+    behind = colour(background)
+    flat = [to_grey_or_rgb(ImageOps.exif_transpose(each), behind) for each in pictures]
     pixels = [np.asarray(each if size is None else fitted(each, size)) for each in flat]
     sizes = sorted({each.shape[:2] for each in pixels})
     if len(sizes) > 1:
@@ -184,14 +205,14 @@ def from_pil(pictures: Sequence[Any], size: int | None = None) -> Images:
     return Images(whole, None, (), [f"picture {k + 1}" for k in range(len(pixels))])
 
 
-def _from_data_set(source: Any, size: int | None) -> Images:
+def _from_data_set(source: Any, size: int | None, background: str) -> Images:
     column = next((name for name in ("image", "img") if name in source.column_names), None)
     if column is None:
         raise DataError(
             "the data set has no column `image` or `img`; it has "
             f"{', '.join(source.column_names)}. Rename it with rename_column."
         )
-    found = from_pil(source[column], size)
+    found = from_pil(source[column], size, background)
     if "label" not in source.column_names:
         return found
     labels = np.asarray(source["label"], np.int64)

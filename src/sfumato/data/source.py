@@ -84,7 +84,7 @@ def take_source(source: Any, data: DataSettings) -> tuple[Rows, Container, DataT
     """
     if isinstance(source, Points):
         return source, "", None
-    rows, container = accept(source, size=data.size)
+    rows, container = accept(source, size=data.size, background=data.background)
     if isinstance(rows, Images):
         return _labelled(rows, data), container, None
     return points_or_table(rows, data, "the data"), container, rows.take(np.arange(0))

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import DataError
-from sfumato.estimator.model import DiffusionModel, RandomState, seed_of
+from sfumato.estimator.model import DiffusionModel, RandomState, of_frames, seed_of
 
 
 class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -52,10 +52,7 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  
         self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
+        tags = of_frames(super().__sklearn_tags__())
         tags.transformer_tags.preserves_dtype = []
         return tags
 

@@ -31,6 +31,14 @@ from sfumato.training.loop import train
 RandomState = int | np.random.RandomState | None
 
 
+def of_frames(tags: Any) -> Any:
+    """scikit-learn's tags of an estimator that takes text, categories and missing values."""
+    tags.input_tags.allow_nan = True
+    tags.input_tags.string = True
+    tags.input_tags.categorical = True
+    return tags
+
+
 class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """A diffusion model of a table: draws rows, fills missing values, scores how probable rows are.
 
@@ -69,11 +77,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
-        return tags
+        return of_frames(super().__sklearn_tags__())
 
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, N803
         """Learn the rows of a table.

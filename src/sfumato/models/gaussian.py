@@ -25,6 +25,7 @@ from sfumato.denoisers.guidance import ClassLabels, Guided
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
+from sfumato.models.model import refuse_negative
 from sfumato.models.registry import (
     build_grid,
     build_stepper,
@@ -263,9 +264,7 @@ class GaussianModel:
             ArgumentError: as `sample`.
             DataError: as `sample`.
         """
-        for name, value in {"n": n, "seed": seed, "first": first}.items():
-            if value < 0:
-                raise ArgumentError(f"`{name}` must not be negative; got {value}.")
+        refuse_negative(n=n, seed=seed, first=first)
         if given and self.codec.columns:
             return self._given_chunks(n, self.condition(given), seed, first, sampling)
         denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given)

@@ -192,6 +192,17 @@ def unsupported(ability: str) -> ArgumentError:
     return ArgumentError(f"{_ABILITIES[ability][1]}.")
 
 
+def refuse_negative(**numbers: int) -> None:
+    """Refuse a number of samples, a seed or a place that is below 0.
+
+    Raises:
+        ArgumentError: naming the first such number.
+    """
+    for name, number in numbers.items():
+        if number < 0:
+            raise ArgumentError(f"`{name}` must not be negative; got {number}.")
+
+
 def require(model: Model, ability: str) -> None:
     """Refuse what a model cannot do.
 

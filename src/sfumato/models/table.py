@@ -30,7 +30,7 @@ from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import LogProb, Probes, log_prob, rademacher
 from sfumato.likelihood.variational import BoundTerms
-from sfumato.models.model import unsupported
+from sfumato.models.model import refuse_negative, unsupported
 from sfumato.models.registry import build_grid, build_stepper, changed_sampling, split_stepper
 from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.grids import uniform_log_snr
@@ -119,11 +119,8 @@ class TableModel:
             ArgumentError: as `sample`.
             DataError: as `sample`.
         """
-        for name, value in {"n": n, "seed": seed, "first": first}.items():
-            if value < 0:
-                raise ArgumentError(f"`{name}` must not be negative; got {value}.")
-        row = self.condition(given or {})
-        known = self._known(row, None if given is None else _names_given(row, given))
+        refuse_negative(n=n, seed=seed, first=first)
+        row, known = self._given(given)
         sampler, zeros = self._sampler(sampling), torch.zeros(CHUNK, dtype=torch.int64)
 
         def chunks() -> Iterator[DataTable]:
@@ -142,10 +139,8 @@ class TableModel:
 
         Their categories are there from the beginning: numbers are drawn given them.
         """
-        row = self.condition(given or {})
-        known = self._known(row, None if given is None else _names_given(row, given))
         sampler, rows = self._sampler(sampling), np.arange(min(n, CHUNK))
-        known = known.take(torch.zeros(CHUNK, dtype=torch.int64))
+        known = self._given(given)[1].take(torch.zeros(CHUNK, dtype=torch.int64))
         numbers, categories = known.numeric.double(), self._categories(known, seed, 0)
         there, is_known = self.codec.present(categories), numbers.isfinite()
         for frame in self._walk(numbers, categories, sampler, seed, 0):
@@ -370,7 +365,7 @@ class TableModel:
 
         A number that a row's categories say is missing is predicted to be 0.
         """
-        known = self._known(self.condition({}), None).take(torch.zeros(CHUNK, dtype=torch.int64))
+        known = self._given(None)[1].take(torch.zeros(CHUNK, dtype=torch.int64))
 
         def of_chunk(chunk: int) -> Denoiser:
             categories = self._categories(known, seed, chunk)
@@ -484,10 +479,14 @@ class TableModel:
         replace(self, settings=settings).check_sampling()
         return sampling, build_stepper(sampling) if own is None else own
 
-    def _known(self, table: DataTable, known: np.ndarray | None) -> EncodedTable:
+    def _given(self, given: Mapping[str, Any] | None) -> tuple[DataTable, EncodedTable]:
+        """One row of what is given, and as the network sees it, the rest hidden."""
+        row = self.condition(given or {})
+        return row, self._known(row, np.array([[column.name in (given or {}) for column in row]]))
+
+    def _known(self, table: DataTable, known: np.ndarray) -> EncodedTable:
         """Rows as the network sees them, what is not known `(n, columns)` hidden."""
         encoded = self.codec.encode(table)
-        known = np.zeros((len(table), len(self.codec.parts)), bool) if known is None else known
         numeric = [k for k, part in enumerate(self.codec.parts) if part.is_numeric]
         categorical = [k for k, part in enumerate(self.codec.parts) if part.sizes]
         seen = torch.from_numpy(known)
@@ -557,10 +556,6 @@ class TableModel:
             x = last_frame(self._walk(numbers, categories, sampler, seed, chunk)).x_t
             numbers = torch.where(requested, x, numbers)
         return self.codec.decode(torch.where(there, numbers, math.nan), categories)
-
-
-def _names_given(row: DataTable, given: Mapping[str, Any]) -> np.ndarray:
-    return np.array([[column.name in given for column in row]])
 
 
 def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:

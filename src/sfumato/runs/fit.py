@@ -118,14 +118,8 @@ def _snapshot_steps(num_steps: int, every: int, count: int) -> set[int]:
 
 def _sampling_model(job: Job) -> Model:
     """The model with the weights that samples are to be drawn with."""
-    model, training = job.model, job.training
-    last = model.settings.sampling.weights == "last"
-    network = training.network if last else training.average.network
-    if training.sharded:  # no process holds it whole
-        weights = {name: distributed.whole(value) for name, value in network.state_dict().items()}
-        network = build_model(model.settings, model.codec).denoiser.network
-        network.load_state_dict(weights)
-    return model.with_network(network)
+    last = job.model.settings.sampling.weights == "last"
+    return job.model.with_network(job.training.drawing_network(last=last))
 
 
 def _save(job: Job) -> None:

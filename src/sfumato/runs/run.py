@@ -325,22 +325,22 @@ class Run:
         if against is None:
             return real_sets(self.load_data(), n)
         rows = self.kind.container(self.model, self.kind.read_like(self.model, against).rows)
-        train = self.load_data().train if self.has_data() else None
+        known = self.known_data()
         where = str(against) if isinstance(against, str | os.PathLike) else "the real data"
         refuse_extremes(rows, where)
-        return sets_of(rows, train, n, self.settings.seed, where)
+        return sets_of(rows, None if known is None else known.train, n, self.settings.seed, where)
 
     def known_log_density(self) -> LogDensity | None:
         """The true log density of the rows' source in nats, where it is known."""
-        return self.load_data().log_density() if self.has_data() else None
+        known = self.known_data()
+        return None if known is None else known.log_density()
 
-    def has_data(self) -> bool:
-        """Whether the rows that it was fitted to can be had."""
+    def known_data(self) -> Dataset[Any] | None:
+        """The rows that it was fitted to, as `load_data`; None where they cannot be had."""
         try:
-            self.load_data()
+            return self.load_data()
         except SfumatoError:
-            return False
-        return True
+            return None
 
     def load_data(self) -> Dataset[Any]:
         """The rows it was fitted to, drawn or read again where they are not in memory.

@@ -228,6 +228,7 @@ class Training:
         self.network = denoiser.network
         self.sharded = settings.shard and distributed.count() > 1
         copy = deepcopy(self.network)
+        self._whole = deepcopy(copy).cpu() if self.sharded else None
         if self.sharded:
             for each in (self.network, copy):
                 distributed.shard(each, _BLOCKS)
@@ -349,6 +350,19 @@ class Training:
         if last or self.sharded or distributed.count() == 1:
             return nullcontext()
         return self.denoiser.network.no_sync()  # type: ignore[no-any-return,operator]
+
+    def drawing_network(self, *, last: bool) -> nn.Module:
+        """The network to draw samples with; all processes must ask for it together.
+
+        Args:
+            last: with the weights as they are now, and not their average.
+        """
+        network = self.network if last else self.average.network
+        if self._whole is None:
+            return network
+        weights = {name: distributed.whole(value) for name, value in network.state_dict().items()}
+        self._whole.load_state_dict(weights)
+        return self._whole
 
     def tensors(self) -> dict[str, Tensor]:
         """All that `restore` needs besides `numbers`; all processes must ask for it together."""

@@ -24,9 +24,9 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
-from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from sfumato.data.images import Images, as_images, as_pil, fitted, squared, to_grey_or_rgb
+from sfumato.data.images import Images, as_images, as_pil, colour, fitted, squared, to_grey_or_rgb
 from sfumato.data.scratch import Spool, gathered
 from sfumato.errors import DataError
 
@@ -83,12 +83,7 @@ def read_images(
     Raises:
         DataError: naming what cannot be used, and what to do.
     """
-    try:
-        behind = ImageColor.getrgb(background)[:3]
-    except ValueError:
-        raise DataError(
-            f"data.background must be a colour (white, #ff8800); got {background!r}."
-        ) from None
+    behind = colour(background)
     if path.suffix.lower() in (".npy", ".npz"):
         return squared(_from_file(path), size)
     bad: dict[str, str] = {}
@@ -333,14 +328,23 @@ def _decoded(content: bytes, size: int | None, behind: tuple[int, ...]) -> np.nd
     return pixels if pixels.ndim == 3 else pixels[:, :, None]
 
 
-def read_image(path: Path, height: int, width: int, channels: int) -> np.ndarray:
+def read_image(
+    path: Path, height: int, width: int, channels: int, background: str = "white"
+) -> np.ndarray:
     """One picture as bytes `(height, width, channels)`, brought to that shape.
+
+    Args:
+        path: its file.
+        height: in pixels.
+        width: in pixels.
+        channels: 1 (grey) or 3.
+        background: a colour's name or #rrggbb, behind what is transparent.
 
     Raises:
         DataError: if it cannot be read.
     """
     try:
-        pixels = _decoded(path.read_bytes(), None, (255, 255, 255))
+        pixels = _decoded(path.read_bytes(), None, colour(background))
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}.") from error
     except DataError as error:

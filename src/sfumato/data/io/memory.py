@@ -21,12 +21,15 @@ Container = str
 """What rows came in: "pandas", "polars", "pyarrow", "array", or "" for our own or a file's."""
 
 
-def accept(source: Any, *, size: int | None = None) -> tuple[Images | DataTable, Container]:
+def accept(
+    source: Any, *, size: int | None = None, background: str = "white"
+) -> tuple[Images | DataTable, Container]:
     """Pictures or a table, and what they came in.
 
     Args:
         source: see above.
         size: side in pixels that pictures are brought to.
+        background: of pictures, the colour behind what is transparent.
 
     Raises:
         DataError: if it is none of these, or as `from_array`, `from_frame`, `as_images`.
@@ -41,11 +44,11 @@ def accept(source: Any, *, size: int | None = None) -> tuple[Images | DataTable,
     if isinstance(source, np.ndarray):
         return _in_array(_array(source, size))
     if hasattr(source, "column_names") and hasattr(source, "features"):
-        return _data_set(source, size)
+        return _data_set(source, size, background)
     if backend := backend_of(source):
         return from_frame(source), backend
     if isinstance(source, list | tuple):
-        return _in_array(_list(source, size))
+        return _in_array(_list(source, size, background))
     raise DataError(
         f"cannot learn from a {type(source).__name__}; give a toy set's name, a file, a folder, an "
         "array, a tensor, a list of rows or pictures, a data frame, or a Hugging Face data set."
@@ -73,13 +76,13 @@ def _array(values: np.ndarray, size: int | None) -> Images | DataTable:
     return as_images(values, size=size) if values.ndim > 2 else from_array(values)
 
 
-def _list(rows: Any, size: int | None) -> Images | DataTable:
+def _list(rows: Any, size: int | None, background: str) -> Images | DataTable:
     """Rows one by one: pictures, mappings of a column's name to its value, or sequences."""
     if not len(rows):
         raise DataError("the list is empty; give two rows or more.")
     first = rows[0]
     if type(first).__module__.startswith("PIL."):
-        return from_pil(rows, size)
+        return from_pil(rows, size, background)
     if isinstance(first, dict):
         names = list(dict.fromkeys(name for row in rows for name in row))
         cells = np.empty((len(rows), len(names)), dtype=object)
@@ -111,10 +114,12 @@ def _cells(row: Any) -> Any:
     return row if isinstance(row, list | tuple) else [row]
 
 
-def _data_set(source: Any, size: int | None) -> tuple[Images | DataTable, Container]:
+def _data_set(
+    source: Any, size: int | None, background: str
+) -> tuple[Images | DataTable, Container]:
     """Of Hugging Face's `datasets`: pictures, or a table through Arrow."""
     if {"image", "img"} & set(source.column_names):
-        return as_images(source, size=size), ""
+        return as_images(source, size=size, background=background), ""
     return from_frame(source.with_format("arrow")[:]), "pyarrow"
 
 

@@ -108,16 +108,16 @@ def read_like(model: Model, source: Any, *, missing: bool = False) -> RowsLike: 
     Raises:
         DataError: if they cannot be read or are of another size.
     """
-    codec = model.codec
+    codec, own = model.codec, model.settings.data
     if not isinstance(source, str | os.PathLike):
-        found = accept(source)[0]
+        found = accept(source, background=own.background)[0]
         if not isinstance(found, Images):
             raise DataError("this model is of pictures, and these are rows of numbers or text.")
     elif holds_images(path := Path(source)):
-        own = model.settings.data
         found = read_images(path, background=own.background, skip_bad=own.skip_bad)
     else:
-        found = as_images(read_image(path, codec.height, codec.width, codec.channels)[None])
+        shape = codec.height, codec.width, codec.channels
+        found = as_images(read_image(path, *shape, own.background)[None])
     codec.encode(found.pixels[:1])  # refuses another size
     return RowsLike(found.pixels, lambda pixels: pixels)
 

@@ -1,4 +1,7 @@
-"""The command line inside this process, and the tiny run that its tests share."""
+"""The command line inside this process, and the tiny run that its tests share.
+
+The package is imported within the functions, for the reason that `fitted.py` gives.
+"""
 
 import shlex
 import sys
@@ -7,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from sfumato.cli import main
 
 Outcome = tuple[int, str, str]
 Command = Callable[[str], Outcome]
@@ -24,6 +25,8 @@ CONSTANT = 0.1 + 0.2
 
 def leave(line: str) -> int:
     """Run a command line; the exit code."""
+    from sfumato.cli import main
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["sfumato", *shlex.split(line)])
         with pytest.raises(SystemExit) as left:
@@ -31,27 +34,12 @@ def leave(line: str) -> int:
     return int(left.value.code or 0)
 
 
-_TINY_RUN: list[Path] = []
-
-
-def tiny_run(factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run on points.csv beside it, which is fitted once in a session."""
-    if not _TINY_RUN:
-        _TINY_RUN.append(_fit_tiny(factory.mktemp("fitted")))
-    return _TINY_RUN[0]
-
-
-def _fit_tiny(folder: Path) -> Path:
-    """Of 400 rows whose third column is constant."""
-    rng = np.random.default_rng(0)
-    rows = "\n".join(f"{x},{y},{CONSTANT}" for x, y in rng.normal([1000, 0], [5, 1e-3], (400, 2)))
-    (folder / "points.csv").write_text(f"a b,c,const\n{rows}\n")
-    assert leave(f"fit {folder / 'points.csv'} --quiet --out {folder / 'run'} {TINY}") == 0
-    return folder / "run"
-
-
-def outcomes(capsys: pytest.CaptureFixture[str]) -> Command:
-    """A function from a command line to exit code, standard output and standard error."""
+@pytest.fixture(name="sfumato")
+def in_an_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """From a command line to exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
 
     def run(line: str) -> Outcome:
         capsys.readouterr()
@@ -60,3 +48,14 @@ def outcomes(capsys: pytest.CaptureFixture[str]) -> Command:
         return code, out, err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on points.csv beside it: 400 rows whose third column is constant."""
+    folder = tmp_path_factory.mktemp("fitted")
+    rng = np.random.default_rng(0)
+    rows = "\n".join(f"{x},{y},{CONSTANT}" for x, y in rng.normal([1000, 0], [5, 1e-3], (400, 2)))
+    (folder / "points.csv").write_text(f"a b,c,const\n{rows}\n")
+    assert leave(f"fit {folder / 'points.csv'} --quiet --out {folder / 'run'} {TINY}") == 0
+    return folder / "run"
