@@ -1,4 +1,4 @@
-"""Which network serves numeric columns: that of points, or that of tables, for 1 to 16 columns."""
+"""Which network serves numeric columns: that of points, or that of tables, for 1 to 50 columns."""
 
 import tempfile
 import time
@@ -51,7 +51,7 @@ def _real(name: str) -> Problem:
 
 def _problems() -> Iterator[tuple[str, Problem]]:
     yield "three Gaussians, 1", _one_column()
-    for name, dimensions in (("s-curve", (2, 3, 4, 5, 8, 16)), ("spirals", (2,))):
+    for name, dimensions in (("s-curve", (2, 3, 4, 5, 8, 16, 50)), ("spirals", (2,))):
         for dimension in dimensions:
             yield f"{name}, {dimension}", embedded(name, dimension)
     for name in ("iris", "diabetes"):
