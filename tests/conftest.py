@@ -4,13 +4,27 @@ Two workers with two threads each would wait for one another on a machine of two
 """
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports PyTorch
 
+import jaxtyping
+import pytest
 from hypothesis import settings
 
 from command_line import fitted, in_an_empty_folder
 from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, runs
+
+# The floors whose functions say which shapes they take and give. Tests of the floors above call
+# them by the hundred thousand, and checking each call would take half of the suite's time.
+_SHAPES_ARE_CHECKED = {"process", "denoisers", "samplers", "likelihood", "training", "models"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    floor = item.path.relative_to(Path(__file__).parent).parts[0]
+    jaxtyping.config.update("jaxtyping_disable", floor not in _SHAPES_ARE_CHECKED)
+
 
 settings.register_profile("same-every-time", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("same-every-time")
