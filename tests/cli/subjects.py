@@ -1,14 +1,20 @@
 """A tiny fitted run of every kind of data, fitted once for all tests of a session."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import leave
 from PIL import Image
+
+from command_line import leave
+from sfumato.metrics import features
+from sfumato.runs import compare
+from sfumato.runs.doctor import fit as doctor
+from sfumato.runs.figures import common, images, points, table
 
 # Rows enough to measure by: seven sets of twenty.
 ROWS = 150
@@ -165,3 +171,19 @@ def subject(kind: str, factory: pytest.TempPathFactory) -> Subject:
             else _MAKERS[kind](folder)
         )
     return _MADE[kind]
+
+
+@contextmanager
+def quick() -> Iterator[None]:
+    """Few frames, few samples, few steps: enough to see that it runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (points, images, table):
+            patch.setattr(module, "ANIMATION_FRAMES", 3)
+            patch.setattr(module, "SAMPLED", 100)
+        patch.setattr(features, "_STEPS", 10)
+        patch.setattr(common, "_ERROR_ROWS", 50)
+        patch.setattr(doctor, "_PICTURES", 10)
+        for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):
+            patch.setattr(compare, steps, 20)
+        patch.setattr(compare, "_MIDDLE", 4)
+        yield

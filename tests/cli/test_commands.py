@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import CONSTANT, TINY, Command, leave
 
+from command_line import CONSTANT, TINY, Command, leave
 from sfumato.data.io.rows import read_points
 from sfumato.runs.figures import points
 
@@ -50,7 +50,10 @@ def test_version(sfumato: Command) -> None:
     assert sfumato("--version")[1] == f"sfumato {package.__version__}\n"
 
 
-def test_demo_makes_the_whole_run_folder(sfumato: Command, tmp_path: Path) -> None:
+def test_demo_makes_the_whole_run_folder(
+    sfumato: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(points, "ANIMATION_FRAMES", 5)
     code, out, err = sfumato(f"demo --out run {TINY} --set data.rows=500")
     assert code == 0
     assert "Traceback" not in err
@@ -94,8 +97,7 @@ def test_settings_are_shown_and_taken_back(sfumato: Command, tmp_path: Path) -> 
 def test_the_seed_of_the_demo_may_be_set_either_way(
     sfumato: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(points, "ANIMATION_FRAMES", 2)
-    monkeypatch.setattr(points, "SAMPLED", 100)
+    monkeypatch.setattr("sfumato.runs.report.write_report", lambda run, **_: (run.folder, None))
     size = "--set data.rows=100"
     assert sfumato(f"demo --out set --quiet {TINY} {size} --set seed=3")[0] == 0
     assert json.loads(sfumato("info set --json")[1])["settings"]["seed"] == 3

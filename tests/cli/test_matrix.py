@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Command
 from PIL import Image
-from subjects import KINDS, Subject, subject
+from subjects import KINDS, Subject, quick, subject
 
+from command_line import Command
 from sfumato.data.io.rows import read_rows
-from sfumato.metrics import features
 from sfumato.runs import compare
-from sfumato.runs.doctor import fit as doctor
-from sfumato.runs.figures import common, images, points, table
+from sfumato.runs.figures import images, points, table
 from sfumato.runs.run import open_run
 from sfumato.samplers import SAMPLERS
 
@@ -125,18 +123,8 @@ PLOTS = [(name, kind) for kind in KINDS for name in FIGURES[kind]]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick() -> Iterator[None]:
-    """Few frames, few samples, few steps: enough to see that it runs."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (points, images, table):
-            patch.setattr(module, "ANIMATION_FRAMES", 3)
-            patch.setattr(module, "SAMPLED", 100)
-        patch.setattr(features, "_STEPS", 10)
-        patch.setattr(common, "_ERROR_ROWS", 50)
-        patch.setattr(doctor, "_PICTURES", 10)
-        for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):
-            patch.setattr(compare, steps, 20)
-        patch.setattr(compare, "_MIDDLE", 4)
+def few() -> Iterator[None]:
+    with quick():
         yield
 
 

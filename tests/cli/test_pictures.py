@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command_line import leave
 from PIL import Image
+from subjects import quick
 
 import sfumato
+from command_line import leave
 from sfumato.data.images import Images, as_images, digits
 from sfumato.data.io.images import read_image
 from sfumato.data.io.sheets import write_images
 from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError, DataError, SfumatoError
-from sfumato.metrics import features
 from sfumato.models.gaussian import GaussianModel
-from sfumato.plots import save_figure
 from sfumato.runs.figures import images
 from sfumato.runs.figures.common import Shown
 from sfumato.runs.fit import begin, finish, fitting, prepare, resolve, resume
@@ -50,10 +49,9 @@ SET = (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_features() -> Iterator[None]:
-    """What features are good for is tested in metrics; here any will do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "_STEPS", 60)
+def few() -> Iterator[None]:
+    """Few frames, and features of any kind: what these are good for is tested in metrics."""
+    with quick():
         yield
 
 
@@ -216,17 +214,7 @@ def test_bits_of_noise_are_eight_a_number(tmp_path: Path) -> None:
     assert float(-plain.log_prob(pixels[:20], steps=10).mean()) / (16 * np.log(2)) > 8 - 0.1
 
 
-def test_every_figure_is_drawn(run: Run, tmp_path: Path) -> None:
-    for name, draw in images.FIGURES.items():
-        save_figure(draw(run), tmp_path / f"{name}.png")
-        with Image.open(tmp_path / f"{name}.png") as drawn:
-            assert drawn.size[0] > 300
-
-
-def test_the_page_speaks_of_pictures_and_names_its_features(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(images, "ANIMATION_FRAMES", 4)
+def test_the_page_speaks_of_pictures_and_names_its_features(run: Run) -> None:
     path, evaluation = write_report(run, quiet=True)
     assert evaluation is not None
     page = path.read_text(encoding="utf-8")
@@ -299,7 +287,7 @@ def test_the_commands_on_a_folder(
     with Image.open("between.png") as between:
         assert between.width > 3 * between.height  # in a row
     with Image.open("reverse.gif") as moving:
-        assert getattr(moving, "n_frames", 1) == 100
+        assert getattr(moving, "n_frames", 1) == 3
     with np.load("three.npz") as arrays:
         assert set(arrays["labels"]) <= {0, 1}
     mask = np.zeros((8, 8), np.uint8)

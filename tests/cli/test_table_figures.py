@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Command, leave
 from PIL import Image
 
+from command_line import Command, leave
 from sfumato.runs.figures import table
 
 TINY = (
@@ -95,9 +95,6 @@ def test_what_was_for_points_and_pictures_alone_is_for_tables_too(
     code, out, _ = sfumato(f"doctor {people}")
     assert code == 0
     assert "Trees" in out
-    code, out, _ = sfumato(f"compare samplers {people} --calls 5,10 --quiet")
-    assert code == 0
-    assert "unipc" in out
     rows = people.parent / "people.csv"
     assert sfumato(f"edit {people} {rows} --from 0.5 --to like.csv")[0] == 0
     assert sfumato(f"edit {people} {rows} --from 0.001 --to same.csv")[0] == 0

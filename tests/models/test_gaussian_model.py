@@ -418,7 +418,10 @@ def test_a_network_of_steps_is_scored_by_its_bound() -> None:
 
 def test_settings_are_checked_without_choosing_steps() -> None:
     # An untrained network may well allow no number of steps; that is no reason not to train it.
-    settings = {"sampling": {"sampler": "ddim", "steps": "auto", "tol": 1e-9}}
+    settings: dict[str, Any] = {
+        "sampling": {"sampler": "ddim", "steps": "auto", "tol": 1e-9},
+        "process": {"num_levels": 30},
+    }
     model = _model(settings)
     model.check_sampling()
     assert len(model.pictured_frames(5, 4)) == 4

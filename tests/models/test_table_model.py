@@ -141,15 +141,16 @@ def test_the_density_of_a_row_is_the_law_s(model: TableModel) -> None:
 
 def test_an_estimated_divergence_is_a_row_s_own_and_right_in_the_mean(model: TableModel) -> None:
     table = rows(["a", "b", "a"], [0.2, -0.7, 1.3], [-0.1, 1.5, 0.4])
-    exact = log_prob(model, table)
-    one = log_prob(model, table, probes=64)
-    turned = log_prob(model, table.take(np.array([2, 0])), probes=64)
+    exact = log_prob(model, table, steps=5)
+    one = log_prob(model, table, steps=5, probes=64)
+    turned = log_prob(model, table.take(np.array([2, 0])), steps=5, probes=64)
     assert turned.tolist() == pytest.approx(one[[2, 0]].tolist(), abs=1e-9)
-    other = log_prob(model, table, probes=64, seed=1)
+    other = log_prob(model, table, steps=5, probes=64, seed=1)
     assert (other != one).any()  # as many of +1 and -1 give the same
     # Two numbers: 64 directions are +1 and -1 as often as not, give or take an eighth.
     np.testing.assert_allclose(one, exact, atol=0.5)
-    many = np.mean([log_prob(model, table, probes=64, seed=k) for k in range(9)], axis=0)
+    each = [log_prob(model, table, steps=5, probes=64, seed=k) for k in range(9)]
+    many = np.mean(each, axis=0)
     np.testing.assert_allclose(many, exact, atol=0.15)
 
 

@@ -250,7 +250,7 @@ def test_samplers_are_compared_on_tables_and_pictures(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     run: Run = request.getfixturevalue(kind)
-    network, exact = compared(run, (6, 24))
+    network, exact = compared(run, (6, 12))
     assert network.title == "this run's network"
     assert "exact denoiser" in exact.title
     for each in (network, exact):
@@ -260,7 +260,7 @@ def test_samplers_are_compared_on_tables_and_pictures(
         for name, entries in rows.items():
             had = [entry for entry in entries if entry is not None]
             assert all(b.num_calls > a.num_calls for a, b in pairwise(had)), name
-            assert all(entry.num_calls <= 24 for entry in had)
+            assert all(entry.num_calls <= 12 for entry in had)
             assert all(np.isfinite(entry.distance) for entry in had)
         ddim = [
             entry.flow for entry in rows["ddim"] if entry is not None and entry.flow is not None

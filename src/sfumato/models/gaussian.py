@@ -608,11 +608,12 @@ class GaussianModel:
         A continuous schedule is walked evenly in time here, and in no fewer steps than frames,
         because a sampler's own grid may dwell where nothing is to be seen.
         """
-        own = self.settings.sampling.steps
+        own, most = self.settings.sampling.steps, self.process.num_levels
         if own == "auto":
             own = SamplingSettings.model_fields["steps"].default
+            own = min(own, most) if most else own
         even: dict[str, Any] = {"steps": own}
-        if not self.process.num_levels:
+        if not most:
             even = {"steps": max(own, count - 1), "grid": "uniform-time"}
         frames = list(self.frames(n, seed=seed, **even))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
