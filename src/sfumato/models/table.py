@@ -393,8 +393,8 @@ class TableModel:
         A density in the columns' own units for numbers, a probability for categories; of a number
         on a grid (integers, cents) its probability over the grid's step (see
         `data.codecs.columns`), of a date its probability. What was never seen in a column, a
-        category or a missing value, all of it together, has the probability 1/(n + 1) after n rows,
-        Laplace's rule. Computed in float64, so that a row's does not depend on the rows beside it.
+        category, a missing value or a number in a gap, all of it together, has the probability
+        1/(n + 1) after n rows, Laplace's rule. Computed in float64, so that a row's does not depend on the rows beside it.
 
         Args:
             rows: of the model's columns.
@@ -415,7 +415,10 @@ class TableModel:
         seen = math.log(n / (n + 1)) * self.codec.can_be_unseen
         nats = encoded.log_width + np.where(encoded.unseen, -math.log(n + 1), seen).sum(1)
         exact = replace(self.denoiser, network=deepcopy(self.denoiser.network).double())
-        numbers, categories = encoded.numeric, self._hidden(encoded.categories)
+        # A number in a gap has its probability already; it is carried along as a missing one.
+        in_gap = torch.from_numpy(encoded.unseen[:, [part.is_numeric for part in self.codec.parts]])
+        numbers = torch.where(in_gap, math.nan, encoded.numeric)
+        categories = self._hidden(encoded.categories)
         for first in range(0, len(rows), _SCORED):
             some = slice(first, first + _SCORED)
             found = LogProb(torch.from_numpy(nats[some]), None, 0)

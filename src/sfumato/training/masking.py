@@ -12,7 +12,7 @@ Each row of a batch has one of two tasks, at random:
 In half of the rows nothing else is known. In the other half each number is known, clean, with a
 probability drawn for the row, so that a table can be completed from any part of it: training with
 masks, as Tashiro et al. (2021) do for series. A hidden category whose column has a number too hides
-that number.
+that number. A number that has a cell is put elsewhere in it each time that it is seen.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sfumato.config import TrainingSettings
-from sfumato.data.codecs.table import TableRows
+from sfumato.data.codecs.table import TableCells, TableRows
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError
 from sfumato.networks.table_mlp import TableCondition
@@ -212,8 +212,8 @@ class MaskedModelling:
 
     @property
     def numbers_per_row(self) -> int:
-        """The uniform numbers of a row's mask."""
-        return self.masking.draws
+        """The uniform numbers of a row's mask and of the places in its cells."""
+        return self.masking.draws + len(self.masking.states)
 
     @property
     def is_adaptive(self) -> bool:
@@ -221,23 +221,24 @@ class MaskedModelling:
         return False
 
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """U, eps and the uniform numbers of the masks: `(size, ...)` each."""
+        """U, eps, the uniform numbers of the masks, the places in cells: `(size, ...)` each."""
         return (
             self.times(size, generator),
             torch.randn(size, len(self.masking.states), generator=generator),
             torch.rand(size, self.masking.draws, generator=generator),
+            torch.rand(size, len(self.masking.states), generator=generator),
         )
 
     def batch(
         self,
-        data: Rows[TableRows],
+        data: Rows[TableCells],
         index: Int[Tensor, "steps rows"],
         own: slice,
         draws: tuple[Tensor, ...],
     ) -> MaskedRows:
         """The masked rows of several steps, one step after another; see `loop.Objective`."""
-        u, eps, uniform = draws
-        rows = data[index[:, own].flatten()]
+        u, eps, uniform, share = draws
+        rows = data[index[:, own].flatten()].drawn(share)
         return MaskedRows(rows, self.process.at(u), eps, self.masking(rows, uniform))
 
     def losses(self, denoiser: TableDenoiser, batch: MaskedRows) -> Float[Tensor, " batch"]:

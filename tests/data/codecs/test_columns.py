@@ -145,6 +145,7 @@ def test_the_probabilities_of_all_cells_sum_to_one(name: str) -> None:
     assert encoded.z is not None
     assert not codec.point_masses
     probability = np.exp(stats.norm.logpdf(encoded.z) + encoded.log_width) * codec.grid_step
+    probability[encoded.unseen] = 0  # of numbers in gaps, which have Laplace's probability
     # What is beyond the ends is beyond the normal law's first and last half row.
     assert probability.sum() == pytest.approx(1, abs=4 / len(values))
     counts = np.array([(np.abs(values - cell) < codec.grid_step / 2).mean() for cell in cells])
@@ -315,16 +316,109 @@ def test_a_column_of_another_type_is_refused(values: np.ndarray, fault: str) -> 
 def test_rows_to_learn_are_the_encoded_ones_with_exact_codes() -> None:
     rows, kinds = table()
     codec = TableCodec.fit(rows, kinds)
-    learned = codec.to_learn(rows, np.random.default_rng(0))
-    encoded = codec.encode(rows, np.random.default_rng(0))
-    assert learned.categories.dtype == torch.int64
-    assert learned.categories.equal(encoded.categories)
+    cells, encoded = codec.to_learn(rows), codec.encode(rows)
+    middle = cells.drawn(torch.full(cells.low.shape, 0.5))
+    assert middle.categories.dtype == torch.int64
+    assert middle.categories.equal(encoded.categories)
     assert encoded.numeric.isnan().any()
-    assert learned.numeric.equal(encoded.numeric.nan_to_num())
-    some = learned[torch.tensor([7, 3])]
+    torch.testing.assert_close(middle.numeric, encoded.numeric.nan_to_num(), rtol=0, atol=1e-5)
+    some = cells[torch.tensor([7, 3])]
     assert len(some) == 2
-    assert some.numeric.equal(learned.numeric[[7, 3]])
-    assert some.categories.equal(learned.categories[[7, 3]])
+    assert some.low.equal(cells.low[[7, 3]])
+    assert some.high.equal(cells.high[[7, 3]])
+    assert some.categories.equal(cells.categories[[7, 3]])
+
+
+def test_wherever_a_value_is_put_in_its_cell_it_comes_back() -> None:
+    rows, kinds = table()
+    codec = TableCodec.fit(rows, kinds)
+    cells = codec.to_learn(rows)
+    for seed in range(3):
+        share = torch.rand(cells.low.shape, generator=torch.Generator().manual_seed(seed))
+        drawn = cells.drawn(share)
+        back = codec.decode(drawn.numeric, drawn.categories)
+        for column in back:
+            given = rows[column.name]
+            assert column.missing.tolist() == given.missing.tolist()
+            if column.values.dtype.kind in "if":  # as near as a float32 z can say
+                off = np.abs(column.present - given.present).max(initial=0)
+                assert off <= 1e-5 * (given.present.max(initial=0) - given.present.min(initial=0))
+            else:
+                assert column.present.tolist() == given.present.tolist()
+
+
+RNG = np.random.default_rng(3)
+FALLS = np.cumsum(RNG.choice([0.89, 1.79, 3.13], (4000, 4)), 1)
+RECURRING = {
+    "ages": RNG.integers(17, 90, 3000),
+    "mostly whole degrees": np.where(
+        RNG.random(4000) < 0.93, RNG.normal(12, 9, 4000).round(), RNG.normal(12, 9, 4000).round(2)
+    ),
+    "sums of three steps": FALLS[np.arange(4000), RNG.integers(0, 4, 4000)].round(2),
+    "fractions on no grid": 1 / RNG.integers(1, 60, 3000),
+    "a code far away": np.where(
+        RNG.random(2500) < 0.06, -999, (4 + RNG.normal(0, 0.8, 2500)).round(1)
+    ),
+}
+
+
+def of_values(values: np.ndarray) -> NumericCodec:
+    return NumericCodec.fit(column(values), "integer" if values.dtype.kind == "i" else "continuous")
+
+
+def drawn_of(codec: NumericCodec, n: int) -> np.ndarray:
+    """What a perfect model draws: z is N(0, 1)."""
+    z = np.random.default_rng(5).standard_normal(n)
+    assert not codec.point_masses
+    return codec.decode(z, np.zeros(n, np.int64), n).values
+
+
+@pytest.mark.parametrize("name", RECURRING)
+def test_a_value_that_recurs_is_drawn_as_often_as_it_was_there_and_no_other_is(name: str) -> None:
+    values = RECURRING[name]
+    drawn = drawn_of(of_values(values), 50_000)
+    known, counts = np.unique(values, return_counts=True)
+    assert np.isin(drawn, known).all()
+    found = np.array([(drawn == value).sum() for value in known])
+    expected = counts / counts.sum() * found.sum()
+    many = expected > 20
+    statistic = ((found - expected) ** 2 / expected)[many].sum()
+    assert stats.chi2(many.sum() - 1).sf(statistic) > 1e-3
+
+
+@pytest.mark.parametrize("name", RECURRING)
+def test_the_probabilities_of_values_that_recur_are_their_frequencies(name: str) -> None:
+    values = RECURRING[name]
+    codec = of_values(values)
+    known, counts = np.unique(values, return_counts=True)
+    encoded = codec.encode(column(known), None)
+    assert encoded.z is not None
+    assert not encoded.unseen.any()
+    log_unit = np.log(codec.grid_step or 1)
+    probability = np.exp(stats.norm.logpdf(encoded.z) + encoded.log_width + log_unit)
+    # The first and the last lack what is beyond half a row.
+    np.testing.assert_allclose(probability, counts / len(values), atol=1 / len(values))
+
+
+def test_nothing_is_drawn_in_a_gap_and_a_number_there_was_never_seen() -> None:
+    codec = of_values(RECURRING["a code far away"])
+    drawn = drawn_of(codec, 50_000)
+    assert (drawn == -999).mean() == pytest.approx(0.06, abs=0.015)
+    assert not ((drawn > -999) & (drawn < 0)).any()
+    assert codec.has_gaps
+    unseen = codec.encode(column(np.array([-999.0, -500.0, 4.0])), None).unseen
+    assert unseen.tolist() == [False, True, False]
+
+
+def test_a_gap_between_numbers_that_do_not_recur_is_one_too() -> None:
+    values = np.concatenate([RNG.normal(size=500), RNG.normal(1000, 1, 500)])
+    drawn = drawn_of(of_values(values), 20_000)
+    low, high = values[values < 500].max(), values[values > 500].min()
+    assert not ((drawn > low + 1e-9) & (drawn < high - 1e-9)).any()
+    assert (drawn > 500).mean() == pytest.approx(0.5, abs=0.02)
+    # Heavy tails have none: the farther out, the farther apart.
+    heavy = of_values(np.exp(2 * RNG.normal(size=2000)))
+    assert not heavy.has_gaps
 
 
 def test_a_table_of_constants_has_nothing_to_learn() -> None:

@@ -3,14 +3,18 @@
 A column becomes a category, a numeric value, or both:
 
     category  k of a value that is one of a few; `missing` is one category more
-    numeric   z = h(x), h rising and piecewise linear from the column's quantiles to those of
-              N(0, 1): heavy tails, bounds and piles come out near normal, log|h'| is exact
+    numeric   z = h(x), h piecewise linear from the column's quantiles to those of N(0, 1): heavy
+              tails, bounds and piles come out near normal, log|h'| is exact
     both      a number that often takes the same value (0, say) or may be missing: a category says
               `a number`, `that value` or `missing`, and only with the first there is a z
 
-Values on a grid (integers, cents, days) are spread evenly over their cell before h, and rounded
-after its inverse: uniform dequantisation, Theis et al. (2016). The probability of a cell from a to
-b is then taken to be, with p and n the model's density of z and that of N(0, 1),
+h jumps where a value recurs, by as much as the value is frequent, and is level where no value can
+be: the probability integral transform of the column's empirical law. So a value that recurs comes
+out exactly, as often as it was there, and nothing comes out of a gap.
+
+A value where h jumps, and a value on a grid (integers, cents, days), has a cell of z, from a to b.
+It is spread over its cell evenly by N(0, 1): dequantisation, Theis et al. (2016). The probability
+of the cell is then taken to be, with p and n the model's density of z and that of N(0, 1),
 
     P = p(m)/n(m) (N(b) - N(a)),   m the middle of the cell by N
 
@@ -18,7 +22,8 @@ as p/n varies little where p and n are nearly equal, which h is made for.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -30,6 +35,12 @@ from sfumato.data.table import Column, ColumnType
 _MASS, _LEAST_MASS_ROWS, _ABOVE_MEAN, _MOST_MASSES = 0.05, 20, 8, 8
 
 _MOST_KNOTS = 32
+
+# A value has a cell of its own if so many rows have it, or if values come so often in the mean.
+_RECURS, _RECUR_IN_MEAN, _MOST_CELLS_OF_VALUES = 5, 2, 5_000
+
+# A gap is so many times as wide as the next so many rows on either side.
+_WIDE, _BESIDE = 5, 20
 
 # Farther than any column's own values are in z; beyond it a float32 would overflow.
 _FARTHEST = 1e4
@@ -134,8 +145,8 @@ class NumericCodec:
             microseconds.
         low: the least value; x counts from here.
         high: the largest.
-        knots: where h has its corners, rising, x - low.
-        heights: h there, rising.
+        knots: where h has its corners, x - low; two that are equal are a jump.
+        heights: h there; two that are equal are the ends of a gap.
         dtype: of the values in memory: "float64", "int64" or "datetime64[us]".
         frame_dtype: what the frame it came from calls its type.
     """
@@ -182,6 +193,11 @@ class NumericCodec:
 
     is_numeric = True
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether there are numbers between the least and the largest that cannot be."""
+        return any(a == b for a, b in pairwise(self.heights))
+
     def encode(self, column: Column, spread: np.ndarray | None) -> "Encoded":
         """z, NaN where there is no number, and the category.
 
@@ -191,44 +207,59 @@ class NumericCodec:
         """
         there = ~column.missing
         exact = column.values.astype(np.int64 if self.kind == "date" else column.values.dtype)
-        x = np.where(there, exact - self.low, 0).astype(np.float64)
         category = np.where(there, 0, 1 + len(self.point_masses) if self.has_missing else -1)
         for k, mass in enumerate(self.point_masses, start=1):
             category[there & (exact == mass)] = k
-        if self.grid_step and spread is None:
-            z, log_width = self._middle(x)
-        else:
-            z, slope = self._up(x + self.grid_step * (0.0 if spread is None else spread - 0.5))
-            log_width = np.log(slope)
+        x = self._counted(column)
+        z, log_width, in_gap = self._placed(x, 0.5 if spread is None else spread)
         unit = 1.0 if self.kind == "date" else self.grid_step or 1.0
         of_number, of_mass = log_width - np.log(unit) * bool(self.grid_step), -np.log(unit)
         return Encoded(
             np.where(category == 0, z.clip(-_FARTHEST, _FARTHEST), np.nan),
             category if self.sizes else None,
             np.where(category == 0, of_number, np.where(there, of_mass, 0.0)),
-            column.missing if not self.has_missing else np.zeros(len(x), bool),
+            ((category == 0) & in_gap) | (column.missing & (not self.has_missing)),
         )
 
-    def _middle(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Of the cells about x the middle m in z, and log of what p(m) is to be multiplied by."""
-        low, high = self._up(x - self.grid_step / 2)[0], self._up(x + self.grid_step / 2)[0]
+    def cell(self, column: Column) -> tuple[np.ndarray, np.ndarray]:
+        """From where to where the cell of each value is in z; 0 where one is missing."""
+        x = self._counted(column)
+        low, _ = self._up(x - self.grid_step / 2, "left")
+        return low, self._up(x + self.grid_step / 2, "right")[0]
+
+    def _counted(self, column: Column) -> np.ndarray:
+        """Values as x, counted from the least; 0 where one is missing."""
+        exact = column.values.astype(np.int64 if self.kind == "date" else column.values.dtype)
+        return np.where(column.missing, 0, exact - self.low).astype(np.float64)
+
+    def _placed(
+        self, x: np.ndarray, share: np.ndarray | float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Z, the log of what p(z) is to be multiplied by, and whether h is level at x.
+
+        In a cell z has this share of the cell's mass below it.
+        """
+        low, _ = self._up(x - self.grid_step / 2, "left")
+        high, slope = self._up(x + self.grid_step / 2, "right")
         turned = low > 0  # the other tail keeps its digits
         below, above = np.where(turned, -high, low), np.where(turned, -low, high)
         mass = ndtr(above) - ndtr(below)
-        middle = ndtri((ndtr(below) + ndtr(above)) / 2)
-        far = ~(np.isfinite(middle) & (mass > _LEAST_PROBABILITY))
-        middle = np.where(far, (below + above) / 2, middle)
-        with np.errstate(divide="ignore"):
-            width = np.where(far, np.log(above - below), np.log(mass) - _log_normal(middle))
-        return np.where(turned, -middle, middle), width
+        inside = np.where(turned, 1 - share, share)
+        z = ndtri(ndtr(below) + inside * mass)
+        far = ~(np.isfinite(z) & (mass > _LEAST_PROBABILITY))
+        z = np.where(far, below + inside * (above - below), z)
+        point = high <= low
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            width = np.where(far, np.log(above - below), np.log(mass) - _log_normal(z))
+            width = np.where(point, np.log(slope), width)
+        in_gap = point & ((slope == 0) | (self.grid_step > 0))
+        return np.where(turned, -z, z), np.where(in_gap, 0.0, width), in_gap
 
     def decode(self, z: np.ndarray | None, category: np.ndarray | None, rows: int) -> Column:
         """The inverse, on the grid and in the range of the training data."""
         assert z is not None
         category = np.zeros(rows, np.int64) if category is None else category
-        half = self.grid_step / 2
-        x = self._down(np.nan_to_num(z)).clip(self.knots[0] + half, self.knots[-1] - half)
-        values = self.nearest(x + self.low)
+        values = self.nearest(self._down(np.nan_to_num(z)) + self.low)
         for k, mass in enumerate(self.point_masses, start=1):
             values[category == k] = np.array([mass]).astype(values.dtype)
         missing = (
@@ -248,18 +279,21 @@ class NumericCodec:
         # The decimal number itself: a sum may be its neighbour.
         return clipped if (digits := _digits(self.grid_step)) is None else np.round(clipped, digits)
 
-    def _up(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """H and h'; the outermost pieces go on beyond the knots."""
+    def _up(self, x: np.ndarray, side: Literal["left", "right"]) -> tuple[np.ndarray, np.ndarray]:
+        """H and h', at a jump from this side; beyond the knots h goes on."""
         knots, heights = np.array(self.knots), np.array(self.heights)
-        slopes = np.diff(heights) / np.diff(knots)
-        piece = (np.searchsorted(knots, x, side="right") - 1).clip(0, len(slopes) - 1)
-        return heights[piece] + slopes[piece] * (x - knots[piece]), slopes[piece]
+        piece = (np.searchsorted(knots, x, side) - 1).clip(0, len(knots) - 2)
+        rise, run = np.diff(heights), np.diff(knots)
+        slopes = np.where(run > 0, rise / np.where(run > 0, run, 1), 0)
+        # Beyond a jump h goes on as steep as it is in the mean.
+        mean = (heights[-1] - heights[0]) / (knots[-1] - knots[0])
+        slopes[[0, -1]] = np.where(slopes[[0, -1]] > 0, slopes[[0, -1]], mean)
+        over = x >= knots[-1] if side == "right" else x > knots[-1]
+        corner = np.where(over, len(knots) - 1, piece)
+        return heights[corner] + slopes[piece] * (x - knots[corner]), slopes[piece]
 
     def _down(self, z: np.ndarray) -> np.ndarray:
-        knots, heights = np.array(self.knots), np.array(self.heights)
-        slopes = np.diff(knots) / np.diff(heights)
-        piece = (np.searchsorted(heights, z, side="right") - 1).clip(0, len(slopes) - 1)
-        return np.asarray(knots[piece] + slopes[piece] * (z - heights[piece]))
+        return np.asarray(np.interp(z, self.heights, self.knots))
 
 
 def _point_masses(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -301,27 +335,80 @@ def _decimal_step(values: np.ndarray) -> float:
 
 
 def _quantiles(x: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """Corners of h: so many that each piece has dozens of rows, even in z, the ends among them."""
-    n, x = len(x), np.sort(x)
-    first, last = x[0], x[-1]
-    if step:  # what is equal is spread evenly over its cell, or h would be steep where many are
-        _, counts = np.unique(x, return_counts=True)
-        of_each = np.repeat(counts, counts)
-        place = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
-        x = x + step * ((place + 0.5) / of_each - 0.5)
-    count = int(np.clip(np.sqrt(n) / 2, 3, _MOST_KNOTS))
-    end = -float(ndtri(0.5 / n))
-    heights = np.linspace(-end, end, count)
-    knots = np.interp(heights, ndtri((np.arange(n) + 0.5) / n), x)
-    knots[[0, -1]] = first - step / 2, last + step / 2
+    """Corners of h: a jump at each value that recurs, level in gaps, quantiles between."""
+    values, counts = np.unique(x, return_counts=True)
+    below = np.cumsum(counts) - counts
+    ranks = np.append(below, len(x)).clip(0.5, len(x) - 0.5)
+    starts = ndtri(ranks / len(x))
+    jumps = _recurring(counts)
+    # Runs of values that do not recur, and each that does by itself.
+    ends = jumps[1:] | jumps[:-1] | _gaps(values, below, counts)
+    knots: list[float] = []
+    heights: list[float] = []
+    for run in np.split(np.arange(len(values)), np.flatnonzero(ends) + 1):
+        first, last = run[0], run[-1]
+        low, high = starts[first], starts[last + 1]
+        half = 0.0 if jumps[first] else step / 2
+        inner = _inner(values[run], counts[run], below[run], len(x), step, (low, high))
+        if first == last and not step:
+            half = 0.0
+        knots += [values[first] - half, *inner[0], values[last] + half]
+        heights += [low, *inner[1], high]
+    return np.array(knots), np.array(heights)
+
+
+def _recurring(counts: np.ndarray) -> np.ndarray:
+    """Which of the distinct values have a cell of their own."""
+    if counts.mean() >= _RECUR_IN_MEAN and len(counts) <= _MOST_CELLS_OF_VALUES:
+        return np.ones(len(counts), bool)
+    least = _RECURS
+    if len(counts) > _MOST_CELLS_OF_VALUES:
+        least = max(least, int(np.sort(counts)[-_MOST_CELLS_OF_VALUES]) + 1)
+    return np.asarray(counts >= least)
+
+
+def _gaps(values: np.ndarray, below: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Between which of the distinct values there is a wide gap, `(len(values) - 1,)`."""
+    n, last = below[-1] + counts[-1], below + counts
+    # The value that so many rows before the gap, and after it, have.
+    before = values[np.searchsorted(last, last[:-1] - _BESIDE, "right").clip(0, len(values) - 1)]
+    after = values[np.searchsorted(last, below[1:] + _BESIDE - 1, "right").clip(0, len(values) - 1)]
+    beside = np.maximum(values[:-1] - before, after - values[1:])
+    enough = (last[:-1] >= _BESIDE) & (n - below[1:] >= _BESIDE)
+    return np.asarray(enough & (np.diff(values) > _WIDE * beside) & (beside > 0))
+
+
+def _inner(
+    values: np.ndarray,
+    counts: np.ndarray,
+    below: np.ndarray,
+    n: int,
+    step: float,
+    ends: tuple[float, float],
+) -> tuple[list[float], list[float]]:
+    """Corners of h within a run of values, at quantiles that are even in z.
+
+    There are so many that each piece has dozens of rows.
+    """
+    end, count = -float(ndtri(0.5 / n)), int(np.clip(np.sqrt(n) / 2, 3, _MOST_KNOTS))
+    even = np.linspace(-end, end, count)
+    even = even[(even > ends[0]) & (even < ends[1])]
+    if len(values) < 2 or not len(even):
+        return [], []
+    # What is equal is spread evenly over its cell, or h would be steep where many are.
+    place = np.arange(counts.sum()) - np.repeat(below - below[0], counts)
+    x = np.repeat(values, counts) + step * ((place + 0.5) / np.repeat(counts, counts) - 0.5)
+    rank = below[0] + np.arange(len(x)) + 0.5
+    corners = np.interp(even, ndtri(rank / n), x)
     # Where values pile up several heights share a corner.
-    least = np.maximum(8 * np.spacing(np.abs(knots) + step), 1e-200)
-    kept = [0]
-    for k in range(1, count - 1):
-        if knots[k] - knots[kept[-1]] > least[k] and knots[-1] - knots[k] > least[k]:
-            kept.append(k)
-    kept.append(count - 1)
-    return knots[kept], heights[kept]
+    least = np.maximum(8 * np.spacing(np.abs(corners) + step), 1e-200)
+    low, high = values[0] - step / 2, values[-1] + step / 2
+    kept: tuple[list[float], list[float]] = ([], [])
+    for corner, height, apart in zip(corners, even, least, strict=True):
+        if corner - (kept[0][-1] if kept[0] else low) > apart and high - corner > apart:
+            kept[0].append(float(corner))
+            kept[1].append(float(height))
+    return kept
 
 
 def _log_normal(z: np.ndarray) -> np.ndarray:
@@ -339,7 +426,8 @@ class Encoded:
         log_width: what brings densities of z and probabilities of categories to the column's own
             unit, nats: log h' where there is a number; of one on a grid its probability over the
             step, of a date its probability.
-        unseen: a category, or a missing value, that was not in the training data.
+        unseen: a category, a missing value or a number in a gap, which was not in the training
+            data.
     """
 
     z: np.ndarray | None

@@ -30,8 +30,8 @@ class EncodedTable:
         categories: `(n, D)` int64; -1 where it is not known.
         log_width: `(n,)` float64, nats: added to a log density of numeric values and categories it
             is in the columns' own units.
-        unseen: `(n, columns)`, True where a category, or a missing value, was not in the training
-            data.
+        unseen: `(n, columns)`, True where a category, a missing value or a number in a gap was not
+            in the training data.
     """
 
     numeric: Tensor
@@ -53,7 +53,7 @@ class EncodedTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableRows:
-    """Rows of a table to learn from.
+    """Rows of a table as the network learns them.
 
     Args:
         numeric: `(n, C)` float32; 0 where a number is missing.
@@ -67,9 +67,42 @@ class TableRows:
         """How many."""
         return len(self.numeric)
 
-    def __getitem__(self, index: Tensor) -> "TableRows":
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableCells:
+    """Rows of a table to learn from, their numeric values as cells of z.
+
+    Args:
+        low: where the cells begin, `(n, C)` float32; 0 where a number is missing.
+        high: where they end; a value that has no cell is its own end.
+        categories: codes, `(n, D)` int64.
+    """
+
+    low: Tensor
+    high: Tensor
+    categories: Tensor
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.low)
+
+    def __getitem__(self, index: Tensor) -> "TableCells":
         """The rows at `index`, `(k,)`."""
-        return TableRows(self.numeric[index], self.categories[index])
+        return TableCells(self.low[index], self.high[index], self.categories[index])
+
+    def drawn(self, share: Tensor) -> TableRows:
+        """Each value at a place in its cell that has this share of the cell's mass below it.
+
+        Args:
+            share: 0 ... 1, `(n, C)`.
+        """
+        low, high, share = self.low.double(), self.high.double(), share.double()
+        turned = low > 0  # the other tail keeps its digits
+        below = torch.special.ndtr(torch.where(turned, -high, low))
+        above = torch.special.ndtr(torch.where(turned, -low, high))
+        z = torch.special.ndtri(below + torch.where(turned, 1 - share, share) * (above - below))
+        z = torch.where(turned, -z, z).clamp(low, high)
+        return TableRows(torch.where(low < high, z, low).float(), self.categories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +191,11 @@ class TableCodec:
     def can_be_unseen(self) -> np.ndarray:
         """Which columns may hold something that was not in the training data, `(columns,)`.
 
-        False for numeric columns that may be missing, and for constant columns.
+        False for constant columns, and for numeric columns without gaps that may be missing.
         """
         certain = (
-            part.kind == "constant" or (isinstance(part, NumericCodec) and part.has_missing)
+            part.kind == "constant"
+            or (isinstance(part, NumericCodec) and part.has_missing and not part.has_gaps)
             for part in self.parts
         )
         return ~np.fromiter(certain, bool)
@@ -249,18 +283,24 @@ class TableCodec:
             np.stack(unseen, axis=1),
         )
 
-    def to_learn(self, table: DataTable, rng: np.random.Generator) -> TableRows:
-        """Encoded rows to learn from.
-
-        Args:
-            table: rows.
-            rng: spreads values on a grid over their cell.
+    def to_learn(self, table: DataTable) -> TableCells:
+        """Rows to learn from.
 
         Raises:
             DataError: as `encode`.
         """
-        encoded = self.encode(table, rng)
-        return TableRows(encoded.numeric.nan_to_num(), encoded.categories)
+        encoded = self.encode(table)
+        cells = [
+            part.cell(as_learned(table[part.name], part))
+            for part in self.parts
+            if isinstance(part, NumericCodec)
+        ]
+        there = encoded.numeric.isfinite()
+        low, high = (
+            torch.where(there, torch.from_numpy(_side_by_side(ends, len(table), np.float32)), 0.0)
+            for ends in ([cell[end].astype(np.float32) for cell in cells] for end in (0, 1))
+        )
+        return TableCells(low, high, encoded.categories)
 
     def decode(self, numeric: Tensor, categories: Tensor) -> DataTable:
         """The inverse, of rows whose categories are all known."""
@@ -482,11 +522,14 @@ def _sound_numeric(part: NumericCodec) -> NumericCodec:
         raise ValueError
     if part.dtype != "float64" and not _all((part.low, part.high), int):
         raise ValueError
+    if len(part.knots) != len(part.heights) or len(part.knots) < 2 or not part.low < part.high:
+        raise ValueError
     rising = all(
-        len(each) >= 2 and all(b - a > 1e-201 for a, b in pairwise(each))
-        for each in (part.knots, part.heights)
-    )
-    if not rising or len(part.knots) != len(part.heights) or not part.low < part.high:
+        b > a or (b == a and d > c)  # level, or a jump
+        for (a, c), (b, d) in [*pairwise(zip(part.knots, part.heights, strict=True)),
+                               *pairwise(zip(part.heights, part.knots, strict=True))]
+    )  # fmt: skip
+    if not rising or part.knots[0] == part.knots[-1] or part.heights[0] == part.heights[-1]:
         raise ValueError
     if any(a >= b for a, b in pairwise(part.point_masses)):
         raise ValueError

@@ -25,7 +25,6 @@ from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.study import TableStudy
 from sfumato.models.model import Model
 from sfumato.process.process import Process
-from sfumato.process.streams import DEQUANTISING
 from sfumato.progress import tracked
 from sfumato.runs.data import Dataset, RealSets
 from sfumato.runs.kinds.kind import Prepared, RowsLike
@@ -60,8 +59,7 @@ def prepare(settings: Settings, data: Dataset[DataTable]) -> Prepared:
         DataError: if no column varies.
     """
     codec = replace(TableCodec.fit(data.train, data.types), container=data.container)
-    spread = np.random.SeedSequence(settings.seed, spawn_key=(DEQUANTISING,))
-    rows = codec.to_learn(data.train, np.random.default_rng(spread))
+    rows = codec.to_learn(data.train)
 
     def objective(denoiser: TableDenoiser, process: Process) -> Objective:
         return masking(denoiser, process, settings.training, codec.sizes, codec.states)
