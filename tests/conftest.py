@@ -17,7 +17,7 @@ from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, r
 
 # The floors whose functions say which shapes they take and give. Tests of the floors above call
 # them by the hundred thousand, and checking each call would take half of the suite's time.
-_SHAPES_ARE_CHECKED = {"process", "denoisers", "samplers", "likelihood", "training", "models"}
+_SHAPES_ARE_CHECKED = {"process", "denoisers", "samplers", "likelihood", "training"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import TINY, Command
 from safetensors.torch import save_file
+
+from command_line import TINY, Command
 
 LOCK_HOLDER = (
     "import sys, filelock\n"

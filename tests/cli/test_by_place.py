@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Command, leave
 from subjects import NUMBERS, subject
 
+from command_line import Command, leave
 from sfumato.data.io.rows import read_rows
 
 

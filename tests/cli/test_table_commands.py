@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import TINY, Command, leave
 
 from bad_tables import BAD, BadTable
+from command_line import TINY, Command, leave
 from sfumato.errors import ArgumentError
 from sfumato.runs.run import open_run
 
