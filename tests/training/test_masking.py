@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from sfumato.config import TrainingSettings
-from sfumato.data.codecs.table import TableRows
+from sfumato.data.codecs.table import TableCells, TableRows
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError
 from sfumato.networks.table_mlp import TableCondition, TableMLP
@@ -167,7 +167,9 @@ def training(**settings: Any) -> Training:
     objective = masking(
         denoiser, ContinuousProcess(Cosine()), recipe, MASKING.sizes, MASKING.states
     )
-    return Training(denoiser, objective, rows(), recipe, seed=0)
+    points = rows()  # without cells
+    cells = TableCells(points.numeric, points.numeric, points.categories)
+    return Training(denoiser, objective, cells, recipe, seed=0)
 
 
 def test_rows_of_a_batch_do_not_depend_on_each_other() -> None:

@@ -394,7 +394,8 @@ class TableModel:
         on a grid (integers, cents) its probability over the grid's step (see
         `data.codecs.columns`), of a date its probability. What was never seen in a column, a
         category, a missing value or a number in a gap, all of it together, has the probability
-        1/(n + 1) after n rows, Laplace's rule. Computed in float64, so that a row's does not depend on the rows beside it.
+        1/(n + 1) after n rows, Laplace's rule. Computed in float64, so that a row's does not depend
+        on the rows beside it.
 
         Args:
             rows: of the model's columns.
