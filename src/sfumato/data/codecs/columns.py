@@ -37,7 +37,9 @@ _MASS, _LEAST_MASS_ROWS, _ABOVE_MEAN, _MOST_MASSES = 0.05, 20, 8, 8
 _MOST_KNOTS = 32
 
 # A value has a cell of its own if so many rows have it, or if values come so often in the mean.
+# Where such a share of a grid is taken, its free places are not ruled out: it is so many rows.
 _RECURS, _RECUR_IN_MEAN, _MOST_CELLS_OF_VALUES = 5, 2, 5_000
+_TAKEN, _RECURS_WHERE_TAKEN = 0.2, 20
 
 # A gap is so many times as wide as the next so many rows on either side.
 _WIDE, _BESIDE = 5, 20
@@ -293,7 +295,10 @@ class NumericCodec:
         return heights[corner] + slopes[piece] * (x - knots[corner]), slopes[piece]
 
     def _down(self, z: np.ndarray) -> np.ndarray:
-        return np.asarray(np.interp(z, self.heights, self.knots))
+        knots, half = np.array(self.knots), self.grid_step / 2
+        ends = np.where(knots[[0, -1]] == knots[[1, -2]], 0, half)  # a jump has no cell about it
+        x = np.interp(z, self.heights, knots)
+        return np.asarray(x.clip(knots[0] + ends[0], knots[-1] - ends[1]))
 
 
 def _point_masses(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -340,7 +345,8 @@ def _quantiles(x: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     below = np.cumsum(counts) - counts
     ranks = np.append(below, len(x)).clip(0.5, len(x) - 0.5)
     starts = ndtri(ranks / len(x))
-    jumps = _recurring(counts)
+    taken = bool(step) and len(values) * step >= _TAKEN * (values[-1] - values[0] + step)
+    jumps = _recurring(counts, taken=taken)
     # Runs of values that do not recur, and each that does by itself.
     ends = jumps[1:] | jumps[:-1] | _gaps(values, below, counts)
     knots: list[float] = []
@@ -357,11 +363,12 @@ def _quantiles(x: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
     return np.array(knots), np.array(heights)
 
 
-def _recurring(counts: np.ndarray) -> np.ndarray:
+def _recurring(counts: np.ndarray, *, taken: bool) -> np.ndarray:
     """Which of the distinct values have a cell of their own."""
-    if counts.mean() >= _RECUR_IN_MEAN and len(counts) <= _MOST_CELLS_OF_VALUES:
+    often = counts.mean() >= _RECUR_IN_MEAN and len(counts) <= _MOST_CELLS_OF_VALUES
+    if often and not taken:
         return np.ones(len(counts), bool)
-    least = _RECURS
+    least = _RECURS_WHERE_TAKEN if taken else _RECURS
     if len(counts) > _MOST_CELLS_OF_VALUES:
         least = max(least, int(np.sort(counts)[-_MOST_CELLS_OF_VALUES]) + 1)
     return np.asarray(counts >= least)

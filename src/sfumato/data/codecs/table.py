@@ -218,9 +218,10 @@ class TableCodec:
             if isinstance(part, NumericCodec) and len(present):
                 if part.kind == "date":
                     present = present.astype(np.int64)
-                count = int(((present < part.low) | (present > part.high)).sum())
+                in_gap = part.encode(column, None).unseen[~column.missing]
+                count = int((in_gap | (present < part.low) | (present > part.high)).sum())
                 low, high = (plain(end) for end in part.nearest(np.array([part.low, part.high])))
-                what = f"lie beyond {low} to {high}"
+                what = f"lie beyond {low} to {high}" + " or between known values" * part.has_gaps
             else:
                 unseen = part.encode(column, None).unseen & ~column.missing
                 count, what = int(unseen.sum()), "were never seen"
