@@ -27,6 +27,8 @@ from sfumato.runs.run import Run
 _PICTURES, _MOMENTS = 6, 10
 
 SAMPLED = 100
+# Measures that a report shows apart from the others.
+APART: tuple[str, ...] = ()
 CAPTIONS = points.CAPTIONS | {
     "samples": "Real pictures that training never saw, beside as many generated ones.",
     "forward": "The forward process: each column adds noise to the one before.",

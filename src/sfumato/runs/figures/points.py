@@ -31,6 +31,8 @@ _SHOWN = 10_000
 _MOVING = _PANEL = 4096
 
 SAMPLED = 10_000
+# Measures that a report shows apart from the others.
+APART: tuple[str, ...] = ()
 CAPTIONS = {
     "data": "What the model learned from.",
     "sheet": "The sheet in space whose section is the S.",

@@ -12,6 +12,7 @@ from sfumato.data.table import DataTable, concatenate
 from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.association import associations
 from sfumato.metrics.coded import coded
+from sfumato.metrics.privacy import PRIVACY
 from sfumato.metrics.study import TableStudy
 from sfumato.plots import columns as plots
 from sfumato.plots.animation import write_animation
@@ -32,6 +33,7 @@ from sfumato.runs.run import Run
 _SHOWN = _MOVING = 1000
 
 SAMPLED = 10_000
+APART = PRIVACY
 CAPTIONS = {
     "samples": "Column by column: real rows filled, generated ones as a line.",
     "dependence": "How strongly two columns go together, and how far the generated rows are off.",

@@ -8,7 +8,6 @@ from sfumato.data.codecs.describe import described
 from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.metrics.evaluation import Evaluation, Measure
-from sfumato.metrics.privacy import PRIVACY
 from sfumato.plots import save_figure
 from sfumato.progress import tracked
 from sfumato.runs import doctor
@@ -81,8 +80,8 @@ def _written(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | No
         columns=list(_columns(run, shown)),
         evaluation=evaluation,
         verdict=said,
-        quality=[m for m in measures if run.kind.name != "table" or m.name not in PRIVACY],
-        privacy=[m for m in measures if run.kind.name == "table" and m.name in PRIVACY],
+        quality=[each for each in measures if each.name not in drawing.APART],
+        privacy=[each for each in measures if each.name in drawing.APART],
         seconds=stage.seconds,
         findings=found,
         costs=costs,
