@@ -9,5 +9,5 @@ _FIGURES = {"points": points, "images": images, "table": table}
 
 
 def figures_of(run: Run) -> ModuleType:
-    """What can be drawn: FIGURES, CAPTIONS, SAMPLED, APART, and `measured`, `reported`, `animate`."""
+    """What can be drawn: FIGURES, CAPTIONS and so on, and `measured`, `reported`, `animate`."""
     return _FIGURES[run.kind.name]
