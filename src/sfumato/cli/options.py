@@ -21,7 +21,8 @@ Columns = Annotated[
         "--column",
         metavar="NAME=TYPE",
         help="Of a table: what a column is, if not what its values suggest: continuous, integer, "
-        "ordinal, categorical, boolean, date, dropped. May be repeated.",
+        "ordinal, categorical, boolean, date, identifier (only names the rows), dropped. May be "
+        "repeated.",
     ),
 ]
 Set = Annotated[

@@ -10,7 +10,15 @@ import numpy as np
 from sfumato.errors import DataError
 
 ColumnType = Literal[
-    "continuous", "integer", "ordinal", "categorical", "boolean", "date", "constant", "dropped"
+    "continuous",
+    "integer",
+    "ordinal",
+    "categorical",
+    "boolean",
+    "date",
+    "constant",
+    "identifier",
+    "dropped",
 ]
 """What a column is to the model, see `data.column_types`."""
 
@@ -111,7 +119,7 @@ class DataTable:
 
         Raises:
             ArgumentError: if a column or type is unknown, or a column cannot be of its type.
-            DataError: if a column only names the rows.
+            DataError: if a column has too many categories, or holds dates as text.
         """
         from sfumato.data.column_types import column_types_of
 

@@ -229,6 +229,10 @@ class TableModel:
             DataError: if a value is not of its column's type, or was never seen there.
         """
         for name in given:
+            if name in (each.name for each in self.codec.identifiers):
+                raise ArgumentError(
+                    f"the column {name!r} only names the rows; it is made anew and cannot be given."
+                )
             if name not in self.codec.columns:
                 raise unknown("column", name, self.codec.columns)
         row = DataTable(tuple(_single(column, given.get(column.name)) for column in self.empty()))

@@ -1,10 +1,13 @@
 """What a column was taken for, in a few words."""
 
+import shlex
 from typing import Any
 
 import numpy as np
 
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, plain
+from sfumato.data.codecs.identifiers import IdentifierCodec
+from sfumato.data.table import Column
 
 # Categories that are named, and characters of each.
 _NAMED, _LONG = 5, 20
@@ -27,6 +30,25 @@ def described(part: ColumnCodec) -> str:
     if len(values) == 1:
         return f"always {shown}"
     return f"{len(values)} categories: {shown}" if values else "missing values only"
+
+
+def set_aside(part: IdentifierCodec, column: Column) -> str:
+    """Why a column is set aside, what becomes of it, and how it is taken as data instead."""
+    values = column.present
+    whole = values.dtype.kind in "fi"
+    what = {"f": "numbers", "i": "numbers", "O": "texts", "M": "dates"}.get(values.dtype.kind, "")
+    why = {
+        "number": f"numbers the rows from {part.first}; set aside, numbered anew",
+        "key": f"keys such as {_short(values)}; set aside, new ones of this shape",
+        "empty": f"{len(set(values.tolist())):,} different {what}; set aside, left empty",
+    }[part.form]
+    name = shlex.quote(f"{column.name}={'integer' if whole else 'categorical'}")
+    return f"{why} in what is drawn (as data: --column {name})"
+
+
+def _short(values: np.ndarray) -> str:
+    first = str(plain(values[0])) if len(values) else ""
+    return first if len(first) <= _LONG else f"{first[: _LONG - 3]}..."
 
 
 def _text(value: Any) -> str:

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from sfumato.data.codecs.columns import CategoricalCodec, ColumnCodec, Encoded, NumericCodec, plain
+from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.io.cells import LARGEST_EXACT
-from sfumato.data.table import Column, ColumnType, DataTable
+from sfumato.data.table import Column, ColumnType, DataTable, concatenate
 from sfumato.errors import DataError, RunError
 
 
@@ -82,6 +83,7 @@ class TableCodec:
         names: of all columns of the table, those that were dropped too.
         container: what the table came in: "pandas", "polars", "pyarrow", "array"; empty if that is
             not known.
+        identifiers: of the columns that only name the rows: set aside in all but what is drawn.
     """
 
     kind: ClassVar[Literal["table"]] = "table"
@@ -92,10 +94,21 @@ class TableCodec:
     rows: int
     names: tuple[str, ...]
     container: str = ""
+    identifiers: tuple[IdentifierCodec, ...] = ()
 
     @classmethod
-    def fit(cls, table: DataTable, kinds: Mapping[str, ColumnType]) -> Self:
+    def fit(
+        cls,
+        table: DataTable,
+        kinds: Mapping[str, ColumnType],
+        heldout: DataTable | None = None,
+    ) -> Self:
         """The codecs of columns of these kinds; those that are dropped are left out.
+
+        Args:
+            table: rows to learn from.
+            kinds: what each column is.
+            heldout: further rows of the same file, whose keys must not be drawn either.
 
         Raises:
             DataError: if there are fewer than two rows, or nothing varies.
@@ -105,12 +118,36 @@ class TableCodec:
         parts = tuple(
             _codec_of(column, kinds[column.name])
             for column in table
-            if kinds[column.name] != "dropped"
+            if kinds[column.name] not in ("dropped", "identifier")
         )
-        codec = cls(parts, len(table), table.names)
+        whole = table if heldout is None else concatenate([table, heldout])
+        identifiers = tuple(
+            IdentifierCodec.fit(each) for each in whole if kinds[each.name] == "identifier"
+        )
+        codec = cls(parts, len(table), table.names, identifiers=identifiers)
         if not codec.dimension:
-            raise DataError("every column is constant; there is nothing to learn.")
+            aside = " or only names the rows" * bool(identifiers)
+            raise DataError(f"every column is constant{aside}; there is nothing to learn.")
         return codec
+
+    def named(self, drawn: DataTable, seed: int, first: int = 0) -> DataTable:
+        """Drawn rows with the columns that name them, in the order of the table's.
+
+        Args:
+            drawn: rows of the learned columns.
+            seed: that they were drawn with.
+            first: the place of the first of them among all rows of that seed.
+        """
+        made = {column.name: column for column in drawn}
+        for each in self.identifiers:
+            made[each.name] = each.make(first, len(drawn), seed)
+        return DataTable(tuple(made[name] for name in self.drawn))
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Names of the columns of what is drawn: those learned and those that name the rows."""
+        known = {*self.columns, *(each.name for each in self.identifiers)}
+        return tuple(name for name in self.names if name in known)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -278,7 +315,9 @@ class TableCodec:
         """Plain values, exact through JSON."""
         parts = [{_NAMES[type(part)]: asdict(part)} for part in self.parts]
         names = list(self.names)
-        return {"table": parts, "rows": self.rows, "names": names, "container": self.container}
+        identifiers = [asdict(each) for each in self.identifiers]
+        rest = {"rows": self.rows, "names": names, "container": self.container}
+        return {"table": parts, **rest, "identifiers": identifiers}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -294,9 +333,11 @@ class TableCodec:
                 _field(plain, "rows", int),
                 names,
                 str(plain.get("container", "")),
+                tuple(IdentifierCodec.from_dict(each) for each in plain.get("identifiers", ())),
             )
-            sound = len(set(codec.columns)) == len(codec.parts) and codec.dimension > 0 < codec.rows
-            sound = sound and set(codec.columns) <= set(names) and _all(names, str)
+            columns = (*codec.columns, *(each.name for each in codec.identifiers))
+            sound = len(set(columns)) == len(columns) and codec.dimension > 0 < codec.rows
+            sound = sound and set(columns) <= set(names) and _all(names, str)
             sound = sound and codec.container in _CONTAINERS
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise RunError("the model's description of its columns is damaged.") from error

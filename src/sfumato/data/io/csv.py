@@ -197,6 +197,9 @@ def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
             "matter."
         )
     names = [cell.strip() for cell in row]
+    if len(names) > 1 and not names[0] and all(names[1:]):  # as R writes the names of rows
+        taken = ("row", *(f"row_{k}" for k in range(1, len(names) + 1)))
+        names[0] = next(name for name in taken if name not in names)
     numbers = [name for name in names if number(name) is not None]
     if numbers and not any(name for name in names if number(name) is None):
         return None

@@ -127,6 +127,11 @@ def give(model: Model, rows: np.ndarray, data: Dataset[Images] | None) -> np.nda
     return rows
 
 
+def named(model: Model, rows: np.ndarray, seed: int, first: int) -> np.ndarray:  # noqa: ARG001
+    """The rows themselves."""
+    return rows
+
+
 def container(model: Model, rows: np.ndarray) -> Images:  # noqa: ARG001
     """Without classes."""
     return as_images(rows)

@@ -90,6 +90,10 @@ class Kind(Protocol):
         """Rows that the model drew, in the container of the rows that it learned from."""
         ...
 
+    def named(self, model: Model, rows: Any, seed: int, first: int) -> Any:
+        """Drawn rows with the columns that only name them, made anew; the rows themselves."""
+        ...
+
     def container(self, model: Model, rows: Any) -> Any:
         """Rows of the model as Points, Images or a DataTable."""
         ...

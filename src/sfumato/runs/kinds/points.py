@@ -118,6 +118,11 @@ def give(model: Model, rows: np.ndarray, data: Dataset[Points] | None) -> Any:
     return give_in(DataTable(typed), data.container)
 
 
+def named(model: Model, rows: np.ndarray, seed: int, first: int) -> np.ndarray:  # noqa: ARG001
+    """The rows themselves."""
+    return rows
+
+
 def container(model: Model, rows: np.ndarray) -> Points:
     """With the columns' names."""
     return Points(rows, model.codec.columns)
