@@ -306,6 +306,69 @@ def test_every_bad_table_is_one_line_and_code_3(
     assert not (tmp_path / "runs").exists()
 
 
+def test_markers_and_forms_are_said_and_kept_for_later_files(
+    sfumato: Command, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{'.' if k % 9 == 0 else 20 + k % 50}, {'?' if k % 7 == 0 else 'ab'[k % 2]},"
+        f'"${rng.gamma(2, 900):,.2f}",{k % 28 + 1}.{k % 12 + 1}.2024 1{k % 10}:30'
+        for k in range(N)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["age,job,price,at", *rows]))
+    code, out, err = sfumato(f"fit t.csv --out run {TINY}")
+    assert (code, out) == (3, "")
+    assert "'.' is not a number" in err
+    assert "(--missing .)" in err
+    code, out, err = sfumato(f"fit t.csv --missing . --out run {TINY}")
+    assert (code, err) == (0, "")
+    for line in (
+        "'?' may mean missing (--missing '?'); spaces around its texts taken off",
+        "price  continuous,",
+        "read as numbers: $",
+        "read as day.month.year hour:minute: 1.1.2024 10:30 is 2024-01-01T10:30",
+    ):
+        assert line in out, line
+    assert 'missing = [\n    ".",\n]' in (tmp_path / "run" / "config.toml").read_text()
+    assert sfumato("sample run -n 5 --to new.csv --given 'price=$1,200.00' --given age=")[0] == 0
+    for row in read(tmp_path / "new.csv"):
+        assert (row["age"], row["price"]) == ("", "$1,200.00")
+        day, hour = row["at"].split(" ")
+        assert day.endswith(".2024")
+        assert 1 <= int(day.split(".")[0]) <= 31
+        assert hour.endswith(":30")
+    # A file whose days settle nothing is read as the model's was.
+    (tmp_path / "few.csv").write_text("age,job,price,at\n., a,,2.3.2024 10:30\n31,b,$9.50,\n")
+    assert sfumato("impute run few.csv --to filled.csv")[1].startswith("3 cells filled")
+    first, second = read(tmp_path / "filled.csv")
+    assert first["at"] == "2.3.2024 10:30"
+    assert second["price"] == "$9.50"
+    assert second["at"].count(".") == 2
+    assert first["price"].startswith("$")
+    assert first["age"].isdigit()
+
+
+def test_all_faults_of_a_file_are_lines_of_one_error(sfumato: Command, tmp_path: Path) -> None:
+    rows = [f"0{k % 9 + 1}/0{k % 7 + 1}/2024,{k}" for k in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["born,n", *rows, "01/01/2024,low"]))
+    code, out, err = sfumato("fit t.csv")
+    assert (code, out) == (3, "")
+    first, *_, last = err.splitlines()
+    assert first == "sfumato: t.csv has 2 columns that cannot be read as they are:"
+    assert err.count("\n") == 4
+    command = last.partition("sfumato ")[2]
+    assert sfumato(f"{command} --out run --quiet {TINY}")[::2] == (0, "")
+
+
+def test_cells_that_stay_missing_are_named(sfumato: Command, tmp_path: Path) -> None:
+    rows = "".join(f"{k % 9},,{'ab'[k % 2]}\n" for k in range(40))
+    (tmp_path / "rows.csv").write_text(f"x,none,word\n{rows}")
+    assert sfumato(f"fit rows.csv --out run --quiet {TINY}")[0] == 0
+    out = sfumato("impute run rows.csv --to filled.csv")[1]
+    assert out.startswith("0 cells filled")
+    assert "Still missing: 'none', without any value in what the model learned" in out
+
+
 @pytest.fixture(scope="module")
 def named_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rows as R writes them: numbered without a name, with a key and free text."""

@@ -49,6 +49,7 @@ def column_types_of(table: DataTable, declared: Mapping[str, str]) -> dict[str, 
             text.
     """
     known = get_args(ColumnType)
+    declared = {name: kind.partition(":")[0] for name, kind in declared.items()}
     for name, kind in declared.items():
         if name not in table.names:
             raise unknown("column", name, table.names)

@@ -40,6 +40,8 @@ class Column:
         ordered: whether their order means something.
         dtype: how the frame that it came from calls its type ("int32", "category", ...), to give
             it back; empty for a file's.
+        form: how a text file writes its values, see `data.io.forms`; empty where that is plain.
+        note: how it was read, for people.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Column:
     categories: tuple[str, ...] | None = None
     ordered: bool = False
     dtype: str = ""
+    form: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         assert self.values.ndim == 1

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from sfumato.data.codecs.identifiers import IdentifierCodec
-from sfumato.data.table import Column
+from sfumato.data.codecs.table import TableCodec
+from sfumato.data.table import Column, DataTable
+from sfumato.errors import RunError
 
 RNG = np.random.default_rng(0)
 
@@ -145,3 +147,25 @@ def test_a_damaged_description_is_refused(change: dict[str, Any]) -> None:
     plain = asdict(IdentifierCodec.fit(column(KEYS["uuid"][0])))
     with pytest.raises((ValueError, TypeError)):
         IdentifierCodec.from_dict({**plain, **change})
+
+
+def test_a_description_of_before_there_were_identifiers_and_forms_is_read() -> None:
+    table = DataTable(
+        tuple(
+            Column(name, np.array(values), np.zeros(40, bool))
+            for name, values in {"x": RNG.normal(size=40), "k": np.arange(40) % 3}.items()
+        )
+    )
+    codec = TableCodec.fit(table, table.column_types({}))
+    plain = json.loads(json.dumps(codec.to_dict()))
+    assert TableCodec.from_dict(plain) == codec
+    old = {name: value for name, value in plain.items() if name != "identifiers"}
+    for part in old["table"]:
+        for fields in part.values():
+            assert fields.pop("form") == ""
+    assert TableCodec.from_dict(old) == codec
+    for part in old["table"]:
+        for fields in part.values():
+            fields["form"] = "%Q%d"
+    with pytest.raises(RunError):
+        TableCodec.from_dict(old)

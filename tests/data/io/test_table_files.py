@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bad_tables import BAD, BadTable
+from sfumato.data.io.reading import Reading
 from sfumato.data.io.tables import check_target, read_placed, read_table, write_table
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import ArgumentError, DataError, MissingDependencyError
@@ -185,7 +186,7 @@ def test_rows_are_placed_in_their_file(tmp_path: Path) -> None:
 def test_columns_that_are_said_to_be_words_are(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b,c\n1.50,1,x\nNA,2,y\n 3,3,z\n")
-    table = read_table(path, text_columns=["a"])
+    table = read_table(path, Reading(text=["a"]))
     assert _shown(table["a"]) == [(str, "'1.50'"), (type(None), "None"), (str, "' 3'")]
     assert table["b"].values.dtype == np.int64
 
@@ -293,7 +294,7 @@ def test_text_gives_back_what_was_written_or_is_not_written(
         assert "write .parquet" in str(error)  # noqa: PT017
         assert not path.exists()
         return
-    _assert_same(read_table(path, words), table)
+    _assert_same(read_table(path, Reading(text=words)), table)
 
 
 def test_text_is_written_as_people_write_it(tmp_path: Path) -> None:

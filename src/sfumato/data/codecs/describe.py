@@ -1,5 +1,6 @@
 """What a column was taken for, in a few words."""
 
+import re
 import shlex
 from typing import Any
 
@@ -8,6 +9,9 @@ import numpy as np
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, plain
 from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.table import Column
+
+# Texts that often stand for a missing value.
+_MARK = re.compile(r"[^\w\s]+|#?n[./]?a\.?|none|nil|missing|unknown|not available|-9+")
 
 # Categories that are named, and characters of each.
 _NAMED, _LONG = 5, 20
@@ -29,7 +33,9 @@ def described(part: ColumnCodec) -> str:
     shown = ", ".join(short) + ", ..." * (len(values) > _NAMED)
     if len(values) == 1:
         return f"always {shown}"
-    return f"{len(values)} categories: {shown}" if values else "missing values only"
+    marks = [v for v in part.categories if isinstance(v, str) and _MARK.fullmatch(v.lower())]
+    may = "".join(f"; {v!r} may mean missing (--missing {shlex.quote(v)})" for v in marks[:2])
+    return f"{len(values)} categories: {shown}{may}" if values else "missing values only"
 
 
 def set_aside(part: IdentifierCodec, column: Column) -> str:

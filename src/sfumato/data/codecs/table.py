@@ -18,6 +18,7 @@ from torch import Tensor
 from sfumato.data.codecs.columns import CategoricalCodec, ColumnCodec, Encoded, NumericCodec, plain
 from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.io.cells import LARGEST_EXACT
+from sfumato.data.io.forms import is_form
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
 from sfumato.errors import DataError, RunError
 
@@ -416,14 +417,15 @@ def _to_fill(column: Column, part: ColumnCodec) -> Column:
     text = part.categories if isinstance(part, CategoricalCodec) and want.kind == "O" else ()
     if part.kind == "constant" and not (isinstance(part, CategoricalCodec) and part.categories):
         return column  # nothing is filled in
-    if column.missing.all() and not _can_hold(column, want):
+    if column.missing.all() and (part.form or not _can_hold(column, want)):
         empty = np.zeros(len(column.values), want)
         if column.dtype == "object":  # of pandas, which holds anything
             return replace(column, values=empty)
         declared, ordered = (
             (part.declared, part.ordered) if isinstance(part, CategoricalCodec) else (None, False)
         )
-        return Column(column.name, empty, column.missing, declared, ordered, part.frame_dtype)
+        frame = declared, ordered, part.frame_dtype
+        return Column(column.name, empty, column.missing, *frame, form=part.form)
     if text and kind != "O":
         raise DataError(
             f"the column {column.name!r} holds {_NOUNS[kind]}, and the model fills in text, such "
@@ -483,7 +485,8 @@ def _part(plain: Mapping[str, Any]) -> ColumnCodec:
     """A column's codec from plain values; raises what `from_dict` catches."""
     ((name, values),) = plain.items()
     kind = {v: k for k, v in _NAMES.items()}[name]
-    if set(values) != {field.name for field in fields(kind)}:
+    values = {"form": "", **values}  # of a model of before there were any
+    if set(values) != {field.name for field in fields(kind)} or not is_form(values["form"]):
         raise ValueError
     part = kind(
         **{k: tuple(each) if isinstance(each, list) else each for k, each in values.items()}

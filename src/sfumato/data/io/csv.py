@@ -10,8 +10,9 @@ import gzip
 import re
 import zlib
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
@@ -19,7 +20,9 @@ from typing import BinaryIO, Literal, TextIO, cast
 
 import numpy as np
 
-from sfumato.data.io.cells import MISSING, Cells, number, short
+from sfumato.data.io.cells import MISSING, Cells, are_keys, number, short
+from sfumato.data.io.forms import read_form, spoilt_form, writer
+from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse
 from sfumato.data.table import Column, DataTable, refuse_repeated
 from sfumato.errors import DataError
 
@@ -50,37 +53,55 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
-def read_csv(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTable, Sequence[int]]:
+def read_csv(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Sequence[int]]:
     """The table in a file, and the line where each of its rows stands.
 
     Args:
         path: ending in .csv, .csv.gz or .tsv.
-        text_columns: those whose cells are text, whatever they look like.
+        reading: what the user says of its cells.
 
     Raises:
-        DataError: saying what is wrong, in which line, and what to do.
+        DataError: saying all that is wrong with its columns, in which lines, and what to do.
         OSError: if it cannot be read.
     """
-    lines = array("q")
+    lines, absent = array("q"), MISSING | {each.strip() for each in reading.missing}
     with _rows(path) as (names, rows):
-        columns = [Cells(name, name in text_columns) for name in names]
+        columns = [Cells(name, name in reading.text, absent) for name in names]
         for chunk, numbers in _chunks(rows, len(names)):
             lines.extend(numbers)
             for column, cells in zip(columns, zip(*chunk, strict=True), strict=True):
                 column.take(cells, numbers)
     if not lines:
         raise DataError(f"{path} has a header but no rows.")
-    found = [column.column(path) for column in columns]
+    found = [column.column() for column in columns]
     late = [k for k, column in enumerate(found) if column is None]
-    if late:  # numbers at first, text in the end: once more, for how its numbers were written
-        columns = [Cells(names[k], as_text=True) for k in late]
+    if late:  # not of one plain type: once more, for how the cells are written
+        as_text = [Cells(names[k], as_text=True, absent=absent) for k in late]
         with _rows(path) as (_, rows):
             for chunk, numbers in _chunks(rows, len(names)):
-                for k, column in zip(late, columns, strict=True):
+                for k, column in zip(late, as_text, strict=True):
                     column.take([row[k] for row in chunk], numbers)
-        for k, column in zip(late, columns, strict=True):
-            found[k] = column.column(path)
+        settled = [
+            _settled(columns[k], each.column(), path, reading)
+            for k, each in zip(late, as_text, strict=True)
+        ]
+        refuse(path, [each for each in settled if isinstance(each, Fault)])
+        for k, each in zip(late, settled, strict=True):
+            found[k] = each if isinstance(each, Column) else None
     return DataTable(tuple(column for column in found if column is not None)), lines
+
+
+def _settled(cells: Cells, text: Column | None, path: Path, reading: Reading) -> Column | Fault:
+    """A column of more than plain cells: of one written form, or text, or a fault."""
+    assert text is not None
+    formed = read_form(text, reading.forms.get(cells.name, ""))
+    if isinstance(formed, Column):
+        return formed
+    if formed is not None:
+        return replace(formed, text=f"{path}: {formed.text}")
+    if cells.name in reading.identifiers or are_keys(text):
+        return text
+    return cells.fault(path) or spoilt_form(text, path) or text
 
 
 Row = tuple[int, list[str]]
@@ -278,8 +299,13 @@ def _texts(column: Column) -> Callable[[slice], list[object]]:
                 unit = coarse
                 break
 
+    write = writer(column.form) if column.form else None
+
     def texts(rows: slice) -> list[object]:
         values = column.values[rows]
+        if write is not None:
+            cells = zip(values.tolist(), column.missing[rows], strict=True)
+            return [None if gone else write(value) for value, gone in cells]
         if values.dtype.kind == "M":
             values = np.datetime_as_string(values, unit=unit)
         if values.dtype.kind == "b":

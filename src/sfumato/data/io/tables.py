@@ -5,13 +5,14 @@ place and the remedy. Nothing is ever unpickled.
 """
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sfumato.atomic import replacing
 from sfumato.data.io.arrow import from_arrow, pyarrow, to_arrow
 from sfumato.data.io.csv import MOST_COLUMNS, read_csv, write_csv
+from sfumato.data.io.reading import AS_IT_IS, Reading
 from sfumato.data.table import DataTable, refuse_repeated
 from sfumato.errors import ArgumentError, DataError
 
@@ -21,22 +22,22 @@ Place = Callable[[int], str]
 """Where in its file a row stands, in words."""
 
 
-def read_table(path: Path, text_columns: Collection[str] = ()) -> DataTable:
+def read_table(path: Path, reading: Reading = AS_IT_IS) -> DataTable:
     """Read the table in a file.
 
     Args:
         path: ending in .csv, .csv.gz or .tsv (see `data.cells` for what its cells are), or in
             .parquet, which has types of its own and needs the extra `tables`.
-        text_columns: those of a text file whose cells are text, whatever they look like.
+        reading: what the user says of the cells of a text file.
 
     Raises:
         DataError: saying what is wrong with it, where, and what to do.
         MissingDependencyError: if the extra is not installed.
     """
-    return read_placed(path, text_columns)[0]
+    return read_placed(path, reading)[0]
 
 
-def read_placed(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTable, Place]:
+def read_placed(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Place]:
     """As `read_table`, and where each row stands.
 
     Raises:
@@ -46,7 +47,7 @@ def read_placed(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTab
     try:
         if ending_of(path, ENDINGS) == ".parquet":
             return _read_parquet(path), lambda row: f"data row {row + 1}"
-        table, lines = read_csv(path, text_columns)
+        table, lines = read_csv(path, reading)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
     return table, lambda row: f"line {lines[row]}"

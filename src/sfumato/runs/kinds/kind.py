@@ -138,6 +138,10 @@ class Kind(Protocol):
         """What of these rows the model has learned nothing of, a sentence for each column."""
         ...
 
+    def unfilled(self, rows: Any) -> list[str]:
+        """Columns of filled rows that still have missing values: they had no value in training."""
+        ...
+
     def count_missing(self, rows: Any) -> int:
         """How many cells of the rows are missing."""
         ...

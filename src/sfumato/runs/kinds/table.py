@@ -17,6 +17,7 @@ from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.io.memory import accept, give_like
 from sfumato.data.io.memory import give as give_in
+from sfumato.data.io.reading import Reading, mark_missing
 from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import read_rows, write_rows
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
@@ -83,6 +84,7 @@ def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
             aside.append((title, f"{data.types[column.name]}, {set_aside(part, column)}"))
             continue
         what = f"{data.types[column.name]}, {described(part)}" if part else "dropped"
+        what += f"; {column.note}" if part and column.note else ""
         said.append((title, what + (f"; {share:.1%} missing" if part and share else "")))
     width = min(24, max(len(title) for title, _ in (*said, *aside)))
     kept = f"; {len(data.heldout):,} rows kept to evaluate on" if data.heldout else ""
@@ -116,14 +118,18 @@ def read_like(model: Model, source: Any, *, missing: bool = True) -> RowsLike:  
     give: Callable[[Any], Any]
     if isinstance(source, str | os.PathLike):
         parts = (*codec.parts, *codec.identifiers)
-        text = [part.name for part in parts if part.dtype == "object"]
-        table, where = read_rows(Path(source), text)[0], str(source)
+        reading = Reading(
+            [part.name for part in parts if part.dtype == "object"],
+            model.settings.data.missing,
+            {part.name: part.form for part in codec.parts if part.form},
+        )
+        table, where = read_rows(Path(source), reading)[0], str(source)
         give = partial(_among_others, table)
     else:
         found = accept(source)[0]
         if not isinstance(found, DataTable):
             raise DataError("this model is of a table, and these are pictures.")
-        table, where = found, "the data"
+        table, where = mark_missing(found, model.settings.data.missing), "the data"
         give = lambda rows: give_like(source, _among_others(table, rows))  # noqa: E731
     return RowsLike(_selected(table, codec, where), give, table)
 
@@ -203,6 +209,11 @@ def write_scored(path: Path, like: RowsLike, model: Model, nats: np.ndarray) -> 
 def unseen(model: Model, rows: Any) -> list[str]:
     """Columns with values outside what was seen."""
     return list(model.codec.out_of_range(rows))
+
+
+def unfilled(rows: DataTable) -> list[str]:
+    """Columns without a value in training."""
+    return [column.name for column in rows if column.missing.any()]
 
 
 def count_missing(rows: DataTable) -> int:
