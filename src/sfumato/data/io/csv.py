@@ -1,4 +1,4 @@
-"""Tables as text: commas between cells, a header, UTF-8; tabs where the ending is .tsv.
+"""Tables as text: commas, tabs, semicolons, pipes or spaces between cells; UTF-8, or UTF-16.
 
 The layout is checked before the cells are looked at, and every fault names its line. Rows are
 taken a chunk at a time, so that memory stays near that of the columns.
@@ -42,12 +42,10 @@ _OTHERS = [
     (rb"PAR1", "is a Parquet file; give its name the ending .parquet"),
     (rb"\x93NUMPY", "is a NumPy array; give its name the ending .npy"),
     (rb"%PDF-", f"is a PDF; {_SAVE}"),
-    (rb"\xff\xfe", "is UTF-16 (its first byte is 0xff), not UTF-8; save it as CSV in UTF-8"),
-    (rb"\xfe\xff", "is UTF-16 (its first byte is 0xfe), not UTF-8; save it as CSV in UTF-8"),
     (rb"(?i:<!doctype|<html|<\?xml|<table)", f"is a page of HTML or XML; {_SAVE}"),
     (rb"\{\s*\"|\[\s*[\"{\[]", f"is JSON; {_SAVE}"),
 ]
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", " ": "spaces"}
+_SEPARATORS = ",;\t| "
 _NUMBER_ANYWHERE = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNDECODED = re.compile("[\udc80-\udcff]")
@@ -111,27 +109,25 @@ Row = tuple[int, list[str]]
 @contextmanager
 def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
     """The names of the columns, and the rows below them, all of one length."""
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
         with _opened(path) as file:
             start = file.read(512)
         for signature, what in _OTHERS:
             if re.match(signature, start.removeprefix(codecs.BOM_UTF8).lstrip()):
                 raise DataError(f"{path} {what}.")
-        with (
-            _opened(path) as file,
-            TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text,
-        ):
+        wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
+        with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
+            separator = _separator(path, text)
+        with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
             rows = _parsed(text, separator, path)
-            top = list(islice(rows, 2))
+            top = list(islice(rows, 3))
+            if top and _HINT.match(top[0][1][0]):  # Excel's, and no header
+                top = top[1:]
             if not top:
                 raise DataError(f"{path} is empty.")
-            if top[0][1][0].lower().startswith("sep="):
-                raise DataError(
-                    f"{path}, line {top[0][0]}: {short(top[0][1][0])!r} is Excel's, and no header; "
-                    "take the line away."
-                )
-            _refuse_other_separators(path, separator, top[0][1], top[-1][1])
+            if separator in " \t" and len(top) > 1 and len(top[1][1]) == len(top[0][1]) + 1:
+                top[0][1].insert(0, "")  # R names no column of its names of rows
             names = _names(path, *top[0])
             body = chain(top[1:] if names else top, rows)
             yield (
@@ -140,6 +136,12 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
             )
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is not a whole gzip file; save it again.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not whole UTF-16 text; save it as CSV in UTF-8.") from error
+
+
+# What Excel may write above a header: `sep=;`.
+_HINT = re.compile(r"sep=", re.IGNORECASE)
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -168,7 +170,11 @@ def _checked(text: TextIO, path: Path) -> Iterator[str]:
 
 def _parsed(text: TextIO, separator: str, path: Path) -> Iterator[Row]:
     """The rows that are there; an empty line is none."""
-    reader = csv.reader(_checked(text, path), delimiter=separator, strict=True)
+    lines = _checked(text, path)
+    if separator == " ":  # so many of them as please the eye
+        lines = (line.strip().replace("\t", " ") + "\n" for line in lines)
+    spaced = separator == " "
+    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=spaced)
     ended = 0
     try:
         for row in reader:
@@ -221,8 +227,8 @@ def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
     if len(names) > 1 and not names[0] and all(names[1:]):  # as R writes the names of rows
         taken = ("row", *(f"row_{k}" for k in range(1, len(names) + 1)))
         names[0] = next(name for name in taken if name not in names)
-    numbers = [name for name in names if number(name) is not None]
-    if numbers and not any(name for name in names if number(name) is None):
+    numbers = [n for n in names if number(n) is not None or _NUMBER_ANYWHERE.fullmatch(n)]
+    if numbers and not any(name for name in names if name not in numbers):
         return None
     if numbers:
         raise DataError(
@@ -242,19 +248,40 @@ def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
     return names
 
 
-def _refuse_other_separators(path: Path, own: str, first: list[str], second: list[str]) -> None:
-    """Two rows that another separator cuts into as many cells, if ours does not fit."""
-    for separator, name in _SEPARATORS.items():
-        cut = [own.join(row).split(separator) for row in (first, second)]
-        if separator == own or not len(cut[0]) == len(cut[1]) > 1:
+def _separator(path: Path, text: TextIO) -> str:
+    """What stands between cells: what the ending says, unless it does not fit and another does."""
+    own = "\t" if path.suffix.lower() == ".tsv" else ","
+    lines = list(islice((line for line in _checked(text, path) if line.strip()), 2))
+    if not lines:
+        return own
+    if hint := _HINT.match(lines[0]):
+        return lines[0][hint.end() : hint.end() + 1].strip("\r\n") or own
+    first = _cut(lines[0], own)
+    for separator in _SEPARATORS:
+        cut = [_cut(line, separator) for line in (lines[0], lines[-1])]
+        short = separator in " \t" and len(cut[0]) + 1 == len(cut[1]) > 2  # R's names of rows
+        if separator == own or not (len(cut[0]) == len(cut[1]) > 1 or short):
             continue
-        numeric = all(_NUMBER_ANYWHERE.fullmatch(cell.strip()) for cell in cut[1])
+        numeric = all(_NUMBER_ANYWHERE.fullmatch(cell.strip()) for cell in cut[1][short:])
         # A name or text may hold one; numbers with a comma are what they look like.
-        if (separator != " " or numeric) if len(first) == 1 else (separator != " " and numeric):
-            raise DataError(
-                f"{path} looks separated by {name}; save it with {_SEPARATORS[own]} between cells "
-                "and points in the numbers."
-            )
+        spaced = numeric or path.suffix.lower() in _SPACED
+        if (separator != " " or spaced) if len(first) == 1 else (separator != " " and numeric):
+            return separator
+    return own
+
+
+def _cut(line: str, separator: str) -> list[str]:
+    """The cells of one line; spaces in a row are one separator."""
+    line = line.strip().replace("\t", " ") if separator == " " else line
+    reader = csv.reader([line], delimiter=separator, skipinitialspace=separator == " ")
+    try:
+        return next(reader, [""])
+    except csv.Error:  # a cell longer than any, unless something else stands between cells
+        return [""]
+
+
+# Endings of files in which a space may stand between cells of text.
+_SPACED = (".txt", ".dat", ".data")
 
 
 def write_csv(path: Path, table: DataTable) -> None:

@@ -17,6 +17,10 @@ from sfumato.data.table import DataTable, refuse_repeated
 from sfumato.errors import ArgumentError, DataError
 
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".parquet")
+"""Of tables that are written."""
+
+READ = (*ENDINGS, ".txt", ".dat", ".data")
+"""Of tables that are read."""
 
 Place = Callable[[int], str]
 """Where in its file a row stands, in words."""
@@ -45,7 +49,7 @@ def read_placed(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Pla
         MissingDependencyError: as `read_table`.
     """
     try:
-        if ending_of(path, ENDINGS) == ".parquet":
+        if ending_of(path, READ) == ".parquet":
             return _read_parquet(path), lambda row: f"data row {row + 1}"
         table, lines = read_csv(path, reading)
     except OSError as error:
