@@ -238,7 +238,7 @@ def test_places_that_are_no_file_are_told(tmp_path: Path) -> None:
         "none.csv": "there is no file",
         "folder.csv": "is a folder",
         "folder": "is a folder",
-        "points.xls": "ending must be one of .csv, .csv.gz, .tsv, .parquet",
+        "points.xls": "ending must be one of .csv, .csv.gz, .tsv, .txt",
     }.items():
         with pytest.raises(DataError, match=phrase):
             read_points(tmp_path / name)

@@ -379,7 +379,7 @@ def test_places_that_are_no_table_are_told(tmp_path: Path) -> None:
         "none.csv": "there is no file",
         "folder.csv": "is a folder",
         ".csv": "the ending must be one of",
-        "sheet.xls": r"must be one of \.csv, \.csv\.gz, \.tsv, \.parquet, \.txt",
+        "sheet.xls": r"must be one of \.csv, \.csv\.gz, \.tsv, \.txt, \.dat",
         f"{'a' * 300}.csv": "cannot read .*File name too long",
     }.items():
         with pytest.raises(DataError, match=phrase):

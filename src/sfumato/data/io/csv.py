@@ -11,7 +11,7 @@ import re
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from io import TextIOWrapper
 from itertools import chain, islice
@@ -23,7 +23,7 @@ import numpy as np
 from sfumato.data.io.cells import MISSING, Cells, are_keys, number, short
 from sfumato.data.io.forms import read_form, spoilt_form, writer
 from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse
-from sfumato.data.table import Column, DataTable, refuse_repeated
+from sfumato.data.table import Column, DataTable, default_names, refuse_repeated
 from sfumato.errors import DataError
 
 MOST_COLUMNS = 10_000
@@ -51,19 +51,23 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
-def read_csv(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Sequence[int]]:
+def read_csv(
+    path: Path, reading: Reading = AS_IT_IS, rows_of: "Opened | None" = None
+) -> tuple[DataTable, Sequence[int]]:
     """The table in a file, and the line where each of its rows stands.
 
     Args:
-        path: ending in .csv, .csv.gz or .tsv.
+        path: of a text file.
         reading: what the user says of its cells.
+        rows_of: the cells of a file of another program.
 
     Raises:
         DataError: saying all that is wrong with its columns, in which lines, and what to do.
         OSError: if it cannot be read.
     """
+    rows_of = rows_of or _rows
     lines, absent = array("q"), MISSING | {each.strip() for each in reading.missing}
-    with _rows(path) as (names, rows):
+    with rows_of(path) as (names, rows):
         columns = [Cells(name, name in reading.text, absent) for name in names]
         for chunk, numbers in _chunks(rows, len(names)):
             lines.extend(numbers)
@@ -75,7 +79,7 @@ def read_csv(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Sequen
     late = [k for k, column in enumerate(found) if column is None]
     if late:  # not of one plain type: once more, for how the cells are written
         as_text = [Cells(names[k], as_text=True, absent=absent) for k in late]
-        with _rows(path) as (_, rows):
+        with rows_of(path) as (_, rows):
             for chunk, numbers in _chunks(rows, len(names)):
                 for k, column in zip(late, as_text, strict=True):
                     column.take([row[k] for row in chunk], numbers)
@@ -105,6 +109,9 @@ def _settled(cells: Cells, text: Column | None, path: Path, reading: Reading) ->
 Row = tuple[int, list[str]]
 """The line where it ends, and its cells."""
 
+Opened = Callable[[Path], AbstractContextManager[tuple[list[str], Iterator[Row]]]]
+"""Opens a file: the names of its columns, and the rows below them."""
+
 
 @contextmanager
 def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
@@ -128,12 +135,7 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
                 raise DataError(f"{path} is empty.")
             if separator in " \t" and len(top) > 1 and len(top[1][1]) == len(top[0][1]) + 1:
                 top[0][1].insert(0, "")  # R names no column of its names of rows
-            names = _names(path, *top[0])
-            body = chain(top[1:] if names else top, rows)
-            yield (
-                names or [f"x{k}" for k in range(len(top[0][1]))],
-                _even(body, top[0][1], path),
-            )
+            yield rows_below(path, top[0], chain(top[1:], rows))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is not a whole gzip file; save it again.") from error
     except UnicodeDecodeError as error:
@@ -191,7 +193,14 @@ def _parsed(text: TextIO, separator: str, path: Path) -> Iterator[Row]:
         raise DataError(f"{path}, line {reader.line_num}: {why}; mend the quotes.") from error
 
 
-def _even(rows: Iterable[Row], header: list[str], path: Path) -> Iterator[Row]:
+def rows_below(path: Path, first: Row, rest: Iterable[Row]) -> tuple[list[str], Iterator[Row]]:
+    """The names that the first row holds, or x0, x1, ... if it is data, and the rows."""
+    names = _names(path, *first)
+    body = rest if names else chain([first], rest)
+    return names or list(default_names(len(first[1]))), even(body, first[1], path)
+
+
+def even(rows: Iterable[Row], header: list[str], path: Path) -> Iterator[Row]:
     """The rows, refusing one of another length."""
     width = len(header)
     for line, row in rows:

@@ -52,7 +52,7 @@ def read_rows(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Place
             table = from_array(_ARRAYS[ending](path), str(path))
             return mark_missing(table, reading.missing), data_row
         table, place = read_placed(path, reading)
-        table = table if ending == ".parquet" else strip_text(table)
+        table = table if ending in (".parquet", ".feather", ".arrow") else strip_text(table)
         return mark_missing(table, reading.missing), place
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
