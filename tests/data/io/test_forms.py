@@ -24,7 +24,7 @@ READ: list[tuple[str, list[str], str, list[Any]]] = [
     ("year first", ["2024/1/31", "2024/12/1"], "year/month/day",
      [D(2024, 1, 31), D(2024, 12, 1)]),
     ("one zone", ["2021-09-20T17:47:07Z", "2021-09-21T00:00:00Z"],
-     "year-month-dayThour:minute:secondZ", [D(2021, 9, 20, 17, 47, 7), D(2021, 9, 21)]),
+     "year-month-day hour:minute:secondZ", [D(2021, 9, 20, 17, 47, 7), D(2021, 9, 21)]),
     ("an offset", ["2021-09-20 17:47+02:00", "2021-09-21 01:02+02:00"],
      "year-month-day hour:minute+02:00", [D(2021, 9, 20, 17, 47), D(2021, 9, 21, 1, 2)]),
     ("half days", ["1/31/2024 12:05 AM", "2/1/2024 1:30 PM"], "month/day/year hour:minute AM",
@@ -41,6 +41,9 @@ READ: list[tuple[str, list[str], str, list[Any]]] = [
     ("percent", ["12.5%", "-3.0%"], "numbers", [12.5, -3.0]),
     ("whole percent", ["12 %", "3 %"], "numbers", [12, 3]),
     ("dollars", ["$1,234.50", "$0.99", "-$12.00"], "numbers", [1234.5, 0.99, -12.0]),
+    ("accounts", ["(1,234.50)", "12.00"], "numbers", [-1234.5, 12.0]),
+    ("kilograms", ["12.5 kg", "1000.25 kg"], "numbers", [12.5, 1000.25]),
+    ("degrees", ["59.91N", "-8.5N"], "numbers", [59.91, -8.5]),
     ("euros", ["1.234,50 €", "12,00 €"], "numbers", [1234.5, 12.0]),
     ("decimal commas", ["12,5", "1234,25", "7"], "numbers", [12.5, 1234.25, 7.0]),
     ("thousands", ["1,234,567", "12,345"], "numbers", [1234567, 12345]),
@@ -87,6 +90,9 @@ def test_what_agrees_is_read_and_written_back_to_the_letter(
         ["1.2.3", "1.10.0"],
         ["192.168.0.1", "10.0.0.1"],
         ["12 apples", "7 pears"],
+        ["(5.00", "6.00"],
+        ["(5.00)", "-6.00"],
+        ["C12", "C13"],
         ["+4912345", "+4967890"],
         ["555-1234", "555-9876"],
     ],
@@ -210,7 +216,7 @@ def test_a_form_that_shows_late_is_that_of_every_cell(
 
 def test_all_faults_are_told_at_once_with_the_command_that_takes_the_file(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    rows = [f'{k}.5,0{k % 9 + 1}/0{k % 7 + 1}/2024,"{k + 1},234",{k}.,x{k % 3}' for k in range(30)]
+    rows = [f'{k},0{k % 9 + 1}/0{k % 7 + 1}/2024,"{k + 1},234",{k},x{k % 3}' for k in range(30)]
     rows.append("low,01/01/2024,1,1e999,x1")
     path.write_text("\n".join(["a,born,b b,c,d", *rows]))
     with pytest.raises(DataError) as raised:
@@ -227,7 +233,7 @@ def test_all_faults_are_told_at_once_with_the_command_that_takes_the_file(tmp_pa
     assert last.endswith(f"sfumato fit {path} {options} --column c=categorical")
     declared = {"born": "date:day/month/year", "b b": "continuous:1,234.5", "c": "categorical"}
     table = read_table(path, Reading.declared(declared, ["low"]))
-    assert [c.values.dtype.kind for c in table] == ["f", "M", "i", "O", "O"]
+    assert [c.values.dtype.kind for c in table] == ["i", "M", "i", "O", "O"]
 
 
 def test_identifiers_too_large_for_a_number_are_text(tmp_path: Path) -> None:
@@ -235,3 +241,15 @@ def test_identifiers_too_large_for_a_number_are_text(tmp_path: Path) -> None:
     ids = [str(10**18 + 7 * k) for k in range(30)]
     path.write_text("\n".join(["id", *ids]))
     assert read_table(path)["id"].values.tolist() == ids
+
+
+@pytest.mark.parametrize(
+    ("beside", "expected"),
+    [("0.5", [1234, 2345]), ('"0,5"', [1.234, 2.345]), ('"1.234,50 €"', [1.234, 2.345])],
+)
+def test_another_column_settles_the_decimal_mark(
+    tmp_path: Path, beside: str, expected: list[float]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f'a,b\n"1,234",{beside}\n"2,345",{beside}\n')
+    assert read_table(path)["a"].values.tolist() == expected

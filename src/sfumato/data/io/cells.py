@@ -251,6 +251,11 @@ class Cells:
         )
 
     @property
+    def has_points(self) -> bool:
+        """Whether there are decimals among them."""
+        return Sort("number", "decimal") in self._tally
+
+    @property
     def is_mixed(self) -> bool:
         """Whether some are text, or of another type than most, or have no exact value."""
         families = {each.family for each in self._tally}

@@ -21,7 +21,7 @@ from typing import BinaryIO, Literal, TextIO, cast
 import numpy as np
 
 from sfumato.data.io.cells import MISSING, Cells, are_keys, number, short
-from sfumato.data.io.forms import read_form, spoilt_form, writer
+from sfumato.data.io.forms import decimal_mark, read_form, spoilt_form, writer
 from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse
 from sfumato.data.table import Column, DataTable, default_names, refuse_repeated
 from sfumato.errors import DataError
@@ -83,20 +83,29 @@ def read_csv(
             for chunk, numbers in _chunks(rows, len(names)):
                 for k, column in zip(late, as_text, strict=True):
                     column.take([row[k] for row in chunk], numbers)
-        settled = [
-            _settled(columns[k], each.column(), path, reading)
-            for k, each in zip(late, as_text, strict=True)
-        ]
+        texts = [each.column() for each in as_text]
+        mark = "." if any(column.has_points for column in columns) else ""
+        for _ in range(2):  # a file has one decimal mark: a column may show that of another
+            settled = [
+                _settled(columns[k], text, path, reading, mark)
+                for k, text in zip(late, texts, strict=True)
+            ]
+            shown = {decimal_mark(each.form) for each in settled if isinstance(each, Column)} - {""}
+            if mark or len(shown) != 1:
+                break
+            (mark,) = shown
         refuse(path, [each for each in settled if isinstance(each, Fault)])
         for k, each in zip(late, settled, strict=True):
             found[k] = each if isinstance(each, Column) else None
     return DataTable(tuple(column for column in found if column is not None)), lines
 
 
-def _settled(cells: Cells, text: Column | None, path: Path, reading: Reading) -> Column | Fault:
+def _settled(
+    cells: Cells, text: Column | None, path: Path, reading: Reading, mark: str
+) -> Column | Fault:
     """A column of more than plain cells: of one written form, or text, or a fault."""
     assert text is not None
-    formed = read_form(text, reading.forms.get(cells.name, ""))
+    formed = read_form(text, reading.forms.get(cells.name, ""), mark)
     if isinstance(formed, Column):
         return formed
     if formed is not None:

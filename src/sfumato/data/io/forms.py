@@ -46,9 +46,11 @@ _DATES = [
 ]  # fmt: skip
 _ELAPSED = re.compile(r"([0-9]+):([0-5][0-9])(?::([0-5][0-9]))?")
 _SIGNS = r"[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR"
+_UNIT = r"[^\W\d_]{1,10}[²³]?|°[CF]?"
 _NUMBER = re.compile(
-    rf"(?P<minus>-?)(?P<before>(?:(?:{_SIGNS}) ?)?)"
-    rf"(?P<body>[0-9](?:[0-9.,' \u00a0\u202f]*[0-9])?)(?P<after>(?: ?(?:%|{_SIGNS}))?)"
+    rf"(?P<open>\(?)(?P<minus>-?)(?P<before>(?:(?:{_SIGNS}) ?)?)"
+    rf"(?P<body>[0-9](?:[0-9.,' \u00a0\u202f]*[0-9])?)"
+    rf"(?P<after>(?: ?(?:%|{_SIGNS}|{_UNIT}))?)(?P<close>\)?)"
 )
 _THOUSANDS = ("", ",", ".", " ", "'", "\u00a0", "\u202f")
 _PATTERN = re.compile(r"(?P<before>[^0-9]*)1(?P<sep>[^0-9]?)234(?P<rest>.*)", re.DOTALL)
@@ -56,6 +58,7 @@ _FRACTION = re.compile(r"(?P<mark>[.,])(?P<digits>0+|#)(?P<after>.*)", re.DOTALL
 
 # What a user writes to settle how numbers are meant.
 _MARKS = {"1,234.5": ".", "1.234,5": ","}
+_MARKED = {mark: form for form, mark in _MARKS.items()}
 
 # Cells that are looked at before a whole column is.
 _FIRST = 20
@@ -87,17 +90,25 @@ class Ambiguous:
     ways: tuple[str, ...]
     options: tuple[str, ...]
 
+    @property
+    def settling(self) -> tuple[str, ...]:
+        """The forms alone, of which each settles it."""
+        return tuple(each.partition(":")[2] for each in self.options)
 
-def read_form(column: Column, form: str = "") -> Column | Fault | None:
+
+def read_form(column: Column, form: str = "", mark: str = "") -> Column | Fault | None:
     """The column of dates or numbers that a column of text is, if it is one.
 
     Args:
         column: of text, as it stands in the file.
         form: as the user says (`day.month.year`, `1.234,5`), or that of a model's column.
+        mark: the decimal mark of the file, where other columns show it.
     """
     cells, place = np.unique(column.present.astype(str), return_inverse=True)
     texts = [str(cell).strip() for cell in cells]
     found = formed(texts, form) if texts else None
+    if isinstance(found, Ambiguous) and (settled := _MARKED.get(mark)) in found.settling:
+        found = formed(texts, settled or "")
     if found is None:
         return None
     if isinstance(found, Ambiguous):
@@ -246,7 +257,7 @@ _WORDS = {"d": "day", "m": "month", "b": "month", "B": "month", "y": "year", "Y"
 
 
 def _in_words(form: str) -> str:
-    words = _CODE.sub(lambda code: _WORDS[code[0][-1]], form)
+    words = _CODE.sub(lambda code: _WORDS[code[0][-1]], form.replace("T%", " %"))
     return str(words)
 
 
@@ -320,10 +331,17 @@ def _write_elapsed(form: str) -> Callable[[Any], str]:
 def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
     found = [match for cell in cells if (match := _NUMBER.fullmatch(cell))]
     around = {(match["before"], match["after"]) for match in found}
-    if len(found) != len(cells) or len(around) != 1:
+    below = [bool(match["open"]) for match in found]  # zero, as accountants write it
+    closed = [bool(match["close"]) for match in found] == below
+    if len(found) != len(cells) or len(around) != 1 or not closed:
+        return None
+    if any(below) and any(match["minus"] for match in found):
         return None
     ((before, after),) = around
-    signed = [match["minus"] + match["body"] for match in found]
+    signed = [
+        ("-" if less else match["minus"]) + match["body"]
+        for match, less in zip(found, below, strict=True)
+    ]
     ways = []
     for mark in ".,":
         for sep in _THOUSANDS:
@@ -349,11 +367,12 @@ def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
         )
     mark, sep, values = ways[0]
     digits = {len(each.partition(mark)[2]) for each in signed}
-    whole, plain_all = digits == {0}, not (sep or before or after) and mark == "."
+    plain_all = not (sep or before or after or any(below)) and mark == "."
+    whole = digits == {0}
     if plain_all or (np.abs(values[np.round(values) == values]) >= _LARGEST_EXACT).any():
         return None  # plain numbers need no form; larger integers are not held exactly
     fraction_text = "" if whole else mark + ("0" * digits.pop() if len(digits) == 1 else "#")
-    made = f"{before}1{sep}234{fraction_text}{after}"
+    made = f"{'(' * any(below)}{before}1{sep}234{fraction_text}{after}"
     return Formed(made, "numbers", values.astype(np.int64) if whole else values)
 
 
@@ -384,9 +403,12 @@ def _write_number(form: str) -> Callable[[Any], str]:
         text = f"{abs(number):,.{digits}f}" if exact else _shortest(abs(number))
         whole, _, rest = text.partition(".")
         whole = whole.replace(",", pattern["sep"])
-        sign = "-" if number < 0 else ""
         mark = fraction["mark"] if fraction else "."
-        return f"{sign}{pattern['before']}{whole}{mark * bool(rest)}{rest}{after}"
+        before = pattern["before"].removeprefix("(")
+        text = f"{before}{whole}{mark * bool(rest)}{rest}{after}"
+        if number >= 0:
+            return text
+        return f"({text})" if pattern["before"].startswith("(") else f"-{text}"
 
     return write
 
@@ -415,6 +437,13 @@ def is_form(form: str) -> bool:
     if "%d" in form or "%-d" in form:
         return all(code[-1] in _WORDS for code in _CODE.findall(form)) and len(form) < 100
     return _PATTERN.fullmatch(form) is not None and len(form) < 100
+
+
+def decimal_mark(form: str) -> str:
+    """What stands before the decimals of a form of numbers; empty where it has none."""
+    pattern = _PATTERN.fullmatch(form) if "%d" not in form and "%-d" not in form else None
+    fraction = _FRACTION.fullmatch(pattern["rest"]) if pattern else None
+    return fraction["mark"] if fraction else ""
 
 
 def value_in(form: str, cell: str) -> Any | None:

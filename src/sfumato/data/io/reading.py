@@ -73,7 +73,8 @@ def refuse(path: Path, faults: Sequence[Fault]) -> None:
         return
     options = " ".join(dict.fromkeys(each for fault in faults for each in fault.options))
     if len(faults) == 1:
-        raise DataError(f"{faults[0].text} ({options}).")
+        said = "" if options in faults[0].text else f" ({options})"
+        raise DataError(f"{faults[0].text}{said}.")
     lines = [fault.text.removeprefix(str(path)).lstrip(",: ") for fault in faults]
     raise FaultsError(
         f"{path} has {len(faults)} columns that cannot be read as they are:\n"
