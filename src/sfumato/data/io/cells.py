@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -235,20 +236,33 @@ class Cells:
         self._parts.append(_Part(text, missing))
 
     def column(self) -> Column | None:
-        """What they are; None if they may be text, and some were not kept as they stand."""
-        if not self.as_text and self.is_mixed:
+        """What they are; None if they may be text, or are of several types."""
+        if self.as_text:
+            return self.text()
+        if self.is_mixed:
             return None
         dtypes = {part.values.dtype for part in self._parts if not part.missing.all()}
         dtype = np.result_type(*dtypes) if dtypes else np.dtype("float64")  # some are decimals: all
-        if self.as_text:
-            dtype = np.dtype(object)
         (shape,) = self._shapes if len(self._shapes) == 1 else [(0, "")]
+        return self._joined(dtype, _DATE_SHAPES.get(shape, ""))
+
+    def text(self) -> Column:
+        """Them as they stand, if they were all kept so."""
+        assert self.as_text or self.is_kept
+        return self._joined(np.dtype(object))
+
+    def _joined(self, dtype: np.dtype[Any], form: str = "") -> Column:
         return Column(
             self.name,
             np.concatenate([part.values.astype(dtype, copy=False) for part in self._parts]),
             np.concatenate([part.missing for part in self._parts]),
-            form=_DATE_SHAPES.get(shape, ""),
+            form=form,
         )
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether all of them were kept as they stand."""
+        return all(part.values.dtype == object for part in self._parts)
 
     @property
     def has_points(self) -> bool:

@@ -77,19 +77,18 @@ def read_csv(
         raise DataError(f"{path} has a header but no rows.")
     found = [column.column() for column in columns]
     late = [k for k, column in enumerate(found) if column is None]
-    if late:  # not of one plain type: once more, for how the cells are written
-        as_text = [Cells(names[k], as_text=True, absent=absent) for k in late]
-        with rows_of(path) as (_, rows):
-            for chunk, numbers in _chunks(rows, len(names)):
-                for k, column in zip(late, as_text, strict=True):
-                    column.take([row[k] for row in chunk], numbers)
-        texts = [each.column() for each in as_text]
+    if late:  # not of one plain type: what matters is how the cells are written
+        texts = {k: columns[k].text() for k in late if columns[k].is_kept}
+        again = {k: Cells(names[k], as_text=True, absent=absent) for k in late if k not in texts}
+        if again:
+            with rows_of(path) as (_, rows):
+                for chunk, numbers in _chunks(rows, len(names)):
+                    for k, column in again.items():
+                        column.take([row[k] for row in chunk], numbers)
+            texts |= {k: each.text() for k, each in again.items()}
         mark = "." if any(column.has_points for column in columns) else ""
         for _ in range(2):  # a file has one decimal mark: a column may show that of another
-            settled = [
-                _settled(columns[k], text, path, reading, mark)
-                for k, text in zip(late, texts, strict=True)
-            ]
+            settled = [_settled(columns[k], texts[k], path, reading, mark) for k in late]
             shown = {decimal_mark(each.form) for each in settled if isinstance(each, Column)} - {""}
             if mark or len(shown) != 1:
                 break
@@ -100,11 +99,8 @@ def read_csv(
     return DataTable(tuple(column for column in found if column is not None)), lines
 
 
-def _settled(
-    cells: Cells, text: Column | None, path: Path, reading: Reading, mark: str
-) -> Column | Fault:
+def _settled(cells: Cells, text: Column, path: Path, reading: Reading, mark: str) -> Column | Fault:
     """A column of more than plain cells: of one written form, or text, or a fault."""
-    assert text is not None
     formed = read_form(text, reading.forms.get(cells.name, ""), mark)
     if isinstance(formed, Column):
         return formed

@@ -104,8 +104,11 @@ def read_form(column: Column, form: str = "", mark: str = "") -> Column | Fault 
         form: as the user says (`day.month.year`, `1.234,5`), or that of a model's column.
         mark: the decimal mark of the file, where other columns show it.
     """
-    cells, place = np.unique(column.present.astype(str), return_inverse=True)
-    texts = [str(cell).strip() for cell in cells]
+    known: dict[str, int] = {}
+    present = column.present
+    codes = (known.setdefault(cell, len(known)) for cell in present)
+    place = np.fromiter(codes, np.int64, len(present))
+    texts = [cell.strip() for cell in known]
     found = formed(texts, form) if texts else None
     if isinstance(found, Ambiguous) and (settled := _MARKED.get(mark)) in found.settling:
         found = formed(texts, settled or "")
