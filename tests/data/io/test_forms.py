@@ -241,6 +241,11 @@ def test_identifiers_too_large_for_a_number_are_text(tmp_path: Path) -> None:
     ids = [str(10**18 + 7 * k) for k in range(30)]
     path.write_text("\n".join(["id", *ids]))
     assert read_table(path)["id"].values.tolist() == ids
+    path.write_text("\n".join(["id", *ids[:3], *map(str, range(27))]))
+    with pytest.raises(DataError, match=r"line 2.*cannot hold exactly.*--column id=identifier"):
+        read_table(path)
+    named = Reading.declared({"id": "identifier"}, [])
+    assert read_table(path, named)["id"].values.tolist()[:3] == ids[:3]
 
 
 @pytest.mark.parametrize(

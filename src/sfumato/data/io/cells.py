@@ -300,6 +300,9 @@ class Cells:
         line, cell = self._first[each]
         where = f"{path}, line {line}, column {self.name!r}:"
         as_text = option(self.name, "categorical")
+        if each.fault == INEXACT:
+            text = f"{where} {short(cell)} {each.fault}, or declare that it only names the rows"
+            return Fault(text, (option(self.name, "identifier"),))
         if each.fault:
             text = f"{where} {short(cell)} {each.fault}, or declare the column categorical"
             return Fault(text, (as_text,))
@@ -335,10 +338,12 @@ class Cells:
 
 
 def are_keys(column: Column) -> bool:
-    """Whether all cells are integers too large to be held, or beside such, all different."""
+    """Whether all cells are integers, all different, and most too large to be held."""
     present = column.present
     cells = {str(cell).strip() for cell in present}
-    return len(cells) == len(present) >= _LEAST_KEYS and all(map(_INTEGER.fullmatch, cells))
+    if len(cells) < max(len(present), _LEAST_KEYS) or not all(map(_INTEGER.fullmatch, cells)):
+        return False
+    return 2 * sum(len(cell) > _LONGEST_EXACT for cell in cells) > len(cells)
 
 
 def _is_short(cell: str) -> bool:
@@ -346,6 +351,9 @@ def _is_short(cell: str) -> bool:
 
 
 _LEAST_KEYS = 20
+
+# Digits of the largest integer that is held.
+_LONGEST_EXACT = len(str(LARGEST_EXACT))
 
 # Distinct texts that are counted beside numbers or dates; more are no markers.
 _KEPT_ODD = 4
