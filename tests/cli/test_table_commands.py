@@ -360,6 +360,20 @@ def test_all_faults_of_a_file_are_lines_of_one_error(sfumato: Command, tmp_path:
     assert sfumato(f"{command} --out run --quiet {TINY}")[::2] == (0, "")
 
 
+def test_integers_that_are_declared_continuous_are_opened_again(
+    sfumato: Command, tmp_path: Path
+) -> None:
+    rows = "".join(f'"{k * k + 1000:,}",{k % 7}\n' for k in range(60))
+    (tmp_path / "t.csv").write_text("pop,k\n" + rows.replace("4,481", "4,482"))
+    command = "fit t.csv --column pop=continuous:1,234.5 --column k=continuous"
+    assert sfumato(f"{command} --out run --quiet {TINY}")[::2] == (0, "")
+    assert sfumato("sample run -n 9 --to new.csv")[0] == 0
+    for row in read(tmp_path / "new.csv"):
+        assert 1000 <= int(row["pop"].replace(",", "")) <= 4482
+        assert row["pop"][-4] == ","
+        assert row["k"] in "0123456"
+
+
 def test_cells_that_stay_missing_are_named(sfumato: Command, tmp_path: Path) -> None:
     rows = "".join(f"{k % 9},,{'ab'[k % 2]}\n" for k in range(40))
     (tmp_path / "rows.csv").write_text(f"x,none,word\n{rows}")

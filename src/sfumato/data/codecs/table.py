@@ -517,7 +517,7 @@ def _sound_categorical(part: CategoricalCodec) -> CategoricalCodec:
 
 
 def _sound_numeric(part: NumericCodec) -> NumericCodec:
-    types = {"continuous": ("float64",), "integer": ("int64", "float64"),
+    types = {"continuous": ("float64", "int64"), "integer": ("int64", "float64"),
              "date": ("datetime64[us]",)}  # fmt: skip
     if part.dtype not in types[part.kind]:
         raise ValueError
