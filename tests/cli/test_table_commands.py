@@ -364,12 +364,12 @@ def test_integers_that_are_declared_continuous_are_opened_again(
     sfumato: Command, tmp_path: Path
 ) -> None:
     rows = "".join(f'"{k * k + 1000:,}",{k % 7}\n' for k in range(60))
-    (tmp_path / "t.csv").write_text("pop,k\n" + rows.replace("4,481", "4,482"))
+    (tmp_path / "t.csv").write_text("pop,k\n" + rows)
     command = "fit t.csv --column pop=continuous:1,234.5 --column k=continuous"
     assert sfumato(f"{command} --out run --quiet {TINY}")[::2] == (0, "")
     assert sfumato("sample run -n 9 --to new.csv")[0] == 0
     for row in read(tmp_path / "new.csv"):
-        assert 1000 <= int(row["pop"].replace(",", "")) <= 4482
+        assert 1000 <= int(row["pop"].replace(",", "")) <= 4481
         assert row["pop"][-4] == ","
         assert row["k"] in "0123456"
 
