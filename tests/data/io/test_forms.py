@@ -258,3 +258,28 @@ def test_another_column_settles_the_decimal_mark(
     path = tmp_path / "t.csv"
     path.write_text(f'a,b\n"1,234",{beside}\n"2,345",{beside}\n')
     assert read_table(path)["a"].values.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "form"),
+    [
+        (["13.1.2024", "14.1.2024"], "month.day.year"),
+        (["1/31/2024", "1/30/2024"], "dmy"),
+        (["a", "b"], "day.month.year"),
+        (["1.234,5", "2,5"], "1,234.5"),
+        (["1:30", "2:30"], "day.month.year"),
+    ],
+)
+def test_what_is_not_as_the_user_says_is_refused(
+    tmp_path: Path, cells: list[str], form: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("v\n" + "".join(f'"{cell}"\n' for cell in cells))
+    with pytest.raises(DataError, match=f"'v' is not written as '{form}' says"):
+        read_table(path, Reading(forms={"v": form}))
+
+
+def test_a_model_s_form_is_no_demand() -> None:
+    found = formed(["1/31/2024"], "%d.%m.%Y")
+    assert isinstance(found, Formed)
+    assert found.values.tolist() == [D(2024, 1, 31)]

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from sfumato.data.io.reading import Fault, missing_option, option
+from sfumato.data.io.reading import Fault, missing_option, option, short
 from sfumato.data.table import Column
 
 LARGEST_EXACT = 2**53
@@ -79,12 +79,6 @@ class Sort:
     family: str
     kind: str = ""
     fault: str = ""
-
-
-def short(text: object) -> str:
-    """One line of at most 40 characters, for a message."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= 40 else f"{line[:37]}..."
 
 
 def number(cell: str) -> float | None:

@@ -20,9 +20,9 @@ from typing import BinaryIO, Literal, TextIO, cast
 
 import numpy as np
 
-from sfumato.data.io.cells import MISSING, Cells, are_keys, number, short
+from sfumato.data.io.cells import MISSING, Cells, are_keys, number
 from sfumato.data.io.forms import decimal_mark, read_form, spoilt_form, writer
-from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse
+from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse, short
 from sfumato.data.table import Column, DataTable, default_names, refuse_repeated
 from sfumato.errors import DataError
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from sfumato.data.io.reading import Fault, missing_option, option
+from sfumato.data.io.reading import Fault, missing_option, option, short
 from sfumato.data.table import Column
 
 _LARGEST_EXACT = 2**53
@@ -112,6 +112,13 @@ def read_form(column: Column, form: str = "", mark: str = "") -> Column | Fault 
     found = formed(texts, form) if texts else None
     if isinstance(found, Ambiguous) and (settled := _MARKED.get(mark)) in found.settling:
         found = formed(texts, settled or "")
+    if form and texts and not _follows(found, form):
+        return Fault(
+            f"the column {column.name!r} is not written as {form!r} says; its first cell is "
+            f"{short(texts[0])!r}: say day.month.year in its order for dates, 1,234.5 or 1.234,5 "
+            "for numbers, or declare the column categorical",
+            (option(column.name, "categorical"),),
+        )
     if found is None:
         return None
     if isinstance(found, Ambiguous):
@@ -126,6 +133,15 @@ def read_form(column: Column, form: str = "", mark: str = "") -> Column | Fault 
     first = int(place[0])
     note = f"read as {found.words}: {texts[first]} is {_plain(found.values[first])}"
     return replace(column, values=values, form=found.form, note=note)
+
+
+def _follows(found: "Formed | Ambiguous | None", form: str) -> bool:
+    """Whether cells are as the user says; those of a model's form may be of another."""
+    if form in _MARKS:
+        return isinstance(found, Formed) and decimal_mark(found.form) in ("", _MARKS[form])
+    if is_form(form):
+        return True
+    return isinstance(found, Formed) and "%" in found.form and _same_order(found.form, form)
 
 
 def formed(cells: Sequence[str], form: str = "") -> Formed | Ambiguous | None:

@@ -62,6 +62,12 @@ class Fault:
     options: tuple[str, ...]
 
 
+def short(text: object) -> str:
+    """One line of at most 40 characters, for a message."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 40 else f"{line[:37]}..."
+
+
 def refuse(path: Path, faults: Sequence[Fault]) -> None:
     """All faults of a file, one a line, and what takes it.
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from sfumato.atomic import replacing
 from sfumato.data.io.arrays import from_array, to_array
-from sfumato.data.io.cells import number, short
+from sfumato.data.io.cells import number
 from sfumato.data.io.memory import as_table
-from sfumato.data.io.reading import AS_IT_IS, Reading, mark_missing, strip_text
+from sfumato.data.io.reading import AS_IT_IS, Reading, mark_missing, short, strip_text
 from sfumato.data.io.tables import ENDINGS, READ, Place, ending_of, read_placed, write_table
 from sfumato.data.io.tables import check_target as check_table_target
 from sfumato.data.points import Points
