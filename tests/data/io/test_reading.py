@@ -77,3 +77,10 @@ def test_a_word_beside_a_few_numbers_is_a_category_and_a_sign_a_marker(
         return
     with pytest.raises(DataError, match=r"'-' is not a number.*50\.0%.*--missing -\)"):
         read_rows(path)
+
+
+def test_a_question_mark_beside_numbers_is_missing_and_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("n,s\n1,a\n?,?\n3,b\n")
+    table = read_rows(tmp_path / "t.csv")[0]
+    assert [c.note for c in table] == ["'?' read as missing", ""]
+    assert [c.missing.tolist() for c in table] == [[False, True, False], [False] * 3]

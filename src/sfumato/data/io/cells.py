@@ -14,7 +14,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,7 @@ class Cells:
     _texts: dict[str, str] = field(default_factory=dict)
     _odd: Counter[str] = field(default_factory=Counter)
     _shapes: set[tuple[int, str]] = field(default_factory=set)
+    _marks: set[str] = field(default_factory=set)
 
     def take(self, cells: Sequence[str], lines: Sequence[int]) -> None:
         """The next chunk, and where its cells stand."""
@@ -199,6 +200,8 @@ class Cells:
         counts = Counter(here)  # in the order in which they come first
         known = {cell: sort(cell) for cell in counts}
         for cell, each in known.items():
+            if not each.family:
+                self._marks.add(cell)
             if each.family:
                 self._tally[each] += counts[cell]
                 if each not in self._first:
@@ -238,7 +241,9 @@ class Cells:
         dtypes = {part.values.dtype for part in self._parts if not part.missing.all()}
         dtype = np.result_type(*dtypes) if dtypes else np.dtype("float64")  # some are decimals: all
         (shape,) = self._shapes if len(self._shapes) == 1 else [(0, "")]
-        return self._joined(dtype, _DATE_SHAPES.get(shape, ""))
+        column = self._joined(dtype, _DATE_SHAPES.get(shape, ""))
+        marks = " and ".join(map(repr, sorted(self._marks)))
+        return replace(column, note=f"{marks} read as missing") if marks else column
 
     def text(self) -> Column:
         """Them as they stand, if they were all kept so."""
