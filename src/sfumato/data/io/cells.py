@@ -330,8 +330,8 @@ class Cells:
         share = families["text"] / families.total()
         return Fault(
             f"{path}, line {line}, column {self.name!r}: {short(marker)!r} is not {called}, and "
-            f"all other cells are {others}; it stands in {share:.1%} of them: say that it is a "
-            "missing value, or declare the column categorical",
+            f"all other cells are {others}; it stands in {share:.1%} of the column: declare the "
+            "column categorical, or say that it is a missing value",
             (missing_option(marker),),
         )
 

@@ -168,8 +168,8 @@ def spoilt_form(column: Column, path: Path) -> Fault | None:
             share = sum(counts[cell] for cell in odd) / len(present)
             return Fault(
                 f"{path}: the column {column.name!r} holds {', '.join(map(repr, odd))} in "
-                f"{share:.1%} of its cells, and all others are written as {rest[0]!r}: say that "
-                "it is a missing value, or declare the column categorical",
+                f"{share:.1%} of its cells, and all others are written as {rest[0]!r}: declare "
+                "the column categorical, or say that it is a missing value",
                 tuple(map(missing_option, odd)),
             )
     return None
