@@ -1,13 +1,13 @@
 """What a column was taken for, in a few words."""
 
 import re
-import shlex
 from typing import Any
 
 import numpy as np
 
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, plain
 from sfumato.data.codecs.identifiers import IdentifierCodec
+from sfumato.data.io.reading import missing_option, option
 from sfumato.data.table import Column
 
 # Texts that often stand for a missing value.
@@ -34,7 +34,7 @@ def described(part: ColumnCodec) -> str:
     if len(values) == 1:
         return f"always {shown}"
     marks = [v for v in part.categories if isinstance(v, str) and _MARK.fullmatch(v.lower())]
-    may = "".join(f"; {v!r} may mean missing (--missing {shlex.quote(v)})" for v in marks[:2])
+    may = "".join(f"; {v!r} may mean missing ({missing_option(v)})" for v in marks[:2])
     return f"{len(values)} categories: {shown}{may}" if values else "missing values only"
 
 
@@ -48,12 +48,12 @@ def set_aside(part: IdentifierCodec, column: Column) -> str:
         "key": f"keys such as {_short(values)}; set aside, new ones of this shape",
         "empty": f"{len(set(values.tolist())):,} different {what}; set aside, left empty",
     }[part.form]
-    name = shlex.quote(f"{column.name}={'integer' if whole else 'categorical'}")
-    return f"{why} in what is drawn (as data: --column {name})"
+    as_data = option(column.name, "integer" if whole else "categorical")
+    return f"{why} in what is drawn (as data: {as_data})"
 
 
 def _short(values: np.ndarray) -> str:
-    first = str(plain(values[0])) if len(values) else ""
+    first = " ".join(str(plain(values[0])).split()) if len(values) else ""
     return first if len(first) <= _LONG else f"{first[: _LONG - 3]}..."
 
 

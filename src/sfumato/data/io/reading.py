@@ -90,8 +90,9 @@ def refuse(path: Path, faults: Sequence[Fault]) -> None:
 
 
 def option(name: str, kind: str) -> str:
-    """`--column NAME=TYPE` as a shell takes it."""
-    return f"--column {shlex.quote(f'{name}={kind}')}"
+    """`--column NAME=TYPE` as a shell takes it, on one line."""
+    named = " ".join(name.split())
+    return f"--column {shlex.quote(f'{named}={kind}')}"
 
 
 def missing_option(cell: str) -> str:
