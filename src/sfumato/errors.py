@@ -1,6 +1,7 @@
 """What a user's mistake raises, and the exit code that a script sees.
 
-Every error is one line that says what was wrong, what was got, and what to do. The command
+Every error is one line that says what was wrong, what was got, and what to do; several faults of
+one file are a line each. The command
 line prints that line and leaves with the code; Python callers get the exception.
 """
 
@@ -24,6 +25,10 @@ class DataError(SfumatoError, ValueError):
     """The data cannot be used as they are (exit code 3)."""
 
     exit_code = 3
+
+
+class FaultsError(DataError):
+    """Several faults of one file, one a line (exit code 3)."""
 
 
 class RunError(SfumatoError):

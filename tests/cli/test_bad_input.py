@@ -185,7 +185,7 @@ ARGUMENTS = [
 DATA = [
     ("fit none.csv", "there is no file none.csv"),
     ("fit taken/", "taken holds no picture that can be used"),
-    ("fit points.xls", "must be one of .csv, .npy, .npz, .parquet"),
+    ("fit points.xls", "must be one of .csv, .csv.gz, .tsv, .txt"),
     ("fit empty.csv", "empty.csv is empty"),
     ("fit header.csv", "no rows"),
     ("fit one.csv", "one.csv has 1 row of data; at least 3 rows"),
@@ -208,7 +208,7 @@ DATA = [
     ("fit pickle.npy", "never opened"),
     ("evaluate RUN --against none.csv", "there is no file none.csv"),
     ("evaluate RUN --against taken", "taken is a folder"),
-    ("evaluate RUN --against points.xls", ".csv, .npy, .npz, .parquet, .tsv, .csv.gz.\n"),
+    ("evaluate RUN --against points.xls", ".arff, .dta, .sav, .zsav, .npy, .npz.\n"),
     (
         "evaluate RUN --against two.csv",
         "two.csv lacks the columns a b, c, const; this run's are a b, c, const",

@@ -114,7 +114,12 @@ def test_a_table_needs_nothing_but_its_number_of_levels(sfumato: Command) -> Non
 def test_a_name_with_a_line_break_stays_one_and_breaks_no_line(
     sfumato: Command, tmp_path: Path
 ) -> None:
-    rows = "".join(f"{k},{k * k % 7}\n" for k in range(30))
+    counted = "".join(f"{k},{k * k % 7}\n" for k in range(30))
+    (tmp_path / "counted.csv").write_text(f'"a\nb",c\n{counted}')
+    out = sfumato(f"fit counted.csv --out counted {TINY}")[1]
+    assert "\n  a b  identifier, numbers the rows from 0; set aside" in out
+    assert "(as data: --column 'a b=integer')\n" in out
+    rows = "".join(f"{29 - k},{k * k % 7}\n" for k in range(30))
     (tmp_path / "rows.csv").write_text(f'"a\nb",c\n{rows}')
     code, out, _ = sfumato(f"fit rows.csv --out run {TINY}")
     assert code == 0

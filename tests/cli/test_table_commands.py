@@ -268,7 +268,7 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
         ("fit people.csv --set process.num_levels=100", 2, "num_levels at 0"),
         ("fit people.csv --set network.name=unet", 2, "'unet' is not for tables"),
         ("fit people.csv --set training.flip=true", 2, "training.flip"),
-        ("fit names.csv", 3, "they name the rows"),
+        ("fit names.csv", 3, "every column is constant or only names the rows"),
         ("fit two.csv", 3, "at least 3 rows"),
         ("fit same.csv", 3, "every column is constant"),
     ],
@@ -280,7 +280,7 @@ def test_a_mistake_is_one_line_and_a_code(
     (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
     header = "age,job,wage,since,smokes,zip\n"
     (tmp_path / "typed.csv").write_text(header + "30,,much,2021-01-01,true,01001\n" * 150)
-    names = "".join(f"{k * 1.5},name {k}\n" for k in range(200))
+    names = "".join(f"{k},name {k}\n" for k in range(200))
     (tmp_path / "names.csv").write_text("x,name\n" + names)
     (tmp_path / "two.csv").write_text("a,b\n1,x\n2,y\n")
     (tmp_path / "same.csv").write_text("a,b\n" + "1,x\n" * 9)
@@ -304,3 +304,143 @@ def test_every_bad_table_is_one_line_and_code_3(
         assert " ".join(phrase.split()) in err
     assert err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_markers_and_forms_are_said_and_kept_for_later_files(
+    sfumato: Command, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{'.' if k % 9 == 0 else 20 + k % 50}, {'?' if k % 7 == 0 else 'ab'[k % 2]},"
+        f'"${rng.gamma(2, 900):,.2f}",{k % 28 + 1}.{k % 12 + 1}.2024 1{k % 10}:30'
+        for k in range(N)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["age,job,price,at", *rows]))
+    code, out, err = sfumato(f"fit t.csv --out run {TINY}")
+    assert (code, out) == (3, "")
+    assert "'.' is not a number" in err
+    assert "(--missing .)" in err
+    code, out, err = sfumato(f"fit t.csv --missing . --out run {TINY}")
+    assert (code, err) == (0, "")
+    for line in (
+        "'?' may mean missing (--missing '?'); spaces around its texts taken off",
+        "price  continuous,",
+        "read as numbers: $",
+        "read as day.month.year hour:minute: 1.1.2024 10:30 is 2024-01-01T10:30",
+    ):
+        assert line in out, line
+    assert 'missing = [\n    ".",\n]' in (tmp_path / "run" / "config.toml").read_text()
+    assert sfumato("sample run -n 5 --to new.csv --given 'price=$1,200.00' --given age=")[0] == 0
+    for row in read(tmp_path / "new.csv"):
+        assert (row["age"], row["price"]) == ("", "$1,200.00")
+        day, hour = row["at"].split(" ")
+        assert day.endswith(".2024")
+        assert 1 <= int(day.split(".")[0]) <= 31
+        assert hour.endswith(":30")
+    # A file whose days settle nothing is read as the model's was.
+    (tmp_path / "few.csv").write_text("age,job,price,at\n., a,,2.3.2024 10:30\n31,b,$9.50,\n")
+    assert sfumato("impute run few.csv --to filled.csv")[1].startswith("3 cells filled")
+    first, second = read(tmp_path / "filled.csv")
+    assert first["at"] == "2.3.2024 10:30"
+    assert second["price"] == "$9.50"
+    assert second["at"].count(".") == 2
+    assert first["price"].startswith("$")
+    assert first["age"].isdigit()
+
+
+def test_all_faults_of_a_file_are_lines_of_one_error(sfumato: Command, tmp_path: Path) -> None:
+    rows = [f"0{k % 9 + 1}/0{k % 7 + 1}/2024,{k}" for k in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["born,n", *rows, "01/01/2024,low"]))
+    code, out, err = sfumato("fit t.csv")
+    assert (code, out) == (3, "")
+    first, *_, last = err.splitlines()
+    assert first == "sfumato: t.csv has 2 columns that cannot be read as they are:"
+    assert err.count("\n") == 4
+    command = last.partition("sfumato ")[2]
+    assert sfumato(f"{command} --out run --quiet {TINY}")[::2] == (0, "")
+
+
+def test_integers_that_are_declared_continuous_are_opened_again(
+    sfumato: Command, tmp_path: Path
+) -> None:
+    rows = "".join(f'"{k * k + 1000:,}",{k % 7}\n' for k in range(60))
+    (tmp_path / "t.csv").write_text("pop,k\n" + rows)
+    command = "fit t.csv --column pop=continuous:1,234.5 --column k=continuous"
+    assert sfumato(f"{command} --out run --quiet {TINY}")[::2] == (0, "")
+    assert sfumato("sample run -n 9 --to new.csv")[0] == 0
+    for row in read(tmp_path / "new.csv"):
+        assert 1000 <= int(row["pop"].replace(",", "")) <= 4481
+        assert row["pop"][-4] == ","
+        assert row["k"] in "0123456"
+
+
+def test_cells_that_stay_missing_are_named(sfumato: Command, tmp_path: Path) -> None:
+    rows = "".join(f"{k % 9},,{'ab'[k % 2]}\n" for k in range(40))
+    (tmp_path / "rows.csv").write_text(f"x,none,word\n{rows}")
+    assert sfumato(f"fit rows.csv --out run --quiet {TINY}")[0] == 0
+    out = sfumato("impute run rows.csv --to filled.csv")[1]
+    assert out.startswith("0 cells filled")
+    assert "Still missing: 'none', without any value in what the model learned" in out
+
+
+@pytest.fixture(scope="module")
+def named_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows as R writes them: numbered without a name, with a key and free text."""
+    folder, rng = tmp_path_factory.mktemp("named"), np.random.default_rng(0)
+    rows = [
+        f'"{k + 1}","K{key:05}","note {k} of {key}",{rng.normal():.2f}'
+        for k, key in enumerate(rng.permutation(N))
+    ]
+    (folder / "rows.csv").write_text("\n".join(['"","key","note","x"', *rows]))
+    assert leave(f"fit {folder / 'rows.csv'} --quiet --out {folder / 'run'} {TINY}") == 0
+    return folder / "run"
+
+
+def test_columns_that_name_the_rows_are_set_aside_in_a_line_each(
+    sfumato: Command, named_run: Path
+) -> None:
+    code, out, err = sfumato(f"fit {named_run.parent / 'rows.csv'} --out again {TINY}")
+    assert (code, err) == (0, "")
+    for line in (
+        "row   identifier, numbers the rows from 1; set aside, numbered anew in what is drawn (as",
+        "(as data: --column row=integer)",
+        "set aside, new ones of this shape in what is drawn (as data: --column key=categorical)",
+        "different texts; set aside, left empty in what is drawn (as data: --column note=categ",
+    ):
+        assert line in out, line
+    out = sfumato(f"info {named_run}")[1]
+    assert "row (identifier), key (identifier), note (identifier), x (continuous)" in out
+
+
+def test_what_names_the_rows_is_made_anew(
+    sfumato: Command, named_run: Path, tmp_path: Path
+) -> None:
+    assert sfumato(f"sample {named_run} -n 1500 --to new.csv")[0] == 0
+    drawn, known = read(tmp_path / "new.csv"), read(named_run.parent / "rows.csv")
+    assert list(drawn[0]) == ["row", "key", "note", "x"]
+    assert [row["row"] for row in drawn] == [str(k) for k in range(1, 1501)]
+    assert len({row["key"] for row in (*drawn, *known)}) == 1500 + N
+    assert {row["note"] for row in drawn} == {""}
+    run = open_run(named_run)
+    some = run.sample(40, first=1010)
+    assert some["key"].values.tolist() == [row["key"] for row in drawn[1010:1050]]
+    assert some["row"].values.tolist() == list(range(1011, 1051))
+    assert sfumato(f"evaluate {named_run} -n 20")[0] == 0
+
+
+def test_what_names_the_rows_stays_where_rows_are_changed(
+    sfumato: Command, named_run: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "holes.csv").write_text(",key,note,x\n7,K1,much,\n8,,,0.5\n")
+    for line in ("impute RUN holes.csv --to out.csv", "score RUN whole.csv --to out.csv",
+                 "edit RUN whole.csv --from 0.3 --to out.csv"):  # fmt: skip
+        (tmp_path / "whole.csv").write_text(",key,note,x\n7,K1,much,1.5\n8,,,0.5\n")
+        code, _, err = sfumato(line.replace("RUN", str(named_run)))
+        assert (code, err) == (0, ""), line
+        named = [[row[name] for name in ("row", "key", "note")] for row in read(Path("out.csv"))]
+        assert named == [["7", "K1", "much"], ["8", "", ""]]
+    (tmp_path / "bare.csv").write_text("x\n1.5\n")
+    assert sfumato(f"score {named_run} bare.csv")[0] == 0
+    code, _, err = sfumato(f"sample {named_run} --to a.csv --given key=K1")
+    assert code == 2
+    assert "the column 'key' only names the rows" in err

@@ -68,23 +68,40 @@ def test_what_a_column_cannot_be_is_refused(told: dict[str, str], fault: str) ->
         column_types_of(rows, told)
 
 
-def test_words_that_name_the_rows_are_refused_but_may_be_insisted_on() -> None:
+def test_text_that_names_the_rows_is_set_aside_but_may_be_insisted_on() -> None:
     names = table(name=np.array([f"row {k}" for k in range(N)], object), x=np.arange(N) % 9)
-    with pytest.raises(DataError, match="--column name=dropped"):
-        column_types_of(names, {})
+    assert column_types_of(names, {})["name"] == "identifier"
     assert column_types_of(names, {"name": "categorical"})["name"] == "categorical"
     assert column_types_of(names, {"name": "dropped"})["name"] == "dropped"
 
 
-def test_whole_numbers_that_number_the_rows_are_refused_but_may_be_insisted_on() -> None:
+def test_integers_that_number_the_rows_are_set_aside_but_may_be_insisted_on() -> None:
     shuffled = np.random.default_rng(0).permutation(N) + 1000
     rows = table(id=shuffled, x=np.arange(N) % 9)
-    with pytest.raises(DataError, match=r"number the rows.*--column id=dropped"):
-        column_types_of(rows, {})
+    assert column_types_of(rows, {})["id"] == "identifier"
     assert column_types_of(rows, {"id": "integer"})["id"] == "integer"
     # Different numbers that leave gaps, or few rows, may well be measured.
     assert column_types_of(table(x=shuffled * 7), {})["x"] == "integer"
     assert column_types_of(table(x=shuffled[:90] % 100), {})["x"] == "integer"
+    # Few rows are counted from 0 or 1 as they stand, or measured.
+    assert column_types_of(table(x=np.arange(1, 31)), {})["x"] == "identifier"
+    assert column_types_of(table(x=np.arange(1991, 2021)), {})["x"] == "integer"
+    assert column_types_of(table(x=np.arange(1, 31)[::-1]), {})["x"] == "integer"
+
+
+def test_a_short_column_of_text_that_always_differs_is_set_aside() -> None:
+    states = np.array([f"state {chr(65 + k)}" for k in range(20)], object)
+    assert column_types_of(table(s=states), {}) == {"s": "identifier"}
+    assert column_types_of(table(s=states[:19]), {}) == {"s": "categorical"}
+    twice = states.copy()
+    twice[0] = twice[1]
+    assert column_types_of(table(s=twice), {}) == {"s": "categorical"}
+
+
+def test_more_texts_than_can_be_learned_are_set_aside() -> None:
+    many = np.array([str(k % 10_001) for k in range(30_003)], object)
+    assert column_types_of(table(s=many), {}) == {"s": "identifier"}
+    assert column_types_of(table(s=many[many != "10000"]), {}) == {"s": "categorical"}
 
 
 @pytest.mark.parametrize("text", ["2024-1-{}", "{}/03/2024", "{}.3.24", "3/{}/2024 10:00"])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from sfumato.errors import ArgumentError, RenamedWarning, SfumatoError
+from sfumato.errors import ArgumentError, FaultsError, RenamedWarning, SfumatoError
 
 
 def main() -> None:
@@ -31,7 +31,8 @@ def main() -> None:
             _complain("stopped; nothing was left half-written.")
     except SfumatoError as error:
         code = error.exit_code
-        _complain(str(error))
+        lines = str(error).splitlines() if isinstance(error, FaultsError) else [str(error)]
+        _complain(*lines)
     except TyperException as error:
         code = 2
         if message := error.format_message().rstrip("."):  # none where the help was the answer
@@ -77,5 +78,6 @@ def _shown(show: Callable[..., None]) -> Callable[..., None]:
     return shown
 
 
-def _complain(message: str) -> None:
-    print(f"sfumato: {' '.join(message.split())}", file=sys.stderr)
+def _complain(*lines: str) -> None:
+    text = "\n  ".join(" ".join(line.split()) for line in lines)
+    print(f"sfumato: {text}", file=sys.stderr)

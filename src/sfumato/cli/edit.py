@@ -98,6 +98,9 @@ def impute(
         kind.write(path, like.give(each), opened.model)
     where = f"in {to}" if draws is None else f"in each of {paths[0]} ... {paths[-1].name}"
     say(f"{cells:,} cells filled {where}", quiet)
+    if unfilled := kind.unfilled(filled[0]):
+        names = ", ".join(map(repr, unfilled))
+        say(f"Still missing: {names}, without any value in what the model learned", quiet)
 
 
 @app.command(

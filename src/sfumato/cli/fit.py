@@ -8,7 +8,16 @@ import typer
 
 from sfumato import config
 from sfumato.cli.app import app, examples, print_evaluation, sample_command, say
-from sfumato.cli.options import Columns, FitSeed, Quiet, Set, column_types, seeded
+from sfumato.cli.options import (
+    Columns,
+    FitSeed,
+    Missing,
+    Quiet,
+    Set,
+    column_types,
+    missing_cells,
+    seeded,
+)
 from sfumato.errors import ArgumentError
 
 
@@ -57,6 +66,7 @@ def demo(
         "sfumato fit moons",
         "sfumato fit points.csv --out runs/points",
         "sfumato fit people.csv --column zip=categorical --column id=dropped",
+        "sfumato fit survey.csv --missing . --missing -999 --column born=date:day.month.year",
         "sfumato fit photos --set data.size=32 --set data.skip_bad=true",
         "sfumato fit cifar.tar.xz --set data.labels=true --set training.flip=true",
         "sfumato fit s-curve --config mine.toml --set training.steps=1000",
@@ -67,10 +77,10 @@ def fit(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="A toy set (see `sfumato datasets`); rows: .csv, .tsv, .csv.gz, .parquet, .npy, "
-            ".npz, or one of these in a .zip (up to three columns of decimals are points in space, "
-            "anything else is a table); or pictures: a folder, .zip, .tar, an array (n, height, "
-            "width, channels), `digits`."
+            help="A toy set (see `sfumato datasets`); rows: .csv, .tsv, .txt, .csv.gz, .parquet, "
+            ".feather, .jsonl, .xlsx, .dta, .sav, .arff, .npy, .npz, or one of these in a .zip (up "
+            "to three columns of decimals are points in space, anything else is a table); or "
+            "pictures: a folder, .zip, .tar, an array (n, height, width, channels), `digits`."
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder. [runs/NAME-NNN]")] = None,
@@ -79,6 +89,7 @@ def fit(
     ] = None,
     assignments: Set = [],  # noqa: B006
     columns: Columns = [],  # noqa: B006
+    missing: Missing = [],  # noqa: B006
     seed: FitSeed = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out where it was stopped.")
@@ -97,7 +108,8 @@ def fit(
     --resume, bit for bit as if it had never stopped.
     """
     changes = [config.load_toml(settings_file)] if settings_file else []
-    changes += [config.parse_assignments(assignments), column_types(columns), seeded(seed)]
+    changes += [config.parse_assignments(assignments), column_types(columns)]
+    changes += [missing_cells(missing), seeded(seed)]
     if source is not None:
         changes.append({"data": {"source": source}})
     has_source = any("source" in change.get("data", {}) for change in changes)
@@ -105,7 +117,7 @@ def fit(
         _show_settings(changes, has_source)
         return
     if resume:
-        if settings_file or assignments or columns or seed is not None:
+        if settings_file or assignments or columns or missing or seed is not None:
             raise ArgumentError("a resumed run keeps its settings; give only --resume --out RUN.")
         _resume(out, source, quiet)
         return

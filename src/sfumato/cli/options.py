@@ -21,7 +21,18 @@ Columns = Annotated[
         "--column",
         metavar="NAME=TYPE",
         help="Of a table: what a column is, if not what its values suggest: continuous, integer, "
-        "ordinal, categorical, boolean, date, dropped. May be repeated.",
+        "ordinal, categorical, boolean, date, identifier (only names the rows), dropped. May be "
+        "repeated. After a colon, how a file writes it: born=date:day.month.year, "
+        "price=continuous:1.234,5.",
+    ),
+]
+Missing = Annotated[
+    list[str],
+    typer.Option(
+        "--missing",
+        metavar="CELL",
+        help="Cells that are missing values in every column (--missing . --missing -999); of "
+        "numbers, any of that value. May be repeated.",
     ),
 ]
 Set = Annotated[
@@ -75,6 +86,11 @@ def column_types(columns: list[str]) -> dict[str, Any]:
             raise ArgumentError(f"`--column` takes NAME=TYPE (age=integer); got {each!r}.")
         types[name] = kind.strip()
     return {"data": {"columns": types}} if types else {}
+
+
+def missing_cells(missing: list[str]) -> dict[str, Any]:
+    """The change to the settings that cells are which stand for missing values."""
+    return {"data": {"missing": missing}} if missing else {}
 
 
 def values_given(given: list[str]) -> dict[str, str | None]:

@@ -48,7 +48,12 @@ class DataSettings(Section):
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
-        description="tables: what a column is, if not what its values suggest",
+        description="tables: what a column is, if not what its values suggest; after a colon how "
+        "a file writes it (date:day.month.year, continuous:1.234,5)",
+    )
+    missing: list[str] = Field(
+        default_factory=list,
+        description="cells that are missing values in every column; of numbers, any of that value",
     )
     sha256: str | None = Field(None, description="fingerprint of the data, written by `fit`")
 

@@ -7,6 +7,7 @@ integer      integers: come out as integers, spread over the range of the data
 continuous   other numbers
 date         days or times
 constant     one value, or missing values only
+identifier   names the rows and says nothing of them: set aside, see `data.codecs.identifiers`
 dropped      left out, if the user says so
 """
 
@@ -16,15 +17,17 @@ from typing import get_args
 
 import numpy as np
 
+from sfumato.data.codecs.identifiers import numbers_the_rows
 from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import ArgumentError, DataError, unknown
 
 # Numbers of so few values are ordinal, if each comes so often in the mean.
 _FEW, _OFTEN_WHOLE, _OFTEN = 32, 5, 10
 
-# Text that nearly always differs names the rows.
+# Text that mostly differs names the rows, and so does a short column of text that always does.
 _IDENTIFIER = 0.5
 _LEAST_IDENTIFIER = 100
+_LEAST_DIFFERENT = 20
 
 # As people write dates.
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
@@ -42,9 +45,11 @@ def column_types_of(table: DataTable, declared: Mapping[str, str]) -> dict[str, 
 
     Raises:
         ArgumentError: if a column or kind is unknown, or a column cannot be of the kind declared.
-        DataError: if a column's text names the rows, or there are too many of them.
+        DataError: if a column declared categorical has too many categories, or one holds dates as
+            text.
     """
     known = get_args(ColumnType)
+    declared = {name: kind.partition(":")[0] for name, kind in declared.items()}
     for name, kind in declared.items():
         if name not in table.names:
             raise unknown("column", name, table.names)
@@ -66,48 +71,49 @@ def _guessed(column: Column) -> ColumnType:
     if present.dtype == np.bool_:
         return "boolean"
     if present.dtype == object:
-        if len(distinct) > max(_LEAST_IDENTIFIER, _IDENTIFIER * len(present)):
-            if all(map(_DATE.fullmatch, present[:20])):
-                raise DataError(
-                    f"the column {column.name!r} holds dates as text, as {present[0]!r}; write "
-                    "them as 2024-03-01 in a file, or give a frame dates (pandas.to_datetime)."
-                )
-            raise DataError(
-                f"the column {column.name!r} holds {len(distinct):,} different texts in "
-                f"{len(present):,} rows: they name the rows rather than tell of them. "
-                f"{_leave(column)} (--column {column.name}=categorical)."
-            )
-        return _few_enough(column, distinct, "categorical")
+        return "identifier" if _names_the_rows(column, len(distinct)) else "categorical"
     if present.dtype.kind == "M":
         return "date"
     whole = present.dtype.kind == "i" or bool(np.array_equal(np.round(present), present))
-    if present.dtype.kind == "i" and _numbers_the_rows(present, len(distinct)):
-        raise DataError(
-            f"the column {column.name!r} holds {len(present):,} integers, all different and "
-            f"nearly without gaps: they number the rows rather than tell of them. {_leave(column)} "
-            f"(--column {column.name}=integer)."
-        )
+    if present.dtype.kind == "i" and (
+        (len(present) > _LEAST_IDENTIFIER and numbers_the_rows(present)) or _counts(column)
+    ):
+        return "identifier"
     often = len(present) / len(distinct)
     if len(distinct) <= _FEW and often >= (_OFTEN_WHOLE if whole else _OFTEN):
         return "ordinal"
     return "integer" if present.dtype.kind == "i" else "continuous"
 
 
-def _numbers_the_rows(present: np.ndarray, distinct: int) -> bool:
-    """Whether integers are all different and fill nine tenths of their range."""
-    spread = int(present.max()) - int(present.min()) + 1
-    return distinct == len(present) > _LEAST_IDENTIFIER and spread * 9 <= distinct * 10
+def _names_the_rows(column: Column, distinct: int) -> bool:
+    """Whether text nearly always differs, or differs too much to be categories.
+
+    Raises:
+        DataError: if it is dates.
+    """
+    present = column.present
+    if distinct > max(_LEAST_IDENTIFIER, _IDENTIFIER * len(present)):
+        if all(map(_DATE.fullmatch, present[:20])):
+            raise DataError(
+                f"the column {column.name!r} holds dates as text, as {present[0]!r}; write "
+                "them as 2024-03-01 in a file, or give a frame dates (pandas.to_datetime)."
+            )
+        return True
+    return distinct == len(present) >= _LEAST_DIFFERENT or distinct > _MOST_CATEGORIES
 
 
-def _leave(column: Column) -> str:
-    return f"Leave it out (--column {column.name}=dropped), or insist"
+def _counts(column: Column) -> bool:
+    """Whether integers count the rows as they stand, from 0 or 1."""
+    first, rows = int(column.values[0]), len(column.values)
+    counted = first in (0, 1) and rows >= _LEAST_DIFFERENT and not column.missing.any()
+    return counted and bool(np.array_equal(column.values, np.arange(first, first + rows)))
 
 
 def _checked(column: Column, kind: ColumnType) -> ColumnType:
     """The kind, if the column can be of it."""
     present = column.present
     distinct = _distinct(present)
-    if kind == "dropped":
+    if kind in ("dropped", "identifier"):
         return kind
     if len(distinct) <= 1:
         return "constant"

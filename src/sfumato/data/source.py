@@ -17,6 +17,7 @@ from sfumato.config import DataSettings
 from sfumato.data.images import Images, digits, fingerprint
 from sfumato.data.io.images import holds_images, read_images
 from sfumato.data.io.memory import Container, accept
+from sfumato.data.io.reading import Reading, mark_missing
 from sfumato.data.io.rows import points_of, read_points, read_rows
 from sfumato.data.io.zipped import unpacked, unpacking_folder, zipped_tables
 from sfumato.data.points import Points
@@ -87,6 +88,7 @@ def take_source(source: Any, data: DataSettings) -> tuple[Rows, Container, DataT
     rows, container = accept(source, size=data.size, background=data.background)
     if isinstance(rows, Images):
         return _labelled(rows, data), container, None
+    rows = mark_missing(rows, data.missing)
     return points_or_table(rows, data, "the data"), container, rows.take(np.arange(0))
 
 
@@ -101,7 +103,8 @@ def _unzipped(path: Path, tables: list[str], data: DataSettings) -> Points | Dat
         try:
             return read_points_or_table(file, data)
         except DataError as error:
-            raise DataError(str(error).replace(str(file), f"{path}/{tables[0]}")) from error
+            message = str(error).replace(f"fit {file}", f"fit {path}")
+            raise type(error)(message.replace(str(file), f"{path}/{tables[0]}")) from error
 
 
 def read_points_or_table(path: Path, data: DataSettings) -> Points | DataTable:
@@ -112,8 +115,8 @@ def read_points_or_table(path: Path, data: DataSettings) -> Points | DataTable:
     """
     if data.kind == "points":
         return read_points(path)
-    text = [name for name, kind in data.columns.items() if kind == "categorical"]
-    return points_or_table(read_rows(path, text)[0], data, str(path))
+    reading = Reading.declared(data.columns, data.missing)
+    return points_or_table(read_rows(path, reading)[0], data, str(path))
 
 
 def points_or_table(table: DataTable, data: DataSettings, where: str) -> Points | DataTable:

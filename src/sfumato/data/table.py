@@ -10,7 +10,15 @@ import numpy as np
 from sfumato.errors import DataError
 
 ColumnType = Literal[
-    "continuous", "integer", "ordinal", "categorical", "boolean", "date", "constant", "dropped"
+    "continuous",
+    "integer",
+    "ordinal",
+    "categorical",
+    "boolean",
+    "date",
+    "constant",
+    "identifier",
+    "dropped",
 ]
 """What a column is to the model, see `data.column_types`."""
 
@@ -32,6 +40,8 @@ class Column:
         ordered: whether their order means something.
         dtype: how the frame that it came from calls its type ("int32", "category", ...), to give
             it back; empty for a file's.
+        form: how a text file writes its values, see `data.io.forms`; empty where that is plain.
+        note: how it was read, for people.
     """
 
     name: str
@@ -40,6 +50,8 @@ class Column:
     categories: tuple[str, ...] | None = None
     ordered: bool = False
     dtype: str = ""
+    form: str = ""
+    note: str = ""
 
     def __post_init__(self) -> None:
         assert self.values.ndim == 1
@@ -111,7 +123,7 @@ class DataTable:
 
         Raises:
             ArgumentError: if a column or type is unknown, or a column cannot be of its type.
-            DataError: if a column only names the rows.
+            DataError: if a column has too many categories, or holds dates as text.
         """
         from sfumato.data.column_types import column_types_of
 

@@ -44,7 +44,8 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         columns: what columns are, by name, where it is not what their values suggest:
-            "continuous", "integer", "ordinal", "categorical", "boolean", "date" or "dropped".
+            "continuous", "integer", "ordinal", "categorical", "boolean", "date", "identifier" (it
+            only names the rows) or "dropped".
             Columns of an array are x0, x1, ...
         steps: of training; chosen for the table where not given.
         width: of the network; chosen for the table where not given.
@@ -203,7 +204,8 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
             random_state=settings.seed,
         )
         found.model_, found.n_features_in_ = model, len(names)
-        found.kinds_ = dict.fromkeys(names, "dropped") | model.codec.kinds
+        aside = {each.name: "identifier" for each in getattr(model.codec, "identifiers", ())}
+        found.kinds_ = dict.fromkeys(names, "dropped") | aside | model.codec.kinds
         container = getattr(model.codec, "container", "")
         if not container:  # a file's, or from before it was kept
             container = "array" if names == default_names(len(names)) else "pandas"

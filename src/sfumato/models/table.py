@@ -24,6 +24,7 @@ from sfumato.config import SamplingSettings, Settings
 from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.cells import LARGEST_EXACT, sort
+from sfumato.data.io.forms import value_in
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
 from sfumato.denoisers.denoiser import Conditioned, Denoiser, PerChunk, Prediction
 from sfumato.denoisers.table import TableDenoiser
@@ -229,6 +230,10 @@ class TableModel:
             DataError: if a value is not of its column's type, or was never seen there.
         """
         for name in given:
+            if name in (each.name for each in self.codec.identifiers):
+                raise ArgumentError(
+                    f"the column {name!r} only names the rows; it is made anew and cannot be given."
+                )
             if name not in self.codec.columns:
                 raise unknown("column", name, self.codec.columns)
         row = DataTable(tuple(_single(column, given.get(column.name)) for column in self.empty()))
@@ -574,6 +579,12 @@ def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
 def _single(column: Column, value: Any) -> Column:
     """One value in a column like another, of its frame's type too, or a missing value."""
     dtype, missing = column.values.dtype, value is None or _is_no_value(value)
+    if (
+        column.form
+        and isinstance(value, str)
+        and (read := value_in(column.form, value)) is not None
+    ):
+        value = read
     try:
         held = np.zeros(1, dtype) if missing else np.array([_of_type(value, dtype)], dtype)
     except (TypeError, ValueError, KeyError, OverflowError) as error:

@@ -347,9 +347,10 @@ def fit(
     are a table, whatever container they come in.
 
     Args:
-        source: a toy set's name; a file of rows (.csv, .tsv, .parquet, .npy, .npz, or one of these
-            in a .zip); a folder or archive of pictures; an array, a tensor, a list of rows or of
-            pictures, a data frame of pandas, polars or pyarrow, or a data set of Hugging Face.
+        source: a toy set's name; a file of rows (.csv, .tsv, .txt, .parquet, .feather, .jsonl,
+            .xlsx, .dta, .sav, .arff, .npy, .npz, or one of these in a .zip); a folder or archive
+            of pictures; an array, a tensor, a list of rows or of pictures, a data frame of pandas,
+            polars or pyarrow, or a data set of Hugging Face.
         network: your own: a module that maps `(x, log_snr)` to x's shape, x `(batch, *event)` and
             log_snr `(batch,)` or `()`; `network.parameterisation` says what its answer means.
             Opened again by `sfumato.open(path, network=...)`.

@@ -118,11 +118,12 @@ class Run:
     ) -> Any:
         """As `sample`, rows as the model gives them: arrays, or a `DataTable`."""
         shares = self.kind.shares(self.model, n, first)
-        first, own = shares[distributed.number()]
+        start, own = shares[distributed.number()]
         sampling = sampling if sampler is None else {**sampling, "sampler": sampler}
-        chunks = self.model.sample_chunks(own, seed=seed, first=first, given=given, **sampling)
+        chunks = self.model.sample_chunks(own, seed=seed, first=start, given=given, **sampling)
         found = self._collected(chunks, "sample", own, quiet)
-        return self.kind.joined([self.model.empty(), *found], [length for _, length in shares])
+        drawn = self.kind.joined([self.model.empty(), *found], [length for _, length in shares])
+        return self.kind.named(self.model, drawn, seed, first)
 
     def edit(
         self, rows: Any, start: float, *, seed: int = 0, quiet: bool = True, **sampling: Any

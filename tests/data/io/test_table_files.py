@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bad_tables import BAD, BadTable
+from sfumato.data.io.reading import Reading
 from sfumato.data.io.tables import check_target, read_placed, read_table, write_table
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import ArgumentError, DataError, MissingDependencyError
@@ -115,6 +116,27 @@ LAYOUTS: list[tuple[str, str, bytes, dict[str, list[Any]]]] = [
     ("a space between day and time", "t.csv", b"t\n2024-03-01 12:30:00.25\n2024-03-01 00:00\n",
      {"t": [datetime(2024, 3, 1, 12, 30, 0, 250_000), datetime(2024, 3, 1)]}),
     ("tabs", "t.tsv", b"a\tb\n1\tx, y\n", {"a": [1], "b": ["x, y"]}),
+    ("commas for tabs", "t.tsv", b"a,b\n1,2\n", {"a": [1], "b": [2]}),
+    ("tabs for commas", "t.csv", b"a\tb\n1\tx, y\n", {"a": [1], "b": ["x, y"]}),
+    ("semicolons and decimal commas", "t.csv", b"a;b\n1,5;2\n3;4\n",
+     {"a": [1.5, 3.0], "b": [2, 4]}),
+    ("semicolons of text", "t.csv", b"name;city\nAda;London, UK\n",
+     {"name": ["Ada"], "city": ["London, UK"]}),
+    ("semicolons without a header", "t.csv", b"1,5;2,3\n2,5;3,1\n",
+     {"x0": [1.5, 2.5], "x1": [2.3, 3.1]}),
+    ("Excel's hint", "t.csv", b"sep=;\na;b\n1;x\n", {"a": [1], "b": ["x"]}),
+    ("pipes", "t.csv", b"a|b\n1|2\n", {"a": [1], "b": [2]}),
+    ("spaces", "t.csv", b"a b\n1 2\n", {"a": [1], "b": [2]}),
+    ("columns of spaces", "t.dat", b' cyl  name\n 8\t"chevrolet  x"\n  10  "buick"\n',
+     {"cyl": [8, 10], "name": ["chevrolet  x", "buick"]}),
+    ("R's write.table", "t.txt", b'"size" "sex"\n"1" 1.5 "F"\n"2" 2.5 "M"\n',
+     {"row": [1, 2], "size": [1.5, 2.5], "sex": ["F", "M"]}),
+    ("R's write.csv", "t.csv", b'"","size"\n"a",1.5\n"b",2.5\n',
+     {"row": ["a", "b"], "size": [1.5, 2.5]}),
+    ("a row beside a nameless column", "t.csv", b",row\n1,2\n", {"row_1": [1], "row": [2]}),
+    ("UTF-16 of Excel", "t.txt", "a\tb\n1\té\n".encode("utf-16"), {"a": [1], "b": ["é"]}),
+    ("UTF-16, the other end first", "t.csv", b"\xfe\xff" + "a,b\n1,é\n".encode("utf-16-be"),
+     {"a": [1], "b": ["é"]}),
     ("gzip", "t.csv.gz", gzip.compress(b"a,b\n1,x\n"), {"a": [1], "b": ["x"]}),
     ("an ending in capitals", "T.CSV", b"a\n1\n", {"a": [1]}),
     ("names that Python or JSON might mind", "t.csv", b"[kg],{x},<y>,NA,class\n1,2,3,4,5\n",
@@ -185,7 +207,7 @@ def test_rows_are_placed_in_their_file(tmp_path: Path) -> None:
 def test_columns_that_are_said_to_be_words_are(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b,c\n1.50,1,x\nNA,2,y\n 3,3,z\n")
-    table = read_table(path, text_columns=["a"])
+    table = read_table(path, Reading(text=["a"]))
     assert _shown(table["a"]) == [(str, "'1.50'"), (type(None), "None"), (str, "' 3'")]
     assert table["b"].values.dtype == np.int64
 
@@ -293,7 +315,7 @@ def test_text_gives_back_what_was_written_or_is_not_written(
         assert "write .parquet" in str(error)  # noqa: PT017
         assert not path.exists()
         return
-    _assert_same(read_table(path, words), table)
+    _assert_same(read_table(path, Reading(text=words)), table)
 
 
 def test_text_is_written_as_people_write_it(tmp_path: Path) -> None:
@@ -357,7 +379,7 @@ def test_places_that_are_no_table_are_told(tmp_path: Path) -> None:
         "none.csv": "there is no file",
         "folder.csv": "is a folder",
         ".csv": "the ending must be one of",
-        "sheet.xlsx": r"must be one of \.csv, \.csv\.gz, \.tsv, \.parquet",
+        "sheet.xls": r"must be one of \.csv, \.csv\.gz, \.tsv, \.txt, \.dat",
         f"{'a' * 300}.csv": "cannot read .*File name too long",
     }.items():
         with pytest.raises(DataError, match=phrase):

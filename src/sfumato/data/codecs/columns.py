@@ -69,6 +69,7 @@ class CategoricalCodec:
         frame_dtype: what the frame it came from calls its type.
         ordered: whether a frame's categories are in order.
         declared: all categories that the frame names, in the data or not, if it names them.
+        form: how a text file writes them.
     """
 
     name: str
@@ -80,6 +81,7 @@ class CategoricalCodec:
     frame_dtype: str = ""
     ordered: bool = False
     declared: tuple[str, ...] | None = None
+    form: str = ""
 
     @classmethod
     def fit(cls, column: Column, kind: ColumnType) -> "CategoricalCodec":
@@ -99,6 +101,7 @@ class CategoricalCodec:
             column.dtype,
             column.ordered,
             declared,
+            column.form,
         )
 
     @property
@@ -131,7 +134,8 @@ class CategoricalCodec:
         missing = category == len(known)  # also where every value is missing
         index = category.clip(max=len(known) - 1)
         values = known[index] if len(known) else np.zeros(rows, self.dtype)
-        return Column(self.name, values, missing, self.declared, self.ordered, self.frame_dtype)
+        frame = self.declared, self.ordered, self.frame_dtype
+        return Column(self.name, values, missing, *frame, form=self.form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,7 @@ class NumericCodec:
         heights: h there; two that are equal are the ends of a gap.
         dtype: of the values in memory: "float64", "int64" or "datetime64[us]".
         frame_dtype: what the frame it came from calls its type.
+        form: how a text file writes them.
     """
 
     name: str
@@ -164,6 +169,7 @@ class NumericCodec:
     heights: tuple[float, ...]
     dtype: str
     frame_dtype: str = ""
+    form: str = ""
 
     @classmethod
     def fit(cls, column: Column, kind: ColumnType) -> "NumericCodec":
@@ -185,6 +191,7 @@ class NumericCodec:
             tuple(heights.tolist()),
             str(column.values.dtype),
             column.dtype,
+            column.form,
         )
 
     @property
@@ -267,7 +274,7 @@ class NumericCodec:
         missing = (
             category == 1 + len(self.point_masses) if self.has_missing else np.zeros(rows, bool)
         )
-        return Column(self.name, values, missing, dtype=self.frame_dtype)
+        return Column(self.name, values, missing, dtype=self.frame_dtype, form=self.form)
 
     def nearest(self, values: np.ndarray) -> np.ndarray:
         """The nearest values that the column may have; dates in microseconds."""

@@ -1,10 +1,17 @@
 """What a column was taken for, in a few words."""
 
+import re
 from typing import Any
 
 import numpy as np
 
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, plain
+from sfumato.data.codecs.identifiers import IdentifierCodec
+from sfumato.data.io.reading import missing_option, option
+from sfumato.data.table import Column
+
+# Texts that often stand for a missing value.
+_MARK = re.compile(r"[^\w\s]+|#?n[./]?a\.?|none|nil|missing|unknown|not available|-9+")
 
 # Categories that are named, and characters of each.
 _NAMED, _LONG = 5, 20
@@ -26,7 +33,28 @@ def described(part: ColumnCodec) -> str:
     shown = ", ".join(short) + ", ..." * (len(values) > _NAMED)
     if len(values) == 1:
         return f"always {shown}"
-    return f"{len(values)} categories: {shown}" if values else "missing values only"
+    marks = [v for v in part.categories if isinstance(v, str) and _MARK.fullmatch(v.lower())]
+    may = "".join(f"; {v!r} may mean missing ({missing_option(v)})" for v in marks[:2])
+    return f"{len(values)} categories: {shown}{may}" if values else "missing values only"
+
+
+def set_aside(part: IdentifierCodec, column: Column) -> str:
+    """Why a column is set aside, what becomes of it, and how it is taken as data instead."""
+    values = column.present
+    whole = values.dtype.kind in "fi"
+    what = {"f": "numbers", "i": "numbers", "O": "texts", "M": "dates"}.get(values.dtype.kind, "")
+    why = {
+        "number": f"numbers the rows from {part.first}; set aside, numbered anew",
+        "key": f"keys such as {_short(values)}; set aside, new ones of this shape",
+        "empty": f"{len(set(values.tolist())):,} different {what}; set aside, left empty",
+    }[part.form]
+    as_data = option(column.name, "integer" if whole else "categorical")
+    return f"{why} in what is drawn (as data: {as_data})"
+
+
+def _short(values: np.ndarray) -> str:
+    first = " ".join(str(plain(values[0])).split()) if len(values) else ""
+    return first if len(first) <= _LONG else f"{first[: _LONG - 3]}..."
 
 
 def _text(value: Any) -> str:

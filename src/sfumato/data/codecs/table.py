@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from sfumato.data.codecs.columns import CategoricalCodec, ColumnCodec, Encoded, NumericCodec, plain
+from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.io.cells import LARGEST_EXACT
-from sfumato.data.table import Column, ColumnType, DataTable
+from sfumato.data.io.forms import is_form
+from sfumato.data.table import Column, ColumnType, DataTable, concatenate
 from sfumato.errors import DataError, RunError
 
 
@@ -115,6 +117,7 @@ class TableCodec:
         names: of all columns of the table, those that were dropped too.
         container: what the table came in: "pandas", "polars", "pyarrow", "array"; empty if that is
             not known.
+        identifiers: of the columns that only name the rows: set aside in all but what is drawn.
     """
 
     kind: ClassVar[Literal["table"]] = "table"
@@ -125,10 +128,21 @@ class TableCodec:
     rows: int
     names: tuple[str, ...]
     container: str = ""
+    identifiers: tuple[IdentifierCodec, ...] = ()
 
     @classmethod
-    def fit(cls, table: DataTable, kinds: Mapping[str, ColumnType]) -> Self:
+    def fit(
+        cls,
+        table: DataTable,
+        kinds: Mapping[str, ColumnType],
+        heldout: DataTable | None = None,
+    ) -> Self:
         """The codecs of columns of these kinds; those that are dropped are left out.
+
+        Args:
+            table: rows to learn from.
+            kinds: what each column is.
+            heldout: further rows of the same file, whose keys must not be drawn either.
 
         Raises:
             DataError: if there are fewer than two rows, or nothing varies.
@@ -138,12 +152,36 @@ class TableCodec:
         parts = tuple(
             _codec_of(column, kinds[column.name])
             for column in table
-            if kinds[column.name] != "dropped"
+            if kinds[column.name] not in ("dropped", "identifier")
         )
-        codec = cls(parts, len(table), table.names)
+        whole = table if heldout is None else concatenate([table, heldout])
+        identifiers = tuple(
+            IdentifierCodec.fit(each) for each in whole if kinds[each.name] == "identifier"
+        )
+        codec = cls(parts, len(table), table.names, identifiers=identifiers)
         if not codec.dimension:
-            raise DataError("every column is constant; there is nothing to learn.")
+            aside = " or only names the rows" * bool(identifiers)
+            raise DataError(f"every column is constant{aside}; there is nothing to learn.")
         return codec
+
+    def named(self, drawn: DataTable, seed: int, first: int = 0) -> DataTable:
+        """Drawn rows with the columns that name them, in the order of the table's.
+
+        Args:
+            drawn: rows of the learned columns.
+            seed: that they were drawn with.
+            first: the place of the first of them among all rows of that seed.
+        """
+        made = {column.name: column for column in drawn}
+        for each in self.identifiers:
+            made[each.name] = each.make(first, len(drawn), seed)
+        return DataTable(tuple(made[name] for name in self.drawn))
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """Names of the columns of what is drawn: those learned and those that name the rows."""
+        known = {*self.columns, *(each.name for each in self.identifiers)}
+        return tuple(name for name in self.names if name in known)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -319,7 +357,9 @@ class TableCodec:
         """Plain values, exact through JSON."""
         parts = [{_NAMES[type(part)]: asdict(part)} for part in self.parts]
         names = list(self.names)
-        return {"table": parts, "rows": self.rows, "names": names, "container": self.container}
+        identifiers = [asdict(each) for each in self.identifiers]
+        rest = {"rows": self.rows, "names": names, "container": self.container}
+        return {"table": parts, **rest, "identifiers": identifiers}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -335,9 +375,11 @@ class TableCodec:
                 _field(plain, "rows", int),
                 names,
                 str(plain.get("container", "")),
+                tuple(IdentifierCodec.from_dict(each) for each in plain.get("identifiers", ())),
             )
-            sound = len(set(codec.columns)) == len(codec.parts) and codec.dimension > 0 < codec.rows
-            sound = sound and set(codec.columns) <= set(names) and _all(names, str)
+            columns = (*codec.columns, *(each.name for each in codec.identifiers))
+            sound = len(set(columns)) == len(columns) and codec.dimension > 0 < codec.rows
+            sound = sound and set(columns) <= set(names) and _all(names, str)
             sound = sound and codec.container in _CONTAINERS
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
@@ -416,14 +458,15 @@ def _to_fill(column: Column, part: ColumnCodec) -> Column:
     text = part.categories if isinstance(part, CategoricalCodec) and want.kind == "O" else ()
     if part.kind == "constant" and not (isinstance(part, CategoricalCodec) and part.categories):
         return column  # nothing is filled in
-    if column.missing.all() and not _can_hold(column, want):
+    if column.missing.all() and (part.form or not _can_hold(column, want)):
         empty = np.zeros(len(column.values), want)
         if column.dtype == "object":  # of pandas, which holds anything
             return replace(column, values=empty)
         declared, ordered = (
             (part.declared, part.ordered) if isinstance(part, CategoricalCodec) else (None, False)
         )
-        return Column(column.name, empty, column.missing, declared, ordered, part.frame_dtype)
+        frame = declared, ordered, part.frame_dtype
+        return Column(column.name, empty, column.missing, *frame, form=part.form)
     if text and kind != "O":
         raise DataError(
             f"the column {column.name!r} holds {_NOUNS[kind]}, and the model fills in text, such "
@@ -483,7 +526,8 @@ def _part(plain: Mapping[str, Any]) -> ColumnCodec:
     """A column's codec from plain values; raises what `from_dict` catches."""
     ((name, values),) = plain.items()
     kind = {v: k for k, v in _NAMES.items()}[name]
-    if set(values) != {field.name for field in fields(kind)}:
+    values = {"form": "", **values}  # of a model of before there were any
+    if set(values) != {field.name for field in fields(kind)} or not is_form(values["form"]):
         raise ValueError
     part = kind(
         **{k: tuple(each) if isinstance(each, list) else each for k, each in values.items()}
@@ -514,7 +558,7 @@ def _sound_categorical(part: CategoricalCodec) -> CategoricalCodec:
 
 
 def _sound_numeric(part: NumericCodec) -> NumericCodec:
-    types = {"continuous": ("float64",), "integer": ("int64", "float64"),
+    types = {"continuous": ("float64", "int64"), "integer": ("int64", "float64"),
              "date": ("datetime64[us]",)}  # fmt: skip
     if part.dtype not in types[part.kind]:
         raise ValueError

@@ -37,6 +37,7 @@ def pyarrow() -> ModuleType:
     try:
         import pyarrow
         import pyarrow.compute
+        import pyarrow.json
         import pyarrow.parquet
     except ImportError as error:
         raise MissingDependencyError(

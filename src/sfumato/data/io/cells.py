@@ -3,8 +3,9 @@
 A cell is a number, a boolean, a date, missing, or else text. A column is what its cells are. Where
 nearly all are of one type the odd one is a mistake, told with its line; where they differ more,
 the column is text, and its cells stay as they were written. An integer is held exactly or
-refused, a decimal is the float64 next to it, and what is none of these forms is not guessed at:
-0 and 1 are integers, yes and no are text, and so are 00501, +5, 1_000 and 03/01/2024.
+refused, a decimal is the float64 next to it, and what is none of these is not guessed at: 0 and 1
+are integers, yes and no are text, and so are 00501, +5 and 1_000. A column whose cells all are
+dates or amounts of another form is read by `data.io.forms`, before any of this is said.
 
 Spaces around a number, a date or a missing value do not count; those of text are part of it.
 """
@@ -13,14 +14,15 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from sfumato.data.io.reading import Fault, missing_option, option, short
 from sfumato.data.table import Column
-from sfumato.errors import DataError
 
 LARGEST_EXACT = 2**53
 """Every integer up to here is a float64, and the next is not."""
@@ -77,12 +79,6 @@ class Sort:
     family: str
     kind: str = ""
     fault: str = ""
-
-
-def short(text: object) -> str:
-    """One line of at most 40 characters, for a message."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= 40 else f"{line[:37]}..."
 
 
 def number(cell: str) -> float | None:
@@ -160,21 +156,26 @@ class Cells:
     Args:
         name: of the column.
         as_text: whether they are text whatever they look like.
+        absent: cells that are missing values.
     """
 
     name: str
     as_text: bool
+    absent: frozenset[str] = MISSING
     _parts: list[_Part] = field(default_factory=list)
     _tally: Counter[Sort] = field(default_factory=Counter)
     _first: dict[Sort, tuple[int, str]] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
+    _odd: Counter[str] = field(default_factory=Counter)
+    _shapes: set[tuple[int, str]] = field(default_factory=set)
+    _marks: set[str] = field(default_factory=set)
 
     def take(self, cells: Sequence[str], lines: Sequence[int]) -> None:
         """The next chunk, and where its cells stand."""
         bare = list(map(str.strip, cells))
         missing, present = np.zeros(len(bare), dtype=bool), bare
-        if not MISSING.isdisjoint(bare):
-            missing = np.array([cell in MISSING for cell in bare])
+        if not self.absent.isdisjoint(bare):
+            missing = np.array([cell in self.absent for cell in bare])
             present = list(compress(bare, ~missing))
         if self.as_text:
             return self._take_words(cells, missing)
@@ -186,6 +187,8 @@ class Cells:
                 if present:
                     self._tally[each] += len(present)
                     self._first.setdefault(each, (lines[int(missing.argmin())], present[0]))
+                if each.kind == "date":
+                    self._shapes |= {(len(cell), cell[10:11]) for cell in present}
                 return self._take_values(values, missing)
         return self._take_mixed(cells, bare, missing, lines)
 
@@ -193,19 +196,26 @@ class Cells:
         self, cells: Sequence[str], bare: list[str], missing: np.ndarray, lines: Sequence[int]
     ) -> None:
         """Cell by cell: of several kinds, or faulty, or text."""
-        counts = Counter(bare)  # in the order in which they come first
+        here = (cell for cell, gone in zip(bare, missing, strict=True) if not gone)
+        counts = Counter(here)  # in the order in which they come first
         known = {cell: sort(cell) for cell in counts}
         for cell, each in known.items():
+            if not each.family:
+                self._marks.add(cell)
             if each.family:
                 self._tally[each] += counts[cell]
                 if each not in self._first:
                     self._first[each] = lines[bare.index(cell)], cell
+                if each.family in ("text", "code") and len(self._odd) < _KEPT_ODD:
+                    self._odd[cell] += counts[cell]
+                if each.kind == "date":
+                    self._shapes.add((len(cell), cell[10:11]))
         kinds = {each.kind for each in known.values() if each.family}
         if kinds == {"integer", "decimal"}:
             kinds = {"decimal"}
         if len(kinds) > 1 or "" in kinds:
             return self._take_words(cells, missing)
-        absent = np.array([not known[cell].family for cell in bare])
+        absent = missing | [cell in known and not known[cell].family for cell in bare]
         values = _valued(kinds.pop() if kinds else "decimal", list(compress(bare, ~absent)))
         assert values is not None  # each of them has one
         return self._take_values(values, absent)
@@ -222,52 +232,139 @@ class Cells:
         text[missing] = ""
         self._parts.append(_Part(text, missing))
 
-    def column(self, path: Path) -> Column | None:
-        """What they are; None if they are text after all and some were not kept as such.
-
-        Raises:
-            DataError: if nearly all are of one type and some are not, or have no exact value.
-        """
-        as_text = self.as_text or self._are_words(path)
-        if as_text and any(part.values.dtype != object for part in self._parts):
+    def column(self) -> Column | None:
+        """What they are; None if they may be text, or are of several types."""
+        if self.as_text:
+            return self.text()
+        if self.is_mixed:
             return None
         dtypes = {part.values.dtype for part in self._parts if not part.missing.all()}
         dtype = np.result_type(*dtypes) if dtypes else np.dtype("float64")  # some are decimals: all
-        if as_text:
-            dtype = np.dtype(object)
+        (shape,) = self._shapes if len(self._shapes) == 1 else [(0, "")]
+        column = self._joined(dtype, _DATE_SHAPES.get(shape, ""))
+        marks = " and ".join(map(repr, sorted(self._marks)))
+        return replace(column, note=f"{marks} read as missing") if marks else column
+
+    def text(self) -> Column:
+        """Them as they stand, if they were all kept so."""
+        assert self.as_text or self.is_kept
+        return self._joined(np.dtype(object))
+
+    def _joined(self, dtype: np.dtype[Any], form: str = "") -> Column:
         return Column(
             self.name,
             np.concatenate([part.values.astype(dtype, copy=False) for part in self._parts]),
             np.concatenate([part.missing for part in self._parts]),
+            form=form,
         )
 
-    def _are_words(self, path: Path) -> bool:
+    @property
+    def is_kept(self) -> bool:
+        """Whether all of them were kept as they stand."""
+        return all(part.values.dtype == object for part in self._parts)
+
+    @property
+    def has_points(self) -> bool:
+        """Whether there are decimals among them."""
+        return Sort("number", "decimal") in self._tally
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some are text, or of another type than most, or have no exact value."""
+        families = {each.family for each in self._tally}
+        faulty = any(each.fault for each in self._tally)
+        return faulty or len(families) > 1 or not families.isdisjoint(("text", "code"))
+
+    def fault(self, path: Path) -> Fault | None:
+        """Why they are no text: nearly all are of one type, or all but one cell of numbers are."""
         families: Counter[str] = Counter()
         for each, count in self._tally.items():
             families[each.family] += count
         main = max(families, key=families.__getitem__, default="")
-        odd = [each for each in self._tally if each.fault or each.family != main]
+        if (marker := self._marker(families)) is not None:
+            return self._spoilt(path, marker, families)
         whole = all(
             each.kind == "integer" or each.fault == INEXACT
             for each in self._tally
             if each.family == "number"
         )
-        if not odd and main not in ("text", "code"):
-            return False
         if (
             main in ("text", "code")
             or (families.keys() == {"number", "code"} and whole)
             or families[main] < _NEARLY_ALL * families.total()
         ):
-            return True
+            return None
+        odd = [each for each in self._tally if each.fault or each.family != main]
         each = min(odd, key=self._first.__getitem__)
         line, cell = self._first[each]
         where = f"{path}, line {line}, column {self.name!r}:"
+        as_text = option(self.name, "categorical")
+        if each.fault == INEXACT:
+            text = f"{where} {short(cell)} {each.fault}, or declare that it only names the rows"
+            return Fault(text, (option(self.name, "identifier"),))
         if each.fault:
-            raise DataError(
-                f"{where} {short(cell)} {each.fault}, or declare the column categorical."
-            )
-        raise DataError(
-            f"{where} {short(cell)!r} is not {_CALLED[main]}, as nearly all of the column are; "
-            "mend the cell or leave it empty, or declare the column categorical."
+            text = f"{where} {short(cell)} {each.fault}, or declare the column categorical"
+            return Fault(text, (as_text,))
+        others = f" (and {len(self._odd) - 1} more)" if len(self._odd) > 1 else ""
+        few = set(families) == {main, "text"} and len(self._odd) < _KEPT_ODD
+        few &= all(map(_is_short, self._odd))
+        return Fault(
+            f"{where} {short(cell)!r} is not {_CALLED[main]}, as nearly all of the column are"
+            f"{others}; mend the cell or leave it empty, or declare the column categorical",
+            tuple(map(missing_option, self._odd)) if few else (as_text,),
         )
+
+    def _marker(self, families: Counter[str]) -> str | None:
+        """The one text beside numbers or dates, if it stands for missing values."""
+        typed = families.keys() - {"text"}
+        if len(self._odd) != 1 or len(typed) != 1 or not typed <= {"number", "date"}:
+            return None
+        (cell,) = self._odd
+        many = len(self._texts) > _FEW_VALUES or not _WORD.search(cell)
+        return cell if many and _is_short(cell) else None
+
+    def _spoilt(self, path: Path, marker: str, families: Counter[str]) -> Fault:
+        line = self._first[next(each for each in self._tally if each.family == "text")][0]
+        others = {"number": "numbers", "date": "dates"}[next(iter(families.keys() - {"text"}))]
+        called = _CALLED[others.removesuffix("s")]
+        share = families["text"] / families.total()
+        return Fault(
+            f"{path}, line {line}, column {self.name!r}: {short(marker)!r} is not {called}, and "
+            f"all other cells are {others}; it stands in {share:.1%} of the column: declare the "
+            "column categorical, or say that it is a missing value",
+            (missing_option(marker),),
+        )
+
+
+def are_keys(column: Column) -> bool:
+    """Whether all cells are integers, all different, and most too large to be held."""
+    present = column.present
+    cells = {str(cell).strip() for cell in present}
+    if len(cells) < max(len(present), _LEAST_KEYS) or not all(map(_INTEGER.fullmatch, cells)):
+        return False
+    return 2 * sum(len(cell) > _LONGEST_EXACT for cell in cells) > len(cells)
+
+
+def _is_short(cell: str) -> bool:
+    return short(cell) == cell
+
+
+_LEAST_KEYS = 20
+
+# Digits of the largest integer that is held.
+_LONGEST_EXACT = len(str(LARGEST_EXACT))
+
+# Distinct texts that are counted beside numbers or dates; more are no markers.
+_KEPT_ODD = 4
+
+# Up to so many different cells a word beside numbers makes categories of them.
+_FEW_VALUES = 10
+
+_WORD = re.compile(r"\w")
+
+# Dates that are plain but for how they are written out.
+_DATE_SHAPES = {
+    (16, "T"): "%Y-%m-%dT%H:%M",
+    (16, " "): "%Y-%m-%d %H:%M",
+    (19, " "): "%Y-%m-%d %H:%M:%S",
+}

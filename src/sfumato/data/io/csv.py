@@ -1,4 +1,4 @@
-"""Tables as text: commas between cells, a header, UTF-8; tabs where the ending is .tsv.
+"""Tables as text: commas, tabs, semicolons, pipes or spaces between cells; UTF-8, or UTF-16.
 
 The layout is checked before the cells are looked at, and every fault names its line. Rows are
 taken a chunk at a time, so that memory stays near that of the columns.
@@ -10,8 +10,9 @@ import gzip
 import re
 import zlib
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
@@ -19,8 +20,10 @@ from typing import BinaryIO, Literal, TextIO, cast
 
 import numpy as np
 
-from sfumato.data.io.cells import MISSING, Cells, number, short
-from sfumato.data.table import Column, DataTable, refuse_repeated
+from sfumato.data.io.cells import MISSING, Cells, are_keys, number
+from sfumato.data.io.forms import decimal_mark, read_form, spoilt_form, writer
+from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse, short
+from sfumato.data.table import Column, DataTable, default_names, refuse_repeated
 from sfumato.errors import DataError
 
 MOST_COLUMNS = 10_000
@@ -39,86 +42,113 @@ _OTHERS = [
     (rb"PAR1", "is a Parquet file; give its name the ending .parquet"),
     (rb"\x93NUMPY", "is a NumPy array; give its name the ending .npy"),
     (rb"%PDF-", f"is a PDF; {_SAVE}"),
-    (rb"\xff\xfe", "is UTF-16 (its first byte is 0xff), not UTF-8; save it as CSV in UTF-8"),
-    (rb"\xfe\xff", "is UTF-16 (its first byte is 0xfe), not UTF-8; save it as CSV in UTF-8"),
     (rb"(?i:<!doctype|<html|<\?xml|<table)", f"is a page of HTML or XML; {_SAVE}"),
     (rb"\{\s*\"|\[\s*[\"{\[]", f"is JSON; {_SAVE}"),
 ]
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes", " ": "spaces"}
+_SEPARATORS = ",;\t| "
 _NUMBER_ANYWHERE = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
-def read_csv(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTable, Sequence[int]]:
+def read_csv(
+    path: Path, reading: Reading = AS_IT_IS, rows_of: "Opened | None" = None
+) -> tuple[DataTable, Sequence[int]]:
     """The table in a file, and the line where each of its rows stands.
 
     Args:
-        path: ending in .csv, .csv.gz or .tsv.
-        text_columns: those whose cells are text, whatever they look like.
+        path: of a text file.
+        reading: what the user says of its cells.
+        rows_of: the cells of a file of another program.
 
     Raises:
-        DataError: saying what is wrong, in which line, and what to do.
+        DataError: saying all that is wrong with its columns, in which lines, and what to do.
         OSError: if it cannot be read.
     """
-    lines = array("q")
-    with _rows(path) as (names, rows):
-        columns = [Cells(name, name in text_columns) for name in names]
+    rows_of = rows_of or _rows
+    lines, absent = array("q"), MISSING | {each.strip() for each in reading.missing}
+    with rows_of(path) as (names, rows):
+        columns = [Cells(name, name in reading.text, absent) for name in names]
         for chunk, numbers in _chunks(rows, len(names)):
             lines.extend(numbers)
             for column, cells in zip(columns, zip(*chunk, strict=True), strict=True):
                 column.take(cells, numbers)
     if not lines:
         raise DataError(f"{path} has a header but no rows.")
-    found = [column.column(path) for column in columns]
+    found = [column.column() for column in columns]
     late = [k for k, column in enumerate(found) if column is None]
-    if late:  # numbers at first, text in the end: once more, for how its numbers were written
-        columns = [Cells(names[k], as_text=True) for k in late]
-        with _rows(path) as (_, rows):
-            for chunk, numbers in _chunks(rows, len(names)):
-                for k, column in zip(late, columns, strict=True):
-                    column.take([row[k] for row in chunk], numbers)
-        for k, column in zip(late, columns, strict=True):
-            found[k] = column.column(path)
+    if late:  # not of one plain type: what matters is how the cells are written
+        texts = {k: columns[k].text() for k in late if columns[k].is_kept}
+        again = {k: Cells(names[k], as_text=True, absent=absent) for k in late if k not in texts}
+        if again:
+            with rows_of(path) as (_, rows):
+                for chunk, numbers in _chunks(rows, len(names)):
+                    for k, column in again.items():
+                        column.take([row[k] for row in chunk], numbers)
+            texts |= {k: each.text() for k, each in again.items()}
+        mark = "." if any(column.has_points for column in columns) else ""
+        for _ in range(2):  # a file has one decimal mark: a column may show that of another
+            settled = [_settled(columns[k], texts[k], path, reading, mark) for k in late]
+            shown = {decimal_mark(each.form) for each in settled if isinstance(each, Column)} - {""}
+            if mark or len(shown) != 1:
+                break
+            (mark,) = shown
+        refuse(path, [each for each in settled if isinstance(each, Fault)])
+        for k, each in zip(late, settled, strict=True):
+            found[k] = each if isinstance(each, Column) else None
     return DataTable(tuple(column for column in found if column is not None)), lines
+
+
+def _settled(cells: Cells, text: Column, path: Path, reading: Reading, mark: str) -> Column | Fault:
+    """A column of more than plain cells: of one written form, or text, or a fault."""
+    formed = read_form(text, reading.forms.get(cells.name, ""), mark)
+    if isinstance(formed, Column):
+        return formed
+    if formed is not None:
+        return replace(formed, text=f"{path}: {formed.text}")
+    if cells.name in reading.identifiers or are_keys(text):
+        return text
+    return cells.fault(path) or spoilt_form(text, path) or text
 
 
 Row = tuple[int, list[str]]
 """The line where it ends, and its cells."""
 
+Opened = Callable[[Path], AbstractContextManager[tuple[list[str], Iterator[Row]]]]
+"""Opens a file: the names of its columns, and the rows below them."""
+
 
 @contextmanager
 def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
     """The names of the columns, and the rows below them, all of one length."""
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
         with _opened(path) as file:
             start = file.read(512)
         for signature, what in _OTHERS:
             if re.match(signature, start.removeprefix(codecs.BOM_UTF8).lstrip()):
                 raise DataError(f"{path} {what}.")
-        with (
-            _opened(path) as file,
-            TextIOWrapper(file, "utf-8-sig", errors="surrogateescape", newline="") as text,
-        ):
+        wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
+        with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
+            separator = _separator(path, text)
+        with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
             rows = _parsed(text, separator, path)
-            top = list(islice(rows, 2))
+            top = list(islice(rows, 3))
+            if top and _HINT.match(top[0][1][0]):  # Excel's, and no header
+                top = top[1:]
             if not top:
                 raise DataError(f"{path} is empty.")
-            if top[0][1][0].lower().startswith("sep="):
-                raise DataError(
-                    f"{path}, line {top[0][0]}: {short(top[0][1][0])!r} is Excel's, and no header; "
-                    "take the line away."
-                )
-            _refuse_other_separators(path, separator, top[0][1], top[-1][1])
-            names = _names(path, *top[0])
-            body = chain(top[1:] if names else top, rows)
-            yield (
-                names or [f"x{k}" for k in range(len(top[0][1]))],
-                _even(body, top[0][1], path),
-            )
+            if separator in " \t" and len(top) > 1 and len(top[1][1]) == len(top[0][1]) + 1:
+                top[0][1].insert(0, "")  # R names no column of its names of rows
+            yield rows_below(path, top[0], chain(top[1:], rows))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is not a whole gzip file; save it again.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not whole UTF-16 text; save it as CSV in UTF-8.") from error
+
+
+# What Excel may write above a header: `sep=;`.
+_HINT = re.compile(r"sep=", re.IGNORECASE)
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -147,7 +177,11 @@ def _checked(text: TextIO, path: Path) -> Iterator[str]:
 
 def _parsed(text: TextIO, separator: str, path: Path) -> Iterator[Row]:
     """The rows that are there; an empty line is none."""
-    reader = csv.reader(_checked(text, path), delimiter=separator, strict=True)
+    lines = _checked(text, path)
+    if separator == " ":  # so many of them as please the eye
+        lines = (line.strip().replace("\t", " ") + "\n" for line in lines)
+    spaced = separator == " "
+    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=spaced)
     ended = 0
     try:
         for row in reader:
@@ -164,7 +198,14 @@ def _parsed(text: TextIO, separator: str, path: Path) -> Iterator[Row]:
         raise DataError(f"{path}, line {reader.line_num}: {why}; mend the quotes.") from error
 
 
-def _even(rows: Iterable[Row], header: list[str], path: Path) -> Iterator[Row]:
+def rows_below(path: Path, first: Row, rest: Iterable[Row]) -> tuple[list[str], Iterator[Row]]:
+    """The names that the first row holds, or x0, x1, ... if it is data, and the rows."""
+    names = _names(path, *first)
+    body = rest if names else chain([first], rest)
+    return names or list(default_names(len(first[1]))), even(body, first[1], path)
+
+
+def even(rows: Iterable[Row], header: list[str], path: Path) -> Iterator[Row]:
     """The rows, refusing one of another length."""
     width = len(header)
     for line, row in rows:
@@ -197,8 +238,11 @@ def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
             "matter."
         )
     names = [cell.strip() for cell in row]
-    numbers = [name for name in names if number(name) is not None]
-    if numbers and not any(name for name in names if number(name) is None):
+    if len(names) > 1 and not names[0] and all(names[1:]):  # as R writes the names of rows
+        taken = ("row", *(f"row_{k}" for k in range(1, len(names) + 1)))
+        names[0] = next(name for name in taken if name not in names)
+    numbers = [n for n in names if number(n) is not None or _NUMBER_ANYWHERE.fullmatch(n)]
+    if numbers and not any(name for name in names if name not in numbers):
         return None
     if numbers:
         raise DataError(
@@ -218,19 +262,40 @@ def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
     return names
 
 
-def _refuse_other_separators(path: Path, own: str, first: list[str], second: list[str]) -> None:
-    """Two rows that another separator cuts into as many cells, if ours does not fit."""
-    for separator, name in _SEPARATORS.items():
-        cut = [own.join(row).split(separator) for row in (first, second)]
-        if separator == own or not len(cut[0]) == len(cut[1]) > 1:
+def _separator(path: Path, text: TextIO) -> str:
+    """What stands between cells: what the ending says, unless it does not fit and another does."""
+    own = "\t" if path.suffix.lower() == ".tsv" else ","
+    lines = list(islice((line for line in _checked(text, path) if line.strip()), 2))
+    if not lines:
+        return own
+    if hint := _HINT.match(lines[0]):
+        return lines[0][hint.end() : hint.end() + 1].strip("\r\n") or own
+    first = _cut(lines[0], own)
+    for separator in _SEPARATORS:
+        cut = [_cut(line, separator) for line in (lines[0], lines[-1])]
+        short = separator in " \t" and len(cut[0]) + 1 == len(cut[1]) > 2  # R's names of rows
+        if separator == own or not (len(cut[0]) == len(cut[1]) > 1 or short):
             continue
-        numeric = all(_NUMBER_ANYWHERE.fullmatch(cell.strip()) for cell in cut[1])
+        numeric = all(_NUMBER_ANYWHERE.fullmatch(cell.strip()) for cell in cut[1][short:])
         # A name or text may hold one; numbers with a comma are what they look like.
-        if (separator != " " or numeric) if len(first) == 1 else (separator != " " and numeric):
-            raise DataError(
-                f"{path} looks separated by {name}; save it with {_SEPARATORS[own]} between cells "
-                "and points in the numbers."
-            )
+        spaced = numeric or path.suffix.lower() in _SPACED
+        if (separator != " " or spaced) if len(first) == 1 else (separator != " " and numeric):
+            return separator
+    return own
+
+
+def _cut(line: str, separator: str) -> list[str]:
+    """The cells of one line; spaces in a row are one separator."""
+    line = line.strip().replace("\t", " ") if separator == " " else line
+    reader = csv.reader([line], delimiter=separator, skipinitialspace=separator == " ")
+    try:
+        return next(reader, [""])
+    except csv.Error:  # a cell longer than any, unless something else stands between cells
+        return [""]
+
+
+# Endings of files in which a space may stand between cells of text.
+_SPACED = (".txt", ".dat", ".data")
 
 
 def write_csv(path: Path, table: DataTable) -> None:
@@ -275,8 +340,13 @@ def _texts(column: Column) -> Callable[[slice], list[object]]:
                 unit = coarse
                 break
 
+    write = writer(column.form) if column.form else None
+
     def texts(rows: slice) -> list[object]:
         values = column.values[rows]
+        if write is not None:
+            cells = zip(values.tolist(), column.missing[rows], strict=True)
+            return [None if gone else write(value) for value, gone in cells]
         if values.dtype.kind == "M":
             values = np.datetime_as_string(values, unit=unit)
         if values.dtype.kind == "b":

@@ -6,7 +6,7 @@ is ever unpickled.
 """
 
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tokenize import TokenError
 from zipfile import BadZipFile, ZipFile
@@ -15,15 +15,16 @@ import numpy as np
 
 from sfumato.atomic import replacing
 from sfumato.data.io.arrays import from_array, to_array
-from sfumato.data.io.cells import number, short
+from sfumato.data.io.cells import number
 from sfumato.data.io.memory import as_table
-from sfumato.data.io.tables import ENDINGS, Place, ending_of, read_placed, write_table
+from sfumato.data.io.reading import AS_IT_IS, Reading, mark_missing, short, strip_text
+from sfumato.data.io.tables import ENDINGS, READ, Place, ending_of, read_placed, write_table
 from sfumato.data.io.tables import check_target as check_table_target
 from sfumato.data.points import Points
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import ArgumentError, DataError
 
-ROW_FILES = (".csv", ".npy", ".npz", ".parquet", ".tsv", ".csv.gz")
+ROW_FILES = (*READ, ".npy", ".npz")
 
 
 def data_row(row: int) -> str:
@@ -31,7 +32,7 @@ def data_row(row: int) -> str:
     return f"data row {row + 1}"
 
 
-def read_rows(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTable, Place]:
+def read_rows(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Place]:
     """Read the table or the array of rows in a file, and where each of its rows stands.
 
     .npy holds `(n, d)` or `(n,)`; .npz one such array, or one named x, data or values; .csv
@@ -39,7 +40,7 @@ def read_rows(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTable
 
     Args:
         path: the file.
-        text_columns: those of a text file whose cells are text, whatever they look like.
+        reading: what the user says of its cells. Spaces around text are taken off, with a note.
 
     Raises:
         DataError: saying what is wrong with it, where, and what to do.
@@ -48,8 +49,11 @@ def read_rows(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTable
     try:
         ending = ending_of(path, ROW_FILES)
         if ending in _ARRAYS:
-            return from_array(_ARRAYS[ending](path), str(path)), data_row
-        return read_placed(path, text_columns)
+            table = from_array(_ARRAYS[ending](path), str(path))
+            return mark_missing(table, reading.missing), data_row
+        table, place = read_placed(path, reading)
+        table = table if ending in (".parquet", ".feather", ".arrow") else strip_text(table)
+        return mark_missing(table, reading.missing), place
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
 

@@ -1,42 +1,58 @@
-"""Tables from files and back: .csv, .csv.gz, .tsv and .parquet.
+"""Tables from files, and back to .csv, .csv.gz, .tsv and .parquet.
 
 No value changes on the way, in either direction: what cannot be kept is an error that names its
 place and the remedy. Nothing is ever unpickled.
 """
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sfumato.atomic import replacing
+from sfumato.data.io.arff import arff_rows, declared_text
 from sfumato.data.io.arrow import from_arrow, pyarrow, to_arrow
-from sfumato.data.io.csv import MOST_COLUMNS, read_csv, write_csv
-from sfumato.data.table import DataTable, refuse_repeated
+from sfumato.data.io.csv import MOST_COLUMNS, Opened, read_csv, write_csv
+from sfumato.data.io.excel import sheet_rows
+from sfumato.data.io.forms import read_form
+from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse
+from sfumato.data.io.survey import read_survey
+from sfumato.data.table import Column, DataTable, refuse_repeated
 from sfumato.errors import ArgumentError, DataError
 
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".parquet")
+"""Of tables that are written."""
+
+_TEXT = (".csv", ".csv.gz", ".tsv", ".txt", ".dat", ".data")
+_ARROW = {".parquet": "Parquet", ".feather": "Feather", ".arrow": "Arrow"}
+_SURVEY = (".dta", ".sav", ".zsav")
+_JSON = (".jsonl", ".ndjson")
+
+READ = (*_TEXT, *_ARROW, *_JSON, ".xlsx", ".arff", *_SURVEY)
+"""Of tables that are read."""
 
 Place = Callable[[int], str]
 """Where in its file a row stands, in words."""
 
 
-def read_table(path: Path, text_columns: Collection[str] = ()) -> DataTable:
+def read_table(path: Path, reading: Reading = AS_IT_IS) -> DataTable:
     """Read the table in a file.
 
     Args:
-        path: ending in .csv, .csv.gz or .tsv (see `data.cells` for what its cells are), or in
-            .parquet, which has types of its own and needs the extra `tables`.
-        text_columns: those of a text file whose cells are text, whatever they look like.
+        path: a text file (see `data.io.cells` for what its cells are), a workbook or .arff, whose
+            cells are read as those are; .parquet, .feather, .arrow, .dta, .sav have types of
+            their own. The extras `tables`, `excel`, `survey` are for some of them.
+        reading: what the user says of its cells.
 
     Raises:
         DataError: saying what is wrong with it, where, and what to do.
         MissingDependencyError: if the extra is not installed.
     """
-    return read_placed(path, text_columns)[0]
+    return read_placed(path, reading)[0]
 
 
-def read_placed(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTable, Place]:
+def read_placed(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Place]:
     """As `read_table`, and where each row stands.
 
     Raises:
@@ -44,9 +60,15 @@ def read_placed(path: Path, text_columns: Collection[str] = ()) -> tuple[DataTab
         MissingDependencyError: as `read_table`.
     """
     try:
-        if ending_of(path, ENDINGS) == ".parquet":
-            return _read_parquet(path), lambda row: f"data row {row + 1}"
-        table, lines = read_csv(path, text_columns)
+        ending = ending_of(path, READ)
+        if ending not in _BY_LINES:
+            table = read_survey(path) if ending in _SURVEY else _read_arrow(path, ending)
+            if ending in _JSON:
+                table = _formed(path, table, reading)
+            return table, lambda row: f"data row {row + 1}"
+        if ending == ".arff":
+            reading = replace(reading, text=[*reading.text, *declared_text(path)])
+        table, lines = read_csv(path, reading, _BY_LINES[ending])
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
     return table, lambda row: f"line {lines[row]}"
@@ -76,20 +98,24 @@ def _ending(path: Path, endings: Sequence[str]) -> str | None:
     return next((each for each in endings if name.endswith(each) and name != each), None)
 
 
-def _read_parquet(path: Path) -> DataTable:
+_BY_LINES: Mapping[str, Opened | None] = {
+    **dict.fromkeys(_TEXT),
+    ".xlsx": sheet_rows,
+    ".arff": arff_rows,
+}
+
+
+def _read_arrow(path: Path, ending: str) -> DataTable:
     arrow = pyarrow()
+    called = _ARROW.get(ending, "JSON Lines")
     try:
-        # Not read_table, which refuses a name that stands twice without saying which.
-        with arrow.parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            _refuse_names(path, names)
-            table = file.read()
+        table = _arrow_table(path, ending)
         if not len(table):
             raise DataError(f"{path} has no rows.")
         return DataTable(
             tuple(
                 from_arrow(name, column, str(path))
-                for name, column in zip(names, table.columns, strict=True)
+                for name, column in zip(table.column_names, table.columns, strict=True)
             )
         )
     except DataError:
@@ -97,7 +123,43 @@ def _read_parquet(path: Path) -> DataTable:
     except (arrow.ArrowException, ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the system's own, such as a permission; damage has no number
-        raise DataError(f"{path} is not a whole Parquet file; save it again.") from error
+        raise DataError(f"{path} is not a whole {called} file; save it again.") from error
+
+
+def _arrow_table(path: Path, ending: str) -> Any:
+    arrow = pyarrow()
+    if ending == ".parquet":
+        # Not read_table, which refuses a name that stands twice without saying which.
+        with arrow.parquet.ParquetFile(path) as file:
+            _refuse_names(path, file.schema_arrow.names)
+            return file.read()
+    if ending in _JSON:
+        table = arrow.json.read_json(path)
+        _refuse_names(path, table.column_names)
+        return table
+    with arrow.memory_map(str(path)) as mapped:
+        whole = mapped.read(6) == b"ARROW1"  # of a file; a stream has no such beginning
+        mapped.seek(0)
+        with (arrow.ipc.open_file if whole else arrow.ipc.open_stream)(mapped) as file:
+            _refuse_names(path, file.schema.names)
+            return file.read_all()
+
+
+def _formed(path: Path, table: DataTable, reading: Reading) -> DataTable:
+    """Text of JSON that holds dates or amounts, read as that of other text files.
+
+    Raises:
+        DataError: if some may be read in two ways.
+    """
+    texts = [
+        read_form(column, reading.forms.get(column.name, ""))
+        if column.values.dtype == object and column.name not in reading.text
+        else None
+        for column in table
+    ]
+    refuse(path, [each for each in texts if isinstance(each, Fault)])
+    pairs = zip(table, texts, strict=True)
+    return DataTable(tuple(new if isinstance(new, Column) else old for old, new in pairs))
 
 
 def _refuse_names(path: Path, names: Sequence[str]) -> None:

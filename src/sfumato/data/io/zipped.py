@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
 from sfumato.data.io.images import PICTURES
-from sfumato.data.io.tables import ENDINGS
+from sfumato.data.io.tables import READ
 from sfumato.data.scratch import scratch_folder
 from sfumato.errors import DataError
 
@@ -26,7 +26,7 @@ def zipped_tables(path: Path) -> list[str]:
     names = [name for name in names if "__MACOSX" not in PurePosixPath(name).parts]
     if any(name.lower().endswith(PICTURES) for name in names):
         return []
-    return [name for name in names if name.lower().endswith(ENDINGS)]
+    return [name for name in names if name.lower().endswith(READ)]
 
 
 def unpacked(path: Path, name: str, into: Path) -> Path:

@@ -127,6 +127,11 @@ def give(model: Model, rows: np.ndarray, data: Dataset[Images] | None) -> np.nda
     return rows
 
 
+def named(model: Model, rows: np.ndarray, seed: int, first: int) -> np.ndarray:  # noqa: ARG001
+    """The rows themselves."""
+    return rows
+
+
 def container(model: Model, rows: np.ndarray) -> Images:  # noqa: ARG001
     """Without classes."""
     return as_images(rows)
@@ -161,6 +166,11 @@ def check_scored(path: Path, like: RowsLike) -> None:  # noqa: ARG001
 def write_scored(path: Path, like: RowsLike, model: Model, nats: np.ndarray) -> None:  # noqa: ARG001
     """As `check_scored`."""
     check_scored(path, like)
+
+
+def unfilled(rows: np.ndarray) -> list[str]:  # noqa: ARG001
+    """None: every value is filled."""
+    return []
 
 
 def count_missing(rows: np.ndarray) -> int:  # noqa: ARG001

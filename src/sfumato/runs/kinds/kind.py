@@ -90,6 +90,10 @@ class Kind(Protocol):
         """Rows that the model drew, in the container of the rows that it learned from."""
         ...
 
+    def named(self, model: Model, rows: Any, seed: int, first: int) -> Any:
+        """Drawn rows with the columns that only name them, made anew; the rows themselves."""
+        ...
+
     def container(self, model: Model, rows: Any) -> Any:
         """Rows of the model as Points, Images or a DataTable."""
         ...
@@ -132,6 +136,10 @@ class Kind(Protocol):
 
     def unseen(self, model: Model, rows: Any) -> list[str]:
         """What of these rows the model has learned nothing of, a sentence for each column."""
+        ...
+
+    def unfilled(self, rows: Any) -> list[str]:
+        """Columns of filled rows that still have missing values: they had no value in training."""
         ...
 
     def count_missing(self, rows: Any) -> int:

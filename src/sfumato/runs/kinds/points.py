@@ -13,6 +13,7 @@ from sfumato.config import Settings, recipes
 from sfumato.data.codecs.points import PointCodec
 from sfumato.data.io.memory import accept, as_table, give_like
 from sfumato.data.io.memory import give as give_in
+from sfumato.data.io.reading import Reading
 from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import data_row, points_of, read_rows, write_rows
 from sfumato.data.points import Points
@@ -83,7 +84,8 @@ def read_like(model: Model, source: Any, *, missing: bool = False) -> RowsLike:
         DataError: if a column is missing or not numeric, or a value is missing and may not be.
     """
     if isinstance(source, str | os.PathLike):
-        table, place = read_rows(Path(source))
+        reading = Reading(missing=model.settings.data.missing)
+        table, place = read_rows(Path(source), reading)
         where, give = str(source), _as_it_is
     else:
         found, _ = accept(source)
@@ -116,6 +118,11 @@ def give(model: Model, rows: np.ndarray, data: Dataset[Points] | None) -> Any:
     columns = zip(data.template, as_table(Points(rows, model.codec.columns)), strict=True)
     typed = tuple(replace(own, values=c.values, missing=c.missing) for own, c in columns)
     return give_in(DataTable(typed), data.container)
+
+
+def named(model: Model, rows: np.ndarray, seed: int, first: int) -> np.ndarray:  # noqa: ARG001
+    """The rows themselves."""
+    return rows
 
 
 def container(model: Model, rows: np.ndarray) -> Points:
@@ -179,6 +186,11 @@ def refuse_scored_twice(names: Sequence[str], path: Path) -> None:
 
 def unseen(model: Model, rows: Any) -> list[str]:  # noqa: ARG001
     """Nothing: space has no bounds."""
+    return []
+
+
+def unfilled(rows: np.ndarray) -> list[str]:  # noqa: ARG001
+    """None: every value is filled."""
     return []
 
 

@@ -12,10 +12,12 @@ import numpy as np
 from sfumato import distributed
 from sfumato.config import Settings, recipes
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec
-from sfumato.data.codecs.describe import described
+from sfumato.data.codecs.describe import described, set_aside
+from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.io.memory import accept, give_like
 from sfumato.data.io.memory import give as give_in
+from sfumato.data.io.reading import Reading, mark_missing
 from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import read_rows, write_rows
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
@@ -58,7 +60,8 @@ def prepare(settings: Settings, data: Dataset[DataTable]) -> Prepared:
     Raises:
         DataError: if no column varies.
     """
-    codec = replace(TableCodec.fit(data.train, data.types), container=data.container)
+    fitted = TableCodec.fit(data.train, data.types, data.heldout)
+    codec = replace(fitted, container=data.container)
     rows = codec.to_learn(data.train)
 
     def objective(denoiser: TableDenoiser, process: Process) -> Objective:
@@ -69,18 +72,23 @@ def prepare(settings: Settings, data: Dataset[DataTable]) -> Prepared:
 
 def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
     """What each column was taken for."""
-    missing = sum(int(column.missing.sum()) for column in data.train)
-    parts = {part.name: part for part in codec.parts}
-    said = []
+    missing, columns = count_missing(data.train), len(data.train.columns)
+    parts = {part.name: part for part in (*codec.parts, *codec.identifiers)}
+    said, aside = [], []
     for column in data.train:
         title = " ".join(column.name.split()) or repr(column.name)
         part, share = parts.get(column.name), column.missing.mean()
+        if isinstance(part, IdentifierCodec):
+            aside.append((title, f"{data.types[column.name]}, {set_aside(part, column)}"))
+            continue
         what = f"{data.types[column.name]}, {described(part)}" if part else "dropped"
+        what += f"; {column.note}" if part and column.note else ""
         said.append((title, what + (f"; {share:.1%} missing" if part and share else "")))
-    width = min(24, max(len(title) for title, _ in said))
+    width = min(24, max(len(title) for title, _ in (*said, *aside)))
     kept = f"; {len(data.heldout):,} rows kept to evaluate on" if data.heldout else ""
     return [
-        f"Data: {len(data.train):,} rows of {len(said)} columns, {missing:,} values missing{kept}",
+        f"Data: {len(data.train):,} rows of {columns} columns, {missing:,} values missing{kept}",
+        *(f"  {title:<{width}}  {what}" for title, what in aside),
         *(f"  {title:<{width}}  {what}" for title, what in said[:_DESCRIBED]),
         *([f"  and {len(said) - _DESCRIBED} more"] if len(said) > _DESCRIBED else []),
         "  (another type: --column NAME=TYPE)",
@@ -90,8 +98,10 @@ def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
 def summary(model: Model) -> dict[str, str]:
     """Columns and their types."""
     codec = model.codec
+    kinds = codec.kinds | {each.name: "identifier" for each in codec.identifiers}
+    columns = (f"{title} ({kinds[title]})" for title in codec.names if title in kinds)
     return {
-        "columns": ", ".join(f"{title} ({kind})" for title, kind in codec.kinds.items()),
+        "columns": ", ".join(columns),
         "learned": f"{codec.event[0]} numeric, {len(codec.sizes)} categorical parts of columns",
     }
 
@@ -105,14 +115,19 @@ def read_like(model: Model, source: Any, *, missing: bool = True) -> RowsLike:  
     codec: TableCodec = model.codec
     give: Callable[[Any], Any]
     if isinstance(source, str | os.PathLike):
-        text = [part.name for part in codec.parts if part.dtype == "object"]
-        table, where = read_rows(Path(source), text)[0], str(source)
+        parts = (*codec.parts, *codec.identifiers)
+        reading = Reading(
+            [part.name for part in parts if part.dtype == "object"],
+            model.settings.data.missing,
+            {part.name: part.form for part in codec.parts if part.form},
+        )
+        table, where = read_rows(Path(source), reading)[0], str(source)
         give = partial(_among_others, table)
     else:
         found = accept(source)[0]
         if not isinstance(found, DataTable):
             raise DataError("this model is of a table, and these are pictures.")
-        table, where = found, "the data"
+        table, where = mark_missing(found, model.settings.data.missing), "the data"
         give = lambda rows: give_like(source, _among_others(table, rows))  # noqa: E731
     return RowsLike(_selected(table, codec, where), give, table)
 
@@ -121,7 +136,8 @@ def _selected(table: DataTable, codec: TableCodec, where: str) -> DataTable:
     """The model's columns; a nameless table may also hold those that the fit left out."""
     if table.has_names or len(table.columns) == len(codec.columns):
         return select_columns(table, codec.columns, where)
-    whole = select_columns(table, codec.names, where)
+    drawn = codec.drawn
+    whole = select_columns(table, drawn if len(table.columns) == len(drawn) else codec.names, where)
     return DataTable(tuple(whole[each] for each in codec.columns))
 
 
@@ -137,6 +153,12 @@ def give(model: Model, rows: DataTable, data: Dataset[DataTable] | None) -> Any:
     """A frame or array like the one learned from; our own table for a file's."""
     codec: TableCodec = model.codec
     return give_in(rows, codec.container)
+
+
+def named(model: Model, rows: DataTable, seed: int, first: int) -> DataTable:
+    """See `TableCodec.named`."""
+    codec: TableCodec = model.codec
+    return codec.named(rows, seed, first)
 
 
 def container(model: Model, rows: DataTable) -> DataTable:  # noqa: ARG001
@@ -163,7 +185,7 @@ def write(
 
 def check_target(path: Path, model: Model) -> None:
     """See `io.rows.check_target`."""
-    check_rows_target(path, model.empty())
+    check_rows_target(path, model.codec.named(model.empty(), 0))
 
 
 def check_scored(path: Path, like: RowsLike) -> None:
@@ -185,6 +207,11 @@ def write_scored(path: Path, like: RowsLike, model: Model, nats: np.ndarray) -> 
 def unseen(model: Model, rows: Any) -> list[str]:
     """Columns with values outside what was seen."""
     return list(model.codec.out_of_range(rows))
+
+
+def unfilled(rows: DataTable) -> list[str]:
+    """Columns without a value in training."""
+    return [column.name for column in rows if column.missing.any()]
 
 
 def count_missing(rows: DataTable) -> int:

@@ -1,0 +1,253 @@
+"""Columns that only name the rows: set aside in learning, made anew in what is drawn.
+
+number  least, least + 1, ...: row k of what is drawn has the number least + k
+key     all different, of the shape of the file's, and none of the file's
+empty   missing values: free text that never repeats cannot be made anew
+
+A key is an integer written with one alphabet for each of its places. The file's keys, multiplied by
+a step modulo the number of possible keys, leave a longest stretch of free integers; new keys are
+taken from it. The model keeps that stretch alone, and none of the file's keys.
+"""
+
+import math
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+from zlib import crc32
+
+import numpy as np
+
+from sfumato.data.table import Column
+
+Form = Literal["number", "key", "empty"]
+
+# New keys that a stretch has at least, or a place more is taken.
+_ENOUGH = 1000
+
+_DTYPES = ("object", "int64", "float64", "bool", "datetime64[us]")
+
+# A longer text is not a key.
+_LONGEST_KEY = 64
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+# A domain that belongs to nobody, RFC 2606.
+_EMAILS = (*(string.ascii_lowercase,) * 10, *"@example.com")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierCodec:
+    """A column that only names the rows.
+
+    Args:
+        name: of the column.
+        form: how it is made anew.
+        dtype: of the values in memory.
+        frame_dtype: what the frame it came from calls its type.
+        has_categories: whether that frame declares its categories.
+        first: the number of row 0; of keys, where the free stretch begins.
+        alphabets: of keys, the characters that each place may have.
+        step: of keys, what the integers of the stretch are multiplied by.
+        count: of keys, how many the stretch has.
+        mark: of keys, what stands before a number where more are drawn than that.
+    """
+
+    name: str
+    form: Form
+    dtype: str
+    frame_dtype: str = ""
+    has_categories: bool = False
+    first: int = 0
+    alphabets: tuple[str, ...] = ()
+    step: int = 1
+    count: int = 0
+    mark: str = ""
+
+    @classmethod
+    def fit(cls, column: Column) -> "IdentifierCodec":
+        """The form of a column, from all rows of the file."""
+        dtype, present = column.values.dtype, column.present
+        declared = column.name, str(dtype), column.dtype, column.categories is not None
+        name, held, frame, categories = declared
+        if numbers_the_rows(present):
+            first = int(present.min())
+            return cls(name, "number", held, frame, categories, first)
+        keys = _keys(present)
+        if keys is None:
+            return cls(name, "empty", held, frame, categories)
+        alphabets, longest = _alphabets(keys, as_numbers=dtype.kind != "O"), 0
+        for key in keys:
+            longest = max([longest, *map(len, re.findall("-+", key))])
+        while True:
+            first, step, count = _stretch(keys, alphabets)
+            if count >= max(_ENOUGH, len(keys)):
+                break
+            alphabets = (*alphabets, string.digits)
+        mark = "-" * (longest + 1) if dtype.kind == "O" else ""
+        return cls(name, "key", held, frame, categories, first, alphabets, step, count, mark)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "IdentifierCodec":
+        """The inverse of `asdict`; the values may come from a stranger's file.
+
+        Raises:
+            ValueError: if they do not describe one.
+            TypeError: as well.
+        """
+        part = cls(**{**plain, "alphabets": tuple(plain["alphabets"])})
+        texts = part.name, part.dtype, part.frame_dtype, part.mark, *part.alphabets
+        numbers = part.first, part.step, part.count
+        sound = all(isinstance(each, str) for each in texts) and part.dtype in _DTYPES
+        sound = sound and all(type(each) is int for each in numbers) and part.form in get_args(Form)
+        sound = sound and isinstance(part.has_categories, bool) and all(part.alphabets)
+        if part.form == "key":
+            sound = sound and len(part.alphabets) <= 2 * _LONGEST_KEY and part.count > 0
+            sound = sound and part.dtype in ("object", "int64", "float64")
+        if part.form == "number":
+            sound = sound and part.dtype in ("int64", "float64") and abs(part.first) < 2**53
+        if not sound:
+            raise ValueError
+        return part
+
+    def make(self, first: int, count: int, seed: int) -> Column:
+        """Names of the drawn rows `first` and those after it; row k's by the seed and k alone."""
+        dtype, missing = np.dtype(self.dtype), np.full(count, self.form == "empty")
+        values = np.zeros(count, dtype)
+        if self.form == "number":
+            values = (self.first + np.arange(first, first + count)).astype(dtype)
+        elif self.form == "key":
+            values = np.array(self._fresh(range(first, first + count), seed), dtype=object)
+            values = values if dtype.kind == "O" else values.astype(np.int64).astype(dtype)
+        elif dtype.kind == "O":
+            values[:] = ""
+        own = tuple(values[~missing].tolist()) if self.has_categories else None
+        frame = self.frame_dtype if _fits(values, self.frame_dtype) else ""
+        return Column(self.name, values, missing, own, dtype=frame)
+
+    def _fresh(self, rows: range, seed: int) -> list[str]:
+        """Keys of the stretch in an order that the seed decides, `a k + b` modulo its length."""
+        state = np.random.SeedSequence(seed, spawn_key=(crc32(self.name.encode()),))
+        numbers = state.generate_state(8, np.uint64).tobytes()
+        a = _coprime(int.from_bytes(numbers[:32], "little") % self.count, self.count)
+        b = int.from_bytes(numbers[32:], "little") % self.count
+        made, size = [], math.prod(map(len, self.alphabets))
+        for k in rows:
+            place = self.first + (a * k + b) % self.count
+            more = f"{self.mark}{k // self.count}" if k >= self.count else ""
+            made.append(_written(self.step * place % size, self.alphabets) + more)
+        return made
+
+
+def numbers_the_rows(values: np.ndarray) -> bool:
+    """Whether integers are all different and fill nine tenths of their range."""
+    if not len(values) or values.dtype.kind not in "fi" or (np.round(values) != values).any():
+        return False
+    spread = int(values.max()) - int(values.min()) + 1
+    return len(np.unique(values)) == len(values) and spread * 9 <= len(values) * 10
+
+
+def _keys(values: np.ndarray) -> list[str] | None:
+    """The keys that a column holds; None if it holds free text, or one of them twice."""
+    if values.dtype.kind in "fi" and (np.round(values) == values).all() and (values >= 0).all():
+        keys = [str(int(value)) for value in values]
+    elif values.dtype == object:
+        keys = values.tolist()
+    else:
+        return None
+    sound = len(keys) > 0 and len(set(keys)) == len(keys) and max(map(len, keys)) <= _LONGEST_KEY
+    digits = all(map(re.compile(r"\S*[0-9]\S*").fullmatch, keys))
+    return keys if sound and (digits or all(map(_EMAIL.fullmatch, keys))) else None
+
+
+def _alphabets(keys: Sequence[str], *, as_numbers: bool) -> tuple[str, ...]:
+    """For each place the characters that stand there in the keys of the most common length.
+
+    Digits beside each other where one varies may be any digits, but for a leading 0 that none has.
+    """
+    if not as_numbers and all(map(_EMAIL.fullmatch, keys)):
+        return _EMAILS
+    lengths = Counter(map(len, keys))
+    most = max(lengths) if as_numbers else max(lengths, key=lambda n: (lengths[n], n))
+    same = (key for key in keys if len(key) == most)
+    seen = ["".join(sorted(set(each))) for each in zip(*same, strict=True)]
+    if not as_numbers and not all(map(str.isascii, seen)):
+        return tuple(seen)
+    place = 0
+    for digits, run in _runs([each.isdigit() for each in seen]):
+        if digits and any(len(each) > 1 for each in seen[place : place + run]):
+            zero = "0" in seen[place]
+            seen[place : place + run] = [string.digits[not zero :], *[string.digits] * (run - 1)]
+        place += run
+    return tuple(seen)
+
+
+def _runs(values: Iterable[bool]) -> list[tuple[bool, int]]:
+    """Equal neighbours, and how many."""
+    found: list[tuple[bool, int]] = []
+    for value in values:
+        same = found and found[-1][0] == value
+        found[-1:] = [(value, found[-1][1] + 1)] if same else [*found[-1:], (value, 1)]
+    return found
+
+
+def _stretch(keys: Sequence[str], alphabets: Sequence[str]) -> tuple[int, int, int]:
+    """Where the longest stretch without a key begins, its step, and how many it has.
+
+    Keys in a row leave the rest of their range free, with a step of 1. Keys at random leave short
+    stretches with any step; with one near the golden ratio their keys do not begin alike.
+    """
+    size = math.prod(map(len, alphabets))
+    places = [dict(zip(each, range(len(each)), strict=True)) for each in alphabets]
+    taken = [number for key in keys if (number := _read(key, places)) is not None]
+    found = []
+    for step in (1, _coprime(size * 618 // 1000, size)):
+        inverse = pow(step, -1, size) if size > 1 else 0
+        order = sorted(number * inverse % size for number in taken)
+        if not order:
+            found.append((size, 0, step))
+            continue
+        ends = [*order[1:], order[0] + size]
+        count, first = max(
+            (end - start - 1, -start) for start, end in zip(order, ends, strict=True)
+        )
+        found.append((count, 1 - first, step))
+    plain, scattered = found
+    count, first, step = plain if plain[0] > 8 * scattered[0] else scattered
+    return first, step, count
+
+
+def _coprime(number: int, size: int) -> int:
+    """The number or the next one that shares no factor with `size`."""
+    number = max(1, number)
+    while math.gcd(number, size) != 1:
+        number += 1
+    return number
+
+
+def _read(key: str, places: Sequence[dict[str, int]]) -> int | None:
+    """The integer that a key is; None if it is of another shape."""
+    if len(key) != len(places):
+        return None
+    number = 0
+    for character, place in zip(key, places, strict=True):
+        if character not in place:
+            return None
+        number = number * len(place) + place[character]
+    return number
+
+
+def _written(number: int, alphabets: Sequence[str]) -> str:
+    """The inverse of `_read`."""
+    characters = []
+    for alphabet in reversed(alphabets):
+        number, place = divmod(number, len(alphabet))
+        characters.append(alphabet[place])
+    return "".join(reversed(characters))
+
+
+def _fits(values: np.ndarray, frame_dtype: str) -> bool:
+    """Whether the frame's type is wide enough for integers; int64 is taken where it is not."""
+    name = re.match(r"u?int(?:8|16|32)", frame_dtype.lower())
+    return name is None or not len(values) or int(values.max()) <= np.iinfo(name[0]).max

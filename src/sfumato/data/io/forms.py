@@ -1,0 +1,477 @@
+"""Numbers and dates as people write them: read where a whole column agrees, and written back so.
+
+A form says how the cells of a column are written:
+
+    dates    strftime's codes, `%-d` without a leading zero: `%d.%m.%Y`, `%-m/%-d/%y %-H:%M`
+    elapsed  `h:mm`, `h:mm:ss`, `hh:mm`, ...: hours, minutes and seconds, in units of the last
+    numbers  one thousand two hundred thirty-four as it stands: `$1,234.00`, `1234%`, `1.234,#`
+
+A form is taken if every cell has it and no other form gives other values; what may be read in two
+ways is left to the user.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfumato.data.io.reading import Fault, missing_option, option, short
+from sfumato.data.table import Column
+
+_LARGEST_EXACT = 2**53
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_NAMES = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september",
+    "october", "november", "december",
+)  # fmt: skip
+_MONTH = "|".join((*_NAMES, *_MONTHS))
+_TIME = (
+    r"(?P<gap>T| |, )(?P<H>[0-9]{1,2}):(?P<M>[0-9]{2})(?::(?P<S>[0-9]{2})(?:\.(?P<f>[0-9]{1,6}))?)?"
+    r"(?P<half> ?[AaPp][Mm])?(?P<zone> ?Z| ?UTC| ?[+-][0-9]{2}:?[0-9]{2})?"
+)
+_DATES = [
+    re.compile(rf"(?P<a>[0-9]{{1,4}})(?P<s>[-/. ])(?P<b>[0-9]{{1,2}})(?P<t>(?P=s))"
+               rf"(?P<c>[0-9]{{1,4}})(?:{_TIME})?"),
+    re.compile(rf"(?P<a>[0-9]{{1,2}})(?P<s>\.? |-|/)(?P<b>(?i:{_MONTH}))(?P<t>[.,]? |-|/)"
+               rf"(?P<c>[0-9]{{2}}|[0-9]{{4}})(?:{_TIME})?"),
+    re.compile(rf"(?P<a>(?i:{_MONTH}))(?P<s>\.? |-)(?P<b>[0-9]{{1,2}})(?P<t>,? |-)"
+               rf"(?P<c>[0-9]{{4}})(?:{_TIME})?"),
+]  # fmt: skip
+_ELAPSED = re.compile(r"([0-9]+):([0-5][0-9])(?::([0-5][0-9]))?")
+_SIGNS = r"[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR"
+_UNIT = r"[^\W\d_]{1,10}[²³]?|°[CF]?"
+_NUMBER = re.compile(
+    rf"(?P<open>\(?)(?P<minus>-?)(?P<before>(?:(?:{_SIGNS}) ?)?)"
+    rf"(?P<body>[0-9](?:[0-9.,' \u00a0\u202f]*[0-9])?)"
+    rf"(?P<after>(?: ?(?:%|{_SIGNS}|{_UNIT}))?)(?P<close>\)?)"
+)
+_THOUSANDS = ("", ",", ".", " ", "'", "\u00a0", "\u202f")
+_PATTERN = re.compile(r"(?P<before>[^0-9]*)1(?P<sep>[^0-9]?)234(?P<rest>.*)", re.DOTALL)
+_FRACTION = re.compile(r"(?P<mark>[.,])(?P<digits>0+|#)(?P<after>.*)", re.DOTALL)
+
+# What a user writes to settle how numbers are meant.
+_MARKS = {"1,234.5": ".", "1.234,5": ","}
+_MARKED = {mark: form for form, mark in _MARKS.items()}
+
+# Cells that are looked at before a whole column is.
+_FIRST = 20
+
+# Different cells that spoil a column at most, and those of a form that are more than its markers.
+_MOST_ODD, _LEAST_FORMED = 3, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """The distinct cells of a column, read.
+
+    Args:
+        form: how they are written.
+        words: the same for people.
+        values: of each cell.
+    """
+
+    form: str
+    words: str
+    values: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Cells that may be read in several ways: what stands there, and what says which."""
+
+    cell: str
+    ways: tuple[str, ...]
+    options: tuple[str, ...]
+
+    @property
+    def settling(self) -> tuple[str, ...]:
+        """The forms alone, of which each settles it."""
+        return tuple(each.partition(":")[2] for each in self.options)
+
+
+def read_form(column: Column, form: str = "", mark: str = "") -> Column | Fault | None:
+    """The column of dates or numbers that a column of text is, if it is one.
+
+    Args:
+        column: of text, as it stands in the file.
+        form: as the user says (`day.month.year`, `1.234,5`), or that of a model's column.
+        mark: the decimal mark of the file, where other columns show it.
+    """
+    known: dict[str, int] = {}
+    present = column.present
+    codes = (known.setdefault(cell, len(known)) for cell in present)
+    place = np.fromiter(codes, np.int64, len(present))
+    texts = [cell.strip() for cell in known]
+    found = formed(texts, form) if texts else None
+    if isinstance(found, Ambiguous) and (settled := _MARKED.get(mark)) in found.settling:
+        found = formed(texts, settled or "")
+    if form and texts and not _follows(found, form):
+        return Fault(
+            f"the column {column.name!r} is not written as {form!r} says; its first cell is "
+            f"{short(texts[0])!r}: say day.month.year in its order for dates, 1,234.5 or 1.234,5 "
+            "for numbers, or declare the column categorical",
+            (option(column.name, "categorical"),),
+        )
+    if found is None:
+        return None
+    if isinstance(found, Ambiguous):
+        ways = " or ".join(found.ways)
+        return Fault(
+            f"the column {column.name!r} holds {found.cell!r}, which may be {ways}; say which: "
+            f"{' or '.join(option(column.name, each) for each in found.options)}",
+            (option(column.name, found.options[0]),),
+        )
+    values = np.zeros(len(column.values), found.values.dtype)
+    values[~column.missing] = found.values[place]
+    first = int(place[0])
+    note = f"read as {found.words}: {texts[first]} is {_plain(found.values[first])}"
+    return replace(column, values=values, form=found.form, note=note)
+
+
+def _follows(found: "Formed | Ambiguous | None", form: str) -> bool:
+    """Whether cells are as the user says; those of a model's form may be of another."""
+    if form in _MARKS:
+        return isinstance(found, Formed) and decimal_mark(found.form) in ("", _MARKS[form])
+    if is_form(form):
+        return True
+    return isinstance(found, Formed) and "%" in found.form and _same_order(found.form, form)
+
+
+def formed(cells: Sequence[str], form: str = "") -> Formed | Ambiguous | None:
+    """Distinct cells read by the one form that they have."""
+    for read in (_dates, _elapsed, _numbers):
+        if read(list(islice(cells, _FIRST)), form) is not None and (made := read(cells, form)):
+            return made
+    return None
+
+
+def spoilt_form(column: Column, path: Path) -> Fault | None:
+    """The few cells that spoil a column of text whose others are dates or numbers of a form."""
+    present = column.present
+    counts = Counter(str(cell).strip() for cell in present)
+    if len(counts) <= _LEAST_FORMED:
+        return None
+    for looks in (*_DATES, _ELAPSED, _NUMBER):
+        odd = [cell for cell in islice(counts, _FIRST) if not looks.fullmatch(cell)]
+        if len(odd) > _MOST_ODD:
+            continue
+        odd = [cell for cell in counts if not looks.fullmatch(cell)]
+        rest = [cell for cell in counts if looks.fullmatch(cell)]
+        if 0 < len(odd) <= _MOST_ODD and len(rest) > _LEAST_FORMED and formed(rest):
+            share = sum(counts[cell] for cell in odd) / len(present)
+            return Fault(
+                f"{path}: the column {column.name!r} holds {', '.join(map(repr, odd))} in "
+                f"{share:.1%} of its cells, and all others are written as {rest[0]!r}: declare "
+                "the column categorical, or say that it is a missing value",
+                tuple(map(missing_option, odd)),
+            )
+    return None
+
+
+# ------------------------------------------------------------------------------------- dates
+
+
+def _dates(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
+    for pattern in _DATES:
+        found = [match for cell in cells if (match := pattern.fullmatch(cell))]
+        if len(found) == len(cells):
+            return _agreed(found, pattern is _DATES[0], form)
+    return None
+
+
+def _agreed(found: Sequence[re.Match[str]], numeric: bool, form: str) -> Formed | Ambiguous | None:
+    """The dates, if all are written in one way."""
+    parts = [match.groupdict() for match in found]
+    shapes = {
+        (p["s"], p["t"], p["gap"], p["S"] is None, len(p["f"] or ""), p["half"] is None, p["zone"],
+         len(p["a"]) == 4, len(p["c"]))
+        for p in parts
+    }  # fmt: skip
+    shapes = {(*shape[:-1], shape[-1] == 4) for shape in shapes if shape[-1] in (1, 2, 4)}
+    if len(shapes) != 1:
+        return None
+    orders = ["dmy"] if parts[0]["b"][0].isalpha() else ["mdy"] if not numeric else ["dmy", "mdy"]
+    if numeric and len(parts[0]["a"]) == 4:
+        orders = ["ymd"]
+    elif numeric and len(parts[0]["c"]) not in (2, 4):
+        return None
+    ways = [
+        (order, _form_of(parts, order), values)
+        for order in orders
+        if (values := _moments(parts, order)) is not None
+    ]
+    wanted = [way for way in ways if form and form in (way[1], _order_in_words(way[1]))]
+    wanted = wanted or [way for way in ways if _same_order(way[1], form)]
+    ways = wanted or ways
+    if not ways:
+        return None
+    if len(ways) > 1 and not np.array_equal(ways[0][2], ways[1][2]):
+        words = tuple(_order_in_words(way[1]) for way in ways)
+        return Ambiguous(found[0].string, words, tuple(f"date:{each}" for each in words))
+    _, made, values = ways[0]
+    return Formed(made, _in_words(made), values)
+
+
+def _moments(parts: Sequence[dict[str, Any]], order: str) -> np.ndarray | None:
+    """The dates in an order of day, month and year; None if one is no date."""
+    made = []
+    try:
+        for part in parts:
+            at = dict(zip(order, (part["a"], part["b"], part["c"]), strict=True))
+            year, month = int(at["y"]), at["m"].lower()
+            if len(at["y"]) == 2:  # as POSIX has it
+                year += 1900 if year >= 69 else 2000
+            number = int(month) if month.isdigit() else _MONTHS.index(month[:3]) + 1
+            hour = int(part["H"] or 0)
+            if part["half"]:
+                if not 1 <= hour <= 12:
+                    return None
+                hour = hour % 12 + 12 * (part["half"].strip().lower() == "pm")
+            micro = int((part["f"] or "0").ljust(6, "0"))
+            minute, second = int(part["M"] or 0), int(part["S"] or 0)
+            made.append(datetime(year, number, int(at["d"]), hour, minute, second, micro))
+    except ValueError:
+        return None
+    return np.array(made, "datetime64[us]")
+
+
+def _form_of(parts: Sequence[dict[str, Any]], order: str) -> str:
+    """The codes of dates that are written in one way."""
+    first = parts[0]
+
+    def code(letter: str, group: str) -> str:
+        texts = [part[group] for part in parts]
+        if letter == "y":
+            return "%Y" if len(texts[0]) == 4 else "%y"
+        if letter == "m" and texts[0][0].isalpha():
+            whole = any(len(text) > 3 for text in texts)
+            upper = all(text.isupper() for text in texts)
+            return ("%B" if whole else "%b") if not upper else "%^B" if whole else "%^b"
+        padded = any(text[0] == "0" for text in texts) or all(len(text) == 2 for text in texts)
+        return f"%{'' if padded else '-'}{letter}"
+
+    codes = [code(letter, group) for letter, group in zip(order, "abc", strict=True)]
+    form: str = f"{codes[0]}{first['s']}{codes[1]}{first['t']}{codes[2]}"
+    if first["gap"] is None:
+        return form
+    form += first["gap"] + code("I" if first["half"] else "H", "H") + ":%M"
+    form += ":%S" * (first["S"] is not None) + (f".%{len(first['f'])}f" if first["f"] else "")
+    if first["half"]:
+        form += " " * (first["half"][0] == " ") + ("%p" if first["half"][-1] == "M" else "%P")
+    form += first["zone"] or ""
+    return form
+
+
+_CODE = re.compile(r"%[-^]?(?:[0-9]f|[a-zA-Z])")
+_WORDS = {"d": "day", "m": "month", "b": "month", "B": "month", "y": "year", "Y": "year",
+          "H": "hour", "I": "hour", "M": "minute", "S": "second", "f": "fraction", "p": "AM",
+          "P": "am"}  # fmt: skip
+
+
+def _in_words(form: str) -> str:
+    words = _CODE.sub(lambda code: _WORDS[code[0][-1]], form.replace("T%", " %"))
+    return str(words)
+
+
+def _order_in_words(form: str) -> str:
+    """Day, month and year as a user settles their order: `day.month.year`."""
+    return _in_words(re.split(r"(?:T| |, )%-?[HI]", form)[0])
+
+
+def _same_order(form: str, given: str) -> bool:
+    """Whether a user's words or a model's form have day, month and year in the same order."""
+    names = re.findall("day|month|year", _in_words(given) if "%" in given else given)
+    return names == re.findall("day|month|year", _in_words(form))
+
+
+def _write_date(form: str) -> Callable[[Any], str]:
+    def write(value: datetime) -> str:
+        half = "PM" if value.hour >= 12 else "AM"
+        numbers = {"d": value.day, "m": value.month, "H": value.hour, "M": value.minute,
+                   "S": value.second, "I": (value.hour + 11) % 12 + 1,
+                   "y": value.year % 100}  # fmt: skip
+        texts = {"b": _MONTHS[value.month - 1].title(), "B": _NAMES[value.month - 1].title(),
+                 "Y": f"{value.year:04}", "p": half, "P": half.lower()}  # fmt: skip
+
+        def text(code: re.Match[str]) -> str:
+            letter, flag = code[0][-1], code[0][1]
+            if letter == "f":
+                return f"{value.microsecond:06}"[: int(flag)]
+            if letter in texts:
+                return texts[letter].upper() if flag == "^" else texts[letter]
+            return str(numbers[letter]) if flag == "-" else f"{numbers[letter]:02}"
+
+        return str(_CODE.sub(text, form))
+
+    return write
+
+
+# ----------------------------------------------------------------------------------- elapsed
+
+
+def _elapsed(cells: Sequence[str], form: str) -> Formed | None:  # noqa: ARG001
+    """Clock times and durations, in units of their last part."""
+    found = [match for cell in cells if (match := _ELAPSED.fullmatch(cell))]
+    lengths = {match[3] is None for match in found}
+    if len(found) != len(cells) or len(lengths) != 1:
+        return None
+    padded = any(len(m[1]) > 1 and m[1][0] == "0" for m in found)
+    padded |= all(len(m[1]) == 2 for m in found)
+    values = [int(m[1]) * 60 + int(m[2]) for m in found]
+    if found[0][3] is not None:
+        values = [60 * v + int(m[3]) for v, m in zip(values, found, strict=True)]
+    made = f"{'hh' if padded else 'h'}:mm" + ":ss" * (found[0][3] is not None)
+    unit = "seconds" if made.endswith("ss") else "minutes"
+    return Formed(made, f"{unit} of {made}", np.array(values, np.int64))
+
+
+def _write_elapsed(form: str) -> Callable[[Any], str]:
+    def write(value: Any) -> str:
+        rest, parts = int(value), []
+        for _ in range(form.count(":")):
+            rest, part = divmod(rest, 60)
+            parts.append(f"{part:02}")
+        first = f"{rest:02}" if form.startswith("hh") else str(rest)
+        return ":".join([first, *reversed(parts)])
+
+    return write
+
+
+# ----------------------------------------------------------------------------------- numbers
+
+
+def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
+    found = [match for cell in cells if (match := _NUMBER.fullmatch(cell))]
+    around = {(match["before"], match["after"]) for match in found}
+    below = [bool(match["open"]) for match in found]  # zero, as accountants write it
+    closed = [bool(match["close"]) for match in found] == below
+    if len(found) != len(cells) or len(around) != 1 or not closed:
+        return None
+    if any(below) and any(match["minus"] for match in found):
+        return None
+    ((before, after),) = around
+    signed = [
+        ("-" if less else match["minus"]) + match["body"]
+        for match, less in zip(found, below, strict=True)
+    ]
+    ways = []
+    for mark in ".,":
+        for sep in _THOUSANDS:
+            if sep != mark and (not sep or any(sep in each for each in signed)):
+                values = _values(signed, sep, mark)
+                if values is not None:
+                    ways.append((mark, sep, values))
+    given = _PATTERN.fullmatch(form)
+    wanted = _MARKS.get(form)
+    if given and (fraction := _FRACTION.match(given["rest"])):
+        wanted = wanted or fraction["mark"]
+    # A point alone is a decimal point, as everywhere in a text file.
+    plain = [way for way in ways if way[:2] == (".", "")]
+    ways = [way for way in ways if way[0] == wanted] or plain or ways
+    if not ways:
+        return None
+    if any(not np.array_equal(ways[0][2], way[2]) for way in ways):
+        cell = next(match.string for match in found if "," in match["body"])
+        return Ambiguous(
+            cell,
+            ("thousands and more", "a number with a decimal comma"),
+            tuple(f"continuous:{each}" for each in _MARKS),
+        )
+    mark, sep, values = ways[0]
+    digits = {len(each.partition(mark)[2]) for each in signed}
+    plain_all = not (sep or before or after or any(below)) and mark == "."
+    whole = digits == {0}
+    if plain_all or (np.abs(values[np.round(values) == values]) >= _LARGEST_EXACT).any():
+        return None  # plain numbers need no form; larger integers are not held exactly
+    fraction_text = "" if whole else mark + ("0" * digits.pop() if len(digits) == 1 else "#")
+    made = f"{'(' * any(below)}{before}1{sep}234{fraction_text}{after}"
+    return Formed(made, "numbers", values.astype(np.int64) if whole else values)
+
+
+def _values(signed: Iterable[str], sep: str, mark: str) -> np.ndarray | None:
+    """Numbers with these marks; None if one is not written so. A leading 0 makes a code."""
+    groups = rf"[1-9][0-9]{{0,2}}(?:{re.escape(sep)}[0-9]{{3}})+|" if sep else ""
+    form = re.compile(rf"-?(?:{groups}0|[1-9][0-9]*)(?:{re.escape(mark)}[0-9]+)?")
+    made = []
+    for each in signed:
+        if not form.fullmatch(each):
+            return None
+        text = each.replace(sep, "") if sep else each
+        made.append(float(text.replace(mark, ".")))
+    return np.array(made)
+
+
+def _write_number(form: str) -> Callable[[Any], str]:
+    pattern = _PATTERN.fullmatch(form)
+    assert pattern is not None
+    fraction = _FRACTION.fullmatch(pattern["rest"])
+    after = fraction["after"] if fraction else pattern["rest"]
+
+    def write(value: Any) -> str:
+        number = float(value)
+        digits = len(fraction["digits"]) if fraction and fraction["digits"] != "#" else None
+        digits = 0 if fraction is None else digits
+        exact = digits is not None and round(number, digits) == number
+        text = f"{abs(number):,.{digits}f}" if exact else _shortest(abs(number))
+        whole, _, rest = text.partition(".")
+        whole = whole.replace(",", pattern["sep"])
+        mark = fraction["mark"] if fraction else "."
+        before = pattern["before"].removeprefix("(")
+        text = f"{before}{whole}{mark * bool(rest)}{rest}{after}"
+        if number >= 0:
+            return text
+        return f"({text})" if pattern["before"].startswith("(") else f"-{text}"
+
+    return write
+
+
+def _shortest(number: float) -> str:
+    """The shortest exact digits without an exponent, thousands set apart."""
+    digits = np.format_float_positional(number, trim="-")
+    whole, point, rest = digits.partition(".")
+    return f"{int(whole):,}{point}{rest}"
+
+
+# ----------------------------------------------------------------------------------- writing
+
+
+def writer(form: str) -> Callable[[Any], str]:
+    """From a value to its cell in a form; dates as `datetime`."""
+    if "%d" in form or "%-d" in form:
+        return _write_date(form)
+    return _write_elapsed(form) if form.lstrip("h").startswith(":mm") else _write_number(form)
+
+
+def is_form(form: str) -> bool:
+    """Whether a text is a form that can be written; a model's may come from a stranger's file."""
+    if form in ("", "h:mm", "hh:mm", "h:mm:ss", "hh:mm:ss"):
+        return True
+    if "%d" in form or "%-d" in form:
+        return all(code[-1] in _WORDS for code in _CODE.findall(form)) and len(form) < 100
+    return _PATTERN.fullmatch(form) is not None and len(form) < 100
+
+
+def decimal_mark(form: str) -> str:
+    """What stands before the decimals of a form of numbers; empty where it has none."""
+    pattern = _PATTERN.fullmatch(form) if "%d" not in form and "%-d" not in form else None
+    fraction = _FRACTION.fullmatch(pattern["rest"]) if pattern else None
+    return fraction["mark"] if fraction else ""
+
+
+def value_in(form: str, cell: str) -> Any | None:
+    """The value of one cell in a form, for what a user gives; None if it is not written so."""
+    found = formed([cell.strip()], form)
+    return found.values[0] if isinstance(found, Formed) else None
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, np.datetime64):
+        return str(np.datetime_as_string(value, unit="auto"))
+    return f"{float(value):.15g}"

@@ -1,0 +1,145 @@
+"""How the cells of a file are to be read, as far as a user says, and all faults of a file at once.
+
+Reading(missing=(".", "-999"), forms={"born": "day.month.year"})
+"""
+
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.data.table import Column, DataTable
+from sfumato.errors import DataError, FaultsError
+
+# Of a number as it may stand in `missing`.
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the cells of a file are to be read.
+
+    Args:
+        text: columns whose cells are text, whatever they look like.
+        missing: cells that are missing values in every column; of numbers any of that value.
+        forms: how the dates or numbers of a column are written, see `data.io.forms`.
+        identifiers: columns that only name the rows, whose cells may be anything.
+    """
+
+    text: Collection[str] = ()
+    missing: Sequence[str] = ()
+    forms: Mapping[str, str] = field(default_factory=dict)
+    identifiers: Collection[str] = ()
+
+    @classmethod
+    def declared(cls, columns: Mapping[str, str], missing: Sequence[str]) -> "Reading":
+        """Of the settings: types by column, each perhaps with a form (`date:day.month.year`)."""
+        parts = {name: each.partition(":") for name, each in columns.items()}
+        text, names = (
+            [name for name, (kind, _, _) in parts.items() if kind in of]
+            for of in (("categorical",), ("identifier", "dropped"))
+        )
+        forms = {name: form for name, (_, _, form) in parts.items() if form}
+        return cls(text, tuple(missing), forms, names)
+
+
+AS_IT_IS = Reading()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a column cannot be read.
+
+    Args:
+        text: where, what stands there, and what to do.
+        options: of the command line, that take the column all the same.
+    """
+
+    text: str
+    options: tuple[str, ...]
+
+
+def short(text: object) -> str:
+    """One line of at most 40 characters, for a message."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= 40 else f"{line[:37]}..."
+
+
+def refuse(path: Path, faults: Sequence[Fault]) -> None:
+    """All faults of a file, one a line, and what takes it.
+
+    Raises:
+        DataError: if there is one.
+        FaultsError: if there are several.
+    """
+    if not faults:
+        return
+    options = " ".join(dict.fromkeys(each for fault in faults for each in fault.options))
+    if len(faults) == 1:
+        said = "" if options in faults[0].text else f" ({options})"
+        raise DataError(f"{faults[0].text}{said}.")
+    lines = [fault.text.removeprefix(str(path)).lstrip(",: ") for fault in faults]
+    raise FaultsError(
+        f"{path} has {len(faults)} columns that cannot be read as they are:\n"
+        + "".join(f"{line}.\n" for line in lines)
+        + f"Mend the cells, or take it with: sfumato fit {shlex.quote(str(path))} {options}"
+    )
+
+
+def option(name: str, kind: str) -> str:
+    """`--column NAME=TYPE` as a shell takes it, on one line."""
+    named = " ".join(name.split())
+    return f"--column {shlex.quote(f'{named}={kind}')}"
+
+
+def missing_option(cell: str) -> str:
+    """`--missing CELL` as a shell takes it."""
+    return f"--missing {shlex.quote(cell)}"
+
+
+def mark_missing(table: DataTable, missing: Sequence[str]) -> DataTable:
+    """The table with these values missing, in every column: text as it stands, numbers by value."""
+    if not missing:
+        return table
+    texts = {each.strip() for each in missing}
+    numbers = [float(each) for each in texts if _NUMBER.fullmatch(each)]
+    return DataTable(tuple(_marked(column, texts, numbers) for column in table))
+
+
+def _marked(column: Column, texts: set[str], numbers: Sequence[float]) -> Column:
+    values, kind = column.values, column.values.dtype.kind
+    if kind in "fi":
+        gone = np.isin(values, numbers)
+    elif kind == "O":
+        gone = np.array([value.strip() in texts for value in values], bool)
+    elif kind == "M":
+        gone = np.isin(np.datetime_as_string(values, unit="D"), list(texts))
+        gone &= values.astype("datetime64[D]") == values
+    else:
+        return column
+    if not gone.any():
+        return column
+    empty = np.zeros(1, values.dtype) if kind != "O" else np.array([""], object)
+    kept = column.categories and tuple(k for k in column.categories if k.strip() not in texts)
+    return replace(
+        column,
+        values=np.where(gone, empty, values),
+        missing=column.missing | gone,
+        categories=kept,
+    )
+
+
+def strip_text(table: DataTable) -> DataTable:
+    """The table without the spaces around its texts, and a note where there were some."""
+    columns = []
+    for column in table:
+        if column.values.dtype == object:
+            bare = np.array([value.strip() for value in column.values], dtype=object)
+            if (bare != column.values).any():
+                note = "spaces around its texts taken off"
+                column = replace(column, values=bare, note=note)
+        columns.append(column)
+    return DataTable(tuple(columns))

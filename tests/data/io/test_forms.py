@@ -1,0 +1,285 @@
+"""Dates, times and numbers as people write them: read, told, and written back to the letter."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfumato.data.io.forms import Ambiguous, Formed, formed, is_form, value_in, writer
+from sfumato.data.io.reading import Reading
+from sfumato.data.io.tables import read_table, write_table
+from sfumato.errors import DataError
+
+D = datetime
+READ: list[tuple[str, list[str], str, list[Any]]] = [
+    ("American", ["8/6/20", "12/31/99"], "month/day/year", [D(2020, 8, 6), D(1999, 12, 31)]),
+    ("American and time", ["8/6/20 18:57", "8/16/20 4:05"], "month/day/year hour:minute",
+     [D(2020, 8, 6, 18, 57), D(2020, 8, 16, 4, 5)]),
+    ("German", ["31.12.2024", "01.02.2024"], "day.month.year", [D(2024, 12, 31), D(2024, 2, 1)]),
+    ("British", ["31/01/2024", "01/02/2024"], "day/month/year", [D(2024, 1, 31), D(2024, 2, 1)]),
+    ("year first", ["2024/1/31", "2024/12/1"], "year/month/day",
+     [D(2024, 1, 31), D(2024, 12, 1)]),
+    ("one zone", ["2021-09-20T17:47:07Z", "2021-09-21T00:00:00Z"],
+     "year-month-day hour:minute:secondZ", [D(2021, 9, 20, 17, 47, 7), D(2021, 9, 21)]),
+    ("an offset", ["2021-09-20 17:47+02:00", "2021-09-21 01:02+02:00"],
+     "year-month-day hour:minute+02:00", [D(2021, 9, 20, 17, 47), D(2021, 9, 21, 1, 2)]),
+    ("half days", ["1/31/2024 12:05 AM", "2/1/2024 1:30 PM"], "month/day/year hour:minute AM",
+     [D(2024, 1, 31, 0, 5), D(2024, 2, 1, 13, 30)]),
+    ("names of months", ["31-Jan-2024", "01-Feb-2024"], "day-month-year",
+     [D(2024, 1, 31), D(2024, 2, 1)]),
+    ("whole names", ["January 31, 2024", "May 1, 2024"], "month day, year",
+     [D(2024, 1, 31), D(2024, 5, 1)]),
+    ("thousandths", ["2024/01/31 00:00:01.250", "2024/01/31 00:00:02.007"],
+     "year/month/day hour:minute:second.fraction",
+     [D(2024, 1, 31, 0, 0, 1, 250_000), D(2024, 1, 31, 0, 0, 2, 7_000)]),
+    ("clock", ["18:57", "04:05"], "minutes of hh:mm", [1137, 245]),
+    ("duration", ["49:12:07", "0:00:59"], "seconds of h:mm:ss", [177127, 59]),
+    ("percent", ["12.5%", "-3.0%"], "numbers", [12.5, -3.0]),
+    ("whole percent", ["12 %", "3 %"], "numbers", [12, 3]),
+    ("dollars", ["$1,234.50", "$0.99", "-$12.00"], "numbers", [1234.5, 0.99, -12.0]),
+    ("accounts", ["(1,234.50)", "12.00"], "numbers", [-1234.5, 12.0]),
+    ("kilograms", ["12.5 kg", "1000.25 kg"], "numbers", [12.5, 1000.25]),
+    ("degrees", ["59.91N", "-8.5N"], "numbers", [59.91, -8.5]),
+    ("euros", ["1.234,50 €", "12,00 €"], "numbers", [1234.5, 12.0]),
+    ("decimal commas", ["12,5", "1234,25", "7"], "numbers", [12.5, 1234.25, 7.0]),
+    ("thousands", ["1,234,567", "12,345"], "numbers", [1234567, 12345]),
+    ("thin spaces", ["1\u202f234", "12"], "numbers", [1234, 12]),
+    ("Swiss", ["1'234.50", "12.00"], "numbers", [1234.5, 12.0]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cells", "words", "values"), [t[1:] for t in READ], ids=[t[0] for t in READ]
+)
+def test_what_agrees_is_read_and_written_back_to_the_letter(
+    cells: list[str], words: str, values: list[Any]
+) -> None:
+    found = formed(cells)
+    assert isinstance(found, Formed)
+    assert found.words == words
+    assert found.values.tolist() == values
+    assert {type(value) for value in found.values.tolist()} == {type(values[0])}
+    write = writer(found.form)
+    assert [write(value) for value in found.values.tolist()] == cells
+    assert is_form(found.form)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["31/12/2024", "12/31/2024"],  # of neither order
+        ["1/2/2024", "1.2.2024"],
+        ["30.02.2024", "31.12.2024"],
+        ["2021-09-20T17:47:07Z", "2021-09-20T17:47:07+02:00"],
+        ["1/31/2024", "1/31/2024 10:00"],
+        ["18:57", "18:57:00"],
+        ["18:75", "18:00"],
+        ["$5", "€5"],
+        ["5%", "5"],
+        ["1,23,456", "1"],
+        ["1.234,5", "1,234.5"],
+        ["007", "008"],
+        ["00,7", "1,5"],
+        ["1", "2.5"],  # plain numbers need no form
+        ["9007199254740993", "1"],
+        ["9,007,199,254,740,993", "1,000"],
+        ["1.2.3", "1.10.0"],
+        ["192.168.0.1", "10.0.0.1"],
+        ["12 apples", "7 pears"],
+        ["(5.00", "6.00"],
+        ["(5.00)", "-6.00"],
+        ["C12", "C13"],
+        ["+4912345", "+4967890"],
+        ["555-1234", "555-9876"],
+    ],
+)
+def test_what_does_not_agree_is_not_read(cells: list[str]) -> None:
+    assert formed(cells) is None
+
+
+@pytest.mark.parametrize(
+    ("cells", "settled"),
+    [
+        (["01/02/2024", "03/04/2024"],
+         {"day/month/year": [D(2024, 2, 1), D(2024, 4, 3)],
+          "month/day/year": [D(2024, 1, 2), D(2024, 3, 4)],
+          "%d/%m/%Y": [D(2024, 2, 1), D(2024, 4, 3)]}),
+        (["1.2.24", "3.4.24"],
+         {"day.month.year": [D(2024, 2, 1), D(2024, 4, 3)],
+          "month.day.year": [D(2024, 1, 2), D(2024, 3, 4)]}),
+        (["1,234", "2,500"], {"1,234.5": [1234, 2500], "1.234,5": [1.234, 2.5]}),
+        (["$1,234"], {"1,234.5": [1234], "1.234,5": [1.234]}),
+    ],
+)  # fmt: skip
+def test_what_may_be_read_in_two_ways_is_settled_by_the_user(
+    cells: list[str], settled: dict[str, list[Any]]
+) -> None:
+    found = formed(cells)
+    assert isinstance(found, Ambiguous)
+    assert found.cell == cells[0]
+    for form, values in settled.items():
+        read = formed(cells, form)
+        assert isinstance(read, Formed)
+        assert read.values.tolist() == values
+        assert [writer(read.form)(value) for value in read.values.tolist()] == cells
+    for option in found.options:
+        assert isinstance(formed(cells, option.partition(":")[2]), Formed)
+
+
+def test_days_that_are_the_same_in_both_orders_are_read() -> None:
+    found = formed(["01/01/2024", "02/02/2024"])
+    assert isinstance(found, Formed)
+    assert found.values.tolist() == [D(2024, 1, 1), D(2024, 2, 2)]
+
+
+_FORMS = [
+    "%d.%m.%Y", "%-m/%-d/%Y %-I:%M %p", "%Y/%m/%d %H:%M:%S", "%d-%b-%Y", "%B %-d, %Y",
+    "%Y-%m-%dT%H:%M:%SZ", "%d/%m/%Y %H:%M",
+]  # fmt: skip
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2060, 1, 1)), st.sampled_from(_FORMS))
+def test_a_date_is_written_as_strftime_has_it(moment: datetime, form: str) -> None:
+    moment = moment.replace(second=moment.second if "%S" in form else 0, microsecond=0)
+    if "%M" not in form:
+        moment = moment.replace(hour=0, minute=0)
+    cell = writer(form)(moment)
+    assert cell == moment.strftime(form)
+    assert value_in(form, cell) == np.datetime64(moment)
+
+
+@given(st.integers(-(10**9), 10**9), st.sampled_from(["$1,234.00", "1.234,00 €", "1234.00%"]))
+def test_an_amount_comes_back(cents: int, form: str) -> None:
+    amount = cents / 100
+    assert value_in(form, writer(form)(amount)) == amount or abs(amount) == 0
+
+
+def test_a_number_off_the_form_s_digits_keeps_its_own() -> None:
+    assert writer("$1,234.00")(1234.125) == "$1,234.125"
+    assert writer("1234%")(0.5) == "0.5%"
+
+
+@pytest.mark.parametrize("form", ["x", "%d%Q", "1235", "h:m", "1234" + "x" * 100])
+def test_a_stranger_s_form_is_refused(form: str) -> None:
+    assert not is_form(form)
+
+
+CSV = """when,share,price,took,note
+31.12.2024,12.5%,"1,234.00",1:05, a
+,3.0%,"12,345,678.00",0:30,b
+01.02.2024,,12.00,,a
+"""
+
+
+def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(CSV)
+    table = read_table(tmp_path / "in.csv")
+    assert [c.values.dtype.kind for c in table] == ["M", "f", "f", "i", "O"]
+    assert table["when"].note == "read as day.month.year: 31.12.2024 is 2024-12-31"
+    assert table["took"].note == "read as minutes of h:mm: 1:05 is 65"
+    write_table(tmp_path / "out.csv", table)
+    assert (tmp_path / "out.csv").read_text() == CSV
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("t\n2024-03-01 12:30\n2024-03-02 00:00\n", "%Y-%m-%d %H:%M"),
+        ("t\n2024-03-01T12:30\n2024-03-02T00:00\n", "%Y-%m-%dT%H:%M"),
+        ("t\n2024-03-01 12:30:01\n\n2024-03-02 00:00:00\n", "%Y-%m-%d %H:%M:%S"),
+        ("t\n2024-03-01T12:30:01\n2024-03-02T00:00:00\n", ""),
+        ("t\n2024-03-01\n2024-03-02\n", ""),
+    ],
+)
+def test_plain_dates_come_back_with_their_space_and_without_seconds(
+    tmp_path: Path, text: str, form: str
+) -> None:
+    (tmp_path / "in.csv").write_text(text)
+    table = read_table(tmp_path / "in.csv")
+    assert table["t"].form == form
+    write_table(tmp_path / "out.csv", table)
+    assert (tmp_path / "out.csv").read_text() == text.replace("\n\n", "\n")
+
+
+def test_a_form_that_shows_late_is_that_of_every_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfumato.data.io.csv._CELLS_A_CHUNK", 6)
+    cells = ["12"] * 20 + ["1 234"]
+    (tmp_path / "t.csv").write_text("v,k\n" + "".join(f"{cell},1\n" for cell in cells))
+    assert read_table(tmp_path / "t.csv")["v"].values.tolist() == [12] * 20 + [1234]
+
+
+def test_all_faults_are_told_at_once_with_the_command_that_takes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f'{k},0{k % 9 + 1}/0{k % 7 + 1}/2024,"{k + 1},234",{k},x{k % 3}' for k in range(30)]
+    rows.append("low,01/01/2024,1,1e999,x1")
+    path.write_text("\n".join(["a,born,b b,c,d", *rows]))
+    with pytest.raises(DataError) as raised:
+        read_table(path)
+    first, *faults, last = str(raised.value).splitlines()
+    assert first == f"{path} has 4 columns that cannot be read as they are:"
+    for fault, phrase in zip(
+        faults,
+        ["line 32, column 'a': 'low'", "'born' holds '0", "'b b' holds '1,234'", "1e999 is beyond"],
+        strict=True,
+    ):
+        assert phrase in fault
+    options = "--missing low --column born=date:day/month/year --column 'b b=continuous:1,234.5'"
+    assert last.endswith(f"sfumato fit {path} {options} --column c=categorical")
+    declared = {"born": "date:day/month/year", "b b": "continuous:1,234.5", "c": "categorical"}
+    table = read_table(path, Reading.declared(declared, ["low"]))
+    assert [c.values.dtype.kind for c in table] == ["i", "M", "i", "O", "O"]
+
+
+def test_identifiers_too_large_for_a_number_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    ids = [str(10**18 + 7 * k) for k in range(30)]
+    path.write_text("\n".join(["id", *ids]))
+    assert read_table(path)["id"].values.tolist() == ids
+    path.write_text("\n".join(["id", *ids[:3], *map(str, range(27))]))
+    with pytest.raises(DataError, match=r"line 2.*cannot hold exactly.*--column id=identifier"):
+        read_table(path)
+    named = Reading.declared({"id": "identifier"}, [])
+    assert read_table(path, named)["id"].values.tolist()[:3] == ids[:3]
+
+
+@pytest.mark.parametrize(
+    ("beside", "expected"),
+    [("0.5", [1234, 2345]), ('"0,5"', [1.234, 2.345]), ('"1.234,50 €"', [1.234, 2.345])],
+)
+def test_another_column_settles_the_decimal_mark(
+    tmp_path: Path, beside: str, expected: list[float]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f'a,b\n"1,234",{beside}\n"2,345",{beside}\n')
+    assert read_table(path)["a"].values.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("cells", "form"),
+    [
+        (["13.1.2024", "14.1.2024"], "month.day.year"),
+        (["1/31/2024", "1/30/2024"], "dmy"),
+        (["a", "b"], "day.month.year"),
+        (["1.234,5", "2,5"], "1,234.5"),
+        (["1:30", "2:30"], "day.month.year"),
+    ],
+)
+def test_what_is_not_as_the_user_says_is_refused(
+    tmp_path: Path, cells: list[str], form: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("v\n" + "".join(f'"{cell}"\n' for cell in cells))
+    with pytest.raises(DataError, match=f"'v' is not written as '{form}' says"):
+        read_table(path, Reading(forms={"v": form}))
+
+
+def test_a_model_s_form_is_no_demand() -> None:
+    found = formed(["1/31/2024"], "%d.%m.%Y")
+    assert isinstance(found, Formed)
+    assert found.values.tolist() == [D(2024, 1, 31)]
