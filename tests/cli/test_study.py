@@ -96,6 +96,7 @@ def test_compare_measures_every_sampler(
         assert name in out
     assert "exact denoiser" in out
     assert (tmp_path / "errors.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setattr(compare, "_REFERENCE_STEPS", 100)
     told = json.loads(sfumato(f"compare samplers {toy} --calls 6,12 --json")[1])
     exact = {(e["sampler"], e["num_calls"]): e for e in told[1]["entries"]}
     # With an exact denoiser a second-order method is nearer the flow than a first-order one, and

@@ -13,8 +13,10 @@ import sfumato
 from fitted import TINY, normal_rows, people, squares
 from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError, DataError
+from sfumato.metrics import features
 from sfumato.metrics.distances import sliced_wasserstein_2
 from sfumato.process.streams import generator
+from sfumato.runs import compare
 from sfumato.runs.compare import Comparison, Entry, compare_samplers, pivoted
 from sfumato.runs.run import Run
 
@@ -199,7 +201,10 @@ def test_a_table_is_measured_against_other_rows(of_table: Run) -> None:
         assert {m.name: m.verdict for m in apart.measures}["classifier_auc"] == "apart"
 
 
-def test_pictures_are_measured_against_others(of_pictures: Run) -> None:
+def test_pictures_are_measured_against_others(
+    of_pictures: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "_STEPS", 150)  # enough to tell above from below
     every = squares(490)
     against, sample = every[:420], every[420:480]
     found = of_pictures.evaluate(against=against, sample=sample)
@@ -230,12 +235,12 @@ def test_too_few_other_rows_or_of_another_kind_are_refused(
 
 def test_pictures_are_scored(of_pictures: Run) -> None:
     pixels = squares(5)
-    nats = of_pictures.log_prob(pixels, steps=10)
+    nats = of_pictures.log_prob(pixels, steps=4)
     assert nats.shape == (5,)
     assert np.isfinite(nats).all()
-    np.testing.assert_allclose(of_pictures.log_prob(pixels[:2], steps=10), nats[:2], atol=1e-3)
+    np.testing.assert_allclose(of_pictures.log_prob(pixels[:2], steps=4), nats[:2], atol=1e-3)
     noise = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 1)).astype(np.uint8)
-    assert of_pictures.log_prob(noise, steps=10).mean() < nats.mean()
+    assert of_pictures.log_prob(noise, steps=4).mean() < nats.mean()
 
 
 # -------------------------------------------------------------------------- samplers compared
@@ -247,8 +252,11 @@ def compared(run: Run, calls: tuple[int, ...]) -> list[Comparison]:
 
 @pytest.mark.parametrize("kind", ["of_table", "of_pictures"])
 def test_samplers_are_compared_on_tables_and_pictures(
-    kind: str, request: pytest.FixtureRequest
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):  # several times those compared
+        monkeypatch.setattr(compare, steps, 60)
+    monkeypatch.setattr(compare, "_MIDDLE", 6)
     run: Run = request.getfixturevalue(kind)
     network, exact = compared(run, (6, 12))
     assert network.title == "this run's network"
