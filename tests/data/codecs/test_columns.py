@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
+from sfumato.data.codecs.describe import described
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import DataError, RunError
@@ -356,9 +357,6 @@ RECURRING = {
     ),
     "sums of three steps": FALLS[np.arange(4000), RNG.integers(0, 4, 4000)].round(2),
     "fractions on no grid": 1 / RNG.integers(1, 60, 3000),
-    "a code far away": np.where(
-        RNG.random(2500) < 0.06, -999, (4 + RNG.normal(0, 0.8, 2500)).round(1)
-    ),
 }
 
 
@@ -369,7 +367,6 @@ def of_values(values: np.ndarray) -> NumericCodec:
 def drawn_of(codec: NumericCodec, n: int) -> np.ndarray:
     """What a perfect model draws: z is N(0, 1)."""
     z = np.random.default_rng(5).standard_normal(n)
-    assert not codec.point_masses
     return codec.decode(z, np.zeros(n, np.int64), n).values
 
 
@@ -400,13 +397,38 @@ def test_the_probabilities_of_values_that_recur_are_their_frequencies(name: str)
     np.testing.assert_allclose(probability, counts / len(values), atol=1 / len(values))
 
 
+CODED = np.where(RNG.random(2500) < 0.06, -999, (4 + RNG.normal(0, 0.8, 2500)).round(1))
+BORN = np.datetime64("1950-01-01", "us") + RNG.integers(0, 20_000, 300) * DAY
+FAR = np.where(np.arange(300) < 27, np.datetime64("9999-12-31", "us"), BORN)
+FAR[30:36] = np.datetime64("1555-02-17", "us")
+
+
+def test_a_code_that_stands_apart_is_a_category_and_nothing_is_drawn_near_it() -> None:
+    codec = of_values(CODED)
+    assert codec.point_masses == (-999,)
+    drawn = drawn_of(codec, 20_000)
+    assert drawn.min() >= CODED[CODED > -999].min()
+    assert "-999 may mean missing (--missing -999)" in described(codec)
+    of_dates = NumericCodec.fit(column(FAR), "date")
+    assert len(of_dates.point_masses) == 2
+    assert "; 9999-12-31 may mean missing (--missing 9999-12-31)" in described(of_dates)
+    days = drawn_of(of_dates, 20_000)
+    assert days.min() >= BORN.min()
+    assert days.max() <= BORN.max()
+
+
+def test_a_frequent_value_among_the_others_is_no_code() -> None:
+    wages = np.where(RNG.random(500) < 0.5, 0, RNG.integers(3, 90, 500))
+    assert "may mean missing" not in described(of_values(wages))
+
+
 def test_nothing_is_drawn_in_a_gap_and_a_number_there_was_never_seen() -> None:
-    codec = of_values(RECURRING["a code far away"])
-    drawn = drawn_of(codec, 50_000)
-    assert (drawn == -999).mean() == pytest.approx(0.06, abs=0.015)
-    assert not ((drawn > -999) & (drawn < 0)).any()
+    values = np.concatenate([RNG.integers(0, 9, 900), RNG.integers(30, 39, 900)])
+    codec = of_values(values)
+    drawn = drawn_of(codec, 20_000)
+    assert not ((drawn > 8) & (drawn < 30)).any()
     assert codec.has_gaps
-    unseen = codec.encode(column(np.array([-999.0, -500.0, 4.0])), None).unseen
+    unseen = codec.encode(column(np.array([0, 20, 35])), None).unseen
     assert unseen.tolist() == [False, True, False]
 
 

@@ -32,7 +32,10 @@ def test_values_that_come_often_are_named_dates_as_dates() -> None:
     assert told("continuous", numbers) == "0 to 59.5; often 0"
     days = np.datetime64("2020-01-01", "us") + np.arange(60) * np.timedelta64(1, "D")
     often = np.concatenate([np.repeat(np.datetime64("1970-01-01", "us"), 40), days])
-    assert told("date", often) == "1970-01-01 to 2020-02-29; often 1970-01-01"
+    assert told("date", often) == (
+        "1970-01-01 to 2020-02-29; often 1970-01-01; 1970-01-01 may mean missing "
+        "(--missing 1970-01-01)"
+    )
 
 
 def test_levels_are_cut_short_and_stay_on_one_line() -> None:

@@ -41,6 +41,9 @@ _MOST_KNOTS = 32
 _RECURS, _RECUR_IN_MEAN, _MOST_CELLS_OF_VALUES = 5, 2, 5_000
 _TAKEN, _RECURS_WHERE_TAKEN = 0.2, 20
 
+# What stands apart is so many times as far off as the others are wide.
+_APART = 3
+
 # A gap is so many times as wide as the next so many rows on either side.
 _WIDE, _BESIDE = 5, 20
 
@@ -312,12 +315,30 @@ def _point_masses(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values that many rows have, and which rows have none of them."""
     values, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     many = counts >= max(_LEAST_MASS_ROWS, _MASS * counts.sum(), _ABOVE_MEAN * counts.mean())
+    many |= stand_apart(values.astype(np.float64)) & (counts >= _RECURS)
     if many.sum() > _MOST_MASSES:
         many &= counts >= np.sort(counts)[-_MOST_MASSES]
     # What is left must be numbers still.
     if len(values) - many.sum() < 2:
         many[:] = False
     return values[many], ~many[inverse]
+
+
+def stand_apart(values: np.ndarray) -> np.ndarray:
+    """Which of the rising distinct values are much farther from all others than these are wide.
+
+    So may be a code that stands for something else: -999, or 9999-12-31.
+    """
+    first, last, apart = 0, len(values) - 1, np.zeros(len(values), bool)
+    while last - first >= 2:
+        below, above = values[first + 1] - values[first], values[last] - values[last - 1]
+        if above > _APART * (values[last - 1] - values[first]):
+            apart[last], last = True, last - 1
+        elif below > _APART * (values[last] - values[first + 1]):
+            apart[first], first = True, first + 1
+        else:
+            break
+    return apart if last > first else np.zeros(len(values), bool)
 
 
 def _grid_step(values: np.ndarray, kind: ColumnType) -> float:

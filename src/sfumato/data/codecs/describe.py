@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, plain
+from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, plain, stand_apart
 from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.io.reading import missing_option, option
 from sfumato.data.table import Column
@@ -23,8 +23,10 @@ def described(part: ColumnCodec) -> str:
         low, high = part.nearest(np.array([part.low, part.high]))
         masses = np.array(part.point_masses)
         often = masses.astype(np.int64).astype(part.dtype) if part.kind == "date" else masses
-        return f"{_text(low)} to {_text(high)}" + (
-            f"; often {', '.join(map(_text, often))}" if part.point_masses else ""
+        return (
+            f"{_text(low)} to {_text(high)}"
+            + (f"; often {', '.join(map(_text, often))}" if part.point_masses else "")
+            + _codes(part, often)
         )
     values = [" ".join(str(value).split()) or repr(value) for value in part.categories]
     short = [v if len(v) <= _LONG else f"{v[: _LONG - 3]}..." for v in values[:_NAMED]]
@@ -36,6 +38,15 @@ def described(part: ColumnCodec) -> str:
     marks = [v for v in part.categories if isinstance(v, str) and _MARK.fullmatch(v.lower())]
     may = "".join(f"; {v!r} may mean missing ({missing_option(v)})" for v in marks[:2])
     return f"{len(values)} categories: {shown}{may}" if values else "missing values only"
+
+
+def _codes(part: NumericCodec, often: np.ndarray) -> str:
+    """That a frequent value far from all others may mean a missing one, and what says so."""
+    masses = np.array(part.point_masses, dtype=np.float64)
+    every = np.unique(np.concatenate([masses, np.array(part.knots) + float(part.low)]))
+    apart = set(every[stand_apart(every)].tolist())
+    texts = [_text(value).partition("T")[0] for value in often[np.isin(masses, list(apart))]]
+    return "".join(f"; {text} may mean missing ({missing_option(text)})" for text in texts)
 
 
 def set_aside(part: IdentifierCodec, column: Column) -> str:
