@@ -26,6 +26,7 @@ NAMES = (
     "picture_networks",
     "decoding",
     "tables",
+    "detection",
     "table_cost",
     "digits",
 )
