@@ -16,14 +16,15 @@ from command_line import fitted, in_an_empty_folder
 from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, runs
 
 # The floors whose functions say which shapes they take and give. Tests of the floors above call
-# them by the hundred thousand, and checking each call would take half of the suite's time.
+# them by the hundred thousand, and checking would take half of their time; CHECK_SHAPES=1 does it.
 _SHAPES_ARE_CHECKED = {"process", "denoisers", "samplers", "likelihood", "training"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     floor = item.path.relative_to(Path(__file__).parent).parts[0]
-    jaxtyping.config.update("jaxtyping_disable", floor not in _SHAPES_ARE_CHECKED)
+    checked = floor in _SHAPES_ARE_CHECKED or "CHECK_SHAPES" in os.environ
+    jaxtyping.config.update("jaxtyping_disable", not checked)
 
 
 settings.register_profile("same-every-time", derandomize=True, deadline=None, max_examples=50)

@@ -22,7 +22,7 @@ from sfumato.data.io.sheets import write_images
 from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError, DataError, SfumatoError
 from sfumato.models.gaussian import GaussianModel
-from sfumato.runs.figures import images
+from sfumato.runs.figures import common, images
 from sfumato.runs.figures.common import Shown
 from sfumato.runs.fit import begin, finish, fitting, prepare, resolve, resume
 from sfumato.runs.report import write_report
@@ -257,6 +257,7 @@ def test_the_commands_on_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(images, "ANIMATION_FRAMES", common.ANIMATION_FRAMES)
     found = digits()
     assert found.labels is not None
     for k in (0, 1):
@@ -287,7 +288,7 @@ def test_the_commands_on_a_folder(
     with Image.open("between.png") as between:
         assert between.width > 3 * between.height  # in a row
     with Image.open("reverse.gif") as moving:
-        assert getattr(moving, "n_frames", 1) == 3
+        assert getattr(moving, "n_frames", 1) == 100
     with np.load("three.npz") as arrays:
         assert set(arrays["labels"]) <= {0, 1}
     mask = np.zeros((8, 8), np.uint8)

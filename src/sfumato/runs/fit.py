@@ -22,10 +22,11 @@ from torch import nn
 
 from sfumato import atomic, config, distributed
 from sfumato.config import Settings
+from sfumato.data.codecs import Codec
 from sfumato.data.source import IN_MEMORY
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.models.build import build_model
-from sfumato.models.file import save_model
+from sfumato.models.file import load_model, save_model
 from sfumato.models.format_4 import weight_names
 from sfumato.models.model import Model, supports
 from sfumato.models.registry import OWN, device_of
@@ -224,6 +225,7 @@ def prepare(
     settings: Settings,
     data: Dataset[Any],
     *,
+    codec: Codec | None = None,
     network: nn.Module | None = None,
     process: Schedule | Process | None = None,
 ) -> tuple[Training, Model]:
@@ -232,6 +234,7 @@ def prepare(
     Args:
         settings: resolved.
         data: the rows.
+        codec: of a run that goes on; made from the rows where not given.
         network: of your own, see `fit`.
         process: of your own, see `fit`.
 
@@ -240,7 +243,7 @@ def prepare(
         DataError: if the rows cannot be encoded.
     """
     try:
-        prepared = KINDS[data.kind].prepare(settings, data)
+        prepared = KINDS[data.kind].prepare(settings, data, codec)
     except DataError as error:
         raise DataError(f"{settings.data.source}: among the rows to learn from, {error}") from error
     model = build_model(settings, prepared.codec, network=network, process=process)
@@ -319,7 +322,9 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
         raise ArgumentError(f"{folder} was fitted to {settings.data.source!r}, not to {source!r}.")
     with locked(folder) if distributed.is_first() else nullcontext():
         data = load(settings)
-        training, model = prepare(settings, data)
+        # Its own codec, should today's make another of the same rows.
+        codec = load_model(folder / MODEL).codec if (folder / MODEL).exists() else None
+        training, model = prepare(settings, data, codec=codec)
         job = Job(training, model, data, folder)
         # A run that was killed before its first save was whole begins anew.
         if (folder / MODEL).exists() or any((folder / CHECKPOINT).glob("*.json")):

@@ -10,7 +10,8 @@ A column becomes a category, a numeric value, or both:
 
 h jumps where a value recurs, by as much as the value is frequent, and is level where no value can
 be: the probability integral transform of the column's empirical law. So a value that recurs comes
-out exactly, as often as it was there, and nothing comes out of a gap.
+out as often as it was there (exactly on a grid, elsewhere to a float64's rounding), and nothing
+comes out of a gap.
 
 A value where h jumps, and a value on a grid (integers, cents, days), has a cell of z, from a to b.
 It is spread over its cell evenly by N(0, 1): dequantisation, Theis et al. (2016). The probability
@@ -36,9 +37,10 @@ _MASS, _LEAST_MASS_ROWS, _ABOVE_MEAN, _MOST_MASSES = 0.05, 20, 8, 8
 
 _MOST_KNOTS = 32
 
-# A value has a cell of its own if so many rows have it, or if values come so often in the mean.
+# A value has a cell of its own if so many rows have it; all have one if these are so many in the
+# mean and only such a share of the rows has a value that stands alone.
 # Where such a share of a grid is taken, its free places are not ruled out: it is so many rows.
-_RECURS, _RECUR_IN_MEAN, _MOST_CELLS_OF_VALUES = 5, 2, 5_000
+_RECURS, _ALONE, _MOST_CELLS_OF_VALUES = 5, 0.01, 5_000
 _TAKEN, _RECURS_WHERE_TAKEN = 0.2, 20
 
 # What stands apart is so many times as far off as the others are wide.
@@ -252,20 +254,16 @@ class NumericCodec:
         In a cell z has this share of the cell's mass below it.
         """
         low, _ = self._up(x - self.grid_step / 2, "left")
-        high, slope = self._up(x + self.grid_step / 2, "right")
-        turned = low > 0  # the other tail keeps its digits
-        below, above = np.where(turned, -high, low), np.where(turned, -low, high)
-        mass = ndtr(above) - ndtr(below)
-        inside = np.where(turned, 1 - share, share)
-        z = ndtri(ndtr(below) + inside * mass)
-        far = ~(np.isfinite(z) & (mass > _LEAST_PROBABILITY))
-        z = np.where(far, below + inside * (above - below), z)
+        high, _ = self._up(x + self.grid_step / 2, "right")
+        slope = self._up(x, "right")[1]
+        z, mass = within(low, high, share)
         point = high <= low
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            width = np.where(far, np.log(above - below), np.log(mass) - _log_normal(z))
+            far = mass <= _LEAST_PROBABILITY
+            width = np.where(far, np.log(high - low), np.log(mass) - _log_normal(z))
             width = np.where(point, np.log(slope), width)
-        in_gap = point & ((slope == 0) | (self.grid_step > 0))
-        return np.where(turned, -z, z), np.where(in_gap, 0.0, width), in_gap
+        in_gap = point & (slope == 0)
+        return z, np.where(in_gap, 0.0, width), in_gap
 
     def decode(self, z: np.ndarray | None, category: np.ndarray | None, rows: int) -> Column:
         """The inverse, on the grid and in the range of the training data."""
@@ -286,7 +284,8 @@ class NumericCodec:
             x = np.round(x / self.grid_step) * self.grid_step
         x = x.clip(0, self.high - self.low)
         if self.dtype != "float64":
-            return (np.round(x).astype(np.int64) + self.low).astype(self.dtype)
+            whole = np.round(x).astype(np.int64) + self.low
+            return whole.clip(self.low, self.high).astype(self.dtype)
         clipped = (x + self.low).clip(self.low, self.high)
         # The decimal number itself: a sum may be its neighbour.
         return clipped if (digits := _digits(self.grid_step)) is None else np.round(clipped, digits)
@@ -309,6 +308,23 @@ class NumericCodec:
         ends = np.where(knots[[0, -1]] == knots[[1, -2]], 0, half)  # a jump has no cell about it
         x = np.interp(z, self.heights, knots)
         return np.asarray(x.clip(knots[0] + ends[0], knots[-1] - ends[1]))
+
+
+def within(low: Any, high: Any, share: Any) -> tuple[Any, Any]:
+    """Where in a cell of z this share of its mass by N(0, 1) is below, and that mass.
+
+    Args:
+        low: where the cells begin, of any shape.
+        high: where they end.
+        share: 0 ... 1.
+    """
+    turned = low > 0  # the other tail keeps its digits
+    below, above = np.where(turned, -high, low), np.where(turned, -low, high)
+    mass, inside = ndtr(above) - ndtr(below), np.where(turned, 1 - share, share)
+    z = ndtri(ndtr(below) + inside * mass)
+    far = ~(np.isfinite(z) & (mass > _LEAST_PROBABILITY))
+    z = np.where(far, below + inside * (above - below), z)
+    return np.where(turned, -z, z), np.where(far, 0.0, mass)
 
 
 def _point_masses(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -343,23 +359,24 @@ def stand_apart(values: np.ndarray) -> np.ndarray:
 
 def _grid_step(values: np.ndarray, kind: ColumnType) -> float:
     """Width of the grid that these values lie on; 0 where there is none."""
-    if kind == "integer":
-        return 1.0
-    if kind == "date":
-        return float(np.gcd.reduce(values - values.min()))
-    return _decimal_step(values)
+    if kind == "continuous":
+        return _decimal_step(values)
+    return float(np.gcd.reduce((values - values.min()).astype(np.int64)))
 
 
 def _digits(step: float) -> int | None:
     """How many decimals the numbers on a grid have, if it is one of decimals."""
+    if step >= 1 and step == round(step):
+        return 0
     return next((d for d in range(_MOST_DIGITS + 1) if step == 10.0**-d), None)
 
 
 def _decimal_step(values: np.ndarray) -> float:
     """Of decimal digits, or of integers that were brought to another scale."""
+    finest = np.spacing(np.abs(values).max())
     for digits in range(_MOST_DIGITS + 1):
         if np.array_equal(np.round(values, digits), values):
-            return 10.0**-digits
+            return 10.0**-digits if 10.0**-digits > 4 * finest else 0.0
     apart = np.diff(np.unique(values))
     least = float(apart.min())
     cells = apart / least
@@ -393,8 +410,8 @@ def _quantiles(x: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _recurring(counts: np.ndarray, *, taken: bool) -> np.ndarray:
     """Which of the distinct values have a cell of their own."""
-    often = counts.mean() >= _RECUR_IN_MEAN and len(counts) <= _MOST_CELLS_OF_VALUES
-    if often and not taken:
+    often = counts.mean() >= _RECURS and (counts == 1).sum() <= _ALONE * counts.sum()
+    if often and not taken and len(counts) <= _MOST_CELLS_OF_VALUES:
         return np.ones(len(counts), bool)
     least = _RECURS_WHERE_TAKEN if taken else _RECURS
     if len(counts) > _MOST_CELLS_OF_VALUES:
@@ -426,7 +443,7 @@ def _inner(
     There are so many that each piece has dozens of rows.
     """
     end, count = -float(ndtri(0.5 / n)), int(np.clip(np.sqrt(n) / 2, 3, _MOST_KNOTS))
-    even = np.linspace(-end, end, count)
+    even = np.linspace(-end, end, count)[1:-1]
     even = even[(even > ends[0]) & (even < ends[1])]
     if len(values) < 2 or not len(even):
         return [], []
@@ -460,7 +477,7 @@ class Encoded:
         category: -1 where it was not in the training data.
         log_width: what brings densities of z and probabilities of categories to the column's own
             unit, nats: log h' where there is a number; of one on a grid its probability over the
-            step, of a date its probability.
+            step, of a date, or of a value that recurs on no grid, its probability.
         unseen: a category, a missing value or a number in a gap, which was not in the training
             data.
     """

@@ -15,7 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.data.codecs.columns import CategoricalCodec, ColumnCodec, Encoded, NumericCodec, plain
+from sfumato.data.codecs.columns import (
+    CategoricalCodec,
+    ColumnCodec,
+    Encoded,
+    NumericCodec,
+    plain,
+    within,
+)
 from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.forms import is_form
@@ -98,13 +105,11 @@ class TableCells:
         Args:
             share: 0 ... 1, `(n, C)`.
         """
-        low, high, share = self.low.double(), self.high.double(), share.double()
-        turned = low > 0  # the other tail keeps its digits
-        below = torch.special.ndtr(torch.where(turned, -high, low))
-        above = torch.special.ndtr(torch.where(turned, -low, high))
-        z = torch.special.ndtri(below + torch.where(turned, 1 - share, share) * (above - below))
-        z = torch.where(turned, -z, z).clamp(low, high)
-        return TableRows(torch.where(low < high, z, low).float(), self.categories)
+        cells = self.low < self.high
+        ends = (end[cells].double().numpy() for end in (self.low, self.high, share))
+        numeric = self.low.clone()
+        numeric[cells] = torch.from_numpy(within(*ends)[0]).float()
+        return TableRows(numeric, self.categories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +302,9 @@ class TableCodec:
         )
 
     def encode(self, table: DataTable, rng: np.random.Generator | None = None) -> EncodedTable:
-        """Rows as the network sees them; what was not in the training data is not known.
+        """Rows as the network sees them; a category that training never had is not known.
+
+        A number in a gap is at the gap's edge.
 
         Args:
             table: of these columns, in any order.

@@ -53,27 +53,27 @@ def recipe(data: Dataset[Images]) -> dict[str, Any]:
     return recipes.images(max(data.train.pixels.shape[1:3]))
 
 
-def prepare(settings: Settings, data: Dataset[Images]) -> Prepared:
+def prepare(settings: Settings, data: Dataset[Images], codec: ImageCodec | None = None) -> Prepared:
     """Bytes that are encoded as they are looked at.
 
     Raises:
         DataError: if there are fewer than two pictures, or all are one colour.
     """
-    codec = ImageCodec.fit(data.train)
+    own = codec or ImageCodec.fit(data.train)
     labels = None if data.train.labels is None else torch.from_numpy(data.train.labels)
-    class_labels = class_labels_of(settings, codec)
+    class_labels = class_labels_of(settings, own)
 
     def objective(denoiser: NetworkDenoiser, process: Process) -> Objective:
         return regression(
             denoiser,
             process,
             settings.training,
-            codec.event,
+            own.event,
             class_labels=class_labels,
             labels=labels,
         )
 
-    return Prepared(codec, EncodedImages(codec, data.train.pixels), objective)
+    return Prepared(own, EncodedImages(own, data.train.pixels), objective)
 
 
 def describe(data: Dataset[Images], codec: ImageCodec) -> list[str]:

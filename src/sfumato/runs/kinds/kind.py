@@ -64,8 +64,14 @@ class Kind(Protocol):
         """The settings that suit these rows, as changes to the defaults."""
         ...
 
-    def prepare(self, settings: Settings, data: Dataset[Any]) -> Prepared:
-        """Codec, encoded rows and objective."""
+    def prepare(self, settings: Settings, data: Dataset[Any], codec: Any = None) -> Prepared:
+        """Codec, encoded rows and objective.
+
+        Args:
+            settings: of the run.
+            data: its rows.
+            codec: that of a run that goes on; made from the rows where not given.
+        """
         ...
 
     def describe(self, data: Dataset[Any], codec: Any) -> list[str]:

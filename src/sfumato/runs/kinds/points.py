@@ -45,18 +45,18 @@ def recipe(data: Dataset[Points]) -> dict[str, Any]:
     return recipes.points(len(data.train.columns))
 
 
-def prepare(settings: Settings, data: Dataset[Points]) -> Prepared:
+def prepare(settings: Settings, data: Dataset[Points], codec: PointCodec | None = None) -> Prepared:
     """Columns of mean 0 and deviation 1.
 
     Raises:
         DataError: if no column varies.
     """
-    codec = PointCodec.fit(data.train, standardise=settings.data.standardise)
+    own = codec or PointCodec.fit(data.train, standardise=settings.data.standardise)
 
     def objective(denoiser: NetworkDenoiser, process: Process) -> Objective:
-        return regression(denoiser, process, settings.training, codec.event)
+        return regression(denoiser, process, settings.training, own.event)
 
-    return Prepared(codec, codec.encode(data.train.values), objective)
+    return Prepared(own, own.encode(data.train.values), objective)
 
 
 def describe(data: Dataset[Points], codec: PointCodec) -> list[str]:

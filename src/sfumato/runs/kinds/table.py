@@ -54,20 +54,22 @@ def recipe(data: Dataset[DataTable]) -> dict[str, Any]:
     return recipes.table(len(data.train), len(data.train.columns))
 
 
-def prepare(settings: Settings, data: Dataset[DataTable]) -> Prepared:
+def prepare(
+    settings: Settings, data: Dataset[DataTable], codec: TableCodec | None = None
+) -> Prepared:
     """Each column by its type; values on a grid are spread over their cell.
 
     Raises:
         DataError: if no column varies.
     """
-    fitted = TableCodec.fit(data.train, data.types, data.heldout)
-    codec = replace(fitted, container=data.container)
-    rows = codec.to_learn(data.train)
+    own = codec or replace(
+        TableCodec.fit(data.train, data.types, data.heldout), container=data.container
+    )
 
     def objective(denoiser: TableDenoiser, process: Process) -> Objective:
-        return masking(denoiser, process, settings.training, codec.sizes, codec.states)
+        return masking(denoiser, process, settings.training, own.sizes, own.states)
 
-    return Prepared(codec, rows, objective)
+    return Prepared(own, own.to_learn(data.train), objective)
 
 
 def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
