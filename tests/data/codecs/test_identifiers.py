@@ -202,6 +202,12 @@ def test_numbers_too_large_to_be_made_anew_are_left_empty(values: list[Any], dty
     assert part.make(0, 3, 0).missing.all()
 
 
+def test_a_number_of_few_digits_is_not_one_of_the_file_s_with_zeros_before_it() -> None:
+    ids = [0, 3, 5, 9]
+    new = drawn(IdentifierCodec.fit(column(ids, "int64")), 3000)
+    assert len({*new, *ids}) == 3004
+
+
 @pytest.mark.parametrize(("dtype", "digits"), [("int64", 18), ("float64", 15)])
 def test_the_largest_numbers_that_are_held_exactly_are_keys(dtype: str, digits: int) -> None:
     ids = [10**digits - 1 - 7 * k * k for k in range(40)]
@@ -229,13 +235,105 @@ def test_it_comes_back_from_plain_values(name: str) -> None:
         {"alphabets": ["ab"] * 1000},
         {"alphabets": [3]},
         {"mark": 7},
+        {"mark": ""},  # more keys than are free would not be distinct
+        {"mark": "-" * 66},
+        {"mark": "-" * 10**7},
+        {"mark": "x"},
         {"other": 1},
+        {"step": 0},
+        {"step": 2},
+        {"step": 10**4000 + 1},
+        {"first": 10**4000},
+        {"first": -(10**4000)},
+        {"first": -1},
+        {"count": 16**32},
+        {"alphabets": ["ab"], "count": 1000, "first": 0, "step": 1},
+        {"alphabets": [], "count": 1, "first": 0, "step": 1},
+        {"alphabets": ["ab"] * 129, "count": 1, "first": 0, "step": 1},
+        {"alphabets": "abc", "count": 1, "first": 0, "step": 1},
+        *(
+            {"alphabets": ["abc", each], "count": 1, "first": 0, "step": 1}
+            for each in (
+                "aa",
+                "",
+                "a\nb",
+                "a b",
+                "a\x00",
+                "\ud800",
+                "".join(map(chr, range(256, 321))),
+            )
+        ),
+        {"dtype": "int64", "mark": ""},  # with letters
+        {
+            "alphabets": ["01", "12"],
+            "dtype": "int64",
+            "mark": "",
+            "count": 1,
+            "first": 0,
+            "step": 1,
+        },
+        *(
+            {
+                "alphabets": ["12"] * places,
+                "dtype": dtype,
+                "mark": "",
+                "count": 1,
+                "first": 0,
+                "step": 1,
+            }
+            for dtype, places in {"int64": 60, "float64": 16, "datetime64[us]": 3}.items()
+        ),
     ],
 )
 def test_a_damaged_description_is_refused(change: dict[str, Any]) -> None:
     plain = asdict(IdentifierCodec.fit(column(KEYS["uuid"][0])))
     with pytest.raises((ValueError, TypeError)):
         IdentifierCodec.from_dict({**plain, **change})
+
+
+def test_keys_that_are_just_sound_are_made() -> None:
+    plain = asdict(IdentifierCodec.fit(column(KEYS["uuid"][0])))
+    just = {"alphabets": ["ab"] * 128, "count": 2**128, "first": 2**128, "step": 2**128 - 1}
+    most = "".join(chr(k) for k in range(33, 97))
+    for sound in (
+        {"mark": "-" * 65},
+        just,
+        {"alphabets": [most], "count": 64, "first": 64, "step": 63},
+    ):
+        part = IdentifierCodec.from_dict({**plain, "first": 0, "step": 1, "count": 1, **sound})
+        assert len(set(drawn(part, 200))) == 200
+    numbers = {**plain, **just, "alphabets": ["12"] * 8, "count": 1, "first": 0, "step": 1}
+    part = IdentifierCodec.from_dict({**numbers, "dtype": "int64", "mark": ""})
+    assert len(set(drawn(part, 200))) == 200
+    assert len(set(part.make(10**9 - 5, 5, 0).values.tolist())) == 5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"first": 2**53 - 10**9},
+        {"first": -(10**4000)},
+        {"dtype": "object"},
+        {"dtype": "datetime64[us]"},
+        {"mark": "-"},
+        {"count": 5},
+        {"step": 0},
+        {"alphabets": ["ab"]},
+        {"form": "empty"},  # which has no first
+    ],
+)
+def test_damaged_running_numbers_are_refused(change: dict[str, Any]) -> None:
+    plain = asdict(IdentifierCodec.fit(column(np.arange(7, 50), "int64")))
+    assert IdentifierCodec.from_dict(plain).first == 7
+    with pytest.raises((ValueError, TypeError)):
+        IdentifierCodec.from_dict({**plain, **change})
+
+
+def test_text_in_a_frame_s_type_of_integers_is_made() -> None:
+    plain = asdict(IdentifierCodec.fit(column(KEYS["uuid"][0])))
+    for form in (plain, asdict(IdentifierCodec.fit(column(["Ada", "Eva"])))):
+        part = IdentifierCodec.from_dict({**form, "frame_dtype": "int8"})
+        assert len(part.make(0, 5, 0).values) == 5
 
 
 def test_a_description_of_before_there_were_identifiers_and_forms_is_read() -> None:

@@ -59,6 +59,9 @@ _EXACT = {"int64": 2**63, "float64": 2**53}
 # A column of numbers goes on for so many rows at least.
 _MOST_ROWS = 10**9
 
+# Of a stranger's keys.
+_MOST_PLACES, _MOST_CHARACTERS = 2 * _LONGEST_KEY, 64
+
 # What a place of a random code may hold.
 _CLASSES = (
     _HEX, _HEX.upper(), string.ascii_uppercase, string.ascii_lowercase,
@@ -123,7 +126,7 @@ class IdentifierCodec:
             if count >= max(_ENOUGH, len(keys)):
                 break
             alphabets = (*alphabets, string.digits)
-        if not _can_hold(held, len(alphabets)):
+        if not _can_hold(held, len(alphabets), count):
             return cls(name, "empty", held, frame, categories)
         mark = "-" * (longest + 1) if dtype.kind == "O" else ""
         return cls(name, "key", held, frame, categories, first, alphabets, step, count, mark)
@@ -136,20 +139,45 @@ class IdentifierCodec:
             ValueError: if they do not describe one.
             TypeError: as well.
         """
+        if not isinstance(plain["alphabets"], list | tuple):
+            raise TypeError
         part = cls(**{**plain, "alphabets": tuple(plain["alphabets"])})
         texts = part.name, part.dtype, part.frame_dtype, part.mark, *part.alphabets
         numbers = part.first, part.step, part.count
         sound = all(isinstance(each, str) for each in texts) and part.dtype in _DTYPES
         sound = sound and all(type(each) is int for each in numbers) and part.form in get_args(Form)
-        sound = sound and isinstance(part.has_categories, bool) and all(part.alphabets)
-        if part.form == "key":
-            sound = sound and len(part.alphabets) <= 2 * _LONGEST_KEY and part.count > 0
-            sound = sound and part.dtype in ("object", "int64", "float64")
-        if part.form == "number":
-            sound = sound and part.dtype in ("int64", "float64") and abs(part.first) < 2**53
-        if not sound:
+        sound = sound and isinstance(part.has_categories, bool)
+        if not sound or not (part._sound_key() if part.form == "key" else part._sound_other()):
             raise ValueError
         return part
+
+    def _sound_key(self) -> bool:
+        """Whether the fields of a key agree; all of it is checked in this order, as sizes bound."""
+        if not 0 < len(self.alphabets) <= _MOST_PLACES:
+            return False
+        for each in self.alphabets:
+            if not 0 < len(each) <= _MOST_CHARACTERS or len(set(each)) != len(each):
+                return False
+            if not each.isprintable() or any(map(str.isspace, each)):
+                return False
+        size = math.prod(map(len, self.alphabets))
+        if not (0 < self.count <= size and 0 <= self.first <= size and 0 <= self.step <= size):
+            return False
+        if self.dtype == "object":
+            marked = 0 < len(self.mark) <= _LONGEST_KEY + 1 and set(self.mark) == {"-"}
+        else:
+            digits = all(set(each) <= set(string.digits) for each in self.alphabets)
+            marked = digits and self.dtype in _EXACT and not self.mark
+            marked = marked and "0" not in self.alphabets[0]  # 07 and 7 are one number
+            marked = marked and _can_hold(self.dtype, len(self.alphabets), self.count)
+        return marked and math.gcd(self.step, size) == 1
+
+    def _sound_other(self) -> bool:
+        """Whether the fields of running numbers, or of missing values, agree."""
+        rest = self.alphabets, self.step, self.count, self.mark
+        number = self.form == "number"
+        counts = self.dtype in _EXACT and _can_count_from(self.first) if number else not self.first
+        return counts and rest == ((), 1, 0, "")
 
     def make(self, first: int, count: int, seed: int) -> Column:
         """Names of the drawn rows `first` and those after it; row k's by the seed and k alone."""
@@ -197,9 +225,10 @@ def _can_count_from(first: int) -> bool:
     return abs(first) < 2**53 - _MOST_ROWS
 
 
-def _can_hold(dtype: str, digits: int) -> bool:
-    """Whether keys of so many digits are all different as values of a type."""
-    return dtype == "object" or 10**digits <= _EXACT[dtype]
+def _can_hold(dtype: str, places: int, count: int) -> bool:
+    """Whether keys of so many places, and those after the first `count`, are exact in a type."""
+    more = len(str(_MOST_ROWS // count)) if count < _MOST_ROWS else 0
+    return dtype == "object" or 10 ** (places + more) <= _EXACT[dtype]
 
 
 def _keys(values: np.ndarray) -> list[str] | None:
@@ -245,7 +274,7 @@ def _alphabets(keys: Sequence[str], *, as_numbers: bool) -> tuple[str, ...] | No
     place = 0
     for of_digits, run in _runs(digits):
         if of_digits and not all(shared[place : place + run]):
-            zero = "0" in seen[place]
+            zero = "0" in seen[place] and not (as_numbers and place == 0)
             made[place : place + run] = [string.digits[not zero :], *[string.digits] * (run - 1)]
         place += run
     return tuple(made)
@@ -348,4 +377,6 @@ def _written(number: int, alphabets: Sequence[str]) -> str:
 def _fits(values: np.ndarray, frame_dtype: str) -> bool:
     """Whether the frame's type is wide enough for integers; int64 is taken where it is not."""
     name = re.match(r"u?int(?:8|16|32)", frame_dtype.lower())
-    return name is None or not len(values) or int(values.max()) <= np.iinfo(name[0]).max
+    if name is None or not len(values) or values.dtype.kind not in "fi":
+        return True
+    return int(values.max()) <= np.iinfo(name[0]).max
