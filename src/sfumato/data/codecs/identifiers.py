@@ -152,7 +152,7 @@ class IdentifierCodec:
         return part
 
     def _sound_key(self) -> bool:
-        """Whether the fields of a key agree; all of it is checked in this order, as sizes bound."""
+        """Whether the fields of keys agree; sizes are bounded before anything is computed."""
         if not 0 < len(self.alphabets) <= _MOST_PLACES:
             return False
         for each in self.alphabets:
