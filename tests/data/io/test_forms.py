@@ -168,6 +168,34 @@ def test_a_stranger_s_form_is_refused(form: str) -> None:
     assert not is_form(form)
 
 
+@pytest.mark.parametrize(
+    "form", ["%d.%f", "%d.%0f", "%d.%7f", "%d.%-f", "%d %", "%d %^f", "%d%_m", "%d" + "x" * 98,
+             ":mm1234", "hhh:mm", "h:mm:ss:ss"],
+)  # fmt: skip
+def test_a_form_that_could_not_be_written_is_refused(form: str) -> None:
+    assert not is_form(form)
+
+
+@pytest.mark.parametrize(
+    ("form", "dtypes"),
+    [
+        ("", {"object", "bool", "int64", "float64", "datetime64[us]"}),
+        ("%d.%m.%Y", {"datetime64[us]"}),
+        ("%-d/%-m/%y %I:%M:%S.%3f %p", {"datetime64[us]"}),
+        ("h:mm", {"int64"}),
+        ("hh:mm:ss", {"int64"}),
+        ("1,234", {"int64", "float64"}),
+        ("$1,234.00", {"int64", "float64"}),
+    ],
+)
+def test_a_form_fits_the_type_of_its_values(form: str, dtypes: set[str]) -> None:
+    value = {"int64": 7, "float64": -7.5, "datetime64[us]": datetime(2024, 1, 31, 18, 5)}
+    for dtype in ("object", "bool", "int64", "float64", "datetime64[us]"):
+        assert is_form(form, dtype) == (dtype in dtypes)
+        if form and dtype in dtypes:
+            assert writer(form)(value[dtype])
+
+
 CSV = """when,share,price,took,note
 31.12.2024,12.5%,"1,234.00",1:05, a
 ,3.0%,"12,345,678.00",0:30,b

@@ -400,6 +400,9 @@ _MANY = 20
 
 _NAMES = {CategoricalCodec: "categorical", NumericCodec: "numeric"}
 
+# Dates are of the years 1 to 9999.
+_FIRST_DAY, _END_OF_DAYS = np.array(["0001-01-01", "10000-01-01"], "datetime64[us]")
+
 _CONTAINERS = ("", "array", "pandas", "polars", "pyarrow")
 
 
@@ -534,15 +537,17 @@ def _part(plain: Mapping[str, Any]) -> ColumnCodec:
     ((name, values),) = plain.items()
     kind = {v: k for k, v in _NAMES.items()}[name]
     values = {"form": "", **values}  # of a model of before there were any
-    if set(values) != {field.name for field in fields(kind)} or not is_form(values["form"]):
+    if set(values) != {field.name for field in fields(kind)}:
         raise ValueError
     part = kind(
         **{k: tuple(each) if isinstance(each, list) else each for k, each in values.items()}
     )
-    for field in ("name", "kind", "dtype", "frame_dtype"):
+    for field in ("name", "kind", "dtype", "frame_dtype", "form"):
         _field(values, field, str)
     _field(values, "has_missing", bool)
-    if not _all([part.grid_step], int, float) or not 0 <= part.grid_step < math.inf:
+    if not _all([part.grid_step], int, float) or not 0 <= float(part.grid_step) < math.inf:
+        raise ValueError
+    if not is_form(part.form, part.dtype):
         raise ValueError
     return _sound_categorical(part) if isinstance(part, CategoricalCodec) else _sound_numeric(part)
 
@@ -557,8 +562,17 @@ def _sound_categorical(part: CategoricalCodec) -> CategoricalCodec:
         type(each) is of for each in part.categories
     ):
         raise TypeError
-    if len(set(np.array(part.categories, dtype=part.dtype).tolist())) != len(part.categories):
+    values = np.array(part.categories, dtype=part.dtype)
+    if len(set(values.tolist())) != len(part.categories):
         raise ValueError
+    if part.dtype == "float64" and not np.isfinite(values).all():
+        raise ValueError
+    if part.dtype == "datetime64[us]":
+        exact = all(
+            plain(value) == each for value, each in zip(values, part.categories, strict=True)
+        )
+        if not exact or not ((values >= _FIRST_DAY) & (values < _END_OF_DAYS)).all():
+            raise ValueError
     if not isinstance(part.ordered, bool):
         raise TypeError
     return part
@@ -572,7 +586,18 @@ def _sound_numeric(part: NumericCodec) -> NumericCodec:
     every = (part.low, part.high, *part.point_masses, *part.knots, *part.heights)
     if not _all(every, int, float) or not all(map(math.isfinite, every)):
         raise ValueError
-    if part.dtype != "float64" and not _all((part.low, part.high), int):
+    held = (part.low, part.high, *part.point_masses)
+    if part.dtype != "float64" and not _all(held, int):
+        raise ValueError
+    # Floats may be as large as they are finite; integers are exact as floats.
+    least, most = (-LARGEST_EXACT, LARGEST_EXACT)
+    if part.kind == "date":
+        least, most = _FIRST_DAY.astype(int), _END_OF_DAYS.astype(int) - 1
+    if not all(isinstance(each, float) or least <= each <= most for each in held):
+        raise ValueError
+    # The difference of two decimals may be a little less than their grid's step.
+    step = part.grid_step / 2 if part.dtype == "float64" else part.grid_step
+    if not step <= part.high - part.low < math.inf:
         raise ValueError
     if len(part.knots) != len(part.heights) or len(part.knots) < 2 or not part.low < part.high:
         raise ValueError

@@ -449,13 +449,23 @@ def writer(form: str) -> Callable[[Any], str]:
     return _write_elapsed(form) if form.lstrip("h").startswith(":mm") else _write_number(form)
 
 
-def is_form(form: str) -> bool:
-    """Whether a text is a form that can be written; a model's may come from a stranger's file."""
-    if form in ("", "h:mm", "hh:mm", "h:mm:ss", "hh:mm:ss"):
+def is_form(form: str, dtype: str = "") -> bool:
+    """Whether a text is a form that can be written; a model's may come from a stranger's file.
+
+    Args:
+        form: of a column's cells; empty if it has none.
+        dtype: of its values, which the form must fit; any if empty.
+    """
+    if form == "":
         return True
+    if len(form) >= 100:
+        return False
     if "%d" in form or "%-d" in form:
-        return all(code[-1] in _WORDS for code in _CODE.findall(form)) and len(form) < 100
-    return _PATTERN.fullmatch(form) is not None and len(form) < 100
+        codes = re.fullmatch(r"(?:[^%]|%(?:[-^]?[dmbByYHIMSpP]|[1-6]f))*", form)
+        return codes is not None and dtype in ("", "datetime64[us]")
+    if form.lstrip("h").startswith(":mm"):
+        return form in ("h:mm", "hh:mm", "h:mm:ss", "hh:mm:ss") and dtype in ("", "int64")
+    return _PATTERN.fullmatch(form) is not None and dtype in ("", "int64", "float64")
 
 
 def decimal_mark(form: str) -> str:
