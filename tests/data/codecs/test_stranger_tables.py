@@ -110,6 +110,7 @@ def test_what_no_column_holds_is_refused(name: str, changes: dict[str, Any]) -> 
 
 def test_an_identifier_that_is_not_sound_is_refused() -> None:
     plain = described()
-    for each in (None, 3, "key", [], {}, {"name": "id", "form": "key", "dtype": "object"}):
+    unsound: list[Any] = [None, 3, "key", [], {}, {"name": "id", "form": "key", "dtype": "object"}]
+    for each in unsound:
         with pytest.raises(RunError, match="damaged"):
             TableCodec.from_dict({**plain, "identifiers": [each]})
