@@ -32,7 +32,7 @@ INEXACT = "is an integer that a 64-bit float cannot hold exactly; drop the colum
 MISSING = frozenset(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"])
 """A missing value in any column."""
 
-_MISSING_AMONG_TYPED = frozenset(["None", "none", "?"])
+MISSING_AMONG_TYPED = frozenset(["None", "none", "?"])
 """Missing where the other cells are numbers, booleans or dates; text among text."""
 
 _NEARLY_ALL = 0.9
@@ -88,7 +88,7 @@ def number(cell: str) -> float | None:
 
 def sort(cell: str) -> Sort:
     """What a cell without spaces around it is, if it stood alone."""
-    if cell in MISSING or cell in _MISSING_AMONG_TYPED:
+    if cell in MISSING or cell in MISSING_AMONG_TYPED:
         return Sort("")
     if cell in _TRUTHS:
         return Sort("boolean", "boolean")
@@ -169,6 +169,7 @@ class Cells:
     _odd: Counter[str] = field(default_factory=Counter)
     _shapes: set[tuple[int, str]] = field(default_factory=set)
     _marks: set[str] = field(default_factory=set)
+    _has_point: bool = False
 
     def take(self, cells: Sequence[str], lines: Sequence[int]) -> None:
         """The next chunk, and where its cells stand."""
@@ -179,6 +180,7 @@ class Cells:
             present = list(compress(bare, ~missing))
         if self.as_text:
             return self._take_words(cells, missing)
+        self._has_point = self._has_point or any(map(_shows_point, present))
         for each, has_form in _FORMS:
             if all(map(has_form, present)):
                 values = _valued(each.kind, present)
@@ -264,9 +266,14 @@ class Cells:
         return all(part.values.dtype == object for part in self._parts)
 
     @property
-    def has_points(self) -> bool:
-        """Whether there are decimals among them."""
-        return Sort("number", "decimal") in self._tally
+    def decimal_point(self) -> str:
+        """A point, if some are decimals that show it to be the decimal mark."""
+        return "." * (self._has_point and Sort("number", "decimal") in self._tally)
+
+    @property
+    def may_be_thousands(self) -> bool:
+        """Whether every point among them may set thousands apart."""
+        return not self._has_point and Sort("number", "decimal") in self._tally
 
     @property
     def is_mixed(self) -> bool:
@@ -361,6 +368,14 @@ _KEPT_ODD = 4
 _FEW_VALUES = 10
 
 _WORD = re.compile(r"\w")
+
+# 1.234 may be a number with a decimal point, or with its thousands apart.
+_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
+
+
+def _shows_point(cell: str) -> bool:
+    return "." in cell and bool(_DECIMAL.fullmatch(cell)) and not _THOUSANDS.fullmatch(cell)
+
 
 # Dates that are plain but for how they are written out.
 _DATE_SHAPES = {
