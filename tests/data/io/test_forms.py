@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sfumato.data.io.forms import Ambiguous, Formed, formed, is_form, value_in, writer
 from sfumato.data.io.reading import Reading
+from sfumato.data.io.rows import read_rows
 from sfumato.data.io.tables import read_table, write_table
 from sfumato.errors import DataError
 
@@ -224,7 +225,8 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
         ("t\n2024-03-01 12:30\n2024-03-02 00:00\n", "%Y-%m-%d %H:%M"),
         ("t\n2024-03-01T12:30\n2024-03-02T00:00\n", "%Y-%m-%dT%H:%M"),
         ("t\n2024-03-01 12:30:01\n\n2024-03-02 00:00:00\n", "%Y-%m-%d %H:%M:%S"),
-        ("t\n2024-03-01T12:30:01\n2024-03-02T00:00:00\n", ""),
+        ("t\n2024-03-01T12:30:01\n2024-03-02T00:00:00\n", "%Y-%m-%dT%H:%M:%S"),
+        ("t\n2024-03-01T00:00:00\n2024-03-02T00:00:00\n", "%Y-%m-%dT%H:%M:%S"),
         ("t\n2024-03-01\n2024-03-02\n", ""),
     ],
 )
@@ -399,6 +401,39 @@ def test_a_decimal_comma_makes_thousands_of_the_points_beside_it(tmp_path: Path)
         read_table(path)
     settled = read_table(path, Reading(forms={"b": "1,234.5"}))
     assert settled["b"].values.tolist() == [1.234, 2.345]
+
+
+def test_a_missing_value_among_numbers_of_a_form_is_a_cell_as_written(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("took,price,n\n0:00,$0,0\n1:05,$5,5\n-9,-9,-9\n")
+    table = read_rows(path, Reading(missing=["0", "-9"]))[0]
+    assert [column.missing.tolist() for column in table] == [
+        [False, False, True], [False, False, True], [True, False, True]
+    ]  # fmt: skip
+    assert table["took"].values.tolist()[:2] == [0, 65]
+    table = read_rows(path, Reading(missing=["$0", "-9"]))[0]
+    assert table["price"].missing.tolist() == [True, False, True]
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"took": "0:00"}\n{"took": "1:05"}\n{"took": "-9"}\n')
+    column = read_rows(path, Reading(missing=["0", "-9"]))[0]["took"]
+    assert (column.values.tolist()[:2], column.missing.tolist()) == ([0, 65], [False, False, True])
+
+
+@pytest.mark.parametrize("marker", ["low", "."])
+def test_a_fault_does_not_depend_on_how_many_rows_are_taken_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, marker: str
+) -> None:
+    path, told = tmp_path / "t.csv", set()
+    cells = [str(k) for k in range(20)]
+    path.write_text("\n".join(["v", *cells[:10], marker, *cells[10:], marker, marker]))
+    for size in (1, 2, 7, 500_000):
+        monkeypatch.setattr("sfumato.data.io.csv._CELLS_A_CHUNK", size)
+        with pytest.raises(DataError) as raised:
+            read_table(path)
+        told.add(str(raised.value))
+    (only,) = told
+    assert f"line 12, column 'v': {marker!r} is not a number" in only
+    assert "it stands in 13.0% of the column" in only
 
 
 def test_an_identifier_needs_no_order_of_its_parts(tmp_path: Path) -> None:

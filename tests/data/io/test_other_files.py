@@ -97,6 +97,18 @@ def test_files_of_weka(tmp_path: Path) -> None:
     }
 
 
+def test_na_is_a_value_that_a_file_of_weka_declares(tmp_path: Path) -> None:
+    path = tmp_path / "t.arff"
+    path.write_text(
+        "@attribute a {NA, EU}\n@attribute b string\n@attribute c real\n@data\n"
+        "NA,null,1\nEU,?,NA\n?,'NA',2\n"
+    )
+    assert values(read_rows(path)[0]) == {
+        "a": ["NA", "EU", None], "b": ["null", None, "NA"], "c": [1, None, 2]
+    }  # fmt: skip
+    assert values(read_rows(path, Reading(missing=["NA"]))[0])["a"] == [None, "EU", None]
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [

@@ -13,9 +13,9 @@ Spaces around a number, a date or a missing value do not count; those of text ar
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any
 
@@ -161,11 +161,12 @@ class Cells:
 
     name: str
     as_text: bool
-    absent: frozenset[str] = MISSING
+    absent: Set[str] = MISSING
     _parts: list[_Part] = field(default_factory=list)
     _tally: Counter[Sort] = field(default_factory=Counter)
     _first: dict[Sort, tuple[int, str]] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
+    _distinct: set[str] = field(default_factory=set)
     _odd: Counter[str] = field(default_factory=Counter)
     _shapes: set[tuple[int, str]] = field(default_factory=set)
     _marks: set[str] = field(default_factory=set)
@@ -180,6 +181,8 @@ class Cells:
             present = list(compress(bare, ~missing))
         if self.as_text:
             return self._take_words(cells, missing)
+        if len(self._distinct) <= _FEW_VALUES:
+            self._distinct.update(islice(dict.fromkeys(present), _FEW_VALUES + 1))
         self._has_point = self._has_point or any(map(_shows_point, present))
         for each, has_form in _FORMS:
             if all(map(has_form, present)):
@@ -208,7 +211,8 @@ class Cells:
                 self._tally[each] += counts[cell]
                 if each not in self._first:
                     self._first[each] = lines[bare.index(cell)], cell
-                if each.family in ("text", "code") and len(self._odd) < _KEPT_ODD:
+                kept = cell in self._odd or len(self._odd) < _KEPT_ODD
+                if each.family in ("text", "code") and kept:
                     self._odd[cell] += counts[cell]
                 if each.kind == "date":
                     self._shapes.add((len(cell), cell[10:11]))
@@ -327,7 +331,7 @@ class Cells:
         if len(self._odd) != 1 or len(typed) != 1 or not typed <= {"number", "date"}:
             return None
         (cell,) = self._odd
-        many = len(self._texts) > _FEW_VALUES or not _WORD.search(cell)
+        many = len(self._distinct) > _FEW_VALUES or not _WORD.search(cell)
         return cell if many and _is_short(cell) else None
 
     def _spoilt(self, path: Path, marker: str, families: Counter[str]) -> Fault:
@@ -381,5 +385,6 @@ def _shows_point(cell: str) -> bool:
 _DATE_SHAPES = {
     (16, "T"): "%Y-%m-%dT%H:%M",
     (16, " "): "%Y-%m-%d %H:%M",
+    (19, "T"): "%Y-%m-%dT%H:%M:%S",
     (19, " "): "%Y-%m-%d %H:%M:%S",
 }

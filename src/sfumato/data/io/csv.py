@@ -66,9 +66,15 @@ def read_csv(
         OSError: if it cannot be read.
     """
     rows_of = rows_of or _rows
-    lines, absent = array("q"), MISSING | {each.strip() for each in reading.missing}
+    lines, markers = array("q"), {each.strip() for each in reading.missing}
+    absent = MISSING | markers
     with rows_of(path) as (names, rows):
-        columns = [Cells(name, name in reading.text, absent) for name in names]
+        columns = [
+            Cells(
+                name, name in reading.text, {"", *markers} if name in reading.verbatim else absent
+            )
+            for name in names
+        ]
         for chunk, numbers in _chunks(rows, len(names)):
             lines.extend(numbers)
             for column, cells in zip(columns, zip(*chunk, strict=True), strict=True):
