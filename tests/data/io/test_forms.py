@@ -387,6 +387,8 @@ def test_a_decimal_comma_makes_thousands_of_the_points_beside_it(tmp_path: Path)
     assert table["b"].values.tolist() == table["c"].values.tolist() == [1234, 2345]
     path.write_text('a,b\n"1.312,5",1.234 kg\n"2,5",5 kg\n')
     assert read_table(path)["b"].values.tolist() == [1234, 5]
+    path.write_text("a,b\n1.312.000,1.234\n2.500,2.345\n")
+    assert read_table(path)["b"].values.tolist() == [1234, 2345]
     path.write_text('a,b\n"1.312,5",1.234\n"2,5",1e3\n')
     assert read_table(path)["b"].values.tolist() == [1.234, 1000]
     path.write_text('a,b\n"1.312,5",1.234\n"2,5",2345\n')

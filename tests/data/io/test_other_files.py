@@ -185,6 +185,21 @@ def test_a_formula_whose_value_is_an_empty_text_is_missing(tmp_path: Path) -> No
     assert values(read_rows(path)[0]) == {"n": [1, 2], "m": [None, 5]}
 
 
+def test_a_number_of_a_workbook_is_not_read_as_thousands(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    path, book = tmp_path / "t.xlsx", openpyxl.Workbook()
+    for row in (["a", "b", "c"], ["1.312,5", 1.234, "2,5"], ["2,5", 2.345, 1.234]):
+        book.active.append(row)
+    book.save(path)
+    with pytest.raises(DataError, match=r"'b' holds '1\.234', which may be thousands") as raised:
+        read_rows(path)
+    assert "'c' holds '1.234', which may be thousands" in str(raised.value)
+    with pytest.raises(DataError, match=r"'b' holds '1\.234', which may be thousands"):
+        read_rows(path, Reading(forms={"b": "1.234,#"}, text=["a", "c"]))
+    read = Reading(forms={"b": "1,234.5"}, text=["c"])
+    assert values(read_rows(path, read)[0])["b"] == [1.234, 2.345]
+
+
 def _in_zip(path: Path, old: bytes, new: bytes) -> None:
     """Put other bytes into the one part of a workbook that holds some."""
     with zipfile.ZipFile(path) as file:

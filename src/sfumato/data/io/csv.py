@@ -21,7 +21,15 @@ from typing import BinaryIO, Literal, TextIO, cast
 import numpy as np
 
 from sfumato.data.io.cells import MISSING, MISSING_AMONG_TYPED, Cells, are_keys, number
-from sfumato.data.io.forms import is_plain, is_words, read_form, shown_mark, spoilt_form, writer
+from sfumato.data.io.forms import (
+    doubted,
+    is_plain,
+    is_words,
+    read_form,
+    shown_mark,
+    spoilt_form,
+    writer,
+)
 from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse, short
 from sfumato.data.table import Column, DataTable, default_names, refuse_repeated
 from sfumato.errors import DataError
@@ -133,6 +141,13 @@ def read_csv(
         )
     if marks:
         settled = settle("".join(sorted(marks)))
+    if rows_of is not _rows:
+        settled = {
+            k: doubted(each, late[k])
+            if isinstance(each, Column) and not is_words(stated.get(names[k], ""))
+            else each
+            for k, each in settled.items()
+        }
     refuse(path, [each for each in settled.values() if isinstance(each, Fault)])
     for k, each in settled.items():
         if isinstance(each, Column) and (found[k] is None or each.values.dtype != object):

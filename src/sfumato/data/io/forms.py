@@ -117,26 +117,43 @@ def read_form(column: Column, form: str = "", mark: str = "") -> Column | Fault 
         found = _by_mark(found, texts, mark)
     if form and texts and not isinstance(found, Formed):
         odd = next((cell for cell in texts if value_in(form, cell) is None), texts[0])
-        return Fault(
+        where = (
             f"the column {column.name!r} is not written as {form!r} says in all cells, one of them "
-            f"is {short(odd)!r}: say day.month.year in its order for dates, 1,234.5 or 1.234,5 "
-            "for numbers, or declare the column categorical",
+            f"is {short(odd)!r}: "
+        )
+        if is_form(form) and not is_words(form):  # a model's columns are what they are
+            return Fault(f"{where}write all of them so", ())
+        return Fault(
+            f"{where}say day.month.year in its order for dates, 1,234.5 or 1.234,5 for numbers, or "
+            "declare the column categorical",
             (option(column.name, "categorical"),),
         )
     if found is None:
         return None
     if isinstance(found, Ambiguous):
-        ways = " or ".join(found.ways)
-        return Fault(
-            f"the column {column.name!r} holds {found.cell!r}, which may be {ways}; say which: "
-            f"{' or '.join(option(column.name, each) for each in found.options)}",
-            (option(column.name, found.options[0]),),
-        )
+        return _unsettled(column.name, found)
     values = np.zeros(len(column.values), found.values.dtype)
     values[~column.missing] = found.values[place]
     first = int(place[0])
     note = f"read as {found.words}: {texts[first]} is {_plain(found.values[first])}"
     return replace(column, values=values, form=found.form, note=note)
+
+
+def _unsettled(name: str, found: "Ambiguous") -> Fault:
+    return Fault(
+        f"the column {name!r} holds {found.cell!r}, which may be {' or '.join(found.ways)}; say "
+        f"which: {' or '.join(option(name, each) for each in found.options)}",
+        (option(name, found.options[0]),),
+    )
+
+
+def doubted(read: Column, text: Column) -> Column | Fault:
+    """A column of a file that may hold numbers and not their text: is 1.234 one, or thousands?"""
+    if "1.234" in read.form:
+        for cell in map(str.strip, text.present):
+            if re.fullmatch(r"-?[1-9][0-9]{0,2}\.[0-9]{3}", cell):
+                return _unsettled(read.name, _two_marks(cell))
+    return read
 
 
 def _by_mark(
@@ -557,7 +574,11 @@ def is_form(form: str) -> bool:
 
 def shown_mark(form: str, cells: Iterable[str]) -> str:
     """The decimal mark that cells of a form show; none if it may set thousands apart."""
-    mark = _parts_of(form)[2] if _PATTERN.fullmatch(form) and not _is_date(form) else ""
+    if _is_date(form) or _PATTERN.fullmatch(form) is None:
+        return ""
+    _, sep, mark, _ = _parts_of(form)
+    if not mark:  # what sets thousands apart is not the decimal mark
+        return {",": ".", ".": ","}.get(sep, "")
     points = (cell for cell in cells if "." in cell)
     return "" if mark == "." and all(map(_ONE_POINT.fullmatch, points)) else mark
 
