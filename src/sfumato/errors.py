@@ -1,8 +1,8 @@
 """What a user's mistake raises, and the exit code that a script sees.
 
 Every error is one line that says what was wrong, what was got, and what to do; several faults of
-one file are a line each. The command
-line prints that line and leaves with the code; Python callers get the exception.
+one file are a line each. The command line prints that line and leaves with the code; Python callers
+get the exception.
 """
 
 from collections.abc import Iterable

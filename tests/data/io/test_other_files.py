@@ -1,8 +1,10 @@
 """Tables of other programs: made by their libraries, read to the same values."""
 
+import contextlib
 import datetime as dt
 import json
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,18 @@ def test_files_of_weka(tmp_path: Path) -> None:
     }
 
 
+def test_na_is_a_value_that_a_file_of_weka_declares(tmp_path: Path) -> None:
+    path = tmp_path / "t.arff"
+    path.write_text(
+        "@attribute a {NA, EU}\n@attribute b string\n@attribute c real\n@data\n"
+        "NA,null,1\nEU,?,NA\n?,'NA',2\n"
+    )
+    assert values(read_rows(path)[0]) == {
+        "a": ["NA", "EU", None], "b": ["null", None, "NA"], "c": [1, None, 2]
+    }  # fmt: skip
+    assert values(read_rows(path, Reading(missing=["NA"]))[0])["a"] == [None, "EU", None]
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -148,6 +162,75 @@ def test_workbooks(tmp_path: Path) -> None:
         read_rows(tmp_path / "t.xlsx")
 
 
+def test_a_formula_without_a_saved_value_is_named(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    path, book = tmp_path / "t.xlsx", openpyxl.Workbook()
+    for row in (["n", "m"], [1, "=A2*2"], [2, None]):
+        book.active.append(row)
+    book.save(path)
+    with pytest.raises(DataError, match=r"sheet 'Sheet', cell B2: the formula has no saved value"):
+        read_rows(path)
+    # As Excel saves it: the value beside the formula.
+    _in_zip(path, b"<f>A2*2</f>", b"<f>A2*2</f><v>7</v>")
+    assert values(read_rows(path)[0]) == {"n": [1, 2], "m": [7, None]}
+
+
+def test_a_formula_whose_value_is_an_empty_text_is_missing(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    path, book = tmp_path / "t.xlsx", openpyxl.Workbook()
+    for row in (["n", "m"], [1, '=""'], [2, 5]):
+        book.active.append(row)
+    book.save(path)
+    _in_zip(path, b'<c r="B2">', b'<c r="B2" t="str">')
+    assert values(read_rows(path)[0]) == {"n": [1, 2], "m": [None, 5]}
+
+
+def test_a_number_of_a_workbook_is_not_read_as_thousands(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    path, book = tmp_path / "t.xlsx", openpyxl.Workbook()
+    for row in (["a", "b", "c"], ["1.312,5", 1.234, "2,5"], ["2,5", 2.345, 1.234]):
+        book.active.append(row)
+    book.save(path)
+    with pytest.raises(DataError, match=r"'b' holds '1\.234', which may be thousands") as raised:
+        read_rows(path)
+    assert "'c' holds '1.234', which may be thousands" in str(raised.value)
+    with pytest.raises(DataError, match=r"'b' holds '1\.234', which may be thousands"):
+        read_rows(path, Reading(forms={"b": "1.234,#"}, text=["a", "c"]))
+    read = Reading(forms={"b": "1,234.5"}, text=["c"])
+    assert values(read_rows(path, read)[0])["b"] == [1.234, 2.345]
+
+
+def _in_zip(path: Path, old: bytes, new: bytes) -> None:
+    """Put other bytes into the one part of a workbook that holds some."""
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    changed = {name: part.replace(old, new) for name, part in parts.items()}
+    assert sum(changed[name] != part for name, part in parts.items()) == 1
+    with zipfile.ZipFile(path, "w") as file:
+        for name, part in changed.items():
+            file.writestr(name, part)
+
+
+def test_damaged_workbooks_are_one_line(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    path, book = tmp_path / "t.xlsx", openpyxl.Workbook()
+    for k in range(50):
+        book.active.append([f"a{k}", k])
+    book.save(path)
+    whole = path.read_bytes()
+    for damaged in (
+        b"PK", whole[:-30], whole[: len(whole) // 2],
+        *(whole[:at] + b"\xff" * 40 + whole[at + 40 :] for at in range(0, len(whole) - 40, 400)),
+    ):  # fmt: skip
+        path.write_bytes(damaged)
+        with contextlib.suppress(DataError):
+            read_rows(path)
+    path.write_bytes(whole)
+    _in_zip(path, b"</sheetData>", b"</sheet")
+    with pytest.raises(DataError, match=r"not a whole \.xlsx workbook"):
+        read_rows(path)
+
+
 def test_files_of_stata_and_spss(tmp_path: Path) -> None:
     pyreadstat = pytest.importorskip("pyreadstat")
     frame = pd.DataFrame(
@@ -185,6 +268,18 @@ def test_files_of_stata_and_spss(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DataError, match=r"not a whole \.dta file"):
         read_rows(path)
+
+
+@pytest.mark.parametrize("labels", [("a", "a"), ("a", " "), ("NA", "b"), ("a", "a ")])
+def test_labels_that_do_not_tell_values_apart_leave_the_numbers(
+    tmp_path: Path, labels: tuple[str, str]
+) -> None:
+    pyreadstat = pytest.importorskip("pyreadstat")
+    path, frame = tmp_path / "t.dta", pd.DataFrame({"v": [1, 2, 1]})
+    pyreadstat.write_dta(
+        frame, str(path), variable_value_labels={"v": dict(zip((1, 2), labels, strict=True))}
+    )
+    assert values(read_rows(path)[0]) == {"v": [1, 2, 1]}
 
 
 @pytest.mark.parametrize(("name", "needed"), [("t.xlsx", "excel"), ("t.sav", "survey")])

@@ -13,9 +13,9 @@ Spaces around a number, a date or a missing value do not count; those of text ar
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ INEXACT = "is an integer that a 64-bit float cannot hold exactly; drop the colum
 MISSING = frozenset(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"])
 """A missing value in any column."""
 
-_MISSING_AMONG_TYPED = frozenset(["None", "none", "?"])
+MISSING_AMONG_TYPED = frozenset(["None", "none", "?"])
 """Missing where the other cells are numbers, booleans or dates; text among text."""
 
 _NEARLY_ALL = 0.9
@@ -88,7 +88,7 @@ def number(cell: str) -> float | None:
 
 def sort(cell: str) -> Sort:
     """What a cell without spaces around it is, if it stood alone."""
-    if cell in MISSING or cell in _MISSING_AMONG_TYPED:
+    if cell in MISSING or cell in MISSING_AMONG_TYPED:
         return Sort("")
     if cell in _TRUTHS:
         return Sort("boolean", "boolean")
@@ -161,14 +161,16 @@ class Cells:
 
     name: str
     as_text: bool
-    absent: frozenset[str] = MISSING
+    absent: Set[str] = MISSING
     _parts: list[_Part] = field(default_factory=list)
     _tally: Counter[Sort] = field(default_factory=Counter)
     _first: dict[Sort, tuple[int, str]] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
+    _distinct: set[str] = field(default_factory=set)
     _odd: Counter[str] = field(default_factory=Counter)
     _shapes: set[tuple[int, str]] = field(default_factory=set)
     _marks: set[str] = field(default_factory=set)
+    _has_point: bool = False
 
     def take(self, cells: Sequence[str], lines: Sequence[int]) -> None:
         """The next chunk, and where its cells stand."""
@@ -179,6 +181,9 @@ class Cells:
             present = list(compress(bare, ~missing))
         if self.as_text:
             return self._take_words(cells, missing)
+        if len(self._distinct) <= _FEW_VALUES:
+            self._distinct.update(islice(dict.fromkeys(present), _FEW_VALUES + 1))
+        self._has_point = self._has_point or any(map(_shows_point, present))
         for each, has_form in _FORMS:
             if all(map(has_form, present)):
                 values = _valued(each.kind, present)
@@ -206,7 +211,8 @@ class Cells:
                 self._tally[each] += counts[cell]
                 if each not in self._first:
                     self._first[each] = lines[bare.index(cell)], cell
-                if each.family in ("text", "code") and len(self._odd) < _KEPT_ODD:
+                kept = cell in self._odd or len(self._odd) < _KEPT_ODD
+                if each.family in ("text", "code") and kept:
                     self._odd[cell] += counts[cell]
                 if each.kind == "date":
                     self._shapes.add((len(cell), cell[10:11]))
@@ -264,9 +270,14 @@ class Cells:
         return all(part.values.dtype == object for part in self._parts)
 
     @property
-    def has_points(self) -> bool:
-        """Whether there are decimals among them."""
-        return Sort("number", "decimal") in self._tally
+    def decimal_point(self) -> str:
+        """A point, if some are decimals that show it to be the decimal mark."""
+        return "." * (self._has_point and Sort("number", "decimal") in self._tally)
+
+    @property
+    def may_be_thousands(self) -> bool:
+        """Whether every point among them may set thousands apart."""
+        return not self._has_point and Sort("number", "decimal") in self._tally
 
     @property
     def is_mixed(self) -> bool:
@@ -320,7 +331,7 @@ class Cells:
         if len(self._odd) != 1 or len(typed) != 1 or not typed <= {"number", "date"}:
             return None
         (cell,) = self._odd
-        many = len(self._texts) > _FEW_VALUES or not _WORD.search(cell)
+        many = len(self._distinct) > _FEW_VALUES or not _WORD.search(cell)
         return cell if many and _is_short(cell) else None
 
     def _spoilt(self, path: Path, marker: str, families: Counter[str]) -> Fault:
@@ -362,9 +373,18 @@ _FEW_VALUES = 10
 
 _WORD = re.compile(r"\w")
 
+# 1.234 may be a number with a decimal point, or with its thousands apart.
+_THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
+
+
+def _shows_point(cell: str) -> bool:
+    return "." in cell and bool(_DECIMAL.fullmatch(cell)) and not _THOUSANDS.fullmatch(cell)
+
+
 # Dates that are plain but for how they are written out.
 _DATE_SHAPES = {
     (16, "T"): "%Y-%m-%dT%H:%M",
     (16, " "): "%Y-%m-%d %H:%M",
+    (19, "T"): "%Y-%m-%dT%H:%M:%S",
     (19, " "): "%Y-%m-%d %H:%M:%S",
 }

@@ -20,8 +20,16 @@ from typing import BinaryIO, Literal, TextIO, cast
 
 import numpy as np
 
-from sfumato.data.io.cells import MISSING, Cells, are_keys, number
-from sfumato.data.io.forms import decimal_mark, read_form, spoilt_form, writer
+from sfumato.data.io.cells import MISSING, MISSING_AMONG_TYPED, Cells, are_keys, number
+from sfumato.data.io.forms import (
+    doubted,
+    is_plain,
+    is_words,
+    read_form,
+    shown_mark,
+    spoilt_form,
+    writer,
+)
 from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse, short
 from sfumato.data.table import Column, DataTable, default_names, refuse_repeated
 from sfumato.errors import DataError
@@ -66,9 +74,15 @@ def read_csv(
         OSError: if it cannot be read.
     """
     rows_of = rows_of or _rows
-    lines, absent = array("q"), MISSING | {each.strip() for each in reading.missing}
+    lines, markers = array("q"), {each.strip() for each in reading.missing}
+    absent = MISSING | markers
     with rows_of(path) as (names, rows):
-        columns = [Cells(name, name in reading.text, absent) for name in names]
+        columns = [
+            Cells(
+                name, name in reading.text, {"", *markers} if name in reading.verbatim else absent
+            )
+            for name in names
+        ]
         for chunk, numbers in _chunks(rows, len(names)):
             lines.extend(numbers)
             for column, cells in zip(columns, zip(*chunk, strict=True), strict=True):
@@ -76,26 +90,68 @@ def read_csv(
     if not lines:
         raise DataError(f"{path} has a header but no rows.")
     found = [column.column() for column in columns]
-    late = [k for k, column in enumerate(found) if column is None]
-    if late:  # not of one plain type: what matters is how the cells are written
-        texts = {k: columns[k].text() for k in late if columns[k].is_kept}
-        again = {k: Cells(names[k], as_text=True, absent=absent) for k in late if k not in texts}
+    stated = {name: form for name, form in reading.forms.items() if name not in reading.text}
+
+    def texts_of(places: Iterable[int]) -> dict[int, Column]:
+        """Columns as they stand in the file, which is read again for those that were not kept."""
+        kept = {k: columns[k].is_kept and names[k] not in stated for k in places}
+        again = {
+            k: Cells(
+                names[k], True, absent | (MISSING_AMONG_TYPED if names[k] in stated else set())
+            )
+            for k, is_kept in kept.items()
+            if not is_kept
+        }
         if again:
             with rows_of(path) as (_, rows):
                 for chunk, numbers in _chunks(rows, len(names)):
                     for k, column in again.items():
                         column.take([row[k] for row in chunk], numbers)
-            texts |= {k: each.text() for k, each in again.items()}
-        mark = "." if any(column.has_points for column in columns) else ""
-        for _ in range(2):  # a file has one decimal mark: a column may show that of another
-            settled = [_settled(columns[k], texts[k], path, reading, mark) for k in late]
-            shown = {decimal_mark(each.form) for each in settled if isinstance(each, Column)} - {""}
-            if mark or len(shown) != 1:
-                break
-            (mark,) = shown
-        refuse(path, [each for each in settled if isinstance(each, Fault)])
-        for k, each in zip(late, settled, strict=True):
-            found[k] = each if isinstance(each, Column) else None
+        return {k: (again[k] if k in again else columns[k]).text() for k in kept}
+
+    # Not of one plain type, or of a stated form: what matters is how the cells are written.
+    late = texts_of(
+        k
+        for k, column in enumerate(found)
+        if column is None
+        or (
+            names[k] in stated
+            and not column.missing.all()
+            and not is_plain(column, stated[names[k]])
+        )
+    )
+
+    def settle(mark: str) -> dict[int, Column | Fault]:
+        return {k: _settled(columns[k], text, path, reading, mark) for k, text in late.items()}
+
+    settled = settle("")
+    # A file has one decimal mark, and a column may show that of another; not one of a model's.
+    marks = {"."} & {column.decimal_point for column in columns if column.name not in stated}
+    marks |= {
+        shown_mark(each.form, late[k].present)
+        for k, each in settled.items()
+        if isinstance(each, Column) and (each.name not in stated or is_words(stated[each.name]))
+    }
+    marks -= {""}
+    if "," in marks:  # plain cells such as 1.234 may be thousands
+        late |= texts_of(
+            k
+            for k, column in enumerate(columns)
+            if k not in late and column.may_be_thousands and column.name not in stated
+        )
+    if marks:
+        settled = settle("".join(sorted(marks)))
+    if rows_of is not _rows:
+        settled = {
+            k: doubted(each, late[k])
+            if isinstance(each, Column) and not is_words(stated.get(names[k], ""))
+            else each
+            for k, each in settled.items()
+        }
+    refuse(path, [each for each in settled.values() if isinstance(each, Fault)])
+    for k, each in settled.items():
+        if isinstance(each, Column) and (found[k] is None or each.values.dtype != object):
+            found[k] = each
     return DataTable(tuple(column for column in found if column is not None)), lines
 
 
@@ -104,9 +160,11 @@ def _settled(cells: Cells, text: Column, path: Path, reading: Reading, mark: str
     formed = read_form(text, reading.forms.get(cells.name, ""), mark)
     if isinstance(formed, Column):
         return formed
+    if cells.name in reading.identifiers:
+        return text
     if formed is not None:
         return replace(formed, text=f"{path}: {formed.text}")
-    if cells.name in reading.identifiers or are_keys(text):
+    if not cells.is_mixed or are_keys(text):
         return text
     return cells.fault(path) or spoilt_form(text, path) or text
 

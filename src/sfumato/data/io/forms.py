@@ -6,8 +6,9 @@ A form says how the cells of a column are written:
     elapsed  `h:mm`, `h:mm:ss`, `hh:mm`, ...: hours, minutes and seconds, in units of the last
     numbers  one thousand two hundred thirty-four as it stands: `$1,234.00`, `1234%`, `1.234,#`
 
-A form is taken if every cell has it and no other form gives other values; what may be read in two
-ways is left to the user.
+A form is taken if every cell has it, is written back in it as it was (but for zeros that end its
+decimals), and no other form gives other values. What may be read in two ways is left to the user,
+and a form that the user or a model gives is followed exactly.
 """
 
 import re
@@ -15,16 +16,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.reading import Fault, missing_option, option, short
 from sfumato.data.table import Column
-
-_LARGEST_EXACT = 2**53
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _NAMES = (
@@ -37,20 +38,22 @@ _TIME = (
     r"(?P<half> ?[AaPp][Mm])?(?P<zone> ?Z| ?UTC| ?[+-][0-9]{2}:?[0-9]{2})?"
 )
 _DATES = [
-    re.compile(rf"(?P<a>[0-9]{{1,4}})(?P<s>[-/. ])(?P<b>[0-9]{{1,2}})(?P<t>(?P=s))"
-               rf"(?P<c>[0-9]{{1,4}})(?:{_TIME})?"),
+    re.compile(rf"(?P<a>[0-9]{{4}}|[0-9]{{1,2}})(?P<s>[-/. ])(?P<b>[0-9]{{1,2}})(?P<t>(?P=s))"
+               rf"(?P<c>[0-9]{{4}}|[0-9]{{1,2}})(?:{_TIME})?"),
     re.compile(rf"(?P<a>[0-9]{{1,2}})(?P<s>\.? |-|/)(?P<b>(?i:{_MONTH}))(?P<t>[.,]? |-|/)"
                rf"(?P<c>[0-9]{{2}}|[0-9]{{4}})(?:{_TIME})?"),
     re.compile(rf"(?P<a>(?i:{_MONTH}))(?P<s>\.? |-)(?P<b>[0-9]{{1,2}})(?P<t>,? |-)"
                rf"(?P<c>[0-9]{{4}})(?:{_TIME})?"),
 ]  # fmt: skip
-_ELAPSED = re.compile(r"([0-9]+):([0-5][0-9])(?::([0-5][0-9]))?")
+_ELAPSED = re.compile(r"([0-9]{1,16}):([0-5][0-9])(?::([0-5][0-9]))?")
 _SIGNS = r"[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR"
-_UNIT = r"[^\W\d_]{1,10}[²³]?|°[CF]?"
+# Letters without a space before them may be part of a code, such as 12A.
+_GLUED = r"°[CF]?|(?:kg|g|km|m|cm|mm|l|ml|h|s|min)[²³]?"
+_NO_UNITS = frozenset((*_NAMES, *_MONTHS, "sept", "am", "pm"))
 _NUMBER = re.compile(
     rf"(?P<open>\(?)(?P<minus>-?)(?P<before>(?:(?:{_SIGNS}) ?)?)"
     rf"(?P<body>[0-9](?:[0-9.,' \u00a0\u202f]*[0-9])?)"
-    rf"(?P<after>(?: ?(?:%|{_SIGNS}|{_UNIT}))?)(?P<close>\)?)"
+    rf"(?P<after>(?: ?(?:%|{_SIGNS}|{_GLUED})| [^\W\d_]{{1,10}}[²³]?)?)(?P<close>\)?)"
 )
 _THOUSANDS = ("", ",", ".", " ", "'", "\u00a0", "\u202f")
 _PATTERN = re.compile(r"(?P<before>[^0-9]*)1(?P<sep>[^0-9]?)234(?P<rest>.*)", re.DOTALL)
@@ -60,7 +63,7 @@ _FRACTION = re.compile(r"(?P<mark>[.,])(?P<digits>0+|#)(?P<after>.*)", re.DOTALL
 _MARKS = {"1,234.5": ".", "1.234,5": ","}
 _MARKED = {mark: form for form, mark in _MARKS.items()}
 
-# Cells that are looked at before a whole column is.
+# Cells that are looked at for their shape before a whole column is.
 _FIRST = 20
 
 # Different cells that spoil a column at most, and those of a form that are more than its markers.
@@ -110,24 +113,25 @@ def read_form(column: Column, form: str = "", mark: str = "") -> Column | Fault 
     place = np.fromiter(codes, np.int64, len(present))
     texts = [cell.strip() for cell in known]
     found = formed(texts, form) if texts else None
-    if isinstance(found, Ambiguous) and (settled := _MARKED.get(mark)) in found.settling:
-        found = formed(texts, settled or "")
-    if form and texts and not _follows(found, form):
+    if texts and not form:
+        found = _by_mark(found, texts, mark)
+    if form and texts and not isinstance(found, Formed):
+        odd = next((cell for cell in texts if value_in(form, cell) is None), texts[0])
+        where = (
+            f"the column {column.name!r} is not written as {form!r} says in all cells, one of them "
+            f"is {short(odd)!r}: "
+        )
+        if is_form(form) and not is_words(form):  # a model's columns are what they are
+            return Fault(f"{where}write all of them so", ())
         return Fault(
-            f"the column {column.name!r} is not written as {form!r} says; its first cell is "
-            f"{short(texts[0])!r}: say day.month.year in its order for dates, 1,234.5 or 1.234,5 "
-            "for numbers, or declare the column categorical",
+            f"{where}say day.month.year in its order for dates, 1,234.5 or 1.234,5 for numbers, or "
+            "declare the column categorical",
             (option(column.name, "categorical"),),
         )
     if found is None:
         return None
     if isinstance(found, Ambiguous):
-        ways = " or ".join(found.ways)
-        return Fault(
-            f"the column {column.name!r} holds {found.cell!r}, which may be {ways}; say which: "
-            f"{' or '.join(option(column.name, each) for each in found.options)}",
-            (option(column.name, found.options[0]),),
-        )
+        return _unsettled(column.name, found)
     values = np.zeros(len(column.values), found.values.dtype)
     values[~column.missing] = found.values[place]
     first = int(place[0])
@@ -135,21 +139,68 @@ def read_form(column: Column, form: str = "", mark: str = "") -> Column | Fault 
     return replace(column, values=values, form=found.form, note=note)
 
 
-def _follows(found: "Formed | Ambiguous | None", form: str) -> bool:
-    """Whether cells are as the user says; those of a model's form may be of another."""
-    if form in _MARKS:
-        return isinstance(found, Formed) and decimal_mark(found.form) in ("", _MARKS[form])
-    if is_form(form):
-        return True
-    return isinstance(found, Formed) and "%" in found.form and _same_order(found.form, form)
+def _unsettled(name: str, found: "Ambiguous") -> Fault:
+    return Fault(
+        f"the column {name!r} holds {found.cell!r}, which may be {' or '.join(found.ways)}; say "
+        f"which: {' or '.join(option(name, each) for each in found.options)}",
+        (option(name, found.options[0]),),
+    )
+
+
+def doubted(read: Column, text: Column) -> Column | Fault:
+    """A column of a file that may hold numbers and not their text: is 1.234 one, or thousands?"""
+    if "1.234" in read.form:
+        for cell in map(str.strip, text.present):
+            if re.fullmatch(r"-?[1-9][0-9]{0,2}\.[0-9]{3}", cell):
+                return _unsettled(read.name, _two_marks(cell))
+    return read
+
+
+def _by_mark(
+    found: "Formed | Ambiguous | None", cells: Sequence[str], mark: str
+) -> "Formed | Ambiguous | None":
+    """What was found, settled by the decimal mark of the file's other columns."""
+    if isinstance(found, Ambiguous):
+        by_mark = mark in _MARKED and set(_MARKS) <= set(found.settling)
+        return formed(cells, _MARKED[mark]) if by_mark else found
+    if "," in mark and (found is None or "1234." in found.form) and _matches(_NUMBER, cells):
+        points = [cell for cell in cells if "." in cell]
+        if points and all(map(_ONE_POINT.fullmatch, points)):
+            other = formed(cells, _MARKED[","]) if mark == "," else None
+            return other or _two_marks(points[0])
+    return found
+
+
+# Such a point may be the decimal mark, or set thousands apart.
+_ONE_POINT = re.compile(r"[^0-9]*[1-9][0-9]{0,2}\.[0-9]{3}[^0-9]*")
+
+
+def _two_marks(cell: str) -> "Ambiguous":
+    ways = ("thousands and more", f"a number with a decimal {'comma' if ',' in cell else 'point'}")
+    return Ambiguous(cell, ways, tuple(f"continuous:{each}" for each in _MARKS))
 
 
 def formed(cells: Sequence[str], form: str = "") -> Formed | Ambiguous | None:
-    """Distinct cells read by the one form that they have."""
+    """Distinct cells read by the one form that they have, or the one that is given."""
     for read in (_dates, _elapsed, _numbers):
-        if read(list(islice(cells, _FIRST)), form) is not None and (made := read(cells, form)):
+        if made := read(cells, form):
             return made
     return None
+
+
+def _matches(pattern: re.Pattern[str], cells: Iterable[str]) -> list[re.Match[str]] | None:
+    found = []
+    for cell in cells:
+        if (match := pattern.fullmatch(cell)) is None:
+            return None
+        found.append(match)
+    return found
+
+
+def _comes_back(cells: Iterable[str], values: np.ndarray, form: str) -> bool:
+    """Whether each cell is what its value is written as."""
+    write = writer(form)
+    return all(write(value) == cell for value, cell in zip(values.tolist(), cells, strict=True))
 
 
 def spoilt_form(column: Column, path: Path) -> Fault | None:
@@ -179,9 +230,10 @@ def spoilt_form(column: Column, path: Path) -> Fault | None:
 
 
 def _dates(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
+    if form and not _is_date(form) and not _order(form):
+        return None
     for pattern in _DATES:
-        found = [match for cell in cells if (match := pattern.fullmatch(cell))]
-        if len(found) == len(cells):
+        if found := _matches(pattern, cells):
             return _agreed(found, pattern is _DATES[0], form)
     return None
 
@@ -191,32 +243,31 @@ def _agreed(found: Sequence[re.Match[str]], numeric: bool, form: str) -> Formed 
     parts = [match.groupdict() for match in found]
     shapes = {
         (p["s"], p["t"], p["gap"], p["S"] is None, len(p["f"] or ""), p["half"] is None, p["zone"],
-         len(p["a"]) == 4, len(p["c"]))
+         len(p["a"]) == 4, len(p["c"]) == 4)
         for p in parts
     }  # fmt: skip
-    shapes = {(*shape[:-1], shape[-1] == 4) for shape in shapes if shape[-1] in (1, 2, 4)}
     if len(shapes) != 1:
         return None
-    orders = ["dmy"] if parts[0]["b"][0].isalpha() else ["mdy"] if not numeric else ["dmy", "mdy"]
-    if numeric and len(parts[0]["a"]) == 4:
-        orders = ["ymd"]
-    elif numeric and len(parts[0]["c"]) not in (2, 4):
-        return None
-    ways = [
-        (order, _form_of(parts, order), values)
-        for order in orders
-        if (values := _moments(parts, order)) is not None
-    ]
-    wanted = [way for way in ways if form and form in (way[1], _order_in_words(way[1]))]
-    wanted = wanted or [way for way in ways if _same_order(way[1], form)]
-    ways = wanted or ways
+    orders = ["dmy"] if parts[0]["b"][0].isalpha() else ["mdy"]
+    if numeric:
+        first, last = len(parts[0]["a"]) == 4, len(parts[0]["c"]) == 4
+        orders = ["ymd"] * (not last) + ["dmy", "mdy"] * (not first)
+        orders = sorted(orders)
+    cells = [match.string for match in found]
+    ways = []
+    for order in orders:
+        if (values := _moments(parts, order)) is not None:
+            made = form if _is_date(form) else _form_of(parts, order)
+            follows = not _is_date(form) or _comes_back(cells, values, form)
+            if follows and (not form or _same_order(made, form)):
+                ways.append((made, values))
     if not ways:
         return None
-    if len(ways) > 1 and not np.array_equal(ways[0][2], ways[1][2]):
-        words = tuple(_order_in_words(way[1]) for way in ways)
-        return Ambiguous(found[0].string, words, tuple(f"date:{each}" for each in words))
-    _, made, values = ways[0]
-    return Formed(made, _in_words(made), values)
+    if any(not np.array_equal(ways[0][1], values) for _, values in ways):
+        words = tuple(_order_in_words(made) for made, _ in ways)
+        return Ambiguous(cells[0], words, tuple(f"date:{each}" for each in words))
+    made, values = ways[0]
+    return Formed(made, _in_words(made), values) if _comes_back(cells, values, made) else None
 
 
 def _moments(parts: Sequence[dict[str, Any]], order: str) -> np.ndarray | None:
@@ -226,6 +277,8 @@ def _moments(parts: Sequence[dict[str, Any]], order: str) -> np.ndarray | None:
         for part in parts:
             at = dict(zip(order, (part["a"], part["b"], part["c"]), strict=True))
             year, month = int(at["y"]), at["m"].lower()
+            if len(at["y"]) not in (2, 4):
+                return None
             if len(at["y"]) == 2:  # as POSIX has it
                 year += 1900 if year >= 69 else 2000
             number = int(month) if month.isdigit() else _MONTHS.index(month[:3]) + 1
@@ -285,10 +338,17 @@ def _order_in_words(form: str) -> str:
     return _in_words(re.split(r"(?:T| |, )%-?[HI]", form)[0])
 
 
+def _order(words: str) -> list[str]:
+    return re.findall("day|month|year", words)
+
+
 def _same_order(form: str, given: str) -> bool:
     """Whether a user's words or a model's form have day, month and year in the same order."""
-    names = re.findall("day|month|year", _in_words(given) if "%" in given else given)
-    return names == re.findall("day|month|year", _in_words(form))
+    return _order(_in_words(given)) == _order(_in_words(form))
+
+
+def _is_date(form: str) -> bool:
+    return "%d" in form or "%-d" in form
 
 
 def _write_date(form: str) -> Callable[[Any], str]:
@@ -316,20 +376,29 @@ def _write_date(form: str) -> Callable[[Any], str]:
 # ----------------------------------------------------------------------------------- elapsed
 
 
-def _elapsed(cells: Sequence[str], form: str) -> Formed | None:  # noqa: ARG001
+_ELAPSED_FORMS = ("h:mm", "hh:mm", "h:mm:ss", "hh:mm:ss")
+
+
+def _elapsed(cells: Sequence[str], form: str) -> Formed | None:
     """Clock times and durations, in units of their last part."""
-    found = [match for cell in cells if (match := _ELAPSED.fullmatch(cell))]
-    lengths = {match[3] is None for match in found}
-    if len(found) != len(cells) or len(lengths) != 1:
+    if form and form not in _ELAPSED_FORMS:
+        return None
+    found = _matches(_ELAPSED, cells)
+    if not found or len({match[3] is None for match in found}) != 1:
         return None
     padded = any(len(m[1]) > 1 and m[1][0] == "0" for m in found)
     padded |= all(len(m[1]) == 2 for m in found)
     values = [int(m[1]) * 60 + int(m[2]) for m in found]
     if found[0][3] is not None:
         values = [60 * v + int(m[3]) for v, m in zip(values, found, strict=True)]
-    made = f"{'hh' if padded else 'h'}:mm" + ":ss" * (found[0][3] is not None)
+    if max(values) > LARGEST_EXACT:
+        return None
+    made = form or f"{'hh' if padded else 'h'}:mm" + ":ss" * (found[0][3] is not None)
+    counts = np.array(values, np.int64)
+    if not _comes_back(cells, counts, made):
+        return None
     unit = "seconds" if made.endswith("ss") else "minutes"
-    return Formed(made, f"{unit} of {made}", np.array(values, np.int64))
+    return Formed(made, f"{unit} of {made}", counts)
 
 
 def _write_elapsed(form: str) -> Callable[[Any], str]:
@@ -348,64 +417,109 @@ def _write_elapsed(form: str) -> Callable[[Any], str]:
 
 
 def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
-    found = [match for cell in cells if (match := _NUMBER.fullmatch(cell))]
+    if form and _PATTERN.fullmatch(form) is None:
+        return None
+    if not (found := _matches(_NUMBER, cells)):
+        return None
     around = {(match["before"], match["after"]) for match in found}
     below = [bool(match["open"]) for match in found]  # zero, as accountants write it
     closed = [bool(match["close"]) for match in found] == below
-    if len(found) != len(cells) or len(around) != 1 or not closed:
-        return None
-    if any(below) and any(match["minus"] for match in found):
+    if len(around) != 1 or not closed or (any(below) and any(match["minus"] for match in found)):
         return None
     ((before, after),) = around
+    if after.strip().lower() in _NO_UNITS or all(m["body"].count(".") == 3 for m in found):
+        return None  # days of months, times of the day, and addresses of the internet
     signed = [
         ("-" if less else match["minus"]) + match["body"]
         for match, less in zip(found, below, strict=True)
     ]
+    if form and form not in _MARKS:
+        return _as_given(found, signed, form)
     ways = []
-    for mark in ".,":
+    for mark in _MARKS[form] if form else ".,":
         for sep in _THOUSANDS:
             if sep != mark and (not sep or any(sep in each for each in signed)):
                 values = _values(signed, sep, mark)
                 if values is not None:
                     ways.append((mark, sep, values))
-    given = _PATTERN.fullmatch(form)
-    wanted = _MARKS.get(form)
-    if given and (fraction := _FRACTION.match(given["rest"])):
-        wanted = wanted or fraction["mark"]
     # A point alone is a decimal point, as everywhere in a text file.
-    plain = [way for way in ways if way[:2] == (".", "")]
-    ways = [way for way in ways if way[0] == wanted] or plain or ways
+    ways = [way for way in ways if way[:2] == (".", "")] or ways
     if not ways:
         return None
     if any(not np.array_equal(ways[0][2], way[2]) for way in ways):
-        cell = next(match.string for match in found if "," in match["body"])
-        return Ambiguous(
-            cell,
-            ("thousands and more", "a number with a decimal comma"),
-            tuple(f"continuous:{each}" for each in _MARKS),
-        )
+        return _two_marks(next(match.string for match in found if "," in match["body"]))
     mark, sep, values = ways[0]
     digits = {len(each.partition(mark)[2]) for each in signed}
-    plain_all = not (sep or before or after or any(below)) and mark == "."
     whole = digits == {0}
-    if plain_all or (np.abs(values[np.round(values) == values]) >= _LARGEST_EXACT).any():
-        return None  # plain numbers need no form; larger integers are not held exactly
+    if not (form or before or after) and sep == " " and whole and not any(map(_TWICE, signed)):
+        return Ambiguous(
+            next(match.string for match in found if " " in match["body"]),
+            ("a number with its thousands set apart", "digits of a code"),
+            (f"continuous:{_MARKED['.']}", "categorical"),
+        )
+    if not (sep or before or after or any(below)) and mark == ".":
+        return None  # plain numbers need no form
+    if not _are_exact(signed, values, sep, mark):
+        return None
     fraction_text = "" if whole else mark + ("0" * digits.pop() if len(digits) == 1 else "#")
     made = f"{'(' * any(below)}{before}1{sep}234{fraction_text}{after}"
     return Formed(made, "numbers", values.astype(np.int64) if whole else values)
 
 
+_TWICE = re.compile(".* .* ").match
+
+
+def _as_given(found: Sequence[re.Match[str]], signed: Sequence[str], form: str) -> Formed | None:
+    """Numbers of just this form; without decimals if it has none."""
+    before, sep, mark, after = _parts_of(form)
+    below = before.startswith("(")
+    if any((m["open"] and not below) or (m["minus"] and below) for m in found):
+        return None
+    if (found[0]["before"], found[0]["after"]) != (before.removeprefix("("), after):
+        return None
+    values = _values(signed, sep, mark)
+    if values is None or not _are_exact(signed, values, sep, mark):
+        return None
+    whole = not mark or not any(mark in each for each in signed)
+    return Formed(form, "numbers", values.astype(np.int64) if whole else values)
+
+
+def _parts_of(form: str) -> tuple[str, str, str, str]:
+    """What stands before a number, between its thousands, before its decimals, and after it."""
+    pattern = _PATTERN.fullmatch(form)
+    assert pattern is not None
+    fraction = _FRACTION.fullmatch(pattern["rest"])
+    mark, after = (fraction["mark"], fraction["after"]) if fraction else ("", pattern["rest"])
+    return pattern["before"], pattern["sep"], mark, after
+
+
 def _values(signed: Iterable[str], sep: str, mark: str) -> np.ndarray | None:
     """Numbers with these marks; None if one is not written so. A leading 0 makes a code."""
     groups = rf"[1-9][0-9]{{0,2}}(?:{re.escape(sep)}[0-9]{{3}})+|" if sep else ""
-    form = re.compile(rf"-?(?:{groups}0|[1-9][0-9]*)(?:{re.escape(mark)}[0-9]+)?")
+    decimals = rf"(?:{re.escape(mark)}[0-9]+)?" if mark else ""
+    form = re.compile(rf"-?(?:{groups}0|[1-9][0-9]*){decimals}")
     made = []
     for each in signed:
         if not form.fullmatch(each):
             return None
-        text = each.replace(sep, "") if sep else each
-        made.append(float(text.replace(mark, ".")))
+        made.append(float(_digits(each, sep, mark)))
     return np.array(made)
+
+
+def _digits(number: str, sep: str, mark: str) -> str:
+    bare = number.replace(sep, "") if sep else number
+    return bare.replace(mark, ".") if mark else bare
+
+
+def _are_exact(signed: Iterable[str], values: np.ndarray, sep: str, mark: str) -> bool:
+    """Whether numbers keep all their digits, and all thousands of them are set apart."""
+    long = re.compile(r"-?[0-9]{4}") if sep else None
+    return all(
+        Decimal(repr(value)) == Decimal(_digits(each, sep, mark))
+        and not (value.is_integer() and abs(value) >= LARGEST_EXACT)
+        and not (long and long.match(each))
+        for each, value in zip(signed, values.tolist(), strict=True)
+    )
 
 
 def _write_number(form: str) -> Callable[[Any], str]:
@@ -444,7 +558,7 @@ def _shortest(number: float) -> str:
 
 def writer(form: str) -> Callable[[Any], str]:
     """From a value to its cell in a form; dates as `datetime`."""
-    if "%d" in form or "%-d" in form:
+    if _is_date(form):
         return _write_date(form)
     return _write_elapsed(form) if form.lstrip("h").startswith(":mm") else _write_number(form)
 
@@ -460,19 +574,36 @@ def is_form(form: str, dtype: str = "") -> bool:
         return True
     if len(form) >= 100:
         return False
-    if "%d" in form or "%-d" in form:
+    if _is_date(form):
         codes = re.fullmatch(r"(?:[^%]|%(?:[-^]?[dmbByYHIMSpP]|[1-6]f))*", form)
         return codes is not None and dtype in ("", "datetime64[us]")
-    if form.lstrip("h").startswith(":mm"):
-        return form in ("h:mm", "hh:mm", "h:mm:ss", "hh:mm:ss") and dtype in ("", "int64")
+    if form in _ELAPSED_FORMS:
+        return dtype in ("", "int64")
     return _PATTERN.fullmatch(form) is not None and dtype in ("", "int64", "float64")
 
 
-def decimal_mark(form: str) -> str:
-    """What stands before the decimals of a form of numbers; empty where it has none."""
-    pattern = _PATTERN.fullmatch(form) if "%d" not in form and "%-d" not in form else None
-    fraction = _FRACTION.fullmatch(pattern["rest"]) if pattern else None
-    return fraction["mark"] if fraction else ""
+def shown_mark(form: str, cells: Iterable[str]) -> str:
+    """The decimal mark that cells of a form show; none if it may set thousands apart."""
+    if _is_date(form) or _PATTERN.fullmatch(form) is None:
+        return ""
+    _, sep, mark, _ = _parts_of(form)
+    if not mark:  # what sets thousands apart is not the decimal mark
+        return {",": ".", ".": ","}.get(sep, "")
+    points = (cell for cell in cells if "." in cell)
+    return "" if mark == "." and all(map(_ONE_POINT.fullmatch, points)) else mark
+
+
+def is_words(form: str) -> bool:
+    """Whether a form is a user's: the order of a date, or how marks are meant."""
+    return form in _MARKS or (bool(_order(form)) and not _is_date(form))
+
+
+def is_plain(column: Column, form: str) -> bool:
+    """Whether plain cells are what a form says: ISO 8601 has the year first, numbers a point."""
+    kind = column.values.dtype.kind
+    return (kind == "M" and _same_order("%Y-%m-%d", form)) or (
+        kind in "fi" and _MARKS.get(form) == "."
+    )
 
 
 def value_in(form: str, cell: str) -> Any | None:

@@ -24,15 +24,18 @@ class Reading:
 
     Args:
         text: columns whose cells are text, whatever they look like.
-        missing: cells that are missing values in every column; of numbers any of that value.
+        missing: cells that are missing values in every column; of plain numbers any of that value.
         forms: how the dates or numbers of a column are written, see `data.io.forms`.
         identifiers: columns that only name the rows, whose cells may be anything.
+        verbatim: columns of text where nothing but an empty cell is a missing value, so that `NA`
+            is text.
     """
 
     text: Collection[str] = ()
     missing: Sequence[str] = ()
     forms: Mapping[str, str] = field(default_factory=dict)
     identifiers: Collection[str] = ()
+    verbatim: Collection[str] = ()
 
     @classmethod
     def declared(cls, columns: Mapping[str, str], missing: Sequence[str]) -> "Reading":
@@ -101,7 +104,10 @@ def missing_option(cell: str) -> str:
 
 
 def mark_missing(table: DataTable, missing: Sequence[str]) -> DataTable:
-    """The table with these values missing, in every column: text as it stands, numbers by value."""
+    """The table with these values missing, in every column: text as it stands, numbers by value.
+
+    Numbers of a form are left: what is missing among them was so by their cells' text.
+    """
     if not missing:
         return table
     texts = {each.strip() for each in missing}
@@ -111,7 +117,7 @@ def mark_missing(table: DataTable, missing: Sequence[str]) -> DataTable:
 
 def _marked(column: Column, texts: set[str], numbers: Sequence[float]) -> Column:
     values, kind = column.values, column.values.dtype.kind
-    if kind in "fi":
+    if kind in "fi" and not column.form:
         gone = np.isin(values, numbers)
     elif kind == "O":
         gone = np.array([value.strip() in texts for value in values], bool)

@@ -35,8 +35,8 @@ def data_row(row: int) -> str:
 def read_rows(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Place]:
     """Read the table or the array of rows in a file, and where each of its rows stands.
 
-    .npy holds `(n, d)` or `(n,)`; .npz one such array, or one named x, data or values; .csv
-    commas and an optional header; .parquet needs the extra `tables`.
+    .npy holds `(n, d)` or `(n,)`; .npz one such array, or one named x, data or values. The others
+    are those of `io.tables.read_table`.
 
     Args:
         path: the file.

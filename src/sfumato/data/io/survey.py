@@ -1,7 +1,8 @@
 """Files of Stata (.dta) and SPSS (.sav, .zsav), through pyreadstat.
 
-A column whose every value has a label is text, its labels in the order of their codes; a column
-with labels for some of its values keeps its numbers. Values that the file declares missing are.
+A column whose every value has a label is text, its labels in the order of their codes. It keeps its
+numbers where some values have no label, or labels repeat, are blank, or would be read as missing
+(`NA`). Values that the file declares missing are.
 """
 
 from datetime import time
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sfumato.data.io.arrays import from_array
+from sfumato.data.io.cells import MISSING
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import DataError, MissingDependencyError
 
@@ -49,7 +51,7 @@ def _column(name: str, values: np.ndarray, labels: dict[Any, str], where: str) -
         values = np.array([_plain(each) for each in values], dtype=object)
     column = from_array(values, where).columns[0]
     present = column.present
-    if labels and len(present) and set(present.tolist()) <= set(labels):
+    if len(present) and set(present.tolist()) <= set(labels) and _are_distinct(labels):
         text = np.array([labels.get(each, "") for each in column.values.tolist()], dtype=object)
         ordered = tuple(dict.fromkeys(labels[code] for code in sorted(labels)))
         return Column(name, text, column.missing, ordered)
@@ -57,6 +59,12 @@ def _column(name: str, values: np.ndarray, labels: dict[Any, str], where: str) -
     if held.dtype.kind == "f" and np.array_equal(np.round(held), held) and len(present):
         held = held.astype(np.int64) if np.abs(held).max() < 2**53 else held
     return Column(name, held, column.missing)
+
+
+def _are_distinct(labels: dict[Any, str]) -> bool:
+    """Whether each label stands for one value, and none for a missing one."""
+    bare = [label.strip() for label in labels.values()]
+    return len(set(bare)) == len(bare) and MISSING.isdisjoint(bare)
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Tables from files, and back to .csv, .csv.gz, .tsv and .parquet.
+"""Tables from files of every kind that is read, and back to .csv, .csv.gz, .tsv and .parquet.
 
 No value changes on the way, in either direction: what cannot be kept is an error that names its
 place and the remedy. Nothing is ever unpickled.
@@ -16,7 +16,7 @@ from sfumato.data.io.arrow import from_arrow, pyarrow, to_arrow
 from sfumato.data.io.csv import MOST_COLUMNS, Opened, read_csv, write_csv
 from sfumato.data.io.excel import sheet_rows
 from sfumato.data.io.forms import read_form
-from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse
+from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, mark_missing, refuse
 from sfumato.data.io.survey import read_survey
 from sfumato.data.table import Column, DataTable, refuse_repeated
 from sfumato.errors import ArgumentError, DataError
@@ -67,7 +67,8 @@ def read_placed(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Pla
                 table = _formed(path, table, reading)
             return table, lambda row: f"data row {row + 1}"
         if ending == ".arff":
-            reading = replace(reading, text=[*reading.text, *declared_text(path)])
+            declared = declared_text(path)
+            reading = replace(reading, text=[*reading.text, *declared], verbatim=declared)
         table, lines = read_csv(path, reading, _BY_LINES[ending])
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}.") from error
@@ -151,6 +152,7 @@ def _formed(path: Path, table: DataTable, reading: Reading) -> DataTable:
     Raises:
         DataError: if some may be read in two ways.
     """
+    table = mark_missing(table, reading.missing)  # as written, before it is a number or a date
     texts = [
         read_form(column, reading.forms.get(column.name, ""))
         if column.values.dtype == object and column.name not in reading.text
@@ -210,7 +212,7 @@ def write_table(path: Path, table: DataTable) -> None:
 
     A text file has no types: it keeps every text, but a column of text that all looks like
     numbers is read back as text only if `read_table` is asked to, one without any value only as
-    numbers. Levels that are not declared in the cells are kept by .parquet alone.
+    numbers. Categories that stand in no cell are kept by .parquet alone.
 
     Raises:
         ArgumentError: as `check_target`.
