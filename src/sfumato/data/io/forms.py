@@ -577,8 +577,8 @@ def is_form(form: str, dtype: str = "") -> bool:
     if _is_date(form):
         codes = re.fullmatch(r"(?:[^%]|%(?:[-^]?[dmbByYHIMSpP]|[1-6]f))*", form)
         return codes is not None and dtype in ("", "datetime64[us]")
-    if form in _ELAPSED_FORMS:
-        return dtype in ("", "int64")
+    if form.lstrip("h").startswith(":mm"):
+        return form in _ELAPSED_FORMS and dtype in ("", "int64")
     return _PATTERN.fullmatch(form) is not None and dtype in ("", "int64", "float64")
 
 
