@@ -104,11 +104,21 @@ def test_more_texts_than_can_be_learned_are_set_aside() -> None:
     assert column_types_of(table(s=many[many != "10000"]), {}) == {"s": "categorical"}
 
 
+def test_amounts_as_text_of_a_frame_are_no_keys() -> None:
+    """They would be drawn anew, as keys are; digits alone may be keys."""
+    amounts = np.array([f"${k * 37 % 9973 + 0.5:,.2f}" for k in range(300)], object)
+    with pytest.raises(DataError, match=r"amounts as text, as '\$0.50'.*to_numeric"):
+        column_types_of(table(price=amounts), {})
+    assert column_types_of(table(price=amounts), {"price": "categorical"})
+    digits = np.array([str(k * 37 % 9973) for k in range(300)], object)
+    assert column_types_of(table(id=digits), {}) == {"id": "identifier"}
+
+
 @pytest.mark.parametrize("text", ["2024-1-{}", "{}/03/2024", "{}.3.24", "3/{}/2024 10:00"])
 def test_dates_as_words_are_told_as_dates(text: str) -> None:
     days = np.array([text.format(k) for k in range(10, 30)] * 9, object)
     days[:] = [f"{day}{'' if k < 20 else ' ' + str(k)}" for k, day in enumerate(days)]
-    with pytest.raises(DataError, match=r"holds dates as text.*2024-03-01"):
+    with pytest.raises(DataError, match=r"holds dates or amounts as text.*to_datetime"):
         column_types_of(table(day=days), {})
 
 

@@ -100,6 +100,8 @@ def values_given(given: list[str]) -> dict[str, str | None]:
         name, equals, value = each.partition("=")
         if not equals or not name:
             raise ArgumentError(f"`--given` takes NAME=VALUE (age=40, class=cat); got {each!r}.")
+        if name in values:
+            raise ArgumentError(f"`--given` says {name!r} twice; give one value.")
         values[name] = value or None
     return values
 

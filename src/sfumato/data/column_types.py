@@ -18,6 +18,8 @@ from typing import get_args
 import numpy as np
 
 from sfumato.data.codecs.identifiers import numbers_the_rows
+from sfumato.data.io.forms import read_form
+from sfumato.data.io.reading import Fault, option
 from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import ArgumentError, DataError, unknown
 
@@ -31,6 +33,9 @@ _LEAST_DIFFERENT = 20
 
 # As people write dates.
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
+
+# The form of digits alone, which may be keys.
+_DIGITS = "1234"
 
 # A column may not have more categories.
 _MOST_CATEGORIES = 10_000
@@ -89,17 +94,21 @@ def _names_the_rows(column: Column, distinct: int) -> bool:
     """Whether text nearly always differs, or differs too much to be categories.
 
     Raises:
-        DataError: if it is dates.
+        DataError: if it is dates or amounts.
     """
     present = column.present
-    if distinct > max(_LEAST_IDENTIFIER, _IDENTIFIER * len(present)):
-        if all(map(_DATE.fullmatch, present[:20])):
-            raise DataError(
-                f"the column {column.name!r} holds dates as text, as {present[0]!r}; write "
-                "them as 2024-03-01 in a file, or give a frame dates (pandas.to_datetime)."
-            )
-        return True
-    return distinct == len(present) >= _LEAST_DIFFERENT or distinct > _MOST_CATEGORIES
+    differs = distinct > max(_LEAST_IDENTIFIER, _IDENTIFIER * len(present))
+    if not (differs or distinct == len(present) >= _LEAST_DIFFERENT):
+        return distinct > _MOST_CATEGORIES
+    read = read_form(column)
+    formed = isinstance(read, Fault) or (read is not None and read.form != _DIGITS)
+    if formed or all(map(_DATE.fullmatch, present[:20])):
+        raise DataError(
+            f"the column {column.name!r} holds dates or amounts as text, as {present[0]!r}; make "
+            "them dates or numbers (pandas.to_datetime, to_numeric), in a file write all alike, or "
+            f"keep the text ({option(column.name, 'categorical')})."
+        )
+    return True
 
 
 def _counts(column: Column) -> bool:

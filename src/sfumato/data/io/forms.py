@@ -213,8 +213,8 @@ def spoilt_form(column: Column, path: Path) -> Fault | None:
         odd = [cell for cell in islice(counts, _FIRST) if not looks.fullmatch(cell)]
         if len(odd) > _MOST_ODD:
             continue
-        odd = [cell for cell in counts if not looks.fullmatch(cell)]
-        rest = [cell for cell in counts if looks.fullmatch(cell)]
+        fits = {cell: looks.fullmatch(cell) and formed([cell]) is not None for cell in counts}
+        odd, rest = ([cell for cell in counts if bool(fits[cell]) == fit] for fit in (False, True))
         if 0 < len(odd) <= _MOST_ODD and len(rest) > _LEAST_FORMED and formed(rest):
             share = sum(counts[cell] for cell in odd) / len(present)
             return Fault(

@@ -127,9 +127,9 @@ def _of_spool(
     if bad and not skip_bad:
         raise DataError(_complaint(path, bad, usual, len(shapes)))
     if usual is None:
-        what = f"{others} other files" if others else "nothing"
+        what = f" (but {others} other files)" if others else ""
         raise DataError(
-            f"{path} holds no picture that can be used (but {what}); give a folder or archive of "
+            f"{path} holds no picture that can be used{what}; give a folder or archive of "
             f"{', '.join(PICTURES)} files."
         )
     names = sorted(shapes)
