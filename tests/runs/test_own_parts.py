@@ -112,6 +112,16 @@ def test_what_is_no_network_is_refused_before_a_folder_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_network_that_takes_no_noise_level_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ArgumentError, match=r"called with \(x, log_snr\), and Linear\.forward is not"
+    ):
+        sfumato.fit(
+            normal_rows(), network=nn.Linear(3, 3), settings=TINY, out=tmp_path / "run", quiet=True
+        )
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_answer_of_another_shape_is_named(tmp_path: Path) -> None:
     class Wrong(OwnNetwork):
         def forward(self, x: Tensor, log_snr: Tensor) -> Tensor:

@@ -200,7 +200,8 @@ def select_columns(table: DataTable, names: Sequence[str], where: str) -> DataTa
         if missing := [name for name in names if name not in table.names]:
             raise DataError(
                 f"{where} lacks the column{'s' if len(missing) > 1 else ''} "
-                f"{', '.join(missing[:5])}; this run's are {', '.join(names[:12])}"
+                f"{', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''}; this run's are "
+                f"{', '.join(names[:12])}"
                 f"{', ...' if len(names) > 12 else ''}."
             )
         return DataTable(tuple(table[name] for name in names))

@@ -424,6 +424,15 @@ def _built(
     if own is not None:
         if isinstance(own, type) or not isinstance(own, nn.Module):
             raise ArgumentError(f"`network` is a torch.nn.Module, made; got {own!r}.")
+        conditioned = codec.kind == "table" or task.class_labels.count > 0
+        called = ["x", "log_snr", "condition"][: 2 + conditioned]
+        try:
+            inspect.signature(own.forward).bind(*called)
+        except TypeError as error:
+            raise ArgumentError(
+                f"a network is called with ({', '.join(called)}), and {type(own).__name__}.forward "
+                f"is not: {error}."
+            ) from error
         return own, log_snr
     if network.name == OWN:
         raise ArgumentError(

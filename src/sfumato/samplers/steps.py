@@ -64,8 +64,8 @@ def choose_steps(
         raise ArgumentError(f"{most} levels are too few to choose steps from; give a number.")
     if draws_noise(stepper, grid(_LADDER[0])):
         raise ArgumentError(
-            "the number of steps is chosen only for a method without noise (dpm++2m, unipc, heun, "
-            "ddim); this one draws noise. Give a number."
+            "the number of steps is chosen only for a method without noise, and this one draws "
+            "noise; take another (--sampler dpm++2m, unipc, heun, ddim), or give a number."
         )
 
     def drawn(num_steps: int) -> Tensor:

@@ -81,6 +81,16 @@ def _points(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Find
         train, heldout = (run.model.encoded(rows) for rows in (known.train.values, unseen))
         yield _generalisation(run, train, heldout, _ROWS)
         yield from _sampled(run, known.train.values, unseen)
+    else:
+        yield _too_few(run, len(unseen))
+
+
+def _too_few(run: Run, count: int) -> Finding:
+    return Finding(
+        f"How unseen {run.kind.unit} fare",
+        "not measured",
+        f"{count} were kept out of training, and {_LEAST} are needed; give others (--data FILE).",
+    )
 
 
 def _images(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Finding]:
@@ -93,6 +103,8 @@ def _images(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Find
         seen = run.kind.rows(known.train)
         train, heldout = (run.model.encoded(rows[:_PICTURES]) for rows in (seen, unseen))
         yield _generalisation(run, train, heldout, _PICTURES)
+    else:
+        yield _too_few(run, len(unseen))
     yield from _measured(run, data, evaluation, "frechet")
 
 
