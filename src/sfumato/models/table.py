@@ -142,7 +142,7 @@ class TableModel:
         """
         sampler, rows = self._sampler(sampling), np.arange(min(n, CHUNK))
         known = self._given(given)[1].take(torch.zeros(CHUNK, dtype=torch.int64))
-        numbers, categories = known.numeric.double(), self._categories(known, seed, 0)
+        numbers, categories = known.numeric.double(), self.categories(known, seed, 0)
         there, is_known = self.codec.present(categories), numbers.isfinite()
         for frame in self._walk(numbers, categories, sampler, seed, 0):
             x = torch.where(there & ~is_known, frame.x_t, numbers)
@@ -280,13 +280,13 @@ class TableModel:
         if draws < 1:
             raise ArgumentError(f"`draws` must be at least 1; got {draws}.")
         sampler, own = self._sampler(sampling), self.own(rows)
-        seen = self._known(own, ~np.stack([column.missing for column in own], axis=1))
+        seen = self.as_known(own, ~np.stack([column.missing for column in own], axis=1))
 
         def chunks() -> Iterator[DataTable]:
             total = len(rows) * draws
             for chunk, first in enumerate(range(0, total, CHUNK)):
                 index = torch.arange(first, min(first + CHUNK, total)) // draws
-                whole = _filled_up(seen.take(index))
+                whole = filled_up(seen.take(index), CHUNK)
                 drawn = self._drawn(whole, sampler, seed, chunk, missing_allowed=False)
                 yield drawn.take(np.arange(len(index)))
 
@@ -315,20 +315,20 @@ class TableModel:
         process = self.process.until(float(start))
         settings, stepper = self._sampler(sampling)
         own = self.own(rows)
-        encoded = self._known(own, np.ones((len(own), len(self.codec.parts)), bool))
+        encoded = self.as_known(own, np.ones((len(own), len(self.codec.parts)), bool))
         levels = build_grid(settings, process, max(1, round(int(settings.steps) * start)))
 
         def chunks() -> Iterator[DataTable]:
             for chunk, first in enumerate(range(0, len(rows), CHUNK)):
                 index = torch.arange(first, min(first + CHUNK, len(rows)))
-                whole = _filled_up(encoded.take(index))
+                whole = filled_up(encoded.take(index), CHUNK)
                 numbers, categories = self._forgotten(whole, start, seed, chunk)
                 there = self.codec.present(categories)
                 source = noise_from(generator(seed, EDITING, chunk))
                 # A number that was not there begins where the coded columns are: at N(0, 1).
                 x_0 = torch.where(numbers.isfinite(), numbers, source(numbers))
                 x_t = noised(x_0.nan_to_num(), levels[0]).draw(source(numbers))
-                denoise = self._conditioned(torch.full_like(numbers, math.nan), categories)
+                denoise = self.conditioned(torch.full_like(numbers, math.nan), categories)
                 walk = trajectory(denoise, x_t, levels, stepper, noise=source)
                 x = torch.where(there, last_frame(walk).x_t, math.nan)
                 yield self.codec.decode(x, categories).take(np.arange(len(index)))
@@ -347,7 +347,7 @@ class TableModel:
             numeric=torch.where(kept, whole.numeric, math.nan),
             categories=torch.where(hidden, -1, whole.categories),
         )
-        return numbers, self._categories(part, seed, chunk)
+        return numbers, self.categories(part, seed, chunk)
 
     def own(self, table: DataTable) -> DataTable:
         """The model's columns of a table.
@@ -373,9 +373,9 @@ class TableModel:
         known = self._given(None)[1].take(torch.zeros(CHUNK, dtype=torch.int64))
 
         def of_chunk(chunk: int) -> Denoiser:
-            categories = self._categories(known, seed, chunk)
+            categories = self.categories(known, seed, chunk)
             there = self.codec.present(categories)
-            denoise = self._conditioned(known.numeric.double(), categories)
+            denoise = self.conditioned(known.numeric.double(), categories)
 
             def present(x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:  # noqa: ARG001
                 return Prediction(denoise(x_t, level).x_0 * there)
@@ -424,7 +424,7 @@ class TableModel:
         # A number in a gap has its probability already; it is carried along as a missing one.
         in_gap = torch.from_numpy(encoded.unseen[:, [part.is_numeric for part in self.codec.parts]])
         numbers = torch.where(in_gap, math.nan, encoded.numeric)
-        categories = self._hidden(encoded.categories)
+        categories = self.hidden(encoded.categories)
         for first in range(0, len(rows), _SCORED):
             some = slice(first, first + _SCORED)
             found = LogProb(torch.from_numpy(nats[some]), None, 0)
@@ -438,7 +438,7 @@ class TableModel:
                 found = replace(flow, nats=found.nats + flow.nats)
             yield found
 
-    def _hidden(self, categories: Tensor) -> Tensor:
+    def hidden(self, categories: Tensor) -> Tensor:
         """Codes as the network takes them: those that are not known, -1, as the number of all."""
         sizes = torch.tensor(self.codec.sizes, dtype=torch.int64)
         return torch.where(categories < 0, sizes, categories)
@@ -491,9 +491,9 @@ class TableModel:
     def _given(self, given: Mapping[str, Any] | None) -> tuple[DataTable, EncodedTable]:
         """One row of what is given, and as the network sees it, the rest hidden."""
         row = self.condition(given or {})
-        return row, self._known(row, np.array([[column.name in (given or {}) for column in row]]))
+        return row, self.as_known(row, np.array([[column.name in (given or {}) for column in row]]))
 
-    def _known(self, table: DataTable, known: np.ndarray) -> EncodedTable:
+    def as_known(self, table: DataTable, known: np.ndarray) -> EncodedTable:
         """Rows as the network sees them, what is not known `(n, columns)` hidden."""
         encoded = self.codec.encode(table)
         numeric = [k for k, part in enumerate(self.codec.parts) if part.is_numeric]
@@ -509,11 +509,11 @@ class TableModel:
             categories=torch.where(seen[:, categorical], encoded.categories, -1),
         )
 
-    def _categories(
+    def categories(
         self, known: EncodedTable, seed: int, chunk: int, *, missing_allowed: bool = True
     ) -> Tensor:
         """The categories of a chunk: known ones, and the others drawn given all that is known."""
-        sizes, categories = self.codec.sizes, self._hidden(known.categories)
+        sizes, categories = self.codec.sizes, self.hidden(known.categories)
         if not sizes:
             return categories
         numbers, source = known.numeric.double(), generator(seed, LEVELS, chunk)
@@ -526,7 +526,7 @@ class TableModel:
             () if missing_allowed else self.codec.missing_categories,
         )
 
-    def _conditioned(self, numbers: Tensor, categories: Tensor) -> Conditioned[TableCondition]:
+    def conditioned(self, numbers: Tensor, categories: Tensor) -> Conditioned[TableCondition]:
         """The denoiser of the numbers that are there and not known, which are NaN."""
         is_known = numbers.isfinite()
         requested = self.codec.present(categories) & ~is_known
@@ -544,7 +544,7 @@ class TableModel:
         """The numbers of a chunk on their way from noise, given what is known."""
         settings, stepper = sampler
         levels = build_grid(settings, self.process)
-        denoise = self._conditioned(numbers, categories)
+        denoise = self.conditioned(numbers, categories)
         return chunk_frames(denoise, self.codec.event, levels, stepper, seed=seed, chunk=chunk)
 
     def _drawn(
@@ -558,7 +558,7 @@ class TableModel:
     ) -> DataTable:
         """A chunk of rows, whole: what is known as it was encoded, the rest drawn."""
         numbers = known.numeric.double()
-        categories = self._categories(known, seed, chunk, missing_allowed=missing_allowed)
+        categories = self.categories(known, seed, chunk, missing_allowed=missing_allowed)
         there, is_known = self.codec.present(categories), numbers.isfinite()
         requested = there & ~is_known
         if requested.any():
@@ -639,9 +639,9 @@ def _put_back(drawn: DataTable, row: DataTable, given: Mapping[str, Any]) -> Dat
     )
 
 
-def _filled_up(part: EncodedTable) -> EncodedTable:
+def filled_up(part: EncodedTable, size: int) -> EncodedTable:
     """With rows of which nothing is known to a whole chunk, as a chunk is always computed whole."""
-    short = CHUNK - len(part)
+    short = size - len(part)
     return EncodedTable(
         torch.cat([part.numeric, torch.full((short, part.numeric.shape[1]), math.nan)]),
         torch.cat([part.categories, torch.full((short, part.categories.shape[1]), -1)]),
