@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from sfumato.denoisers.denoiser import Prediction as Prediction
     from sfumato.denoisers.guidance import Guided as Guided
     from sfumato.errors import SfumatoError as SfumatoError
+    from sfumato.estimator import DiffusionClassifier as DiffusionClassifier
     from sfumato.estimator import DiffusionImputer as DiffusionImputer
     from sfumato.estimator import DiffusionModel as DiffusionModel
+    from sfumato.estimator import DiffusionRegressor as DiffusionRegressor
     from sfumato.likelihood.flow import log_prob as log_prob
     from sfumato.likelihood.variational import variational_bound as variational_bound
     from sfumato.networks.mlp import VectorMLP as VectorMLP
@@ -52,6 +54,8 @@ _HOME: dict[str, tuple[str, str]] = {
     "DataTable": ("sfumato.data.table", "DataTable"),
     "DiffusionModel": ("sfumato.estimator", "DiffusionModel"),
     "DiffusionImputer": ("sfumato.estimator", "DiffusionImputer"),
+    "DiffusionRegressor": ("sfumato.estimator", "DiffusionRegressor"),
+    "DiffusionClassifier": ("sfumato.estimator", "DiffusionClassifier"),
     "write_report": ("sfumato.runs.report", "write_report"),
     "SfumatoError": ("sfumato.errors", "SfumatoError"),
     # the building blocks

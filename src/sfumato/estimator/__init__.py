@@ -1,4 +1,4 @@
-"""scikit-learn's face: a density estimator and an imputer for tables.
+"""scikit-learn's face: a density estimator, an imputer, a regressor, a classifier for tables.
 
     from sfumato import DiffusionModel
     model = DiffusionModel().fit(frame)
@@ -10,5 +10,6 @@ and pyarrow as frames of the same kind. Nothing is written but by `save`, and th
 
 from sfumato.estimator.imputer import DiffusionImputer
 from sfumato.estimator.model import DiffusionModel
+from sfumato.estimator.predictors import DiffusionClassifier, DiffusionRegressor
 
-__all__ = ["DiffusionImputer", "DiffusionModel"]
+__all__ = ["DiffusionClassifier", "DiffusionImputer", "DiffusionModel", "DiffusionRegressor"]

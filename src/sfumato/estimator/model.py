@@ -1,7 +1,7 @@
 """A density estimator: fit a table or points, draw rows, fill in what is missing, score."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -13,13 +13,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sfumato import config, distributed
 from sfumato.config import LARGEST_SEED
+from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.io.arrays import from_array, to_array
 from sfumato.data.io.frames import backend_of, from_frame, to_frame
 from sfumato.data.io.memory import accept
 from sfumato.data.source import IN_MEMORY
 from sfumato.data.table import DataTable, default_names
-from sfumato.errors import ArgumentError, DataError, RunError
+from sfumato.errors import ArgumentError, DataError, RunError, unknown
 from sfumato.models.file import load_model, save_model
+from sfumato.models.predictive import PredictedCategories, PredictedNumbers
 from sfumato.progress import ProgressLine
 from sfumato.runs.data import take
 from sfumato.runs.fit import prepare
@@ -91,7 +93,10 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: if X cannot be learned from, or a parameter is wrong.
             DivergedError: if training meets a loss that is not finite.
         """
-        table = self._table(X, reset=True)
+        return self.fit_table(self._table(X, reset=True))
+
+    def fit_table(self, table: DataTable) -> Self:
+        """As `fit`, of rows that were read already."""
         types = dict(self.columns or {})
         own: dict[str, Any] = {"training.steps": self.steps, "network.width": self.width}
         changes = {name: value for name, value in own.items() if value is not None}
@@ -100,7 +105,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
             {"data": {"source": IN_MEMORY, "columns": types}, "seed": seed_of(self.random_state)},
         )
         taken = take(table, config.resolve(*layers), keep_all=True)
-        data = replace(taken, container=self.backend_ or "array")
+        data = replace(taken, container=getattr(self, "backend_", None) or "array")
         settings = config.resolve(KINDS[data.kind].recipe(data), *layers)
         training, model = prepare(settings, data)
         quiet = not self.verbose
@@ -166,6 +171,78 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         filled = self._filled(self._table(X), draws, seed_of(random_state))
         return self._like(X, filled[0]) if draws is None else [self._like(X, f) for f in filled]
+
+    def predict(self, X: Any, target: str) -> np.ndarray:  # noqa: N803
+        """Of one column given the others the mean, or the most probable category, `(n,)`.
+
+        Args:
+            X: rows; what stands in the target is not looked at, and a frame need not have it.
+            target: the column's name.
+
+        Raises:
+            ValueError: if there is no such column that varies, or the rows do not fit.
+        """
+        found = self._predicted(X, target)
+        return found.mean() if isinstance(found, PredictedNumbers) else found.most_probable()
+
+    def predict_proba(self, X: Any, target: str) -> np.ndarray:  # noqa: N803
+        """Of one column of categories given the others their probabilities, `(n, categories)`.
+
+        In the order of `categories(target)`.
+
+        Raises:
+            ValueError: as `predict`, or if the column is one of numbers.
+        """
+        found = self._predicted(X, target)
+        if isinstance(found, PredictedNumbers):
+            raise ArgumentError(f"the column {target!r} is of numbers; use predict_quantiles.")
+        return found.probabilities
+
+    def predict_quantiles(self, X: Any, levels: Sequence[float], target: str) -> np.ndarray:  # noqa: N803
+        """Of one column of numbers given the others its quantiles, `(n, levels)`.
+
+        Args:
+            X: as for `predict`.
+            levels: above 0 and below 1.
+            target: the column's name.
+
+        Raises:
+            ValueError: as `predict`, or if the column is one of categories or a level is wrong.
+        """
+        return self._predicted_numbers(X, target).quantiles(levels)
+
+    def predict_interval(self, X: Any, share: float, target: str) -> np.ndarray:  # noqa: N803
+        """Of one column of numbers given the others where the middle share lies, `(n, 2)`.
+
+        Raises:
+            ValueError: as `predict_quantiles`.
+        """
+        return self._predicted_numbers(X, target).interval(share)
+
+    def categories(self, target: str) -> np.ndarray:
+        """The values of a column of categories, in the order of `predict_proba`.
+
+        Raises:
+            ValueError: if there is no such column.
+        """
+        check_is_fitted(self)
+        parts = getattr(self.model_.codec, "parts", ())
+        known = {p.name: p for p in parts if isinstance(p, CategoricalCodec)}
+        if target not in known:
+            raise unknown("column of categories", target, known)
+        return np.array(known[target].categories, known[target].dtype)
+
+    def _predicted(self, X: Any, target: str) -> PredictedNumbers | PredictedCategories:  # noqa: N803
+        run, backend = self._run(), None if isinstance(X, np.ndarray) else backend_of(X)
+        rows = self._table(X) if backend is None else from_frame(X)
+        quiet = not self.verbose
+        return run.predict(rows, target, seed=seed_of(self.random_state or 0), quiet=quiet)
+
+    def _predicted_numbers(self, X: Any, target: str) -> PredictedNumbers:  # noqa: N803
+        found = self._predicted(X, target)
+        if not isinstance(found, PredictedNumbers):
+            raise ArgumentError(f"the column {target!r} is of categories; use predict_proba.")
+        return found
 
     def _filled(self, table: DataTable, draws: int | None, seed: int) -> list[DataTable]:
         """The one table of best guesses, or so many draws; see `impute`."""

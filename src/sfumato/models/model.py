@@ -171,6 +171,10 @@ _ABILITIES: Mapping[str, tuple[frozenset[str], str]] = {
         frozenset({"points", "table"}),
         "pictures have no missing values; `sfumato inpaint` fills in a part of one",
     ),
+    "predict": (
+        frozenset({"table"}),
+        "only columns of a table are predicted; points are a table with --set data.kind=table",
+    ),
     "steps": (
         frozenset({"points", "images"}),
         "the steps of a table are a number; leave `auto`",

@@ -13,8 +13,10 @@ K starts in the middles of K equal shares give K equally likely values without a
 Where more of a row is missing than the target, that is drawn beside it, for each of the K anew.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ from scipy.special import ndtri
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.table import EncodedTable
 from sfumato.data.table import DataTable
-from sfumato.errors import unknown
+from sfumato.errors import ArgumentError, unknown
 from sfumato.models.table import TableModel, filled_up
 from sfumato.process.streams import CHUNK, PREDICTING, generator, noise_from
 from sfumato.samplers.driver import last_frame, trajectory
@@ -37,13 +39,13 @@ _STEPS = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PredictedNumbers:
-    """Laws of a column of numbers or dates: weighted values in rising order.
+    """Laws of a column of numbers or dates, one for each row: weighted values in rising order.
 
     Args:
         part: the column's codec.
         values: `(n, m)` float64; of dates in microseconds.
         weights: of each, `(n, m)`, 1 in a row's sum.
-        is_mass: which are point masses; the others stand for all values about them.
+        is_mass: which are point masses; the others stand for all values about them, `(n, m)`.
     """
 
     part: NumericCodec
@@ -51,23 +53,45 @@ class PredictedNumbers:
     weights: np.ndarray
     is_mass: np.ndarray
 
-    def mean(self) -> np.ndarray:
-        """The expected value of each row, `(n,)`; between the column's own values too."""
-        return np.asarray((self.values * self.weights).sum(1))
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.values)
 
-    def quantiles(self, levels: np.ndarray) -> np.ndarray:
+    def mean(self) -> np.ndarray:
+        """The expected value of each row, `(n,)`, float64 or dates; it need lie on no grid."""
+        return self._as_dates((self.values * self.weights).sum(1))
+
+    def quantiles(self, levels: Sequence[float] | np.ndarray) -> np.ndarray:
         """Values that the column is below with these probabilities, `(n, levels)`.
 
         Between two of the values they are interpolated, and brought to the column's grid.
+
+        Raises:
+            ArgumentError: if a level is not above 0 and below 1.
         """
+        asked = np.asarray(levels, np.float64)
+        if asked.ndim != 1 or not ((asked > 0) & (asked < 1)).all():
+            raise ArgumentError(
+                f"quantiles are a list of numbers above 0 and below 1; got {levels}."
+            )
         above = self.weights.cumsum(1)
         middle = above - self.weights / 2
         # A point mass covers its whole share.
         ends = [np.where(self.is_mass, end, middle) for end in (above - self.weights, above)]
         places = np.stack(ends, 2).reshape(len(above), -1)
         rows = zip(places, self.values.repeat(2, 1), strict=True)
-        found = np.array([np.interp(levels, *row) for row in rows]).reshape(-1, len(levels))
-        return np.asarray(self.part.nearest(found), np.float64)
+        found = np.array([np.interp(asked, *row) for row in rows]).reshape(-1, len(asked))
+        return self.part.nearest(found)
+
+    def interval(self, share: float) -> np.ndarray:
+        """From where to where the middle of each row's law lies that holds this share, `(n, 2)`.
+
+        Raises:
+            ArgumentError: if the share is not above 0 and below 1.
+        """
+        if not 0 < share < 1:
+            raise ArgumentError(f"the share of an interval is above 0 and below 1; got {share}.")
+        return self.quantiles([(1 - share) / 2, (1 + share) / 2])
 
     def crps(self, truth: np.ndarray) -> np.ndarray:
         """E|x - truth| - E|x - x'|/2 of each row, `(n,)`: Gneiting & Raftery (2007), eq. 21."""
@@ -77,31 +101,49 @@ class PredictedNumbers:
         spread = (2 * below * (1 - below) * np.diff(self.values)).sum(1)
         return np.asarray(error - spread / 2)
 
-    def cdf(self, at: np.ndarray) -> np.ndarray:
-        """The probability of a value below, and half of that of the very value, `(n,)`."""
-        less = (self.weights * (self.values < at[:, None])).sum(1)
-        same = (self.weights * (self.values == at[:, None])).sum(1)
-        return np.asarray(less + same / 2)
+    def _as_dates(self, values: np.ndarray) -> np.ndarray:
+        if self.part.kind == "date":
+            return np.round(values).astype(np.int64).astype(self.part.dtype)
+        return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PredictedCategories:
-    """Laws of a column of categories.
+    """Laws of a column of categories, one for each row.
 
     Args:
-        part: the column's codec, with the categories in their order.
-        probabilities: `(n, categories)`.
+        part: the column's codec.
+        probabilities: of `categories`, `(n, categories)`.
     """
 
     part: CategoricalCodec
     probabilities: np.ndarray
 
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.probabilities)
+
+    @property
+    def categories(self) -> np.ndarray:
+        """The column's own values, in the order of the probabilities."""
+        return np.array(self.part.categories, self.part.dtype)
+
     def most_probable(self) -> np.ndarray:
-        """The category of each row, `(n,)`, as a number of its place."""
-        return np.asarray(self.probabilities.argmax(1))
+        """The category of each row, `(n,)`."""
+        return np.asarray(self.categories[self.probabilities.argmax(1)])
 
 
 Predicted = PredictedNumbers | PredictedCategories
+"""Of each row, what the target may be."""
+
+
+def joined(chunks: Sequence[Predicted]) -> Predicted:
+    """The laws of all rows in one, of one chunk or more."""
+    names = [each.name for each in fields(chunks[0]) if each.name != "part"]
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(each, name) for each in chunks]) for name in names
+    }
+    return replace(chunks[0], **arrays)
 
 
 def predict_chunks(
@@ -145,7 +187,7 @@ def _probabilities(model: TableModel, rows: EncodedTable, state: int, kept: int)
 def _categories(
     model: TableModel, seen: EncodedTable, part: CategoricalCodec, state: int
 ) -> Iterator[PredictedCategories]:
-    for first in range(0, len(seen), CHUNK):
+    for first in range(0, max(1, len(seen)), CHUNK):
         index = torch.arange(first, min(first + CHUNK, len(seen)))
         found = _probabilities(
             model, filled_up(seen.take(index), CHUNK), state, len(part.categories)
@@ -158,7 +200,7 @@ def _numbers(
 ) -> Iterator[PredictedNumbers]:
     at_once = CHUNK // _QUANTILES
     masses = np.array(part.point_masses, np.float64)
-    for chunk, first in enumerate(range(0, len(seen), at_once)):
+    for chunk, first in enumerate(range(0, max(1, len(seen)), at_once)):
         index = torch.arange(first, min(first + at_once, len(seen)))
         rows = filled_up(seen.take(index), at_once)
         values = _flowed(model, rows, part, state, place, seed, chunk)
@@ -168,8 +210,10 @@ def _numbers(
         every = np.c_[values, np.broadcast_to(masses, (at_once, len(masses)))]
         weights = np.c_[(chance[:, :1] / _QUANTILES).repeat(_QUANTILES, 1), chance[:, 1:]]
         is_mass = np.broadcast_to(np.arange(every.shape[1]) >= _QUANTILES, every.shape)
-        order = every.argsort(1, kind="stable")[: len(index)]
-        rising = (np.take_along_axis(each, order, 1) for each in (every, weights, is_mass))
+        order = every.argsort(1, kind="stable")
+        rising = (
+            np.take_along_axis(each, order, 1)[: len(index)] for each in (every, weights, is_mass)
+        )
         yield PredictedNumbers(part, *rising)
 
 
@@ -188,7 +232,7 @@ def _flowed(
         categories = every.categories.clone()
         categories[:, state] = 0
         every = replace(every, categories=categories)
-    categories = model.categories(every, seed, chunk, missing_allowed=False)
+    categories = model.categories(every, seed, chunk)
     source = noise_from(generator(seed, PREDICTING, chunk))
     start = source(every.numeric.double())
     quantiles = torch.from_numpy(ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES))
@@ -196,6 +240,9 @@ def _flowed(
     levels = model.process.grid(model.process.default_grid, _STEPS)
     denoise = model.conditioned(every.numeric.double(), categories)
     x = last_frame(trajectory(denoise, start, levels, UniPC(), noise=source)).x_t
-    found = part.decode(x[:, place].numpy(), None, len(x)).values
+    known = every.numeric.double()
+    x = torch.where(known.isfinite(), known, x)
+    x = torch.where(model.codec.present(categories), x, math.nan)
+    found = model.codec.decode(x, categories)[part.name].values
     kind = np.int64 if found.dtype.kind == "M" else found.dtype
     return found.astype(kind).astype(np.float64).reshape(len(rows), _QUANTILES)

@@ -19,6 +19,13 @@ from sfumato.models.diffusers import is_pipeline, read_pipeline, write_pipeline
 from sfumato.models.file import load_model, save_model
 from sfumato.models.model import Model, require
 from sfumato.models.onnx import write_onnx
+from sfumato.models.predictive import (
+    PredictedCategories,
+    PredictedNumbers,
+    joined,
+    predict_chunks,
+)
+from sfumato.models.table import TableModel
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
 from sfumato.progress import collected
@@ -213,6 +220,31 @@ class Run:
             return [kind.put_back(rows, index, guess)]
         every = np.arange(len(index)) * draws
         return [kind.put_back(rows, index, kind.take(drawn, every + k)) for k in range(draws)]
+
+    def predict(
+        self, rows: Any, target: str, *, seed: int = 0, quiet: bool = True
+    ) -> PredictedNumbers | PredictedCategories:
+        """The law of one column given the others, for each row.
+
+        Of numbers it has a mean, quantiles, intervals and the CRPS; of categories probabilities.
+        See `models.predictive`; what stands in the target is not looked at.
+
+        Args:
+            rows: of a table's columns, or a file of them; what is missing in them, whole columns
+                too, is not known.
+            target: the column's name.
+            seed: of what is drawn where more than the target is missing.
+            quiet: show no progress.
+
+        Raises:
+            ArgumentError: if there is no such column that varies, or the run learned no table.
+            DataError: if the rows do not fit the model.
+        """
+        require(self.model, "predict")
+        assert isinstance(self.model, TableModel)
+        like = self.kind.read_like(self.model, rows, missing=True, partial=True)
+        chunks = predict_chunks(self.model, like.rows, target, seed=seed)
+        return joined(self._collected(chunks, "predict", len(like.rows), quiet))
 
     def interpolate(
         self,

@@ -100,7 +100,13 @@ def summary(model: Model) -> dict[str, str]:
     return {"pictures": _size(model.codec)} | ({"classes": ", ".join(classes)} if classes else {})
 
 
-def read_like(model: Model, source: Any, *, missing: bool = False) -> RowsLike:  # noqa: ARG001
+def read_like(
+    model: Model,
+    source: Any,
+    *,
+    missing: bool = False,  # noqa: ARG001
+    partial: bool = False,  # noqa: ARG001
+) -> RowsLike:
     """Pictures of the model's size as bytes.
 
     A single file is brought to that size; those of a folder or an archive must have it.

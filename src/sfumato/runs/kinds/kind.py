@@ -82,13 +82,16 @@ class Kind(Protocol):
         """What a fitted model holds, by its headings."""
         ...
 
-    def read_like(self, model: Model, source: Any, *, missing: bool = False) -> RowsLike:
+    def read_like(
+        self, model: Model, source: Any, *, missing: bool = False, partial: bool = False
+    ) -> RowsLike:
         """A file or rows in Python, as rows of the model's columns.
 
         Args:
             model: whose rows they are to be.
             source: a path, or anything that `data.io.memory` takes.
             missing: whether values may be missing.
+            partial: of a table, whether columns may be: all their values then are.
         """
         ...
 

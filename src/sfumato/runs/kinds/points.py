@@ -77,7 +77,13 @@ def summary(model: Model) -> dict[str, str]:
     return {"columns": ", ".join(model.codec.columns)}
 
 
-def read_like(model: Model, source: Any, *, missing: bool = False) -> RowsLike:
+def read_like(
+    model: Model,
+    source: Any,
+    *,
+    missing: bool = False,
+    partial: bool = False,  # noqa: ARG001
+) -> RowsLike:
     """Rows `(n, columns)` of the model's columns, by name, or by place where there are no names.
 
     Raises:

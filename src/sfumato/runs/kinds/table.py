@@ -1,9 +1,9 @@
 """Tables: columns of numbers, text, booleans and dates, any of them with missing values."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,13 @@ def summary(model: Model) -> dict[str, str]:
     }
 
 
-def read_like(model: Model, source: Any, *, missing: bool = True) -> RowsLike:  # noqa: ARG001
+def read_like(
+    model: Model,
+    source: Any,
+    *,
+    missing: bool = True,  # noqa: ARG001
+    partial: bool = False,
+) -> RowsLike:
     """Rows of the model's columns, by name, or by place where there are no names.
 
     Raises:
@@ -128,14 +134,31 @@ def read_like(model: Model, source: Any, *, missing: bool = True) -> RowsLike:  
             {part.name: part.form for part in codec.parts if part.form},
         )
         table, where = read_rows(Path(source), reading)[0], str(source)
-        give = partial(_among_others, table)
+        give = functools.partial(_among_others, table)
     else:
         found = accept(source)[0]
         if not isinstance(found, DataTable):
             raise DataError("this model is of a table, and these are pictures.")
         table, where = mark_missing(found, model.settings.data.missing), "the data"
         give = lambda rows: give_like(source, _among_others(table, rows))  # noqa: E731
-    return RowsLike(_selected(table, codec, where), give, table)
+    own = _with_unknown(table, model) if partial else table
+    return RowsLike(_selected(own, codec, where), give, table)
+
+
+def _with_unknown(table: DataTable, model: Model) -> DataTable:
+    """The table with the model's columns that it lacks, nothing of which is known.
+
+    Raises:
+        DataError: if it has none of them.
+    """
+    if not table.has_names:
+        return table
+    if not {*table.names} & {*model.codec.columns}:
+        raise DataError(
+            f"none of the columns is one of the model's: {', '.join(model.codec.columns[:12])}."
+        )
+    nothing = model.condition({}).take(np.zeros(len(table), np.int64))
+    return DataTable((*table, *(each for each in nothing if each.name not in table.names)))
 
 
 def _selected(table: DataTable, codec: TableCodec, where: str) -> DataTable:
@@ -335,7 +358,7 @@ def study_of(
     seed: int,
 ) -> TableStudy:
     """Generated rows beside real ones, to measure and to draw."""
-    own = partial(_selected, codec=model.codec, where="the rows")
+    own = functools.partial(_selected, codec=model.codec, where="the rows")
     rows = min(len(real.reference), len(sample))
     return TableStudy(
         own(sample).take(np.arange(rows)),
@@ -343,7 +366,7 @@ def study_of(
         [own(each) for each in real.others],
         None if real.train is None else own(real.train),
         model.codec.kinds,
-        partial(log_prob, steps=_STEPS),
+        functools.partial(log_prob, steps=_STEPS),
         complete,
         seed,
     )

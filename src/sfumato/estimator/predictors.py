@@ -1,0 +1,206 @@
+"""A regressor and a classifier: one column of a table given the others, with its whole law."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from sfumato.data.io.arrays import from_array
+from sfumato.data.io.frames import backend_of, from_frame
+from sfumato.data.table import Column, DataTable
+from sfumato.errors import DataError
+from sfumato.estimator.model import DiffusionModel, RandomState, of_frames
+from sfumato.models.predictive import PredictedCategories, PredictedNumbers
+from sfumato.runs.run import Run
+
+
+class _Predictor(BaseEstimator):  # type: ignore[misc]
+    """What both share: a model of the features and the target together."""
+
+    def __init__(
+        self,
+        *,
+        columns: Mapping[str, str] | None = None,
+        steps: int | None = None,
+        width: int | None = None,
+        settings: Mapping[str, Any] | None = None,
+        random_state: RandomState = None,
+        verbose: bool = False,
+    ) -> None:
+        self.columns = columns
+        self.steps = steps
+        self.width = width
+        self.settings = settings
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        return of_frames(super().__sklearn_tags__())
+
+    def _learn(self, X: Any, y: np.ndarray, kind: str) -> None:  # noqa: N803
+        """Fit the features and the target as columns of one table."""
+        features = self._features(X, reset=True)
+        if len(features) != len(y):
+            raise DataError(f"X has {len(features)} rows, and y has {len(y)}.")
+        if len(y) < 2:
+            raise DataError("found 1 sample; at least 2 rows are needed.")
+        self.target_ = "target"
+        while self.target_ in features.names:
+            self.target_ += "_"
+        target = Column(self.target_, y, np.zeros(len(y), bool))
+        self.model_ = DiffusionModel(
+            columns={**(self.columns or {}), self.target_: kind},
+            steps=self.steps,
+            width=self.width,
+            settings={"data.kind": "table", **(self.settings or {})},
+            random_state=self.random_state,
+            verbose=self.verbose,
+        ).fit_table(DataTable((*features, target)))
+
+    def _features(self, X: Any, *, reset: bool = False) -> DataTable:  # noqa: N803
+        """The features as columns, checked as scikit-learn does."""
+        backend = None if isinstance(X, np.ndarray) else backend_of(X)
+        if backend is not None:
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return from_frame(X)
+        values = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
+        table = from_array(values, "X")
+        names = getattr(self, "feature_names_in_", table.names)
+        return DataTable(
+            tuple(replace(each, name=str(name)) for each, name in zip(table, names, strict=True))
+        )
+
+    def _predicted(self, X: Any) -> Any:  # noqa: N803
+        check_is_fitted(self)
+        features, run = self._features(X), Run(self.model_.model_, None)
+        unknown = Column(self.target_, np.zeros(len(features)), np.ones(len(features), bool))
+        rows = DataTable((*features, unknown))
+        return run.predict(rows, self.target_, quiet=not self.verbose)
+
+
+class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
+    """Predicts a number with its whole law: mean, quantiles, intervals, draws.
+
+    Args:
+        columns: see `DiffusionModel`; of the features.
+        steps: see `DiffusionModel`.
+        width: see `DiffusionModel`.
+        settings: see `DiffusionModel`.
+        random_state: decides the fit. None: a fit of its own each time.
+        verbose: show progress.
+
+    Attributes:
+        model_: the fitted `DiffusionModel` of features and target.
+        target_: the target's name in it.
+        n_features_in_: how many features there were.
+        feature_names_in_: their names, where the data had some.
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+        """Learn the target's law given the features.
+
+        Args:
+            X: a data frame with categories and missing values as they are, or an array.
+            y: numbers, `(n,)`.
+
+        Raises:
+            ValueError: if they cannot be learned from.
+        """
+        y = _checked(self, y)
+        if not np.isfinite(y := y.astype(np.float64)).all():
+            raise DataError("y holds NaN or infinity; leave these rows out.")
+        if len(y) > 1 and (y == y[0]).all():
+            raise DataError(f"y is {y[0]:g} in every row; there is nothing to predict.")
+        self._learn(X, y, "continuous")
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The mean of each row's law, `(n,)`."""
+        return self.law(X).mean()
+
+    def predict_quantiles(self, X: Any, levels: Sequence[float]) -> np.ndarray:  # noqa: N803
+        """Quantiles of each row's law, `(n, levels)`.
+
+        Raises:
+            ValueError: if a level is not above 0 and below 1.
+        """
+        return self.law(X).quantiles(levels)
+
+    def predict_interval(self, X: Any, share: float = 0.9) -> np.ndarray:  # noqa: N803
+        """From where to where the middle share of each row's law lies, `(n, 2)`.
+
+        Raises:
+            ValueError: if the share is not above 0 and below 1.
+        """
+        return self.law(X).interval(share)
+
+    def sample(self, X: Any, n: int = 1) -> np.ndarray:  # noqa: N803
+        """`n` equally likely values of each row's law in rising order, `(n rows, n)`."""
+        return self.law(X).quantiles((np.arange(n) + 0.5) / n)
+
+    def law(self, X: Any) -> PredictedNumbers:  # noqa: N803
+        """The whole law of each row; see `models.predictive.PredictedNumbers`."""
+        found: PredictedNumbers = self._predicted(X)
+        return found
+
+
+class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
+    """Predicts a category with its probabilities.
+
+    Args:
+        columns: see `DiffusionModel`; of the features.
+        steps: see `DiffusionModel`.
+        width: see `DiffusionModel`.
+        settings: see `DiffusionModel`.
+        random_state: decides the fit. None: a fit of its own each time.
+        verbose: show progress.
+
+    Attributes:
+        model_: the fitted `DiffusionModel` of features and target.
+        target_: the target's name in it.
+        classes_: the categories.
+        n_features_in_: how many features there were.
+        feature_names_in_: their names, where the data had some.
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+        """Learn the target's law given the features.
+
+        Args:
+            X: a data frame with categories and missing values as they are, or an array.
+            y: categories, `(n,)`.
+
+        Raises:
+            ValueError: if they cannot be learned from.
+        """
+        y = _checked(self, y)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise DataError("y has one class only; there is nothing to predict.")
+        # Codes in the classes' own order, whatever type they are.
+        self._learn(X, codes.astype(np.int64), "categorical")
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The most probable class of each row, `(n,)`."""
+        check_is_fitted(self)
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
+
+    def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The probability of each class in the order of `classes_`, `(n, classes)`."""
+        found: PredictedCategories = self._predicted(X)
+        return found.probabilities
+
+
+def _checked(estimator: BaseEstimator, y: Any) -> np.ndarray:
+    """The target, one of each row."""
+    if y is None:
+        name = type(estimator).__name__
+        raise DataError(f"{name} requires y to be passed, but the target y is None.")
+    found: np.ndarray = column_or_1d(y, warn=True)
+    return found

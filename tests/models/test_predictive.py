@@ -1,0 +1,91 @@
+"""Laws of one column given the others, of the model whose network is exact, in closed form."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sfumato.errors import ArgumentError
+from sfumato.models.predictive import PredictedCategories, PredictedNumbers, predict_chunks
+from sfumato.models.table import TableModel
+from tests.models.test_table_model import COVARIANCE, MEANS, SHARE_B, model, rows
+
+__all__ = ["model"]  # the fixture
+
+LEVELS = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+
+
+def numbers(found: object) -> PredictedNumbers:
+    assert isinstance(found, PredictedNumbers)
+    return found
+
+
+def test_a_number_s_quantiles_are_those_of_its_conditional_law(model: TableModel) -> None:
+    """Of y given x and the word a Gaussian; more rows than are computed at once."""
+    x = np.linspace(-1.5, 1.5, 70)
+    table = rows(["a"] * 70, x.tolist(), [math.nan] * 70)
+    found = [numbers(each) for each in predict_chunks(model, table, "y")]
+    (mean_x, mean_y), (var_x, cross), (_, var_y) = *MEANS[:1].numpy(), *COVARIANCE.numpy()
+    law = stats.norm(mean_y + cross / var_x * (x - mean_x), math.sqrt(var_y - cross**2 / var_x))
+    quantiles = np.concatenate([each.quantiles(LEVELS) for each in found])
+    np.testing.assert_allclose(quantiles, law.ppf(LEVELS[:, None]).T, atol=0.02)
+    means = np.concatenate([each.mean() for each in found])
+    np.testing.assert_allclose(means, law.mean(), atol=0.006)
+    truth = np.full(70, 0.3)
+    z = (truth - law.mean()) / law.std()
+    # Gneiting & Raftery (2007), eq. 5: the score of a normal law.
+    expected = z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / math.sqrt(math.pi)
+    starts = np.cumsum([0, *(len(each.values) for each in found)])
+    crps = np.concatenate(
+        [each.crps(truth[a : a + len(each.values)]) for a, each in zip(starts, found, strict=False)]
+    )
+    np.testing.assert_allclose(crps, law.std() * expected, atol=0.004)
+
+
+def test_a_number_of_which_the_word_is_not_known_has_two_humps(model: TableModel) -> None:
+    """x given nothing is a mixture of two Gaussians."""
+    table = rows(["?"] * 400, [math.nan] * 400, [math.nan] * 400)
+    found = [numbers(each) for each in predict_chunks(model, table, "x")]
+    values = np.concatenate([each.values for each in found]).ravel()
+    deviation = math.sqrt(float(COVARIANCE[0, 0]))
+
+    words = [stats.norm(float(MEANS[k, 0]), deviation).cdf(values) for k in (0, 1)]
+    expected = (1 - SHARE_B) * words[0] + SHARE_B * words[1]
+    order = values.argsort()
+    assert abs(expected[order] - (np.arange(len(order)) + 0.5) / len(order)).max() < 0.02
+
+
+def test_a_word_s_probabilities_are_bayes(model: TableModel) -> None:
+    x = np.linspace(-2, 2, 9)
+    table = rows(["?"] * 9, x.tolist(), [math.nan] * 9)
+    (found,) = predict_chunks(model, table, "word")
+    assert isinstance(found, PredictedCategories)
+    deviation = math.sqrt(float(COVARIANCE[0, 0]))
+    joint = np.array([
+        share * stats.norm(float(MEANS[k, 0]), deviation).pdf(x)
+        for k, share in enumerate((1 - SHARE_B, SHARE_B))
+    ]).T  # fmt: skip
+    expected = joint / joint.sum(1, keepdims=True)
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)
+    assert found.most_probable().tolist() == expected.argmax(1).tolist()
+
+
+def test_what_stands_in_the_target_is_not_looked_at(model: TableModel) -> None:
+    (blank,) = predict_chunks(model, rows(["a"], [0.3], [math.nan]), "y")
+    (filled,) = predict_chunks(model, rows(["a"], [0.3], [2.0]), "y")
+    np.testing.assert_array_equal(numbers(blank).values, numbers(filled).values)
+
+
+def test_a_row_s_law_does_not_depend_on_the_rows_beside_it(model: TableModel) -> None:
+    table = rows(["a", "b"] * 30, np.linspace(-1, 1, 60).tolist(), [math.nan] * 60)
+    every = np.concatenate([numbers(each).values for each in predict_chunks(model, table, "y")])
+    few = np.concatenate(
+        [numbers(each).values for each in predict_chunks(model, table.take(np.arange(5)), "y")]
+    )
+    np.testing.assert_array_equal(every[:5], few)
+
+
+def test_an_unknown_target_is_named(model: TableModel) -> None:
+    with pytest.raises(ArgumentError, match="'yy'"):
+        predict_chunks(model, rows(["a"], [0.3], [1.0]), "yy")
