@@ -24,6 +24,7 @@ from sfumato.errors import ArgumentError
         "sfumato sample runs/moons-001 -n 10000 --to new.csv",
         "sfumato sample model.safetensors -n 500 --to new.npy --sampler ancestral --steps 200",
         "sfumato sample runs/people -n 500 --given age=40 --given sex=F --to forty.csv",
+        "sfumato sample runs/people -n 5 --given-file some.csv --to five-each.csv",
         "sfumato sample runs/digits-001 -n 64 --given class=3 --guidance 2 --to threes.png",
     )
 )
@@ -41,6 +42,13 @@ def sample(
         typer.Option("-n", max=10**9, help="How many. [1000 rows, 64 pictures]"),
     ] = None,
     given: Given = [],  # noqa: B006
+    given_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a table: a file of conditions, a row each, of any columns, empty where "
+            "nothing is known; -n rows are drawn for each. [1]"
+        ),
+    ] = None,
     guidance: Annotated[
         float | None, typer.Option(help="How strongly a class is followed; 1: as learned.")
     ] = None,
@@ -70,6 +78,8 @@ def sample(
     requested = {"sampler": sampler, "steps": number_of_steps(steps), "guidance": guidance}
     changes = {name: value for name, value in requested.items() if value is not None}
     sampling, values = sampling_changes(assignments) | changes, values_given(given)
+    if given and given_file is not None:
+        raise ArgumentError("give `--given` or `--given-file`, not both.")
 
     from sfumato import distributed
     from sfumato.runs.run import open_run
@@ -78,7 +88,7 @@ def sample(
     opened = open_run(run)
     kind, model = opened.kind, opened.model
     kind.check_target(to, opened.model)
-    n = kind.sampled if n is None else n
+    n = (kind.sampled if given_file is None else 1) if n is None else n
     if sampling.get("steps", opened.settings.sampling.steps) == "auto":
         choice = model.choose_steps(**sampling)
         sampling["steps"] = choice.num_steps
@@ -89,11 +99,11 @@ def sample(
         )
     if values:
         warn_of_unseen(opened, model.condition(values), "the nearest stands for it")
-    rows = opened.draw(n, seed=seed, quiet=quiet, given=values or None, **sampling)
+    rows = opened.draw(n, seed=seed, quiet=quiet, given=given_file or values or None, **sampling)
     if not distributed.is_first():
         return
     kind.write(to, rows, model, model.labels(n, seed=seed, given=values or None))
-    say(f"{n:,} {kind.unit} in {to}", quiet)
+    say(f"{len(rows):,} {kind.unit} in {to}", quiet)
 
 
 @app.command(

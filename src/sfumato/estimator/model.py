@@ -123,14 +123,16 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         self,
         n_samples: int = 1,
         random_state: RandomState = None,
-        given: Mapping[str, Any] | None = None,
+        given: Any = None,
     ) -> Any:
         """Draw rows, of the kind that was fitted.
 
         Args:
             n_samples: how many.
             random_state: an int gives the same rows each time, the first of a longer draw.
-            given: values of some columns that all rows are to have; None for a missing value.
+            given: values of some columns that all rows are to have, None for a missing value; or a
+                frame of conditions, each row of which is drawn `n_samples` times in a row, missing
+                where nothing is known.
 
         Raises:
             ValueError: if n_samples is negative, a column is unknown, or a value was never seen.

@@ -277,6 +277,29 @@ class TableModel:
         """
         assert known is None
         assert given is None
+        return self._drawn_given(rows, draws, seed, sampling, missing_allowed=False)
+
+    def conditional_chunks(
+        self, rows: DataTable, *, draws: int = 1, seed: int = 0, **sampling: Any
+    ) -> Iterator[DataTable]:
+        """As `complete_chunks`, but what is drawn may be a missing value, as in rows of the data.
+
+        Raises:
+            ArgumentError: as `complete_chunks`.
+            DataError: as `complete_chunks`.
+        """
+        return self._drawn_given(rows, draws, seed, sampling, missing_allowed=True)
+
+    def _drawn_given(
+        self,
+        rows: DataTable,
+        draws: int,
+        seed: int,
+        sampling: Mapping[str, Any],
+        *,
+        missing_allowed: bool,
+    ) -> Iterator[DataTable]:
+        """Each row `draws` times in a row, what it lacks drawn given what is there."""
         if draws < 1:
             raise ArgumentError(f"`draws` must be at least 1; got {draws}.")
         sampler, own = self._sampler(sampling), self.own(rows)
@@ -287,7 +310,7 @@ class TableModel:
             for chunk, first in enumerate(range(0, total, CHUNK)):
                 index = torch.arange(first, min(first + CHUNK, total)) // draws
                 whole = filled_up(seen.take(index), CHUNK)
-                drawn = self._drawn(whole, sampler, seed, chunk, missing_allowed=False)
+                drawn = self._drawn(whole, sampler, seed, chunk, missing_allowed=missing_allowed)
                 yield drawn.take(np.arange(len(index)))
 
         return chunks()

@@ -81,7 +81,7 @@ class Run:
         *,
         seed: int = 0,
         first: int = 0,
-        given: Mapping[str, Any] | None = None,
+        given: Any = None,
         sampler: str | Stepper[Any] | None = None,
         quiet: bool = True,
         **sampling: Any,
@@ -97,7 +97,9 @@ class Run:
             first: where in that list to begin.
             given: values that all of them are to have: of a table's or points' columns
                 (`{"age": 40}`, None for a missing value), of pictures the class
-                (`{"class": "cat"}`).
+                (`{"class": "cat"}`). Of a table also rows, as a frame or a file, each with
+                conditions of its own, missing where nothing is known: then each is drawn `n`
+                times in a row.
             sampler: its name (`sfumato compare samplers` shows all), or a `Stepper` of your own.
             quiet: show no progress.
             **sampling: changes to the settings under `[sampling]`: steps, grid, options, guidance.
@@ -118,19 +120,38 @@ class Run:
         *,
         seed: int = 0,
         first: int = 0,
-        given: Mapping[str, Any] | None = None,
+        given: Any = None,
         sampler: str | Stepper[Any] | None = None,
         quiet: bool = True,
         **sampling: Any,
     ) -> Any:
         """As `sample`, rows as the model gives them: arrays, or a `DataTable`."""
+        sampling = sampling if sampler is None else {**sampling, "sampler": sampler}
+        if given is not None and not isinstance(given, Mapping):
+            return self._drawn_given(given, n, seed, first, quiet, sampling)
         shares = self.kind.shares(self.model, n, first)
         start, own = shares[distributed.number()]
-        sampling = sampling if sampler is None else {**sampling, "sampler": sampler}
         chunks = self.model.sample_chunks(own, seed=seed, first=start, given=given, **sampling)
         found = self._collected(chunks, "sample", own, quiet)
         drawn = self.kind.joined([self.model.empty(), *found], [length for _, length in shares])
         return self.kind.named(self.model, drawn, seed, first)
+
+    def _drawn_given(
+        self, given: Any, n: int, seed: int, first: int, quiet: bool, sampling: Mapping[str, Any]
+    ) -> Any:
+        """Each row of conditions `n` times; what is given stands as it was given."""
+        require(self.model, "predict")
+        assert isinstance(self.model, TableModel)
+        if first:
+            raise ArgumentError("`first` is for samples under one condition; leave it out.")
+        like = self.kind.read_like(self.model, given, missing=True, partial=True)
+        chunks = self.model.conditional_chunks(like.rows, draws=n, seed=seed, **sampling)
+        total = len(like.rows) * n
+        found = self._collected(chunks, "sample", total, quiet)
+        drawn = self.kind.joined([self.model.empty(), *found], [total])
+        every = np.arange(total) // n
+        rows = self.kind.put_back(self.kind.take(like.rows, every), np.arange(total), drawn)
+        return self.kind.named(self.model, rows, seed, 0)
 
     def edit(
         self, rows: Any, start: float, *, seed: int = 0, quiet: bool = True, **sampling: Any
