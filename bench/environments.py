@@ -1,6 +1,6 @@
 """A virtual environment for each peer of `bench.isolated`, and a run in it within a time limit.
 
-Environments and what was drawn are kept in the folder that BENCH_KEEP names (else .bench), so that
+Environments and what was drawn are kept in the folder that BENCH_FOLDER names (else .bench), so that
 the whole can be interrupted; remove a part of it to have that made anew.
 """
 
@@ -20,7 +20,7 @@ import pandas as pd
 from bench.isolated import IsolatedPeer
 
 ROOT = Path(__file__).parent.parent
-KEPT = Path(os.environ.get("BENCH_KEEP", ROOT / ".bench")).resolve()
+KEPT = Path(os.environ.get("BENCH_FOLDER", ROOT / ".bench")).resolve()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,6 @@ def kept(folder: Path, categories: list[str]) -> Drawn:
         folder / "drawn.csv",
         dtype=dict.fromkeys(categories, str),
         keep_default_na=False,
-        float_precision="round_trip",
     )
     seconds = json.loads((folder / "seconds.json").read_text())
     return Drawn(rows, (seconds["fit"], seconds["draw"]))
@@ -81,7 +80,14 @@ def _run(peer: IsolatedPeer, folder: Path, minutes: float) -> str:
     """Run a peer; why it failed, or nothing."""
     try:
         command = [str(_python(peer)), "-m", "bench.isolated", peer.module, str(folder)]
-        options = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+        paths = [str(ROOT)]
+        if not peer.alone and not peer.needs:
+            paths += [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+        options = {
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONWARNINGS": "ignore",
+        }
         subprocess.run(
             ["nice", *command], check=True, cwd=ROOT, env=os.environ | options,
             capture_output=True, text=True, preexec_fn=partial(_limit, minutes),

@@ -42,7 +42,7 @@ def measure() -> Page:
     found = measured(SETS, peers)
     sections = [f"## {name}\n\n{_size(table_set(name))}\n\n{_table(found[name])}" for name in SETS]
     return Page(
-        "Tables",
+        "Small tables",
         [
             _METHOD,
             *([_GOES] if "BENCH_KEEP" in os.environ else []),

@@ -34,6 +34,7 @@ class IsolatedPeer:
 
 
 PEERS = (
+    IsolatedPeer("sfumato_defaults", "Sfumato", "its defaults"),
     IsolatedPeer(
         "independent_columns",
         "independent columns",

@@ -95,7 +95,7 @@ def print_evaluation(evaluation: Any, unit: str) -> None:
     for measure in evaluation.measures:
         mean = sum(measure.floor) / len(measure.floor)
         table.add_row(
-            f"{measure.title} (1 is best)" if measure.higher_is_better else measure.title,
+            f"{measure.title} ↑" if measure.higher_is_better else measure.title,
             f"{measure.value:.4g}",
             f"{mean:.4g}",
             f"{measure.limit:.4g}",
@@ -103,6 +103,8 @@ def print_evaluation(evaluation: Any, unit: str) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
+    if any(measure.higher_is_better for measure in evaluation.measures):
+        console.print("↑: 1 is best; of all others less is better.")
     if evaluation.features:
         console.print(f"Features: {evaluation.features}; {evaluation.rows} {unit} of each kind.")
     details = [Text(f"{m.title}: {m.detail}.") for m in evaluation.measures if m.detail]
