@@ -38,6 +38,9 @@ def measure() -> Page:
         rows = [_real(whole)]
         failed = []
         for peer in PEERS:
+            if peer.sets is not None and name not in peer.sets:
+                failed.append(f"{peer.name}: measured on {', '.join(peer.sets)} alone; it is slow.")
+                continue
             drawn = drawn_by(peer, name, whole.learn, whole.categories, _MINUTES)
             learned = min(len(whole.learn), peer.rows or len(whole.learn))
             if drawn.rows is None:

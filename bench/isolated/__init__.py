@@ -21,6 +21,7 @@ class IsolatedPeer:
         coded: whether categories are given as 0, 1, ... in the place of text.
         rows: how many rows it learns from at most; all if None.
         drawn: how many it draws at most; as many as the set has if None.
+        sets: names of those that it is measured on; all if None.
     """
 
     module: str
@@ -31,6 +32,7 @@ class IsolatedPeer:
     coded: bool = False
     rows: int | None = None
     drawn: int | None = None
+    sets: tuple[str, ...] | None = None
 
 
 PEERS = (
@@ -66,6 +68,7 @@ PEERS = (
         alone=("ctgan==0.2.1",),
         needs=("torch==2.13.0", "scikit-learn", "pandas"),
         rows=5000,
+        sets=("shoppers",),
     ),
     IsolatedPeer(
         "adversarial_forest",
@@ -73,6 +76,7 @@ PEERS = (
         "adversarial random forests with their defaults; integers are rounded",
         needs=("arfpy==0.1.1",),
         rows=2000,
+        sets=("shoppers",),
     ),
     IsolatedPeer(
         "forest_diffusion",
@@ -83,6 +87,7 @@ PEERS = (
         needs=("numpy", "scipy", "scikit-learn", "pandas", "lightgbm"),
         coded=True,
         rows=1000,
+        sets=("shoppers",),
     ),
     IsolatedPeer(
         "unmasking_trees",
@@ -94,5 +99,6 @@ PEERS = (
         coded=True,
         rows=1000,
         drawn=1000,
+        sets=("shoppers",),
     ),
 )  # fmt: skip
