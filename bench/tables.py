@@ -177,6 +177,7 @@ says. What they draw is measured against the rows to learn from:
 - **seconds** of processor time, of one thread on a machine that others used.
 
 Fewer drawn rows are harder to tell apart: s of the libraries that draw fewer flatters them.
+What was drawn is kept from one go to the next, so that the time below is that of the last go.
 *Held-out rows* stand in the place of drawn ones in the first line: no method can do better, but for
 chance. *Published* figures are those of arXiv 2603.23016, fitted on a GPU, means of five fits; they
 were not measured here."""

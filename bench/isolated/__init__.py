@@ -68,7 +68,7 @@ PEERS = (
         alone=("ctgan==0.2.1",),
         needs=("torch==2.13.0", "scikit-learn", "pandas"),
         rows=5000,
-        sets=("shoppers",),
+        sets=("adult", "shoppers"),
     ),
     IsolatedPeer(
         "adversarial_forest",
@@ -76,7 +76,7 @@ PEERS = (
         "adversarial random forests with their defaults; integers are rounded",
         needs=("arfpy==0.1.1",),
         rows=2000,
-        sets=("shoppers",),
+        sets=("adult", "shoppers"),
     ),
     IsolatedPeer(
         "forest_diffusion",
@@ -87,7 +87,7 @@ PEERS = (
         needs=("numpy", "scipy", "scikit-learn", "pandas", "lightgbm"),
         coded=True,
         rows=1000,
-        sets=("shoppers",),
+        sets=("adult", "shoppers"),
     ),
     IsolatedPeer(
         "unmasking_trees",
@@ -99,6 +99,6 @@ PEERS = (
         coded=True,
         rows=1000,
         drawn=1000,
-        sets=("shoppers",),
+        sets=("adult", "shoppers"),
     ),
 )  # fmt: skip
