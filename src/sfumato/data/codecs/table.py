@@ -23,6 +23,7 @@ from sfumato.data.codecs.columns import (
     plain,
     within,
 )
+from sfumato.data.codecs.correlations import correlations
 from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.forms import is_form
@@ -123,6 +124,7 @@ class TableCodec:
         container: what the table came in: "pandas", "polars", "pyarrow", "array"; empty if that is
             not known.
         identifiers: of the columns that only name the rows: set aside in all but what is drawn.
+        correlations: of the numeric values, `(C, C)`; empty where they are not used.
     """
 
     kind: ClassVar[Literal["table"]] = "table"
@@ -134,6 +136,7 @@ class TableCodec:
     names: tuple[str, ...]
     container: str = ""
     identifiers: tuple[IdentifierCodec, ...] = ()
+    correlations: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def fit(
@@ -168,6 +171,19 @@ class TableCodec:
             aside = " or only names the rows" * bool(identifiers)
             raise DataError(f"every column is constant{aside}; there is nothing to learn.")
         return codec
+
+    def correlated(self, cells: TableCells, source: torch.Generator) -> Self:
+        """The same codec with the correlations of rows, if the numeric values are 2 to 32.
+
+        Args:
+            cells: of the rows.
+            source: draws the place of each value in its cell.
+        """
+        if not 2 <= len(self.states) <= _MOST_CORRELATED:
+            return self
+        z = cells.drawn(torch.rand(cells.low.shape, generator=source)).numeric
+        found = correlations(torch.where(self.present(cells.categories), z, math.nan), source)
+        return replace(self, correlations=tuple(map(tuple, found.tolist())))
 
     def named(self, drawn: DataTable, seed: int, first: int = 0) -> DataTable:
         """Drawn rows with the columns that name them, in the order of the table's.
@@ -366,7 +382,8 @@ class TableCodec:
         names = list(self.names)
         identifiers = [asdict(each) for each in self.identifiers]
         rest = {"rows": self.rows, "names": names, "container": self.container}
-        return {"table": parts, **rest, "identifiers": identifiers}
+        together = {"identifiers": identifiers, "correlations": [*map(list, self.correlations)]}
+        return {"table": parts, **rest, **together}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -383,17 +400,21 @@ class TableCodec:
                 names,
                 str(plain.get("container", "")),
                 tuple(IdentifierCodec.from_dict(each) for each in plain.get("identifiers", ())),
+                tuple(tuple(row) for row in plain.get("correlations", ())),
             )
             columns = (*codec.columns, *(each.name for each in codec.identifiers))
             sound = len(set(columns)) == len(columns) and codec.dimension > 0 < codec.rows
             sound = sound and set(columns) <= set(names) and _all(names, str)
-            sound = sound and codec.container in _CONTAINERS
+            sound = sound and codec.container in _CONTAINERS and _are_correlations(codec)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
         if not sound:
             raise RunError("the model's description of its columns is damaged.")
         return codec
 
+
+# Of more numbers than these their posterior would cost more than the network.
+_MOST_CORRELATED = 32
 
 # One in so many is more than a few.
 _MANY = 20
@@ -518,6 +539,21 @@ _NOUNS = {"f": "numbers", "i": "integers", "b": "booleans", "O": "text", "M": "d
 
 def _side_by_side(arrays: list[np.ndarray], rows: int, dtype: Any) -> np.ndarray:
     return np.stack(arrays, axis=1) if arrays else np.empty((rows, 0), dtype)
+
+
+def _are_correlations(codec: TableCodec) -> bool:
+    """Whether its correlations are some: symmetric, positive definite, 1 on the diagonal."""
+    found, count = codec.correlations, len(codec.states)
+    if not found:
+        return True
+    if not 2 <= len(found) == count <= _MOST_CORRELATED or any(len(row) != count for row in found):
+        return False
+    if not all(_all(row, int, float) for row in found):
+        return False
+    matrix = np.array(found, np.float64)
+    if not np.isfinite(matrix).all() or not np.array_equal(matrix, matrix.T):
+        return False
+    return bool((np.diagonal(matrix) == 1).all() and np.linalg.eigvalsh(matrix)[0] > 0)
 
 
 def _field(plain: Mapping[str, Any], name: str, kind: type) -> Any:

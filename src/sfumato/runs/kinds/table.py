@@ -27,6 +27,7 @@ from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.study import TableStudy
 from sfumato.models.model import Model
 from sfumato.process.process import Process
+from sfumato.process.streams import CORRELATING, generator
 from sfumato.progress import tracked
 from sfumato.runs.data import Dataset, RealSets
 from sfumato.runs.kinds.kind import Prepared, RowsLike
@@ -65,11 +66,14 @@ def prepare(
     own = codec or replace(
         TableCodec.fit(data.train, data.types, data.heldout), container=data.container
     )
+    cells = own.to_learn(data.train)
+    if codec is None:
+        own = own.correlated(cells, generator(settings.seed, CORRELATING))
 
     def objective(denoiser: TableDenoiser, process: Process) -> Objective:
         return masking(denoiser, process, settings.training, own.sizes, own.states)
 
-    return Prepared(own, own.to_learn(data.train), objective)
+    return Prepared(own, cells, objective)
 
 
 def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
