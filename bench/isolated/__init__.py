@@ -76,7 +76,7 @@ PEERS = (
         "adversarial random forests with their defaults; integers are rounded",
         needs=("arfpy==0.1.1",),
         rows=2000,
-        sets=("adult", "shoppers"),
+        sets=("shoppers",),
     ),
     IsolatedPeer(
         "forest_diffusion",
@@ -87,7 +87,7 @@ PEERS = (
         needs=("numpy", "scipy", "scikit-learn", "pandas", "lightgbm"),
         coded=True,
         rows=1000,
-        sets=("adult", "shoppers"),
+        sets=("shoppers",),
     ),
     IsolatedPeer(
         "unmasking_trees",
@@ -99,6 +99,6 @@ PEERS = (
         coded=True,
         rows=1000,
         drawn=1000,
-        sets=("adult", "shoppers"),
+        sets=("shoppers",),
     ),
 )  # fmt: skip

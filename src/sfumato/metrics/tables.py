@@ -19,8 +19,8 @@ Most floors are further real sets in the sample's place. Those are parts of the 
 which a model may have learned by heart, so figures of the model's own densities and distances have
 the floor of `shuffling`; and imputation intervals that of each draw in the truth's place.
 
-Measured on 100 times 150 rows of a known law, five real sets beside each: a perfect model is beyond a
-limit in 0 to 5 of a hundred cases, 1.5 on average over the 28 measures; beyond some limit in 30,
+Measured on 100 times 150 rows of a known law, five real sets beside each: a perfect model is beyond
+a limit in 0 to 5 of a hundred cases, 1.5 on average over the 28 measures; beyond some limit in 30,
 and `apart` by some measure in 5.
 """
 
