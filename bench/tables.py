@@ -21,7 +21,7 @@ from sfumato.metrics.support import support_measures
 from sfumato.metrics.trend import trends
 
 # Processor time after which a library is stopped, and the rows that distances are taken between.
-_MINUTES, _NEIGHBOURS = 12, 10_000
+_MINUTES, _NEIGHBOURS = 12, 5_000
 
 _HEADING = (
     "", "learned from", "s", "s by our trees", "Shape", "Trend", "efficacy", "alpha-precision",

@@ -73,8 +73,10 @@ PEERS = (
     IsolatedPeer(
         "adversarial_forest",
         "arfpy 0.1.1",
-        "adversarial random forests with their defaults; integers are rounded",
-        needs=("arfpy==0.1.1",),
+        "adversarial random forests with their defaults, with NumPy 1 and pandas 2 (with NumPy "
+        "2.4 it ends in `AttributeError: module 'numpy' has no attribute 'in1d'`); integers are "
+        "rounded",
+        needs=("arfpy==0.1.1", "numpy<2", "pandas<3"),
         rows=2000,
         sets=("shoppers",),
     ),
@@ -92,10 +94,11 @@ PEERS = (
     IsolatedPeer(
         "unmasking_trees",
         "utrees 0.3.0",
-        "UnmaskingTrees with 5 copies of the rows instead of 50, so that it ends within the time; "
-        "integers are rounded",
+        "UnmaskingTrees with 5 copies of the rows instead of 50, so that it ends within the time, "
+        "and with scikit-learn 1.5 (with 1.9 it ends in `AttributeError: 'KDIQuantizer' object has "
+        "no attribute '_validate_data'`); integers are rounded",
         alone=("utrees==0.3.0", "xgboost-cpu==3.2.0", "kditransform"),
-        needs=("numpy", "scipy", "scikit-learn", "pandas", "tqdm", "numba"),
+        needs=("numpy", "scipy", "scikit-learn<1.6", "pandas", "tqdm", "numba"),
         coded=True,
         rows=1000,
         drawn=1000,
