@@ -10,7 +10,7 @@ import pandas as pd
 from bench.environments import drawn_by
 from bench.isolated import PEERS
 from bench.measure import Page, table
-from bench.standard_sets import NAMES, PUBLISHED, StandardSet, standard_set
+from bench.standard_sets import NAMES, PUBLISHED, PUBLISHED_SETS, StandardSet, standard_set
 from sfumato.data.io.frames import from_frame
 from sfumato.data.table import ColumnType
 from sfumato.metrics.alpha_precision import alpha_precision_beta_recall
@@ -50,7 +50,7 @@ def measure() -> Page:
             found = _measured(whole, drawn.rows)
             rows.append([peer.name, f"{learned:,}", *_cells(found), *seconds])
             print(name, rows[-1], file=sys.stderr, flush=True)
-        rows += [_published(method, NAMES.index(name)) for method in PUBLISHED]
+        rows += [_published(method, PUBLISHED_SETS.index(name)) for method in PUBLISHED]
         kinds = f"{len(whole.learn.columns) - len(whole.categories)} numeric columns"
         about = (
             f"{len(whole.learn):,} rows to learn from, {len(whole.held):,} held out, {kinds} and "

@@ -86,7 +86,7 @@ PEERS = (
         "flow matching by XGBoost, 10 noise levels instead of 50 and 5 copies of the rows instead "
         "of 100, so that it ends within the time",
         alone=("ForestDiffusion==1.0.6", "xgboost-cpu==3.2.0"),
-        needs=("numpy", "scipy", "scikit-learn", "pandas", "lightgbm"),
+        needs=("numpy", "scipy", "scikit-learn", "pandas", "lightgbm", "catboost"),
         coded=True,
         rows=1000,
         sets=("shoppers",),
@@ -95,10 +95,10 @@ PEERS = (
         "unmasking_trees",
         "utrees 0.3.0",
         "UnmaskingTrees with 5 copies of the rows instead of 50, so that it ends within the time, "
-        "and with scikit-learn 1.5 (with 1.9 it ends in `AttributeError: 'KDIQuantizer' object has "
+        "and with scikit-learn 1.6 (with 1.9 it ends in `AttributeError: 'KDIQuantizer' object has "
         "no attribute '_validate_data'`); integers are rounded",
         alone=("utrees==0.3.0", "xgboost-cpu==3.2.0", "kditransform"),
-        needs=("numpy", "scipy", "scikit-learn<1.6", "pandas", "tqdm", "numba"),
+        needs=("numpy", "scipy", "scikit-learn==1.6.*", "pandas", "tqdm", "numba"),
         coded=True,
         rows=1000,
         drawn=1000,
