@@ -1,7 +1,7 @@
 """Rules that hold in all rows of a table, found where they are no accident and are of use.
 
 equation      columns that others determine to the last digit, with coefficients of few digits
-order         of two columns of dates, or of numbers alike, whose ranges mix, where one is never
+order         of two columns of dates or numbers on one grid, whose ranges mix, where one is never
               below the other and rows lie near the bound: elsewhere no model would cross it
 combination   a column that another decides (each city has one country), where that is no chance
 """
@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sfumato.data.codecs.columns import CategoricalCodec, frequent, grid_step_of, stand_apart
+from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.rules import (
     Combination,
     Relation,
     Rule,
+    grid_of,
+    has_codes,
+    keeps_values,
     numbers_of,
     rounded_to,
     slack_column,
@@ -44,9 +47,6 @@ _CHANCE = 30.0
 # Rows of which pairs of columns must be free of a contradiction first.
 _FIRST_ROWS = 256
 
-# Where such a share of a grid is taken, sums of steps are as good as its values.
-_TAKEN, _RECURS = 0.2, 5
-
 
 def found_in(
     table: DataTable, types: Mapping[str, ColumnType], known: Sequence[Rule] = ()
@@ -64,7 +64,7 @@ def found_in(
     if len(numbers) + len(dates) <= _MOST_NUMERIC:
         for rule in equations(numbers):
             _add(found, rule)
-        for rule in (*orders(dates, types), *orders(numbers, types)):
+        for rule in (*orders(dates), *orders(numbers)):
             _add(found, rule)
     together = [set(rule.names) for rule in found if isinstance(rule, Combination)]
     with_categories = [c for c in table if types[c.name] in ("categorical", "ordinal", "boolean")]
@@ -216,19 +216,18 @@ def _sum_text(terms: Sequence[tuple[str, float]], constant: float) -> str:
 # ------------------------------------------------------------------------------------ orders
 
 
-def orders(columns: Sequence[Column], types: Mapping[str, ColumnType]) -> list[Relation]:
-    """Pairs of columns of one type, the first never above the second; chains without shortcuts."""
+def orders(columns: Sequence[Column]) -> list[Relation]:
+    """Pairs of columns, the first never above the second; chains without shortcuts."""
     if len(columns) < 2:
         return []
     x = np.stack([_ranked(column) for column in columns], axis=1)
     few = np.random.default_rng(0).permutation(len(x))[:_FIRST_ROWS]
     below = _never_above(x[few])
     found: dict[tuple[int, int], Relation] = {}
-    apart = {k for k, column in enumerate(columns) if _has_codes(column)}
+    apart = {k for k, column in enumerate(columns) if has_codes(column)}
     for low, high in zip(*np.nonzero(below), strict=True):
         pair = columns[low], columns[high]
-        alike = types[pair[0].name] == types[pair[1].name]
-        if low == high or not alike or {low, high} & apart:
+        if low == high or {low, high} & apart:
             continue
         with np.errstate(invalid="ignore"):
             holds = not (x[:, low] > x[:, high]).any()
@@ -255,28 +254,16 @@ def _never_above(x: np.ndarray) -> np.ndarray:
     return found
 
 
-def _has_codes(column: Column) -> bool:
-    """Whether a frequent value stands apart, as 9999-12-31 among other days."""
-    exact = _exact_values(column)
-    values, counts = np.unique(exact, return_counts=True)
-    return bool((stand_apart(values.astype(np.float64)) & (counts >= _RECURS)).any())
-
-
-def _exact_values(column: Column) -> np.ndarray:
-    values = column.present
-    return values.astype(np.int64) if values.dtype.kind == "M" else values
-
-
 def _order(low: Column, high: Column) -> Relation | None:
     """`high >= low`, if that is no accident, of use, and leaves both columns their values."""
     both = ~(low.missing | high.missing)
-    if both.sum() < _LEAST_ROWS or _grid(low) != _grid(high):
+    if both.sum() < _LEAST_ROWS or grid_of(low) != grid_of(high):
         return None
     a, b = _ranked(low)[both], _ranked(high)[both]
     broken = (a > np.random.default_rng(0).permutation(b)).mean()
     if broken < _BROKEN or broken * len(a) < _BROKEN_ROWS:
         return None
-    derived = next((c.name for c in (high, low) if not _keeps_values(c)), None)
+    derived = next((c.name for c in (high, low) if not keeps_values(c)), None)
     strict = bool((b > a).all())
     sign = ">" if strict else ">="
     rule = Relation(
@@ -290,29 +277,9 @@ def _order(low: Column, high: Column) -> Relation | None:
         found=True,
     )
     slack = numbers_of(slack_column(rule, (high, low)))[both]
-    step = max(_grid(high), 0.0)
+    step = max(grid_of(high), 0.0)
     near = (slack <= step + _NEAR * slack.std()).mean() >= _NEAR_ROWS
     return rule if derived and (near or (slack == slack[0]).all()) else None
-
-
-def _grid(column: Column) -> float:
-    exact = _exact_values(column)
-    if len(exact) < 2 or exact.min() == exact.max():
-        return 0.0
-    return grid_step_of(exact, "date" if column.values.dtype.kind == "M" else "continuous")
-
-
-def _keeps_values(column: Column) -> bool:
-    """Whether a column has values of its own that sums of others would not hit.
-
-    A frequent value, or values that recur and leave most of their grid free.
-    """
-    exact, step = _exact_values(column), _grid(column)
-    if len(frequent(exact)[0]):
-        return True
-    distinct, width = len(np.unique(exact)), float(exact.max() - exact.min())
-    taken = bool(step) and distinct * step >= _TAKEN * (width + step)
-    return not taken and len(exact) >= _RECURS * distinct
 
 
 # ------------------------------------------------------------------------------ combinations
@@ -344,17 +311,18 @@ def combinations(columns: Sequence[Column], types: Mapping[str, ColumnType]) -> 
 
 
 def _codes(column: Column, kind: ColumnType) -> np.ndarray:
+    """The category of each value; -1 where one is missing."""
     category = CategoricalCodec.fit(column, kind).encode(column, None).category
     assert category is not None
-    return category
+    return np.where(column.missing, -1, category)
 
 
 def _decided(codes: np.ndarray, a: int) -> np.ndarray:
-    """Which columns are equal wherever column a is, in these rows."""
-    order = np.argsort(codes[:, a], kind="stable")
-    ordered = codes[order]
-    same = ordered[1:, a] == ordered[:-1, a]
-    return np.asarray(~(same[:, None] & (ordered[1:] != ordered[:-1])).any(0))
+    """Which columns are equal wherever column a is, in rows that have both."""
+    ordered = codes[np.argsort(codes[:, a], kind="stable")]
+    same = (ordered[1:, a] == ordered[:-1, a]) & (ordered[1:, a] >= 0)
+    unlike = (ordered[1:] != ordered[:-1]) & (ordered[1:] >= 0) & (ordered[:-1] >= 0)
+    return np.asarray(~(same[:, None] & unlike).any(0))
 
 
 def _decides(a: np.ndarray, b: np.ndarray) -> bool:
@@ -362,7 +330,9 @@ def _decides(a: np.ndarray, b: np.ndarray) -> bool:
 
     By chance all rows of each value of a have one b with the probability prod_a sum_b p(b)^n(a).
     """
-    if not _decided(np.stack([a, b], 1), 0)[1]:
+    both = (a >= 0) & (b >= 0)
+    a, b = a[both], b[both]
+    if len(a) < _LEAST_ROWS or not _decided(np.stack([a, b], 1), 0)[1]:
         return False
     counts, shares = np.bincount(a), np.bincount(b) / len(b)
     if len(counts) > len(a) / 2:

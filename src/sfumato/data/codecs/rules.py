@@ -18,7 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sfumato.data.codecs.columns import NumericCodec, digits_of
+from sfumato.data.codecs.columns import (
+    NumericCodec,
+    digits_of,
+    frequent,
+    grid_step_of,
+    stand_apart,
+)
 from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import ArgumentError, DataError, unknown
 
@@ -30,6 +36,9 @@ MOST_BOUND = 39
 
 # Combinations of categories that one rule may have.
 _MOST_COMBINATIONS = 100_000
+
+# Where such a share of a grid is taken, sums of steps are as good as its values.
+_TAKEN, _RECURS = 0.2, 5
 
 # Of a sum of floats: so many times the rounding of its largest term.
 _ROUNDING = 16 * np.finfo(np.float64).eps
@@ -131,6 +140,39 @@ def rounded_to(column: Column) -> float:
     present = column.present
     digits = next((d for d in range(7) if np.array_equal(np.round(present, d), present)), None)
     return 0.0 if digits is None else 10.0**-digits
+
+
+def has_codes(column: Column) -> bool:
+    """Whether a frequent value stands apart, as 9999-12-31 among other days."""
+    exact = _exact_values(column)
+    values, counts = np.unique(exact, return_counts=True)
+    return bool((stand_apart(values.astype(np.float64)) & (counts >= _RECURS)).any())
+
+
+def _exact_values(column: Column) -> np.ndarray:
+    values = column.present
+    return values.astype(np.int64) if values.dtype.kind == "M" else values
+
+
+def grid_of(column: Column) -> float:
+    """Width of the grid that a column's values lie on; 0 where there is none."""
+    exact = _exact_values(column)
+    if len(exact) < 2 or exact.min() == exact.max():
+        return 0.0
+    return grid_step_of(exact, "date" if column.values.dtype.kind == "M" else "continuous")
+
+
+def keeps_values(column: Column) -> bool:
+    """Whether a column has values of its own that sums of others would not hit.
+
+    A frequent value, or values that recur and leave most of their grid free.
+    """
+    exact, step = _exact_values(column), grid_of(column)
+    if len(frequent(exact)[0]):
+        return True
+    distinct, width = len(np.unique(exact)), float(exact.max() - exact.min())
+    taken = bool(step) and distinct * step >= _TAKEN * (width + step)
+    return not taken and len(exact) >= _RECURS * distinct
 
 
 # ------------------------------------------------------------------------------------ stated
@@ -410,15 +452,21 @@ def _relation(text: str, left: _Sum, sign: str, right: _Sum, table: DataTable) -
             "(end >= start, start >= 2020-01-31)."
         )
     constant = lower.constant - upper.constant
-    derived = _derived([*left.of, *right.of], of) if len(of) > 1 else ""
+    # Of an equation the left side is computed, of an order the upper.
+    first = [*left.of, *right.of] if equal else [*upper.of, *lower.of]
+    derived = _derived(first, of, table, equal=equal) if len(of) > 1 else ""
     return Relation(
         text, tuple(of), tuple(of.values()), constant, equal, sign in ("<", ">"), derived
     )
 
 
-def _derived(names: Sequence[str], of: Mapping[str, float]) -> str:
-    """The first column, in the order in which they stand, that needs no division."""
-    return next((name for name in names if abs(of.get(name, 0)) == 1), next(iter(of)))
+def _derived(
+    names: Sequence[str], of: Mapping[str, float], table: DataTable, *, equal: bool
+) -> str:
+    """The first column that needs no division and, of an order, has no values of its own."""
+    whole = [name for name in names if abs(of.get(name, 0)) == 1] or list(of)
+    plain = whole if equal else [name for name in whole if not keeps_values(table[name])]
+    return (plain or whole)[0]
 
 
 def _combination(
