@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfumato.data.codecs.columns import NumericCodec, digits_of
-from sfumato.data.codecs.rules import MOST_BOUND, Relation, unit_of
+from sfumato.data.codecs.rules import MOST_BOUND, Relation, chained, unit_of
 from sfumato.data.table import Column
 from sfumato.errors import ArgumentError
 
@@ -67,6 +67,7 @@ class _Group:
         columns: their places among the numeric columns.
         slacks: places of their slacks among all slots.
         matrix: `(rules, columns and slacks)`.
+        unless: columns beside which a rule says nothing new, `(rules, columns)`.
         constants: `(rules,)`.
         derived: the column that each rule computes, by its place in the group.
         steps: of the grid of each slot; 0 where it has none.
@@ -79,6 +80,7 @@ class _Group:
         columns: np.ndarray,
         slacks: np.ndarray,
         matrix: np.ndarray,
+        unless: np.ndarray,
         constants: np.ndarray,
         derived: Sequence[int],
         steps: np.ndarray,
@@ -87,7 +89,7 @@ class _Group:
     ) -> None:
         self.columns, self.slacks = columns, slacks
         self.slots = np.concatenate([columns, slacks])
-        self.matrix, self.constants = matrix, constants
+        self.matrix, self.unless, self.constants = matrix, unless, constants
         self.steps, self.ranges, self.least = steps, ranges, least
         rest = sorted(
             set(range(len(columns))) - set(derived),
@@ -111,8 +113,9 @@ class _Group:
     def _pattern(self, state: np.ndarray) -> _Pattern:
         """Eq. (2) of the rules whose columns are all there."""
         count = len(self.columns)
-        bound = self.matrix[:, :count] != 0
-        a, c = (x[~(bound & (state == ABSENT)).any(1)] for x in (self.matrix, self.constants))
+        bound, absent = self.matrix[:, :count] != 0, state == ABSENT
+        active = ~((bound & absent) | (self.unless & ~absent)).any(1)
+        a, c = self.matrix[active], self.constants[active]
         there = (a != 0).any(0)
         there[:count] = state != ABSENT
         known = np.zeros(len(there), bool)
@@ -167,25 +170,6 @@ class _Group:
         return True
 
 
-def _chained(rules: Sequence[Relation]) -> list[Relation]:
-    """The orders that follow from chains: a <= c of a <= b and b <= c."""
-    above: dict[tuple[str, str], Relation] = {
-        (rule.names[rule.coefficients.index(-1.0)], rule.names[rule.coefficients.index(1.0)]): rule
-        for rule in rules
-        if not rule.equal and sorted(rule.coefficients) == [-1.0, 1.0]
-    }
-    stated, grown = set(above), True
-    while grown:
-        grown = False
-        for (a, b), first in list(above.items()):
-            for (c, d), second in list(above.items()):
-                if b == c and (a, d) not in above and a != d:
-                    text, total = f"{a} <= {d}", first.constant + second.constant
-                    above[a, d] = Relation(text, (d, a), (1.0, -1.0), total, equal=False)
-                    grown = True
-    return [rule for pair, rule in above.items() if pair not in stated]
-
-
 def _rank(matrix: np.ndarray) -> int:
     return int(np.linalg.matrix_rank(matrix))
 
@@ -223,15 +207,10 @@ class Relations:
         self._place = {part.name: k for k, part in enumerate(parts)}
         self.origins = np.zeros(len(parts), np.int64)
         self._members = [[self._place[name] for name in rule.names] for rule in self.rules]
-        self._of_slack = [
-            members
-            for members, rule in zip(self._members, self.rules, strict=True)
-            if rule.slack is not None
-        ]
         self._groups = [self._group(of) for of in self._connected()]
         self.bound = frozenset(name for rule in self.rules for name in rule.names)
         alone = [rule for rule in rules if len(rule.names) == 1]
-        self.implied = (*self.rules, *alone, *_chained(self.rules))
+        self.implied = (*self.rules, *alone, *chained(self.rules))
 
     def __bool__(self) -> bool:
         """Whether there is a rule."""
@@ -265,8 +244,10 @@ class Relations:
         slacks = [len(self.parts) + numbered.index(k) for k in slack_rules]
         own = {place: k for k, place in enumerate(columns)}
         matrix = np.zeros((len(of), len(columns) + len(slacks)))
+        unless = np.zeros((len(of), len(columns)), bool)
         for row, k in enumerate(of):
             matrix[row, [own[place] for place in self._members[k]]] = self.rules[k].coefficients
+            unless[row, [own[self._place[name]] for name in self.rules[k].unless]] = True
             if k in slack_rules:
                 matrix[row, len(columns) + slack_rules.index(k)] = -1
         if any(self.parts[place].kind == "date" for place in columns):
@@ -281,6 +262,7 @@ class Relations:
             np.array(columns),
             np.array(slacks, np.int64),
             matrix,
+            unless,
             np.array([rule.constant for rule in rules]),
             [own[self._place[rule.derived]] for rule in rules],
             np.array([codec.grid_step for codec in codecs], np.float64),
@@ -300,8 +282,13 @@ class Relations:
 
     def present(self, there: np.ndarray) -> np.ndarray:
         """Which slots are there, `(n, slots)`, where those columns are, `(n, columns)`."""
-        of_slacks = [there[:, members].all(1) for members in self._of_slack]
+        of_slacks = [self.active(rule, there) for rule in self.rules if rule.slack is not None]
         return np.column_stack([there, *of_slacks])
+
+    def active(self, rule: Relation, there: np.ndarray) -> np.ndarray:
+        """In which rows a rule of several columns binds those, `(n,)`; arguments as above."""
+        members, unless = ([self._place[n] for n in names] for names in (rule.names, rule.unless))
+        return np.asarray(there[:, members].all(1) & ~there[:, unless].any(1))
 
     def roles(self, state: np.ndarray) -> np.ndarray:
         """Of each slot whether it is absent, known or free, `(n, slots)`.

@@ -58,6 +58,8 @@ class Relation:
         derived: the column that is computed from the others; empty for an order of one column.
         slack: the codec of what the sum is above the constant, of an order of several columns.
         found: whether it was found in the data, and not stated.
+        unless: columns beside which it says nothing new: b, of a <= c that follows from a <= b and
+            b <= c.
     """
 
     text: str
@@ -69,6 +71,7 @@ class Relation:
     derived: str = ""
     slack: NumericCodec | None = None
     found: bool = False
+    unless: tuple[str, ...] = ()
 
     def difference(self, values: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The sum less the constant, and how far floats may be off, `(n,)` each."""
@@ -193,10 +196,43 @@ def stated(
         DataError: if rows break one, with how many and the first.
     """
     rules = [each for text in texts if text.strip() != NONE for each in _read(text, table, types)]
-    for rule in rules:
-        if isinstance(rule, Relation):
-            _refuse_broken(rule, table)
+    relations = [rule for rule in rules if isinstance(rule, Relation)]
+    for rule in (*relations, *chained(relations)):
+        _refuse_broken(rule, table)
     return tuple(rules)
+
+
+def chained(rules: Sequence[Relation]) -> list[Relation]:
+    """The orders that follow from chains: a <= c of a <= b and b <= c, where b is missing."""
+    stated = {
+        (rule.names[rule.coefficients.index(-1.0)], rule.names[rule.coefficients.index(1.0)]): rule
+        for rule in rules
+        if not rule.equal and sorted(rule.coefficients) == [-1.0, 1.0]
+    }
+    above, grown = dict(stated), True
+    while grown:
+        grown = False
+        for (a, b), first in list(above.items()):
+            for (c, d), second in list(above.items()):
+                if b == c and (a, d) not in above and a != d:
+                    strict = first.strict or second.strict
+                    above[a, d] = Relation(
+                        f"{d} {'>' if strict else '>='} {a}",
+                        (d, a),
+                        (1.0, -1.0),
+                        first.constant + second.constant,
+                        equal=False,
+                        strict=strict,
+                        derived=second.derived if second.derived == d else a,
+                        found=first.found and second.found,
+                    )
+                    grown = True
+    names = {name for pair in above for name in pair}
+    return [
+        replace(rule, unless=tuple(k for k in sorted(names) if {(a, k), (k, d)} <= above.keys()))
+        for (a, d), rule in above.items()
+        if (a, d) not in stated
+    ]
 
 
 def _refuse_broken(rule: Relation, table: DataTable) -> None:

@@ -30,6 +30,7 @@ from sfumato.data.codecs.rules import (
     Combination,
     Relation,
     Rule,
+    chained,
     numbers_of,
     slack_column,
     told,
@@ -233,6 +234,11 @@ class TableCodec:
                 found.append(rule)
             else:
                 found.append(with_slack(rule, table))
+        # Where a column in the middle of a chain may be missing, its ends are bound to each other.
+        relations = [rule for rule in found if isinstance(rule, Relation)]
+        ends = [r for r in chained(relations) if any(parts[name].has_missing for name in r.unless)]
+        learned = {name: table[name] for rule in relations for name in rule.names}
+        found += [with_slack(r, table) for r in ends if not self._breaks(r, learned).any()]
         return tuple(found)
 
     def named(self, drawn: DataTable, seed: int, first: int = 0) -> DataTable:
@@ -464,7 +470,8 @@ class TableCodec:
         for k, rule in enumerate(self.rules):
             if not isinstance(rule, Relation) or len(rule.names) == 1:
                 continue
-            there = ~np.any([learned[name].missing for name in rule.names], axis=0)
+            there = relations.active(rule, np.isfinite(exact))
+            broken[:, k] &= there
             if rule.slack is not None:
                 slack = slack_column(rule, [learned[name] for name in rule.names])
                 each = rule.slack.encode(slack, None if rng is None else rng.random(rows))
@@ -925,6 +932,9 @@ def _rule(plain: Mapping[str, Any], codec: TableCodec) -> Rule:
         raise ValueError
     if values["derived"] not in (names if several else ("",)):
         raise ValueError
+    unless = tuple(_field(values, "unless", list))
+    if not all(isinstance(parts[each], NumericCodec) for each in unless) or (equal and unless):
+        raise ValueError
     codec_of_slack = None if slack is None else _part({"numeric": slack})
     if isinstance(codec_of_slack, NumericCodec) and (
         codec_of_slack.low < 0 or codec_of_slack.sizes
@@ -940,6 +950,7 @@ def _rule(plain: Mapping[str, Any], codec: TableCodec) -> Rule:
         values["derived"],
         codec_of_slack,  # type: ignore[arg-type]
         values["found"],
+        unless,
     )
 
 

@@ -15,7 +15,7 @@ from sfumato.data.codecs.columns import ColumnCodec, NumericCodec
 from sfumato.data.codecs.describe import described, set_aside
 from sfumato.data.codecs.find_rules import found_in
 from sfumato.data.codecs.identifiers import IdentifierCodec
-from sfumato.data.codecs.rules import NONE
+from sfumato.data.codecs.rules import NONE, Combination
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.io.memory import accept, give_like
 from sfumato.data.io.memory import give as give_in
@@ -108,9 +108,19 @@ def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
     ]
 
 
+def _stated(codec: TableCodec) -> list[tuple[str, bool]]:
+    """The text of each rule and whether it was found, without those that follow from others."""
+    every = dict.fromkeys(
+        (rule.text, rule.found)
+        for rule in codec.rules
+        if isinstance(rule, Combination) or not rule.unless
+    )
+    return list(every)
+
+
 def _rules_of(codec: TableCodec) -> list[str]:
     """The rules that are held, and how those that were found are left out."""
-    said = list(dict.fromkeys((rule.text, rule.found) for rule in codec.rules))
+    said = _stated(codec)
     if not said:
         return []
     lines = [f"  {text}" + "  (found in all rows)" * found for text, found in said]
@@ -129,7 +139,7 @@ def summary(model: Model) -> dict[str, str]:
     columns = (f"{title} ({kinds[title]})" for title in codec.names if title in kinds)
     return {
         "columns": ", ".join(columns),
-        **({"rules": "; ".join(dict.fromkeys(r.text for r in codec.rules))} if codec.rules else {}),
+        **({"rules": "; ".join(text for text, _ in _stated(codec))} if codec.rules else {}),
         "learned": f"{codec.event[0]} numeric, {len(codec.sizes)} categorical parts of columns",
     }
 
