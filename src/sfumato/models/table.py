@@ -436,6 +436,7 @@ class TableModel:
         categories = self.codec.hide_broken(self._hidden(encoded.categories), encoded.broken)
         numbers = self.codec.free(encoded, categories)[0].to(encoded.numeric)
         numbers[:, : in_gap.shape[1]][torch.from_numpy(in_gap)] = math.nan
+        numbers[encoded.numeric.isnan()] = math.nan  # the slack of a rule that is broken
         for first in range(0, len(rows), _SCORED):
             some = slice(first, first + _SCORED)
             found = LogProb(torch.from_numpy(nats[some]), None, 0)
@@ -522,8 +523,9 @@ class TableModel:
         seen = torch.from_numpy(known)
         # Outside what was seen the network has learned nothing: the nearest value stands for it.
         low, high = torch.from_numpy(self.codec.z_range).to(encoded.numeric)
-        shown = torch.zeros(encoded.numeric.shape, dtype=torch.bool)  # a slack follows from others
-        shown[:, : len(numeric)] = seen[:, numeric]
+        shown = seen[:, numeric]
+        if self.codec.relations:  # a slack is known where the rule's columns are
+            shown = torch.from_numpy(self.codec.relations.present(shown.numpy()))
         hidden = replace(
             encoded,
             numeric=torch.where(shown, encoded.numeric.clamp(low, high), torch.tensor(math.nan)),
