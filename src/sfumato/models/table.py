@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from sfumato.config import SamplingSettings, Settings
 from sfumato.data.codecs.columns import CategoricalCodec
+from sfumato.data.codecs.rules import told
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.cells import LARGEST_EXACT, sort
 from sfumato.data.io.forms import value_in
@@ -531,15 +532,15 @@ class TableModel:
             numeric=torch.where(shown, encoded.numeric.clamp(low, high), torch.tensor(math.nan)),
             categories=torch.where(seen[:, categorical], encoded.categories, -1),
             exact=np.where(known[:, numeric], encoded.exact, np.nan)
-            if self.codec.relations
+            if encoded.exact.size
             else encoded.exact,
         )
         if found := self.codec.contradicted(hidden):
             row, rule = found
             where = f"row {row + 1}: " if len(table) > 1 else ""
             raise DataError(
-                f"{where}what is known there breaks the rule {rule!r} "
-                f"({self.codec.bound_by(rule, table, row)}); change it, or leave it out."
+                f"{where}what is known there breaks the rule {rule.text!r} "
+                f"({told([table[name] for name in rule.names], row)}); change it, or leave it out."
             )
         return hidden
 

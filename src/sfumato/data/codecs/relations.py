@@ -210,6 +210,7 @@ class Relations:
         self._groups = [self._group(of) for of in self._connected()]
         self.bound = frozenset(name for rule in self.rules for name in rule.names)
         alone = [rule for rule in rules if len(rule.names) == 1]
+        # All that what is known may contradict: those of one column and those that follow too.
         self.implied = (*self.rules, *alone, *chained(self.rules))
 
     def __bool__(self) -> bool:
@@ -383,8 +384,10 @@ class Relations:
                         off = np.abs(gap) > _NEAR * 1e-3 * (1 + np.abs(x[:, k]))
                         if not off.any():
                             break
-                        want = x[off, j] + gap[off] / matrix[row, j]
-                        shift = want.clip(least[j], most[j]) - x[off, j]
+                        want = gap[off] / matrix[row, j]
+                        if step := group.steps[j]:  # whole steps, rather too far
+                            want = np.sign(want) * np.ceil(np.abs(want) / step - _NEAR) * step
+                        shift = (x[off, j] + want).clip(least[j], most[j]) - x[off, j]
                         x[off, j] += shift
                         gap[off] -= shift * matrix[row, j]
                         moved = True

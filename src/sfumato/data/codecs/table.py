@@ -33,7 +33,6 @@ from sfumato.data.codecs.rules import (
     chained,
     numbers_of,
     slack_column,
-    told,
     unit_of,
     with_codes,
     with_slack,
@@ -204,7 +203,8 @@ class TableCodec:
         """
         if len(table) < 2:
             raise DataError(f"at least 2 rows are needed to learn from; got {len(table)}.")
-        bound = {name for rule in rules if isinstance(rule, Relation) for name in rule.names}
+        relations = [rule for rule in rules if isinstance(rule, Relation) and len(rule.names) > 1]
+        bound = {name for rule in relations for name in rule.names}
         parts = tuple(
             _codec_of(column, kinds[column.name], bound)
             for column in table
@@ -459,10 +459,12 @@ class TableCodec:
         for k, rule in enumerate(self.rules):
             broken[:, k] = self._breaks(rule, learned)
         found = _Bound([], np.zeros(rows), broken, np.empty((rows, 0)), np.zeros((rows, 1), bool))
-        if not relations:
+        if not relations.implied:
             return found
         own = [as_learned(table[part.name], part) for part in relations.parts]
         exact = relations.numbers(own)
+        if not relations:
+            return replace(found, exact=exact)
         roles = relations.roles(np.where(np.isfinite(exact), KNOWN, ABSENT))
         left_out = (roles[:, : len(own)] == ABSENT) & np.isfinite(exact)
         widths = np.stack([each.log_width for each in encoded], axis=1)
@@ -508,28 +510,28 @@ class TableCodec:
         ]
         return rule.broken(numbers, step)
 
-    def contradicted(self, known: EncodedTable) -> tuple[int, str] | None:
+    def contradicted(self, known: EncodedTable) -> tuple[int, Rule] | None:
         """The first row whose known values break a rule, and that rule; None if there is none."""
-        found: list[tuple[int, str]] = []
-        for rule in self.relations.implied:
-            broken = self.relations.breaks(rule, known.exact)
+        found: list[tuple[int, Rule]] = []
+        for relation in self.relations.implied:
+            broken = self.relations.breaks(relation, known.exact)
             if broken.any():
-                found.append((int(np.flatnonzero(broken)[0]), rule.text))
-        sizes = torch.tensor(self.sizes, dtype=torch.int64)
-        hidden = torch.where(known.categories < 0, sizes, known.categories)
-        impossible = np.flatnonzero(~self.combinations.possible(hidden).numpy())
-        if len(impossible):
-            of = [rule for rule in self.rules if isinstance(rule, Combination)]
-            row, codes = int(impossible[0]), hidden[impossible[0]].tolist()
-            whole = (r for r in of if tuple(codes[k] for k in self._places_of(r)) not in r.codes)
-            found.append((row, next(whole, of[0]).text))
-        return min(found, default=None)
-
-    def bound_by(self, rule: str, table: DataTable, row: int) -> str:
-        """What stands in a row in the columns that a rule of this text binds."""
-        known = (*self.rules, *self.relations.implied)
-        names = next(each.names for each in known if each.text == rule)
-        return told([table[name] for name in names], row)
+                found.append((int(np.flatnonzero(broken)[0]), relation))
+        if self.combinations:
+            sizes = torch.tensor(self.sizes, dtype=torch.int64)
+            codes = torch.where(known.categories < 0, sizes, known.categories)
+            impossible = np.flatnonzero(~self.combinations.possible(codes).numpy())
+            if len(impossible):
+                row = int(impossible[0])
+                of = [rule for rule in self.rules if isinstance(rule, Combination)]
+                in_row = codes[row].tolist()
+                whole = (
+                    rule
+                    for rule in of
+                    if tuple(in_row[k] for k in self._places_of(rule)) not in rule.codes
+                )
+                found.append((row, next(whole, of[0])))
+        return min(found, key=lambda each: each[0], default=None)
 
     def hide_broken(self, categories: Tensor, broken: np.ndarray) -> Tensor:
         """Codes with those hidden, as not known, whose combination was not in the training data.
@@ -642,8 +644,10 @@ class TableCodec:
         known = np.stack([~rows[part.name].missing for part in self.relations.parts], axis=1)
         known &= np.isfinite(exact)
         state = np.where(known, KNOWN, np.where(np.isfinite(exact), FREE, ABSENT))
-        slacks = [
-            numbers_of(slack_column(rule, [found[name] for name in rule.names]))
+        slacks = [  # guesses on two grids may have crossed
+            numbers_of(slack_column(rule, [found[name] for name in rule.names])).clip(
+                rule.slack.low, rule.slack.high
+            )
             for rule in self.relations.rules
             if rule.slack is not None
         ]
@@ -925,9 +929,10 @@ def _rule(plain: Mapping[str, Any], codec: TableCodec) -> Rule:
         raise ValueError
     if len(coefficients) != len(names) or not all(coefficients):
         raise ValueError
-    if not all(isinstance(part, NumericCodec) and not part.point_masses for part in of):
-        raise ValueError
     slack, several, equal = values["slack"], len(names) > 1, _field(values, "equal", bool)
+    massless = not several or not any(getattr(part, "point_masses", ()) for part in of)
+    if not massless or not all(isinstance(part, NumericCodec) for part in of):
+        raise ValueError
     if (slack is None) != (equal or not several) or (equal and not several):
         raise ValueError
     if values["derived"] not in (names if several else ("",)):
