@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.rules import (
     Combination,
     Relation,
@@ -45,7 +44,7 @@ _MOST_TERMS, _MOST_DECIMALS, _SOUGHT = 6, 4, 2000
 _CHANCE = 30.0
 
 # Rows of which pairs of columns must be free of a contradiction first.
-_FIRST_ROWS = 256
+_FIRST_ROWS, _AT_FIRST = 512, 32
 
 
 def found_in(
@@ -70,7 +69,7 @@ def found_in(
     with_categories = [c for c in table if types[c.name] in ("categorical", "ordinal", "boolean")]
     found += [
         rule
-        for rule in combinations(with_categories, types)
+        for rule in combinations(with_categories)
         if not any(set(rule.names) <= names for names in together)
     ]
     return tuple(found[len(known) :])
@@ -99,15 +98,14 @@ def _add(found: list[Rule], rule: Relation) -> None:
 
 def equations(columns: Sequence[Column]) -> list[Relation]:
     """Columns that are a sum of others, exactly, of few terms with coefficients of few digits."""
-    columns = _with_rows_in_common(columns)
+    columns, rows = _with_rows_in_common(columns)
     if len(columns) < 2:
         return []
-    every = np.stack([numbers_of(column) for column in columns], axis=1)
-    whole = every[np.isfinite(every).all(1)]
-    rows = np.random.default_rng(0).permutation(len(whole))[:_SOUGHT]
-    x = whole[rows] - whole[rows].mean(0)
+    some = [column.take(rows) for column in columns]
+    x = np.stack([numbers_of(column) for column in some], axis=1)
+    x -= x.mean(0)
     scale = x.std(0)
-    units = np.array([rounded_to(column) for column in columns])
+    units = [rounded_to(column) for column in some]
     basis: list[int] = []
     directions = np.empty((len(x), 0))
     found: list[Relation] = []
@@ -118,31 +116,34 @@ def equations(columns: Sequence[Column]) -> list[Relation]:
         if np.abs(rest).max() * scale[j] > 2 * units[j] + 1e-7 * scale[j] or not basis:
             basis.append(int(j))
             directions = np.column_stack([directions, rest / np.linalg.norm(rest)])
-        elif (rule := _equation(columns, every, x, units, basis, int(j))) is not None:
+        elif (rule := _equation(columns, x, basis, int(j))) is not None:
             found.append(rule)
     return found
 
 
-def _with_rows_in_common(columns: Sequence[Column]) -> list[Column]:
-    """Those with the fewest missing values, as long as there are rows that have all of them."""
+def _with_rows_in_common(columns: Sequence[Column]) -> tuple[list[Column], np.ndarray]:
+    """Those with the fewest missing values, as long as rows have all of them, and such rows."""
     there = np.ones(len(columns[0].values) if columns else 0, bool)
     kept: list[str] = []
     for column in sorted(columns, key=lambda c: int(c.missing.sum())):
         both = there & ~column.missing
         if both.sum() >= max(_LEAST_ROWS, 4 * (len(kept) + 1)):
             there, kept = both, [*kept, column.name]
-    return [column for column in columns if column.name in kept]
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(there))[:_SOUGHT]
+    return [column for column in columns if column.name in kept], rows
 
 
 def _equation(
-    columns: Sequence[Column],
-    every: np.ndarray,
-    x: np.ndarray,
-    units: np.ndarray,
-    basis: Sequence[int],
-    j: int,
+    columns: Sequence[Column], x: np.ndarray, basis: Sequence[int], j: int
 ) -> Relation | None:
-    """Column j as a sum of some of the basis, if it is one in all rows."""
+    """Column j as a sum of some of the basis, if it is one in all rows.
+
+    Args:
+        columns: of all rows.
+        x: some rows, centred.
+        basis: columns that no others determine.
+        j: a column that these determine in those rows.
+    """
     scale = x.std(0)
     support = list(basis)
     for least in (1e-4, 1e-3):  # a second time without those that were there by rounding alone
@@ -152,43 +153,37 @@ def _equation(
     if not 1 <= len(support) < _MOST_TERMS:
         return None
     weights = np.linalg.lstsq(x[:, support], x[:, j], rcond=None)[0]
-    members, equation = [j, *support], np.array([1.0, *-weights])
+    members, equation = [columns[k] for k in (j, *support)], np.array([1.0, *-weights])
+    values = np.stack([numbers_of(column) for column in members], axis=1)
+    values = values[np.isfinite(values).all(1)]
+    units = np.array([rounded_to(column) for column in members])
     for left in range(len(members)):
         for decimals in range(_MOST_DECIMALS + 1):
             c = np.round(equation / equation[left], decimals)
-            if (c != 0).all() and (rule := _exact(columns, every, units, members, c, left)):
-                return rule
+            constant = _constant(values, units, c) if (c != 0).all() else None
+            if constant is not None:
+                return _stated(members, c, constant, left)
     return None
 
 
-def _exact(
-    columns: Sequence[Column],
-    every: np.ndarray,
-    units: np.ndarray,
-    members: Sequence[int],
-    c: np.ndarray,
-    left: int,
-) -> Relation | None:
-    """The equation of these coefficients, if each of its columns follows from the others."""
-    values = every[:, members]
-    values = values[np.isfinite(values).all(1)]
+def _constant(values: np.ndarray, units: np.ndarray, c: np.ndarray) -> float | None:
+    """What the columns times c sum up to, if each column follows from the others to its unit."""
     sums = values @ c
-    own = units[members]
-    decimals = max((int(np.ceil(-np.log10(unit))) for unit in own if unit), default=9)
+    decimals = max((int(np.ceil(-np.log10(unit))) for unit in units if unit), default=9)
     constant = float(np.round(np.median(sums), decimals))
-    off = np.abs(sums - constant).max()
-    rounding = 1e-12 * np.abs(values * c).max()
-    half = np.where(own > 0, 0.5 * own * np.abs(c), 0.0)
-    if off > half.min() + rounding or len(values) < _LEAST_ROWS:
-        return None
-    names = [columns[k].name for k in members]
-    coefficients = [float(each) for each in c]
-    rest = [(n, -w) for k, (n, w) in enumerate(zip(names, coefficients, strict=True)) if k != left]
+    off, rounding = np.abs(sums - constant).max(), 1e-12 * np.abs(values * c).max()
+    half = np.where(units > 0, 0.5 * units * np.abs(c), 0.0)
+    return constant if off <= half.min() + rounding else None
+
+
+def _stated(members: Sequence[Column], c: np.ndarray, constant: float, left: int) -> Relation:
+    names, weights = [column.name for column in members], [float(each) for each in c]
+    rest = [(n, -w) for k, (n, w) in enumerate(zip(names, weights, strict=True)) if k != left]
     text = f"{named(names[left])} = {_sum_text(rest, constant)}"
     return Relation(
         text,
         tuple(names),
-        tuple(coefficients),
+        tuple(weights),
         constant,
         equal=True,
         derived=names[left],
@@ -220,18 +215,12 @@ def orders(columns: Sequence[Column]) -> list[Relation]:
     """Pairs of columns, the first never above the second; chains without shortcuts."""
     if len(columns) < 2:
         return []
-    x = np.stack([_ranked(column) for column in columns], axis=1)
-    few = np.random.default_rng(0).permutation(len(x))[:_FIRST_ROWS]
-    below = _never_above(x[few])
+    rows = np.random.default_rng(0).permutation(len(columns[0].values))[:_FIRST_ROWS]
+    below = _never_above(np.stack([_ranked(column.take(rows)) for column in columns], axis=1))
+    np.fill_diagonal(below, val=False)
     found: dict[tuple[int, int], Relation] = {}
-    apart = {k for k, column in enumerate(columns) if has_codes(column)}
     for low, high in zip(*np.nonzero(below), strict=True):
-        pair = columns[low], columns[high]
-        if low == high or {low, high} & apart:
-            continue
-        with np.errstate(invalid="ignore"):
-            holds = not (x[:, low] > x[:, high]).any()
-        if holds and (rule := _order(*pair)) is not None:
+        if (rule := _order(columns[low], columns[high])) is not None:
             found[int(low), int(high)] = rule
     return [
         rule
@@ -257,9 +246,11 @@ def _never_above(x: np.ndarray) -> np.ndarray:
 def _order(low: Column, high: Column) -> Relation | None:
     """`high >= low`, if that is no accident, of use, and leaves both columns their values."""
     both = ~(low.missing | high.missing)
-    if both.sum() < _LEAST_ROWS or grid_of(low) != grid_of(high):
-        return None
     a, b = _ranked(low)[both], _ranked(high)[both]
+    if len(a) < _LEAST_ROWS or (a > b).any() or grid_of(low) != grid_of(high):
+        return None
+    if has_codes(low) or has_codes(high):
+        return None
     broken = (a > np.random.default_rng(0).permutation(b)).mean()
     if broken < _BROKEN or broken * len(a) < _BROKEN_ROWS:
         return None
@@ -285,20 +276,21 @@ def _order(low: Column, high: Column) -> Relation | None:
 # ------------------------------------------------------------------------------ combinations
 
 
-def combinations(columns: Sequence[Column], types: Mapping[str, ColumnType]) -> list[Combination]:
+def combinations(columns: Sequence[Column]) -> list[Combination]:
     """Columns that another decides; columns that decide each other stand together once."""
     if len(columns) < 2:
         return []
-    codes = np.stack([_codes(column, types[column.name]) for column in columns], axis=1)
-    sizes = codes.max(0) + 1
-    few = codes[np.random.default_rng(0).permutation(len(codes))[:_FIRST_ROWS]]
+    rows = np.random.default_rng(0).permutation(len(columns[0].values))[:_FIRST_ROWS]
+    few = np.stack([_codes(column.take(rows)) for column in columns], axis=1)
+    varied = [k for k in range(len(columns)) if _varies(few[:, k])]
     pairs = [
-        (a, int(b))
+        (a, b)
         for a in range(len(columns))
-        for b in np.flatnonzero(_decided(few, a) & (sizes <= sizes[a]))
+        for b in np.intersect1d(varied, np.flatnonzero(_decided(few, a))).tolist()
         if a != b
     ]
-    decides = {(a, b) for a, b in pairs if _decides(codes[:, a], codes[:, b])}
+    codes = {k: _codes(columns[k]) for k in {k for pair in pairs for k in pair}}
+    decides = {(a, b) for a, b in pairs if _decides(codes[a], codes[b])}
     found = []
     for a, b in sorted(decides):
         mutual = (b, a) in decides
@@ -310,19 +302,29 @@ def combinations(columns: Sequence[Column], types: Mapping[str, ColumnType]) -> 
     return found
 
 
-def _codes(column: Column, kind: ColumnType) -> np.ndarray:
-    """The category of each value; -1 where one is missing."""
-    category = CategoricalCodec.fit(column, kind).encode(column, None).category
-    assert category is not None
-    return np.where(column.missing, -1, category)
+def _codes(column: Column) -> np.ndarray:
+    """A number for each value, as they come; -1 where one is missing."""
+    known: dict[object, int] = {}
+    found = [known.setdefault(value, len(known)) for value in column.values.tolist()]
+    return np.where(column.missing, np.int32(-1), np.array(found, np.int32))
+
+
+def _varies(codes: np.ndarray) -> bool:
+    """Whether two values come more than once or twice."""
+    return bool((np.bincount(codes[codes >= 0]) > 2).sum() > 1)
 
 
 def _decided(codes: np.ndarray, a: int) -> np.ndarray:
-    """Which columns are equal wherever column a is, in rows that have both."""
-    ordered = codes[np.argsort(codes[:, a], kind="stable")]
-    same = (ordered[1:, a] == ordered[:-1, a]) & (ordered[1:, a] >= 0)
-    unlike = (ordered[1:] != ordered[:-1]) & (ordered[1:] >= 0) & (ordered[:-1] >= 0)
-    return np.asarray(~(same[:, None] & unlike).any(0))
+    """Which columns are equal wherever column a is, in rows that have both; none if a differs."""
+    order = np.argsort(codes[:, a], kind="stable")
+    own = codes[order, a]
+    same = np.flatnonzero((own[1:] == own[:-1]) & (own[1:] >= 0))
+    found = np.full(codes.shape[1], len(same) >= _BROKEN_ROWS)
+    for some in (same[:_AT_FIRST], same[_AT_FIRST:]):  # most columns differ at once
+        left = np.flatnonzero(found)
+        before, after = (codes[np.ix_(order[some + k], left)] for k in (0, 1))
+        found[left] = ~((before != after) & (before >= 0) & (after >= 0)).any(0)
+    return found
 
 
 def _decides(a: np.ndarray, b: np.ndarray) -> bool:
@@ -335,11 +337,10 @@ def _decides(a: np.ndarray, b: np.ndarray) -> bool:
     if len(a) < _LEAST_ROWS or not _decided(np.stack([a, b], 1), 0)[1]:
         return False
     counts, shares = np.bincount(a), np.bincount(b) / len(b)
-    if len(counts) > len(a) / 2:
-        return False
     sizes, times = np.unique(counts[counts > 0], return_counts=True)
-    with np.errstate(divide="ignore"):
-        log_shares = np.log(shares[shares > 0])
+    if times.sum() > len(a) / 2:
+        return False
+    log_shares = np.log(shares[shares > 0])
     chance = sum(
         float(t * np.logaddexp.reduce(n * log_shares)) for n, t in zip(sizes, times, strict=True)
     )
