@@ -119,12 +119,13 @@ def test_recipes_say_what_they_change_of_a_method(recipe: dict[str, Any], shift:
         settings = config.resolve(recipe, config.parse_assignments(assignments))
         return settings.process.options, settings.sampling.options
 
-    assert options() == ({"shift": shift}, {"eta": 2.0})
+    assert options() == (recipe["process"]["options"], {"eta": 2.0})
+    assert options()[0]["shift"] == shift
     assert options("process.schedule=cosine", "sampling.sampler=dpm++2m-sde") == options()
     assert options("process.schedule=linear", "sampling.sampler=dpm++3m-sde") == ({}, {})
     assert options("process.num_levels=100") == ({}, {"eta": 2.0})
     assert options("process.options.shift=0", "sampling.options.eta=1") == (
-        {"shift": 0},
+        recipe["process"]["options"] | {"shift": 0},
         {"eta": 1},
     )
     assert options("process.options.log_snr_max=14")[0] == {"shift": shift, "log_snr_max": 14}

@@ -36,7 +36,7 @@ def test_both_answers_are_those_of_the_network(of_table: Run, tmp_path: Path) ->
         )
         condition = TableCondition(known, is_known, is_noisy, categories)
         with torch.no_grad():
-            predicted, logits = model.denoiser.both(x_t, NoiseLevel(alpha, sigma), condition)
+            found = model.denoiser.both(x_t, NoiseLevel(alpha, sigma), condition)
         inputs = {
             "x_t": x_t,
             "alpha": alpha,
@@ -47,8 +47,8 @@ def test_both_answers_are_those_of_the_network(of_table: Run, tmp_path: Path) ->
             "categories": categories,
         }
         x_0, theirs = session.run(None, {name: each.numpy() for name, each in inputs.items()})
-        np.testing.assert_allclose(x_0, predicted.x_0.numpy(), rtol=0, atol=1e-5)
-        np.testing.assert_allclose(theirs, logits.numpy(), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(x_0, found.x_0.numpy(), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(theirs, found.logits.numpy(), rtol=0, atol=1e-5)
     assert np.ptp(theirs) > 1e-3  # the answers are no zeros
 
 

@@ -22,6 +22,7 @@ from sfumato.data.codecs.table import TableCodec
 from sfumato.data.table import Column, DataTable, concatenate
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError
+from sfumato.models.build import build_model
 from sfumato.models.table import TableModel
 from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel
@@ -377,3 +378,47 @@ def test_no_rows_are_edited_to_none(model: TableModel) -> None:
     none = rows(["b"], [0.5], [1.0]).take(np.arange(0))
     assert list(model.edit_chunks(none, 0.5)) == []
     assert len(Run(model, None).edit(none, 0.5)) == 0
+
+
+def correlated(matrix: np.ndarray) -> TableModel:
+    """A model that has learned nothing but correlations: its network answers 0."""
+    names = [f"x{k}" for k in range(len(matrix))]
+    codec = TableCodec(
+        tuple(wide(name, missing=False) for name in names),
+        10**9,
+        tuple(names),
+        correlations=tuple(map(tuple, matrix.tolist())),
+    )
+    settings = config.resolve(recipes.table(1000, 3))
+    built = build_model(settings, codec)
+    assert isinstance(built, TableModel)
+    return built
+
+
+TIED = np.array([[1, 0.9999, 0.5], [0.9999, 1, 0.5], [0.5, 0.5, 1]])
+
+
+def test_without_a_network_the_law_is_the_normal_one_of_its_correlations() -> None:
+    """Density, draws and conditional draws of N(0, S), two numbers nearly the same.
+
+    The density is that of rows blurred at the flow's least noise.
+    """
+    model = correlated(TIED)
+    rng = np.random.default_rng(0)
+    z = rng.multivariate_normal(np.zeros(3), TIED, 50)
+    blurred = TIED + np.eye(3) * float(model.process.at(torch.zeros(1).double()).sigma_ve) ** 2
+    table = DataTable(tuple(Column(f"x{k}", own, np.zeros(50, bool)) for k, own in enumerate(z.T)))
+    expected = stats.multivariate_normal(np.zeros(3), blurred).logpdf(z)
+    np.testing.assert_allclose(log_prob(model, table, steps=60), expected, atol=0.02)
+
+    drawn = np.stack([each.values for each in model.sample(20_000)], 1)
+    error = 4 * np.sqrt(2 / 20_000)
+    np.testing.assert_allclose(np.cov(drawn.T), TIED, atol=error + 0.01)
+    between = (drawn[:, 1] - drawn[:, 0]).std()
+    assert between == pytest.approx(math.sqrt(2 - 2 * 0.9999), rel=0.1)
+
+    given = np.stack([each.values for each in model.sample(5000, given={"x0": 1.5})], 1)
+    assert given[:, 1].mean() == pytest.approx(0.9999 * 1.5, abs=0.001)
+    assert given[:, 1].std() == pytest.approx(math.sqrt(1 - 0.9999**2), rel=0.1)
+    assert given[:, 2].mean() == pytest.approx(0.75, abs=4 * math.sqrt(0.75 / 5000) + 0.01)
+    assert given[:, 2].std() == pytest.approx(math.sqrt(0.75), rel=0.05)

@@ -6,6 +6,10 @@ categories are known. The denoiser predicts
     (1)  E[x_0 | x_t, what is known]       of the noisy numbers
     (2)  p(category | what is known)       of the columns whose category is not known
 
+Its numbers are predicted by what a network adds to the best linear estimate, in units of that
+estimate's error (see `denoisers.correlated`), or, without correlations, by a parameterisation as a
+single number is. Of correlations that are all 0 both are edm's.
+
 Numbers that are not noisy are predicted as if they were independent and N(0, 1), for whom the best
 answer is F = 0 (edm's c_skip alone): a sampler may walk them and a flow may carry them at no cost,
 and nothing else depends on them.
@@ -17,10 +21,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sfumato.denoisers.correlated import posterior
 from sfumato.denoisers.denoiser import FARTHEST, Conditioning, Prediction, log_snr
 from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.parameterisations import Parameterisation
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TablePrediction:
+    """What a denoiser says of rows.
+
+    Args:
+        x_0: eq. (1), `(batch, numbers)`.
+        std: the unit in which the network adds to it, broadcasts with `x_0`.
+        logits: of eq. (2), `(batch, sum of categories)`.
+    """
+
+    x_0: Tensor
+    std: Tensor
+    logits: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,11 +52,14 @@ class TableDenoiser:
             `networks.table_mlp`.
         parameterisation: turns the answer into x_0; one whose F is 0 for data N(0, 1), as edm.
         conditioning: the number that the network takes.
+        correlations: of the numbers, `(numbers, numbers)`; the network then takes the residuals of
+            `denoisers.correlated` as well.
     """
 
     network: nn.Module
     parameterisation: Parameterisation
     conditioning: Conditioning = log_snr
+    correlations: Tensor | None = None
 
     def __post_init__(self) -> None:
         self.network.eval()
@@ -47,8 +70,8 @@ class TableDenoiser:
 
     def both(
         self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, condition: TableCondition
-    ) -> tuple[Prediction, Tensor]:
-        """Eq. (1) and the logits of eq. (2), `(batch, sum of categories)`, of one call.
+    ) -> TablePrediction:
+        """Eq. (1) and (2) of one call of the network.
 
         Rows without a noisy number have the noise of a level with no signal.
         """
@@ -56,16 +79,21 @@ class TableDenoiser:
         weight = next(self.network.parameters())
         number = torch.where(condition.is_noisy.any(1), self.conditioning(level), -FARTHEST)
         scaled = (spread(scalings.c_in, x_t) * x_t).to(weight)
-        answer, logits = self.network(scaled, number.to(weight), condition)
-        answer = answer.to(x_t)
-        x_0 = spread(scalings.c_skip, x_t) * x_t + spread(scalings.c_out, x_t) * answer
-        return Prediction(x_0), logits
+        estimate, std = spread(scalings.c_skip, x_t) * x_t, spread(scalings.c_out, x_t)
+        residual = []
+        if self.correlations is not None:
+            normal = posterior(self.correlations, x_t, level, condition)
+            estimate = torch.where(condition.is_noisy, normal.mean.to(x_t), estimate)
+            std = torch.where(condition.is_noisy, normal.std.to(x_t), std)
+            residual = [normal.residual.to(weight)]
+        answer, logits = self.network(scaled, number.to(weight), condition, *residual)
+        return TablePrediction(estimate + std * answer.to(x_t), std, logits)
 
     def __call__(
         self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, condition: TableCondition
     ) -> Prediction:
         """Eq. (1)."""
-        return self.both(x_t, level, condition)[0]
+        return Prediction(self.both(x_t, level, condition).x_0)
 
     @torch.no_grad()
     def logits(self, known: Tensor, categories: Tensor) -> Tensor:
@@ -79,4 +107,4 @@ class TableDenoiser:
         is_noisy = torch.zeros_like(is_known)
         condition = TableCondition(known.nan_to_num(), is_known, is_noisy, categories)
         no_signal = NoiseLevel.from_log_snr(torch.tensor(-FARTHEST, dtype=torch.float64))
-        return self.both(torch.zeros_like(known), no_signal, condition)[1].double()
+        return self.both(torch.zeros_like(known), no_signal, condition).logits.double()

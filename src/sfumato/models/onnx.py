@@ -122,8 +122,8 @@ class _ExportedTable(nn.Module):
         categories: Tensor,
     ) -> tuple[Tensor, Tensor]:
         condition = TableCondition(known, is_known, is_noisy, categories)
-        prediction, logits = self.denoiser.both(x_t, NoiseLevel(alpha, sigma), condition)
-        return prediction.x_0, logits
+        found = self.denoiser.both(x_t, NoiseLevel(alpha, sigma), condition)
+        return found.x_0, found.logits
 
 
 def _inputs(model: Model) -> dict[str, Tensor]:

@@ -130,6 +130,7 @@ class Task:
         process: the forward process.
         outputs: channels (dimension 1) of the network's output.
         categories: of a table, how many each categorical column has.
+        residuals: of a table, whether its network takes them, see `denoisers.correlated`.
     """
 
     event: tuple[int, ...]
@@ -137,6 +138,7 @@ class Task:
     process: Process
     outputs: int
     categories: tuple[int, ...] = ()
+    residuals: bool = False
 
 
 Builder = Callable[[NetworkSettings, Task], tuple[nn.Module, Conditioning]]
@@ -344,6 +346,7 @@ def _table_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Condit
         settings.depth,
         features=options.features,
         dropout=options.dropout,
+        residuals=task.residuals,
     )
     return network, log_snr
 
@@ -405,9 +408,20 @@ def build_table_denoiser(
             "the c_skip of edm carries a table's missing values along; leave "
             "network.parameterisation=edm and network.learned_variance=false."
         )
-    task = Task(codec.event, class_labels_of(settings, codec), process, codec.event[0], codec.sizes)
+    correlations = None  # a user's own network takes no residuals
+    if codec.correlations and own is None:
+        correlations = torch.tensor(codec.correlations, dtype=torch.float64)
+    task = Task(
+        codec.event,
+        class_labels_of(settings, codec),
+        process,
+        codec.event[0],
+        codec.sizes,
+        correlations is not None,
+    )
     built, conditioning = _built(settings, codec, task, own)
-    return TableDenoiser(built, PARAMETERISATIONS[settings.network.parameterisation], conditioning)
+    parameterisation = PARAMETERISATIONS[settings.network.parameterisation]
+    return TableDenoiser(built, parameterisation, conditioning, correlations)
 
 
 # The settings' name for a network or a schedule that was given as an object.

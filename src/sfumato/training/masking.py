@@ -154,8 +154,11 @@ def table_loss(
     """
     x_0 = rows.numeric
     x_t = spread(level.alpha, x_0) * x_0 + spread(level.sigma, x_0) * eps
-    prediction, logits = denoise.both(x_t, level, requested.condition)
-    error = (prediction.x_0 - x_0).square() * requested.condition.is_noisy
+    found = denoise.both(x_t, level, requested.condition)
+    # In units of what the best linear estimate leaves: a number that others nearly decide counts
+    # as much as one that stands alone.
+    unit = spread(denoise.parameterisation(level).c_out, x_t) / found.std
+    error = ((found.x_0 - x_0) * unit).square() * requested.condition.is_noisy
     of_numbers = spread(weight(level), error) * error / max(x_0.shape[1], 1)
     loss = of_numbers.sum(1)
     if not sizes:
@@ -163,7 +166,7 @@ def table_loss(
     of_categories = torch.stack(
         [
             cross_entropy(own, rows.categories[:, k], reduction="none")
-            for k, own in enumerate(logits.float().split(list(sizes), 1))
+            for k, own in enumerate(found.logits.float().split(list(sizes), 1))
         ],
         1,
     )

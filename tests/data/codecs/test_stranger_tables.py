@@ -114,3 +114,45 @@ def test_an_identifier_that_is_not_sound_is_refused() -> None:
     for each in unsound:
         with pytest.raises(RunError, match="damaged"):
             TableCodec.from_dict({**plain, "identifiers": [each]})
+
+
+def of_correlations(change: Any) -> dict[str, Any]:
+    """A sound description with correlations of its numbers, changed."""
+    plain = described()
+    count = len(TableCodec.from_dict(plain).states)
+    matrix = (0.5 * np.eye(count) + 0.5).tolist()
+    change(matrix)
+    return plain | {"correlations": matrix}
+
+
+def test_correlations_are_read_as_they_were() -> None:
+    plain = of_correlations(lambda matrix: None)
+    assert json.loads(json.dumps(TableCodec.from_dict(plain).to_dict())) == plain
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda matrix: matrix.pop(),
+        lambda matrix: matrix[0].pop(),
+        lambda matrix: matrix[0].__setitem__(0, 2.0),
+        lambda matrix: matrix[0].__setitem__(1, 0.4),
+        lambda matrix: [row.__setitem__(slice(None), [1.0] * len(row)) for row in matrix],
+        lambda matrix: [each.__setitem__(k, math.nan) for each, k in ((matrix[0], 1),)],
+        lambda matrix: matrix.__setitem__(0, 3),
+        lambda matrix: matrix[1].__setitem__(0, "0.5"),
+    ],
+    ids=[
+        "a row less",
+        "a short row",
+        "diagonal",
+        "unsymmetric",
+        "singular",
+        "nan",
+        "no row",
+        "text",
+    ],
+)
+def test_what_are_no_correlations_is_refused(change: Any) -> None:
+    with pytest.raises(RunError, match="damaged"):
+        TableCodec.from_dict(of_correlations(change))

@@ -24,6 +24,7 @@ from sfumato.data.codecs.columns import (
     within,
 )
 from sfumato.data.codecs.combinations import Combinations
+from sfumato.data.codecs.correlations import correlations
 from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.codecs.relations import ABSENT, FREE, KNOWN, Relations
 from sfumato.data.codecs.rules import (
@@ -147,6 +148,7 @@ class TableCodec:
         container: what the table came in: "pandas", "polars", "pyarrow", "array"; empty if that is
             not known.
         identifiers: of the columns that only name the rows: set aside in all but what is drawn.
+        correlations: of the numeric values, `(C, C)`; empty where they are not used.
         rules: what the columns are to each other in every row.
         relations: the numeric columns and the slacks of rules, bound by these.
         combinations: the categories that may stand together.
@@ -161,6 +163,7 @@ class TableCodec:
     names: tuple[str, ...]
     container: str = ""
     identifiers: tuple[IdentifierCodec, ...] = ()
+    correlations: tuple[tuple[float, ...], ...] = ()
     rules: tuple[Rule, ...] = ()
     relations: Relations = field(init=False, repr=False, compare=False)
     combinations: Combinations = field(init=False, repr=False, compare=False)
@@ -240,6 +243,24 @@ class TableCodec:
         learned = {name: table[name] for rule in relations for name in rule.names}
         found += [with_slack(r, table) for r in ends if not self._breaks(r, learned).any()]
         return tuple(found)
+
+    def correlated(self, cells: TableCells, source: torch.Generator) -> Self:
+        """The same codec with the correlations of rows, if the numeric values are 2 to 32.
+
+        Args:
+            cells: of the rows.
+            source: draws the place of each value in its cell.
+        """
+        count = self.event[0]
+        if not 2 <= count <= _MOST_CORRELATED:
+            return self
+        z = cells.drawn(torch.rand(cells.low.shape, generator=source)).numeric
+        z = torch.where(self.present(cells.categories), z, math.nan)
+        # What rules leave out follows from the others, and says nothing of how much is chance.
+        whole = np.full((1, len(self.states)), KNOWN)
+        free = torch.from_numpy(np.flatnonzero(self.relations.roles(whole)[0] == KNOWN))
+        found = correlations(z, source, free if len(free) < count else None)
+        return replace(self, correlations=tuple(map(tuple, found.tolist())))
 
     def named(self, drawn: DataTable, seed: int, first: int = 0) -> DataTable:
         """Drawn rows with the columns that name them, in the order of the table's.
@@ -683,8 +704,9 @@ class TableCodec:
         names = list(self.names)
         identifiers = [asdict(each) for each in self.identifiers]
         rest = {"rows": self.rows, "names": names, "container": self.container}
+        together = {"identifiers": identifiers, "correlations": [*map(list, self.correlations)]}
         rules = [{_RULES[type(rule)]: asdict(rule)} for rule in self.rules]
-        return {"table": parts, **rest, "identifiers": identifiers, "rules": rules}
+        return {"table": parts, **rest, **together, "rules": rules}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -701,26 +723,23 @@ class TableCodec:
                 names,
                 str(plain.get("container", "")),
                 tuple(IdentifierCodec.from_dict(each) for each in plain.get("identifiers", ())),
+                tuple(tuple(row) for row in plain.get("correlations", ())),
             )
             rules = tuple(_rule(each, codec) for each in plain.get("rules", ()))
             codec = replace(codec, rules=rules)
             columns = (*codec.columns, *(each.name for each in codec.identifiers))
             sound = len(set(columns)) == len(columns) and codec.dimension > 0 < codec.rows
             sound = sound and set(columns) <= set(names) and _all(names, str)
-            sound = sound and codec.container in _CONTAINERS
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            OverflowError,
-            AttributeError,
-            LookupError,
-        ) as error:
+            sound = sound and codec.container in _CONTAINERS and _are_correlations(codec)
+        except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
         if not sound:
             raise RunError("the model's description of its columns is damaged.")
         return codec
 
+
+# Of more numbers than these their posterior would cost more than the network.
+_MOST_CORRELATED = 32
 
 # One in so many is more than a few.
 _MANY = 20
@@ -866,6 +885,21 @@ _NOUNS = {"f": "numbers", "i": "integers", "b": "booleans", "O": "text", "M": "d
 
 def _side_by_side(arrays: list[np.ndarray], rows: int, dtype: Any) -> np.ndarray:
     return np.stack(arrays, axis=1) if arrays else np.empty((rows, 0), dtype)
+
+
+def _are_correlations(codec: TableCodec) -> bool:
+    """Whether its correlations are some: symmetric, positive definite, 1 on the diagonal."""
+    found, count = codec.correlations, codec.event[0]
+    if not found:
+        return True
+    if not 2 <= len(found) == count <= _MOST_CORRELATED or any(len(row) != count for row in found):
+        return False
+    if not all(_all(row, int, float) for row in found):
+        return False
+    matrix = np.array(found, np.float64)
+    if not np.isfinite(matrix).all() or not np.array_equal(matrix, matrix.T):
+        return False
+    return bool((np.diagonal(matrix) == 1).all() and np.linalg.eigvalsh(matrix)[0] > 0)
 
 
 def _field(plain: Mapping[str, Any], name: str, kind: type) -> Any:

@@ -29,6 +29,7 @@ from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.study import TableStudy
 from sfumato.models.model import Model
 from sfumato.process.process import Process
+from sfumato.process.streams import CORRELATING, generator
 from sfumato.progress import tracked
 from sfumato.runs.data import Dataset, RealSets
 from sfumato.runs.kinds.kind import Prepared, RowsLike
@@ -65,12 +66,15 @@ def prepare(
         DataError: if no column varies.
     """
     own = codec or _codec(settings, data)
+    cells = own.to_learn(data.train)
+    if codec is None:
+        own = own.correlated(cells, generator(settings.seed, CORRELATING))
 
     def objective(denoiser: TableDenoiser, process: Process) -> Objective:
         relations = own.relations if own.relations else None
         return masking(denoiser, process, settings.training, own.sizes, own.states, relations)
 
-    return Prepared(own, own.to_learn(data.train), objective)
+    return Prepared(own, cells, objective)
 
 
 def _codec(settings: Settings, data: Dataset[DataTable]) -> TableCodec:

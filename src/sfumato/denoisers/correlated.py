@@ -1,0 +1,99 @@
+"""What the numbers of a row say of each other: the posterior of a normal law.
+
+Of z ~ N(0, S) each number j is seen with noise of a variance v_j of its own,
+
+    y_j = z_j + sqrt(v_j) eps_j,    v_j = (sigma/alpha)²   a noisy number
+                                          almost 0         a known one
+                                          infinite         a missing one
+
+and the posterior of z is N(m, P). The numbers are taken in one after another (Kalman, 1960):
+
+    (1)  P <- P - P_j P_j' / (P_jj + v_j),    P = S at first
+    (2)  m = P (y / v)
+
+What is new in a number, beside all the others, has the variance 1 (leave-one-out, by the inverse
+of S + diag v; Dubrule, 1983):
+
+    (3)  r_j = (y_j - m_j) / sqrt(v_j - P_jj)
+
+Where the numbers are not normal, m is still the best linear estimate, and P the covariance of its
+error.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sfumato.networks.table_mlp import TableCondition
+from sfumato.process.noise import NoiseLevel, spread
+
+# The variance of a known number: not 0, as then a number that it decides would have none either.
+_KNOWN = 1e-8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """Of the noisy numbers of rows; of the others the values mean nothing.
+
+    Args:
+        mean: eq. (2), `(batch, C)`.
+        std: of each number, from eq. (1), `(batch, C)`.
+        residual: eq. (3), `(batch, C)`; 0 where a number is not noisy.
+    """
+
+    mean: Float[Tensor, "batch C"]
+    std: Float[Tensor, "batch C"]
+    residual: Float[Tensor, "batch C"]
+
+
+def posterior(
+    correlations: Float[Tensor, "C C"],
+    x_t: Float[Tensor, "batch C"],
+    level: NoiseLevel,
+    condition: TableCondition,
+) -> Posterior:
+    """The posterior of numbers that are noisy, known or missing; float64.
+
+    Args:
+        correlations: S.
+        x_t: the noisy numbers at the level, alpha y; the others are not looked at.
+        level: one for all rows `()` or one each `(batch,)`, with noise.
+        condition: which numbers are noisy and which are known.
+    """
+    noisy, known, x_t = condition.is_noisy, condition.is_known, x_t.double()
+    alpha, sigma = spread(level.alpha, x_t), spread(level.sigma, x_t)
+    precision = torch.where(noisy, (alpha / sigma) ** 2, 0.0)
+    precision = torch.where(known, 1 / _KNOWN, precision)
+    # y / v, without the y of a level at which alpha is almost 0.
+    weighted = torch.where(noisy, alpha / sigma**2 * x_t, 0.0)
+    weighted = torch.where(known, condition.known.double() / _KNOWN, weighted)
+    covariance = _covariances(correlations, precision, one_level=level.alpha.ndim == 0)
+    mean = (covariance * weighted.T).sum(1).T
+    variance = torch.stack([own[j] for j, own in enumerate(covariance)], 1).clamp(min=0)
+    new = (sigma**2 - alpha**2 * variance).clamp(min=1e-12)
+    residual = torch.where(noisy, (x_t - alpha * mean) * new.rsqrt(), 0.0)
+    return Posterior(mean, variance.sqrt(), residual)
+
+
+def _covariances(
+    correlations: Tensor, precision: Float[Tensor, "batch C"], *, one_level: bool
+) -> Float[Tensor, "C C batch"]:
+    """P of each row; of rows at one level that know the same numbers it is one."""
+    if not one_level:
+        return _conditioned(correlations, precision)
+    patterns, of_row = precision.unique(dim=0, return_inverse=True)
+    return _conditioned(correlations, patterns)[..., of_row]
+
+
+def _conditioned(
+    correlations: Tensor, precision: Float[Tensor, "batch C"]
+) -> Float[Tensor, "C C batch"]:
+    """Eq. (1) with 1/v; rows stand last, so that each step is a few long operations."""
+    covariance = correlations.double()[..., None] + torch.zeros_like(precision[:, 0])
+    for j, own in enumerate(precision.T.contiguous()):
+        column = covariance[:, j]
+        gain = column * (own / (1 + own * column[j]))
+        covariance = covariance - gain[:, None] * column[None]
+    return covariance
