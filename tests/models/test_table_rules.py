@@ -6,6 +6,7 @@ whatever is known.
 """
 
 import math
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -170,8 +171,7 @@ def test_the_density_of_a_row_is_that_of_its_free_coordinates(model: TableModel)
 
 
 def test_a_row_that_breaks_a_rule_has_laplace_s_probability(model: TableModel) -> None:
-    few = TableModel(model.settings, TableCodec(model.codec.parts, 99, NAMES, rules=(ORDER, SUM)),
-                     model.process, model.denoiser)  # fmt: skip
+    few = replace(model, codec=replace(model.codec, rows=99))
     sound = rows(start=[0.3], end=[9.9], first=[1.0], second=[0.2], total=[1.2])
     broken = rows(start=[0.3], end=[0.2], first=[1.0], second=[0.2], total=[1.2])
     (found,), (kept,) = (
@@ -217,6 +217,19 @@ def test_rows_to_fill_or_edit_that_break_a_rule_are_one_line(model: TableModel) 
                  total=[1.2, math.nan])  # fmt: skip
     with pytest.raises(DataError, match="row 2: what is known there breaks the rule 'end >= start"):
         list(model.complete_chunks(wrong))
+
+
+def test_rows_that_break_a_found_rule_are_filled_as_they_are(model: TableModel) -> None:
+    """A user who never stated it need not mend them."""
+    found = tuple(replace(rule, found=True) for rule in (ORDER, SUM))
+    codec = TableCodec(model.codec.parts, 10**9, NAMES, rules=found)
+    wrong = rows(start=[3.0], end=[2.0], first=[0.5], second=[math.nan], total=[math.nan])
+    (filled,) = Run(replace(model, codec=codec), None).complete(wrong, draws=1)
+    x = values(filled)
+    assert (x["start"][0], x["end"][0], x["first"][0]) == (3.0, 2.0, 0.5)
+    assert x["total"][0] == pytest.approx(x["first"][0] + x["second"][0], abs=1e-12)
+    with pytest.raises(DataError, match="breaks the rule 'end >= start'"):
+        replace(model, codec=codec).sample(1, given={"start": 3.0, "end": 2.0})
 
 
 def test_in_training_the_same_numbers_are_left_out_as_when_rows_are_drawn(

@@ -505,15 +505,23 @@ class TableModel:
     def _given(self, given: Mapping[str, Any] | None) -> tuple[DataTable, EncodedTable]:
         """One row of what is given, and as the network sees it, the rest hidden."""
         row = self.condition(given or {})
-        return row, self._known(row, np.array([[column.name in (given or {}) for column in row]]))
+        known = np.array([[column.name in (given or {}) for column in row]])
+        return row, self._known(row, known, found_too=True)
 
     @property
     def _allowed(self) -> Allowed | None:
         """The categories that rules let stand beside others, if there are such rules."""
         return self.codec.combinations.allowed if self.codec.combinations else None
 
-    def _known(self, table: DataTable, known: np.ndarray) -> EncodedTable:
+    def _known(
+        self, table: DataTable, known: np.ndarray, *, found_too: bool = False
+    ) -> EncodedTable:
         """Rows as the network sees them, what is not known `(n, columns)` hidden.
+
+        Args:
+            table: rows.
+            known: which columns are known.
+            found_too: refuse what breaks a rule that was found, too; it is carried on otherwise.
 
         Raises:
             DataError: if what is known of a row breaks a rule.
@@ -535,7 +543,7 @@ class TableModel:
             if encoded.exact.size
             else encoded.exact,
         )
-        if found := self.codec.contradicted(hidden):
+        if found := self.codec.contradicted(hidden, found_too=found_too):
             row, rule = found
             where = f"row {row + 1}: " if len(table) > 1 else ""
             raise DataError(

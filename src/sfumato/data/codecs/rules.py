@@ -617,12 +617,12 @@ def _decimals(value: float) -> int | None:
 
 
 def with_codes(rule: Combination, codes: np.ndarray) -> Combination:
-    """A combination with those that occur among the codes `(n, columns)`.
+    """A combination with those that occur among the codes `(n, columns)`; -1 is none.
 
     Raises:
         DataError: if there are too many.
     """
-    unique = np.unique(codes, axis=0)
+    unique = np.unique(codes[(codes >= 0).all(1)], axis=0)
     if len(unique) > _MOST_COMBINATIONS:
         raise DataError(
             f"the rule {rule.text!r} has {len(unique):,} combinations, more than the "

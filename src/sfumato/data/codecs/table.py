@@ -197,7 +197,8 @@ class TableCodec:
         Args:
             table: rows to learn from.
             kinds: what each column is.
-            heldout: further rows of the same file, whose keys must not be drawn either.
+            heldout: further rows of the same file, whose keys must not be drawn either, and whose
+                combinations of categories may be.
             rules: that hold in these rows.
 
         Raises:
@@ -218,21 +219,28 @@ class TableCodec:
             IdentifierCodec.fit(each) for each in whole if kinds[each.name] == "identifier"
         )
         codec = cls(parts, len(table), table.names, identifiers=identifiers)
-        codec = replace(codec, rules=codec._fitted(rules, table))
+        codec = replace(codec, rules=codec._fitted(rules, table, whole))
         if not codec.dimension:
             aside = " or only names the rows" * bool(identifiers)
             raise DataError(f"every column is constant{aside}; there is nothing to learn.")
         return codec
 
-    def _fitted(self, rules: Sequence[Rule], table: DataTable) -> tuple[Rule, ...]:
-        """The rules with what they need of the rows to learn from; those of constants left out."""
+    def _fitted(
+        self, rules: Sequence[Rule], table: DataTable, whole: DataTable
+    ) -> tuple[Rule, ...]:
+        """The rules with what they need of the rows; those of constants are left out.
+
+        Args:
+            rules: that hold.
+            table: rows to learn from.
+            whole: all rows of the file, whose combinations may be drawn.
+        """
         parts, found = {part.name: part for part in self.parts}, list[Rule]()
         for rule in rules:
             if any(parts[name].kind == "constant" for name in rule.names):
                 continue
             if isinstance(rule, Combination):
-                codes = [_encoded(parts[name], table, None).category for name in rule.names]
-                found.append(with_codes(rule, np.stack([c for c in codes if c is not None], 1)))
+                found.append(with_codes(rule, self._codes(whole, rule.names)))
             elif rule.equal or len(rule.names) == 1:
                 found.append(rule)
             else:
@@ -531,20 +539,29 @@ class TableCodec:
         ]
         return rule.broken(numbers, step)
 
-    def contradicted(self, known: EncodedTable) -> tuple[int, Rule] | None:
-        """The first row whose known values break a rule, and that rule; None if there is none."""
+    def contradicted(
+        self, known: EncodedTable, *, found_too: bool = True
+    ) -> tuple[int, Rule] | None:
+        """The first row whose known values break a rule, and that rule; None if there is none.
+
+        Args:
+            known: what is known of rows.
+            found_too: look at rules that were found and not stated, too.
+        """
         found: list[tuple[int, Rule]] = []
         for relation in self.relations.implied:
+            if relation.found and not found_too:
+                continue
             broken = self.relations.breaks(relation, known.exact)
             if broken.any():
                 found.append((int(np.flatnonzero(broken)[0]), relation))
-        if self.combinations:
+        of = [r for r in self.rules if isinstance(r, Combination) and (found_too or not r.found)]
+        if of:
             sizes = torch.tensor(self.sizes, dtype=torch.int64)
             codes = torch.where(known.categories < 0, sizes, known.categories)
             impossible = np.flatnonzero(~self.combinations.possible(codes).numpy())
             if len(impossible):
                 row = int(impossible[0])
-                of = [rule for rule in self.rules if isinstance(rule, Combination)]
                 in_row = codes[row].tolist()
                 whole = (
                     rule
@@ -688,13 +705,15 @@ class TableCodec:
             tuple(with_categories[place] for place in places) for places in self.combinations.places
         ]
 
+    def _codes(self, table: DataTable, names: Sequence[str]) -> np.ndarray:
+        """The categories of some columns, `(n, columns)`; -1 where one is unseen."""
+        parts = {part.name: part for part in self.parts}
+        codes = [_encoded(parts[name], table, None).category for name in names]
+        return np.stack([each for each in codes if each is not None], axis=1)
+
     def _most_frequent(self, drawn: DataTable, names: Sequence[str], draws: int) -> np.ndarray:
         """Of each row the place of the first draw with its most frequent combination, `(n,)`."""
-        parts = {part.name: part for part in self.parts}
-        codes = [_encoded(parts[name], drawn, None).category for name in names]
-        _, kind = np.unique(
-            np.stack([c for c in codes if c is not None], 1), axis=0, return_inverse=True
-        )
+        _, kind = np.unique(self._codes(drawn, names), axis=0, return_inverse=True)
         same = kind.reshape(-1, draws, 1) == kind.reshape(-1, 1, draws)
         return np.asarray(same.sum(2).argmax(1) + np.arange(len(same)) * draws)
 

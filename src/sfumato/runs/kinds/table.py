@@ -81,7 +81,9 @@ def _codec(settings: Settings, data: Dataset[DataTable]) -> TableCodec:
     """The columns' codecs, with the rules that are stated and those that are found."""
     rules = list(data.rules)
     if NONE not in (text.strip() for text in settings.data.rules):
-        rules += found_in(data.train, data.types, rules)
+        # In those kept out too: a rule that they break is none of the file's.
+        kept = [] if data.heldout is None else [data.heldout]
+        rules += found_in(concatenate([data.train, *kept]), data.types, rules)
     codec = TableCodec.fit(data.train, data.types, data.heldout, rules)
     return replace(codec, container=data.container)
 

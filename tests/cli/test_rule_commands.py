@@ -80,6 +80,18 @@ def test_rules_are_printed_with_what_leaves_them_out(sfumato: Command, tmp_path:
     )
 
 
+def test_a_rule_that_rows_kept_out_break_is_not_found(sfumato: Command, tmp_path: Path) -> None:
+    """Whichever rows are kept out of training, one row of the file that breaks it is enough."""
+    spoil = {7: {"ordered": "02.01.2023", "sent": "01.01.2023"}, 11: {"country": "Peru"}}
+    write_orders(tmp_path / "orders.csv", spoil)
+    for seed in range(3):
+        code, out, _ = sfumato(f"fit orders.csv --missing . --out run{seed} {TINY} --seed {seed}")
+        assert code == 0
+        assert "(found in all rows)" in out
+        assert "sent >= ordered" not in out
+        assert "city, country" not in out
+
+
 def test_none_finds_none(sfumato: Command, tmp_path: Path) -> None:
     write_orders(tmp_path / "orders.csv")
     code, out, _ = sfumato(f"fit orders.csv --missing . --out run {TINY} --rule none")
