@@ -486,6 +486,16 @@ CASES: dict[str, tuple[dict[str, np.ndarray], list[str], Any]] = {
         ["a <= b", "a <= c"],
         lambda x: (x["a"] <= x["b"]) & (x["a"] <= x["c"]),
     ),
+    "two below one": (
+        {"a": A, "b": B, "c": np.maximum(A, B) + CHAIN[:, 0]},
+        ["a <= c", "b <= c"],
+        lambda x: (x["a"] <= x["c"]) & (x["b"] <= x["c"]),
+    ),
+    "a sum with a bound": (
+        {"a": A, "b": B, "t": A + B, "least": A + B - CHAIN[:, 0], "most": A + B + CHAIN[:, 1]},
+        ["t = a + b", "least <= t <= most"],
+        lambda x: (x["t"] == x["a"] + x["b"]) & (x["least"] <= x["t"]) & (x["t"] <= x["most"]),
+    ),
     "an integer above decimals": (
         {"p": P, "cap": np.ceil(P).astype(np.int64) + B},
         ["cap >= p"],
@@ -532,11 +542,12 @@ def test_rules_hold_whatever_is_known_and_whatever_the_network_answers(name: str
             full = ~np.any([column.missing for column in each], axis=0)
             assert full.any()
             assert holds({c.name: c.values[full] for c in each}).all()
-        holes = RNG.random((len(columns), M)) < 0.5
+        few = table.take(np.arange(100))
+        holes = RNG.random((len(columns), len(few))) < 0.5
         open_ = DataTable(
-            tuple(Column(c.name, c.values, gone) for c, gone in zip(table, holes, strict=True))
+            tuple(Column(c.name, c.values, gone) for c, gone in zip(few, holes, strict=True))
         )
         for filled in (*run.complete(open_, draws=2), run.complete(open_)):
             assert holds(values(filled)).all()
             for column, gone in zip(filled, holes, strict=True):
-                assert (column.values[~gone] == table[column.name].values[~gone]).all()
+                assert (column.values[~gone] == few[column.name].values[~gone]).all()
