@@ -3,6 +3,7 @@
 Two workers with two threads each would wait for one another on a machine of two cores.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -25,6 +26,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     floor = item.path.relative_to(Path(__file__).parent).parts[0]
     checked = floor in _SHAPES_ARE_CHECKED or "CHECK_SHAPES" in os.environ
     jaxtyping.config.update("jaxtyping_disable", not checked)
+
+
+def pytest_collection_finish() -> None:
+    """What the imports left behind stays: to look through it again and again took a tenth."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 settings.register_profile("same-every-time", derandomize=True, deadline=None, max_examples=50)

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 import sfumato
+from command_line import Command
+from fitted import squares
 from sfumato import distributed
 from sfumato.cli import main
 from sfumato.errors import ArgumentError
-from sfumato.runs.run import open_run
+from sfumato.runs.run import Run, open_run
 
 _FIT = ("--set", "training.steps=20", "--set", "training.snapshots=0", "--set", "threads=1")
 
@@ -43,10 +45,11 @@ def _final(folder: Path) -> dict[str, float]:
     [
         ("moons", {}),
         (
-            "digits",
+            "squares.npz",
             {
                 "data.labels": True,
                 "network.width": 16,
+                "network.options.multipliers": [1, 2],
                 "training.flip": True,
                 "training.batch_size": 16,
                 "training.micro_batch": 3,
@@ -54,9 +57,10 @@ def _final(folder: Path) -> dict[str, float]:
             },
         ),
         (
-            "digits",
+            "squares.npz",
             {
                 "network.width": 16,
+                "network.options.multipliers": [1, 2],
                 "training.batch_size": 16,
                 "training.micro_batch": 5,
                 "training.shard": True,
@@ -68,6 +72,9 @@ def test_two_processes_learn_what_one_learns(
     tmp_path: Path, source: str, changes: dict[str, object]
 ) -> None:
     settings = {"training.steps": 20, "training.snapshots": 0, "threads": 1} | changes
+    if source == "squares.npz":
+        source = str(tmp_path / source)
+        np.savez(source, pixels=squares(), labels=np.arange(len(squares())) % 2)
     one = sfumato.fit(source, out=tmp_path / "one", settings=settings, quiet=True)
     toml = [f"{name}={str(value).lower()}" for name, value in changes.items()]
     sets = [part for each in toml for part in ("--set", each)]
@@ -85,14 +92,11 @@ def test_two_processes_learn_what_one_learns(
         assert float((own - other).detach().abs().mean()) < 2e-4
 
 
-def test_samples_are_the_same_whatever_the_number_of_processes(tmp_path: Path) -> None:
-    run = sfumato.fit(
-        "moons", out=tmp_path / "run", settings={"training.steps": 5}, seed=1, quiet=True
-    )
+def test_samples_are_the_same_whatever_the_number_of_processes(moons: Run, tmp_path: Path) -> None:
     to = tmp_path / "two.npy"
-    done = _two("sample", str(tmp_path / "run"), "-n", "2500", "--to", str(to))
+    done = _two("sample", str(moons.folder), "-n", "2500", "--to", str(to))
     assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal(np.load(to), run.sample(2500))
+    np.testing.assert_array_equal(np.load(to), moons.sample(2500))
 
 
 @pytest.mark.parametrize(("n", "first"), [(0, 0), (1, 0), (10, 3), (64, 64), (1000, 37)])
@@ -111,10 +115,14 @@ def test_shares_are_whole_chunks_in_order(
     assert where == first + n
 
 
-def test_several_processes_must_know_the_folder(tmp_path: Path) -> None:
-    done = _two("fit", "moons", *_FIT)
-    assert done.returncode != 0
-    assert "say --out" in done.stderr
+def test_several_processes_must_know_the_folder(
+    sfumato: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "count", lambda: 2)
+    code, out, err = sfumato("fit moons")
+    assert (code, out) == (2, "")
+    assert "say --out" in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_several_processes_cannot_do_is_said(
@@ -168,7 +176,10 @@ def test_a_lost_process_is_restarted_from_the_last_checkpoint(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "changes",
-    [{"network.width": 16}, {"network.name": "dit", "network.width": 32, "network.depth": 2}],
+    [
+        {"network.width": 16},
+        {"network.name": "dit", "network.width": 32, "network.depth": 2},
+    ],
 )
 def test_micro_batches_add_up_to_the_batch(tmp_path: Path, changes: dict[str, object]) -> None:
     settings = {

@@ -1,6 +1,10 @@
 """The denoiser of a table, written as ONNX, answers in another runtime as it does here."""
 
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +21,29 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 
 
-def test_both_answers_are_those_of_the_network(of_table: Run, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Written:
+    """A file, what was printed while it was written, and what the model drew before."""
+
+    file: Path
+    printed: str
+    drawn_before: Any
+
+
+@pytest.fixture(scope="module")
+def written(of_table: Run, tmp_path_factory: pytest.TempPathFactory) -> Written:
+    folder = tmp_path_factory.mktemp("written") / "onnx"
+    before, said = of_table.draw(20), io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        write_onnx(of_table.model, folder)
+    return Written(folder / "denoiser.onnx", said.getvalue(), before)
+
+
+def test_both_answers_are_those_of_the_network(of_table: Run, written: Written) -> None:
     """Of any batch, whatever is known of a row: numbers, noisy numbers, categories."""
     model = of_table.model
     assert isinstance(model, TableModel)
-    write_onnx(model, tmp_path / "onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "onnx" / "denoiser.onnx"))
+    session = onnxruntime.InferenceSession(str(written.file))
     source, (count,) = torch.Generator().manual_seed(0), model.codec.event
     for n in (1, 2, 7, 300):
         log_snr = 10 * torch.rand(n, generator=source) - 5
@@ -52,20 +73,15 @@ def test_both_answers_are_those_of_the_network(of_table: Run, tmp_path: Path) ->
     assert np.ptp(theirs) > 1e-3  # the answers are no zeros
 
 
-def test_rows_are_not_walked_one_by_one(
-    of_table: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_onnx(of_table.model, tmp_path / "onnx")
-    assert capsys.readouterr() == ("", "")
-    graph = onnx.load(str(tmp_path / "onnx" / "denoiser.onnx")).graph
+def test_rows_are_not_walked_one_by_one(written: Written) -> None:
+    assert written.printed == ""
+    graph = onnx.load(str(written.file)).graph
     assert not {node.op_type for node in graph.node} & {"Loop", "Scan", "SequenceEmpty"}
 
 
-def test_the_model_s_own_network_stays_as_it_is(of_table: Run, tmp_path: Path) -> None:
-    before = of_table.draw(20)
-    write_onnx(of_table.model, tmp_path / "onnx")
+def test_the_model_s_own_network_stays_as_it_is(of_table: Run, written: Written) -> None:
     after = of_table.draw(20)
-    for one, other in zip(before, after, strict=True):
+    for one, other in zip(written.drawn_before, after, strict=True):
         np.testing.assert_array_equal(one.values, other.values)
     network = of_table.model.denoiser.network
     assert isinstance(network.category_embedding, torch.nn.EmbeddingBag)

@@ -28,7 +28,6 @@ from typing import Any
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
-from torch.func import vjp
 
 from sfumato.denoisers.denoiser import Denoiser
 from sfumato.errors import ArgumentError, DataError
@@ -190,6 +189,15 @@ def _estimate(
     return answer.flatten(1)
 
 
+def _pulled(answer: Tensor, x: Tensor, u: Tensor) -> Tensor:
+    """u^T J of an answer about x: less work than `torch.func.vjp`, and the same numbers."""
+    if not answer.requires_grad:
+        return torch.zeros_like(x)
+    return torch.autograd.grad(
+        answer, x, u, retain_graph=True, allow_unused=True, materialize_grads=True
+    )[0]
+
+
 def _level(time: float) -> NoiseLevel:
     return NoiseLevel.from_log_snr(torch.tensor(-2 * time, dtype=torch.float64))
 
@@ -245,9 +253,12 @@ def log_prob(
         for x, v in zip(
             state[:, :d].split(_ROWS_AT_ONCE), vectors.split(_ROWS_AT_ONCE, dim=1), strict=True
         ):
-            clean, pull = vjp(estimate, x)  # type: ignore[misc]  # three only with has_aux
+            with torch.enable_grad():
+                x = x.detach().requires_grad_()
+                clean = estimate(x)
             # Rows are independent, so that one backward pass serves one direction of each.
-            products = torch.stack([(pull(u)[0] * u).sum(1) for u in v], dim=1)
+            products = torch.stack([(_pulled(clean, x, u) * u).sum(1) for u in v], dim=1)
+            clean, x = clean.detach(), x.detach()
             trace = products.sum(1, keepdim=True) if probes is None else products
             parts.append(alpha * torch.cat([alpha * x - clean, alpha * d - trace], dim=1))
         return torch.cat(parts)

@@ -64,9 +64,12 @@ def _square(axes: Axes, span: Limits) -> None:
     few_ticks(axes)
 
 
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
+def _bare(axes: Axes, label: str) -> None:
+    """A frame without ticks; an axis that has no label either is none that a layout looks at."""
+    axes.xaxis.set_visible(False)
     axes.set_yticks([])
+    axes.set_ylabel(label, fontsize=10)
+    axes.yaxis.set_visible(bool(label))
     for spine in axes.spines.values():
         spine.set(visible=True, color=FAINT)
 
@@ -197,10 +200,9 @@ def panels(
                 axes.set_axis_off()
             for axes, (label, x) in zip(axes_row, frames, strict=False):
                 _dots(axes, x, _colour(position), inches=inches)
-                _square(axes, span)
-                _bare(axes)
+                axes.set(xlim=span[0], ylim=span[1], box_aspect=1)
+                _bare(axes, row_label if axes is axes_row[0] else "")
                 axes.set_title(label, fontsize=9, color=GREY, pad=3, loc="center")
-            axes_row[0].set_ylabel(row_label, fontsize=10)
         headline(figure, title)
         engine: Any = figure.get_layout_engine()
         engine.set(w_pad=0.03, h_pad=0.03, wspace=0.01, hspace=0.01)
