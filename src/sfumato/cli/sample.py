@@ -82,6 +82,7 @@ def sample(
         raise ArgumentError("give `--given` or `--given-file`, not both.")
 
     from sfumato import distributed
+    from sfumato.models.model import require
     from sfumato.runs.run import open_run
 
     quiet = quiet or not distributed.is_first()
@@ -97,9 +98,15 @@ def sample(
             "deviations of where the flow ends.",
             quiet,
         )
+    conditions = values or None
+    if given_file is not None:
+        require(model, "predict")
+        like = kind.read_like(model, given_file, missing=True, partial=True)
+        warn_of_unseen(opened, like.rows, "nothing is known of it there")
+        conditions = like.rows
     if values:
         warn_of_unseen(opened, model.condition(values), "the nearest stands for it")
-    rows = opened.draw(n, seed=seed, quiet=quiet, given=given_file or values or None, **sampling)
+    rows = opened.draw(n, seed=seed, quiet=quiet, given=conditions, **sampling)
     if not distributed.is_first():
         return
     kind.write(to, rows, model, model.labels(n, seed=seed, given=values or None))

@@ -178,6 +178,8 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
             ValueError: if they cannot be learned from.
         """
         y = _checked(self, y)
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise DataError("y holds NaN or infinity; leave these rows out.")
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

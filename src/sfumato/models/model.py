@@ -173,7 +173,8 @@ _ABILITIES: Mapping[str, tuple[frozenset[str], str]] = {
     ),
     "predict": (
         frozenset({"table"}),
-        "only columns of a table are predicted; points are a table with --set data.kind=table",
+        "predictions and conditions for each row are of tables; points are fitted as one with "
+        "--set data.kind=table",
     ),
     "steps": (
         frozenset({"points", "images"}),

@@ -179,8 +179,13 @@ def predict_chunks(
 def _probabilities(model: TableModel, rows: EncodedTable, state: int, kept: int) -> np.ndarray:
     """Eq. (1) of the first categories of a column, those that are no missing value: `(n, kept)`."""
     first = sum(model.codec.sizes[:state])
-    logits = model.denoiser.logits(rows.numeric.double(), model.hidden(rows.categories))
-    found: np.ndarray = logits[:, first : first + kept].softmax(1).numpy()
+    categories = model.hidden(rows.categories)
+    numbers, _ = model.codec.free(rows, categories)
+    logits = model.denoiser.logits(numbers, categories)[:, first : first + kept]
+    may = None if model.allowed is None else model.allowed(categories, state)
+    if may is not None:
+        logits = logits.masked_fill(~may[:, :kept], -math.inf)
+    found: np.ndarray = logits.softmax(1).numpy()
     return found
 
 
@@ -234,15 +239,17 @@ def _flowed(
         every = replace(every, categories=categories)
     categories = model.categories(every, seed, chunk)
     source = noise_from(generator(seed, PREDICTING, chunk))
-    start = source(every.numeric.double())
+    numbers, requested = model.codec.free(every, categories)
+    # Where one number decides the others by a rule, that one is carried: order is kept, or turned.
+    carried = requested & (requested.sum(1, keepdim=True) == 1)
+    carried[:, place] |= requested[:, place]
     quantiles = torch.from_numpy(ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES))
-    start[:, place] = quantiles.repeat(len(rows))
+    start = torch.where(carried, quantiles.repeat(len(rows))[:, None], source(numbers))
     levels = model.process.grid(model.process.default_grid, _STEPS)
-    denoise = model.conditioned(every.numeric.double(), categories)
+    denoise = model.conditioned(numbers, requested, categories)
     x = last_frame(trajectory(denoise, start, levels, UniPC(), noise=source)).x_t
-    known = every.numeric.double()
-    x = torch.where(known.isfinite(), known, x)
+    x = torch.where(requested, x, numbers)
     x = torch.where(model.codec.present(categories), x, math.nan)
-    found = model.codec.decode(x, categories)[part.name].values
+    found = model.codec.decode(x, categories, every.exact)[part.name].values
     kind = np.int64 if found.dtype.kind == "M" else found.dtype
     return found.astype(kind).astype(np.float64).reshape(len(rows), _QUANTILES)

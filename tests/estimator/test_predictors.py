@@ -1,0 +1,177 @@
+"""A regressor, a classifier, and the predictions of a model of a table."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sfumato import DiffusionClassifier, DiffusionModel, DiffusionRegressor
+from sfumato.errors import ArgumentError, DataError
+
+QUICK = {"training.batch_size": 64}
+
+
+@parametrize_with_checks(  # type: ignore[untyped-decorator]
+    [
+        DiffusionClassifier(steps=60, width=32, settings=QUICK, random_state=0),
+        DiffusionRegressor(steps=200, width=32, settings=QUICK, random_state=0),
+    ]
+)
+def test_scikit_learn_s_own_checks(estimator: BaseEstimator, check: Any) -> None:
+    check(estimator)
+
+
+NOISE, N = 0.3, 2000
+RNG = np.random.default_rng(0)
+A, B = RNG.normal(size=(2, N))
+FRAME = pd.DataFrame({"a": A, "b": B})
+Y = 2 * A - B + NOISE * RNG.normal(size=N)
+NEW = pd.DataFrame(RNG.uniform(-1.5, 1.5, (200, 2)), columns=["a", "b"])
+MEAN = (2 * NEW.a - NEW.b).to_numpy()
+
+
+@pytest.fixture(scope="module")
+def regressor() -> DiffusionRegressor:
+    return DiffusionRegressor(steps=150, width=32, random_state=0).fit(FRAME, Y)
+
+
+def test_a_linear_law_is_predicted_with_its_noise(regressor: DiffusionRegressor) -> None:
+    """y = 2a - b + e: mean, quantiles and interval are those of a normal law."""
+    assert np.sqrt(np.square(regressor.predict(NEW) - MEAN).mean()) < 0.4 * NOISE
+    low, high = regressor.predict_interval(NEW, 0.9).T
+    expected = 2 * stats.norm.ppf(0.95) * NOISE
+    assert (high - low).mean() == pytest.approx(expected, rel=0.15)
+    truth = MEAN + NOISE * RNG.normal(size=len(NEW))
+    inside = int(((low <= truth) & (truth <= high)).sum())
+    assert stats.binomtest(inside, len(NEW), 0.9).pvalue > 1e-4
+    # The mean CRPS of a normal law about its own mean is s / sqrt(pi).
+    crps = regressor.law(NEW).crps(truth).mean()
+    assert crps == pytest.approx(NOISE / math.sqrt(math.pi), rel=0.2)
+
+
+def test_quantiles_rise_and_draws_are_quantiles(regressor: DiffusionRegressor) -> None:
+    quantiles = regressor.predict_quantiles(NEW, [0.1, 0.5, 0.9])
+    assert quantiles.shape == (200, 3)
+    assert (np.diff(quantiles) > 0).all()
+    drawn = regressor.sample(NEW, 50)
+    assert drawn.shape == (200, 50)
+    assert abs(np.median(drawn, axis=1) - quantiles[:, 1]).max() < 0.1
+
+
+def test_missing_features_widen_the_law(regressor: DiffusionRegressor) -> None:
+    """Without a, y is as wide as 2a and e together."""
+    unknown = NEW.assign(a=np.nan)
+    low, high = regressor.predict_interval(unknown, 0.68).T
+    assert (high - low).mean() == pytest.approx(2 * math.hypot(2, NOISE), rel=0.25)
+
+
+@pytest.mark.parametrize("levels", [[0.0], [1.0], [0.5, 1.5], [math.nan]])
+def test_levels_out_of_range_are_refused(
+    regressor: DiffusionRegressor, levels: list[float]
+) -> None:
+    with pytest.raises(ArgumentError, match="above 0 and below 1"):
+        regressor.predict_quantiles(NEW[:2], levels)
+    with pytest.raises(ArgumentError, match="above 0 and below 1"):
+        regressor.predict_interval(NEW[:2], levels[-1] if len(levels) == 1 else 1.5)
+
+
+@pytest.mark.parametrize(
+    ("y", "reason"),
+    [
+        (np.full(N, 3.0), "y is 3 in every row"),
+        (np.where(np.arange(N) == 5, math.nan, Y), "NaN or infinity"),
+        (Y[:-1], "X has 2000 rows, and y has 1999"),
+        (None, "requires y"),
+    ],
+)
+def test_a_target_that_cannot_be_learned_is_one_line(y: Any, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        DiffusionRegressor(steps=1).fit(FRAME, y)
+
+
+def test_one_class_is_refused() -> None:
+    with pytest.raises(DataError, match="one class only"):
+        DiffusionClassifier(steps=1).fit(FRAME, ["a"] * N)
+
+
+def test_classes_keep_their_type_and_probabilities_are_bayes() -> None:
+    """Two normal laws of a: log odds are 2a; frames with categories and missing values."""
+    label = np.where(RNG.random(N) < 0.5, "low", "high")
+    a = np.where(label == "high", 1.0, -1.0) + RNG.normal(size=N)
+    frame = pd.DataFrame({"a": a, "c": pd.Categorical(RNG.choice(["x", "y"], N))})
+    frame.loc[RNG.random(N) < 0.1, "a"] = None
+    model = DiffusionClassifier(steps=400, width=32, random_state=0).fit(frame, label)
+    assert model.classes_.tolist() == ["high", "low"]
+    new = pd.DataFrame({"a": np.linspace(-2, 2, 41), "c": ["x"] * 41})
+    found = model.predict_proba(new)
+    np.testing.assert_allclose(found.sum(1), 1)
+    assert abs(found[:, 0] - 1 / (1 + np.exp(-2 * new.a))).mean() < 0.05
+    assert set(model.predict(new)) == {"high", "low"}
+
+
+def test_they_work_in_a_pipeline_and_a_search() -> None:
+    steps = make_pipeline(StandardScaler(), DiffusionRegressor(steps=20, width=16, random_state=0))
+    search = GridSearchCV(steps, {"diffusionregressor__steps": [20, 40]}, cv=2)
+    search.fit(FRAME.to_numpy()[:200], Y[:200])
+    assert search.best_score_ > 0.5
+
+
+@pytest.fixture(scope="module")
+def model() -> DiffusionModel:
+    frame = FRAME.assign(y=Y, kind=np.where(A > 0, "up", "down"))
+    return DiffusionModel(steps=300, width=32, random_state=0).fit(frame)
+
+
+def test_any_column_of_one_model_is_predicted(model: DiffusionModel) -> None:
+    """The target need not be in the frame; a column that is not there is not known."""
+    rows = NEW.assign(kind=np.where(NEW.a > 0, "up", "down"))
+    assert np.corrcoef(model.predict(rows, "y"), MEAN)[0, 1] > 0.98
+    assert model.predict_quantiles(rows, [0.1, 0.9], "y").shape == (200, 2)
+    assert model.predict_interval(rows, 0.8, "y").shape == (200, 2)
+    sure = abs(NEW.a) > 0.3
+    assert (model.predict(NEW, "kind") == rows.kind)[sure].mean() > 0.95
+    proba = model.predict_proba(NEW, "kind")
+    assert model.categories("kind").tolist() == ["down", "up"]
+    np.testing.assert_allclose(proba.sum(1), 1)
+
+
+def test_conditions_per_row_are_kept_and_drawn_so_often(model: DiffusionModel) -> None:
+    conditions = pd.DataFrame({"kind": ["up", None, "down"], "a": [1.0, None, -0.5]})
+    drawn = model.sample(4, random_state=0, given=conditions)
+    assert drawn.kind[:4].tolist() == ["up"] * 4
+    assert drawn.kind[8:].tolist() == ["down"] * 4
+    assert drawn.a[:4].tolist() == [1.0] * 4
+    assert drawn.a[8:].tolist() == [-0.5] * 4
+    assert not drawn.isna().any().any()
+    assert drawn.b.nunique() == 12
+    again = model.sample(4, random_state=0, given=conditions[:1])
+    pd.testing.assert_frame_equal(again, drawn[:4])
+
+
+@pytest.mark.parametrize(
+    ("ask", "reason"),
+    [
+        (lambda m: m.predict(NEW, "z"), "unknown column that varies 'z'"),
+        (lambda m: m.predict_proba(NEW, "y"), "is of numbers; use predict_quantiles"),
+        (lambda m: m.predict_quantiles(NEW, [0.5], "kind"), "is of categories; use predict_proba"),
+        (lambda m: m.categories("y"), "unknown column of categories 'y'"),
+        (lambda m: m.predict(pd.DataFrame({"q": [1.0]}), "y"), "none of the columns"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line(model: DiffusionModel, ask: Any, reason: str) -> None:
+    with pytest.raises((ArgumentError, DataError), match=reason):
+        ask(model)
+
+
+def test_points_are_told_how_to_be_a_table() -> None:
+    points = DiffusionModel(steps=5, width=16, random_state=0).fit(FRAME)
+    with pytest.raises(ArgumentError, match=r"data\.kind=table"):
+        points.predict(FRAME, "a")
