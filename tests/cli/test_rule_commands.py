@@ -1,6 +1,7 @@
 """Rules on the command line: stated or found, printed, held in all that is written."""
 
 import csv
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ def write_orders(path: Path, spoil: dict[int, dict[str, Any]] | None = None) -> 
         for k in range(N):
             city = str(rng.choice(list(COUNTRIES)))
             price, postage = round(float(rng.gamma(3, 20)), 2), round(float(rng.gamma(2, 2)), 2)
-            day = np.datetime64("2023-01-01") + int(rng.integers(0, 700))
-            sent = day + int(rng.geometric(0.3)) - 1
+            day = date(2023, 1, 1) + timedelta(int(rng.integers(0, 700)))
+            sent = day + timedelta(int(rng.geometric(0.3)) - 1)
             row = {"id": k + 1, "city": city, "country": COUNTRIES[city], "net price": price,
                    "postage": postage, "total": f"{price + postage:.2f}",
-                   "ordered": day.item().strftime("%d.%m.%Y"),
-                   "sent": "" if rng.random() < 0.1 else sent.item().strftime("%d.%m.%Y"),
+                   "ordered": day.strftime("%d.%m.%Y"),
+                   "sent": "" if rng.random() < 0.1 else sent.strftime("%d.%m.%Y"),
                    "age": "." if rng.random() < 0.1 else int(rng.integers(18, 90))}  # fmt: skip
             writer.writerow({**row, **(spoil or {}).get(k, {})})
 

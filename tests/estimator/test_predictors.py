@@ -16,13 +16,18 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sfumato import DiffusionClassifier, DiffusionModel, DiffusionRegressor
 from sfumato.errors import ArgumentError, DataError
 
-QUICK = {"training.batch_size": 64}
+QUICK = {
+    "training.batch_size": 64,
+    "training.learning_rate": 5e-3,
+    "training.warmup": 5,
+    "training.average": 0.9,
+}
 
 
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
     [
         DiffusionClassifier(steps=60, width=32, settings=QUICK, random_state=0),
-        DiffusionRegressor(steps=200, width=32, settings=QUICK, random_state=0),
+        DiffusionRegressor(steps=100, width=64, settings=QUICK, random_state=0),
     ]
 )
 def test_scikit_learn_s_own_checks(estimator: BaseEstimator, check: Any) -> None:

@@ -152,6 +152,9 @@ class TrainingSettings(Section):
     average: float = Field(0.99, ge=0, lt=1, description="decay of the weights' average")
     times: str = "stratified"
     weighting: str = "simple"
+    target: str = Field(
+        "", description="of a table: a column that most rows ask for, given all others"
+    )
     log_every: Count = Field(50, description="steps between two lines of metrics.jsonl")
     checkpoint_every: Count = Field(1000, description="steps between two checkpoints")
     snapshots: int = Field(5, ge=0, le=1000, description="times that samples are drawn on the way")

@@ -56,7 +56,11 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
             columns={**(self.columns or {}), self.target_: kind},
             steps=self.steps,
             width=self.width,
-            settings={"data.kind": "table", **(self.settings or {})},
+            settings={
+                "data.kind": "table",
+                "training.target": self.target_,
+                **(self.settings or {}),
+            },
             random_state=self.random_state,
             verbose=self.verbose,
         ).fit_table(DataTable((*features, target)))

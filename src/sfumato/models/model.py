@@ -173,8 +173,7 @@ _ABILITIES: Mapping[str, tuple[frozenset[str], str]] = {
     ),
     "predict": (
         frozenset({"table"}),
-        "predictions and conditions for each row are of tables; points are fitted as one with "
-        "--set data.kind=table",
+        "predictions, and conditions row by row, are for tables (--set data.kind=table)",
     ),
     "steps": (
         frozenset({"points", "images"}),

@@ -25,7 +25,7 @@ from scipy.special import ndtri
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.table import EncodedTable
 from sfumato.data.table import DataTable
-from sfumato.errors import ArgumentError, unknown
+from sfumato.errors import ArgumentError
 from sfumato.models.table import TableModel, filled_up
 from sfumato.process.streams import CHUNK, PREDICTING, generator, noise_from
 from sfumato.samplers.driver import last_frame, trajectory
@@ -161,18 +161,13 @@ def predict_chunks(
         ArgumentError: if there is no such column, or it never varied.
         DataError: if the rows do not fit the model.
     """
-    parts = model.codec.parts
-    varying = {part.name: k for k, part in enumerate(parts) if part.kind != "constant"}
-    if target not in varying:
-        raise unknown("column that varies", target, varying)
-    own, column = model.own(rows), varying[target]
+    place, state = model.codec.places(target)
+    own, column = model.own(rows), model.codec.columns.index(target)
     known = ~np.stack([each.missing for each in own], axis=1)
     known[:, column] = False
-    seen, part = model.as_known(own, known), parts[column]
-    state = sum(len(each.sizes) for each in parts[:column])
+    seen, part = model.as_known(own, known), model.codec.parts[column]
     if isinstance(part, CategoricalCodec):
         return _categories(model, seen, part, state)
-    place = sum(each.is_numeric for each in parts[:column])
     return _numbers(model, seen, part, state, place, seed)
 
 

@@ -12,7 +12,8 @@ Each row of a batch has one of two tasks, at random:
 In half of the rows nothing else is known. In the other half each number is known, clean, with a
 probability drawn for the row, so that a table can be completed from any part of it: training with
 masks, as Tashiro et al. (2021) do for series. A hidden category whose column has a number too hides
-that number. A number that has a cell is put elsewhere in it each time that it is seen. Where rules
+that number. Where one column is the target, three rows in four ask for it alone, all others known.
+A number that has a cell is put elsewhere in it each time that it is seen. Where rules
 bind numbers, some are left out, and some are known because the known ones determine them, as when
 rows are drawn (`data.codecs.relations`).
 """
@@ -60,6 +61,23 @@ class Requested:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """The one column that most rows ask for, all others known.
+
+    Args:
+        number: its place among the numbers; -1 if it has none.
+        category: its place among the categories; -1 if it has none.
+    """
+
+    number: int
+    category: int
+
+
+# Share of the rows that ask for it; the others know any part, as without it.
+_ASKED = 0.75
+
+
+@dataclass(frozen=True, slots=True)
 class Masking:
     """Draws which part of a row is known.
 
@@ -68,11 +86,13 @@ class Masking:
         states: for each number the place of the category that says whether the number is there;
             -1: always.
         relations: of numbers that rules bind, whose slacks are numbers too; None where none are.
+        asked: the column that three rows in four ask for; None where all are alike.
     """
 
     sizes: tuple[int, ...]
     states: tuple[int, ...]
     relations: Relations | None = None
+    asked: Asked | None = None
 
     @property
     def numbers(self) -> int:
@@ -90,18 +110,29 @@ class Masking:
     @property
     def draws(self) -> int:
         """How many uniform numbers a row needs."""
-        return 4 + len(self.sizes) + len(self.states)
+        return 4 + len(self.sizes) + len(self.states) + (self.asked is not None)
 
     def __call__(self, rows: TableRows, uniform: Float[Tensor, "batch draws"]) -> Requested:
         """Mask rows by their uniform numbers."""
         count = len(self.sizes)
         task, how_many, any_known, rate = uniform[:, :4].unbind(1)
-        by_category, by_number = uniform[:, 4:].split([count, len(self.states)], 1)
+        by_category, by_number, *ask = uniform[:, 4:].split(
+            [count, len(self.states), *([1] if self.asked else [])], 1
+        )
         of_categories = (task < self.share)[:, None]
         rank = by_category.argsort(1).argsort(1)
         hidden = of_categories & (rank < 1 + (how_many * count).floor()[:, None])
+        known = by_number < (rate * (any_known < 0.5))[:, None]
+        if self.asked:
+            number, category = self.asked.number, self.asked.category
+            asks = ask[0] < _ASKED
+            # Of a number that has a category too, half of them ask for either.
+            first = task[:, None] < (category >= 0) / (1 + (number >= 0))
+            of_categories = torch.where(asks, first, of_categories)
+            hidden = torch.where(asks, first & (torch.arange(count) == category), hidden)
+            known = torch.where(asks, torch.arange(len(self.states)) != number, known)
         there, unhidden = self._there(rows.categories, hidden)
-        known = there & unhidden & (by_number < (rate * (any_known < 0.5))[:, None])
+        known = there & unhidden & known
         noisy = there & ~known
         if self.relations:
             known, noisy = self._bound(self.relations, there & unhidden, known)
@@ -292,6 +323,7 @@ def masking(
     sizes: Sequence[int],
     states: Sequence[int],
     relations: Relations | None = None,
+    asked: Asked | None = None,
 ) -> MaskedModelling:
     """The objective of tables, as the settings say.
 
@@ -302,6 +334,7 @@ def masking(
         sizes: see `Masking`.
         states: see `Masking`.
         relations: see `Masking`.
+        asked: see `Masking`.
 
     Raises:
         ArgumentError: if a time draw or weighting is unknown, or not for tables.
@@ -319,5 +352,5 @@ def masking(
         )
     weighting = named_weighting(settings.weighting, denoiser.parameterisation, process)
     return MaskedModelling(
-        process, Masking(tuple(sizes), tuple(states), relations), weighting, times
+        process, Masking(tuple(sizes), tuple(states), relations, asked), weighting, times
     )

@@ -41,7 +41,7 @@ from sfumato.data.codecs.rules import (
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.forms import is_form
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
-from sfumato.errors import DataError, RunError
+from sfumato.errors import DataError, RunError, unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,6 +320,19 @@ class TableCodec:
         return tuple(
             size - 1 if part.has_missing else -1 for part in self.parts for size in part.sizes
         )
+
+    def places(self, name: str) -> tuple[int, int]:
+        """Where a column stands among the numeric values and among the categories; -1: nowhere.
+
+        Raises:
+            ArgumentError: if there is no such column that varies.
+        """
+        varying = {part.name: k for k, part in enumerate(self.parts) if part.kind != "constant"}
+        if name not in varying:
+            raise unknown("column that varies", name, varying)
+        before, part = self.parts[: varying[name]], self.parts[varying[name]]
+        number = sum(each.is_numeric for each in before) if part.is_numeric else -1
+        return number, sum(len(each.sizes) for each in before) if part.sizes else -1
 
     @property
     def event(self) -> tuple[int, ...]:

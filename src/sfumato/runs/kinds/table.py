@@ -35,7 +35,7 @@ from sfumato.runs.data import Dataset, RealSets
 from sfumato.runs.kinds.kind import Prepared, RowsLike
 from sfumato.runs.kinds.points import SCORE, refuse_scored_twice
 from sfumato.training.loop import Objective
-from sfumato.training.masking import masking
+from sfumato.training.masking import Asked, masking
 
 name = "table"
 unit = "rows"
@@ -70,9 +70,13 @@ def prepare(
     if codec is None:
         own = own.correlated(cells, generator(settings.seed, CORRELATING))
 
+    target = settings.training.target
+    asked = Asked(*own.places(target)) if target else None
+
     def objective(denoiser: TableDenoiser, process: Process) -> Objective:
         relations = own.relations if own.relations else None
-        return masking(denoiser, process, settings.training, own.sizes, own.states, relations)
+        of = own.sizes, own.states, relations, asked
+        return masking(denoiser, process, settings.training, *of)
 
     return Prepared(own, cells, objective)
 
