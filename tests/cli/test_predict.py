@@ -1,0 +1,98 @@
+"""Predictions and conditions for each row, on the command line."""
+
+import csv
+import shlex
+from pathlib import Path
+
+import pytest
+
+from command_line import TINY, Command, leave
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run of the penguins."""
+    run = tmp_path_factory.mktemp("people") / "run"
+    assert leave(f"fit penguins --quiet --out {shlex.quote(str(run))} {TINY}") == 0
+    return run
+
+
+def read(path: str) -> list[dict[str, str]]:
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+NEW = "species,island,body_mass_g,note\nAdelie,Dream,3700,a\nGentoo,Biscoe,,b\n"
+
+
+def test_a_number_gets_its_mean_quantiles_and_draws(sfumato: Command, people: Path) -> None:
+    Path("new.csv").write_text(NEW)
+    line = f"predict {people} new.csv --target bill_length_mm --to out.csv --draws 4"
+    code, _, err = sfumato(line)
+    assert code == 0
+    assert "new.csv lacks 'bill_depth_mm', 'flipper_length_mm'" in err
+    found = read("out.csv")
+    assert [row["note"] for row in found] == ["a", "b"]
+    for row in found:
+        low, middle, high = (
+            float(row[f"bill_length_mm {level}"]) for level in ("5%", "50%", "95%")
+        )
+        assert 32.1 <= low < middle < high <= 59.6  # the ends of what the penguins have
+        draws = [float(row[f"bill_length_mm draw {k}"]) for k in (1, 2, 3, 4)]
+        assert draws == sorted(draws)
+        assert low <= float(row["bill_length_mm mean"]) <= high
+
+
+def test_a_category_gets_its_probabilities(sfumato: Command, people: Path) -> None:
+    Path("new.csv").write_text(NEW)
+    assert sfumato(f"predict {people} new.csv --target species --to out.csv -q")[0] == 0
+    for row in read("out.csv"):
+        chance = {
+            name: float(row[f"species = {name}"]) for name in ("Adelie", "Chinstrap", "Gentoo")
+        }
+        assert sum(chance.values()) == pytest.approx(1)
+        assert chance[row["species predicted"]] == max(chance.values())
+
+
+def test_each_row_of_conditions_is_drawn_so_often(sfumato: Command, people: Path) -> None:
+    Path("new.csv").write_text("species,body_mass_g\nAdelie,3700\nGentoo,\n")
+    assert sfumato(f"sample {people} -n 3 --given-file new.csv --to out.csv -q")[0] == 0
+    found = read("out.csv")
+    assert [row["species"] for row in found] == ["Adelie"] * 3 + ["Gentoo"] * 3
+    assert [row["body_mass_g"] for row in found[:3]] == ["3700"] * 3
+    assert len({row["bill_length_mm"] for row in found}) > 3
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "reason"),
+    [
+        (
+            "predict {run} new.csv --target weight --to o.csv",
+            2,
+            "unknown column that varies 'weight'",
+        ),
+        ("predict {run} new.csv --target species --to o.csv --draws 2", 2, "leave `--draws` out"),
+        ("predict {run} none.csv --target species --to o.csv", 3, "there is no file none.csv"),
+        ("predict {run} other.csv --target species --to o.csv", 3, "none of the columns"),
+        ("sample {run} --given-file other.csv --to o.csv", 3, "none of the columns"),
+        ("sample {run} --given-file new.csv --given year=2007 --to o.csv", 2, "not both"),
+        ("predict {run} twice.csv --target species --to o.csv", 3, "'species predicted' already"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    sfumato: Command, people: Path, line: str, code: int, reason: str
+) -> None:
+    Path("new.csv").write_text(NEW)
+    Path("other.csv").write_text("a,b\n1,2\n3,4\n")
+    Path("twice.csv").write_text("island,species predicted\nDream,x\nBiscoe,y\n")
+    found = sfumato(line.format(run=people))
+    assert found[0] == code
+    assert reason in found[2]
+    assert not Path("o.csv").exists()
+
+
+def test_points_are_told_what_to_do(sfumato: Command, fitted: Path) -> None:
+    Path("new.csv").write_text("c\n0\n1\n")
+    code, _, err = sfumato(f"predict {fitted} new.csv --target c --to o.csv")
+    assert code == 2
+    assert "data.kind=table" in err
