@@ -12,6 +12,8 @@ from PIL import Image
 
 from command_line import leave
 from sfumato.metrics import features
+from sfumato.models.gaussian import GaussianModel
+from sfumato.models.table import TableModel
 from sfumato.runs import compare
 from sfumato.runs.doctor import fit as doctor
 from sfumato.runs.figures import common, images, points, table
@@ -186,4 +188,7 @@ def quick() -> Iterator[None]:
         for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):
             patch.setattr(compare, steps, 20)
         patch.setattr(compare, "_MIDDLE", 4)
+        for score in (GaussianModel.log_prob_chunks, TableModel.log_prob_chunks):
+            patch.setitem(score.__kwdefaults__, "steps", 10)
+        patch.setitem(GaussianModel.variational_bound.__kwdefaults__, "num_levels", 100)
         yield
