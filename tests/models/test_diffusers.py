@@ -21,9 +21,17 @@ from sfumato.models.registry import build_denoiser, build_process
 from sfumato.process.noise import NoiseLevel
 from sfumato.samplers.driver import last_frame, trajectory
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of its own imports
-    diffusers = pytest.importorskip("diffusers")
+diffusers: Any
+
+
+@pytest.fixture(scope="module", autouse=True)
+def their_library() -> None:
+    """Imported where the first test needs it: a process that runs other tests only does not wait."""
+    global diffusers
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own imports
+        diffusers = pytest.importorskip("diffusers")
+
 
 # As google/ddpm-cifar10-32 is stored, but narrower.
 _CIFAR: dict[str, Any] = {
