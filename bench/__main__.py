@@ -26,7 +26,7 @@ NAMES = (
     "picture_networks",
     "decoding",
     "tables",
-    "detection",
+    "small_tables",
     "table_cost",
     "digits",
 )

@@ -50,13 +50,16 @@ def test_measures_and_what_else_there_is_to_know_fit_a_terminal(
     code, out, _ = sfumato(f"evaluate {people} --target sex --quiet")
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
-    assert "error of what learns from it: predicted: 'sex'" in out
+    assert "efficacy: predicted 'sex': AUC " in out
+    assert "chance" in out.splitlines()[0]
     assert "[bold]x[/bold]" in sfumato(f"evaluate {people} --target [bold]x[/bold] --quiet")[1]
     code, out, _ = sfumato(f"evaluate {people} --json --quiet")
     found = json.loads(out)
     assert code == 0
     assert found["rows"] == 21
-    assert {"marginals", "efficacy", "copies"} <= {each["name"] for each in found["measures"]}
+    assert {"shape", "trend", "detection", "efficacy", "gaps", "copies"} <= {
+        each["name"] for each in found["measures"]
+    }
 
 
 def test_the_report(sfumato: Command, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:

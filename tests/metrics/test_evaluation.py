@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import binom, t
 
 from sfumato.errors import DataError
 from sfumato.metrics.distances import energy_distance
-from sfumato.metrics.evaluation import Evaluation, Measure, evaluate, judged
+from sfumato.metrics.evaluation import Evaluation, Measure, evaluate, judged, judged_share
 
 
 def _sets(count: int, rows: int = 200, *, seed: int = 0) -> list[np.ndarray]:
@@ -36,6 +36,54 @@ def test_the_limit_is_the_prediction_interval_by_hand() -> None:
     assert judged("m", "measure", 2 * limit - 0.24, floor, 0.0, 100).verdict == "apart"
     assert "cannot be told apart" in measure.sentence
     assert "0.3" in measure.sentence
+
+
+def test_where_more_is_better_all_is_mirrored() -> None:
+    floor = [0.1, 0.3, 0.2, 0.4]
+    for value in (0.3, 0.9, 2.01):
+        below = judged("m", "measure", value, floor, 0.5, 100)
+        mirrored = [1 - each for each in floor]
+        above = judged("m", "measure", 1 - value, mirrored, 0.5, 100, higher_is_better=True)
+        assert above.verdict == below.verdict
+        assert above.limit == pytest.approx(1 - below.limit)
+        assert above.beyond_chance == below.beyond_chance
+
+
+def test_a_measure_whose_limit_is_halfway_to_the_worst_has_no_power() -> None:
+    floor = [0.1, 0.3, 0.2, 0.4]
+    reach = judged("m", "measure", 0.3, floor, 2.0, 100).limit - 0.25
+    for worst, verdict in (
+        (0.25 + 1.99 * reach, "no power"),
+        (0.25 + 2.01 * reach, "cannot be told apart"),
+    ):
+        assert judged("m", "measure", 0.3, floor, 2.0, 100, worst=worst).verdict == verdict
+    # What it sees all the same counts.
+    assert judged("m", "measure", 0.25 + 1.5 * reach, floor, 0, 100, worst=1).verdict == "close"
+
+
+@pytest.mark.parametrize(("amiss", "verdict"), [(10, "cannot be told apart"), (11, "apart")])
+def test_a_share_is_judged_by_counts(amiss: int, verdict: str) -> None:
+    """None of 300 fresh: a chance below 1 - 0.01^(1/300), of which 300 values have up to 10."""
+    found = judged_share("m", "measure", (amiss, 300), (0, 300), 0.001, 300)
+    assert found.verdict == verdict
+    assert found.limit == 10 / 300
+    assert (
+        binom.cdf(9, 300, 1 - 0.01 ** (1 / 300)) < 0.99 <= binom.cdf(10, 300, 1 - 0.01 ** (1 / 300))
+    )
+    mirrored = judged_share(
+        "m", "measure", (amiss, 300), (0, 300), 0.001, 300, higher_is_better=True
+    )
+    assert (mirrored.value, mirrored.verdict) == (1 - amiss / 300, verdict)
+
+
+def test_fresh_rows_pass_the_limit_of_shares_less_than_once_in_a_hundred_times() -> None:
+    rng = np.random.default_rng(0)
+    for chance in (0.001, 0.02, 0.3):
+        counts = rng.binomial(400, chance, (4000, 2)).tolist()
+        beyond = sum(
+            judged_share("m", "", (a, 400), (b, 400), 0, 400).beyond_chance for a, b in counts
+        )
+        assert beyond < 40
 
 
 def test_a_perfect_model_passes_the_limit_once_in_a_hundred_times() -> None:
@@ -155,6 +203,12 @@ def test_the_whole_is_as_bad_as_its_worst_and_plain_json() -> None:
     assert Evaluation((good, good), 10).verdict == "cannot be told apart"
     assert Evaluation((good, fair), 10).verdict == "close"
     assert Evaluation((bad, fair, good), 10).verdict == "apart"
+    blind = measure("no power")
+    assert Evaluation((good, good, good, good, blind), 10).verdict == "cannot be told apart"
+    assert Evaluation((good, good, good, blind), 10).verdict == "no power"
+    assert Evaluation((fair, blind, blind), 10).verdict == "close"
+    assert Evaluation((good, blind), 10).note.startswith("No power with 10 rows of each: title.")
+    assert Evaluation((good, fair), 10).note == ""
     plain = json.loads(json.dumps(Evaluation((good, bad), 10).to_dict()))
     assert plain["verdict"] == "apart"
     assert [m["verdict"] for m in plain["measures"]] == ["cannot be told apart", "apart"]

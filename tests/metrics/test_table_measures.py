@@ -9,22 +9,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import beta, f_oneway, ks_2samp, pearsonr, rankdata, spearmanr
+from scipy.stats import beta, binom, f_oneway, ks_2samp, norm, pearsonr, rankdata, spearmanr
 from scipy.stats.contingency import association
+from small_table import columns
 from table_law import KINDS, impute, log_prob, table
 
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
 from sfumato.errors import DataError
+from sfumato.metrics.alpha_precision import alpha_precision_beta_recall
 from sfumato.metrics.association import associations
 from sfumato.metrics.coded import Coded, coded, coordinates
-from sfumato.metrics.efficacy import error, targets
-from sfumato.metrics.evaluation import Measure
+from sfumato.metrics.coverage import category_coverage, undrawn_pairs
+from sfumato.metrics.detection import binned, detection
+from sfumato.metrics.efficacy import efficacy, error, targets
+from sfumato.metrics.evaluation import Evaluation, Measure
 from sfumato.metrics.intervals import DRAWS, Imputer, intervals
 from sfumato.metrics.likelihoods import likelihoods
-from sfumato.metrics.marginals import kolmogorov_smirnov, total_variation
+from sfumato.metrics.marginals import kolmogorov_smirnov, shapes, total_variation
 from sfumato.metrics.privacy import distances_to
 from sfumato.metrics.study import TableStudy
+from sfumato.metrics.support import Known, support_measures
 from sfumato.metrics.tables import column_measures, evaluate_table
+from sfumato.metrics.trend import trends
 
 ROWS, SETS = 400, 5
 
@@ -227,6 +233,222 @@ def test_a_hole_that_was_not_filled_is_told() -> None:
         intervals(lambda rows, draws: [rows] * draws, table(50, 0), KINDS)
 
 
+# ------------------------------------------------------------ as other libraries measure them
+
+SMALL: dict[str, ColumnType] = {
+    "x": "continuous", "y": "continuous", "n": "continuous", "word": "categorical",
+    "flag": "categorical",
+}  # fmt: skip
+
+
+def small(*names: str) -> list[Coded]:
+    """The two tables of `small_table`, which says how the figures below were printed."""
+    both = (columns(shift) for shift in (0.0, 0.4))
+    return coded([of(**{name: each[name] for name in names}) for each in both], SMALL)
+
+
+def test_shape_is_sdmetrics() -> None:
+    printed = [0.9666666666666667, 0.9019607843137255, 0.6333333333333333, 0.95, 0.9166666666666666]
+    # SDMetrics takes a category that one table lacks to have a share of 1e-6.
+    np.testing.assert_allclose(shapes(*small(*SMALL)), printed, atol=1e-7)
+
+
+def test_trend_is_sdmetrics() -> None:
+    printed = [
+        0.9946161350851528, 0.97506097168387, 0.6499999999999999, 0.8166666666666667,
+        0.9576716310275135, 0.7666666666666667, 0.7833333333333333, 0.5833333333333333,
+        0.5833333333333334, 0.9,
+    ]  # fmt: skip
+    np.testing.assert_allclose(trends(*small(*SMALL)), printed, atol=1e-9)
+
+
+def test_trend_sees_nothing_in_a_parabola_and_something_in_a_constant() -> None:
+    """As SDMetrics: y = x² and y shuffled have the same correlation, none, with x."""
+    x = np.linspace(-1, 1, 400)
+    mixed = np.random.default_rng(0).permutation(x**2)
+    apart = trends(numbers(np.stack([x, x**2], 1)), numbers(np.stack([x, mixed], 1)))[0]
+    assert apart == pytest.approx(1, abs=0.05)
+    line = trends(numbers(np.stack([x, x], 1)), numbers(np.stack([x, 0 * x], 1)))[0]
+    assert line == pytest.approx(0.5)  # 1 - |1 - 0|/2
+
+
+def test_alpha_precision_and_beta_recall_are_synthcitys() -> None:
+    found = alpha_precision_beta_recall(*small("x", "n", "word", "flag"))
+    np.testing.assert_allclose(found, [0.6933333333333334, 0.34999999999999987], atol=1e-12)
+
+
+def test_alpha_precision_of_a_scaled_disc_is_known() -> None:
+    """Uniform in a disc of radius 1 and of radius q: P_a = min(1, a/q²)."""
+    rng = np.random.default_rng(0)
+
+    def disc(radius: float) -> Coded:
+        r, turn = radius * np.sqrt(rng.random(4000)), 2 * np.pi * rng.random(4000)
+        return numbers(np.stack([r * np.cos(turn), r * np.sin(turn)], 1))
+
+    alphas = np.linspace(0, 1, 30)
+    for q in (0.7, 1.0):
+        curve = np.minimum(1, alphas / q**2)
+        expected = 1 - np.abs(alphas - curve).sum() / alphas.sum()
+        precision, recall = alpha_precision_beta_recall(disc(1.0), disc(q))
+        assert precision == pytest.approx(expected, abs=0.03)
+    # Of one law: the nearest of all rows is in one set as often as in the other, so that R_b = b/2.
+    assert recall == pytest.approx(0.5, abs=0.03)
+
+
+def test_missing_values_are_a_category_of_their_own_to_alpha_precision() -> None:
+    rows = table(200, 0)
+    filled = table(200, 1, holes=0)
+    assert alpha_precision_beta_recall(*coded([rows, table(200, 2)], KINDS))[0] > 0.85
+    assert alpha_precision_beta_recall(*coded([rows, filled], KINDS))[0] < 0.85
+
+
+def test_boundary_and_category_measures_are_sdmetrics() -> None:
+    for name, printed in (("x", 0.9833333333333333), ("y", 0.9607843137254902), ("n", 0.63333333)):
+        real, drawn = small(name)
+        found = {each.name: each for each in support_measures(drawn, real, real)}
+        assert found["boundary_adherence"].value == pytest.approx(printed)
+    for name, covered, adheres in (("word", 0.8, 0.9833333333333333), ("flag", 1.0, 1.0)):
+        real, drawn = small(name)
+        assert category_coverage(real, drawn) == pytest.approx(covered)
+        found = {each.name: each for each in support_measures(drawn, real, real)}
+        assert found["category_adherence"].value == pytest.approx(adheres)
+
+
+def test_detection_is_that_of_the_best_classifier_and_chance_is_about_one() -> None:
+    """For N(0, 1) against N(d, 1) the best AUC is Phi(d/sqrt(2)), and s = 2 - 2 AUC."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 6000, 1))
+    best = 2 - 2 * norm.cdf(1 / 2**0.5)
+    assert detection(x, y + 1) == pytest.approx(best, abs=0.04)
+    assert detection(x, y) == pytest.approx(1, abs=0.05)
+    assert detection(x, x + 99) < 1e-3
+
+
+def test_bins_leave_room_for_what_is_beside_a_lump() -> None:
+    """Nine of ten values are 0; of the others the drawn ones lie in every second of 60 stripes.
+
+    The best classifier knows all but the zeros: AUC = 1 - 0.9²/2, s = 0.9². Bins of even mass would
+    leave 25 for the stripes.
+    """
+    rng = np.random.default_rng(0)
+
+    def stripes(which: int) -> np.ndarray:
+        x = 1 + (2 * rng.integers(0, 30, 20_000) + which + rng.random(20_000)) / 60
+        return np.where(rng.random(20_000) < 0.9, 0.0, x)[:, None]
+
+    real, drawn = stripes(0), stripes(1)
+    assert detection(real, drawn) == pytest.approx(0.81, abs=0.03)
+    codes = binned(real[:, 0])
+    assert codes.max() < 254
+    assert (np.diff(codes[np.argsort(real[:, 0], kind="stable")]) >= 0).all()
+    assert len(np.unique(codes[real[:, 0] > 0])) > 200
+    assert np.isnan(binned(np.array([1.0, np.nan, 3.0]))).tolist() == [False, True, False]
+
+
+# --------------------------------------------------------------------------------------- support
+
+
+def lumps(n: int, seed: int, *, smeared: float = 0.0) -> DataTable:
+    """A column of two lumps, 2.3 to 9.0 and -999 in six of a hundred rows; and a second column.
+
+    Args:
+        n: rows.
+        seed: of the draw.
+        smeared: the share of rows that lie in the gap between the lumps instead.
+    """
+    rng = np.random.default_rng(seed)
+    x = np.where(rng.random(n) < 0.06, -999.0, rng.uniform(2.3, 9.0, n))
+    x = np.where(rng.random(n) < smeared, rng.uniform(-900, 0, n), x)
+    return of(x=list(x), word=list(np.array(["a", "b"])[rng.integers(0, 2, n)]))
+
+
+LUMPS: dict[str, ColumnType] = {"x": "continuous", "word": "categorical"}
+
+
+@pytest.mark.parametrize("smeared", [0.0, 0.06])
+def test_values_where_none_can_be_are_apart(smeared: float) -> None:
+    """Six of a hundred rows have a value inside a gap; the table must not pass for a real one."""
+    reference, train, *real = (lumps(300, 20 + k) for k in range(8))
+    sample = lumps(300, 0, smeared=smeared)
+    found = {m.name: m for m in evaluate_table(sample, reference, real, train, kinds=LUMPS)}
+    whole = Evaluation(tuple(found.values()), 300)
+    if smeared:
+        assert found["gaps"].value == pytest.approx(0.06, abs=0.04)
+        assert found["gaps"].verdict == whole.verdict == "apart"
+        assert found["gaps"].detail.startswith("'x': ")
+    else:
+        assert found["gaps"].value == found["gaps"].floor[0] == 0
+        assert found["gaps"].verdict == "cannot be told apart"
+        assert whole.verdict != "apart"
+
+
+def test_what_is_a_gap_and_what_is_not() -> None:
+    known = Known.of(np.array([*np.linspace(0, 1, 50), *np.linspace(5, 6, 50), 40.0]))
+    inside = known.inside_gaps(np.array([0.51, 1.0, 3.0, 5.0, 20.0, -7.0, 99.0, np.nan]))
+    # 20 lies between 6 and 40, where one value alone is on the other side.
+    assert inside.tolist() == [False, False, True, False, False, False, False, False]
+    known = Known.of(np.arange(12.0).repeat(10))  # integers: each is a twelfth of the range
+    assert known.inside_gaps(np.array([2.0, 2.5])).tolist() == [False, True]
+    assert known.recurs
+    assert known.unseen(np.array([2.0, 2.5, np.nan])).tolist() == [False, True, False]
+    assert not Known.of(np.linspace(0, 1, 50)).recurs
+
+
+def test_a_lattice_is_told_from_what_lies_between_its_points() -> None:
+    rng = np.random.default_rng(0)
+
+    def sums(n: int) -> np.ndarray:
+        """Sums of 0.89, 1.79 and 3.13, as prices are: an uneven lattice without wide gaps."""
+        return np.asarray(rng.integers(0, 6, (n, 3)) @ [0.89, 1.79, 3.13])[:, None]
+
+    train, fresh, sample = numbers(sums(4000)), numbers(sums(400)), numbers(sums(400))
+    off = numbers(sample.numeric + 0.004 * (rng.random((400, 1)) < 0.06))
+    kept, found = (
+        {m.name: m for m in support_measures(each, fresh, train)} for each in (sample, off)
+    )
+    assert kept["unseen_values"].verdict == "cannot be told apart"
+    assert found["unseen_values"].verdict == "apart"
+    assert found["gaps"].verdict == found["boundary_adherence"].verdict == "cannot be told apart"
+
+
+def test_limits_of_shares_are_those_of_clopper_and_pearson() -> None:
+    """Fresh rows have none amiss of 300: the chance is below 1 - 0.01^(1/300) = 1.52 %."""
+    fresh, sample, known = coded([lumps(300, k) for k in (20, 0, 21)], LUMPS)
+    (gaps,) = (m for m in support_measures(sample, fresh, known) if m.name == "gaps")
+    assert gaps.limit == binom.ppf(0.99, 300, 1 - 0.01 ** (1 / 300)) / 300
+
+
+def test_pairs_of_categories_that_never_occur_are_apart() -> None:
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 6, (5, 500))
+    b = (a + rng.integers(0, 3, a.shape)) % 6  # half of the 36 pairs occur
+    train, fresh, good, other, _ = (levels(x, y) for x, y in zip(a, b, strict=True))
+    bad = levels(a[2], np.where(rng.random(500) < 0.06, (a[2] + 4) % 6, b[2]))
+    for sample, verdict in ((good, "cannot be told apart"), (bad, "apart")):
+        found = {m.name: m for m in support_measures(sample, fresh, train)}
+        assert found["unseen_pairs"].verdict == verdict
+    few = levels(np.zeros(500, int), np.zeros(500, int))
+    assert undrawn_pairs(fresh, few) == 500 - ((a[1] == 0) & (b[1] == 0)).sum()
+    assert undrawn_pairs(fresh, fresh) == 0
+    assert undrawn_pairs(fresh, other) < 10
+
+
+def test_twenty_rows_have_no_power_and_it_is_said() -> None:
+    reference, *real = (lumps(20, 40 + k) for k in range(7))
+    rows = concatenate([lumps(20, 60 + k) for k in range(10)])
+    found = tuple(evaluate_table(lumps(20, 1), reference, real, rows, kinds=LUMPS))
+    blind = {each.name for each in found if each.verdict == "no power"}
+    assert {"detection", "efficacy", "gaps"} <= blind
+    whole = Evaluation(found, 20)
+    assert whole.verdict == "no power"
+    assert whole.note.startswith("No power with 20 rows of each: ")
+    assert "detection by trees" in whole.note
+    # What they see all the same counts.
+    far = changed(lumps(20, 0), "x", lambda c: replace(c, values=c.values + 5000))
+    apart = tuple(evaluate_table(far, reference, real, rows, kinds=LUMPS))
+    assert Evaluation(apart, 20).verdict == "apart"
+
+
 # ------------------------------------------------------------------------------------ efficacy
 
 
@@ -241,6 +463,10 @@ def test_the_error_of_foretelling_is_none_or_all() -> None:
     assert error(shuffled, test, "sign") > 0.85
     one_level = replace(train, categories=0 * train.categories)
     assert error(one_level, test, "sign") == 1
+    # The AUC, which is 1/2 by guessing, and R², which is 0.
+    assert efficacy(one_level, test, "sign") == 0.5
+    assert efficacy(train, test, "sign") > 0.995
+    assert efficacy(train, test, "x2") < 0.03
     assert set(targets(known)[:2]) == {"sign", "x0"}
 
 
@@ -283,28 +509,28 @@ def test_a_perfect_model_is_beyond_chance_as_rarely_as_chance_is() -> None:
             measured(table(150, seed), table(500, 50 + seed), log_prob=log_prob, impute=impute)
         ).values()
     ]
-    assert len(found) == 4 * 18
-    # 2 in 100 on average: more than 4 of 72 have a chance of 2 %.
-    assert len(found) - found.count("cannot be told apart") <= 4
+    assert len(found) == 4 * 28
+    # 2 in 100 on average: more than 6 of 112 have a chance of 2 %.
+    assert len(found) - found.count("cannot be told apart") <= 6
     assert "apart" not in found
 
 
 def test_a_shifted_column_is_found_and_named() -> None:
     shifted = changed(table(ROWS, 0), "x", lambda c: replace(c, values=c.values + 4))
-    found = measured(shifted, last="classifier_auc")
-    assert found["marginals"].verdict == found["worst_marginal"].verdict == "apart"
+    found = measured(shifted, last="worst_marginal")
+    assert found["shape"].verdict == found["worst_marginal"].verdict == "apart"
     assert found["worst_marginal"].detail.startswith("'x': ")
-    assert found["classifier_auc"].verdict == "apart"
+    assert found["detection"].verdict == "apart"
 
 
 def test_shuffled_columns_are_found_by_dependence_and_not_by_marginals() -> None:
     rng = np.random.default_rng(0)
     rows = table(ROWS, 0)
     shuffled = DataTable(tuple(each.take(rng.permutation(ROWS)) for each in rows))
-    found = verdicts(measured(shuffled, last="efficacy"))
-    assert found["marginals"] == found["worst_marginal"] == "cannot be told apart"
+    found = verdicts(measured(shuffled, last="worst_pair"))
+    assert found["shape"] == found["worst_marginal"] == "cannot be told apart"
     assert found["dependence"] == found["worst_pair"] == found["efficacy"] == "apart"
-    assert found["classifier_auc"] == "apart"
+    assert found["detection"] == "apart"
 
 
 def test_a_missing_level_and_a_strange_one_are_found() -> None:
@@ -390,7 +616,7 @@ def test_imputing_that_is_too_sure_is_found() -> None:
 
 def test_the_target_is_the_one_asked_for() -> None:
     found = measured(table(150, 0), target="truth")["efficacy"]
-    assert "predicted: 'truth';" in found.detail
+    assert found.detail.startswith(f"predicted 'truth': AUC {found.value:.3f};")
     with pytest.raises(DataError, match="no column 'price' that varies"):
         measured(table(150, 0), target="price")
 
@@ -476,7 +702,7 @@ def test_odd_tables_are_measured_all_the_same(odd: str, rows: int) -> None:
     found = list(study.measures())
     assert len(found) == study.number_of_measures
     assert all(math.isfinite(each.value) and math.isfinite(each.limit) for each in found)
-    assert {each.name for each in found} >= {"marginals", "classifier_auc", "coverage", "copies"}
+    assert {each.name for each in found} >= {"shape", "detection", "coverage", "copies"}
 
 
 def test_tables_that_cannot_be_compared_are_refused() -> None:

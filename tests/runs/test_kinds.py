@@ -198,7 +198,7 @@ def test_a_table_is_measured_against_other_rows(of_table: Run) -> None:
     drawn = of_table.evaluate(against=against)
     for apart in (shifted, drawn):
         assert apart.rows == 120
-        assert {m.name: m.verdict for m in apart.measures}["classifier_auc"] == "apart"
+        assert {m.name: m.verdict for m in apart.measures}["detection"] == "apart"
 
 
 def test_pictures_are_measured_against_others(

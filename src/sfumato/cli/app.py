@@ -88,16 +88,23 @@ def print_evaluation(evaluation: Any, unit: str) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
-    table.add_column("measure")
-    for title in ("generated", "real against real", "verdict"):
-        table.add_column(title, justify="right" if title != "verdict" else "left", no_wrap=True)
+    table.add_column("measure", vertical="bottom")
+    for title in ("generated", "real against\nreal, mean", "chance\nreaches"):
+        table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
+    table.add_column("verdict", no_wrap=True, vertical="bottom")
     for measure in evaluation.measures:
-        low, high = min(measure.floor), max(measure.floor)
+        mean = sum(measure.floor) / len(measure.floor)
         table.add_row(
-            measure.title, f"{measure.value:.4g}", f"{low:.3g} to {high:.3g}", measure.verdict
+            f"{measure.title} ↑" if measure.higher_is_better else measure.title,
+            f"{measure.value:.4g}",
+            f"{mean:.4g}",
+            f"{measure.limit:.4g}",
+            measure.verdict,
         )
     console = Console(highlight=False)
     console.print(table)
+    if any(measure.higher_is_better for measure in evaluation.measures):
+        console.print("↑: 1 is best; of all others less is better.")
     if evaluation.features:
         console.print(f"Features: {evaluation.features}; {evaluation.rows} {unit} of each kind.")
     details = [Text(f"{m.title}: {m.detail}.") for m in evaluation.measures if m.detail]
@@ -105,4 +112,6 @@ def print_evaluation(evaluation: Any, unit: str) -> None:
         console.print("\nOf these:")
     for each in details:
         console.print(Padding(each, (0, 0, 0, 2)))
+    if evaluation.note:
+        console.print(Text(evaluation.note))
     console.print(f"Verdict: {evaluation.verdict}.")

@@ -13,9 +13,11 @@ from sfumato.cli.options import (
     FitSeed,
     Missing,
     Quiet,
+    Rules,
     Set,
     column_types,
     missing_cells,
+    rules_stated,
     seeded,
 )
 from sfumato.errors import ArgumentError
@@ -67,6 +69,7 @@ def demo(
         "sfumato fit points.csv --out runs/points",
         "sfumato fit people.csv --column zip=categorical --column id=dropped",
         "sfumato fit survey.csv --missing . --missing -999 --column born=date:day.month.year",
+        'sfumato fit orders.csv --rule "delivered >= ordered" --rule "total = price + postage"',
         "sfumato fit photos --set data.size=32 --set data.skip_bad=true",
         "sfumato fit cifar.tar.xz --set data.labels=true --set training.flip=true",
         "sfumato fit s-curve --config mine.toml --set training.steps=1000",
@@ -90,6 +93,7 @@ def fit(
     assignments: Set = [],  # noqa: B006
     columns: Columns = [],  # noqa: B006
     missing: Missing = [],  # noqa: B006
+    rules: Rules = [],  # noqa: B006
     seed: FitSeed = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out where it was stopped.")
@@ -109,7 +113,7 @@ def fit(
     """
     changes = [config.load_toml(settings_file)] if settings_file else []
     changes += [config.parse_assignments(assignments), column_types(columns)]
-    changes += [missing_cells(missing), seeded(seed)]
+    changes += [missing_cells(missing), rules_stated(rules), seeded(seed)]
     if source is not None:
         changes.append({"data": {"source": source}})
     has_source = any("source" in change.get("data", {}) for change in changes)
@@ -117,7 +121,7 @@ def fit(
         _show_settings(changes, has_source)
         return
     if resume:
-        if settings_file or assignments or columns or missing or seed is not None:
+        if settings_file or assignments or columns or missing or rules or seed is not None:
             raise ArgumentError("a resumed run keeps its settings; give only --resume --out RUN.")
         _resume(out, source, quiet)
         return

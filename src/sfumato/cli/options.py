@@ -35,6 +35,16 @@ Missing = Annotated[
         "numbers, any of that value. May be repeated.",
     ),
 ]
+Rules = Annotated[
+    list[str],
+    typer.Option(
+        "--rule",
+        metavar="RULE",
+        help='Of a table: what holds in every row: "end >= start", "0 <= discount <= price", '
+        '"total = a + b", "city, country" (only combinations that occur). May be repeated. Rules '
+        "that hold in all rows are found too, and printed; `--rule none` finds none.",
+    ),
+]
 Set = Annotated[
     list[str],
     typer.Option(
@@ -91,6 +101,11 @@ def column_types(columns: list[str]) -> dict[str, Any]:
 def missing_cells(missing: list[str]) -> dict[str, Any]:
     """The change to the settings that cells are which stand for missing values."""
     return {"data": {"missing": missing}} if missing else {}
+
+
+def rules_stated(rules: list[str]) -> dict[str, Any]:
+    """The change to the settings that rules are."""
+    return {"data": {"rules": rules}} if rules else {}
 
 
 def values_given(given: list[str]) -> dict[str, str | None]:

@@ -55,6 +55,11 @@ class DataSettings(Section):
         default_factory=list,
         description="cells that are missing values in every column; of numbers, any of that value",
     )
+    rules: list[str] = Field(
+        default_factory=list,
+        description="tables: what holds in every row (end >= start; total = a + b; city, country); "
+        "none: no others are found in the data",
+    )
     sha256: str | None = Field(None, description="fingerprint of the data, written by `fit`")
 
 

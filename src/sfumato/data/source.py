@@ -113,7 +113,7 @@ def read_points_or_table(path: Path, data: DataSettings) -> Points | DataTable:
     Raises:
         DataError: as `data.io.rows.read_rows` and `points_of`.
     """
-    if data.kind == "points":
+    if data.kind == "points" and not data.rules:
         return read_points(path)
     reading = Reading.declared(data.columns, data.missing)
     return points_or_table(read_rows(path, reading)[0], data, str(path))
@@ -126,7 +126,9 @@ def points_or_table(table: DataTable, data: DataSettings, where: str) -> Points 
         DataError: if the settings say points, and a column is not numeric or lacks a value.
     """
     plain = all(c.values.dtype == np.float64 and not c.missing.any() for c in table)
-    few = plain and len(table.columns) <= POINT_COLUMNS and not data.columns
+    if data.kind == "points" and data.rules:
+        raise DataError("rules are of a table; leave data.kind=points out, or the rules.")
+    few = plain and len(table.columns) <= POINT_COLUMNS and not (data.columns or data.rules)
     if data.kind == "points" or (data.kind == "auto" and few):
         return points_of(table, where)
     return table

@@ -29,7 +29,7 @@ def associations(table: Coded) -> np.ndarray:
     codes = np.minimum(table.categories, _LEVELS - 1)
     numbers, levels = ranked.shape[1], codes.shape[1]
     found = np.eye(numbers + levels)
-    found[:numbers, :numbers] = _correlations(ranked)
+    found[:numbers, :numbers] = correlations(ranked)
     for k in range(levels):
         own = numbers + k
         found[own, :numbers] = found[:numbers, own] = _ratios(ranked, codes[:, k])
@@ -40,8 +40,11 @@ def associations(table: Coded) -> np.ndarray:
     return found
 
 
-def _correlations(x: np.ndarray) -> np.ndarray:
-    """Eq. (1) of ranks `(n, d)`, over the rows that both have: all sums as products of matrices."""
+def correlations(x: np.ndarray) -> np.ndarray:
+    """Pearson's of columns `(n, d)`, over the rows that both have; of ranks it is eq. (1).
+
+    All sums are products of matrices. Spreads below 1e-9 count as none.
+    """
     there = (~np.isnan(x)).astype(float)
     x = np.nan_to_num(x - _quotient(np.nansum(x, axis=0), there.sum(0)))
     rows = np.maximum(there.T @ there, 1)

@@ -14,7 +14,12 @@ half as many rows, about 0.3 times. Taken together, one perfect model in 23 is b
 
 Up to the limit the sample `cannot be told apart`. Beyond it the sample is `close` while the value
 is below what counts as small (stated with each measure) or no farther from the floor's mean than
-twice the limit is, and `apart` above both.
+twice the limit is, and `apart` above both. Where more is better all of this is mirrored. A measure
+whose limit lies halfway to the worst possible value has `no power`: with so few rows it would pass
+tables that are half wrong, so that passing it says nothing.
+
+Shares of values that lie where none should be have a floor of one set of fresh real rows, and
+binomial limits in the place of t's; see `judged_share`.
 
 Distances are measured with every column divided by its standard deviation in the reference, so
 that units do not matter; columns that are constant there are left out of the distances. MMD's
@@ -39,8 +44,8 @@ from sfumato.metrics.distances import (
 )
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
 
-Verdict = Literal["cannot be told apart", "close", "apart"]
-_ORDER: tuple[Verdict, ...] = ("cannot be told apart", "close", "apart")
+Verdict = Literal["cannot be told apart", "close", "apart", "no power"]
+_ORDER: tuple[Verdict, ...] = ("no power", "cannot be told apart", "close", "apart")
 
 LEAST_ROWS = 20
 # Pairwise distances cost the square of the rows; this many keep an evaluation within seconds.
@@ -57,11 +62,12 @@ class Measure:
         title: in plain words.
         value: of the sample against the reference.
         floor: of each further real set against the reference.
-        limit: above this the value is not chance.
-        small: above this the difference matters, unless chance alone comes near it.
+        limit: beyond this the value is not chance.
+        small: beyond this the difference matters, unless chance alone comes near it.
         rows: rows of each set.
         verdict: in words.
         detail: what else there is to know of it, in words.
+        higher_is_better: whether worse values are below the limit, not above it.
     """
 
     name: str
@@ -73,20 +79,27 @@ class Measure:
     rows: int
     verdict: Verdict
     detail: str = ""
+    higher_is_better: bool = False
 
     @property
     def sentence(self) -> str:
         """The number as a sentence."""
         mean = sum(self.floor) / len(self.floor)
+        reaches = "down to" if self.higher_is_better else "up to"
         return (
-            f"{self.title} {self.value:.3g}; two real sets {mean:.3g} on average, by chance up to "
-            f"{self.limit:.3g}: {self.verdict}.{self.detail and f' ({self.detail}.)'}"
+            f"{self.title} {self.value:.3g}; two real sets {mean:.3g} on average, by chance "
+            f"{reaches} {self.limit:.3g}: {self.verdict}.{self.detail and f' ({self.detail}.)'}"
         )
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether the value is worse than the limit."""
+        return self.value < self.limit if self.higher_is_better else self.value > self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All measures; the verdict is the worst of theirs.
+    """All measures, and what they say together.
 
     Args:
         measures: each beside its floor.
@@ -100,8 +113,24 @@ class Evaluation:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst verdict among the measures."""
-        return max((measure.verdict for measure in self.measures), key=_ORDER.index)
+        """The worst of the measures; no power where none sees anything and a quarter cannot."""
+        worst = max((measure.verdict for measure in self.measures), key=_ORDER.index)
+        blind = 4 * len(self.without_power) >= len(self.measures)
+        return "no power" if blind and worst == "cannot be told apart" else worst
+
+    @property
+    def without_power(self) -> tuple[Measure, ...]:
+        """Measures that would pass tables that are half wrong."""
+        return tuple(each for each in self.measures if each.verdict == "no power")
+
+    @property
+    def note(self) -> str:
+        """Which measures have no power, in a line; empty if all have."""
+        titles = ", ".join(each.title for each in self.without_power)
+        return titles and (
+            f"No power with {self.rows:,} rows of each: {titles}. By chance alone they would be "
+            "halfway to the worst possible; keep out more rows, or measure --against others."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -109,6 +138,7 @@ class Evaluation:
             "verdict": self.verdict,
             "rows": self.rows,
             **({"features": self.features} if self.features else {}),
+            **({"note": self.note} if self.note else {}),
             "measures": [asdict(m) | {"sentence": m.sentence} for m in self.measures],
         }
 
@@ -121,8 +151,11 @@ def judged(
     small: float,
     rows: int,
     detail: str = "",
+    *,
+    higher_is_better: bool = False,
+    worst: float | None = None,
 ) -> Measure:
-    """A measure with its limit and verdict; larger values are worse.
+    """A measure with its limit and verdict.
 
     Args:
         name: short name.
@@ -132,18 +165,73 @@ def judged(
         small: up to this a difference beyond chance always counts as close.
         rows: rows of each set.
         detail: what else there is to know of it, in words.
+        higher_is_better: whether larger values are better; else they are worse.
+        worst: the worst possible value; the measure has power by definition where it is not given.
     """
     from scipy.stats import t
 
-    k = len(floor)
+    k, sign = len(floor), -1 if higher_is_better else 1
     mean, spread = float(np.mean(floor)), float(np.std(floor, ddof=1))
-    limit = mean + float(t.ppf(0.99, k - 1)) * spread * math.sqrt(1 + 1 / k)
-    verdict: Verdict = "apart"
+    reach = float(t.ppf(0.99, k - 1)) * spread * math.sqrt(1 + 1 / k)
+    limit = mean + sign * reach
+    verdict = _verdict(sign * value, sign * limit, max(sign * small, sign * mean + 2 * reach))
+    if verdict == "cannot be told apart" and worst is not None and reach >= abs(worst - mean) / 2:
+        verdict = "no power"
+    return Measure(
+        name, title, value, tuple(floor), limit, small, rows, verdict, detail, higher_is_better
+    )
+
+
+def judged_share(
+    name: str,
+    title: str,
+    found: tuple[int, int],
+    fresh: tuple[int, int],
+    small: float,
+    rows: int,
+    detail: str = "",
+    *,
+    higher_is_better: bool = False,
+) -> Measure:
+    """A share of values that are amiss, or of those that are not, beside that of fresh real values.
+
+    The limit is the 99 % quantile of the binomial law of the upper limit, one in a hundred, that
+    Clopper & Pearson (1934) give for the chance of a fresh value to be amiss. What lies beyond it
+    and is not small is apart: no reach of chance excuses a value where none can be.
+
+    Args:
+        name: short name.
+        title: in plain words.
+        found: how many drawn values are amiss, of how many.
+        fresh: likewise of real values that were not used in training.
+        small: up to this share a difference beyond chance always counts as close.
+        rows: rows of each set.
+        detail: what else there is to know of it, in words.
+        higher_is_better: show the shares of values that are as they should be.
+    """
+    from scipy.stats import beta, binom
+
+    amiss, values = found
+    of_fresh, known = fresh
+    chance = 1.0 if of_fresh >= known else float(beta.ppf(0.99, of_fresh + 1, known - of_fresh))
+    shares = [amiss / max(values, 1), of_fresh / max(known, 1)]
+    limit = float(binom.ppf(0.99, values, chance)) / values if values else 0.0
+    verdict = _verdict(shares[0], limit, small)
+    if verdict == "cannot be told apart" and values and limit - shares[1] >= 0.25:
+        verdict = "no power"
+    value, floor, limit, small = (
+        1 - each if higher_is_better else each for each in (*shares, limit, small)
+    )
+    return Measure(
+        name, title, value, (floor,), limit, small, rows, verdict, detail, higher_is_better
+    )
+
+
+def _verdict(value: float, limit: float, small: float) -> Verdict:
+    """Of a value for which larger is worse."""
     if value <= limit:
-        verdict = "cannot be told apart"
-    elif value <= max(small, 2 * limit - mean):
-        verdict = "close"
-    return Measure(name, title, value, tuple(floor), limit, small, rows, verdict, detail)
+        return "cannot be told apart"
+    return "close" if value <= small else "apart"
 
 
 def evaluate(

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sfumato.data.table import CATEGORICAL, NUMERIC, ColumnType, DataTable
+from sfumato.data.table import CATEGORICAL, NUMERIC, ColumnType, DataTable, concatenate
 from sfumato.errors import DataError
 from sfumato.metrics.association import associations
 from sfumato.metrics.coded import coded
@@ -14,6 +14,7 @@ from sfumato.metrics.evaluation import Measure
 from sfumato.metrics.intervals import Imputer, Intervals, intervals
 from sfumato.metrics.likelihoods import Likelihoods, likelihoods
 from sfumato.metrics.privacy import FEW, distances_to, some_rows
+from sfumato.metrics.support import support_names
 from sfumato.metrics.tables import column_measures, evaluate_table
 
 
@@ -107,5 +108,14 @@ class TableStudy:
 
     @property
     def number_of_measures(self) -> int:
-        """How many `measures` there will be: those of pairs need a second column that varies."""
-        return 13 - 6 * (self.train is None) + 3 * (len(self.names) > 1) + len(self.intervals)
+        """How many `measures` there will be; some need categories, or a second column."""
+        known = concatenate(self.real) if self.train is None else self.train
+        categorical = sum(self.kinds[name] in CATEGORICAL for name in self.reference.names)
+        return (
+            9
+            + 4 * (len(self.names) > 1)
+            + len(support_names(coded([self.reference, known], self.kinds)[1]))
+            + (categorical > 0) + (categorical > 1)
+            + 6 * (self.train is not None)
+            + len(self.intervals)
+        )  # fmt: skip

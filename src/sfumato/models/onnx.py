@@ -206,5 +206,6 @@ def _described(model: Model) -> dict[str, Any]:
 _DECODING = {
     "points": "x scale + mean",
     "images": "(x + 1) 127.5, rounded, channels last",
-    "table": "numeric columns by the knots and heights of their codec, categories by their place",
+    "table": "numeric columns, then the slacks of rules, by the knots and heights of their codec, "
+    "categories by their place",
 }

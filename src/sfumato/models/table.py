@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from sfumato.config import SamplingSettings, Settings
 from sfumato.data.codecs.columns import CategoricalCodec
+from sfumato.data.codecs.rules import told
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.cells import LARGEST_EXACT, sort
 from sfumato.data.io.forms import value_in
@@ -49,7 +50,7 @@ from sfumato.process.streams import (
 )
 from sfumato.samplers.driver import Frame, Stepper, chunk_frames, last_frame, trajectory
 from sfumato.samplers.steps import Choice
-from sfumato.samplers.unmasking import Order, draw_categories, log_prob_categories, orders
+from sfumato.samplers.unmasking import Allowed, Order, draw_categories, log_prob_categories, orders
 
 # Rows scored at once: of many numbers they take a second or two.
 _SCORED = 256
@@ -142,11 +143,12 @@ class TableModel:
         """
         sampler, rows = self._sampler(sampling), np.arange(min(n, CHUNK))
         known = self._given(given)[1].take(torch.zeros(CHUNK, dtype=torch.int64))
-        numbers, categories = known.numeric.double(), self._categories(known, seed, 0)
-        there, is_known = self.codec.present(categories), numbers.isfinite()
-        for frame in self._walk(numbers, categories, sampler, seed, 0):
-            x = torch.where(there & ~is_known, frame.x_t, numbers)
-            whole = self.codec.decode(torch.where(there, x, math.nan), categories)
+        categories = self._categories(known, seed, 0)
+        numbers, requested = self.codec.free(known, categories)
+        there = self.codec.present(categories)
+        for frame in self._walk(numbers, requested, categories, sampler, seed, 0):
+            x = torch.where(requested, frame.x_t, numbers)
+            whole = self.codec.decode(torch.where(there, x, math.nan), categories, known.exact)
             yield frame.level, whole.take(rows)
 
     def pictured_frames(
@@ -323,14 +325,19 @@ class TableModel:
                 index = torch.arange(first, min(first + CHUNK, len(rows)))
                 whole = _filled_up(encoded.take(index))
                 numbers, categories = self._forgotten(whole, start, seed, chunk)
-                there = self.codec.present(categories)
+                nothing = replace(
+                    whole,
+                    numeric=torch.full_like(whole.numeric, math.nan),
+                    exact=np.full_like(whole.exact, math.nan),
+                )
+                unknown_numbers, requested = self.codec.free(nothing, categories)
                 source = noise_from(generator(seed, EDITING, chunk))
                 # A number that was not there begins where the coded columns are: at N(0, 1).
                 x_0 = torch.where(numbers.isfinite(), numbers, source(numbers))
                 x_t = noised(x_0.nan_to_num(), levels[0]).draw(source(numbers))
-                denoise = self._conditioned(torch.full_like(numbers, math.nan), categories)
+                denoise = self._conditioned(unknown_numbers, requested, categories)
                 walk = trajectory(denoise, x_t, levels, stepper, noise=source)
-                x = torch.where(there, last_frame(walk).x_t, math.nan)
+                x = torch.where(requested, last_frame(walk).x_t, math.nan)
                 yield self.codec.decode(x, categories).take(np.arange(len(index)))
 
         return chunks()
@@ -342,10 +349,12 @@ class TableModel:
         numbers, source = whole.numeric.double(), generator(seed, LEVELS, chunk, 1)
         hidden = torch.rand(whole.categories.shape, generator=source) < start
         kept = torch.rand(numbers.shape, generator=source) >= start
+        count = whole.exact.shape[1]
         part = replace(
             whole,
             numeric=torch.where(kept, whole.numeric, math.nan),
             categories=torch.where(hidden, -1, whole.categories),
+            exact=np.where(kept[:, :count].numpy(), whole.exact, np.nan),
         )
         return numbers, self._categories(part, seed, chunk)
 
@@ -363,7 +372,8 @@ class TableModel:
         Raises:
             DataError: if the rows do not fit the model.
         """
-        return self.codec.encode(self.own(rows)).numeric.double().nan_to_num()
+        encoded = self.codec.encode(self.own(rows))
+        return self.codec.free(encoded, self._hidden(encoded.categories))[0].nan_to_num()
 
     def numeric_denoiser(self, *, seed: int = 0) -> PerChunk:
         """The denoiser of the numbers of each chunk, given the categories that are drawn there.
@@ -374,11 +384,11 @@ class TableModel:
 
         def of_chunk(chunk: int) -> Denoiser:
             categories = self._categories(known, seed, chunk)
-            there = self.codec.present(categories)
-            denoise = self._conditioned(known.numeric.double(), categories)
+            numbers, requested = self.codec.free(known, categories)
+            denoise = self._conditioned(numbers, requested, categories)
 
             def present(x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:  # noqa: ARG001
-                return Prediction(denoise(x_t, level).x_0 * there)
+                return Prediction(denoise(x_t, level).x_0 * requested)
 
             return present
 
@@ -399,8 +409,8 @@ class TableModel:
         on a grid (integers, cents) its probability over the grid's step (see
         `data.codecs.columns`), of a date its probability. What was never seen in a column, a
         category, a missing value or a number in a gap, all of it together, has the probability
-        1/(n + 1) after n rows, Laplace's rule. Computed in float64, so that a row's does not depend
-        on the rows beside it.
+        1/(n + 1) after n rows, Laplace's rule. So have, of each rule, all rows that break it.
+        Computed in float64, so that a row's does not depend on the rows beside it.
 
         Args:
             rows: of the model's columns.
@@ -420,11 +430,14 @@ class TableModel:
         encoded, n = self.codec.encode(self.own(rows)), self.codec.rows
         seen = math.log(n / (n + 1)) * self.codec.can_be_unseen
         nats = encoded.log_width + np.where(encoded.unseen, -math.log(n + 1), seen).sum(1)
+        nats += np.where(encoded.broken, -math.log(n + 1), math.log(n / (n + 1))).sum(1)
         exact = replace(self.denoiser, network=deepcopy(self.denoiser.network).double())
         # A number in a gap has its probability already; it is carried along as a missing one.
-        in_gap = torch.from_numpy(encoded.unseen[:, [part.is_numeric for part in self.codec.parts]])
-        numbers = torch.where(in_gap, math.nan, encoded.numeric)
-        categories = self._hidden(encoded.categories)
+        in_gap = encoded.unseen[:, [part.is_numeric for part in self.codec.parts]]
+        categories = self.codec.hide_broken(self._hidden(encoded.categories), encoded.broken)
+        numbers = self.codec.free(encoded, categories)[0].to(encoded.numeric)
+        numbers[:, : in_gap.shape[1]][torch.from_numpy(in_gap)] = math.nan
+        numbers[encoded.numeric.isnan()] = math.nan  # the slack of a rule that is broken
         for first in range(0, len(rows), _SCORED):
             some = slice(first, first + _SCORED)
             found = LogProb(torch.from_numpy(nats[some]), None, 0)
@@ -452,6 +465,7 @@ class TableModel:
             categories,
             self.codec.sizes,
             self._orders,
+            self._allowed,
         )
 
     def _log_prob_numbers(
@@ -491,23 +505,52 @@ class TableModel:
     def _given(self, given: Mapping[str, Any] | None) -> tuple[DataTable, EncodedTable]:
         """One row of what is given, and as the network sees it, the rest hidden."""
         row = self.condition(given or {})
-        return row, self._known(row, np.array([[column.name in (given or {}) for column in row]]))
+        known = np.array([[column.name in (given or {}) for column in row]])
+        return row, self._known(row, known, found_too=True)
 
-    def _known(self, table: DataTable, known: np.ndarray) -> EncodedTable:
-        """Rows as the network sees them, what is not known `(n, columns)` hidden."""
+    @property
+    def _allowed(self) -> Allowed | None:
+        """The categories that rules let stand beside others, if there are such rules."""
+        return self.codec.combinations.allowed if self.codec.combinations else None
+
+    def _known(
+        self, table: DataTable, known: np.ndarray, *, found_too: bool = False
+    ) -> EncodedTable:
+        """Rows as the network sees them, what is not known `(n, columns)` hidden.
+
+        Args:
+            table: rows.
+            known: which columns are known.
+            found_too: refuse what breaks a rule that was found, too; it is carried on otherwise.
+
+        Raises:
+            DataError: if what is known of a row breaks a rule.
+        """
         encoded = self.codec.encode(table)
         numeric = [k for k, part in enumerate(self.codec.parts) if part.is_numeric]
         categorical = [k for k, part in enumerate(self.codec.parts) if part.sizes]
         seen = torch.from_numpy(known)
         # Outside what was seen the network has learned nothing: the nearest value stands for it.
         low, high = torch.from_numpy(self.codec.z_range).to(encoded.numeric)
-        return replace(
+        shown = seen[:, numeric]
+        if self.codec.relations:  # a slack is known where the rule's columns are
+            shown = torch.from_numpy(self.codec.relations.present(shown.numpy()))
+        hidden = replace(
             encoded,
-            numeric=torch.where(
-                seen[:, numeric], encoded.numeric.clamp(low, high), torch.tensor(math.nan)
-            ),
+            numeric=torch.where(shown, encoded.numeric.clamp(low, high), torch.tensor(math.nan)),
             categories=torch.where(seen[:, categorical], encoded.categories, -1),
+            exact=np.where(known[:, numeric], encoded.exact, np.nan)
+            if encoded.exact.size
+            else encoded.exact,
         )
+        if found := self.codec.contradicted(hidden, found_too=found_too):
+            row, rule = found
+            where = f"row {row + 1}: " if len(table) > 1 else ""
+            raise DataError(
+                f"{where}what is known there breaks the rule {rule.text!r} "
+                f"({told([table[name] for name in rule.names], row)}); change it, or leave it out."
+            )
+        return hidden
 
     def _categories(
         self, known: EncodedTable, seed: int, chunk: int, *, missing_allowed: bool = True
@@ -516,26 +559,32 @@ class TableModel:
         sizes, categories = self.codec.sizes, self._hidden(known.categories)
         if not sizes:
             return categories
-        numbers, source = known.numeric.double(), generator(seed, LEVELS, chunk)
+        source, allowed = generator(seed, LEVELS, chunk), self.codec.combinations.allowed
+        barred = () if missing_allowed else self.codec.missing_categories
         return draw_categories(
-            lambda seen: self.denoiser.logits(numbers, seen),
+            lambda seen: self.denoiser.logits(self.codec.free(known, seen)[0], seen),
             categories,
             sizes,
             self._orders,
             torch.rand(categories.shape, generator=source, dtype=torch.float64),
-            () if missing_allowed else self.codec.missing_categories,
+            barred,
+            (lambda seen, column: allowed(seen, column, barred))
+            if self.codec.combinations
+            else None,
         )
 
-    def _conditioned(self, numbers: Tensor, categories: Tensor) -> Conditioned[TableCondition]:
-        """The denoiser of the numbers that are there and not known, which are NaN."""
+    def _conditioned(
+        self, numbers: Tensor, requested: Tensor, categories: Tensor
+    ) -> Conditioned[TableCondition]:
+        """The denoiser of the numbers that are to be drawn, given those that are not NaN."""
         is_known = numbers.isfinite()
-        requested = self.codec.present(categories) & ~is_known
         condition = TableCondition(numbers.nan_to_num(), is_known, requested, categories)
         return Conditioned(self.denoiser, condition)
 
     def _walk(
         self,
         numbers: Tensor,
+        requested: Tensor,
         categories: Tensor,
         sampler: tuple[SamplingSettings, Stepper[Any]],
         seed: int,
@@ -544,7 +593,7 @@ class TableModel:
         """The numbers of a chunk on their way from noise, given what is known."""
         settings, stepper = sampler
         levels = build_grid(settings, self.process)
-        denoise = self._conditioned(numbers, categories)
+        denoise = self._conditioned(numbers, requested, categories)
         return chunk_frames(denoise, self.codec.event, levels, stepper, seed=seed, chunk=chunk)
 
     def _drawn(
@@ -557,14 +606,13 @@ class TableModel:
         missing_allowed: bool = True,
     ) -> DataTable:
         """A chunk of rows, whole: what is known as it was encoded, the rest drawn."""
-        numbers = known.numeric.double()
         categories = self._categories(known, seed, chunk, missing_allowed=missing_allowed)
-        there, is_known = self.codec.present(categories), numbers.isfinite()
-        requested = there & ~is_known
+        numbers, requested = self.codec.free(known, categories)
         if requested.any():
-            x = last_frame(self._walk(numbers, categories, sampler, seed, chunk)).x_t
+            x = last_frame(self._walk(numbers, requested, categories, sampler, seed, chunk)).x_t
             numbers = torch.where(requested, x, numbers)
-        return self.codec.decode(torch.where(there, numbers, math.nan), categories)
+        there = self.codec.present(categories)
+        return self.codec.decode(torch.where(there, numbers, math.nan), categories, known.exact)
 
 
 def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
@@ -647,4 +695,6 @@ def _filled_up(part: EncodedTable) -> EncodedTable:
         torch.cat([part.categories, torch.full((short, part.categories.shape[1]), -1)]),
         np.pad(part.log_width, (0, short)),
         np.pad(part.unseen, ((0, short), (0, 0))),
+        np.pad(part.broken, ((0, short), (0, 0))),
+        np.pad(part.exact, ((0, short), (0, 0)), constant_values=np.nan),
     )

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -405,7 +405,7 @@ def trajectories(
     return figure
 
 
-_VERDICT_MARKERS = {"cannot be told apart": "o", "close": "D", "apart": "s"}
+_VERDICT_MARKERS = {"cannot be told apart": "o", "close": "D", "apart": "s", "no power": "X"}
 
 
 def _number(value: float) -> str:
@@ -416,13 +416,17 @@ def _number(value: float) -> str:
 
 
 def distances(
-    rows: Sequence[tuple[str, float, Sequence[float], float, str]], title: str = ""
+    rows: Sequence[tuple[str, float, Sequence[float], float, str]],
+    title: str = "",
+    *,
+    higher_is_better: Collection[str] = (),
 ) -> Figure:
     """Each measure on a scale of its own: where chance puts real sets, and where the sample lies.
 
     Args:
         rows: title, value, floor values, limit and verdict of each measure.
         title: above all.
+        higher_is_better: titles of the measures of which more is better.
     """
     with styled():
         figure = new_figure(8.6, 0.82 * len(rows) + 0.55 + 0.35 * bool(title))
@@ -440,7 +444,8 @@ def distances(
                 axes.xaxis.set_major_locator(MaxNLocator(4))
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: _number(tick)))
             colour = VERDICT_COLOURS[verdict]
-            axes.axvspan(low, limit, color=FAINT, alpha=0.55, linewidth=0)
+            far = high if name in higher_is_better else low
+            axes.axvspan(far, limit, color=FAINT, alpha=0.55, linewidth=0)
             axes.plot(floor, [0] * len(floor), "o", color=INK, alpha=0.55, ms=4.5, mew=0)
             axes.plot(
                 [value], [0], _VERDICT_MARKERS[verdict], color=colour, ms=10, mec=PAPER, mew=1.2,

@@ -22,7 +22,9 @@ INK, GREY, FAINT, PAPER = "#22262B", "#757D85", "#D8DCE0", "#FFFFFF"
 # Viridis without its palest end, which white paper swallows.
 COLOURS = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0, 0.94, 256)), "positions")
 
-VERDICT_COLOURS = {"cannot be told apart": GREEN, "close": "#A87400", "apart": ORANGE}
+VERDICT_COLOURS = {
+    "cannot be told apart": GREEN, "close": "#A87400", "apart": ORANGE, "no power": GREY
+}  # fmt: skip
 
 Limits = tuple[tuple[float, float], ...]
 

@@ -11,13 +11,14 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from sfumato.config import DataSettings, Settings
+from sfumato.data.codecs.rules import Rule, numeric_where_compared, stated
 from sfumato.data.images import Images
 from sfumato.data.io.memory import Container
 from sfumato.data.points import Points
 from sfumato.data.source import Rows, read_source, take_source
 from sfumato.data.table import ColumnType, DataTable
 from sfumato.data.toy import TOY_SETS, draw, toy_set
-from sfumato.errors import DataError
+from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.evaluation import LEAST_ROWS
 
 LogDensity = Callable[[np.ndarray], np.ndarray]
@@ -42,6 +43,7 @@ class Dataset(Generic[R]):
         seed: of the run.
         container: what they came in, to give others back in the same.
         types: of a table, what each column is.
+        rules: of a table, those that the settings state.
         template: of points from a data frame, its columns without rows.
     """
 
@@ -51,6 +53,7 @@ class Dataset(Generic[R]):
     seed: int
     container: Container = ""
     types: Mapping[str, ColumnType] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
     template: DataTable | None = None
 
     @property
@@ -153,6 +156,8 @@ def load(settings: Settings) -> Dataset[Any]:
     """
     data = settings.data
     if data.source in TOY_SETS:
+        if data.rules:
+            raise _rules_of_no_table()
         points = draw(data.source, data.rows, seed=settings.seed, noise=data.noise)
         return Dataset(points, None, data, settings.seed)
     rows, mark = read_source(data)
@@ -187,8 +192,9 @@ def split(rows: Rows, settings: Settings) -> Dataset[Any]:
     """Keep a share of the rows, chosen by the seed, out of training.
 
     Raises:
-        ArgumentError: if a column of a table cannot be of the type that the settings say.
-        DataError: if there are fewer than three rows, or as `refuse_extremes` or
+        ArgumentError: if a column of a table cannot be of the type that the settings say, or a rule
+            cannot be read.
+        DataError: if there are fewer than three rows, rows break a rule, or as `refuse_extremes` or
             `column_types_of`.
     """
     if len(rows) < 3:
@@ -215,7 +221,18 @@ def whole(rows: Rows, settings: Settings) -> Dataset[Any]:
     refuse_extremes(rows, settings.data.source)
     nothing = rows.take(np.arange(0))
     types = rows.column_types(settings.data.columns)
-    return Dataset(rows, nothing, settings.data, settings.seed, types=types)
+    rules: tuple[Rule, ...] = ()
+    if isinstance(rows, DataTable):
+        texts, declared = settings.data.rules, settings.data.columns
+        types = numeric_where_compared(types, rows, texts, declared)
+        rules = stated(texts, rows, types)
+    elif settings.data.rules:
+        raise _rules_of_no_table()
+    return Dataset(rows, nothing, settings.data, settings.seed, types=types, rules=rules)
+
+
+def _rules_of_no_table() -> ArgumentError:
+    return ArgumentError("rules (--rule) are of the columns of a table; leave them out.")
 
 
 def refuse_extremes(rows: Rows, where: str) -> None:

@@ -209,7 +209,8 @@ class Run:
         found = self._collected(chunks, "complete", len(index) * count, quiet, "draws")
         drawn = kind.joined([self.model.empty(), *found], [len(index) * count])
         if draws is None:
-            guess = kind.best_guess(self.model, drawn, count) if len(index) else drawn
+            some = kind.take(rows, index)
+            guess = kind.best_guess(self.model, drawn, count, some) if len(index) else drawn
             return [kind.put_back(rows, index, guess)]
         every = np.arange(len(index)) * draws
         return [kind.put_back(rows, index, kind.take(drawn, every + k)) for k in range(draws)]

@@ -10,7 +10,8 @@ so that
     (2)  p(k) = mean over the orders of (1)
 
 is a probability in closed form, of the very samples that are drawn. Of very many columns several
-are drawn at once, as if they were independent given those before: (1) and (2) still hold.
+are drawn at once, as if independent given those before: (1) and (2) still hold. Where rules let
+only some levels stand beside those before, the others have the probability 0.
 """
 
 import math
@@ -34,6 +35,11 @@ Order = tuple[tuple[int, ...], ...]
 Logits = Callable[[Tensor], Tensor]
 """Levels `(batch, D)`, a column's number of levels where it is hidden, to `(batch, sum of levels)`,
 float64."""
+
+
+Allowed = Callable[[Tensor, int], Tensor | None]
+"""Levels as above and a column to the levels that may stand there, `(batch, its levels)`, if not
+all."""
 
 
 def orders(columns: int, seed: int, stream: int) -> tuple[Order, ...]:
@@ -60,6 +66,7 @@ def draw_categories(
     orders: Sequence[Order],
     uniform: Float[Tensor, "batch D"],
     barred: Sequence[int] = (),
+    allowed: Allowed | None = None,
 ) -> Int[Tensor, "batch D"]:
     """Draw those that are hidden, eq. (1); row r by order r modulo their number.
 
@@ -70,6 +77,7 @@ def draw_categories(
         orders: see `orders`.
         uniform: on [0, 1), what each level is drawn with.
         barred: of each column a level that is not drawn; -1 for none.
+        allowed: which levels may stand beside the known ones; all where not given.
     """
     levels, places, hidden = levels.clone(), _places(sizes), torch.tensor(sizes)
     for turn in range(max((len(order) for order in orders), default=0)):
@@ -87,6 +95,9 @@ def draw_categories(
                 chance = answers[rows, places[column]].clone()
                 if barred and barred[column] >= 0:
                     chance[:, barred[column]] = -math.inf
+                may = None if allowed is None else allowed(levels[rows], column)
+                if may is not None:
+                    chance = chance.masked_fill(~may, -math.inf)
                 below = chance.softmax(1).cumsum(1)
                 drawn = (below <= uniform[rows, column, None] * below[:, -1:]).sum(1)
                 here = levels[rows, column]
@@ -99,6 +110,7 @@ def log_prob_categories(
     levels: Int[Tensor, "batch D"],
     sizes: Sequence[int],
     orders: Sequence[Order],
+    allowed: Allowed | None = None,
 ) -> Float[Tensor, " batch"]:
     """Eq. (2) in nats, of those levels that are not hidden.
 
@@ -107,6 +119,7 @@ def log_prob_categories(
         levels: a column's number of levels where it is hidden.
         sizes: how many levels each column has.
         orders: see `orders`.
+        allowed: as for `draw_categories`.
     """
     places, found = _places(sizes), []
     for order in orders:
@@ -116,7 +129,12 @@ def log_prob_categories(
             answers = logits(seen)
             for column in columns:
                 own, there = levels[:, column], levels[:, column] < sizes[column]
-                chance = answers[:, places[column]].log_softmax(1)
+                chance, may = answers[:, places[column]], None
+                if allowed is not None:
+                    may = allowed(seen, column)
+                if may is not None:
+                    chance = chance.masked_fill(~may, -math.inf)
+                chance = chance.log_softmax(1)
                 found_here = chance.gather(1, own[:, None].clamp(max=sizes[column] - 1))[:, 0]
                 nats += torch.where(there, found_here, 0.0)
                 seen[:, column] = own

@@ -12,18 +12,22 @@ Each row of a batch has one of two tasks, at random:
 In half of the rows nothing else is known. In the other half each number is known, clean, with a
 probability drawn for the row, so that a table can be completed from any part of it: training with
 masks, as Tashiro et al. (2021) do for series. A hidden category whose column has a number too hides
-that number. A number that has a cell is put elsewhere in it each time that it is seen.
+that number. A number that has a cell is put elsewhere in it each time that it is seen. Where rules
+bind numbers, some are left out, and some are known because the known ones determine them, as when
+rows are drawn (`data.codecs.relations`).
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sfumato.config import TrainingSettings
+from sfumato.data.codecs.relations import ABSENT, FREE, KNOWN, Relations
 from sfumato.data.codecs.table import TableCells, TableRows
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError
@@ -63,10 +67,17 @@ class Masking:
         sizes: how many categories each column has, `(D,)`.
         states: for each number the place of the category that says whether the number is there;
             -1: always.
+        relations: of numbers that rules bind, whose slacks are numbers too; None where none are.
     """
 
     sizes: tuple[int, ...]
     states: tuple[int, ...]
+    relations: Relations | None = None
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers a row has, slacks among them."""
+        return len(self.states) + (len(self.relations.slacks) if self.relations else 0)
 
     @property
     def share(self) -> float:
@@ -91,14 +102,24 @@ class Masking:
         hidden = of_categories & (rank < 1 + (how_many * count).floor()[:, None])
         there, unhidden = self._there(rows.categories, hidden)
         known = there & unhidden & (by_number < (rate * (any_known < 0.5))[:, None])
+        noisy = there & ~known
+        if self.relations:
+            known, noisy = self._bound(self.relations, there & unhidden, known)
         sizes = torch.tensor(self.sizes, dtype=torch.int64)
         condition = TableCondition(
             torch.where(known, rows.numeric, 0.0),
             known,
-            there & ~known & ~of_categories,
+            noisy & ~of_categories,
             torch.where(hidden, sizes, rows.categories),
         )
         return Requested(condition, hidden)
+
+    @staticmethod
+    def _bound(relations: Relations, there: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """Which numbers are known and which are noisy, `(batch, C)`, slacks among them."""
+        state = np.where(there, np.where(known, KNOWN, FREE), ABSENT)
+        roles = torch.from_numpy(relations.roles(state))
+        return roles == KNOWN, roles == FREE
 
     def _there(self, categories: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Which numbers are there, and of which the column's own category is not hidden."""
@@ -216,7 +237,7 @@ class MaskedModelling:
     @property
     def numbers_per_row(self) -> int:
         """The uniform numbers of a row's mask and of the places in its cells."""
-        return self.masking.draws + len(self.masking.states)
+        return self.masking.draws + self.masking.numbers
 
     @property
     def is_adaptive(self) -> bool:
@@ -227,9 +248,9 @@ class MaskedModelling:
         """U, eps, the uniform numbers of the masks, the places in cells: `(size, ...)` each."""
         return (
             self.times(size, generator),
-            torch.randn(size, len(self.masking.states), generator=generator),
+            torch.randn(size, self.masking.numbers, generator=generator),
             torch.rand(size, self.masking.draws, generator=generator),
-            torch.rand(size, len(self.masking.states), generator=generator),
+            torch.rand(size, self.masking.numbers, generator=generator),
         )
 
     def batch(
@@ -270,6 +291,7 @@ def masking(
     settings: TrainingSettings,
     sizes: Sequence[int],
     states: Sequence[int],
+    relations: Relations | None = None,
 ) -> MaskedModelling:
     """The objective of tables, as the settings say.
 
@@ -279,6 +301,7 @@ def masking(
         settings: the recipe.
         sizes: see `Masking`.
         states: see `Masking`.
+        relations: see `Masking`.
 
     Raises:
         ArgumentError: if a time draw or weighting is unknown, or not for tables.
@@ -295,4 +318,6 @@ def masking(
             "set it to 0."
         )
     weighting = named_weighting(settings.weighting, denoiser.parameterisation, process)
-    return MaskedModelling(process, Masking(tuple(sizes), tuple(states)), weighting, times)
+    return MaskedModelling(
+        process, Masking(tuple(sizes), tuple(states), relations), weighting, times
+    )

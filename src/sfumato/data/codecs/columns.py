@@ -177,12 +177,21 @@ class NumericCodec:
     form: str = ""
 
     @classmethod
-    def fit(cls, column: Column, kind: ColumnType) -> "NumericCodec":
-        """Grid, point masses and quantiles of a column of two values or more."""
+    def fit(cls, column: Column, kind: ColumnType, *, point_masses: bool = True) -> "NumericCodec":
+        """Grid, point masses and quantiles of a column of two values or more.
+
+        Args:
+            column: its values.
+            kind: continuous, integer or date.
+            point_masses: False: a frequent value is a jump of h alone, as in a column that a rule
+                binds to others.
+        """
         exact = column.present.astype(np.int64 if kind == "date" else column.values.dtype)
         low, high = exact.min(), exact.max()
-        masses, rest = _point_masses(exact)
-        step = _grid_step(exact, kind)
+        masses, rest = exact[:0], np.ones(len(exact), bool)
+        if point_masses:
+            masses, rest = frequent(exact)
+        step = grid_step_of(exact, kind)
         knots, heights = _quantiles((exact[rest] - low).astype(np.float64), step)
         return cls(
             column.name,
@@ -288,7 +297,9 @@ class NumericCodec:
             return whole.clip(self.low, self.high).astype(self.dtype)
         clipped = (x + self.low).clip(self.low, self.high)
         # The decimal number itself: a sum may be its neighbour.
-        return clipped if (digits := _digits(self.grid_step)) is None else np.round(clipped, digits)
+        return (
+            clipped if (digits := digits_of(self.grid_step)) is None else np.round(clipped, digits)
+        )
 
     def _up(self, x: np.ndarray, side: Literal["left", "right"]) -> tuple[np.ndarray, np.ndarray]:
         """H and h', at a jump from this side; beyond the knots h goes on."""
@@ -327,7 +338,7 @@ def within(low: Any, high: Any, share: Any) -> tuple[Any, Any]:
     return np.where(turned, -z, z), np.where(far, 0.0, mass)
 
 
-def _point_masses(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def frequent(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values that many rows have, and which rows have none of them."""
     values, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     many = counts >= max(_LEAST_MASS_ROWS, _MASS * counts.sum(), _ABOVE_MEAN * counts.mean())
@@ -357,14 +368,14 @@ def stand_apart(values: np.ndarray) -> np.ndarray:
     return apart if last > first else np.zeros(len(values), bool)
 
 
-def _grid_step(values: np.ndarray, kind: ColumnType) -> float:
+def grid_step_of(values: np.ndarray, kind: ColumnType) -> float:
     """Width of the grid that these values lie on; 0 where there is none."""
     if kind == "continuous":
         return _decimal_step(values)
     return float(np.gcd.reduce((values - values.min()).astype(np.int64)))
 
 
-def _digits(step: float) -> int | None:
+def digits_of(step: float) -> int | None:
     """How many decimals the numbers on a grid have, if it is one of decimals."""
     if step >= 1 and step == round(step):
         return 0

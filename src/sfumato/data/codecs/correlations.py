@@ -9,7 +9,7 @@ Few rows and many columns need more of k; numbers that decide each other need ne
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _FOLDS = 5
@@ -19,23 +19,28 @@ _SHRINKAGES = torch.logspace(-7, 0, 22, dtype=torch.float64)
 _FEW = 20
 
 
-def correlations(z: Float[Tensor, "n C"], source: torch.Generator) -> Float[Tensor, "C C"]:
+def correlations(
+    z: Float[Tensor, "n C"], source: torch.Generator, free: Int[Tensor, " F"] | None = None
+) -> Float[Tensor, "C C"]:
     """Eq. (1), float64, positive definite, 1 on its diagonal.
 
     Args:
         z: the coded numbers; NaN where one is missing.
         source: deals the rows to the folds.
+        free: the numbers by whose density k is chosen, where the others follow from them exactly
+            and would have k almost 0; all where not given.
     """
     there = z.isfinite()
     # What lies farther out than numbers of N(0, 1) do is not to decide alone.
     x = z.double().nan_to_num().clamp(-5, 5)
     fold = torch.randperm(len(x), generator=source) % _FOLDS
     loss = torch.zeros_like(_SHRINKAGES)
+    y, seen = (x, there) if free is None else (x[:, free], there[:, free])
     for k in range(min(_FOLDS, len(x))):
         own = fold == k
-        values, vectors = torch.linalg.eigh(_found(x[~own], there[~own], few=_FEW))
+        values, vectors = torch.linalg.eigh(_found(y[~own], seen[~own], few=_FEW))
         shrunk = (1 - _SHRINKAGES[:, None]) * values + _SHRINKAGES[:, None]
-        left_out = _found(x[own], there[own], few=0)
+        left_out = _found(y[own], seen[own], few=0)
         held = torch.einsum("ik,ij,jk->k", vectors, left_out, vectors)
         loss += own.sum() * (held / shrunk + shrunk.log()).sum(1)
     best = _SHRINKAGES[loss.argmin()]

@@ -2,12 +2,12 @@
 
 Each column has a numeric value, a category or both (see `data.codecs.columns`). A row is its
 numeric values `(C,)` and its categories `(D,)`; a numeric value is there only where its column's
-category, if it has one, says so.
+category, if it has one, says so. Rules bind some of them to each other (see `data.codecs.rules`).
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
 
@@ -23,8 +23,21 @@ from sfumato.data.codecs.columns import (
     plain,
     within,
 )
+from sfumato.data.codecs.combinations import Combinations
 from sfumato.data.codecs.correlations import correlations
 from sfumato.data.codecs.identifiers import IdentifierCodec
+from sfumato.data.codecs.relations import ABSENT, FREE, KNOWN, Relations
+from sfumato.data.codecs.rules import (
+    Combination,
+    Relation,
+    Rule,
+    chained,
+    numbers_of,
+    slack_column,
+    unit_of,
+    with_codes,
+    with_slack,
+)
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.forms import is_form
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
@@ -36,18 +49,24 @@ class EncodedTable:
     """Rows as the network sees them.
 
     Args:
-        numeric: `(n, C)` float32; NaN where there is none, or it is not known.
+        numeric: `(n, C)` float32, of the columns and then of the rules' slacks; NaN where there is
+            none, or it is not known.
         categories: `(n, D)` int64; -1 where it is not known.
         log_width: `(n,)` float64, nats: added to a log density of numeric values and categories it
             is in the columns' own units.
         unseen: `(n, columns)`, True where a category, a missing value or a number in a gap was not
             in the training data.
+        broken: `(n, rules)`, True where a rule does not hold.
+        exact: `(n, columns)`, the numbers themselves where rules bind some, see
+            `data.codecs.relations`; NaN where there is none, or it is not known.
     """
 
     numeric: Tensor
     categories: Tensor
     log_width: np.ndarray
     unseen: np.ndarray
+    broken: np.ndarray
+    exact: np.ndarray
 
     def __len__(self) -> int:
         """How many rows."""
@@ -57,7 +76,12 @@ class EncodedTable:
         """The rows at the indices `rows`, `(k,)`."""
         index = rows.numpy()
         return EncodedTable(
-            self.numeric[rows], self.categories[rows], self.log_width[index], self.unseen[index]
+            self.numeric[rows],
+            self.categories[rows],
+            self.log_width[index],
+            self.unseen[index],
+            self.broken[index],
+            self.exact[index],
         )
 
 
@@ -125,6 +149,9 @@ class TableCodec:
             not known.
         identifiers: of the columns that only name the rows: set aside in all but what is drawn.
         correlations: of the numeric values, `(C, C)`; empty where they are not used.
+        rules: what the columns are to each other in every row.
+        relations: the numeric columns and the slacks of rules, bound by these.
+        combinations: the categories that may stand together.
     """
 
     kind: ClassVar[Literal["table"]] = "table"
@@ -137,6 +164,25 @@ class TableCodec:
     container: str = ""
     identifiers: tuple[IdentifierCodec, ...] = ()
     correlations: tuple[tuple[float, ...], ...] = ()
+    rules: tuple[Rule, ...] = ()
+    relations: Relations = field(init=False, repr=False, compare=False)
+    combinations: Combinations = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        bound = [rule for rule in self.rules if isinstance(rule, Relation)]
+        numeric = [part for part in self.parts if isinstance(part, NumericCodec)]
+        object.__setattr__(self, "relations", Relations(numeric, bound))
+        together = [
+            (self._places_of(rule), rule.codes)
+            for rule in self.rules
+            if isinstance(rule, Combination)
+        ]
+        object.__setattr__(self, "combinations", Combinations(together, self.sizes))
+
+    def _places_of(self, rule: Combination) -> tuple[int, ...]:
+        """The places of a rule's columns among those with categories."""
+        with_categories = [part.name for part in self.parts if part.sizes]
+        return tuple(with_categories.index(name) for name in rule.names)
 
     @classmethod
     def fit(
@@ -144,21 +190,27 @@ class TableCodec:
         table: DataTable,
         kinds: Mapping[str, ColumnType],
         heldout: DataTable | None = None,
+        rules: Sequence[Rule] = (),
     ) -> Self:
         """The codecs of columns of these kinds; those that are dropped are left out.
 
         Args:
             table: rows to learn from.
             kinds: what each column is.
-            heldout: further rows of the same file, whose keys must not be drawn either.
+            heldout: further rows of the same file, whose keys must not be drawn either, and whose
+                combinations of categories may be.
+            rules: that hold in these rows.
 
         Raises:
+            ArgumentError: if the rules bind too many columns together.
             DataError: if there are fewer than two rows, or nothing varies.
         """
         if len(table) < 2:
             raise DataError(f"at least 2 rows are needed to learn from; got {len(table)}.")
+        relations = [rule for rule in rules if isinstance(rule, Relation) and len(rule.names) > 1]
+        bound = {name for rule in relations for name in rule.names}
         parts = tuple(
-            _codec_of(column, kinds[column.name])
+            _codec_of(column, kinds[column.name], bound)
             for column in table
             if kinds[column.name] not in ("dropped", "identifier")
         )
@@ -167,10 +219,38 @@ class TableCodec:
             IdentifierCodec.fit(each) for each in whole if kinds[each.name] == "identifier"
         )
         codec = cls(parts, len(table), table.names, identifiers=identifiers)
+        codec = replace(codec, rules=codec._fitted(rules, table, whole))
         if not codec.dimension:
             aside = " or only names the rows" * bool(identifiers)
             raise DataError(f"every column is constant{aside}; there is nothing to learn.")
         return codec
+
+    def _fitted(
+        self, rules: Sequence[Rule], table: DataTable, whole: DataTable
+    ) -> tuple[Rule, ...]:
+        """The rules with what they need of the rows; those of constants are left out.
+
+        Args:
+            rules: that hold.
+            table: rows to learn from.
+            whole: all rows of the file, whose combinations may be drawn.
+        """
+        parts, found = {part.name: part for part in self.parts}, list[Rule]()
+        for rule in rules:
+            if any(parts[name].kind == "constant" for name in rule.names):
+                continue
+            if isinstance(rule, Combination):
+                found.append(with_codes(rule, self._codes(whole, rule.names)))
+            elif rule.equal or len(rule.names) == 1:
+                found.append(rule)
+            else:
+                found.append(with_slack(rule, table))
+        # Where a column in the middle of a chain may be missing, its ends are bound to each other.
+        relations = [rule for rule in found if isinstance(rule, Relation)]
+        ends = [r for r in chained(relations) if any(parts[name].has_missing for name in r.unless)]
+        learned = {name: table[name] for rule in relations for name in rule.names}
+        found += [with_slack(r, table) for r in ends if not self._breaks(r, learned).any()]
+        return tuple(found)
 
     def correlated(self, cells: TableCells, source: torch.Generator) -> Self:
         """The same codec with the correlations of rows, if the numeric values are 2 to 32.
@@ -179,10 +259,15 @@ class TableCodec:
             cells: of the rows.
             source: draws the place of each value in its cell.
         """
-        if not 2 <= len(self.states) <= _MOST_CORRELATED:
+        count = self.event[0]
+        if not 2 <= count <= _MOST_CORRELATED:
             return self
         z = cells.drawn(torch.rand(cells.low.shape, generator=source)).numeric
-        found = correlations(torch.where(self.present(cells.categories), z, math.nan), source)
+        z = torch.where(self.present(cells.categories), z, math.nan)
+        # What rules leave out follows from the others, and says nothing of how much is chance.
+        whole = np.full((1, len(self.states)), KNOWN)
+        free = torch.from_numpy(np.flatnonzero(self.relations.roles(whole)[0] == KNOWN))
+        found = correlations(z, source, free if len(free) < count else None)
         return replace(self, correlations=tuple(map(tuple, found.tolist())))
 
     def named(self, drawn: DataTable, seed: int, first: int = 0) -> DataTable:
@@ -221,7 +306,7 @@ class TableCodec:
 
     @property
     def states(self) -> tuple[int, ...]:
-        """For each numeric value the index of the category that says if it is there; -1: always."""
+        """For each numeric column the category that says if it is there, by index; -1: always."""
         found, place = [], 0
         for part in self.parts:
             if isinstance(part, NumericCodec):
@@ -239,12 +324,12 @@ class TableCodec:
     @property
     def event(self) -> tuple[int, ...]:
         """Shape of a row's numeric values, which a process noises."""
-        return (len(self.states),)
+        return (len(self.states) + len(self.relations.slacks),)
 
     @property
     def dimension(self) -> int:
         """Numeric values and categories of a row."""
-        return len(self.states) + len(self.sizes)
+        return self.event[0] + len(self.sizes)
 
     @property
     def can_be_unseen(self) -> np.ndarray:
@@ -261,8 +346,9 @@ class TableCodec:
 
     @property
     def z_range(self) -> np.ndarray:
-        """The least and the largest z of each numeric column in the training data, `(2, C)`."""
-        found = [(p.heights[0], p.heights[-1]) for p in self.parts if isinstance(p, NumericCodec)]
+        """The least and the largest z of each numeric value in the training data, `(2, C)`."""
+        slots = (*self.relations.parts, *self.relations.slacks)
+        found = [(each.heights[0], each.heights[-1]) for each in slots]
         return np.array(found).reshape(-1, 2).T
 
     def out_of_range(self, table: DataTable) -> list[str]:
@@ -295,7 +381,51 @@ class TableCodec:
         for place, state in enumerate(self.states):
             if state >= 0:
                 there[:, place] = categories[:, state] == 0
-        return there
+        return torch.from_numpy(self.relations.present(there.numpy())) if self.relations else there
+
+    def free(self, known: EncodedTable, categories: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network is told of the numbers of rows, and which of them it is to draw.
+
+        Args:
+            known: what is known of them.
+            categories: all of them, or a column's number of categories where it is not known.
+
+        Returns:
+            `(n, C)` float64, NaN where a number is not known or is left out (see
+            `data.codecs.relations`), and which are to be drawn.
+        """
+        numeric, there = known.numeric.double(), self.present(categories)
+        if not self.relations:
+            return numeric, there & ~numeric.isfinite()
+        columns, exact = there[:, : len(self.states)].numpy(), known.exact
+        state = np.where(columns, np.where(np.isfinite(exact), KNOWN, FREE), ABSENT)
+        roles, z = self.relations.roles(state), numeric.numpy().copy()
+        values = self.relations.completed(np.where(state == KNOWN, exact, np.nan), state)
+        told = self._z_of(values)
+        low, high = self.z_range
+        z = np.where(np.isnan(z), told.clip(low, high), z)
+        return (
+            torch.from_numpy(np.where(roles == KNOWN, z, np.nan)),
+            torch.from_numpy(roles == FREE),
+        )
+
+    def _z_of(self, values: np.ndarray) -> np.ndarray:
+        """The middle of each value's cell in z, of columns and slacks `(n, C)`; NaN where NaN."""
+        found, count = np.full(values.shape, np.nan), len(self.states)
+        columns = self.relations.columns(np.nan_to_num(values[:, :count]))
+        for k, part in enumerate((*self.relations.parts, *self.relations.slacks)):
+            some = np.isfinite(values[:, k])
+            if k < count:
+                own = columns[k]
+            elif part.kind == "date":
+                own = np.round(np.nan_to_num(values[:, k])).astype("int64").astype("datetime64[us]")
+            else:
+                own = np.nan_to_num(values[:, k]).astype(part.dtype)
+            column = Column(part.name, own, ~some)
+            z = part.encode(column, None).z
+            assert z is not None
+            found[:, k] = np.where(some, z, np.nan)
+        return found
 
     def to_fill(self, table: DataTable) -> DataTable:
         """The table with columns of types that can hold what the model fills in.
@@ -329,21 +459,131 @@ class TableCodec:
         Raises:
             DataError: if a column is missing or of another type.
         """
-        numeric, categories, unseen, widths = [], [], [], np.zeros(len(table))
-        for part in self.parts:
-            encoded = _encoded(part, table, rng)
-            widths += encoded.log_width
-            unseen.append(encoded.unseen)
-            if encoded.z is not None:
-                numeric.append(encoded.z.astype(np.float32))
-            if encoded.category is not None:
-                categories.append(encoded.category)
+        encoded = [_encoded(part, table, rng) for part in self.parts]
+        of_numbers = [each for each in encoded if each.z is not None]
+        categories = [each.category for each in encoded if each.category is not None]
+        bound = self._bound(table, of_numbers, rng)
+        numeric = [each.z.astype(np.float32) for each in (*of_numbers, *bound.slacks)]  # type: ignore[union-attr]
         return EncodedTable(
             torch.from_numpy(_side_by_side(numeric, len(table), np.float32)),
             torch.from_numpy(_side_by_side(categories, len(table), np.int64)),
-            widths,
-            np.stack(unseen, axis=1),
+            sum((each.log_width for each in encoded), np.zeros(len(table))) + bound.log_width,
+            np.stack([each.unseen for each in encoded], axis=1) & ~bound.not_read,
+            bound.broken,
+            bound.exact,
         )
+
+    def _bound(
+        self, table: DataTable, encoded: Sequence[Encoded], rng: np.random.Generator | None
+    ) -> "_Bound":
+        """What rules make of rows whose columns' numeric values are encoded already."""
+        rows, relations = len(table), self.relations
+        columns = {each.name: each for each in self.parts}
+        learned = {
+            name: as_learned(table[name], columns[name])
+            for rule in self.rules
+            for name in rule.names
+        }
+        broken = np.zeros((rows, len(self.rules)), bool)
+        for k, rule in enumerate(self.rules):
+            broken[:, k] = self._breaks(rule, learned)
+        found = _Bound([], np.zeros(rows), broken, np.empty((rows, 0)), np.zeros((rows, 1), bool))
+        if not relations.implied:
+            return found
+        own = [as_learned(table[part.name], part) for part in relations.parts]
+        exact = relations.numbers(own)
+        if not relations:
+            return replace(found, exact=exact)
+        roles = relations.roles(np.where(np.isfinite(exact), KNOWN, ABSENT))
+        left_out = (roles[:, : len(own)] == ABSENT) & np.isfinite(exact)
+        widths = np.stack([each.log_width for each in encoded], axis=1)
+        log_width = -np.where(left_out, widths, 0.0).sum(1)
+        for k, rule in enumerate(self.rules):
+            if not isinstance(rule, Relation) or len(rule.names) == 1:
+                continue
+            there = relations.active(rule, np.isfinite(exact))
+            broken[:, k] &= there
+            if rule.slack is not None:
+                slack = slack_column(rule, [learned[name] for name in rule.names])
+                each = rule.slack.encode(slack, None if rng is None else rng.random(rows))
+                broken[:, k] |= there & each.unseen
+                assert each.z is not None
+                z = np.where(there & ~broken[:, k], each.z, np.nan)
+                log_width += np.where(np.isfinite(z), each.log_width, 0.0)
+                found.slacks.append(replace(each, z=z))
+            log_width += np.where(there & ~broken[:, k], relations.log_volume(rule), 0.0)
+        not_read = np.zeros((rows, len(self.parts)), bool)
+        not_read[:, [part.is_numeric for part in self.parts]] = left_out
+        return replace(found, log_width=log_width, exact=exact, not_read=not_read)
+
+    def _breaks(self, rule: Rule, columns: Mapping[str, Column]) -> np.ndarray:
+        """In which rows a rule does not hold, as far as its columns' values are known ones."""
+        parts = {part.name: part for part in self.parts}
+        if isinstance(rule, Combination):
+            codes = [parts[name].encode(columns[name], None).category for name in rule.names]
+            rows = np.stack([each for each in codes if each is not None], axis=1)
+            seen = set(rule.codes)
+            unlike = np.array([tuple(row) not in seen for row in rows.tolist()], bool)
+            return np.asarray(unlike & (rows >= 0).all(1))
+        step = 0.0
+        if rule.equal:
+            part = parts[rule.derived]
+            assert isinstance(part, NumericCodec)
+            step = unit_of(part)
+        origin = min(
+            (int(parts[name].low) for name in rule.names if parts[name].kind == "date"),  # type: ignore[union-attr]
+            default=0,
+        )
+        numbers = [
+            numbers_of(columns[name], origin if len(rule.names) > 1 else 0) for name in rule.names
+        ]
+        return rule.broken(numbers, step)
+
+    def contradicted(
+        self, known: EncodedTable, *, found_too: bool = True
+    ) -> tuple[int, Rule] | None:
+        """The first row whose known values break a rule, and that rule; None if there is none.
+
+        Args:
+            known: what is known of rows.
+            found_too: look at rules that were found and not stated, too.
+        """
+        found: list[tuple[int, Rule]] = []
+        for relation in self.relations.implied:
+            if relation.found and not found_too:
+                continue
+            broken = self.relations.breaks(relation, known.exact)
+            if broken.any():
+                found.append((int(np.flatnonzero(broken)[0]), relation))
+        of = [r for r in self.rules if isinstance(r, Combination) and (found_too or not r.found)]
+        if of:
+            sizes = torch.tensor(self.sizes, dtype=torch.int64)
+            codes = torch.where(known.categories < 0, sizes, known.categories)
+            impossible = np.flatnonzero(~self.combinations.possible(codes).numpy())
+            if len(impossible):
+                row = int(impossible[0])
+                in_row = codes[row].tolist()
+                whole = (
+                    rule
+                    for rule in of
+                    if tuple(in_row[k] for k in self._places_of(rule)) not in rule.codes
+                )
+                found.append((row, next(whole, of[0])))
+        return min(found, key=lambda each: each[0], default=None)
+
+    def hide_broken(self, categories: Tensor, broken: np.ndarray) -> Tensor:
+        """Codes with those hidden, as not known, whose combination was not in the training data.
+
+        Args:
+            categories: `(n, D)`; a column's number of categories where its category is not known.
+            broken: see `EncodedTable`.
+        """
+        found = categories.clone()
+        for k, rule in enumerate(self.rules):
+            if isinstance(rule, Combination):
+                for place in self._places_of(rule):
+                    found[torch.from_numpy(broken[:, k]), place] = self.sizes[place]
+        return found
 
     def to_learn(self, table: DataTable) -> TableCells:
         """Rows to learn from.
@@ -352,10 +592,12 @@ class TableCodec:
             DataError: as `encode`.
         """
         encoded = self.encode(table)
-        cells = [
-            part.cell(as_learned(table[part.name], part))
-            for part in self.parts
-            if isinstance(part, NumericCodec)
+        learned = {part.name: as_learned(table[part.name], part) for part in self.parts}
+        cells = [part.cell(learned[part.name]) for part in self.relations.parts]
+        cells += [
+            rule.slack.cell(slack_column(rule, [learned[name] for name in rule.names]))
+            for rule in self.relations.rules
+            if rule.slack is not None
         ]
         there = encoded.numeric.isfinite()
         low, high = (
@@ -364,8 +606,16 @@ class TableCodec:
         )
         return TableCells(low, high, encoded.categories)
 
-    def decode(self, numeric: Tensor, categories: Tensor) -> DataTable:
-        """The inverse, of rows whose categories are all known."""
+    def decode(
+        self, numeric: Tensor, categories: Tensor, exact: np.ndarray | None = None
+    ) -> DataTable:
+        """The inverse, of rows whose categories are all known.
+
+        Args:
+            numeric: see `EncodedTable`; what rules leave out is computed from the others.
+            categories: codes.
+            exact: see `EncodedTable`.
+        """
         z, k = numeric.double().numpy(), categories.numpy()
         columns, i, j = [], 0, 0
         for part in self.parts:
@@ -374,7 +624,98 @@ class TableCodec:
             columns.append(part.decode(of_z, of_k, len(z)))
             i += of_z is not None
             j += of_k is not None
-        return DataTable(tuple(columns))
+        return DataTable(tuple(self._held(columns, z, categories, exact)))
+
+    def _held(
+        self, columns: list[Column], z: np.ndarray, categories: Tensor, exact: np.ndarray | None
+    ) -> list[Column]:
+        """The columns with those that rules leave out computed from the others."""
+        relations, count = self.relations, len(self.states)
+        if not relations:
+            return columns
+        numeric = [k for k, part in enumerate(self.parts) if part.is_numeric]
+        slacks = [
+            slack.decode(z[:, count + k], None, len(z)) for k, slack in enumerate(relations.slacks)
+        ]
+        x = np.column_stack(
+            [
+                relations.numbers([columns[k] for k in numeric]),
+                *(numbers_of(each) for each in slacks),
+            ]
+        )
+        there = self.present(categories)[:, :count].numpy()
+        known = np.full(there.shape, np.nan) if exact is None else np.where(there, exact, np.nan)
+        state = np.where(there, np.where(np.isfinite(known), KNOWN, FREE), ABSENT)
+        x[:, :count] = np.where(np.isfinite(known), known, x[:, :count])
+        completed = relations.completed(known, state)
+        x = np.where(np.isfinite(completed), completed, x)
+        values = relations.columns(relations.dependent(x, state, known))
+        for k, place in enumerate(numeric):
+            part, column = relations.parts[k], columns[place]
+            if part.name in relations.bound:
+                new = np.where(there[:, k], values[k], column.values)
+                columns[place] = replace(column, values=new.astype(column.values.dtype))
+        return columns
+
+    def held(self, guess: DataTable, drawn: DataTable, draws: int, rows: DataTable) -> DataTable:
+        """Guesses of columns one by one, made to keep the rules.
+
+        Args:
+            guess: whole rows.
+            drawn: of each row so many draws, one after another.
+            draws: how many.
+            rows: what is known of each, missing values elsewhere.
+        """
+        found = {column.name: column for column in guess}
+        for names in self._together():
+            likely = drawn.take(self._most_frequent(drawn, names, draws))
+            found |= {name: likely[name] for name in names}
+        if not self.relations:
+            return DataTable(tuple(found.values()))
+        first = drawn.take(np.arange(len(rows)) * draws)
+        for part in self.relations.parts:
+            if part.name in self.relations.bound:
+                guessed, missing = found[part.name], rows[part.name].missing
+                values = np.where(missing, guessed.values, first[part.name].values)
+                found[part.name] = replace(guessed, values=values)
+        exact = self.relations.numbers([found[part.name] for part in self.relations.parts])
+        known = np.stack([~rows[part.name].missing for part in self.relations.parts], axis=1)
+        known &= np.isfinite(exact)
+        state = np.where(known, KNOWN, np.where(np.isfinite(exact), FREE, ABSENT))
+        slacks = [  # guesses on two grids may have crossed
+            numbers_of(slack_column(rule, [found[name] for name in rule.names])).clip(
+                rule.slack.low, rule.slack.high
+            )
+            for rule in self.relations.rules
+            if rule.slack is not None
+        ]
+        x, given = np.column_stack([exact, *slacks]), np.where(known, exact, np.nan)
+        values_of = self.relations.columns(self.relations.dependent(x, state, given))
+        for part, values in zip(self.relations.parts, values_of, strict=True):
+            if part.name in self.relations.bound:
+                column = found[part.name]
+                held = np.where(column.missing, column.values, values)
+                found[part.name] = replace(column, values=held.astype(column.values.dtype))
+        return DataTable(tuple(found.values()))
+
+    def _together(self) -> list[tuple[str, ...]]:
+        """Names of the columns whose categories stand together, rule by rule where they share."""
+        with_categories = [part.name for part in self.parts if part.sizes]
+        return [
+            tuple(with_categories[place] for place in places) for places in self.combinations.places
+        ]
+
+    def _codes(self, table: DataTable, names: Sequence[str]) -> np.ndarray:
+        """The categories of some columns, `(n, columns)`; -1 where one is unseen."""
+        parts = {part.name: part for part in self.parts}
+        codes = [_encoded(parts[name], table, None).category for name in names]
+        return np.stack([each for each in codes if each is not None], axis=1)
+
+    def _most_frequent(self, drawn: DataTable, names: Sequence[str], draws: int) -> np.ndarray:
+        """Of each row the place of the first draw with its most frequent combination, `(n,)`."""
+        _, kind = np.unique(self._codes(drawn, names), axis=0, return_inverse=True)
+        same = kind.reshape(-1, draws, 1) == kind.reshape(-1, 1, draws)
+        return np.asarray(same.sum(2).argmax(1) + np.arange(len(same)) * draws)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, exact through JSON."""
@@ -383,7 +724,8 @@ class TableCodec:
         identifiers = [asdict(each) for each in self.identifiers]
         rest = {"rows": self.rows, "names": names, "container": self.container}
         together = {"identifiers": identifiers, "correlations": [*map(list, self.correlations)]}
-        return {"table": parts, **rest, **together}
+        rules = [{_RULES[type(rule)]: asdict(rule)} for rule in self.rules]
+        return {"table": parts, **rest, **together, "rules": rules}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -402,11 +744,13 @@ class TableCodec:
                 tuple(IdentifierCodec.from_dict(each) for each in plain.get("identifiers", ())),
                 tuple(tuple(row) for row in plain.get("correlations", ())),
             )
+            rules = tuple(_rule(each, codec) for each in plain.get("rules", ()))
+            codec = replace(codec, rules=rules)
             columns = (*codec.columns, *(each.name for each in codec.identifiers))
             sound = len(set(columns)) == len(columns) and codec.dimension > 0 < codec.rows
             sound = sound and set(columns) <= set(names) and _all(names, str)
             sound = sound and codec.container in _CONTAINERS and _are_correlations(codec)
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
         if not sound:
             raise RunError("the model's description of its columns is damaged.")
@@ -419,6 +763,8 @@ _MOST_CORRELATED = 32
 # One in so many is more than a few.
 _MANY = 20
 
+_RULES = {Relation: "relation", Combination: "combination"}
+
 _NAMES = {CategoricalCodec: "categorical", NumericCodec: "numeric"}
 
 # Dates are of the years 1 to 9999.
@@ -427,9 +773,28 @@ _FIRST_DAY, _END_OF_DAYS = np.array(["0001-01-01", "10000-01-01"], "datetime64[u
 _CONTAINERS = ("", "array", "pandas", "polars", "pyarrow")
 
 
-def _codec_of(column: Column, kind: ColumnType) -> ColumnCodec:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bound:
+    """What rules add to rows that are encoded column by column.
+
+    Args:
+        slacks: of the rules, `(n,)` each.
+        log_width: what is to be added, `(n,)`.
+        broken: see `EncodedTable`.
+        exact: see `EncodedTable`.
+        not_read: values that are left out, `(n, columns)`: what is unseen in them does not count.
+    """
+
+    slacks: list[Encoded]
+    log_width: np.ndarray
+    broken: np.ndarray
+    exact: np.ndarray
+    not_read: np.ndarray
+
+
+def _codec_of(column: Column, kind: ColumnType, bound: Collection[str]) -> ColumnCodec:
     if kind in ("continuous", "integer", "date"):
-        return NumericCodec.fit(column, kind)
+        return NumericCodec.fit(column, kind, point_masses=column.name not in bound)
     return CategoricalCodec.fit(column, kind)
 
 
@@ -543,7 +908,7 @@ def _side_by_side(arrays: list[np.ndarray], rows: int, dtype: Any) -> np.ndarray
 
 def _are_correlations(codec: TableCodec) -> bool:
     """Whether its correlations are some: symmetric, positive definite, 1 on the diagonal."""
-    found, count = codec.correlations, len(codec.states)
+    found, count = codec.correlations, codec.event[0]
     if not found:
         return True
     if not 2 <= len(found) == count <= _MOST_CORRELATED or any(len(row) != count for row in found):
@@ -578,14 +943,73 @@ def _part(plain: Mapping[str, Any]) -> ColumnCodec:
     part = kind(
         **{k: tuple(each) if isinstance(each, list) else each for k, each in values.items()}
     )
-    for field in ("name", "kind", "dtype", "frame_dtype", "form"):
-        _field(values, field, str)
+    for text in ("name", "kind", "dtype", "frame_dtype", "form"):
+        _field(values, text, str)
     _field(values, "has_missing", bool)
     if not _all([part.grid_step], int, float) or not 0 <= float(part.grid_step) < math.inf:
         raise ValueError
     if not is_form(part.form, part.dtype):
         raise ValueError
     return _sound_categorical(part) if isinstance(part, CategoricalCodec) else _sound_numeric(part)
+
+
+def _rule(plain: Mapping[str, Any], codec: TableCodec) -> Rule:
+    """A rule from plain values; raises what `from_dict` catches."""
+    ((name, values),) = plain.items()
+    kind = {v: k for k, v in _RULES.items()}[name]
+    parts = {part.name: part for part in codec.parts}
+    if set(values) != {field.name for field in fields(kind)}:
+        raise ValueError
+    _field(values, "text", str)
+    _field(values, "found", bool)
+    names = tuple(_field(values, "names", list))
+    if not names or len(set(names)) < len(names):
+        raise ValueError
+    of = [parts[each] for each in names]
+    if kind is Combination:
+        codes = tuple(tuple(each) for each in _field(values, "codes", list))
+        sizes = [part.sizes[0] for part in of]
+        for row in codes:
+            inside = len(row) == len(sizes) and _all(row, int)
+            if not inside or not all(0 <= c < size for c, size in zip(row, sizes, strict=True)):
+                raise ValueError
+        if not codes or not all(isinstance(part, CategoricalCodec) for part in of):
+            raise ValueError
+        return Combination(values["text"], names, codes, values["found"])
+    coefficients, constant = tuple(_field(values, "coefficients", list)), values["constant"]
+    numbers = (*coefficients, constant)
+    if not _all(numbers, int, float) or not all(map(math.isfinite, numbers)):
+        raise ValueError
+    if len(coefficients) != len(names) or not all(coefficients):
+        raise ValueError
+    slack, several, equal = values["slack"], len(names) > 1, _field(values, "equal", bool)
+    massless = not several or not any(getattr(part, "point_masses", ()) for part in of)
+    if not massless or not all(isinstance(part, NumericCodec) for part in of):
+        raise ValueError
+    if (slack is None) != (equal or not several) or (equal and not several):
+        raise ValueError
+    if values["derived"] not in (names if several else ("",)):
+        raise ValueError
+    unless = tuple(_field(values, "unless", list))
+    if not all(isinstance(parts[each], NumericCodec) for each in unless) or (equal and unless):
+        raise ValueError
+    codec_of_slack = None if slack is None else _part({"numeric": slack})
+    if isinstance(codec_of_slack, NumericCodec) and (
+        codec_of_slack.low < 0 or codec_of_slack.sizes
+    ):
+        raise ValueError
+    return Relation(
+        values["text"],
+        names,
+        coefficients,
+        constant,
+        equal,
+        _field(values, "strict", bool),
+        values["derived"],
+        codec_of_slack,  # type: ignore[arg-type]
+        values["found"],
+        unless,
+    )
 
 
 def _sound_categorical(part: CategoricalCodec) -> CategoricalCodec:

@@ -109,7 +109,7 @@ def _images(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Find
 
 
 def _table(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Finding]:
-    yield from _measured(run, data, evaluation, "classifier_auc")
+    yield from _measured(run, data, evaluation, "detection")
 
 
 _LEARNED: Mapping[str, Callable[[Run, Any, Evaluation | None], Iterator[Finding]]] = {
@@ -121,6 +121,12 @@ _LEARNED: Mapping[str, Callable[[Run, Any, Evaluation | None], Iterator[Finding]
 # Of a measure beyond chance: what that means, and what to do.
 _JUDGED: Mapping[str, tuple[str, str, str, str]] = {
     "classifier_auc": (
+        "Trees do not tell samples from real rows",
+        "Trees tell samples from real rows",
+        "training has not converged, or the network is too narrow",
+        "train longer (training.steps), or a wider network (network.width)",
+    ),
+    "detection": (
         "Trees do not tell samples from real rows",
         "Trees tell samples from real rows",
         "training has not converged, or the network is too narrow",
@@ -166,8 +172,12 @@ def _measured(
         if measure.name not in {distance, "overfit", "memorisation", "copies"}:
             continue
         well, badly, meaning, remedy = _JUDGED[measure.name]
-        number = f"{measure.value:.3g}, by chance up to {measure.limit:.3g}"
-        if measure.verdict == "cannot be told apart":
+        reaches = "down to" if measure.higher_is_better else "up to"
+        number = f"{measure.value:.3g}, by chance {reaches} {measure.limit:.3g}"
+        if measure.verdict == "no power":
+            why = f"By the measure {measure.title!r}: with {measure.rows:,} rows it has no power."
+            yield Finding(well, number, why)
+        elif measure.verdict == "cannot be told apart":
             yield Finding(well, number, f"By the measure {measure.title!r}: {measure.verdict}.")
         else:
             yield Finding(badly, number, f"By the measure {measure.title!r}: {meaning}.", remedy)

@@ -118,7 +118,8 @@ def distances_figure(run: Run, shown: Shown | None = None) -> Figure:
     evaluation = shown.evaluation if shown else None
     evaluation = run.evaluate() if evaluation is None else evaluation
     return scatter.distances(
-        [(m.title, m.value, m.floor, m.limit, m.verdict) for m in evaluation.measures]
+        [(m.title, m.value, m.floor, m.limit, m.verdict) for m in evaluation.measures],
+        higher_is_better={m.title for m in evaluation.measures if m.higher_is_better},
     )
 
 

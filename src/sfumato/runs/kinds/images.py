@@ -178,7 +178,12 @@ def count_missing(rows: np.ndarray) -> int:  # noqa: ARG001
     return 0
 
 
-def best_guess(model: Model, drawn: np.ndarray, draws: int) -> np.ndarray:  # noqa: ARG001
+def best_guess(
+    model: Model,  # noqa: ARG001
+    drawn: np.ndarray,
+    draws: int,  # noqa: ARG001
+    rows: np.ndarray,  # noqa: ARG001
+) -> np.ndarray:
     """The one draw."""
     return drawn
 

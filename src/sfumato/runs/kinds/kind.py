@@ -175,7 +175,7 @@ class Kind(Protocol):
         """Which rows are not wholly known, `(k,)`."""
         ...
 
-    def best_guess(self, model: Model, drawn: Any, draws: int) -> Any:
+    def best_guess(self, model: Model, drawn: Any, draws: int, rows: Any) -> Any:
         """Of each row one, from `draws` of them that follow each other."""
         ...
 

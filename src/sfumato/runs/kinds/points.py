@@ -230,7 +230,12 @@ def incomplete(rows: np.ndarray, known: np.ndarray | None) -> np.ndarray:
     return np.flatnonzero(~known.reshape(len(rows), -1).all(1))
 
 
-def best_guess(model: Model, drawn: np.ndarray, draws: int) -> np.ndarray:  # noqa: ARG001
+def best_guess(
+    model: Model,  # noqa: ARG001
+    drawn: np.ndarray,
+    draws: int,
+    rows: np.ndarray,  # noqa: ARG001
+) -> np.ndarray:
     """The mean; what all draws agree on, as what is known, to the last bit."""
     each = drawn.reshape(-1, draws, *drawn.shape[1:])
     return np.where((each == each[:, :1]).all(1), each[:, 0], each.mean(1))

@@ -13,7 +13,9 @@ from sfumato import distributed
 from sfumato.config import Settings, recipes
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec
 from sfumato.data.codecs.describe import described, set_aside
+from sfumato.data.codecs.find_rules import found_in
 from sfumato.data.codecs.identifiers import IdentifierCodec
+from sfumato.data.codecs.rules import NONE, Combination
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.io.memory import accept, give_like
 from sfumato.data.io.memory import give as give_in
@@ -63,17 +65,27 @@ def prepare(
     Raises:
         DataError: if no column varies.
     """
-    own = codec or replace(
-        TableCodec.fit(data.train, data.types, data.heldout), container=data.container
-    )
+    own = codec or _codec(settings, data)
     cells = own.to_learn(data.train)
     if codec is None:
         own = own.correlated(cells, generator(settings.seed, CORRELATING))
 
     def objective(denoiser: TableDenoiser, process: Process) -> Objective:
-        return masking(denoiser, process, settings.training, own.sizes, own.states)
+        relations = own.relations if own.relations else None
+        return masking(denoiser, process, settings.training, own.sizes, own.states, relations)
 
     return Prepared(own, cells, objective)
+
+
+def _codec(settings: Settings, data: Dataset[DataTable]) -> TableCodec:
+    """The columns' codecs, with the rules that are stated and those that are found."""
+    rules = list(data.rules)
+    if NONE not in (text.strip() for text in settings.data.rules):
+        # In those kept out too: a rule that they break is none of the file's.
+        kept = [] if data.heldout is None else [data.heldout]
+        rules += found_in(concatenate([data.train, *kept]), data.types, rules)
+    codec = TableCodec.fit(data.train, data.types, data.heldout, rules)
+    return replace(codec, container=data.container)
 
 
 def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
@@ -98,6 +110,31 @@ def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
         *(f"  {title:<{width}}  {what}" for title, what in said[:_DESCRIBED]),
         *([f"  and {len(said) - _DESCRIBED} more"] if len(said) > _DESCRIBED else []),
         "  (another type: --column NAME=TYPE)",
+        *_rules_of(codec),
+    ]
+
+
+def _stated(codec: TableCodec) -> list[tuple[str, bool]]:
+    """The text of each rule and whether it was found, without those that follow from others."""
+    every = dict.fromkeys(
+        (rule.text, rule.found)
+        for rule in codec.rules
+        if isinstance(rule, Combination) or not rule.unless
+    )
+    return list(every)
+
+
+def _rules_of(codec: TableCodec) -> list[str]:
+    """The rules that are held, and how those that were found are left out."""
+    said = _stated(codec)
+    if not said:
+        return []
+    lines = [f"  {text}" + "  (found in all rows)" * found for text, found in said]
+    left_out = "  (found rules are left out: --rule none, and --rule for each that is to stay)"
+    return [
+        "Rules, held in every row that is drawn or filled:",
+        *lines,
+        *([left_out] if any(found for _, found in said) else []),
     ]
 
 
@@ -108,6 +145,7 @@ def summary(model: Model) -> dict[str, str]:
     columns = (f"{title} ({kinds[title]})" for title in codec.names if title in kinds)
     return {
         "columns": ", ".join(columns),
+        **({"rules": "; ".join(text for text, _ in _stated(codec))} if codec.rules else {}),
         "learned": f"{codec.event[0]} numeric, {len(codec.sizes)} categorical parts of columns",
     }
 
@@ -259,10 +297,15 @@ def incomplete(rows: DataTable, known: np.ndarray | None) -> np.ndarray:
     return np.flatnonzero(np.stack([column.missing for column in rows]).any(0))
 
 
-def best_guess(model: Model, drawn: DataTable, draws: int) -> DataTable:
-    """Of numeric columns the mean on the column's grid, of categorical ones the most frequent."""
-    columns = zip(drawn, model.codec.parts, strict=True)
-    return DataTable(
+def best_guess(model: Model, drawn: DataTable, draws: int, rows: DataTable) -> DataTable:
+    """Of numeric columns the mean on the column's grid, of categorical ones the most frequent.
+
+    Where rules bind columns, what is left out is computed from the means of the others, and of
+    combinations of categories the most frequent is taken as a whole.
+    """
+    codec: TableCodec = model.codec
+    columns = zip(drawn, codec.parts, strict=True)
+    guess = DataTable(
         tuple(
             replace(
                 column,
@@ -272,6 +315,7 @@ def best_guess(model: Model, drawn: DataTable, draws: int) -> DataTable:
             for column, part in columns
         )
     )
+    return codec.held(guess, drawn, draws, rows) if codec.rules else guess
 
 
 def _best(drawn: np.ndarray, part: ColumnCodec) -> np.ndarray:

@@ -134,7 +134,7 @@ class _Column:
     @property
     def beyond_chance(self) -> bool:
         """Whether its distance was measured, and chance does not explain it."""
-        return self.measure is not None and self.measure.value > self.measure.limit
+        return self.measure is not None and self.measure.beyond_chance
 
 
 def _columns(run: Run, shown: Shown) -> Iterator[_Column]:

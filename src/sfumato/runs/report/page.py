@@ -60,11 +60,14 @@ def verdict(evaluation: Evaluation, unit: str, real: str) -> str:
         "difference beyond chance, but a small one.",
         "apart": f"The generated {unit} are apart from {real}: at least one measure sees a "
         "difference that matters.",
+        "no power": f"Whether the generated {unit} can be told apart from {real} is not known: "
+        f"{evaluation.rows:,} {unit} are too few to tell.",
     }[evaluation.verdict]
     blind = sum(m.verdict == "cannot be told apart" for m in evaluation.measures)
+    note = f" {evaluation.note}" if evaluation.note else ""
     if blind == len(evaluation.measures):
         return sentence
-    return f"{sentence} {blind} of {len(evaluation.measures)} measures see none."
+    return f"{sentence} {blind} of {len(evaluation.measures)} measures see none.{note}"
 
 
 def embedded(path: Path) -> str:
