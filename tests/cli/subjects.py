@@ -188,7 +188,11 @@ def quick() -> Iterator[None]:
         for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):
             patch.setattr(compare, steps, 20)
         patch.setattr(compare, "_MIDDLE", 4)
-        for score in (GaussianModel.log_prob_chunks, TableModel.log_prob_chunks):
-            patch.setitem(score.__kwdefaults__, "steps", 10)
-        patch.setitem(GaussianModel.variational_bound.__kwdefaults__, "num_levels", 100)
+        for scored, option, few in (
+            (GaussianModel.log_prob_chunks, "steps", 10),
+            (TableModel.log_prob_chunks, "steps", 10),
+            (GaussianModel.variational_bound, "num_levels", 100),
+        ):
+            assert scored.__kwdefaults__
+            patch.setitem(scored.__kwdefaults__, option, few)
         yield

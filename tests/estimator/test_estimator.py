@@ -40,7 +40,9 @@ def test_scikit_learn_s_own_checks(
     """They ask the same rows one by one, for which a few steps do as well as many."""
     quick = partial(DiffusionModel, width=16, settings={"sampling.steps": 5})
     monkeypatch.setattr(imputer, "DiffusionModel", quick)
-    monkeypatch.setitem(GaussianModel.log_prob_chunks.__kwdefaults__, "steps", 5)
+    defaults = GaussianModel.log_prob_chunks.__kwdefaults__
+    assert defaults
+    monkeypatch.setitem(defaults, "steps", 5)
     check(estimator)
 
 

@@ -26,7 +26,7 @@ diffusers: Any
 
 @pytest.fixture(scope="module", autouse=True)
 def their_library() -> None:
-    """Imported where the first test needs it: a process that runs other tests only does not wait."""
+    """Imported by the first test: a worker that runs none of them does without."""
     global diffusers
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own imports
