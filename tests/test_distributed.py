@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +20,32 @@ from sfumato.cli import main
 from sfumato.errors import ArgumentError
 from sfumato.runs.run import Run, open_run
 
-_FIT = ("--set", "training.steps=20", "--set", "training.snapshots=0", "--set", "threads=1")
+_FITS: dict[str, dict[str, object]] = {
+    "moons": {},
+    "labelled pictures": {
+        "data.labels": True,
+        "network.width": 16,
+        "network.options.multipliers": [1, 2],
+        "training.flip": True,
+        "training.batch_size": 16,
+        "training.micro_batch": 3,
+        "training.checkpoint_every": 10,
+    },
+    "sharded pictures": {
+        "network.width": 16,
+        "network.options.multipliers": [1, 2],
+        "training.batch_size": 16,
+        "training.micro_batch": 5,
+        "training.shard": True,
+    },
+}
+_SHORT: dict[str, object] = {"training.steps": 20, "training.snapshots": 0, "threads": 1}
 
 
 def _torchrun(*command: str, restarts: int = 0) -> list[str]:
     start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     # A port of its own, so that tests may run side by side.
-    return [*start, "--standalone", f"--max-restarts={restarts}", "-m", "sfumato", *command]
-
-
-def _two(*command: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        _torchrun(*command), capture_output=True, text=True, timeout=300, env=environment
-    )
+    return [*start, "--standalone", f"--max-restarts={restarts}", *command]
 
 
 def _final(folder: Path) -> dict[str, float]:
@@ -40,63 +53,68 @@ def _final(folder: Path) -> dict[str, float]:
     return last
 
 
-@pytest.mark.parametrize(
-    ("source", "changes"),
-    [
-        ("moons", {}),
-        (
-            "squares.npz",
-            {
-                "data.labels": True,
-                "network.width": 16,
-                "network.options.multipliers": [1, 2],
-                "training.flip": True,
-                "training.batch_size": 16,
-                "training.micro_batch": 3,
-                "training.checkpoint_every": 10,
-            },
-        ),
-        (
-            "squares.npz",
-            {
-                "network.width": 16,
-                "network.options.multipliers": [1, 2],
-                "training.batch_size": 16,
-                "training.micro_batch": 5,
-                "training.shard": True,
-            },
-        ),
-    ],
-)
-def test_two_processes_learn_what_one_learns(
-    tmp_path: Path, source: str, changes: dict[str, object]
-) -> None:
-    settings = {"training.steps": 20, "training.snapshots": 0, "threads": 1} | changes
-    if source == "squares.npz":
-        source = str(tmp_path / source)
-        np.savez(source, pixels=squares(), labels=np.arange(len(squares())) % 2)
-    one = sfumato.fit(source, out=tmp_path / "one", settings=settings, quiet=True)
-    toml = [f"{name}={str(value).lower()}" for name, value in changes.items()]
-    sets = [part for each in toml for part in ("--set", each)]
-    done = _two("fit", source, *_FIT, *sets, "--out", str(tmp_path / "two"))
+@dataclass(frozen=True)
+class _Two:
+    """What two processes wrote.
+
+    Args:
+        sources: what each fit learned from.
+        folder: of each fit a run, and samples of moons.npy.
+        printed: on standard output, of all fits.
+    """
+
+    sources: dict[str, str]
+    folder: Path
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def two(moons: Run, tmp_path_factory: pytest.TempPathFactory) -> _Two:
+    """All that two processes do, started once; a lost process has a start of its own."""
+    folder = tmp_path_factory.mktemp("two")
+    pictures = str(folder / "squares.npz")
+    np.savez(pictures, pixels=squares(), labels=np.arange(len(squares())) % 2)
+    sources = {name: "moons" if name == "moons" else pictures for name in _FITS}
+    lines = [f"sample {moons.folder} -n 2500 --to {folder / 'moons.npy'} --quiet"]
+    for name, source in sources.items():
+        changes = _SHORT | _FITS[name]
+        toml = [f"--set '{key}={str(value).lower()}'" for key, value in changes.items()]
+        lines.append(f"fit {source} {' '.join(toml)} --out '{folder / name}'")
+    done = subprocess.run(
+        _torchrun(str(Path(__file__).with_name("command_lines.py")), *lines),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Done:") == 1  # one of them speaks
-    assert _final(tmp_path / "two")["loss"] == pytest.approx(_final(tmp_path / "one")["loss"], 1e-3)
-    two = open_run(tmp_path / "two")
+    return _Two(sources, folder, done.stdout)
+
+
+@pytest.mark.parametrize("name", _FITS)
+def test_two_processes_learn_what_one_learns(two: _Two, tmp_path: Path, name: str) -> None:
+    one = sfumato.fit(
+        two.sources[name], out=tmp_path / "one", settings=_SHORT | _FITS[name], quiet=True
+    )
+    assert _final(two.folder / name)["loss"] == pytest.approx(
+        _final(tmp_path / "one")["loss"], 1e-3
+    )
+    of_two = open_run(two.folder / name)
     for own, other in zip(
         one.model.denoiser.network.parameters(),
-        two.model.denoiser.network.parameters(),
+        of_two.model.denoiser.network.parameters(),
         strict=True,
     ):
         # Sums in another order, and Adam's first steps divide by next to nothing.
         assert float((own - other).detach().abs().mean()) < 2e-4
 
 
-def test_samples_are_the_same_whatever_the_number_of_processes(moons: Run, tmp_path: Path) -> None:
-    to = tmp_path / "two.npy"
-    done = _two("sample", str(moons.folder), "-n", "2500", "--to", str(to))
-    assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal(np.load(to), moons.sample(2500))
+def test_one_of_several_processes_speaks(two: _Two) -> None:
+    assert two.printed.count("Done:") == len(_FITS)
+
+
+def test_samples_are_the_same_whatever_the_number_of_processes(two: _Two, moons: Run) -> None:
+    np.testing.assert_array_equal(np.load(two.folder / "moons.npy"), moons.sample(2500))
 
 
 @pytest.mark.parametrize(("n", "first"), [(0, 0), (1, 0), (10, 3), (64, 64), (1000, 37)])
@@ -150,7 +168,7 @@ def test_a_lost_process_is_restarted_from_the_last_checkpoint(tmp_path: Path) ->
     changes = ("training.steps=400", "training.checkpoint_every=50", "training.log_every=10")
     sets = [part for each in (*changes, "training.snapshots=0") for part in ("--set", each)]
     with subprocess.Popen(
-        _torchrun("fit", "moons", *sets, "--out", str(folder), restarts=3),
+        _torchrun("-m", "sfumato", "fit", "moons", *sets, "--out", str(folder), restarts=3),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

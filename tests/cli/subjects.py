@@ -12,6 +12,8 @@ from PIL import Image
 
 from command_line import leave
 from sfumato.metrics import features
+from sfumato.models.gaussian import GaussianModel
+from sfumato.models.table import TableModel
 from sfumato.runs import compare
 from sfumato.runs.doctor import fit as doctor
 from sfumato.runs.figures import common, images, points, table
@@ -186,4 +188,11 @@ def quick() -> Iterator[None]:
         for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):
             patch.setattr(compare, steps, 20)
         patch.setattr(compare, "_MIDDLE", 4)
+        for scored, option, few in (
+            (GaussianModel.log_prob_chunks, "steps", 10),
+            (TableModel.log_prob_chunks, "steps", 10),
+            (GaussianModel.variational_bound, "num_levels", 100),
+        ):
+            assert scored.__kwdefaults__
+            patch.setitem(scored.__kwdefaults__, option, few)
         yield

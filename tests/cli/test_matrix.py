@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from subjects import KINDS, Subject, quick, subject
 
 from command_line import Command
 from onnx_loop import draws_the_same
+from sfumato import plots
 from sfumato.data.io.rows import read_rows
 from sfumato.runs import compare
 from sfumato.runs.figures import images, points, table
-from sfumato.runs.run import open_run
+from sfumato.runs.report import build
+from sfumato.runs.run import Run, open_run
 from sfumato.samplers import SAMPLERS
 
 # What must be true of a run, what was printed, and the folder of what was written.
@@ -119,6 +122,9 @@ REFUSED = {
     for kind in kinds
 }
 
+# Figures of the run alone: those of a report show the same as those of `plot`.
+OF_THE_RUN = {"data", "forward", "reverse", "trajectories", "training", "loss", "errors"}
+
 CELLS = [(command, kind) for kind in KINDS for command in COMMANDS]
 PLOTS = [(name, kind) for kind in KINDS for name in FIGURES[kind]]
 
@@ -126,6 +132,44 @@ PLOTS = [(name, kind) for kind in KINDS for name in FIGURES[kind]]
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
     with quick():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drawn_once() -> Iterator[None]:
+    """A figure of the run alone is made and rendered once, for the report and for `plot`."""
+    made: dict[tuple[Callable[..., Figure], Path], Figure] = {}
+    rendered: dict[Figure, bytes] = {}
+
+    def once(figure: Callable[..., Figure]) -> Callable[..., Figure]:
+        def of(run: Run, _: object = None) -> Figure:
+            if run.folder is None:
+                return figure(run)
+            key = figure, run.folder
+            if key not in made:
+                made[key] = figure(run, object())  # which has nothing to show
+            return made[key]
+
+        return of
+
+    def saved(figure: Figure, path: Path) -> None:
+        if figure not in made.values():
+            plots.style.save_figure(figure, path)
+            return
+        if figure not in rendered:
+            plots.style.save_figure(figure, path)
+            rendered[figure] = path.read_bytes()
+        path.write_bytes(rendered[figure])
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (points, images, table):
+            figures = {
+                name: once(figure) if name in OF_THE_RUN else figure
+                for name, figure in module.FIGURES.items()
+            }
+            patch.setattr(module, "FIGURES", figures)
+        for module in (plots, build):
+            patch.setattr(module, "save_figure", saved)
         yield
 
 

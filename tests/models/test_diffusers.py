@@ -21,9 +21,17 @@ from sfumato.models.registry import build_denoiser, build_process
 from sfumato.process.noise import NoiseLevel
 from sfumato.samplers.driver import last_frame, trajectory
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of its own imports
-    diffusers = pytest.importorskip("diffusers")
+diffusers: Any
+
+
+@pytest.fixture(scope="module", autouse=True)
+def their_library() -> None:
+    """Imported by the first test: a worker that runs none of them does without."""
+    global diffusers
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own imports
+        diffusers = pytest.importorskip("diffusers")
+
 
 # As google/ddpm-cifar10-32 is stored, but narrower.
 _CIFAR: dict[str, Any] = {
@@ -37,6 +45,8 @@ _CIFAR: dict[str, Any] = {
     "freq_shift": 1,
     "norm_eps": 1e-6,
 }
+# Half the side for whole walks: the same four resolutions, a quarter of the pixels.
+_SMALL = _CIFAR | {"sample_size": 16}
 _MODERN: dict[str, Any] = {
     "sample_size": (16, 24),
     "in_channels": 1,
@@ -111,7 +121,7 @@ def test_a_pipeline_of_diffusers_draws_the_same_samples_here(
     own_betas = {"beta_start": 1e-3, "beta_end": 0.3} | scheduler
     made = diffusers.DDPMScheduler(num_train_timesteps=20, **own_betas)
     outputs = 3 * (1 + (scheduler.get("variance_type") == "learned_range"))
-    unet = _random_unet(**_CIFAR, out_channels=outputs)
+    unet = _random_unet(**_SMALL, out_channels=outputs)
     their = _write(tmp_path / "their", unet, made)
     their.set_progress_bar_config(disable=True)
     drawn = their(
@@ -135,7 +145,7 @@ def _drawn_here(model: GaussianModel, n: int, seed: int) -> Tensor:
 
 def test_ddim_of_diffusers_draws_the_same_samples_here(tmp_path: Path) -> None:
     made = diffusers.DDIMScheduler(num_train_timesteps=100, clip_sample=False)
-    unet = _random_unet(**_CIFAR)
+    unet = _random_unet(**_SMALL)
     their = _write(tmp_path / "their", unet, made, "DDIMPipeline")
     their.set_progress_bar_config(disable=True)
     drawn = their(
@@ -235,7 +245,7 @@ def test_what_is_written_draws_the_same_in_their_pipeline(
 
 def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    flat = np.broadcast_to(rng.choice([40, 200], (64, 1, 1, 1)), (64, 8, 8, 1)).astype(np.uint8)
+    flat = np.broadcast_to(rng.choice([40, 200], (64, 1, 1, 1)), (64, 4, 4, 1)).astype(np.uint8)
     run = sfumato.fit(
         flat,
         out=tmp_path / "run",
@@ -245,7 +255,10 @@ def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> Non
             "process.num_levels": 50,
             "process.options": {},
             "network.width": 32,
+            "network.depth": 1,
+            "network.options": {"multipliers": [1, 2], "attention": [False, True]},
             "training.steps": 150,
+            "training.batch_size": 32,
             "training.snapshots": 0,
         },
     )

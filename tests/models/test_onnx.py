@@ -19,13 +19,19 @@ from sfumato.runs.run import Run
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-_SHORT = {"training.steps": 20, "training.snapshots": 0}
+_SHORT = {"training.steps": 20, "training.batch_size": 16, "training.snapshots": 0}
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"network.width": 16, "network.parameterisation": "eps"},
+        {
+            "network.width": 16,
+            "network.depth": 1,
+            "network.options.multipliers": [1, 2],
+            "network.options.attention": [False, True],
+            "network.parameterisation": "eps",
+        },
         {"network.name": "dit", "network.width": 32, "network.depth": 1},
     ],
 )

@@ -13,6 +13,7 @@ from sfumato.errors import ArgumentError
 from sfumato.metrics.distances import sliced_wasserstein_2
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.streams import generator
+from sfumato.runs import compare
 from sfumato.runs.compare import (
     Comparison,
     Entry,
@@ -95,7 +96,8 @@ def test_one_stray_sample_does_not_decide(both: list[Comparison]) -> None:
     assert last.flow < 0.02
 
 
-def test_a_table_ends_and_is_measured_once(folder: object) -> None:
+def test_a_table_ends_and_is_measured_once(folder: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare, "_REFERENCE_STEPS", 100)  # how near it is does not matter here
     run = fitted(folder, "table", **{"process.num_levels": 10})
     for each in compare_samplers(run, (5, 10, 20, 40)):
         if isinstance(each, Comparison):
@@ -137,7 +139,10 @@ def test_a_learned_variance_is_left_to_its_network(folder: object) -> None:
     assert (first.sampler, first.num_calls) == ("ancestral", 6)
 
 
-def test_a_network_of_steps_is_not_asked_between_them(folder: object) -> None:
+def test_a_network_of_steps_is_not_asked_between_them(
+    folder: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "_REFERENCE_STEPS", 100)
     run = fitted(folder, "steps", **{"process.num_levels": 30, "network.name": "step-mlp"})
     first, _ = (e for e in compare_samplers(run, (6,)) if isinstance(e, Comparison))
     assert "runge-kutta" not in pivoted(first)

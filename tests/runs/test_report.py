@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,13 @@ TINY = {
     "sampling.steps": 8,
 }
 HOSTILE = '<script>alert("x")</script>'
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_frames() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(point_figures, "ANIMATION_FRAMES", 5)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,10 @@ ROWS = 210
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_samples() -> Iterator[None]:
+def few_samples_and_frames() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(table_figures, "SAMPLED", 200)
+        patch.setattr(table_figures, "ANIMATION_FRAMES", 5)
         yield
 
 
