@@ -178,5 +178,5 @@ def test_what_cannot_be_asked_is_one_line(model: DiffusionModel, ask: Any, reaso
 
 def test_points_are_told_how_to_be_a_table() -> None:
     points = DiffusionModel(steps=5, width=16, random_state=0).fit(FRAME)
-    with pytest.raises(ArgumentError, match=r"data\.kind=table"):
+    with pytest.raises(AttributeError, match=r"data\.kind=table"):
         points.predict(FRAME, "a")

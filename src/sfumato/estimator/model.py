@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sfumato import config, distributed
@@ -21,6 +22,7 @@ from sfumato.data.source import IN_MEMORY
 from sfumato.data.table import DataTable, default_names
 from sfumato.errors import ArgumentError, DataError, RunError, unknown
 from sfumato.models.file import load_model, save_model
+from sfumato.models.model import supports, unsupported
 from sfumato.models.predictive import PredictedCategories, PredictedNumbers
 from sfumato.progress import ProgressLine
 from sfumato.runs.data import take
@@ -39,6 +41,24 @@ def of_frames(tags: Any) -> Any:
     tags.input_tags.string = True
     tags.input_tags.categorical = True
     return tags
+
+
+def _predicts(model: "DiffusionModel") -> bool:
+    """Whether a model can predict a column, as far as is known before it is fitted.
+
+    Raises:
+        AttributeError: saying why it cannot.
+    """
+    if hasattr(model, "model_") and not supports(model.model_, "predict"):
+        raise AttributeError(str(unsupported("predict")))
+    return True
+
+
+def _predicts_categories(model: "DiffusionModel") -> bool:
+    """As `_predicts`, of a column of categories."""
+    if _predicts(model) and hasattr(model, "model_") and not model._varying(CategoricalCodec):
+        raise AttributeError("no column is of categories; use predict_quantiles.")
+    return True
 
 
 class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -174,28 +194,36 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         filled = self._filled(self._table(X), draws, seed_of(random_state))
         return self._like(X, filled[0]) if draws is None else [self._like(X, f) for f in filled]
 
-    def predict(self, X: Any, target: str) -> np.ndarray:  # noqa: N803
+    @available_if(_predicts)
+    def predict(self, X: Any, target: str | None = None) -> np.ndarray:  # noqa: N803
         """Of one column given the others the mean, or the most probable category, `(n,)`.
 
         Args:
             X: rows; what stands in the target is not looked at, and a frame need not have it.
-            target: the column's name.
+            target: the column's name; the last column that varies where not given.
 
         Raises:
             ValueError: if there is no such column that varies, or the rows do not fit.
         """
-        found = self._predicted(X, target)
+        check_is_fitted(self)
+        found = self._predicted(X, target or self._varying()[-1])
         return found.mean() if isinstance(found, PredictedNumbers) else found.most_probable()
 
-    def predict_proba(self, X: Any, target: str) -> np.ndarray:  # noqa: N803
+    @available_if(_predicts_categories)
+    def predict_proba(self, X: Any, target: str | None = None) -> np.ndarray:  # noqa: N803
         """Of one column of categories given the others their probabilities, `(n, categories)`.
 
         In the order of `categories(target)`.
 
+        Args:
+            X: as for `predict`.
+            target: the column's name; the last column of categories where not given.
+
         Raises:
             ValueError: as `predict`, or if the column is one of numbers.
         """
-        found = self._predicted(X, target)
+        check_is_fitted(self)
+        found = self._predicted(X, target or self._varying(CategoricalCodec)[-1])
         if isinstance(found, PredictedNumbers):
             raise ArgumentError(f"the column {target!r} is of numbers; use predict_quantiles.")
         return found.probabilities
@@ -228,11 +256,15 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: if there is no such column.
         """
         check_is_fitted(self)
-        parts = getattr(self.model_.codec, "parts", ())
-        known = {p.name: p for p in parts if isinstance(p, CategoricalCodec)}
-        if target not in known:
+        if target not in (known := self._varying(CategoricalCodec)):
             raise unknown("column of categories", target, known)
-        return np.array(known[target].categories, known[target].dtype)
+        part = {part.name: part for part in self.model_.codec.parts}[target]
+        return np.array(part.categories, part.dtype)
+
+    def _varying(self, kind: type = object) -> list[str]:
+        """Columns of a table that vary, of a kind of codec."""
+        parts = getattr(self.model_.codec, "parts", ())
+        return [p.name for p in parts if p.kind != "constant" and isinstance(p, kind)]
 
     def _predicted(self, X: Any, target: str) -> PredictedNumbers | PredictedCategories:  # noqa: N803
         run, backend = self._run(), None if isinstance(X, np.ndarray) else backend_of(X)
