@@ -194,7 +194,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         filled = self._filled(self._table(X), draws, seed_of(random_state))
         return self._like(X, filled[0]) if draws is None else [self._like(X, f) for f in filled]
 
-    @available_if(_predicts)
+    @available_if(_predicts)  # type: ignore[untyped-decorator]
     def predict(self, X: Any, target: str | None = None) -> np.ndarray:  # noqa: N803
         """Of one column given the others the mean, or the most probable category, `(n,)`.
 
@@ -209,7 +209,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         found = self._predicted(X, target or self._varying()[-1])
         return found.mean() if isinstance(found, PredictedNumbers) else found.most_probable()
 
-    @available_if(_predicts_categories)
+    @available_if(_predicts_categories)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any, target: str | None = None) -> np.ndarray:  # noqa: N803
         """Of one column of categories given the others their probabilities, `(n, categories)`.
 
@@ -261,10 +261,14 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         part = {part.name: part for part in self.model_.codec.parts}[target]
         return np.array(part.categories, part.dtype)
 
-    def _varying(self, kind: type = object) -> list[str]:
+    def _varying(self, kind: type | None = None) -> list[str]:
         """Columns of a table that vary, of a kind of codec."""
         parts = getattr(self.model_.codec, "parts", ())
-        return [p.name for p in parts if p.kind != "constant" and isinstance(p, kind)]
+        return [
+            part.name
+            for part in parts
+            if part.kind != "constant" and (kind is None or isinstance(part, kind))
+        ]
 
     def _predicted(self, X: Any, target: str) -> PredictedNumbers | PredictedCategories:  # noqa: N803
         run, backend = self._run(), None if isinstance(X, np.ndarray) else backend_of(X)
