@@ -29,6 +29,7 @@ NAMES = (
     "small_tables",
     "table_cost",
     "digits",
+    "predictions",
 )
 RESULTS = Path(__file__).parent / "results"
 
