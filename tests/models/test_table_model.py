@@ -310,20 +310,20 @@ def test_without_a_network_the_law_is_the_normal_one_of_its_correlations() -> No
     """
     model = correlated(TIED)
     rng = np.random.default_rng(0)
-    z = rng.multivariate_normal(np.zeros(3), TIED, 50)
+    z = rng.multivariate_normal(np.zeros(3), TIED, 20)
     blurred = TIED + np.eye(3) * float(model.process.at(torch.zeros(1).double()).sigma_ve) ** 2
-    table = DataTable(tuple(Column(f"x{k}", own, np.zeros(50, bool)) for k, own in enumerate(z.T)))
+    table = DataTable(tuple(Column(f"x{k}", own, np.zeros(20, bool)) for k, own in enumerate(z.T)))
     expected = stats.multivariate_normal(np.zeros(3), blurred).logpdf(z)
     np.testing.assert_allclose(log_prob(model, table, steps=60), expected, atol=0.02)
 
-    drawn = np.stack([each.values for each in model.sample(20_000)], 1)
-    error = 4 * np.sqrt(2 / 20_000)
+    drawn = np.stack([each.values for each in model.sample(8000)], 1)
+    error = 4 * np.sqrt(2 / 8000)
     np.testing.assert_allclose(np.cov(drawn.T), TIED, atol=error + 0.01)
     between = (drawn[:, 1] - drawn[:, 0]).std()
     assert between == pytest.approx(math.sqrt(2 - 2 * 0.9999), rel=0.1)
 
-    given = np.stack([each.values for each in model.sample(5000, given={"x0": 1.5})], 1)
+    given = np.stack([each.values for each in model.sample(2048, given={"x0": 1.5})], 1)
     assert given[:, 1].mean() == pytest.approx(0.9999 * 1.5, abs=0.001)
     assert given[:, 1].std() == pytest.approx(math.sqrt(1 - 0.9999**2), rel=0.1)
-    assert given[:, 2].mean() == pytest.approx(0.75, abs=4 * math.sqrt(0.75 / 5000) + 0.01)
+    assert given[:, 2].mean() == pytest.approx(0.75, abs=4 * math.sqrt(0.75 / 2048) + 0.01)
     assert given[:, 2].std() == pytest.approx(math.sqrt(0.75), rel=0.05)
