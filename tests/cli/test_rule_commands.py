@@ -202,6 +202,14 @@ def test_conditions_that_break_a_rule_are_one_line(
     assert not Path("new.csv").exists()
 
 
+def test_a_file_of_conditions_that_break_a_rule_is_one_line(sfumato: Command, folder: Path) -> None:
+    Path("some.csv").write_text("city,country\nOslo,Norway\nRome,Norway\n")
+    code, _, err = sfumato(f"sample {folder / 'run'} --given-file some.csv --to new.csv")
+    assert code == 3
+    assert "row 2: what is known there breaks the rule 'city, country'" in err
+    assert not Path("new.csv").exists()
+
+
 def test_two_columns_of_decimals_with_a_rule_are_a_table(sfumato: Command, tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     low = rng.normal(0, 1, 300).round(2)

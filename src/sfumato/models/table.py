@@ -305,7 +305,9 @@ class TableModel:
         if draws < 1:
             raise ArgumentError(f"`draws` must be at least 1; got {draws}.")
         sampler, own = self._sampler(sampling), self.own(rows)
-        seen = self.as_known(own, ~np.stack([column.missing for column in own], axis=1))
+        known = ~np.stack([column.missing for column in own], axis=1)
+        # Conditions are the user's own; rows to fill may be as the data are.
+        seen = self.as_known(own, known, found_too=missing_allowed)
 
         def chunks() -> Iterator[DataTable]:
             total = len(rows) * draws
