@@ -46,6 +46,8 @@ COMMANDS: dict[str, str] = {
     "edit": "edit {run} {few} --from 0.5 --to like.{ending} --quiet",
     "impute": "impute {run} {incomplete} --to filled.{ending} --quiet",
     "impute --draws": "impute {run} {incomplete} --draws 2 --to filled.{ending} --quiet",
+    "predict": "predict {run} {few} --target {target} --to predicted.csv --quiet",
+    "sample --given-file": "sample {run} -n 2 --given-file {few} --to new.csv --quiet",
     "inpaint": "inpaint {run} {few} mask.png --times 1 --to filled.{ending} --quiet",
     "interpolate": "interpolate {run} 0 1 -n 3 --to between.{ending} --quiet",
     **{
@@ -75,6 +77,12 @@ REFUSALS: list[tuple[set[str], set[str], int, str]] = [
     ({"score --bound"}, TABLES, 2, "a table has its likelihood itself"),
     ({"score --tol"}, TABLES, 2, "a tolerance is for points and pictures"),
     ({"impute", "impute --draws"}, PICTURES, 2, "pictures have no missing values"),
+    (
+        {"predict", "sample --given-file"},
+        POINTS | PICTURES,
+        2,
+        "predictions, and conditions row by row, are for tables",
+    ),
     ({"inpaint"}, POINTS | TABLES, 2, "only pictures have masks"),
     ({"interpolate"}, TABLES, 2, "categories have no values between them"),
     ({"export diffusers"}, POINTS | TABLES, 2, "UNet2DModel is a unet of pictures"),
@@ -318,6 +326,20 @@ def _scored_rows(given: Subject, _: str, folder: Path) -> None:
     assert np.isfinite(rows["log_prob"].values).all()
 
 
+def _predicted_rows(given: Subject, _: str, folder: Path) -> None:
+    before, after = (read_rows(path)[0] for path in (given.few, folder / "predicted.csv"))
+    assert after.names[: len(before.names)] == before.names
+    assert {f"{given.target} mean", f"{given.target} predicted"} & {*after.names}
+    assert len(after) == len(before)
+
+
+def _drawn_for_each(given: Subject, _: str, folder: Path) -> None:
+    before, after = (read_rows(path)[0] for path in (given.few, folder / "new.csv"))
+    assert len(after) == 2 * len(before)
+    for column in before:
+        assert after[column.name].values.tolist() == np.repeat(column.values, 2).tolist()
+
+
 def _filled(*names: str) -> Check:
     def check(given: Subject, _: str, folder: Path) -> None:
         before = read_rows(given.incomplete)[0]
@@ -421,6 +443,8 @@ CHECKS: dict[str, Check] = {
     "edit": _made("like"),
     "impute": _filled("filled"),
     "impute --draws": _filled("filled-1", "filled-2"),
+    "predict": _predicted_rows,
+    "sample --given-file": _drawn_for_each,
     "inpaint": _inpainted,
     "interpolate": _made("between", 3),
     "animate forward gif": _moving("gif"),

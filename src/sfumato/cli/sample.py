@@ -88,6 +88,8 @@ def sample(
     quiet = quiet or not distributed.is_first()
     opened = open_run(run)
     kind, model = opened.kind, opened.model
+    if given_file is not None:
+        require(model, "predict")
     kind.check_target(to, opened.model)
     n = (kind.sampled if given_file is None else 1) if n is None else n
     if sampling.get("steps", opened.settings.sampling.steps) == "auto":
@@ -100,7 +102,6 @@ def sample(
         )
     conditions = values or None
     if given_file is not None:
-        require(model, "predict")
         like = kind.read_like(model, given_file, missing=True, partial=True)
         warn_of_unseen(opened, like.rows, "nothing is known of it there")
         conditions = like.rows
