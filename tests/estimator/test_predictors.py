@@ -88,6 +88,37 @@ def test_levels_out_of_range_are_refused(
         regressor.predict_interval(NEW[:2], levels[-1] if len(levels) == 1 else 1.5)
 
 
+@pytest.mark.parametrize("n", [0, -2])
+def test_no_values_of_a_law_are_refused(regressor: DiffusionRegressor, n: int) -> None:
+    with pytest.raises(ArgumentError, match=f"`n` must be at least 1; got {n}"):
+        regressor.sample(NEW[:2], n)
+
+
+def test_an_array_after_a_frame_and_a_frame_after_an_array_go_by_place(
+    regressor: DiffusionRegressor,
+) -> None:
+    with pytest.warns(UserWarning, match="feature names"):
+        found = regressor.predict(NEW.to_numpy())
+    np.testing.assert_array_equal(found, regressor.predict(NEW))
+    of_array = DiffusionRegressor(steps=10, width=16, random_state=0).fit(FRAME.to_numpy(), Y)
+    with pytest.warns(UserWarning, match="feature names"):
+        found = of_array.predict(NEW)
+    np.testing.assert_array_equal(found, of_array.predict(NEW.to_numpy()))
+
+
+def test_columns_whose_names_are_numbers_are_known_again() -> None:
+    model = DiffusionRegressor(steps=150, width=32, random_state=0)
+    numbered = pd.DataFrame(FRAME.to_numpy())
+    found = model.fit(numbered, Y).predict(pd.DataFrame(NEW.to_numpy()))
+    assert np.sqrt(np.square(found - MEAN).mean()) < 0.4 * NOISE
+
+
+def test_an_array_of_dates_is_one_line() -> None:
+    days = (np.datetime64("2024-01-01") + np.arange(N))[:, None]
+    with pytest.raises(DataError, match="dates come in data frames"):
+        DiffusionRegressor(steps=1).fit(days, Y)
+
+
 @pytest.mark.parametrize(
     ("y", "reason"),
     [
@@ -157,6 +188,9 @@ def test_conditions_per_row_are_kept_and_drawn_so_often(model: DiffusionModel) -
     assert drawn.a[8:].tolist() == [-0.5] * 4
     assert not drawn.isna().any().any()
     assert drawn.b.nunique() == 12
+    assert len(model.sample(0, random_state=0, given=conditions)) == 0
+    with pytest.raises(ArgumentError, match="`n` must not be negative; got -1"):
+        model.sample(-1, given=conditions)
     again = model.sample(4, random_state=0, given=conditions[:1])
     pd.testing.assert_frame_equal(again, drawn[:4])
 

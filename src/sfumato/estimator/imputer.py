@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import DataError
-from sfumato.estimator.model import DiffusionModel, RandomState, of_frames, seed_of
+from sfumato.estimator.base import RandomState, of_frames, seed_of
+from sfumato.estimator.model import DiffusionModel
 
 
 class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -1,26 +1,25 @@
 """A density estimator: fit a table or points, draw rows, fill in what is missing, score."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils import check_random_state
+from sklearn.base import DensityMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sfumato import config, distributed
-from sfumato.config import LARGEST_SEED
 from sfumato.data.codecs.columns import CategoricalCodec
-from sfumato.data.io.arrays import from_array, to_array
+from sfumato.data.io.arrays import to_array
 from sfumato.data.io.frames import backend_of, from_frame, to_frame
 from sfumato.data.io.memory import accept
 from sfumato.data.source import IN_MEMORY
 from sfumato.data.table import DataTable, default_names
-from sfumato.errors import ArgumentError, DataError, RunError, unknown
+from sfumato.errors import ArgumentError, RunError, unknown
+from sfumato.estimator.base import RandomState, TableEstimator, seed_of
 from sfumato.models.file import load_model, save_model
 from sfumato.models.model import supports, unsupported
 from sfumato.models.predictive import PredictedCategories, PredictedNumbers
@@ -30,17 +29,6 @@ from sfumato.runs.fit import prepare
 from sfumato.runs.kinds import KINDS
 from sfumato.runs.run import Run
 from sfumato.training.loop import train
-
-# What `random_state` may be: None, a seed, or NumPy's.
-RandomState = int | np.random.RandomState | None
-
-
-def of_frames(tags: Any) -> Any:
-    """scikit-learn's tags of an estimator that takes text, categories and missing values."""
-    tags.input_tags.allow_nan = True
-    tags.input_tags.string = True
-    tags.input_tags.categorical = True
-    return tags
 
 
 def _predicts(model: "DiffusionModel") -> bool:
@@ -61,7 +49,7 @@ def _predicts_categories(model: "DiffusionModel") -> bool:
     return True
 
 
-class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
+class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
     """A diffusion model of a table: draws rows, fills missing values, scores how probable rows are.
 
     Args:
@@ -82,26 +70,6 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         kinds_: what each column was taken for.
     """
 
-    def __init__(
-        self,
-        *,
-        columns: Mapping[str, str] | None = None,
-        steps: int | None = None,
-        width: int | None = None,
-        settings: Mapping[str, Any] | None = None,
-        random_state: RandomState = None,
-        verbose: bool = False,
-    ) -> None:
-        self.columns = columns
-        self.steps = steps
-        self.width = width
-        self.settings = settings
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def __sklearn_tags__(self) -> Any:
-        return of_frames(super().__sklearn_tags__())
-
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002, N803
         """Learn the rows of a table.
 
@@ -113,7 +81,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: if X cannot be learned from, or a parameter is wrong.
             DivergedError: if training meets a loss that is not finite.
         """
-        return self.fit_table(self._table(X, reset=True))
+        return self.fit_table(self._read(X, reset=True))
 
     def fit_table(self, table: DataTable) -> Self:
         """As `fit`, of rows that were read already."""
@@ -325,6 +293,7 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         if not container:  # a file's, or from before it was kept
             container = "array" if names == default_names(len(names)) else "pandas"
         found.backend_ = None if container == "array" else container
+        found._names = names
         if found.backend_:
             found.feature_names_in_ = np.array(names, dtype=object)
         return found
@@ -333,38 +302,9 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return Run(self.model_, None)
 
-    def _table(self, X: Any, *, reset: bool = False) -> DataTable:  # noqa: N803
-        """The rows as a table of the columns that were fitted, checked as scikit-learn does."""
-        backend = None if isinstance(X, np.ndarray) else backend_of(X)
-        if backend is not None:
-            table = from_frame(X)
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            if reset and len(table) < 2:
-                raise DataError("found a table with 1 sample; at least 2 rows are needed.")
-        else:
-            if getattr(getattr(X, "dtype", None), "kind", None) in ("m", "M"):
-                raise DataError("dates come in data frames; an array of them is not read.")
-            values = validate_data(
-                self,
-                X,
-                reset=reset,
-                dtype=None,
-                ensure_all_finite="allow-nan",
-                ensure_min_samples=2 if reset else 1,
-            )
-            table = from_array(values, "X")
-        if reset:
-            self.backend_ = backend
-            return table
-        named = hasattr(self, "feature_names_in_")
-        if named == (backend is not None):
-            self._warn_of_unseen(table)
-            return table
-        # A frame after an array, or the other way round: by place, as scikit-learn goes on.
-        names = self.feature_names_in_ if named else default_names(len(table.columns))
-        table = DataTable(
-            tuple(replace(each, name=str(n)) for each, n in zip(table, names, strict=True))
-        )
+    def _table(self, X: Any) -> DataTable:  # noqa: N803
+        """Rows of the columns that were fitted, with a warning of what was never seen."""
+        table = self._read(X)
         self._warn_of_unseen(table)
         return table
 
@@ -400,19 +340,6 @@ class DiffusionModel(DensityMixin, BaseEstimator):  # type: ignore[misc]
         if backend == "pandas":
             frame.index = X.index
         return frame
-
-
-def seed_of(random_state: RandomState) -> int:
-    """The seed that a `random_state` is, or draws.
-
-    Raises:
-        ArgumentError: if it is negative.
-    """
-    if isinstance(random_state, int | np.integer):
-        if not 0 <= random_state <= LARGEST_SEED:
-            raise ArgumentError(f"`random_state` must not be negative; got {random_state}.")
-        return int(random_state)
-    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def _as_table(run: Run, rows: Any) -> DataTable:

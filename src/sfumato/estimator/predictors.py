@@ -1,53 +1,29 @@
 """A regressor and a classifier: one column of a table given the others, with its whole law."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sfumato.data.io.arrays import from_array
-from sfumato.data.io.frames import backend_of, from_frame
 from sfumato.data.table import Column, DataTable
-from sfumato.errors import DataError
-from sfumato.estimator.model import DiffusionModel, RandomState, of_frames, seed_of
+from sfumato.errors import ArgumentError, DataError
+from sfumato.estimator.base import TableEstimator, seed_of
+from sfumato.estimator.model import DiffusionModel
 from sfumato.models.predictive import PredictedCategories, PredictedNumbers
 from sfumato.runs.run import Run
 
 
-class _Predictor(BaseEstimator):  # type: ignore[misc]
+class _Predictor(TableEstimator):
     """What both share: a model of the features and the target together."""
-
-    def __init__(
-        self,
-        *,
-        columns: Mapping[str, str] | None = None,
-        steps: int | None = None,
-        width: int | None = None,
-        settings: Mapping[str, Any] | None = None,
-        random_state: RandomState = None,
-        verbose: bool = False,
-    ) -> None:
-        self.columns = columns
-        self.steps = steps
-        self.width = width
-        self.settings = settings
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def __sklearn_tags__(self) -> Any:
-        return of_frames(super().__sklearn_tags__())
 
     def _joint(self, X: Any, y: np.ndarray) -> DataTable:  # noqa: N803
         """The features and the target as columns of one table."""
-        features = self._features(X, reset=True)
+        features = self._read(X, reset=True)
         if len(features) != len(y):
             raise DataError(f"X has {len(features)} rows, and y has {len(y)}.")
-        if len(y) < 2:
-            raise DataError("found 1 sample; at least 2 rows are needed.")
         self.target_ = "target"
         while self.target_ in features.names:
             self.target_ += "_"
@@ -68,22 +44,9 @@ class _Predictor(BaseEstimator):  # type: ignore[misc]
             verbose=self.verbose,
         ).fit_table(rows)
 
-    def _features(self, X: Any, *, reset: bool = False) -> DataTable:  # noqa: N803
-        """The features as columns, checked as scikit-learn does."""
-        backend = None if isinstance(X, np.ndarray) else backend_of(X)
-        if backend is not None:
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return from_frame(X)
-        values = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
-        table = from_array(values, "X")
-        names = getattr(self, "feature_names_in_", table.names)
-        return DataTable(
-            tuple(replace(each, name=str(name)) for each, name in zip(table, names, strict=True))
-        )
-
     def _predicted(self, X: Any) -> Any:  # noqa: N803
         check_is_fitted(self)
-        features = self._features(X)
+        features = self._read(X)
         unknown = Column(self.target_, np.zeros(len(features)), np.ones(len(features), bool))
         return self._law(DataTable((*features, unknown)))
 
@@ -187,7 +150,13 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
         return self.law(X).interval(share)
 
     def sample(self, X: Any, n: int = 1) -> np.ndarray:  # noqa: N803
-        """`n` equally likely values of each row's law in rising order, `(n rows, n)`."""
+        """`n` equally likely values of each row's law in rising order, `(n rows, n)`.
+
+        Raises:
+            ValueError: if `n` is below 1.
+        """
+        if n < 1:
+            raise ArgumentError(f"`n` must be at least 1; got {n}.")
         return self.law(X).quantiles((np.arange(n) + 0.5) / n)
 
     def law(self, X: Any) -> PredictedNumbers:  # noqa: N803

@@ -53,6 +53,15 @@ class PredictedNumbers:
     weights: np.ndarray
     is_mass: np.ndarray
 
+    @classmethod
+    def rising(
+        cls, part: NumericCodec, values: np.ndarray, weights: np.ndarray, is_mass: np.ndarray
+    ) -> "PredictedNumbers":
+        """Laws of values in any order."""
+        order = values.argsort(1, kind="stable")
+        every = (np.take_along_axis(each, order, 1) for each in (values, weights, is_mass))
+        return cls(part, *every)
+
     def __len__(self) -> int:
         """How many rows."""
         return len(self.values)
@@ -106,11 +115,7 @@ class PredictedNumbers:
         middle = self.quantiles([0.5]).astype(np.float64)
         moved = middle + factor * (self.values - middle)
         values = np.where(self.is_mass, self.values, moved.clip(self.part.low, self.part.high))
-        order = values.argsort(1, kind="stable")
-        rising = (
-            np.take_along_axis(each, order, 1) for each in (values, self.weights, self.is_mass)
-        )
-        return PredictedNumbers(self.part, *rising)
+        return PredictedNumbers.rising(self.part, values, self.weights, self.is_mass)
 
     def _as_dates(self, values: np.ndarray) -> np.ndarray:
         if self.part.kind == "date":
@@ -221,11 +226,8 @@ def _numbers(
         every = np.c_[values, np.broadcast_to(masses, (at_once, len(masses)))]
         weights = np.c_[(chance[:, :1] / _QUANTILES).repeat(_QUANTILES, 1), chance[:, 1:]]
         is_mass = np.broadcast_to(np.arange(every.shape[1]) >= _QUANTILES, every.shape)
-        order = every.argsort(1, kind="stable")
-        rising = (
-            np.take_along_axis(each, order, 1)[: len(index)] for each in (every, weights, is_mass)
-        )
-        yield PredictedNumbers(part, *rising)
+        own = (each[: len(index)] for each in (every, weights, is_mass))
+        yield PredictedNumbers.rising(part, *own)
 
 
 def _flowed(

@@ -279,6 +279,8 @@ class TableModel:
         """
         assert known is None
         assert given is None
+        if draws < 1:
+            raise ArgumentError(f"`draws` must be at least 1; got {draws}.")
         return self._drawn_given(rows, draws, seed, sampling, missing_allowed=False)
 
     def conditional_chunks(
@@ -290,6 +292,7 @@ class TableModel:
             ArgumentError: as `complete_chunks`.
             DataError: as `complete_chunks`.
         """
+        refuse_negative(n=draws, seed=seed)
         return self._drawn_given(rows, draws, seed, sampling, missing_allowed=True)
 
     def _drawn_given(
@@ -302,8 +305,6 @@ class TableModel:
         missing_allowed: bool,
     ) -> Iterator[DataTable]:
         """Each row `draws` times in a row, what it lacks drawn given what is there."""
-        if draws < 1:
-            raise ArgumentError(f"`draws` must be at least 1; got {draws}.")
         sampler, own = self._sampler(sampling), self.own(rows)
         known = ~np.stack([column.missing for column in own], axis=1)
         # Conditions are the user's own; rows to fill may be as the data are.

@@ -145,12 +145,15 @@ class Run:
         if first:
             raise ArgumentError("`first` is for samples under one condition; leave it out.")
         like = self.kind.read_like(self.model, given, missing=True, partial=True)
-        chunks = self.model.conditional_chunks(like.rows, draws=n, seed=seed, **sampling)
-        total = len(like.rows) * n
+        # As of other samples of a table, the first process draws all.
+        every = np.arange(len(like.rows) if distributed.is_first() else 0)
+        conditions = self.kind.take(like.rows, every)
+        chunks = self.model.conditional_chunks(conditions, draws=n, seed=seed, **sampling)
+        total = len(conditions) * n
         found = self._collected(chunks, "sample", total, quiet)
         drawn = self.kind.joined([self.model.empty(), *found], [total])
-        every = np.arange(total) // n
-        rows = self.kind.put_back(self.kind.take(like.rows, every), np.arange(total), drawn)
+        repeated = self.kind.take(conditions, every.repeat(n))
+        rows = self.kind.put_back(repeated, np.arange(total), drawn)
         return self.kind.named(self.model, rows, seed, 0)
 
     def edit(

@@ -212,8 +212,8 @@ def regression(
 
     Raises:
         ArgumentError: if a time draw or weighting is unknown, a variance is to be learned for a
-            continuous process, targets are to be averaged over classes, or several processes draw
-            by importance.
+            continuous process, targets are to be averaged over classes, a column is the target, or
+            several processes draw by importance.
     """
     times = named_time_draw(settings.times, process)
     if weighting is None:
@@ -231,6 +231,10 @@ def regression(
         raise ArgumentError(
             "training.reference averages over rows of all classes, mirrored or not; set it to "
             "0 with classes or training.flip."
+        )
+    if settings.target:
+        raise ArgumentError(
+            "training.target is a column of a table, and these data are none; leave it empty."
         )
     if settings.times == "importance" and distributed.count() > 1:
         raise ArgumentError(
