@@ -318,6 +318,7 @@ def test_the_commands_on_a_folder(
         ("fit digits --set network.options.multipliers=[0]", 2, "`multipliers` are numbers"),
         ("fit digits --set network.options.depth=2", 2, "option of the network 'unet'"),
         ("fit digits --set data.labels=true --set training.reference=64", 2, "all classes"),
+        ("fit digits --set training.target=x", 2, "training.target is a column of a table"),
         ("fit moons --set training.flip=true", 2, "mirrors pictures"),
         ("fit {empty} --out never", 3, "no picture that can be used"),
         ("edit {run} none.png --from 0.5 --to a.png", 3, "cannot read"),

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sfumato import config, distributed
-from sfumato.data.codecs.columns import CategoricalCodec
+from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.io.arrays import to_array
 from sfumato.data.io.frames import backend_of, from_frame, to_frame
 from sfumato.data.io.memory import accept
@@ -191,9 +191,10 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
             ValueError: as `predict`, or if the column is one of numbers.
         """
         check_is_fitted(self)
-        found = self._predicted(X, target or self._varying(CategoricalCodec)[-1])
-        if isinstance(found, PredictedNumbers):
+        if target in self._varying(NumericCodec):
             raise ArgumentError(f"the column {target!r} is of numbers; use predict_quantiles.")
+        found = self._predicted(X, target or self._varying(CategoricalCodec)[-1])
+        assert isinstance(found, PredictedCategories)
         return found.probabilities
 
     def predict_quantiles(self, X: Any, levels: Sequence[float], target: str) -> np.ndarray:  # noqa: N803
@@ -242,12 +243,18 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
         run, backend = self._run(), None if isinstance(X, np.ndarray) else backend_of(X)
         rows = self._table(X) if backend is None else from_frame(X)
         quiet = not self.verbose
-        return run.predict(rows, target, seed=seed_of(self.random_state or 0), quiet=quiet)
+        found = run.predict(rows, target, seed=seed_of(self.random_state or 0), quiet=quiet)
+        if lacking := [n for n in self.model_.codec.columns if n not in (*rows.names, target)]:
+            names = ", ".join(map(repr, lacking))
+            warnings.warn(f"X lacks {names}: taken as not known", UserWarning, stacklevel=3)
+        return found
 
     def _predicted_numbers(self, X: Any, target: str) -> PredictedNumbers:  # noqa: N803
-        found = self._predicted(X, target)
-        if not isinstance(found, PredictedNumbers):
+        check_is_fitted(self)
+        if target in self._varying(CategoricalCodec):
             raise ArgumentError(f"the column {target!r} is of categories; use predict_proba.")
+        found = self._predicted(X, target)
+        assert isinstance(found, PredictedNumbers)
         return found
 
     def _filled(self, table: DataTable, draws: int | None, seed: int) -> list[DataTable]:
