@@ -5,6 +5,7 @@ Two workers with two threads each would wait for one another on a machine of two
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports PyTorch
@@ -15,15 +16,29 @@ from hypothesis import settings
 
 from command_line import fitted, in_an_empty_folder
 from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, runs
+from quick import FLOORS, quick_measures
 
 # The floors whose functions say which shapes they take and give. Tests of the floors above call
 # them by the hundred thousand, and checking would take half of their time; CHECK_SHAPES=1 does it.
 _SHAPES_ARE_CHECKED = {"process", "denoisers", "samplers", "likelihood", "training"}
 
 
+def _floor(path: Path) -> str:
+    return path.relative_to(Path(__file__).parent).parts[0]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_above_the_measures(request: pytest.FixtureRequest) -> Iterator[None]:
+    if _floor(request.path) in FLOORS:
+        with quick_measures():
+            yield
+    else:
+        yield
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    floor = item.path.relative_to(Path(__file__).parent).parts[0]
+    floor = _floor(item.path)
     checked = floor in _SHAPES_ARE_CHECKED or "CHECK_SHAPES" in os.environ
     jaxtyping.config.update("jaxtyping_disable", not checked)
 

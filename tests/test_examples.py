@@ -1,8 +1,9 @@
-"""The examples run as they stand, in an empty folder, and do what they say."""
+"""The examples run in an empty folder, in fewer steps than they have, and do what they say."""
 
 import re
 import runpy
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ Ran = Callable[[str], dict[str, Any]]
 def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ran:
     """Runs an example in an empty folder; gives its names."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sfumato, "fit", partial(sfumato.fit, settings={"training.steps": 800}))
     torch.manual_seed(0)
 
     def run(name: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 from command_line import leave
-from sfumato.metrics import features
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.table import TableModel
 from sfumato.runs import compare
@@ -182,7 +181,6 @@ def quick() -> Iterator[None]:
         for module in (points, images, table):
             patch.setattr(module, "ANIMATION_FRAMES", 3)
             patch.setattr(module, "SAMPLED", 100)
-        patch.setattr(features, "_STEPS", 10)
         patch.setattr(common, "_ERROR_ROWS", 50)
         patch.setattr(doctor, "_PICTURES", 10)
         for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):

@@ -1,6 +1,6 @@
 """Samplers side by side: what is counted, what is near the flow, and what a table allows."""
 
-from dataclasses import replace
+from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
@@ -12,7 +12,7 @@ from sfumato.denoisers.mixture import GaussianMixture
 from sfumato.errors import ArgumentError
 from sfumato.metrics.distances import sliced_wasserstein_2
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.streams import generator
+from sfumato.process.streams import chunk_size, generator
 from sfumato.runs import compare
 from sfumato.runs.compare import (
     Comparison,
@@ -26,6 +26,15 @@ from sfumato.runs.run import Run
 
 QUICK = {"training.steps": 20, "training.snapshots": 0, "network.width": 16}
 TWO_CALLS = {"heun", "predictor-corrector"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_chunk() -> Iterator[None]:
+    """Half of the rows that are drawn, and a reference of fewer steps, still far finer than 40."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "_rows", lambda rows: chunk_size(rows.shape[1:]))
+        patch.setattr(compare, "_REFERENCE_STEPS", 200)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +105,7 @@ def test_one_stray_sample_does_not_decide(both: list[Comparison]) -> None:
     assert last.flow < 0.02
 
 
-def test_a_table_ends_and_is_measured_once(folder: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "_REFERENCE_STEPS", 100)  # how near it is does not matter here
+def test_a_table_ends_and_is_measured_once(folder: object) -> None:
     run = fitted(folder, "table", **{"process.num_levels": 10})
     for each in compare_samplers(run, (5, 10, 20, 40)):
         if isinstance(each, Comparison):
@@ -139,10 +147,7 @@ def test_a_learned_variance_is_left_to_its_network(folder: object) -> None:
     assert (first.sampler, first.num_calls) == ("ancestral", 6)
 
 
-def test_a_network_of_steps_is_not_asked_between_them(
-    folder: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compare, "_REFERENCE_STEPS", 100)
+def test_a_network_of_steps_is_not_asked_between_them(folder: object) -> None:
     run = fitted(folder, "steps", **{"process.num_levels": 30, "network.name": "step-mlp"})
     first, _ = (e for e in compare_samplers(run, (6,)) if isinstance(e, Comparison))
     assert "runge-kutta" not in pivoted(first)
@@ -171,9 +176,6 @@ def test_the_fitted_mixture_is_like_the_rows() -> None:
 
 
 @pytest.mark.parametrize("calls", [(), (0,), (5, -1)])
-def test_numbers_of_calls_are_positive(
-    both: list[Comparison], folder: object, calls: object
-) -> None:
-    run = replace(fitted(folder, f"calls-{len(str(calls))}"))
+def test_numbers_of_calls_are_positive(moons: Run, calls: object) -> None:
     with pytest.raises(ArgumentError, match="at least 1"):
-        list(compare_samplers(run, calls))  # type: ignore[arg-type]
+        list(compare_samplers(moons, calls))  # type: ignore[arg-type]

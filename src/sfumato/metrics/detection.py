@@ -17,6 +17,7 @@ import numpy as np
 from sfumato.metrics.classifier import has_values
 
 FOLDS = 3
+_TREES = 100
 # As many as scikit-learn's trees can tell apart in one column, less that of missing values.
 _BINS = 254
 
@@ -44,7 +45,7 @@ def detection(real: np.ndarray, drawn: np.ndarray, *, seed: int = 0) -> float:
             areas.append(0.5)
             continue
         trees = HistGradientBoostingClassifier(
-            max_iter=100, learning_rate=0.3, max_depth=6, max_leaf_nodes=64, min_samples_leaf=4,
+            max_iter=_TREES, learning_rate=0.3, max_depth=6, max_leaf_nodes=64, min_samples_leaf=4,
             l2_regularization=1, early_stopping=False, random_state=seed,
         )  # fmt: skip
         trees.fit(rows[learn][:, usable], label[learn])
