@@ -54,6 +54,15 @@ def test_a_category_gets_its_probabilities(sfumato: Command, people: Path) -> No
         assert chance[row["species predicted"]] == max(chance.values())
 
 
+def test_what_was_never_seen_is_said_but_not_of_the_target(sfumato: Command, people: Path) -> None:
+    Path("new.csv").write_text("species,island,body_mass_g\nCrow,Texel,3700\n")
+    code, out, err = sfumato(f"predict {people} new.csv --target species --to out.csv")
+    assert (code, "1 prediction in out.csv" in out) == (0, True)
+    assert "'island': 1 of 1 values were never seen" in err
+    assert "a category as not known" in err
+    assert "'species'" not in err
+
+
 def test_each_row_of_conditions_is_drawn_so_often(sfumato: Command, people: Path) -> None:
     Path("new.csv").write_text("species,body_mass_g\nAdelie,3700\nGentoo,\n")
     assert sfumato(f"sample {people} -n 3 --given-file new.csv --to out.csv -q")[0] == 0
@@ -72,6 +81,7 @@ def test_each_row_of_conditions_is_drawn_so_often(sfumato: Command, people: Path
             "unknown column that varies 'weight'",
         ),
         ("predict {run} new.csv --target species --to o.csv --draws 2", 2, "leave `--draws` out"),
+        ("predict {run} new.csv --target species --to o.csv --draws 0", 2, "--draws"),
         ("predict {run} none.csv --target species --to o.csv", 3, "there is no file none.csv"),
         ("predict {run} other.csv --target species --to o.csv", 3, "none of the columns"),
         ("sample {run} --given-file other.csv --to o.csv", 3, "none of the columns"),

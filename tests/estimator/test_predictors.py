@@ -212,6 +212,20 @@ def test_what_cannot_be_asked_is_one_line(model: DiffusionModel, ask: Any, reaso
         ask(model)
 
 
+def test_a_target_without_a_reason_to_predict_it_is_named() -> None:
+    """Dropped, always the same, or the only column."""
+    frame = FRAME.assign(y=Y, c=1)
+    model = DiffusionModel(steps=2, width=16, random_state=0, columns={"a": "dropped"}).fit(frame)
+    with pytest.raises(ArgumentError, match="'a' was dropped when the model was fitted"):
+        model.predict(frame, "a")
+    with pytest.raises(ArgumentError, match="'c' is the same in every row of training"):
+        model.predict(frame, "c")
+    own = {"data.kind": "table"}
+    alone = DiffusionModel(steps=2, width=16, random_state=0, settings=own).fit(frame[["y"]])
+    with pytest.raises(ArgumentError, match="'y' is the only one that the model learned"):
+        alone.predict(frame[["y"]], "y")
+
+
 def test_points_are_told_how_to_be_a_table() -> None:
     points = DiffusionModel(steps=5, width=16, random_state=0).fit(FRAME)
     with pytest.raises(AttributeError) as raised:

@@ -9,7 +9,9 @@ import typer
 from sfumato import config
 from sfumato.cli.app import (
     app,
+    counted,
     examples,
+    keep_apart,
     print_evaluation,
     say,
     say_json,
@@ -58,6 +60,8 @@ def score(
     By the probability flow, exact in its divergence up to 32 columns. For data of a known density
     the true value stands beside it.
     """
+    keep_apart(to, file)
+
     from sfumato.runs.run import open_run
     from sfumato.runs.score import bound_of, score_of
 
@@ -218,7 +222,7 @@ def doctor(
     if not faults:
         say("No fault was found.")
     else:
-        say("1 fault found." if faults == 1 else f"{faults} faults found.")
+        say(f"{counted(faults, 'fault')} found.")
 
 
 def _examine_run(path: Path, data: Path | None) -> Iterator[Any]:

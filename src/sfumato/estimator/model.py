@@ -27,6 +27,7 @@ from sfumato.progress import ProgressLine
 from sfumato.runs.data import take
 from sfumato.runs.fit import prepare
 from sfumato.runs.kinds import KINDS
+from sfumato.runs.predict import remarks
 from sfumato.runs.run import Run
 from sfumato.training.loop import train
 
@@ -241,12 +242,12 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
 
     def _predicted(self, X: Any, target: str) -> PredictedNumbers | PredictedCategories:  # noqa: N803
         run, backend = self._run(), None if isinstance(X, np.ndarray) else backend_of(X)
-        rows = self._table(X) if backend is None else from_frame(X)
+        rows = self._read(X) if backend is None else from_frame(X)
         quiet = not self.verbose
         found = run.predict(rows, target, seed=seed_of(self.random_state or 0), quiet=quiet)
-        if lacking := [n for n in self.model_.codec.columns if n not in (*rows.names, target)]:
-            names = ", ".join(map(repr, lacking))
-            warnings.warn(f"X lacks {names}: taken as not known", UserWarning, stacklevel=3)
+        like = run.kind.read_like(run.model, rows, missing=True, partial=True)
+        for each in remarks(run, like, target, "X"):
+            warnings.warn(each, UserWarning, stacklevel=3)
         return found
 
     def _predicted_numbers(self, X: Any, target: str) -> PredictedNumbers:  # noqa: N803

@@ -653,6 +653,7 @@ def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
 def _single(column: Column, value: Any) -> Column:
     """One value in a column like another, of its frame's type too, or a missing value."""
     dtype, missing = column.values.dtype, value is None or _is_no_value(value)
+    empty = np.array([""], object) if dtype.kind == "O" else np.zeros(1, dtype)
     if (
         column.form
         and isinstance(value, str)
@@ -660,7 +661,7 @@ def _single(column: Column, value: Any) -> Column:
     ):
         value = read
     try:
-        held = np.zeros(1, dtype) if missing else np.array([_of_type(value, dtype)], dtype)
+        held = empty if missing else np.array([_of_type(value, dtype)], dtype)
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         what = {"f": "a number", "i": "an integer", "b": "true or false", "M": "a date"}
         raise DataError(

@@ -41,7 +41,7 @@ from sfumato.data.codecs.rules import (
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.forms import is_form
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
-from sfumato.errors import DataError, RunError, unknown
+from sfumato.errors import ArgumentError, DataError, RunError, unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -329,6 +329,15 @@ class TableCodec:
         """
         varying = {part.name: k for k, part in enumerate(self.parts) if part.kind != "constant"}
         if name not in varying:
+            for names, why in (
+                ([each.name for each in self.identifiers], "only names the rows"),
+                (self.columns, "is the same in every row of training"),
+                (self.names, "was dropped when the model was fitted"),
+            ):
+                if name in names:
+                    raise ArgumentError(
+                        f"the column {name!r} {why}; take one of {', '.join(sorted(varying))}."
+                    )
             raise unknown("column that varies", name, varying)
         before, part = self.parts[: varying[name]], self.parts[varying[name]]
         number = sum(each.is_numeric for each in before) if part.is_numeric else -1
@@ -561,28 +570,38 @@ class TableCodec:
             known: what is known of rows.
             found_too: look at rules that were found and not stated, too.
         """
-        found: list[tuple[int, Rule]] = []
-        for relation in self.relations.implied:
-            if relation.found and not found_too:
-                continue
-            broken = self.relations.breaks(relation, known.exact)
-            if broken.any():
-                found.append((int(np.flatnonzero(broken)[0]), relation))
-        of = [r for r in self.rules if isinstance(r, Combination) and (found_too or not r.found)]
-        if of:
+        first = [
+            (int(np.flatnonzero(rows)[0]), rule)
+            for rule, rows in self.broken_rules(known)
+            if found_too or not rule.found
+        ]
+        return min(first, key=lambda each: each[0], default=None)
+
+    def broken_rules(self, known: EncodedTable) -> list[tuple[Rule, np.ndarray]]:
+        """The rules that known values break, and in which rows, `(n,)`.
+
+        Args:
+            known: what is known of rows.
+        """
+        found: list[tuple[Rule, np.ndarray]] = [
+            (rule, self.relations.breaks(rule, known.exact)) for rule in self.relations.implied
+        ]
+        combinations = [rule for rule in self.rules if isinstance(rule, Combination)]
+        if combinations:
             sizes = torch.tensor(self.sizes, dtype=torch.int64)
             codes = torch.where(known.categories < 0, sizes, known.categories)
-            impossible = np.flatnonzero(~self.combinations.possible(codes).numpy())
-            if len(impossible):
-                row = int(impossible[0])
-                in_row = codes[row].tolist()
-                whole = (
-                    rule
-                    for rule in of
-                    if tuple(in_row[k] for k in self._places_of(rule)) not in rule.codes
-                )
-                found.append((row, next(whole, of[0])))
-        return min(found, key=lambda each: each[0], default=None)
+            impossible = ~self.combinations.possible(codes).numpy()
+            own, whole = [], []
+            for rule in combinations:
+                places = list(self._places_of(rule))
+                seen, of_rule = set(rule.codes), codes[:, places].tolist()
+                own.append(impossible & [tuple(row) not in seen for row in of_rule])
+                whole.append(own[-1] & (codes[:, places] < sizes[places]).all(1).numpy())
+            # What only several rules together exclude is laid to those with unknown columns.
+            of_several = impossible & ~np.any(whole, axis=0)
+            pairs = zip(combinations, own, whole, strict=True)
+            found += [(rule, alone | (part & of_several)) for rule, part, alone in pairs]
+        return [(rule, rows) for rule, rows in found if rows.any()]
 
     def hide_broken(self, categories: Tensor, broken: np.ndarray) -> Tensor:
         """Codes with those hidden, as not known, whose combination was not in the training data.
