@@ -197,6 +197,16 @@ def test_conditions_per_row_are_kept_and_drawn_so_often(model: DiffusionModel) -
     pd.testing.assert_frame_equal(again, drawn[:4])
 
 
+def test_the_log_density_of_a_target_is_that_of_a_normal_law(model: DiffusionModel) -> None:
+    """y = 2a - b + e: the mean log score of the true law is -log(noise) - log(2 pi e) / 2."""
+    rows = NEW.assign(y=MEAN + NOISE * np.random.default_rng(5).normal(size=len(NEW)))
+    rows = rows.assign(kind=np.where(NEW.a > 0, "up", "down"))
+    found = model.score_samples(rows, target="y")
+    truth = stats.norm(MEAN, NOISE).logpdf(rows.y)
+    assert found.mean() == pytest.approx(truth.mean(), abs=0.25)
+    assert np.corrcoef(found, truth)[0, 1] > 0.7
+
+
 @pytest.mark.parametrize(
     ("ask", "reason"),
     [

@@ -130,10 +130,18 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
         rows = run.draw(n_samples, seed=seed_of(random_state), given=given, quiet=not self.verbose)
         return self._like_fitted(_as_table(run, rows))
 
-    def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Log density of each row in nats, `(n,)`; see `Run.log_prob`."""
+    def score_samples(self, X: Any, target: str | Sequence[str] | None = None) -> np.ndarray:  # noqa: N803
+        """Log density of each row in nats, `(n,)`; see `Run.log_prob`.
+
+        Args:
+            X: rows.
+            target: a column or several: log p(target | the rest of the row).
+
+        Raises:
+            ValueError: if the rows do not fit, or there is no such column that varies.
+        """
         run = self._run()
-        return run.log_prob(self._table(X), quiet=not self.verbose)
+        return run.log_prob(self._table(X), target=target, quiet=not self.verbose)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002, N803
         """The mean log density of rows in nats; larger is better.

@@ -405,12 +405,16 @@ class TableCodec:
                 there[:, place] = categories[:, state] == 0
         return torch.from_numpy(self.relations.present(there.numpy())) if self.relations else there
 
-    def free(self, known: EncodedTable, categories: Tensor) -> tuple[Tensor, Tensor]:
+    def free(
+        self, known: EncodedTable, categories: Tensor, asked: np.ndarray | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What the network is told of the numbers of rows, and which of them it is to draw.
 
         Args:
             known: what is known of them.
             categories: all of them, or a column's number of categories where it is not known.
+            asked: of the numeric columns those that may be drawn; others that are not known count
+                as missing. All where not given.
 
         Returns:
             `(n, C)` float64, NaN where a number is not known or is left out (see
@@ -418,11 +422,11 @@ class TableCodec:
         """
         numeric, there = known.numeric.double(), self.present(categories)
         if not self.relations:
-            return numeric, there & ~numeric.isfinite()
-        columns, exact = there[:, : len(self.states)].numpy(), known.exact
-        state = np.where(columns, np.where(np.isfinite(exact), KNOWN, FREE), ABSENT)
+            drawn = there & ~numeric.isfinite()
+            return numeric, drawn if asked is None else drawn & torch.from_numpy(asked)
+        state = self._state(known, categories, asked)
         roles, z = self.relations.roles(state), numeric.numpy().copy()
-        values = self.relations.completed(np.where(state == KNOWN, exact, np.nan), state)
+        values = self.relations.completed(np.where(state == KNOWN, known.exact, np.nan), state)
         told = self._z_of(values)
         low, high = self.z_range
         z = np.where(np.isnan(z), told.clip(low, high), z)
@@ -430,6 +434,14 @@ class TableCodec:
             torch.from_numpy(np.where(roles == KNOWN, z, np.nan)),
             torch.from_numpy(roles == FREE),
         )
+
+    def _state(
+        self, known: EncodedTable, categories: Tensor, asked: np.ndarray | None
+    ) -> np.ndarray:
+        """What the numeric columns are in each row, see `data.codecs.relations`; args as `free`."""
+        there = self.present(categories)[:, : len(self.states)].numpy()
+        drawn = FREE if asked is None else np.where(asked, FREE, ABSENT)
+        return np.where(there, np.where(np.isfinite(known.exact), KNOWN, drawn), ABSENT)
 
     def _z_of(self, values: np.ndarray) -> np.ndarray:
         """The middle of each value's cell in z, of columns and slacks `(n, C)`; NaN where NaN."""
@@ -494,6 +506,53 @@ class TableCodec:
             bound.broken,
             bound.exact,
         )
+
+    def log_width_of(
+        self,
+        table: DataTable,
+        targets: Collection[str],
+        whole: EncodedTable,
+        known: EncodedTable,
+        categories: Tensor,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What makes a log density of targets, given the rest of rows, one in their own units.
+
+        Args:
+            table: of these columns.
+            targets: of which columns.
+            whole: the same rows, encoded.
+            known: the same without the targets.
+            categories: all of them, as for `free`.
+
+        Returns:
+            Nats, `(n,)`, and which targets hold what was not in the training data, `(n, columns)`:
+            as `EncodedTable` has them of whole rows.
+        """
+        asked = np.array([part.name in targets for part in self.parts if part.is_numeric], bool)
+        drawn = self.free(known, categories, asked)[1].numpy()
+        nats, unseen = np.zeros(len(table)), np.zeros((len(table), len(self.parts)), bool)
+        place = 0
+        for k, part in enumerate(self.parts):
+            if part.name in targets:
+                each = _encoded(part, table, None)
+                # A number that follows from others by a rule is not read.
+                read = True if each.z is None else drawn[:, place] | ~np.isfinite(each.z)
+                nats += np.where(read, each.log_width, 0.0)
+                unseen[:, k] = each.unseen & read
+            place += part.is_numeric
+        if not self.relations:
+            return nats, unseen
+        own = {part.name: as_learned(table[part.name], part) for part in self.relations.parts}
+        drawn &= whole.numeric.isfinite().numpy()
+        for place, rule in enumerate(
+            (rule for rule in self.relations.rules if rule.slack is not None), len(self.states)
+        ):
+            assert rule.slack is not None
+            slack = slack_column(rule, [own[name] for name in rule.names])
+            nats += np.where(drawn[:, place], rule.slack.encode(slack, None).log_width, 0.0)
+        bound = [rule in self.relations.rules for rule in self.rules]
+        state = self._state(known, categories, asked)
+        return nats + self.relations.log_volumes(state, whole.broken[:, bound]), unseen
 
     def _bound(
         self, table: DataTable, encoded: Sequence[Encoded], rng: np.random.Generator | None
