@@ -177,7 +177,7 @@ def test_the_density_of_targets_counts_the_slack_as_the_column(model: TableModel
     x, normal = values(table), stats.norm().logpdf
 
     def given(*target: str) -> np.ndarray:
-        chunks = model.log_prob_chunks(table, target=target, steps=60)
+        chunks = model.log_prob_chunks(table, target=target, steps=20)
         return np.concatenate([each.nats.numpy() for each in chunks])
 
     between = x["end"] - x["start"] - 9
@@ -190,7 +190,7 @@ def test_the_density_of_targets_counts_the_slack_as_the_column(model: TableModel
     np.testing.assert_allclose(given("total", "first"), normal(x["first"]), atol=0.02)
     of_first = stats.norm(x["total"] / 2, math.sqrt(0.5)).logpdf(x["first"])
     np.testing.assert_allclose(given("second", "first"), of_first, atol=0.02)
-    (whole,) = (each.nats.numpy() for each in model.log_prob_chunks(table, steps=60))
+    (whole,) = (each.nats.numpy() for each in model.log_prob_chunks(table, steps=20))
     np.testing.assert_allclose(given(*NAMES), whole, atol=1e-3)
 
 
@@ -375,11 +375,12 @@ def test_the_probabilities_of_all_rows_have_the_sum_1(untrained: TableModel) -> 
 def test_the_probabilities_of_a_target_have_the_sum_1(untrained: TableModel, target: str) -> None:
     """Of all that it may be beside the rest of a row, on grids and in days."""
     codec, day = untrained.codec, np.datetime64("2024-01-01", "us")
-    row = {"start": day + 2 * np.timedelta64(1, "D"), "end": day + 3 * np.timedelta64(1, "D"),
-           "first": 1, "second": 0, "total": 1, "city": "Oslo", "land": "no"}  # fmt: skip
+    start, end = day + np.timedelta64(2, "D"), day + np.timedelta64(3, "D")
+    row = {"start": start, "end": end, "first": 1, "second": 0, "total": 1, "city": "Oslo",
+           "land": "no"}  # fmt: skip
     every: dict[str, list[Any]] = {
-        "end": [row["start"] + k * np.timedelta64(1, "D") for k in range(3)] + [None],
-        "start": [row["end"] - k * np.timedelta64(1, "D") for k in range(3)],
+        "end": [start + k * np.timedelta64(1, "D") for k in range(3)] + [None],
+        "start": [end - k * np.timedelta64(1, "D") for k in range(3)],
         "city": ["Oslo", "Bergen", None],
         "land": ["no"],
         "total": [1],
