@@ -223,7 +223,7 @@ def test_what_cannot_be_asked_is_one_line(model: DiffusionModel, ask: Any, reaso
 
 
 def test_integers_that_count_the_rows_are_a_feature() -> None:
-    """Days, say, which a table sets aside as names of its rows; text that names them stays aside."""
+    """Days, say, which a table sets aside as names of its rows; text that does so stays aside."""
     days = pd.DataFrame({"day": np.arange(60), "key": [f"A-{7 * k:03}" for k in range(60)]})
     y = np.sin(days.day / 9)
     fitted = DiffusionRegressor(steps=2, width=16, random_state=0).fit(days, y)
