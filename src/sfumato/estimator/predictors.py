@@ -1,6 +1,7 @@
 """A regressor and a classifier: one column of a table given the others, with its whole law."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -8,44 +9,70 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sfumato.data.codecs.columns import NumericCodec
 from sfumato.data.column_types import column_types_of
-from sfumato.data.table import Column, DataTable
+from sfumato.data.table import Column, ColumnType, DataTable, select_columns
 from sfumato.errors import ArgumentError, DataError
 from sfumato.estimator.base import TableEstimator, seed_of
 from sfumato.estimator.model import DiffusionModel
-from sfumato.models.predictive import PredictedCategories, PredictedNumbers
+from sfumato.estimator.stacking import StackedMean, StackedOdds
+from sfumato.models.predictive import QUANTILES, PredictedCategories, PredictedNumbers
 from sfumato.runs.run import Run
+
+# Of fewer rows simpler learners and the width of the laws could not be judged.
+_LEAST = 100
 
 
 class _Predictor(TableEstimator):
-    """What both share: a model of the features and the target together."""
+    """What both share: a model of the features, what simpler learners predict, and the target."""
 
-    def _joint(self, X: Any, y: np.ndarray) -> DataTable:  # noqa: N803
-        """The features and the target as columns of one table."""
+    def _begin(self, X: Any, y: np.ndarray) -> tuple[DataTable, dict[str, ColumnType]]:  # noqa: N803
+        """The features, and what each of them is."""
         features = self._read(X, reset=True)
         if len(features) != len(y):
             raise DataError(f"X has {len(features)} rows, and y has {len(y)}.")
-        self.target_ = "target"
-        while self.target_ in features.names:
-            self.target_ += "_"
-        target = Column(self.target_, y, np.zeros(len(y), bool))
-        return DataTable((*features, target))
-
-    def _learn(self, rows: DataTable, kind: str, seed: int, steps: int | None = None) -> None:
-        declared = {**(self.columns or {}), self.target_: kind}
-        types = column_types_of(rows, declared)
+        self.target_, self._expected = "target", "expected target"
+        while {self.target_, self._expected} & {*features.names}:
+            self.target_, self._expected = f"{self.target_}_", f"{self._expected}_"
+        types = column_types_of(features, dict(self.columns or {}))
         # Integers that count the rows (days, say) name them in a table; a target may go by them.
-        counting = {
-            column.name: "integer"
-            for column in rows
-            if types[column.name] == "identifier" and column.values.dtype.kind == "i"
-        }
+        for column in features:
+            if types[column.name] == "identifier" and column.values.dtype.kind == "i":
+                types[column.name] = "integer"
+        self._used = [n for n in features.names if types[n] not in ("dropped", "identifier")]
+        return features, types
+
+    def _learned_first(
+        self,
+        learner: type[StackedMean | StackedOdds] | None,
+        features: DataTable,
+        types: Mapping[str, ColumnType],
+        y: np.ndarray,
+        seed: int,
+    ) -> np.ndarray:
+        """What simpler learners expect of rows that they have not seen, `(n, columns)`."""
+        self.first_: StackedMean | StackedOdds | None = None
+        if learner is None or len(y) < _LEAST or not self._used:
+            return np.empty((len(y), 0))
+        used = select_columns(features, self._used, "X")
+        self.first_, expected = learner.fit(used, types, y, seed=seed)
+        return expected.reshape(len(y), -1)
+
+    def _expected_columns(self, values: np.ndarray, known: np.ndarray) -> list[Column]:
+        names = [f"{self._expected} {k + 1}" for k in range(values.shape[1])]
+        return [Column(name, each, ~known) for name, each in zip(names, values.T, strict=True)]
+
+    def _learn(
+        self, rows: DataTable, types: Mapping[str, ColumnType], seed: int, steps: int | None = None
+    ) -> None:
         self.model_ = DiffusionModel(
-            columns={**counting, **declared},
+            columns=types,
             steps=self.steps if steps is None else steps,
             width=self.width,
             settings={
                 "data.kind": "table",
+                # A relation to what is only expected is none.
+                "data.rules": ["none"],
                 "training.target": self.target_,
                 **(self.settings or {}),
             },
@@ -53,21 +80,35 @@ class _Predictor(TableEstimator):
             verbose=self.verbose,
         ).fit_table(rows)
 
-    def _predicted(self, X: Any) -> Any:  # noqa: N803
+    def _asked(self, X: Any) -> DataTable:  # noqa: N803
+        """Rows as the model takes them, the target unknown.
+
+        What is expected of a row is unknown too where it lacks a feature that no training row did.
+        """
         check_is_fitted(self)
         features = self._read(X)
         unknown = Column(self.target_, np.zeros(len(features)), np.ones(len(features), bool))
-        return self._law(DataTable((*features, unknown)))
+        if self.first_ is None:
+            return DataTable((*features, unknown))
+        used = select_columns(features, self._used, "X")
+        expected = self.first_.predict(used).reshape(len(features), -1)
+        columns = self._expected_columns(expected, self.first_.coding.known(used))
+        return DataTable((*features, *columns, unknown))
+
+    def _run(self) -> Run:
+        return Run(self.model_.model_, None)
 
     def _law(self, rows: DataTable) -> Any:
-        """Of rows of features and target, what is predicted of the target."""
-        return Run(self.model_.model_, None).predict(rows, self.target_, quiet=not self.verbose)
+        """Of rows as the model takes them, what is predicted of the target."""
+        return self._run().predict(rows, self.target_, quiet=not self.verbose)
 
 
-# Rows that the width of the laws is set by: a tenth, at most so many; of fewer than so many none.
-_KEPT, _LEAST = 300, 100
+# Rows that the width of the laws is set by: a tenth, at most so many.
+_KEPT = 300
 # They are learned too, afterwards, if they are more than one in so many.
 _FEW = 20
+# Draws of a row of which too little is known to expect a value.
+_DRAWS = 128
 
 
 class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
@@ -110,25 +151,37 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
             raise DataError("y holds NaN or infinity; leave these rows out.")
         if len(y) > 1 and (y == y[0]).all():
             raise DataError(f"y is {y[0]:g} in every row; there is nothing to predict.")
-        whole, seed, self.widening_ = self._joint(X, y), seed_of(self.random_state), 1.0
+        seed, self.widening_ = seed_of(self.random_state), 1.0
+        features, types = self._begin(X, y)
+        expected = self._learned_first(StackedMean, features, types, y, seed)
+        known = np.ones(len(y), bool)
+        column = Column(self.target_, y, ~known)
+        self._part = NumericCodec.fit(column, "continuous")
+        # What is left of a value that recurs does not: such a target stays as it is.
+        self._is_rest = self.first_ is not None and not self._part.point_masses
+        if self._is_rest:
+            column = replace(column, values=y - expected[:, 0])
+        columns = self._expected_columns(expected, known)
+        types |= dict.fromkeys((self.target_, *(each.name for each in columns)), "continuous")
+        whole = DataTable((*features, *columns, column))
         order = np.random.default_rng(seed).permutation(len(y))
         kept, rest = np.split(order, [min(_KEPT, len(y) // 10) if len(y) >= _LEAST else 0])
-        if not len(kept) or not np.ptp(y[rest]):
-            self._learn(whole, "continuous", seed)
+        if not len(kept) or not np.ptp(column.values[rest]):
+            self._learn(whole, types, seed)
             return self
         learned, held, steps = whole.take(np.sort(rest)), whole.take(kept), self.steps
-        self._learn(learned, "continuous", seed)
+        self._learn(learned, types, seed)
         best, self.widening_ = self._width(held)
         if len(kept) * _FEW <= len(y):
             return self
         if self.steps is None:
             most = steps = int(self.model_.model_.settings.training.steps)
             for fewer in (most // 3, most // 8):
-                self._learn(learned, "continuous", seed, steps=fewer)
+                self._learn(learned, types, seed, steps=fewer)
                 score, widening = self._width(held)
                 if score < best:
                     best, self.widening_, steps = score, widening, fewer
-        self._learn(whole, "continuous", seed, steps=steps)
+        self._learn(whole, types, seed, steps=steps)
         return self
 
     def _width(self, rows: DataTable) -> tuple[float, float]:
@@ -170,8 +223,30 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
 
     def law(self, X: Any) -> PredictedNumbers:  # noqa: N803
         """The whole law of each row; see `models.predictive.PredictedNumbers`."""
-        found: PredictedNumbers = self._predicted(X).widened(self.widening_)
-        return found
+        rows = self._asked(X)
+        found: PredictedNumbers = self._law(rows).widened(self.widening_)
+        if not self._is_rest:
+            return found
+        expected = rows[f"{self._expected} 1"]
+        law = found.shifted(np.where(expected.missing, 0.0, expected.values), self._part)
+        if not expected.missing.any():
+            return law
+        values = law.values.copy()
+        values[expected.missing] = self._drawn(rows.take(np.flatnonzero(expected.missing)))
+        return replace(law, values=values)
+
+    def _drawn(self, rows: DataTable) -> np.ndarray:
+        """Of rows of which too little is known to expect a value: quantiles of draws of both."""
+        names = f"{self._expected} 1", self.target_
+        drawn = self._run().filled(rows, _DRAWS)
+        both = np.stack([sum(each[name].values for name in names) for each in drawn], 1)
+        places = (np.arange(QUANTILES) + 0.5) / QUANTILES
+        found = np.quantile(both, places, axis=1).T
+        return np.asarray(found.clip(self._part.low, self._part.high))
+
+
+# Classes that trees learn first, and rows that each needs for that.
+_MOST_CLASSES, _LEAST_OF_A_CLASS = 10, 10
 
 
 class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
@@ -212,9 +287,19 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError("y has one class only; there is nothing to predict.")
+        features, types = self._begin(X, y)
+        seed = seed_of(self.random_state)
+        frequent = np.bincount(codes).min() >= _LEAST_OF_A_CLASS
+        few = len(self.classes_) <= _MOST_CLASSES
+        learner = StackedOdds if few and frequent else None
+        expected = self._learned_first(learner, features, types, codes, seed)
+        known = np.ones(len(y), bool)
+        columns = self._expected_columns(expected, known)
         # Codes in the classes' own order, whatever type they are.
-        whole = self._joint(X, codes.astype(np.int64))
-        self._learn(whole, "categorical", seed_of(self.random_state))
+        target = Column(self.target_, codes.astype(np.int64), ~known)
+        types |= dict.fromkeys((each.name for each in columns), "continuous")
+        types[self.target_] = "categorical"
+        self._learn(DataTable((*features, *columns, target)), types, seed)
         return self
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
@@ -224,7 +309,7 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
         """The probability of each class in the order of `classes_`, `(n, classes)`."""
-        found: PredictedCategories = self._predicted(X)
+        found: PredictedCategories = self._law(self._asked(X))
         return found.probabilities
 
 

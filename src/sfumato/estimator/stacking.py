@@ -1,7 +1,7 @@
 """What simpler learners expect of a target, for a network to go on from.
 
-A line is right at once where a target is linear, trees where it jumps; a network needs many rows for
-either. Their mean, each weighted by how well it predicts rows that it has not seen (Breiman 1996):
+A line is right at once where a target is linear, trees where it jumps; a network needs many rows
+for either. Their mean, weighted by how well each predicts rows that it has not seen (Breiman 1996):
 
     (1)  m(x) = w_0 + sum_k w_k m_k(x),   w_k >= 0 of least squares on
 
@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.compose import make_column_transformer
+from sklearn.compose import TransformedTargetRegressor, make_column_transformer
 from sklearn.ensemble import (
     ExtraTreesRegressor,
     HistGradientBoostingClassifier,
@@ -28,14 +28,18 @@ from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVR
 
-from sfumato.data.table import Column, DataTable
+from sfumato.data.table import Column, ColumnType, DataTable
 
 _FOLDS = 5
 # Categories of a column that trees keep apart, and that a line does.
 _MOST_CATEGORIES, _MOST_OF_A_LINE = 250, 20
 # Rows that one of the extra trees grows on, at most.
 _ROWS_OF_A_TREE = 10_000
+# A kernel machine takes the square of the rows, so many at most.
+_ROWS_OF_A_KERNEL = 10_000
+_BOOSTED_TREES, _EXTRA_TREES = 800, 100
 _BOOSTED: dict[str, Any] = {
     "learning_rate": 0.1, "max_features": 0.7, "min_samples_leaf": 10, "early_stopping": False
 }  # fmt: skip
@@ -54,11 +58,11 @@ class Coding:
     complete: frozenset[str]
 
     @classmethod
-    def fit(cls, features: DataTable) -> "Coding":
+    def fit(cls, features: DataTable, types: Mapping[str, ColumnType]) -> "Coding":
         """The categories that there are."""
         found: dict[str, dict[Any, int]] = {}
         for column in features:
-            if column.values.dtype.kind not in "fiM":
+            if types[column.name] in ("categorical", "boolean") or column.values.dtype == object:
                 values, counts = np.unique(column.present.astype(str), return_counts=True)
                 kept = values[np.argsort(-counts, kind="stable")[:_MOST_CATEGORIES]]
                 found[column.name] = {value: k for k, value in enumerate(kept.tolist())}
@@ -88,7 +92,9 @@ class Coding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StackedMean:
-    """Eq. (1): a ridge regression, boosted trees and extremely randomised trees.
+    """Eq. (1) of ridge regression, boosted and extremely randomised trees, and support vectors.
+
+    Of more than 10,000 rows without the last.
 
     Args:
         coding: of the features.
@@ -101,15 +107,18 @@ class StackedMean:
     weights: LinearRegression
 
     @classmethod
-    def fit(cls, features: DataTable, y: np.ndarray, *, seed: int) -> tuple[Self, np.ndarray]:
+    def fit(
+        cls, features: DataTable, types: Mapping[str, ColumnType], y: np.ndarray, *, seed: int
+    ) -> tuple[Self, np.ndarray]:
         """The learners, and of the rows themselves eq. (2), weighted: `(n,)`.
 
         Args:
             features: of at least ten rows.
+            types: of each.
             y: finite, `(n,)`.
             seed: of folds and trees.
         """
-        coding = Coding.fit(features)
+        coding = Coding.fit(features, types)
         x = coding.matrix(features)
         folds = KFold(_FOLDS, shuffle=True, random_state=seed)
         learners = _regressors(coding, features, seed)
@@ -119,7 +128,7 @@ class StackedMean:
         return cls(coding, fitted, weights), weights.predict(unseen)
 
     def predict(self, features: DataTable) -> np.ndarray:
-        """m of each row, `(n,)`."""
+        """Eq. (1) of each row, `(n,)`."""
         x = self.coding.matrix(features)
         found = np.stack([each.predict(x) for each in self.learners], 1)
         return np.asarray(self.weights.predict(found))
@@ -138,20 +147,25 @@ class StackedOdds:
     trees: HistGradientBoostingClassifier
 
     @classmethod
-    def fit(cls, features: DataTable, y: np.ndarray, *, seed: int) -> tuple[Self, np.ndarray]:
+    def fit(
+        cls, features: DataTable, types: Mapping[str, ColumnType], y: np.ndarray, *, seed: int
+    ) -> tuple[Self, np.ndarray]:
         """The trees, and of the rows themselves what trees say that have not seen them.
 
         Args:
             features: of the rows.
+            types: of each.
             y: codes of classes of five rows or more each, `(n,)`.
             seed: of folds and trees.
         """
-        coding = Coding.fit(features)
+        coding = Coding.fit(features, types)
         x = coding.matrix(features)
         trees = HistGradientBoostingClassifier(
-            max_iter=150, categorical_features=_categorical(coding, features), random_state=seed,
+            max_iter=_BOOSTED_TREES // 4,
+            categorical_features=_categorical(coding, features),
+            random_state=seed,
             **_BOOSTED,
-        )  # fmt: skip
+        )
         folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
         unseen = cross_val_predict(trees, x, y, cv=folds, method="predict_proba")
         return cls(coding, trees.fit(x, y)), _log(unseen)
@@ -173,26 +187,29 @@ def _categorical(coding: Coding, features: DataTable) -> np.ndarray:
 
 def _regressors(coding: Coding, features: DataTable, seed: int) -> tuple[BaseEstimator, ...]:
     categorical = _categorical(coding, features)
-    line = make_pipeline(
-        make_column_transformer(
-            (make_pipeline(SimpleImputer(), StandardScaler()), np.flatnonzero(~categorical)),
-            (
-                OneHotEncoder(
-                    max_categories=_MOST_OF_A_LINE, handle_unknown="infrequent_if_exist"
-                ),
-                np.flatnonzero(categorical),
+    standard = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), np.flatnonzero(~categorical)),
+        (
+            OneHotEncoder(
+                max_categories=_MOST_OF_A_LINE, handle_unknown="infrequent_if_exist",
+                sparse_output=False,
             ),
+            np.flatnonzero(categorical),
         ),
-        RidgeCV(np.logspace(-2, 4, 13)),
+    )  # fmt: skip
+    line = make_pipeline(standard, RidgeCV(np.logspace(-2, 4, 13)))
+    kernel = TransformedTargetRegressor(
+        make_pipeline(standard, SVR(C=3, gamma=2 / len(features.names), cache_size=1000)),
+        transformer=StandardScaler(),
     )
     boosted = HistGradientBoostingRegressor(
-        max_iter=800, categorical_features=categorical, random_state=seed, **_BOOSTED
+        max_iter=_BOOSTED_TREES, categorical_features=categorical, random_state=seed, **_BOOSTED
     )
     extra = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
         ExtraTreesRegressor(
-            200, bootstrap=True, max_samples=min(1.0, _ROWS_OF_A_TREE / len(features)),
+            _EXTRA_TREES, bootstrap=True, max_samples=min(1.0, _ROWS_OF_A_TREE / len(features)),
             random_state=seed,
         ),
     )  # fmt: skip
-    return line, boosted, extra
+    return (line, boosted, extra, *([kernel] if len(features) <= _ROWS_OF_A_KERNEL else []))

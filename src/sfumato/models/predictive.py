@@ -32,7 +32,7 @@ from sfumato.samplers.driver import last_frame, trajectory
 from sfumato.samplers.unipc import UniPC
 
 # K of eq. (2): quantiles within a fiftieth of a standard deviation of those of very many.
-_QUANTILES = 32
+QUANTILES = 32
 
 _STEPS = 12
 
@@ -116,6 +116,16 @@ class PredictedNumbers:
         moved = middle + factor * (self.values - middle)
         values = np.where(self.is_mass, self.values, moved.clip(self.part.low, self.part.high))
         return PredictedNumbers.rising(self.part, values, self.weights, self.is_mass)
+
+    def shifted(self, by: np.ndarray, part: NumericCodec) -> "PredictedNumbers":
+        """The laws of a column that is this one and a known number of each row.
+
+        Args:
+            by: what is added, `(n,)`.
+            part: that column's codec, within whose range the values stay.
+        """
+        values = (self.values + by[:, None]).clip(part.low, part.high)
+        return PredictedNumbers(part, values, self.weights, self.is_mass)
 
     def _as_dates(self, values: np.ndarray) -> np.ndarray:
         if self.part.kind == "date":
@@ -230,7 +240,7 @@ def _categories(
 def _numbers(
     model: TableModel, seen: EncodedTable, part: NumericCodec, state: int, place: int, seed: int
 ) -> Iterator[PredictedNumbers]:
-    at_once = CHUNK // _QUANTILES
+    at_once = CHUNK // QUANTILES
     masses = np.array(part.point_masses, np.float64)
     for chunk, first in enumerate(range(0, max(1, len(seen)), at_once)):
         index = torch.arange(first, min(first + at_once, len(seen)))
@@ -240,8 +250,8 @@ def _numbers(
         if part.sizes:
             chance = _probabilities(model, rows, state, 1 + len(masses))
         every = np.c_[values, np.broadcast_to(masses, (at_once, len(masses)))]
-        weights = np.c_[(chance[:, :1] / _QUANTILES).repeat(_QUANTILES, 1), chance[:, 1:]]
-        is_mass = np.broadcast_to(np.arange(every.shape[1]) >= _QUANTILES, every.shape)
+        weights = np.c_[(chance[:, :1] / QUANTILES).repeat(QUANTILES, 1), chance[:, 1:]]
+        is_mass = np.broadcast_to(np.arange(every.shape[1]) >= QUANTILES, every.shape)
         own = (each[: len(index)] for each in (every, weights, is_mass))
         yield PredictedNumbers.rising(part, *own)
 
@@ -256,7 +266,7 @@ def _flowed(
     chunk: int,
 ) -> np.ndarray:
     """Eq. (2): K values of the column for each row, given that it is a number; `(rows, K)`."""
-    every = rows.take(torch.arange(len(rows)).repeat_interleave(_QUANTILES))
+    every = rows.take(torch.arange(len(rows)).repeat_interleave(QUANTILES))
     if part.sizes:
         categories = every.categories.clone()
         categories[:, state] = 0
@@ -267,7 +277,7 @@ def _flowed(
     # Where one number decides the others by a rule, that one is carried: order is kept, or turned.
     carried = requested & (requested.sum(1, keepdim=True) == 1)
     carried[:, place] |= requested[:, place]
-    quantiles = torch.from_numpy(ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES))
+    quantiles = torch.from_numpy(ndtri((np.arange(QUANTILES) + 0.5) / QUANTILES))
     start = torch.where(carried, quantiles.repeat(len(rows))[:, None], source(numbers))
     levels = model.process.grid(model.process.default_grid, _STEPS)
     denoise = model.conditioned(numbers, requested, categories)
@@ -276,4 +286,4 @@ def _flowed(
     x = torch.where(model.codec.present(categories), x, math.nan)
     found = model.codec.decode(x, categories, every.exact)[part.name].values
     kind = np.int64 if found.dtype.kind == "M" else found.dtype
-    return found.astype(kind).astype(np.float64).reshape(len(rows), _QUANTILES)
+    return found.astype(kind).astype(np.float64).reshape(len(rows), QUANTILES)
