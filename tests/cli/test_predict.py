@@ -122,6 +122,6 @@ def test_scores_of_predictions_are_printed_beside_those_of_other_laws(
         assert title in out
     crps = law.crps(truth).mean()
     (line,) = (line for line in out.splitlines() if line.startswith("CRPS"))
-    assert line.count(f"{crps:.4g} ± ") == 3
+    assert line.count(f"{crps:.3f} ± 0.0") == 3
     assert "in 90 % intervals" in out
     assert "A note." in out

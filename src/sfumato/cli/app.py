@@ -130,10 +130,9 @@ def _print_predictions(console: Any, found: Any) -> None:
     unit = f", in {found.unit}" if found.unit else ""
     console.print(Text(f"\nPredictions of {found.target!r} in {found.rows:,} rows{unit}"))
     table = Table(box=None, pad_edge=False)
-    table.add_column("score")
-    for law in found.laws:
-        table.add_column(TITLES[law], justify="right", no_wrap=True)
-    table.add_column("by chance", justify="right", no_wrap=True)
+    table.add_column("score", no_wrap=True)
+    for title in (*(TITLES[law] for law in found.laws), "by chance"):
+        table.add_column(title, justify="right", vertical="bottom")
     marks = {"less": " ↓", "more": " ↑", "": ""}
     for score in found.scores:
         cells = (score.cell(law) for law in found.laws)

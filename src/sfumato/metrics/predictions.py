@@ -90,24 +90,34 @@ class Score:
 
     def said(self, value: float, digits: int = 4) -> str:
         """A value of it as text."""
-        rounded = float(f"{100 * value if self.is_share else value:.{digits}g}")
-        return f"{rounded:.12g}{' %' * self.is_share}"  # 170, not 1.7e+02
+        return _plain(value * self._whole, digits) + self._unit
 
     def cell(self, law: str) -> str:
         """The value, with its standard error where it says something."""
         value, error = self.values[law], self.errors.get(law, 0.0)
         if error <= 1e-6 * abs(value) or self.chance:
             return self.said(value)
-        return f"{self.said(value)} ± {self.said(error, 2)}"
+        value, error = value * self._whole, error * self._whole
+        # As many places as two digits of the error have.
+        places = 1 - math.floor(math.log10(error))
+        shown = f"{value:.{places}f}" if 0 < places < 7 else _plain(value, 3)
+        return f"{shown} ± {_plain(error, 2)}{self._unit}"
 
     @property
     def by_chance(self) -> str:
         """Between which values the model would lie if its laws were right; empty if unknown."""
         if "model" not in self.chance:
             return ""
-        low, high = self.chance["model"]
-        least = f"{self.said(low, 3)} to" if low else "up to"
-        return f"{least} {self.said(high, 3)}"
+        low, high = (_plain(each * self._whole, 3) for each in self.chance["model"])
+        return (f"{low} to {high}" if self.chance["model"][0] else f"up to {high}") + self._unit
+
+    @property
+    def _whole(self) -> float:
+        return 100.0 if self.is_share else 1.0
+
+    @property
+    def _unit(self) -> str:
+        return " %" if self.is_share else ""
 
     @property
     def lead(self) -> str:
@@ -268,6 +278,11 @@ class Predictions:
         }
 
 
+def _plain(value: float, digits: int) -> str:
+    """So many digits of a number, 170 and not 1.7e+02."""
+    return f"{float(f'{value:.{digits}g}'):.12g}"
+
+
 def _judged(score: Score) -> str:
     """Whether chance explains how far off the model is."""
     value, (low, high) = score.values["model"], score.chance["model"]
@@ -392,7 +407,7 @@ def _pit_score(jumps: Mapping[str, tuple[np.ndarray, np.ndarray]], rows: int) ->
     limit = float(kstwo.ppf(1 - _RARE, rows))
     found = {name: pit_distance(*each) for name, each in jumps.items()}
     chance = dict.fromkeys(found, (0.0, limit))
-    return Score("pit", "PIT off uniform by", found, {}, chance, {})
+    return Score("pit", "PIT off uniform", found, {}, chance, {})
 
 
 def averaged(
@@ -595,7 +610,7 @@ def judged_categories(
             {name: areas(law, truth) for name, law in laws.items()}, "more",
         ),
         averaged(
-            "accuracy", "share predicted right",
+            "accuracy", "predicted right",
             {name: (law.argmax(1) == truth).astype(float) for name, law in laws.items()}, "more",
             is_share=True,
         ),

@@ -12,7 +12,17 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from sfumato.plots.columns import plain
 from sfumato.plots.curves import COLOURS, MARKERS
-from sfumato.plots.style import BLUE, FAINT, GREY, INK, ORANGE, headline, new_figure, styled
+from sfumato.plots.style import (
+    BLUE,
+    FAINT,
+    GREY,
+    INK,
+    ORANGE,
+    few_ticks,
+    headline,
+    new_figure,
+    styled,
+)
 
 # Rows of a fan chart that can be told apart.
 _FANNED = 120
@@ -209,7 +219,7 @@ def categories(
         title: above all.
     """
     with styled():
-        figure = new_figure(10.6, 5.6)
+        figure = new_figure(10.6, 6.0)
         grid = figure.add_gridspec(2, 2, height_ratios=[4, 1])
         top = figure.add_subplot(grid[0, 0])
         top.plot([0, 1], [0, 1], color=INK, lw=0.9, label="as predicted")
@@ -227,35 +237,44 @@ def categories(
                 label="observed, beyond chance",
             )  # fmt: skip
         name = plain(event, 34)
-        top.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="share in which it came about",
-                title=f"Reliability of the probability of {name}")  # fmt: skip
-        top.legend(fontsize=8.5, loc="upper left")
+        seen = np.concatenate([claimed, observed, *chance])
+        shown = max(float(seen.min()) - 0.05, -0.02), min(float(seen.max()) + 0.05, 1.02)
+        top.set(xlim=shown, ylim=shown, ylabel="share in which it came about",
+                title=f"Reliability: {name}")  # fmt: skip
+        # Everything lies about the diagonal: a corner beside it is free.
+        left = float(claimed.mean()) < sum(shown) / 2
+        top.legend(fontsize=8.5, loc="lower right" if left else "upper left")
         below = figure.add_subplot(grid[1, 0], sharex=top)
-        below.hist(probability, bins=40, range=(0, 1), color=BLUE, alpha=0.4)
+        below.hist(
+            probability, bins=40, range=(max(shown[0], 0), min(shown[1], 1)), color=BLUE, alpha=0.4
+        )
         below.set(xlabel="predicted probability", ylabel="rows")
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-        right = figure.add_subplot(grid[:, 1])
+        right, names = figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, 1])
         right.plot([0, 1], [0, 1], color=GREY, lw=0.9, ls=(0, (4, 2)), label="guessing, area 0.5")
         for k, (category, (curve, area)) in enumerate(curves.items()):
             every = max(1, curve.shape[1] // 8)
             right.plot(
                 *curve, color=COLOURS[k], lw=1.6, marker=MARKERS[k], ms=4.5,
-                markevery=(every, every), label=f"{plain(category, 24)}, area {area:.3f}",
+                markevery=(every, every), label=f"{plain(category, 16)}, area {area:.3f}",
             )  # fmt: skip
         right.set(
             xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="share of false alarms: 1 - specificity",
             ylabel="share found: sensitivity",
             title="ROC" + ", one against the rest" * (len(curves) > 1),
         )  # fmt: skip
-        right.set_box_aspect(1)
-        right.set_anchor("N")
-        right.legend(fontsize=8.5, loc="lower right")
+        names.set_axis_off()
+        names.legend(
+            *right.get_legend_handles_labels(), fontsize=8.5, ncols=2, loc="upper left",
+            borderaxespad=0, borderpad=0,
+        )  # fmt: skip
         for axes in (top, right):
             axes.grid(color=FAINT, lw=0.6)
             axes.set_axisbelow(True)
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         for axes in (below, right):
             axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        few_ticks(top)
         top.tick_params(labelbottom=False)
         headline(figure, title)
     return figure
