@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.datasets import make_moons
 
 import sfumato
@@ -16,7 +17,10 @@ from sfumato.errors import RunError
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
-Ran = Callable[[str], dict[str, Any]]
+# The parts of one's own; the others are to be read as a page.
+SHORT = [each for each in EXAMPLES if each.name.startswith("own_")]
+
+Ran = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
@@ -25,9 +29,9 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ran:
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
 
-    def run(name: str) -> dict[str, Any]:
+    def run(name: str, **names: Any) -> dict[str, Any]:
         (path,) = (each for each in EXAMPLES if each.name == name)
-        return runpy.run_path(str(path), run_name="__main__")
+        return runpy.run_path(str(path), init_globals=names, run_name="__main__")
 
     return run
 
@@ -49,7 +53,7 @@ def test_the_measure_of_moons_can_fail() -> None:
         assert_is_moons(gaussian)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", SHORT, ids=lambda path: path.name)
 def test_examples_are_short(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) < 25
@@ -67,6 +71,7 @@ def test_each_example_is_tested_here() -> None:
         "own_network",
         "own_sampler",
         "own_schedule",
+        "predict_a_column",
     ]
 
 
@@ -127,3 +132,26 @@ def test_own_loss_weighting(ran: Ran, capsys: pytest.CaptureFixture[str]) -> Non
     level = sfumato.NoiseLevel.from_log_snr(torch.linspace(-5, 8, 7, dtype=torch.float64))
     expected = np.minimum(np.exp(np.linspace(-5, 8, 7)), 20)
     np.testing.assert_allclose(objective.weight(level).numpy(), expected)
+
+
+def test_predict_a_column(ran: Ran, tmp_path: Path) -> None:
+    """A small network and few steps: it is ahead of what looks at nothing all the same."""
+    small = {"training.steps": 60, "network.width": 32, "sampling.steps": 6}
+    found = ran("predict_a_column.py", SETTINGS=small)
+    truth = found["truth"]
+    error = np.sqrt(((found["mean"] - truth) ** 2).mean())
+    assert error < 0.6 * truth.std()
+    assert stats.binomtest(int(found["inside"].sum()), len(truth), 0.9).pvalue > 1e-4
+    assert found["nats"].mean() > found["normal"].mean() + 1
+    # Its pinball loss over 19 levels is nearly the CRPS of the empirical law, by its own formula.
+    train = found["train"]["body_mass_g"].to_numpy()
+    spread = np.abs(train[:, None] - train).mean()
+    crps = np.abs(truth[:, None] - train).mean() - spread / 2
+    assert found["pinball"](found["anyone"]) == pytest.approx(crps, rel=0.1)
+    assert found["pinball"](found["quantiles"]) < 0.7 * crps
+    female, male, either = (found["drawn"]["body_mass_g"].to_numpy().reshape(3, 500)).astype(float)
+    assert female.mean() < either.mean() < male.mean()
+    assert found["pipeline"].score(found["test"], truth) > 0.6
+    pictures = sorted(each.name for each in tmp_path.glob("*.png"))
+    names = ("calibration", "conditions", "intervals", "sex")
+    assert pictures == [f"predict-{name}.png" for name in names]

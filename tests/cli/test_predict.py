@@ -1,6 +1,8 @@
 """Predictions and conditions for each row, on the command line."""
 
 import csv
+import json
+import math
 import shlex
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from sfumato.cli.app import print_evaluation
 from sfumato.metrics.evaluation import Evaluation, judged
 from sfumato.metrics.predictions import Predictions, judged_numbers
 from sfumato.metrics.references import ShiftedLaws
+from sfumato.runs.run import open_run
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,15 @@ def test_a_category_gets_its_probabilities(sfumato: Command, people: Path) -> No
         assert chance[row["species predicted"]] == max(chance.values())
 
 
+def test_what_was_never_seen_is_said_but_not_of_the_target(sfumato: Command, people: Path) -> None:
+    Path("new.csv").write_text("species,island,body_mass_g\nCrow,Texel,3700\n")
+    code, out, err = sfumato(f"predict {people} new.csv --target species --to out.csv")
+    assert (code, "1 prediction in out.csv" in out) == (0, True)
+    assert "'island': 1 of 1 values were never seen" in err
+    assert "a category as not known" in err
+    assert "'species'" not in err
+
+
 def test_each_row_of_conditions_is_drawn_so_often(sfumato: Command, people: Path) -> None:
     Path("new.csv").write_text("species,body_mass_g\nAdelie,3700\nGentoo,\n")
     assert sfumato(f"sample {people} -n 3 --given-file new.csv --to out.csv -q")[0] == 0
@@ -68,15 +80,34 @@ def test_each_row_of_conditions_is_drawn_so_often(sfumato: Command, people: Path
     assert len({row["bill_length_mm"] for row in found}) > 3
 
 
+def test_a_column_is_scored_given_the_rest(sfumato: Command, people: Path) -> None:
+    """As in Python; the mean is of the rows that are written."""
+    assert sfumato(f"sample {people} -n 6 --to new.csv -q")[0] == 0
+    line = f"score {people} new.csv --target species --target island"
+    code, out, _ = sfumato(f"{line} --to out.csv")
+    assert code == 0
+    nats = [float(row["log_prob"]) for row in read("out.csv")]
+    assert f"of species, island given the rest, of 6 rows: {sum(nats) / 6:.4f} ±" in out
+    expected = open_run(people).log_prob("new.csv", target=["island", "species"])
+    assert nats == pytest.approx(expected.tolist())
+    found = json.loads(sfumato(f"{line} --json")[1])
+    assert found["target"] == ["species", "island"]
+    assert found["bits_per_dimension"] == pytest.approx(-sum(nats) / 6 / 2 / math.log(2))
+
+
 @pytest.mark.parametrize(
     ("line", "code", "reason"),
     [
+        ("score {run} new.csv --target weight", 3, "new.csv lacks the column"),
+        ("score {run} some.csv --target weight", 2, "unknown column that varies 'weight'"),
+        ("score {run} some.csv --target species --bound", 2, "leave them out with --bound"),
         (
             "predict {run} new.csv --target weight --to o.csv",
             2,
             "unknown column that varies 'weight'",
         ),
         ("predict {run} new.csv --target species --to o.csv --draws 2", 2, "leave `--draws` out"),
+        ("predict {run} new.csv --target species --to o.csv --draws 0", 2, "--draws"),
         ("predict {run} none.csv --target species --to o.csv", 3, "there is no file none.csv"),
         ("predict {run} other.csv --target species --to o.csv", 3, "none of the columns"),
         ("sample {run} --given-file other.csv --to o.csv", 3, "none of the columns"),
@@ -92,6 +123,10 @@ def test_what_cannot_be_done_is_one_line(
 ) -> None:
     Path("new.csv").write_text(NEW)
     Path("other.csv").write_text("a,b\n1,2\n3,4\n")
+    Path("some.csv").write_text(
+        "species,island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,sex,year\n"
+        "Adelie,Dream,39.1,18.7,181,3750,male,2007\n"
+    )
     Path("twice.csv").write_text("island,species predicted\nDream,x\nBiscoe,y\n")
     found = sfumato(line.format(run=people))
     assert found[0] == code
@@ -101,9 +136,10 @@ def test_what_cannot_be_done_is_one_line(
 
 def test_points_are_told_what_to_do(sfumato: Command, fitted: Path) -> None:
     Path("new.csv").write_text("c\n0\n1\n")
-    code, _, err = sfumato(f"predict {fitted} new.csv --target c --to o.csv")
-    assert code == 2
-    assert "data.kind=table" in err
+    for line in ("predict {run} new.csv --target c --to o.csv", "score {run} new.csv --target c"):
+        code, _, err = sfumato(line.format(run=fitted))
+        assert code == 2
+        assert "data.kind=table" in err
 
 
 def test_scores_of_predictions_are_printed_beside_those_of_other_laws(

@@ -221,3 +221,59 @@ def test_two_columns_of_decimals_with_a_rule_are_a_table(sfumato: Command, tmp_p
     assert "Rules, held in every row" in out
     sfumato("sample run -n 400 --to new.csv --quiet")
     assert all(float(row["low"]) <= float(row["high"]) for row in read(tmp_path / "new.csv"))
+
+
+def test_a_prediction_says_which_rows_break_a_found_rule(sfumato: Command, folder: Path) -> None:
+    """A stated one refuses it; what a rule is broken by is not the target's old value."""
+    head = "city,country,net price,postage,total,ordered,sent\n"
+    Path("new.csv").write_text(
+        f"{head}Oslo,Norway,10,1,11,01.02.2023,02.02.2023\nOslo,Norway,10,1,20,01.02.2023,\n"
+        "Oslo,Italy,10,1,11,01.02.2023,\n"
+    )
+    code, _, err = sfumato(f"predict {folder / 'run'} new.csv --target age --to out.csv -q")
+    assert code == 0
+    assert "note: new.csv lacks 'age'" not in err
+    for rule, row in (("total = ", 2), ("'city, country'", 3)):
+        (line,) = (each for each in err.splitlines() if rule in each)
+        assert f"broken by 1 of 3 rows, first by row {row}; they are predicted as" in line
+    # The total's own old value breaks nothing where the total is predicted.
+    _, _, err = sfumato(f"predict {folder / 'run'} new.csv --target total --to out.csv -q")
+    assert "total = " not in err
+    assert [row["total mean"] for row in read(Path("out.csv"))] == ["11.0"] * 3
+    Path("new.csv").write_text(f"{head}Oslo,Norway,10,1,11,02.02.2023,01.02.2023\n")
+    code, _, err = sfumato(f"predict {folder / 'run'} new.csv --target age --to none.csv -q")
+    assert (code, "what is known there breaks the rule 'sent >= ordered'" in err) == (
+        3,
+        True,
+    )
+    assert not Path("none.csv").exists()
+
+
+def test_a_column_of_text_that_a_file_lacks_is_not_known_beside_a_mark_for_missing(
+    sfumato: Command, folder: Path
+) -> None:
+    Path("new.csv").write_text("postage,age\n3,.\n4,30\n")
+    line = f"predict {folder / 'run'} new.csv --target age --to out.csv -q"
+    assert sfumato(line)[0] == 0
+    assert sfumato(f"sample {folder / 'run'} --given-file new.csv --to drawn.csv -q")[0] == 0
+    assert [float(row["postage"]) for row in read(Path("drawn.csv"))] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("predict {run} new.csv --target id --to o.csv", "the column 'id' only names the rows"),
+        ("predict {run} new.csv --target total --to new.csv", "new.csv is read; name another"),
+        ("impute {run} new.csv --to ./new.csv", "new.csv is read; name another"),
+        ("edit {run} new.csv --from 0.5 --to new.csv", "new.csv is read; name another"),
+        ("score {run} new.csv --to new.csv", "new.csv is read; name another"),
+        ("sample {run} --given-file new.csv --to new.csv", "new.csv is read; name another"),
+    ],
+)
+def test_a_file_that_is_read_is_not_written_over(
+    sfumato: Command, folder: Path, line: str, reason: str
+) -> None:
+    Path("new.csv").write_text("postage\n3\n4\n")
+    code, _, err = sfumato(line.format(run=folder / "run"))
+    assert (code, reason in err) == (2, True), err
+    assert Path("new.csv").read_text() == "postage\n3\n4\n"

@@ -217,7 +217,7 @@ def test_up_to_three_columns_of_decimals_are_points_unless_a_table_is_asked_for(
     (tmp_path / "incomplete.csv").write_text("a,b,c\n1,,2\n0.5,0.25,0.125\n")
     code, out, _ = sfumato("impute points incomplete.csv --to filled.csv")
     assert code == 0
-    assert "1 cells filled" in out
+    assert "1 cell filled" in out
     one, other = read(tmp_path / "filled.csv")
     assert (float(one["a"]), float(one["c"])) == (1, 2)
     assert np.isfinite(float(one["b"]))

@@ -197,6 +197,16 @@ def test_conditions_per_row_are_kept_and_drawn_so_often(model: DiffusionModel) -
     pd.testing.assert_frame_equal(again, drawn[:4])
 
 
+def test_the_log_density_of_a_target_is_that_of_a_normal_law(model: DiffusionModel) -> None:
+    """y = 2a - b + e: the mean log score of the true law is -log(noise) - log(2 pi e) / 2."""
+    rows = NEW.assign(y=MEAN + NOISE * np.random.default_rng(5).normal(size=len(NEW)))
+    rows = rows.assign(kind=np.where(NEW.a > 0, "up", "down"))
+    found = model.score_samples(rows, target="y")
+    truth = stats.norm(MEAN, NOISE).logpdf(rows.y)
+    assert found.mean() == pytest.approx(truth.mean(), abs=0.25)
+    assert np.corrcoef(found, truth)[0, 1] > 0.7
+
+
 @pytest.mark.parametrize(
     ("ask", "reason"),
     [
@@ -210,6 +220,20 @@ def test_conditions_per_row_are_kept_and_drawn_so_often(model: DiffusionModel) -
 def test_what_cannot_be_asked_is_one_line(model: DiffusionModel, ask: Any, reason: str) -> None:
     with pytest.raises((ArgumentError, DataError), match=reason):
         ask(model)
+
+
+def test_a_target_without_a_reason_to_predict_it_is_named() -> None:
+    """Dropped, always the same, or the only column."""
+    frame = FRAME.assign(y=Y, c=1)
+    model = DiffusionModel(steps=2, width=16, random_state=0, columns={"a": "dropped"}).fit(frame)
+    with pytest.raises(ArgumentError, match="'a' was dropped when the model was fitted"):
+        model.predict(frame, "a")
+    with pytest.raises(ArgumentError, match="'c' is the same in every row of training"):
+        model.predict(frame, "c")
+    own = {"data.kind": "table"}
+    alone = DiffusionModel(steps=2, width=16, random_state=0, settings=own).fit(frame[["y"]])
+    with pytest.raises(ArgumentError, match="'y' is the only one that the model learned"):
+        alone.predict(frame[["y"]], "y")
 
 
 def test_points_are_told_how_to_be_a_table() -> None:

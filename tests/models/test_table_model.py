@@ -45,6 +45,63 @@ def test_the_density_of_a_row_is_the_law_s(model: TableModel) -> None:
     np.testing.assert_allclose(found, expected, atol=0.015)
 
 
+def of_y_given_x(k: int, x: float) -> Any:
+    """The law of the second number given the word and the first."""
+    (var_x, cross), (_, var_y) = COVARIANCE.numpy()
+    mean = float(MEANS[k, 1]) + cross / var_x * (x - float(MEANS[k, 0]))
+    return stats.norm(mean, math.sqrt(var_y - cross**2 / var_x))
+
+
+def test_the_density_of_targets_is_that_of_their_conditional_law(model: TableModel) -> None:
+    """Of a word by Bayes, of numbers Gaussian, of both their product; a hole is a value."""
+    x, y = [0.2, -0.7, 1.3, 0.1], [-0.1, 1.5, math.nan, math.nan]
+    table = rows(["a", "b", "a", "b"], x, y)
+    code, held = np.array([0, 1, 0, 1]), np.array([True, True, False, False])
+    holes = np.where(held, 1 - HOLES.numpy()[code], HOLES.numpy()[code])
+    of_y = [
+        of_y_given_x(k, at).logpdf(value) if there else 0.0
+        for k, at, value, there in zip(code, x, y, held, strict=True)
+    ]
+    # p(word, the rest), of either word.
+    joint = np.zeros((2, 4))
+    for k in (0, 1):
+        share = math.log((1 - SHARE_B, SHARE_B)[k])
+        of_x = stats.norm(float(MEANS[k, 0]), math.sqrt(0.5)).logpdf(x)
+        state = np.log(np.where(held, 1 - HOLES.numpy()[k], HOLES.numpy()[k]))
+        given = [of_y_given_x(k, a).logpdf(b) if t else 0.0 for a, b, t in zip(x, y, held)]  # noqa: B905
+        joint[k] = share + of_x + state + given
+    of_word = joint[code, range(4)] - np.logaddexp(*joint)
+    np.testing.assert_allclose(log_prob(model, table, target="word"), of_word, atol=1e-6)
+    found = log_prob(model, table, target="y", steps=60)
+    np.testing.assert_allclose(found, np.log(holes) + of_y, atol=0.015)
+    found = log_prob(model, table, target=["y", "x"], steps=60)
+    of_x_given_word = stats.norm(MEANS[code, 0].numpy(), math.sqrt(0.5)).logpdf(x)
+    np.testing.assert_allclose(found, np.log(holes) + of_y + of_x_given_word, atol=0.015)
+
+
+def test_densities_of_targets_are_factors_of_the_density_of_a_row(model: TableModel) -> None:
+    """Log p(row) = log p(word) + log p(x, y | word) = log p(every column)."""
+    table = rows(["a", "b", "a"], [0.2, -0.7, 1.3], [-0.1, 1.5, math.nan])
+    whole = log_prob(model, table)
+    np.testing.assert_allclose(log_prob(model, table, target=["word", "x", "y"]), whole, atol=1e-9)
+    share = np.log([1 - SHARE_B, SHARE_B, 1 - SHARE_B])
+    numbers = log_prob(model, table, target=("x", "y"))
+    np.testing.assert_allclose(share + numbers, whole, atol=1e-6)
+    few = replace(model, codec=replace(model.codec, rows=99))
+    seen = log_prob(few, table, target="word") - log_prob(model, table, target="word")
+    np.testing.assert_allclose(seen, math.log(0.99), atol=1e-7)
+    other = rows(["c"], [0.2], [-0.1])
+    # All words that were never seen have 1/(n + 1) together, whatever stands beside them.
+    np.testing.assert_allclose(log_prob(few, other, target="word"), math.log(0.01), atol=1e-12)
+    # As a condition such a word is not known: the network takes it for b.
+    found = log_prob(few, other, target="x")
+    same = log_prob(few, rows(["b"], [0.2], [-0.1]), target="x")
+    np.testing.assert_allclose(found, same, atol=1e-9)
+    for none, reason in (("z", "unknown column that varies 'z'"), ((), "name a column at least")):
+        with pytest.raises(ArgumentError, match=reason):
+            log_prob(model, table, target=none)
+
+
 def test_an_estimated_divergence_is_a_row_s_own_and_right_in_the_mean(model: TableModel) -> None:
     table = rows(["a", "b", "a"], [0.2, -0.7, 1.3], [-0.1, 1.5, 0.4])
     exact = log_prob(model, table, steps=5)

@@ -170,6 +170,43 @@ def test_the_density_of_a_row_is_that_of_its_free_coordinates(model: TableModel)
     np.testing.assert_allclose(found, expected, atol=0.02)
 
 
+def test_the_density_of_targets_counts_the_slack_as_the_column(model: TableModel) -> None:
+    """What follows from the rest with certainty adds nothing; else it is the free one's density."""
+    table = rows(start=[0.3, -1.0], end=[9.9, 7.5], first=[1.0, -0.4], second=[0.2, 2.0],
+                 total=[1.2, 1.6])  # fmt: skip
+    x, normal = values(table), stats.norm().logpdf
+
+    def given(*target: str) -> np.ndarray:
+        chunks = model.log_prob_chunks(table, target=target, steps=20)
+        return np.concatenate([each.nats.numpy() for each in chunks])
+
+    between = x["end"] - x["start"] - 9
+    np.testing.assert_allclose(given("end"), normal(between), atol=0.02)
+    # Of the start given the end: both are normal, and the end is start + N(9, 1).
+    of_start = stats.norm((x["end"] - 9) / 2, math.sqrt(0.5)).logpdf(x["start"])
+    np.testing.assert_allclose(given("start"), of_start, atol=0.02)
+    for certain in ("total", "first", "second"):
+        np.testing.assert_allclose(given(certain), 0, atol=2e-4)
+    np.testing.assert_allclose(given("total", "first"), normal(x["first"]), atol=0.02)
+    of_first = stats.norm(x["total"] / 2, math.sqrt(0.5)).logpdf(x["first"])
+    np.testing.assert_allclose(given("second", "first"), of_first, atol=0.02)
+    (whole,) = (each.nats.numpy() for each in model.log_prob_chunks(table, steps=20))
+    np.testing.assert_allclose(given(*NAMES), whole, atol=1e-3)
+
+
+def test_a_target_that_breaks_a_rule_has_laplace_s_probability(model: TableModel) -> None:
+    few = replace(model, codec=replace(model.codec, rows=99))
+    table = rows(start=[0.3], end=[0.2], first=[1.0], second=[0.2], total=[1.3])
+    sound = {"start": 0.3, "end": 9.9, "first": 1.0, "second": 0.2, "total": 1.2}
+    for target, value in (("end", 0.2), ("start", 12.0), ("total", 1.3)):
+        spoiled = rows(**{name: [each] for name, each in {**sound, target: value}.items()})
+        (found,) = (e.nats.numpy() for e in few.log_prob_chunks(spoiled, target=target))
+        # No column of its own has gaps, but each might be missing, and never was.
+        assert found == pytest.approx(math.log(0.01) + math.log(0.99), abs=2e-4)
+    with pytest.raises(DataError, match="breaks the rule 'end >= start'"):
+        next(few.log_prob_chunks(table, target="total"))
+
+
 def test_a_row_that_breaks_a_rule_has_laplace_s_probability(model: TableModel) -> None:
     few = replace(model, codec=replace(model.codec, rows=99))
     sound = rows(start=[0.3], end=[9.9], first=[1.0], second=[0.2], total=[1.2])
@@ -332,6 +369,42 @@ def test_the_probabilities_of_all_rows_have_the_sum_1(untrained: TableModel) -> 
     seen = math.log(len(table) / (len(table) + 1)) * (codec.can_be_unseen.sum() + len(RULES))
     expected = inside["start"] * inside["first"] * inside["second"] * math.exp(seen)
     assert share.sum() == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize("target", ["end", "start", "city", "land", "total"])
+def test_the_probabilities_of_a_target_have_the_sum_1(untrained: TableModel, target: str) -> None:
+    """Of all that it may be beside the rest of a row, on grids and in days."""
+    codec, day = untrained.codec, np.datetime64("2024-01-01", "us")
+    start, end = day + np.timedelta64(2, "D"), day + np.timedelta64(3, "D")
+    row = {"start": start, "end": end, "first": 1, "second": 0, "total": 1, "city": "Oslo",
+           "land": "no"}  # fmt: skip
+    every: dict[str, list[Any]] = {
+        "end": [start + k * np.timedelta64(1, "D") for k in range(3)] + [None],
+        "start": [end - k * np.timedelta64(1, "D") for k in range(3)],
+        "city": ["Oslo", "Bergen", None],
+        "land": ["no"],
+        "total": [1],
+    }
+    like = {column.name: column.values.dtype for column in small()[0]}
+    empty = np.array([each is None for each in every[target]])
+    columns = []
+    for name, value in row.items():
+        own = every[name] if name == target else [value] * len(empty)
+        filler = np.zeros(1, like[name])[0] if like[name].kind != "O" else ""
+        held = np.array([filler if each is None else each for each in own], like[name])
+        columns.append(Column(name, held, empty if name == target else np.zeros(len(own), bool)))
+    (found,) = (
+        e.nats.numpy() for e in untrained.log_prob_chunks(DataTable(tuple(columns)), target=target)
+    )
+    place = codec.columns.index(target)
+    rules = sum(target in rule.names for rule in codec.rules)
+    seen = math.log(codec.rows / (codec.rows + 1)) * (codec.can_be_unseen[place] + rules)
+    # As of whole rows: beyond the map's ends lies a little, which is drawn as the end itself.
+    slack = codec.relations.slacks[0]
+    inside = float(ndtr(slack.heights[-1]) - ndtr(slack.heights[0]))
+    share = np.exp(found - seen)
+    share /= np.where(empty, 1, inside) if target in ("end", "start") else 1
+    assert share.sum() == pytest.approx(1, rel=3e-3)
 
 
 def test_rows_drawn_by_any_network_keep_all_rules(untrained: TableModel) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from sfumato import __version__
+from sfumato.errors import ArgumentError
 
 app = typer.Typer(
     name="sfumato",
@@ -58,6 +59,21 @@ def say_json(content: Any) -> None:
 def one_line(text: str) -> str:
     """Without the line breaks that a column's name may hold."""
     return " ".join(text.split())
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def keep_apart(to: Path | None, *read: Path) -> None:
+    """Refuse to write over a file that is read.
+
+    Raises:
+        ArgumentError: if they are one file.
+    """
+    if to is not None and to.resolve() in (each.resolve() for each in read):
+        raise ArgumentError(f"{to} is read; name another file to write to.")
 
 
 def sample_command(run: Any) -> str:

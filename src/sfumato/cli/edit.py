@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.cli.app import app, examples, numbered, say, warn_of_unseen
+from sfumato.cli.app import app, counted, examples, keep_apart, numbered, say, warn_of_unseen
 from sfumato.cli.options import (
     File,
     Given,
@@ -42,6 +42,7 @@ def edit(
 ) -> None:
     """Noise rows or pictures part of the way and sample from there: new ones like them."""
     changes = sampling_changes(assignments)
+    keep_apart(to, file)
 
     from sfumato.runs.run import open_run
 
@@ -81,6 +82,7 @@ def impute(
     reading and for scores, but less spread than the truth. For statistics take --draws and pool.
     """
     changes = sampling_changes(assignments)
+    keep_apart(to, file)
 
     from sfumato.models.model import require
     from sfumato.runs.run import open_run
@@ -97,7 +99,7 @@ def impute(
     for path, each in zip(paths, filled, strict=True):
         kind.write(path, like.give(each), opened.model)
     where = f"in {to}" if draws is None else f"in each of {paths[0]} ... {paths[-1].name}"
-    say(f"{cells:,} cells filled {where}", quiet)
+    say(f"{counted(cells, 'cell')} filled {where}", quiet)
     if unfilled := kind.unfilled(filled[0]):
         names = ", ".join(map(repr, unfilled))
         say(f"Still missing: {names}, without any value in what the model learned", quiet)

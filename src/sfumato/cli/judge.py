@@ -9,7 +9,9 @@ import typer
 from sfumato import config
 from sfumato.cli.app import (
     app,
+    counted,
     examples,
+    keep_apart,
     print_evaluation,
     say,
     say_json,
@@ -24,6 +26,7 @@ from sfumato.errors import ArgumentError, unknown
         "sfumato score runs/moons-001 points.csv",
         "sfumato score runs/moons-001 points.csv --to scored.csv",
         "sfumato score runs/moons-001 points.csv --bound",
+        "sfumato score runs/people new.csv --target income",
     )
 )
 def score(
@@ -33,6 +36,13 @@ def score(
         Path | None,
         typer.Option(help="Write the rows with a column log_prob, as for `sample`."),
     ] = None,
+    target: Annotated[
+        list[str],
+        typer.Option(
+            help="Of a table: log p(this column | the rest of the row). Repeated: of several "
+            "together.",
+        ),
+    ] = [],  # noqa: B006
     bound: Annotated[
         bool,
         typer.Option("--bound", help="The variational bound, term by term (not of tables)."),
@@ -58,20 +68,27 @@ def score(
     By the probability flow, exact in its divergence up to 32 columns. For data of a known density
     the true value stands beside it.
     """
+    keep_apart(to, file)
+
+    from sfumato.models.model import require
     from sfumato.runs.run import open_run
     from sfumato.runs.score import bound_of, score_of
 
     opened = open_run(run)
     kind = opened.kind
+    if target:
+        require(opened.model, "predict")
     like = kind.read_like(opened.model, file)
     if to is not None:
         kind.check_scored(to, like)
     warn_of_unseen(opened, like.rows, "densities there are a guess")
-    options = {"tol": tol, "probes": probes}
-    options = {name: value for name, value in options.items() if value is not None}
+    requested = {"tol": tol, "probes": probes, "target": target or None}
+    options: dict[str, Any] = {name: each for name, each in requested.items() if each is not None}
     if bound:
         if options:
-            raise ArgumentError("--tol and --probes are of the flow; leave them out with --bound.")
+            raise ArgumentError(
+                "--tol, --probes and --target are of the flow; leave them out with --bound."
+            )
         summary, nats = bound_of(opened, like.rows, seed=seed, quiet=quiet)
     else:
         summary, nats = score_of(opened, like.rows, seed=seed, quiet=quiet, **options)
@@ -239,7 +256,7 @@ def doctor(
     if not faults:
         say("No fault was found.")
     else:
-        say("1 fault found." if faults == 1 else f"{faults} faults found.")
+        say(f"{counted(faults, 'fault')} found.")
 
 
 def _examine_run(path: Path, data: Path | None) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.cli.app import app, examples, say, warn_of_unseen
+from sfumato.cli.app import app, counted, examples, keep_apart, one_line, say
 from sfumato.cli.options import Quiet, RunPath, Seed
 
 
@@ -39,17 +39,18 @@ def predict(
     (nine rows in ten lie between the outer two); of a category the most probable one and the
     probability of each. Missing cells, and columns that the file lacks, are taken as not known.
     """
+    keep_apart(to, file)
+
     from sfumato.models.model import require
-    from sfumato.runs.predict import predicted_columns
+    from sfumato.runs.predict import predicted_columns, remarks
     from sfumato.runs.run import open_run
 
     opened = open_run(run)
     require(opened.model, "predict")
     like = opened.kind.read_like(opened.model, file, missing=True, partial=True)
-    if lacking := [n for n in opened.model.codec.columns if n not in (*like.source.names, target)]:
-        typer.echo(f"note: {file} lacks {', '.join(map(repr, lacking))}: not known.", err=True)
     opened.kind.check_target(to, opened.model)
-    warn_of_unseen(opened, like.rows, "the nearest stands for it")
+    for each in remarks(opened, like, target, str(file)):
+        typer.echo(f"note: {one_line(each)}.", err=True)
     law = opened.predict(like.rows, target, seed=seed, quiet=quiet)
     opened.kind.write(to, predicted_columns(like.source, target, law, draws), opened.model)
-    say(f"{len(like.source):,} predictions in {to}", quiet)
+    say(f"{counted(len(like.source), 'prediction')} in {to}", quiet)

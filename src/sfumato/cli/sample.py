@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.cli.app import app, examples, say, warn_of_unseen
+from sfumato.cli.app import app, examples, keep_apart, say, warn_of_unseen
 from sfumato.cli.options import (
     Given,
     Quiet,
@@ -80,6 +80,8 @@ def sample(
     sampling, values = sampling_changes(assignments) | changes, values_given(given)
     if given and given_file is not None:
         raise ArgumentError("give `--given` or `--given-file`, not both.")
+    if given_file is not None:
+        keep_apart(to, given_file)
 
     from sfumato import distributed
     from sfumato.models.model import require
@@ -102,8 +104,10 @@ def sample(
         )
     conditions = values or None
     if given_file is not None:
+        from sfumato.runs.predict import TAKEN
+
         like = kind.read_like(model, given_file, missing=True, partial=True)
-        warn_of_unseen(opened, like.rows, "nothing is known of it there")
+        warn_of_unseen(opened, like.rows, TAKEN)
         conditions = like.rows
     if values:
         warn_of_unseen(opened, model.condition(values), "the nearest stands for it")

@@ -27,6 +27,7 @@ from sfumato.progress import ProgressLine
 from sfumato.runs.data import take
 from sfumato.runs.fit import prepare
 from sfumato.runs.kinds import KINDS
+from sfumato.runs.predict import remarks
 from sfumato.runs.run import Run
 from sfumato.training.loop import train
 
@@ -129,10 +130,18 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
         rows = run.draw(n_samples, seed=seed_of(random_state), given=given, quiet=not self.verbose)
         return self._like_fitted(_as_table(run, rows))
 
-    def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Log density of each row in nats, `(n,)`; see `Run.log_prob`."""
+    def score_samples(self, X: Any, target: str | Sequence[str] | None = None) -> np.ndarray:  # noqa: N803
+        """Log density of each row in nats, `(n,)`; see `Run.log_prob`.
+
+        Args:
+            X: rows.
+            target: a column or several: log p(target | the rest of the row).
+
+        Raises:
+            ValueError: if the rows do not fit, or there is no such column that varies.
+        """
         run = self._run()
-        return run.log_prob(self._table(X), quiet=not self.verbose)
+        return run.log_prob(self._table(X), target=target, quiet=not self.verbose)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002, N803
         """The mean log density of rows in nats; larger is better.
@@ -241,12 +250,12 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
 
     def _predicted(self, X: Any, target: str) -> PredictedNumbers | PredictedCategories:  # noqa: N803
         run, backend = self._run(), None if isinstance(X, np.ndarray) else backend_of(X)
-        rows = self._table(X) if backend is None else from_frame(X)
+        rows = self._read(X) if backend is None else from_frame(X)
         quiet = not self.verbose
         found = run.predict(rows, target, seed=seed_of(self.random_state or 0), quiet=quiet)
-        if lacking := [n for n in self.model_.codec.columns if n not in (*rows.names, target)]:
-            names = ", ".join(map(repr, lacking))
-            warnings.warn(f"X lacks {names}: taken as not known", UserWarning, stacklevel=3)
+        like = run.kind.read_like(run.model, rows, missing=True, partial=True)
+        for each in remarks(run, like, target, "X"):
+            warnings.warn(each, UserWarning, stacklevel=3)
         return found
 
     def _predicted_numbers(self, X: Any, target: str) -> PredictedNumbers:  # noqa: N803

@@ -204,13 +204,29 @@ def predict_chunks(
         DataError: if the rows do not fit the model.
     """
     place, state = model.codec.places(target)
-    own, column = model.own(rows), model.codec.columns.index(target)
-    known = ~np.stack([each.missing for each in own], axis=1)
-    known[:, column] = False
-    seen, part = model.as_known(own, known), model.codec.parts[column]
+    if len(model.codec.columns) == 1:
+        raise ArgumentError(
+            f"the column {target!r} is the only one that the model learned; there is nothing to "
+            "predict it from."
+        )
+    seen, part = (
+        known_without(model, rows, target),
+        model.codec.parts[model.codec.columns.index(target)],
+    )
     if isinstance(part, CategoricalCodec):
         return _categories(model, seen, part, state)
     return _numbers(model, seen, part, state, place, seed, values)
+
+
+def known_without(model: TableModel, rows: DataTable, target: str) -> EncodedTable:
+    """Rows as the network sees them, the target hidden.
+
+    Raises:
+        DataError: if the rows do not fit the model, or what is known breaks a stated rule.
+    """
+    own = model.own(rows)
+    known = [~each.missing & (each.name != target) for each in own]
+    return model.as_known(own, np.stack(known, axis=1))
 
 
 def _probabilities(model: TableModel, rows: EncodedTable, state: int, kept: int) -> np.ndarray:

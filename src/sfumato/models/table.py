@@ -9,10 +9,10 @@ all that is there.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from zlib import crc32
 
@@ -424,6 +424,7 @@ class TableModel:
         self,
         rows: DataTable,
         *,
+        target: str | Sequence[str] | None = None,
         steps: int = 20,
         tol: float | None = None,
         probes: int | None = None,
@@ -438,8 +439,13 @@ class TableModel:
         1/(n + 1) after n rows, Laplace's rule. So have, of each rule, all rows that break it.
         Computed in float64, so that a row's does not depend on the rows beside it.
 
+        With targets it is log p(targets | the rest of the row), of the very law that `complete`
+        and `sample` draw from. A missing value is a value here: among the conditions it says that
+        the cell is empty, where the column ever was, and in a target it has its probability.
+
         Args:
             rows: of the model's columns.
+            target: columns, if not the density of whole rows is asked for.
             steps: of the flow's fixed-step method.
             tol: None: with an adaptive method a row would depend on the rows beside it.
             probes: Hutchinson's estimate of the divergence, from directions that a row's own
@@ -448,16 +454,19 @@ class TableModel:
             seed: of the probes.
 
         Raises:
-            ArgumentError: if a tolerance is given.
-            DataError: if the rows do not fit the model.
+            ArgumentError: if a tolerance is given, or a target is no column that varies.
+            DataError: if the rows do not fit the model, or conditions break a stated rule.
         """
         if tol is not None:
             raise ArgumentError("a tolerance is for points and pictures; leave tol (--tol) out.")
+        if target is not None:
+            yield from self._log_prob_targets(rows, _named(target), steps, probes, seed)
+            return
         encoded, n = self.codec.encode(self.own(rows)), self.codec.rows
         seen = math.log(n / (n + 1)) * self.codec.can_be_unseen
         nats = encoded.log_width + np.where(encoded.unseen, -math.log(n + 1), seen).sum(1)
         nats += np.where(encoded.broken, -math.log(n + 1), math.log(n / (n + 1))).sum(1)
-        exact = replace(self.denoiser, network=deepcopy(self.denoiser.network).double())
+        exact = self._exact
         # A number in a gap has its probability already; it is carried along as a missing one.
         in_gap = encoded.unseen[:, [part.is_numeric for part in self.codec.parts]]
         categories = self.codec.hide_broken(self.hidden(encoded.categories), encoded.broken)
@@ -471,11 +480,73 @@ class TableModel:
                 own = self._log_prob_categories(exact, categories[some])
                 found = replace(found, nats=found.nats + own)
             if self.codec.event[0]:
+                every = torch.ones_like(numbers[some], dtype=torch.bool)
+                slots = torch.arange(numbers.shape[1])
                 flow = self._log_prob_numbers(
-                    exact, numbers[some], categories[some], steps, probes, seed
+                    exact, numbers[some], categories[some], steps, probes, seed, every, slots
                 )
                 found = replace(flow, nats=found.nats + flow.nats)
             yield found
+
+    def _log_prob_targets(
+        self,
+        rows: DataTable,
+        targets: frozenset[str],
+        steps: int,
+        probes: int | None,
+        seed: int,
+    ) -> Iterator[LogProb]:
+        """Log p(targets | the rest): of their categories, then of their numbers given those."""
+        parts, sizes, n = self.codec.parts, self.codec.sizes, self.codec.rows
+        for name in targets:
+            self.codec.places(name)
+        own = self.own(rows)
+        asked = np.array([part.name in targets for part in parts])
+        encoded = self.codec.encode(own)
+        known = self.as_known(own, np.tile(~asked, (len(own), 1)))
+        of_target = torch.tensor([part.name in targets for part in parts for _ in part.sizes])
+        given = self.hidden(known.categories)
+        categories = self.codec.hide_broken(self.hidden(encoded.categories), encoded.broken)
+        categories = torch.where(of_target.bool(), categories, given)
+        nats, unseen = self.codec.log_width_of(own, targets, encoded, known, categories)
+        seen = math.log(n / (n + 1)) * (self.codec.can_be_unseen & asked)
+        nats += np.where(unseen, -math.log(n + 1), seen).sum(1)
+        of_rule = [not targets.isdisjoint(rule.names) for rule in self.codec.rules]
+        broken = encoded.broken[:, of_rule]
+        nats += np.where(broken, -math.log(n + 1), math.log(n / (n + 1))).sum(1)
+        numeric = np.array([part.is_numeric for part in parts])
+        in_gap = torch.from_numpy(unseen[:, numeric])
+        z = encoded.numeric.double()
+        z[:, : in_gap.shape[1]][in_gap] = math.nan
+        denoise, slacks = self._exact, np.arange(numeric.sum(), z.shape[1])
+        # The slacks of rules may be free, too.
+        slots = torch.from_numpy(np.r_[np.flatnonzero(asked[numeric]), slacks])
+        for first in range(0, len(rows), _SCORED):
+            some = torch.arange(first, min(first + _SCORED, len(rows)))
+            part, chunk = known.take(some), categories[some]
+            found = LogProb(torch.from_numpy(nats[some.numpy()]), None, 0)
+            if of_target.any():
+                logits = partial(self._logits_given, denoise, part)
+                own_orders = sizes, self._orders, self.allowed
+                of_categories = log_prob_categories(logits, chunk, *own_orders, given[some])
+                found = replace(found, nats=found.nats + of_categories)
+            if len(slots):
+                numbers, free = self.codec.free(part, chunk, asked[numeric])
+                numbers = torch.where(free, z[some], numbers)
+                flow = self._log_prob_numbers(
+                    denoise, numbers, chunk, steps, probes, seed, free, slots
+                )
+                found = replace(flow, nats=found.nats + flow.nats)
+            yield found
+
+    def _logits_given(self, denoise: TableDenoiser, known: EncodedTable, seen: Tensor) -> Tensor:
+        """Eq. (2) of `denoisers.table` beside what is known and the categories seen so far."""
+        return denoise.logits(self.codec.free(known, seen)[0], seen)
+
+    @property
+    def _exact(self) -> TableDenoiser:
+        """The denoiser in float64."""
+        return replace(self.denoiser, network=deepcopy(self.denoiser.network).double())
 
     def hidden(self, categories: Tensor) -> Tensor:
         """Codes as the network takes them: those that are not known, -1, as the number of all."""
@@ -502,22 +573,41 @@ class TableModel:
         steps: int,
         probes: int | None,
         seed: int,
+        free: Tensor,
+        slots: Tensor,
     ) -> LogProb:
-        count = self.codec.event[0]
-        if probes is None and count > _EXACT_DIMENSIONS:
+        """Log p(free numbers | the others, categories), the flow of some slots alone.
+
+        Args:
+            denoise: in float64.
+            numbers: all, `(n, C)`; NaN where one is missing.
+            categories: all, see `hidden`.
+            steps: of the flow.
+            probes: see `log_prob_chunks`.
+            seed: of the probes.
+            free: which numbers the density is of, `(n, C)`.
+            slots: the places of all that are free in any row, `(slots,)`.
+        """
+        if probes is None and len(slots) > _EXACT_DIMENSIONS:
             probes = _EXACT_DIMENSIONS
         directions: Probes | None = None
         if probes is not None:
-            drawn = _own_directions(numbers, probes, seed)
+            drawn = _own_directions(numbers, probes, seed)[:, :, slots]
             directions = lambda _: drawn  # noqa: E731 - log_prob would draw them by place
         there = self.codec.present(categories) & numbers.isfinite()
+        noisy, known = there & free, there & ~free
         zeros = torch.zeros_like(numbers)
-        condition = TableCondition(zeros, torch.zeros_like(there), there, categories)
-        x_0 = torch.where(there, numbers, zeros).double()
+        condition = TableCondition(torch.where(known, numbers, zeros), known, noisy, categories)
+        whole, flat = Conditioned(denoise, condition), zeros.double()
+
+        def of_slots(x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:  # noqa: ARG001
+            return Prediction(whole(flat.index_copy(1, slots, x_t), level).x_0[:, slots])
+
+        x_0 = torch.where(noisy, numbers, zeros)[:, slots].double()
         grid = uniform_log_snr(self.process.continuous(), steps + 1)
-        found = log_prob(Conditioned(denoise, condition), x_0, grid, probes=directions)
-        # A missing number was carried along as the 0 of N(0, 1).
-        carried = (~there).sum(1) * 0.5 * math.log(2 * math.pi)
+        found = log_prob(of_slots, x_0, grid, probes=directions)
+        # A number that is not free was carried along as the 0 of N(0, 1).
+        carried = (~noisy[:, slots]).sum(1) * 0.5 * math.log(2 * math.pi)
         return replace(found, nats=found.nats + carried)
 
     def _sampler(self, changes: Mapping[str, Any]) -> tuple[SamplingSettings, Stepper[Any]]:
@@ -588,7 +678,7 @@ class TableModel:
         source, allowed = generator(seed, LEVELS, chunk), self.codec.combinations.allowed
         barred = () if missing_allowed else self.codec.missing_categories
         return draw_categories(
-            lambda seen: self.denoiser.logits(self.codec.free(known, seen)[0], seen),
+            partial(self._logits_given, self.denoiser, known),
             categories,
             sizes,
             self._orders,
@@ -641,6 +731,18 @@ class TableModel:
         return self.codec.decode(torch.where(there, numbers, math.nan), categories, known.exact)
 
 
+def _named(target: str | Sequence[str]) -> frozenset[str]:
+    """The columns that a target names.
+
+    Raises:
+        ArgumentError: if there is none.
+    """
+    names = frozenset([target] if isinstance(target, str) else target)
+    if not names:
+        raise ArgumentError("name a column at least as the target, or leave it out.")
+    return names
+
+
 def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
     """Hutchinson's directions `(count, rows, numbers)`, a row's own wherever it stands."""
     drawn = [
@@ -653,6 +755,7 @@ def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
 def _single(column: Column, value: Any) -> Column:
     """One value in a column like another, of its frame's type too, or a missing value."""
     dtype, missing = column.values.dtype, value is None or _is_no_value(value)
+    empty = np.array([""], object) if dtype.kind == "O" else np.zeros(1, dtype)
     if (
         column.form
         and isinstance(value, str)
@@ -660,7 +763,7 @@ def _single(column: Column, value: Any) -> Column:
     ):
         value = read
     try:
-        held = np.zeros(1, dtype) if missing else np.array([_of_type(value, dtype)], dtype)
+        held = empty if missing else np.array([_of_type(value, dtype)], dtype)
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         what = {"f": "a number", "i": "an integer", "b": "true or false", "M": "a date"}
         raise DataError(

@@ -1,12 +1,55 @@
 """A table with the predictions of one of its columns beside it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import ArgumentError, DataError
-from sfumato.models.predictive import PredictedCategories, PredictedNumbers
+from sfumato.models.predictive import PredictedCategories, PredictedNumbers, known_without
+from sfumato.models.table import TableModel
+from sfumato.runs.kinds.kind import RowsLike
+from sfumato.runs.run import Run
 
 QUANTILES = (0.05, 0.5, 0.95)
+
+# What becomes of a condition that was never seen.
+TAKEN = "a number is taken as the nearest seen, a category as not known"
+
+
+def remarks(run: Run, like: RowsLike, target: str, where: str) -> list[str]:
+    """What to know of rows that a column is to be predicted of, a sentence each.
+
+    Columns that they lack, values that were never seen, and rows that break a rule that was found.
+
+    Args:
+        run: that is to predict.
+        like: the rows.
+        target: the column.
+        where: what the rows are called.
+
+    Raises:
+        ArgumentError: if there is no such column that varies.
+        DataError: if rows break a stated rule.
+    """
+    model = run.model
+    assert isinstance(model, TableModel)
+    model.codec.places(target)
+    found, names = [], (*like.source.names, target)
+    varying = (part.name for part in model.codec.parts if part.kind != "constant")
+    if lacking := [name for name in varying if name not in names]:
+        found.append(f"{where} lacks {', '.join(map(repr, lacking))}: taken as not known")
+    others = DataTable(
+        tuple(replace(each, missing=each.missing | (each.name == target)) for each in like.rows)
+    )
+    found += [f"{each}; {TAKEN}" for each in run.kind.unseen(model, others)]
+    for rule, rows in model.codec.broken_rules(known_without(model, others, target)):
+        found.append(
+            f"the rule {rule.text!r}, which held in all rows of training, is broken by "
+            f"{rows.sum():,} of {len(rows):,} rows, first by row {rows.argmax() + 1}; they are "
+            "predicted as they stand"
+        )
+    return found
 
 
 def predicted_columns(

@@ -1,7 +1,7 @@
 """A fitted run: a model, the folder that it lives in, and what can be asked of it."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -291,20 +291,31 @@ class Run:
         with distributed.threads(self.settings.threads):
             return self.model.interpolate(first, last, n, seed=seed, given=given, **sampling)
 
-    def log_prob(self, rows: Any, *, quiet: bool = True, **options: Any) -> np.ndarray:
+    def log_prob(
+        self,
+        rows: Any,
+        *,
+        target: str | Sequence[str] | None = None,
+        quiet: bool = True,
+        **options: Any,
+    ) -> np.ndarray:
         """Log density of rows in nats, in the data's own units, `(n,)`.
 
         See `GaussianModel.log_prob_chunks` and `TableModel.log_prob_chunks`.
 
         Args:
             rows: rows or pictures, or a file of them.
+            target: of a table, a column or several: log p(target | the rest of the row).
             quiet: show no progress.
             **options: steps, probes, seed; of points and pictures also tol.
 
         Raises:
-            ArgumentError: if an option is out of its range.
+            ArgumentError: if an option is out of its range, or there is no such target.
             DataError: if the rows do not fit the model.
         """
+        if target is not None:
+            require(self.model, "predict")
+            options["target"] = target
         like = self.kind.read_like(self.model, rows)
         chunks = self.model.log_prob_chunks(like.rows, **options)
         found = self._collected(chunks, "score", len(like.rows), quiet)

@@ -5,7 +5,7 @@ bound    minus the variational bound, term by term
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ class Score:
         probe_error: standard error of a single row's nats where the divergence was estimated:
             root mean square over the rows.
         terms: of the bound: L_T, L_t and L_0 in nats, with their standard errors.
+        target: the columns that it is of, given the rest of each row; None for whole rows.
     """
 
     rows: int
@@ -42,6 +43,7 @@ class Score:
     truth: float | None = None
     probe_error: float | None = None
     terms: Mapping[str, tuple[float, float | None]] | None = None
+    target: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; what is not known is left out."""
@@ -54,7 +56,8 @@ class Score:
         mean = f"{at_least}{self.nats:.4f}{error} nats"
         bits = f"{self.bits_per_dimension:.4f} bits a number"
         rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
-        lines = [f"Mean log density of {rows}: {mean} ({bits})"]
+        of = "" if self.target is None else f"{', '.join(self.target)} given the rest, of "
+        lines = [f"Mean log density of {of}{rows}: {mean} ({bits})"]
         if self.truth is not None:
             short = self.truth - self.nats
             lines.append(
@@ -70,13 +73,20 @@ class Score:
 
 
 def score_of(
-    run: Run, rows: Any, *, seed: int = 0, quiet: bool = True, **options: Any
+    run: Run,
+    rows: Any,
+    *,
+    target: Sequence[str] | None = None,
+    seed: int = 0,
+    quiet: bool = True,
+    **options: Any,
 ) -> tuple[Score, np.ndarray]:
     """The rows' mean log density, and each row's own, `(n,)` nats.
 
     Args:
         run: whose model scores them.
         rows: as the model takes them.
+        target: columns of a table whose density, given the rest of each row, is asked for.
         seed: of an estimated divergence.
         quiet: show no progress.
         **options: of the model's `log_prob_chunks`.
@@ -85,13 +95,16 @@ def score_of(
         ArgumentError: if an argument is out of its range.
         DataError: if the rows do not fit the model.
     """
+    if target is not None:
+        require(run.model, "predict")
+        options["target"] = target
     chunks = run.model.log_prob_chunks(rows, seed=seed, **options)
     with distributed.threads(run.settings.threads):
         found = collected(chunks, "score", len(rows), run.kind.unit, quiet=quiet)
     nats = torch.cat([each.nats for each in found]).numpy()
     errors = [each.standard_error for each in found if each.standard_error is not None]
     estimated = float(torch.cat(errors).square().mean().sqrt()) if errors else None
-    return _summary(run, rows, nats, probe_error=estimated), nats
+    return _summary(run, rows, nats, target, probe_error=estimated), nats
 
 
 def bound_of(run: Run, rows: Any, *, seed: int = 0, quiet: bool = True) -> tuple[Score, np.ndarray]:
@@ -128,18 +141,23 @@ def _summary(
     run: Run,
     rows: Any,
     nats: np.ndarray,
+    target: Sequence[str] | None = None,
     *,
     probe_error: float | None = None,
     terms: Mapping[str, tuple[float, float | None]] | None = None,
 ) -> Score:
-    density = run.known_log_density()
+    density, dimension = run.known_log_density(), run.model.codec.dimension
+    if target is not None:
+        parts = [part for part in run.model.codec.parts if part.name in target]
+        dimension = sum(part.is_numeric + len(part.sizes) for part in parts)
     mean, error = _mean(torch.from_numpy(nats))
     return Score(
         rows=len(rows),
         nats=mean,
         standard_error=error,
-        bits_per_dimension=-mean / (run.model.codec.dimension * math.log(2)),
+        bits_per_dimension=-mean / (dimension * math.log(2)),
         truth=None if density is None else float(density(rows).mean()),
         probe_error=probe_error,
         terms=terms,
+        target=None if target is None else tuple(target),
     )

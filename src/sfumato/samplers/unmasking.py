@@ -111,6 +111,7 @@ def log_prob_categories(
     sizes: Sequence[int],
     orders: Sequence[Order],
     allowed: Allowed | None = None,
+    given: Int[Tensor, "batch D"] | None = None,
 ) -> Float[Tensor, " batch"]:
     """Eq. (2) in nats, of those levels that are not hidden.
 
@@ -120,15 +121,22 @@ def log_prob_categories(
         sizes: how many levels each column has.
         orders: see `orders`.
         allowed: as for `draw_categories`.
+        given: levels that are conditions; a column's number of levels where there is none.
     """
-    places, found = _places(sizes), []
+    places, found, hidden = _places(sizes), [], torch.tensor(sizes)
+    given = hidden.expand(len(levels), -1) if given is None else given
+    open_ = (given == hidden).any(0)
     for order in orders:
-        seen = torch.tensor(sizes).expand(len(levels), -1).clone()
+        seen = given.clone()
         nats = torch.zeros(len(levels), dtype=torch.float64)
-        for columns in order:
+        for each in order:
+            columns = [column for column in each if open_[column]]
+            if not columns:
+                continue
             answers = logits(seen)
             for column in columns:
-                own, there = levels[:, column], levels[:, column] < sizes[column]
+                own = levels[:, column]
+                there = (own < sizes[column]) & (seen[:, column] == sizes[column])
                 chance, may = answers[:, places[column]], None
                 if allowed is not None:
                     may = allowed(seen, column)
@@ -137,6 +145,6 @@ def log_prob_categories(
                 chance = chance.log_softmax(1)
                 found_here = chance.gather(1, own[:, None].clamp(max=sizes[column] - 1))[:, 0]
                 nats += torch.where(there, found_here, 0.0)
-                seen[:, column] = own
+                seen[:, column] = torch.where(there, own, seen[:, column])
         found.append(nats)
     return torch.stack(found).logsumexp(0) - math.log(len(orders))

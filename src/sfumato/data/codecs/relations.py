@@ -73,6 +73,7 @@ class _Group:
         steps: of the grid of each slot; 0 where it has none.
         ranges: the least and the largest value of each slot, `(2, slots)`.
         least: below what no slot may come, whatever is known, `(slots,)`.
+        counted: the steps that a density is divided by: as `steps`, but 0 of dates.
     """
 
     def __init__(
@@ -86,11 +87,12 @@ class _Group:
         steps: np.ndarray,
         ranges: np.ndarray,
         least: np.ndarray,
+        counted: np.ndarray,
     ) -> None:
         self.columns, self.slacks = columns, slacks
         self.slots = np.concatenate([columns, slacks])
         self.matrix, self.unless, self.constants = matrix, unless, constants
-        self.steps, self.ranges, self.least = steps, ranges, least
+        self.steps, self.ranges, self.least, self.counted = steps, ranges, least, counted
         rest = sorted(
             set(range(len(columns))) - set(derived),
             key=lambda k: bool((np.abs(matrix[:, k]) > 1).any()),
@@ -158,6 +160,29 @@ class _Group:
                 return found
         assert first is not None
         return first
+
+    def log_volume(self, pattern: _Pattern, asked: np.ndarray) -> float:
+        """From the density of a pattern's free slots to that of the columns asked for, nats.
+
+        Args:
+            pattern: of which the columns asked for are not known.
+            asked: their places, `(columns,)`.
+        """
+        free = np.flatnonzero(pattern.roles == FREE)
+        moves = np.zeros((len(self.slots), len(free)))
+        moves[free] = np.eye(len(free))
+        moves[pattern.dependent] = pattern.from_free[0][:, free]
+        chosen: list[int] = []
+        for k in sorted(asked.tolist(), key=lambda k: k not in free):
+            if _rank(moves[[*chosen, k]]) > len(chosen):
+                chosen.append(k)
+        certain = [self.counted[k] for k in asked if k not in chosen and self.counted[k]]
+        of_free, of_chosen = self.counted[free], self.counted[chosen]
+        if of_free.all() and of_chosen.all():
+            volume = np.log(of_free).sum() - np.log(of_chosen).sum()
+        else:
+            volume = -np.linalg.slogdet(moves[chosen])[1]
+        return float(volume - np.log(certain).sum())
 
     def _on_grids(self, dependent: np.ndarray, matrix: np.ndarray, free: np.ndarray) -> bool:
         """Whether steps of the free slots are steps of the dependent ones."""
@@ -277,6 +302,7 @@ class Relations:
                     )
                 ]
             ),
+            np.array([0.0 if codec.kind == "date" else codec.grid_step for codec in codecs]),
         )
 
     # ------------------------------------------------------------------------------ in training
@@ -447,6 +473,23 @@ class Relations:
         if step and own:
             return float(np.log(own / step))
         return float(np.log(abs(rule.coefficients[rule.names.index(rule.derived)])))
+
+    def log_volumes(self, state: np.ndarray, broken: np.ndarray) -> np.ndarray:
+        """From the density of each row's free slots to that of its free columns, nats, `(n,)`.
+
+        As `log_volume`: what follows from the others with certainty counts over its grid's step.
+
+        Args:
+            state: see `roles`.
+            broken: in which rows each rule is broken, `(n, rules)`; there it adds nothing.
+        """
+        found = np.zeros(len(state))
+        for group, of in zip(self._groups, self._connected(), strict=True):
+            own, sound = state[:, group.columns], np.logical_not(broken[:, of].any(axis=1))
+            for rows, pattern in group.patterns(own):
+                volume = group.log_volume(pattern, np.flatnonzero(own[rows[0]] == FREE))
+                found[rows] += np.where(sound[rows], volume, 0.0)
+        return found
 
 
 # Of the years 1 to 9999, in microseconds.

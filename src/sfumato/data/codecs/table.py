@@ -41,7 +41,7 @@ from sfumato.data.codecs.rules import (
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.forms import is_form
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
-from sfumato.errors import DataError, RunError, unknown
+from sfumato.errors import ArgumentError, DataError, RunError, unknown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -329,6 +329,15 @@ class TableCodec:
         """
         varying = {part.name: k for k, part in enumerate(self.parts) if part.kind != "constant"}
         if name not in varying:
+            for names, why in (
+                ([each.name for each in self.identifiers], "only names the rows"),
+                (self.columns, "is the same in every row of training"),
+                (self.names, "was dropped when the model was fitted"),
+            ):
+                if name in names:
+                    raise ArgumentError(
+                        f"the column {name!r} {why}; take one of {', '.join(sorted(varying))}."
+                    )
             raise unknown("column that varies", name, varying)
         before, part = self.parts[: varying[name]], self.parts[varying[name]]
         number = sum(each.is_numeric for each in before) if part.is_numeric else -1
@@ -396,12 +405,16 @@ class TableCodec:
                 there[:, place] = categories[:, state] == 0
         return torch.from_numpy(self.relations.present(there.numpy())) if self.relations else there
 
-    def free(self, known: EncodedTable, categories: Tensor) -> tuple[Tensor, Tensor]:
+    def free(
+        self, known: EncodedTable, categories: Tensor, asked: np.ndarray | None = None
+    ) -> tuple[Tensor, Tensor]:
         """What the network is told of the numbers of rows, and which of them it is to draw.
 
         Args:
             known: what is known of them.
             categories: all of them, or a column's number of categories where it is not known.
+            asked: of the numeric columns those that may be drawn; others that are not known count
+                as missing. All where not given.
 
         Returns:
             `(n, C)` float64, NaN where a number is not known or is left out (see
@@ -409,11 +422,11 @@ class TableCodec:
         """
         numeric, there = known.numeric.double(), self.present(categories)
         if not self.relations:
-            return numeric, there & ~numeric.isfinite()
-        columns, exact = there[:, : len(self.states)].numpy(), known.exact
-        state = np.where(columns, np.where(np.isfinite(exact), KNOWN, FREE), ABSENT)
+            drawn = there & ~numeric.isfinite()
+            return numeric, drawn if asked is None else drawn & torch.from_numpy(asked)
+        state = self._state(known, categories, asked)
         roles, z = self.relations.roles(state), numeric.numpy().copy()
-        values = self.relations.completed(np.where(state == KNOWN, exact, np.nan), state)
+        values = self.relations.completed(np.where(state == KNOWN, known.exact, np.nan), state)
         told = self._z_of(values)
         low, high = self.z_range
         z = np.where(np.isnan(z), told.clip(low, high), z)
@@ -421,6 +434,14 @@ class TableCodec:
             torch.from_numpy(np.where(roles == KNOWN, z, np.nan)),
             torch.from_numpy(roles == FREE),
         )
+
+    def _state(
+        self, known: EncodedTable, categories: Tensor, asked: np.ndarray | None
+    ) -> np.ndarray:
+        """What the numeric columns are in each row, see `data.codecs.relations`; args as `free`."""
+        there = self.present(categories)[:, : len(self.states)].numpy()
+        drawn = FREE if asked is None else np.where(asked, FREE, ABSENT)
+        return np.where(there, np.where(np.isfinite(known.exact), KNOWN, drawn), ABSENT)
 
     def _z_of(self, values: np.ndarray) -> np.ndarray:
         """The middle of each value's cell in z, of columns and slacks `(n, C)`; NaN where NaN."""
@@ -485,6 +506,53 @@ class TableCodec:
             bound.broken,
             bound.exact,
         )
+
+    def log_width_of(
+        self,
+        table: DataTable,
+        targets: Collection[str],
+        whole: EncodedTable,
+        known: EncodedTable,
+        categories: Tensor,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What makes a log density of targets, given the rest of rows, one in their own units.
+
+        Args:
+            table: of these columns.
+            targets: of which columns.
+            whole: the same rows, encoded.
+            known: the same without the targets.
+            categories: all of them, as for `free`.
+
+        Returns:
+            Nats, `(n,)`, and which targets hold what was not in the training data, `(n, columns)`:
+            as `EncodedTable` has them of whole rows.
+        """
+        asked = np.array([part.name in targets for part in self.parts if part.is_numeric], bool)
+        drawn = self.free(known, categories, asked)[1].numpy()
+        nats, unseen = np.zeros(len(table)), np.zeros((len(table), len(self.parts)), bool)
+        place = 0
+        for k, part in enumerate(self.parts):
+            if part.name in targets:
+                each = _encoded(part, table, None)
+                # A number that follows from others by a rule is not read.
+                read = True if each.z is None else drawn[:, place] | ~np.isfinite(each.z)
+                nats += np.where(read, each.log_width, 0.0)
+                unseen[:, k] = each.unseen & read
+            place += part.is_numeric
+        if not self.relations:
+            return nats, unseen
+        own = {part.name: as_learned(table[part.name], part) for part in self.relations.parts}
+        drawn &= whole.numeric.isfinite().numpy()
+        for place, rule in enumerate(
+            (rule for rule in self.relations.rules if rule.slack is not None), len(self.states)
+        ):
+            assert rule.slack is not None
+            slack = slack_column(rule, [own[name] for name in rule.names])
+            nats += np.where(drawn[:, place], rule.slack.encode(slack, None).log_width, 0.0)
+        bound = [rule in self.relations.rules for rule in self.rules]
+        state = self._state(known, categories, asked)
+        return nats + self.relations.log_volumes(state, whole.broken[:, bound]), unseen
 
     def _bound(
         self, table: DataTable, encoded: Sequence[Encoded], rng: np.random.Generator | None
@@ -561,28 +629,38 @@ class TableCodec:
             known: what is known of rows.
             found_too: look at rules that were found and not stated, too.
         """
-        found: list[tuple[int, Rule]] = []
-        for relation in self.relations.implied:
-            if relation.found and not found_too:
-                continue
-            broken = self.relations.breaks(relation, known.exact)
-            if broken.any():
-                found.append((int(np.flatnonzero(broken)[0]), relation))
-        of = [r for r in self.rules if isinstance(r, Combination) and (found_too or not r.found)]
-        if of:
+        first = [
+            (int(np.flatnonzero(rows)[0]), rule)
+            for rule, rows in self.broken_rules(known)
+            if found_too or not rule.found
+        ]
+        return min(first, key=lambda each: each[0], default=None)
+
+    def broken_rules(self, known: EncodedTable) -> list[tuple[Rule, np.ndarray]]:
+        """The rules that known values break, and in which rows, `(n,)`.
+
+        Args:
+            known: what is known of rows.
+        """
+        found: list[tuple[Rule, np.ndarray]] = [
+            (rule, self.relations.breaks(rule, known.exact)) for rule in self.relations.implied
+        ]
+        combinations = [rule for rule in self.rules if isinstance(rule, Combination)]
+        if combinations:
             sizes = torch.tensor(self.sizes, dtype=torch.int64)
             codes = torch.where(known.categories < 0, sizes, known.categories)
-            impossible = np.flatnonzero(~self.combinations.possible(codes).numpy())
-            if len(impossible):
-                row = int(impossible[0])
-                in_row = codes[row].tolist()
-                whole = (
-                    rule
-                    for rule in of
-                    if tuple(in_row[k] for k in self._places_of(rule)) not in rule.codes
-                )
-                found.append((row, next(whole, of[0])))
-        return min(found, key=lambda each: each[0], default=None)
+            impossible = ~self.combinations.possible(codes).numpy()
+            own, whole = [], []
+            for rule in combinations:
+                places = list(self._places_of(rule))
+                seen, of_rule = set(rule.codes), codes[:, places].tolist()
+                own.append(impossible & [tuple(row) not in seen for row in of_rule])
+                whole.append(own[-1] & (codes[:, places] < sizes[places]).all(1).numpy())
+            # What only several rules together exclude is laid to those with unknown columns.
+            of_several = impossible & ~np.any(whole, axis=0)
+            pairs = zip(combinations, own, whole, strict=True)
+            found += [(rule, alone | (part & of_several)) for rule, part, alone in pairs]
+        return [(rule, rows) for rule, rows in found if rows.any()]
 
     def hide_broken(self, categories: Tensor, broken: np.ndarray) -> Tensor:
         """Codes with those hidden, as not known, whose combination was not in the training data.
