@@ -36,6 +36,18 @@ def test_a_ridge_s_law_is_the_truth_where_that_is_linear() -> None:
     assert ((low < truth) & (truth < high)).mean() == pytest.approx(0.9, abs=0.05)
 
 
+def test_log_densities_of_normal_errors_are_scipy_s() -> None:
+    """On a grid of the probability of the value's step, however narrow that is."""
+    errors = np.sort(np.random.default_rng(0).normal(1, 2, 500))
+    law, truth = ShiftedLaws(np.array([0.0, 3.0, -60.0]), errors, np.round), np.arange(3.0)
+    normal = stats.norm(law.shift + errors.mean(), errors.std())
+    np.testing.assert_allclose(law.normal_log_density(truth, 0.0), normal.logpdf(truth))
+    wide = normal.sf(truth - 0.5) - normal.sf(truth + 0.5)  # far out this keeps its digits
+    np.testing.assert_allclose(np.exp(law.normal_log_density(truth, 1.0)), wide, rtol=1e-9)
+    narrow = normal.logpdf(truth) + np.log(1e-6)
+    np.testing.assert_allclose(law.normal_log_density(truth, 1e-6), narrow, rtol=1e-6)
+
+
 def test_features_are_scaled_and_the_target_is_not_among_them() -> None:
     train, test = rows(400, 0), rows(100, 1)
     seen, new = features(train, test, "y")

@@ -52,6 +52,21 @@ def test_a_right_law_of_a_number_passes_and_has_its_own_score(numbers: Predictio
     assert crps.leads["unconditional"][0] > 5 * crps.leads["unconditional"][1]
 
 
+def test_the_log_score_of_a_number_is_the_entropy_of_its_law() -> None:
+    """Given y and the word x is normal. Its codec is the identity: it takes x for N(0, 1)."""
+    new, known = drawn(200, 0, holes=False), drawn(1000, 1, holes=False)
+    judged = judged_predictions(exact_model(), new, known, "x")
+    found = {score.name: score for score in judged.scores}["log_score"]
+    (var_x, cross), (_, var_y) = COVARIANCE.numpy()
+    entropy = 0.5 * math.log(2 * math.pi * math.e * (var_x - cross**2 / var_y))
+    assert found.values["model"] == pytest.approx(entropy, abs=3 * found.errors["model"])
+    lead, error = found.leads["linear"]  # whose law is right, too
+    assert abs(lead) < 3 * error
+    x = new["x"].values
+    expected = (x**2).mean() / 2 + 0.5 * math.log(2 * math.pi)
+    assert found.values["unconditional"] == pytest.approx(expected)
+
+
 def test_rows_without_the_target_are_left_out_and_counted(numbers: Predictions) -> None:
     empty = int(drawn(300, 0)["y"].missing.sum())
     assert numbers.rows == 300 - empty

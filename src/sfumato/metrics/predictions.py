@@ -70,7 +70,7 @@ class Score:
     Args:
         name: short, for scripts.
         title: in plain words.
-        values: by the names of `TITLES`.
+        values: by the names of `TITLES`; not of a law whose value is unknown.
         errors: standard errors of the values; none where there is no simple one.
         chance: between which values a right law lies in 99 of 100 cases; none where unknown.
         leads: how much better the model is than each other, and the standard error of that, from
@@ -93,7 +93,9 @@ class Score:
         return _plain(value * self._whole, digits) + self._unit
 
     def cell(self, law: str) -> str:
-        """The value, with its standard error where it says something."""
+        """The value, with its standard error where it says something; empty where unknown."""
+        if law not in self.values:
+            return ""
         value, error = self.values[law], self.errors.get(law, 0.0)
         if error <= 1e-6 * abs(value) or self.chance:
             return self.said(value)
@@ -346,7 +348,12 @@ def binomial_limits(chance: Any, rows: Any) -> tuple[Any, Any]:
 
 
 def judged_numbers(
-    laws: Mapping[str, Laws], truth: np.ndarray, step: float, scale: float = 1.0
+    laws: Mapping[str, Laws],
+    truth: np.ndarray,
+    step: float,
+    scale: float = 1.0,
+    *,
+    log_scores: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[tuple[Score, ...], NumberPicture]:
     """Scores of predicted numbers, and what is drawn of the model's.
 
@@ -355,6 +362,7 @@ def judged_numbers(
         truth: `(n,)`.
         step: of the grid that the column lies on, 0 if on none: a value then stands for its cell.
         scale: what one of the unit of the scores is, in the column's.
+        log_scores: eq. (3) of each row, `(n,)`, of those laws whose densities are known.
     """
     rows, half = len(truth), step / 2
     quantiles = {name: _floats(law.quantiles(LEVELS)) for name, law in laws.items()}
@@ -367,6 +375,8 @@ def judged_numbers(
         averaged("crps", "CRPS", crps),
         averaged("pinball", "pinball loss", losses),
     ]
+    if log_scores:
+        scores.append(averaged("log_score", "log score, nats", log_scores))
     for share, (low, high) in SHARES.items():
         inside, chance = {}, {}
         for name, law in laws.items():
