@@ -104,8 +104,8 @@ def test_what_cannot_be_judged_is_refused_with_the_reason() -> None:
     model, table = exact_model(), drawn(60, 0)
     with pytest.raises(ArgumentError, match="'yy'"):
         judged_predictions(model, table, None, "yy")
-    with pytest.raises(DataError, match="at least 20 rows that have a value there; 10 of"):
-        judged_predictions(model, drawn(10, 0), None, "x")
+    with pytest.raises(DataError, match="at least 10 rows that have a value there; 9 of"):
+        judged_predictions(model, drawn(9, 0), None, "x")
     same = table.take(np.flatnonzero(table["word"].values == "a"))
     with pytest.raises(DataError, match="have the same 'word'"):
         judged_predictions(model, same, None, "word")

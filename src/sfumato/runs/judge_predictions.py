@@ -8,7 +8,6 @@ from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import DataError
 from sfumato.metrics.coded import coded
-from sfumato.metrics.evaluation import LEAST_ROWS
 from sfumato.metrics.predictions import (
     CategoryPicture,
     Density,
@@ -33,6 +32,9 @@ from sfumato.progress import collected
 
 # Rows of which a number is predicted: some milliseconds each, and errors fall with the root.
 _ROWS = 2000
+
+# With fewer rows chance explains everything.
+_LEAST_ROWS = 10
 
 # Values that stand for a law that is drawn.
 _DRAWN_VALUES = 256
@@ -115,9 +117,9 @@ def _with_truth(
                 f"{int(unseen.sum()):,} rows are left out: their {part.name!r} was never seen in "
                 "training."
             )
-    if (count := int(usable.sum())) < LEAST_ROWS:
+    if (count := int(usable.sum())) < _LEAST_ROWS:
         raise DataError(
-            f"predictions of {part.name!r} are judged by at least {LEAST_ROWS} rows that have a "
+            f"predictions of {part.name!r} are judged by at least {_LEAST_ROWS} rows that have a "
             f"value there; {count} of those kept out have. Compare with other real ones "
             "(--against)."
         )
