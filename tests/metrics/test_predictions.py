@@ -295,3 +295,24 @@ def test_a_difference_within_chance_is_said_to_be() -> None:
     far = averaged("auc", "AUC", {"model": values, "linear": values + 1}, "more")
     assert far.leads["linear"][0] == pytest.approx(-1)
     assert "worse than" in far.lead
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "shown"),
+    [
+        (0.04112, 0.00143, "0.0411 ± 0.0014"),
+        (0.660618, 0.000318, "0.6606 ± 0.0003"),
+        (0.660618, 0.0000318, "0.6606 ± 3e-05"),
+        (460123.0, 45890.0, "460000 ± 46000"),
+        (5.383e-8, 2.91e-9, "5.38e-08 ± 2.9e-09"),
+        (0.0, 0.25, "0.00 ± 0.25"),
+        (55.44, 1e-15, "55.44"),
+    ],
+)
+def test_a_value_is_shown_as_finely_as_its_error_allows(
+    value: float, error: float, shown: str
+) -> None:
+    score = Score("s", "score", {"model": value}, {"model": error}, {}, {})
+    assert score.cell("model") == shown
+    share = Score("s", "share", {"model": 0.825}, {"model": 0.019}, {}, {}, is_share=True)
+    assert share.cell("model") == "82.5 ± 1.9 %"

@@ -100,10 +100,14 @@ class Score:
         if error <= 1e-6 * abs(value) or self.chance:
             return self.said(value)
         value, error = value * self._whole, error * self._whole
-        # As many places as two digits of the error have.
+        # As many places as two digits of the error have, and no more than four digits need.
         places = 1 - math.floor(math.log10(error))
-        shown = f"{value:.{places}f}" if 0 < places < 7 else _plain(value, 3)
-        return f"{shown} ± {_plain(error, 2)}{self._unit}"
+        if value:
+            places = min(places, max(3 - math.floor(math.log10(abs(value))), 0))
+        if not 0 < places < 7:
+            return f"{_plain(value, 3)} ± {_plain(error, 2)}{self._unit}"
+        off = f"{error:.{places}f}"
+        return f"{value:.{places}f} ± {off if float(off) else _plain(error, 1)}{self._unit}"
 
     @property
     def by_chance(self) -> str:
