@@ -222,6 +222,25 @@ def test_what_cannot_be_asked_is_one_line(model: DiffusionModel, ask: Any, reaso
         ask(model)
 
 
+def test_integers_that_count_the_rows_are_a_feature() -> None:
+    """Days, say, which a table sets aside as names of its rows; text that does so stays aside."""
+    days = pd.DataFrame({"day": np.arange(60), "key": [f"A-{7 * k:03}" for k in range(60)]})
+    y = np.sin(days.day / 9)
+    fitted = DiffusionRegressor(steps=2, width=16, random_state=0).fit(days, y)
+    assert fitted.model_.kinds_ == {"day": "integer", "key": "identifier", "target": "continuous"}
+    asked = DiffusionRegressor(steps=2, width=16, columns={"day": "identifier"})
+    with pytest.raises(ArgumentError, match="'target' is the only one that the model learned"):
+        asked.fit(days, y).predict(days)
+
+
+def test_classes_that_are_missing_are_named() -> None:
+    y = np.where(A > 0, "up", "down").astype(object)
+    y[A > 1] = None
+    for own in (y, pd.Series(y)):
+        with pytest.raises(DataError, match="y holds missing values; leave these rows out"):
+            DiffusionClassifier(steps=2).fit(FRAME, own)
+
+
 def test_a_target_without_a_reason_to_predict_it_is_named() -> None:
     """Dropped, always the same, or the only column."""
     frame = FRAME.assign(y=Y, c=1)

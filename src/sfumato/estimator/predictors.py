@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sfumato.data.column_types import column_types_of
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import ArgumentError, DataError
 from sfumato.estimator.base import TableEstimator, seed_of
@@ -31,8 +32,16 @@ class _Predictor(TableEstimator):
         return DataTable((*features, target))
 
     def _learn(self, rows: DataTable, kind: str, seed: int, steps: int | None = None) -> None:
+        declared = {**(self.columns or {}), self.target_: kind}
+        types = column_types_of(rows, declared)
+        # Integers that count the rows (days, say) name them in a table; a target may go by them.
+        counting = {
+            column.name: "integer"
+            for column in rows
+            if types[column.name] == "identifier" and column.values.dtype.kind == "i"
+        }
         self.model_ = DiffusionModel(
-            columns={**(self.columns or {}), self.target_: kind},
+            columns={**counting, **declared},
             steps=self.steps if steps is None else steps,
             width=self.width,
             settings={
@@ -197,6 +206,8 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
         y = _checked(self, y)
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise DataError("y holds NaN or infinity; leave these rows out.")
+        if y.dtype == object and any(each is None or each != each for each in y):
+            raise DataError("y holds missing values; leave these rows out.")
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
