@@ -145,7 +145,7 @@ def _print_predictions(console: Any, found: Any) -> None:
 
     unit = f", in {found.unit}" if found.unit else ""
     console.print(Text(f"\nPredictions of {found.target!r} in {found.rows:,} rows{unit}"))
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 characters, if it can
     table.add_column("score", no_wrap=True)
     for title in (*(TITLES[law] for law in found.laws), "by chance"):
         table.add_column(title, justify="right", vertical="bottom")
