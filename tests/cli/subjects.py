@@ -91,7 +91,7 @@ def _table(folder: Path) -> Subject:
     path = _write(folder / "people.csv", names, rows)
     few = _write(folder / "few.csv", names, rows[:4])
     holed = _write(folder / "incomplete.csv", names, [["", "", *row[2:]] for row in rows[:4]])
-    _fit(folder, path, NUMBERS)
+    _fit(folder, path, f"{NUMBERS} --set training.target=wage")
     return Subject(folder / "run", path, few, holed, "job=nurse", "wage", "csv")
 
 

@@ -38,7 +38,7 @@ COMMANDS: dict[str, str] = {
     "sample --given": "sample {run} -n 7 --given {given} --to new.{ending} --quiet",
     "evaluate": "evaluate {run} --json --quiet",
     "evaluate --against": "evaluate {run} --against {rows} --json --quiet",
-    "evaluate --target": "evaluate {run} --target {target} --json --quiet",
+    "evaluate --target": "evaluate {run} --target {target} --to target.png --json --quiet",
     "score": "score {run} {few} --json --quiet",
     "score --to": "score {run} {few} --to scored.csv --quiet",
     "score --target": "score {run} {few} --target {target} --json --quiet",
@@ -71,7 +71,7 @@ LEVELS = "this network knows only the levels of its own discrete schedule"
 # Which commands refuse which kinds: with which code, and a part of the true reason.
 REFUSALS: list[tuple[set[str], set[str], int, str]] = [
     ({"sample --given"}, {"grey", "foreign"}, 2, "this model learned no classes"),
-    ({"evaluate --target"}, POINTS | PICTURES - {"foreign"}, 2, "--target is for tables"),
+    ({"evaluate --target"}, POINTS | PICTURES, 2, "--target is for tables"),
     ({"score", "score --to", "score --tol"}, {"step-mlp"}, 2, LEVELS),
     ({"score", "score --tol"}, {"foreign"}, 2, LEVELS),
     ({"score --to"}, PICTURES, 2, "scores of pictures are printed, not written"),
@@ -99,7 +99,6 @@ REFUSALS: list[tuple[set[str], set[str], int, str]] = [
     (
         {
             "evaluate",
-            "evaluate --target",
             "doctor",
             "doctor --data",
             "compare samplers",
@@ -113,6 +112,7 @@ REFUSALS: list[tuple[set[str], set[str], int, str]] = [
     ({"evaluate --against"}, {"foreign"}, 3, "pictures that this run learned from cannot be had"),
     ({"report"}, {"foreign"}, 4, "this is a lone model file"),
     ({"fit --resume"}, {"foreign"}, 4, "is not a run folder"),
+    ({"plot predictions"}, {"categories"}, 2, "this run was fitted without training.target"),
     ({"plot loss"}, {"foreign"}, 4, "no record of its training"),
     (
         {
@@ -311,6 +311,12 @@ def _predicted(given: Subject, out: str, folder: Path) -> None:
     _measures(given, out, folder)
     titles = {each["name"]: each["detail"] for each in json.loads(out)["measures"]}
     assert f"'{given.target}'" in titles["efficacy"]
+    told = json.loads(out)["predictions"]
+    assert told["target"] == given.target
+    for each in told["scores"]:
+        assert set(each["values"]) == {"model", "linear", "unconditional"}
+        assert np.isfinite([*each["values"].values()]).all()
+    _opened(folder / "target.png")
 
 
 def _scored(given: Subject, out: str, _: Path) -> None:
@@ -390,6 +396,9 @@ def _reported(given: Subject, _: str, __: Path) -> None:
     for path in (given.run / "figures").iterdir():
         _opened(path)
     assert page.count("data:image/") == len(list((given.run / "figures").iterdir()))
+    predicted = open_run(given.run).settings.training.target
+    assert (given.run / "figures" / "predictions.png").exists() == bool(predicted)
+    assert (f"<h2>How well {predicted} is predicted</h2>" in page) == bool(predicted)
 
 
 def _exported_pipeline(given: Subject, _: str, folder: Path) -> None:

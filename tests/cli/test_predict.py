@@ -6,9 +6,14 @@ import math
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from command_line import TINY, Command, leave
+from sfumato.cli.app import print_evaluation
+from sfumato.metrics.evaluation import Evaluation, judged
+from sfumato.metrics.predictions import Predictions, judged_numbers
+from sfumato.metrics.references import ShiftedLaws
 from sfumato.runs.run import open_run
 
 
@@ -108,6 +113,9 @@ def test_a_column_is_scored_given_the_rest(sfumato: Command, people: Path) -> No
         ("sample {run} --given-file other.csv --to o.csv", 3, "none of the columns"),
         ("sample {run} --given-file new.csv --given year=2007 --to o.csv", 2, "not both"),
         ("predict {run} twice.csv --target species --to o.csv", 3, "'species predicted' already"),
+        ("evaluate {run} --to o.csv", 2, "name it with --target"),
+        ("evaluate {run} --target species --to o.csv", 2, "the ending must be one of .png"),
+        ("evaluate {run} --target weight", 2, "unknown column that varies 'weight'"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
@@ -132,3 +140,24 @@ def test_points_are_told_what_to_do(sfumato: Command, fitted: Path) -> None:
         code, _, err = sfumato(line.format(run=fitted))
         assert code == 2
         assert "data.kind=table" in err
+
+
+def test_scores_of_predictions_are_printed_beside_those_of_other_laws(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    truth = np.random.default_rng(0).normal(size=200)
+    errors = np.sort(np.random.default_rng(1).normal(size=500))
+    law = ShiftedLaws(np.zeros(200), errors, lambda values: values)
+    laws = {"model": law, "linear": law, "unconditional": law}
+    found = Predictions("wage", 200, "days", *judged_numbers(laws, truth, 0.0), ("A note.",))
+    measure = judged("m", "some measure", 0.2, [0.1, 0.3], 0.5, 200)
+    print_evaluation(Evaluation((measure,), 200, predictions=found), "rows")
+    out = capsys.readouterr().out
+    assert "Predictions of 'wage' in 200 rows, in days" in out
+    for title in ("this model", "linear model", "unconditional", "by chance"):
+        assert title in out
+    crps = law.crps(truth).mean()
+    (line,) = (line for line in out.splitlines() if line.startswith("CRPS"))
+    assert line.count(f"{crps:.3f} ± 0.0") == 3
+    assert "in 90 % intervals" in out
+    assert "A note." in out

@@ -12,7 +12,7 @@ from sfumato.runs.figures import table
 
 TINY = (
     "--set training.steps=20 --set training.batch_size=64 --set sampling.steps=4 "
-    "--set network.width=16"
+    "--set network.width=16 --set training.target=sex"
 )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from exact_table import COVARIANCE, MEANS, SHARE_B, exact_model, rows
+from exact_table import COVARIANCE, MEANS, SHARE_B, exact_model, rows, wide
 from sfumato.errors import ArgumentError
 from sfumato.models.predictive import PredictedCategories, PredictedNumbers, predict_chunks
 from sfumato.models.table import TableModel
@@ -87,6 +87,33 @@ def test_a_row_s_law_does_not_depend_on_the_rows_beside_it(model: TableModel) ->
         [numbers(each).values for each in predict_chunks(model, table.take(np.arange(5)), "y")]
     )
     np.testing.assert_array_equal(every[:5], few)
+
+
+def test_the_probability_of_less_jumps_at_a_point_mass() -> None:
+    """Half at 0; the rest 1, 2, 3 and 4, that stand for all numbers about them."""
+    values, weights = np.arange(5.0)[None].repeat(7, 0), np.array([0.5, *[0.125] * 4])
+    is_mass = np.arange(5) == 0
+    law = PredictedNumbers(
+        wide("y", missing=False), values, np.tile(weights, (7, 1)), np.tile(is_mass, (7, 1))
+    )
+    below, upto = law.cdf(np.array([-1, 0, 0.5, 1, 2.5, 4, 5]))
+    np.testing.assert_allclose(below, [0, 0, 0.53125, 0.5625, 0.75, 0.9375, 0.9375])
+    np.testing.assert_allclose(upto, [0, 0.5, 0.53125, 0.5625, 0.75, 0.9375, 1])
+    places = np.array([0.53125, 0.75, 0.9])  # where the law has no jump, its quantiles are inverse
+    found = np.diag(law.quantiles(places))
+    np.testing.assert_allclose(law.cdf(np.r_[found, np.zeros(4)])[0][:3], places)
+
+
+def test_more_values_are_the_same_law_in_finer_steps(model: TableModel) -> None:
+    table = rows(["a"] * 5, [0.3] * 5, [math.nan] * 5)
+    (found,) = predict_chunks(model, table, "y", values=200)
+    law = stats.norm(
+        float(MEANS[0, 1] + COVARIANCE[0, 1] / COVARIANCE[0, 0] * (0.3 - MEANS[0, 0])),
+        math.sqrt(float(COVARIANCE[1, 1] - COVARIANCE[0, 1] ** 2 / COVARIANCE[0, 0])),
+    )
+    assert numbers(found).values.shape == (5, 200)
+    expected = law.ppf((np.arange(200) + 0.5) / 200)
+    np.testing.assert_allclose(numbers(found).values[0], expected, atol=0.02)
 
 
 def test_an_unknown_target_is_named(model: TableModel) -> None:

@@ -131,3 +131,32 @@ def print_evaluation(evaluation: Any, unit: str) -> None:
     if evaluation.note:
         console.print(Text(evaluation.note))
     console.print(f"Verdict: {evaluation.verdict}.")
+    if evaluation.predictions is not None:
+        _print_predictions(console, evaluation.predictions)
+
+
+def _print_predictions(console: Any, found: Any) -> None:
+    """Scores of the model's predictions beside those of other laws, and what they say."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    from sfumato.metrics.predictions import TITLES
+
+    unit = f", in {found.unit}" if found.unit else ""
+    console.print(Text(f"\nPredictions of {found.target!r} in {found.rows:,} rows{unit}"))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # 80 characters, if it can
+    table.add_column("score", no_wrap=True)
+    for title in (*(TITLES[law] for law in found.laws), "by chance"):
+        table.add_column(title, justify="right", vertical="bottom")
+    marks = {"less": " ↓", "more": " ↑", "": ""}
+    for score in found.scores:
+        cells = (score.cell(law) for law in found.laws)
+        table.add_row(f"{score.title}{marks[score.better]}", *cells, score.by_chance)
+    console.print(table)
+    console.print(
+        "↓: less is better; ↑: more is. ±: standard error. By chance: where this model would lie "
+        "if it were right."
+    )
+    for sentence in found.sentences:
+        console.print(Padding(Text(sentence), (0, 0, 0, 2)))

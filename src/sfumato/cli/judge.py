@@ -106,7 +106,7 @@ def score(
     epilog=examples(
         "sfumato evaluate runs/moons-001",
         "sfumato evaluate runs/points --against heldout.csv --json",
-        "sfumato evaluate runs/people --target income",
+        "sfumato evaluate runs/people --target income --to predictions.png",
     )
 )
 def evaluate(
@@ -119,6 +119,10 @@ def evaluate(
     target: Annotated[
         str | None, typer.Option(help="Of a table: the column to predict from the others.")
     ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="With --target, also draw the predictions: .png, .svg or .pdf."),
+    ] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -127,7 +131,16 @@ def evaluate(
 
     The floor is the same distance between two sets of real rows: no model can be expected to do
     better. A toy set is compared with fresh draws, a file with the rows kept out of training.
+    With --target it is also judged how well that column is predicted in these rows, beside a linear
+    model and the column's own law: CRPS, intervals, calibration; Brier score, ROC.
     """
+    if to is not None:
+        from sfumato.plots import check_figure_target
+
+        if target is None:
+            raise ArgumentError("--to draws predictions of a column; name it with --target.")
+        check_figure_target(to)
+
     from sfumato import distributed
     from sfumato.runs.run import open_run
 
@@ -135,10 +148,18 @@ def evaluate(
     evaluation = opened.evaluate(against=against, n=n, seed=seed, target=target, quiet=quiet)
     if not distributed.is_first():
         return
+    if to is not None:
+        from sfumato.plots import save_figure
+        from sfumato.runs.figures.predictions import figure_of
+
+        assert evaluation.predictions is not None
+        save_figure(figure_of(evaluation.predictions), to)
     if as_json:
         say_json(evaluation.to_dict())
-    else:
-        print_evaluation(evaluation, opened.kind.unit)
+        return
+    print_evaluation(evaluation, opened.kind.unit)
+    if to is not None:
+        say(f"Picture in {to}", quiet)
 
 
 @app.command(

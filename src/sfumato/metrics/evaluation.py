@@ -43,6 +43,7 @@ from sfumato.metrics.distances import (
     sliced_wasserstein_2,
 )
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
+from sfumato.metrics.predictions import Predictions
 
 Verdict = Literal["cannot be told apart", "close", "apart", "no power"]
 _ORDER: tuple[Verdict, ...] = ("no power", "cannot be told apart", "close", "apart")
@@ -105,11 +106,13 @@ class Evaluation:
         measures: each beside its floor.
         rows: rows of each set.
         features: what network's features pictures were measured by.
+        predictions: of a column of a table, if one was to be predicted.
     """
 
     measures: tuple[Measure, ...]
     rows: int
     features: str | None = None
+    predictions: Predictions | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -140,6 +143,7 @@ class Evaluation:
             **({"features": self.features} if self.features else {}),
             **({"note": self.note} if self.note else {}),
             "measures": [asdict(m) | {"sentence": m.sentence} for m in self.measures],
+            **({"predictions": self.predictions.to_dict()} if self.predictions else {}),
         }
 
 

@@ -26,6 +26,7 @@ from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.table import EncodedTable
 from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError
+from sfumato.metrics.predictions import crps_of_values
 from sfumato.models.table import TableModel, filled_up
 from sfumato.process.streams import CHUNK, PREDICTING, generator, noise_from
 from sfumato.samplers.driver import last_frame, trajectory
@@ -83,14 +84,42 @@ class PredictedNumbers:
             raise ArgumentError(
                 f"quantiles are a list of numbers above 0 and below 1; got {levels}."
             )
+        rows = zip(self._places(), self.values.repeat(2, 1), strict=True)
+        found = np.array([np.interp(asked, *row) for row in rows]).reshape(-1, len(asked))
+        return self.part.nearest(found)
+
+    def _places(self) -> np.ndarray:
+        """The probability of less than each value and of no more than it, `(n, 2 m)`."""
         above = self.weights.cumsum(1)
         middle = above - self.weights / 2
         # A point mass covers its whole share.
         ends = [np.where(self.is_mass, end, middle) for end in (above - self.weights, above)]
-        places = np.stack(ends, 2).reshape(len(above), -1)
-        rows = zip(places, self.values.repeat(2, 1), strict=True)
-        found = np.array([np.interp(asked, *row) for row in rows]).reshape(-1, len(asked))
-        return self.part.nearest(found)
+        return np.stack(ends, 2).reshape(len(above), -1)
+
+    def cdf(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The probabilities of less than each row's point and of no more than it, `(n,)` each.
+
+        They differ at a point mass, and beyond the outermost values, where the law says only how
+        probable all that lies there is. Between two of the values they are interpolated.
+
+        Args:
+            points: one for each row, `(n,)` float64; of dates in microseconds.
+        """
+        places, values = np.pad(self._places(), ((0, 0), (1, 1))), self.values.repeat(2, 1)
+        places[:, -1] = 1
+        first, after = (values < points[:, None]).sum(1), (values <= points[:, None]).sum(1)
+        every = np.arange(len(values))
+        below, upto = (
+            places[every, first + (first < after)],
+            places[every, after + (first == after)],
+        )
+        # Strictly between two values both are on the line from one to the other.
+        inside = (first == after) & (first > 0) & (first < values.shape[1])
+        row, next_one = every[inside], first[inside]
+        low, high = values[row, next_one - 1], values[row, next_one]
+        share = (points[inside] - low) / (high - low)
+        below[inside] = upto[inside] = (1 - share) * below[inside] + share * upto[inside]
+        return below, upto
 
     def interval(self, share: float) -> np.ndarray:
         """From where to where the middle of each row's law lies that holds this share, `(n, 2)`.
@@ -104,11 +133,7 @@ class PredictedNumbers:
 
     def crps(self, truth: np.ndarray) -> np.ndarray:
         """E|x - truth| - E|x - x'|/2 of each row, `(n,)`: Gneiting & Raftery (2007), eq. 21."""
-        error = (self.weights * abs(self.values - truth[:, None])).sum(1)
-        # E|x - x'| is the integral of 2 F (1 - F) between the values.
-        below = self.weights.cumsum(1)[:, :-1]
-        spread = (2 * below * (1 - below) * np.diff(self.values)).sum(1)
-        return np.asarray(error - spread / 2)
+        return crps_of_values(self.values, self.weights, truth)
 
     def widened(self, factor: float) -> "PredictedNumbers":
         """The laws as wide about their medians as this times what they are; masses stay."""
@@ -173,7 +198,7 @@ def joined(chunks: Sequence[Predicted]) -> Predicted:
 
 
 def predict_chunks(
-    model: TableModel, rows: DataTable, target: str, *, seed: int = 0
+    model: TableModel, rows: DataTable, target: str, *, seed: int = 0, values: int = QUANTILES
 ) -> Iterator[Predicted]:
     """The laws of the target in each row, chunk by chunk; what stands there is not looked at.
 
@@ -182,6 +207,7 @@ def predict_chunks(
         rows: of the model's columns; what is missing in them is not known.
         target: a column that the model learned.
         seed: of what is drawn where more is missing than the target.
+        values: how many equally likely ones stand for the law of a number.
 
     Raises:
         ArgumentError: if there is no such column, or it never varied.
@@ -199,7 +225,7 @@ def predict_chunks(
     )
     if isinstance(part, CategoricalCodec):
         return _categories(model, seen, part, state)
-    return _numbers(model, seen, part, state, place, seed)
+    return _numbers(model, seen, part, state, place, seed, values)
 
 
 def known_without(model: TableModel, rows: DataTable, target: str) -> EncodedTable:
@@ -238,20 +264,26 @@ def _categories(
 
 
 def _numbers(
-    model: TableModel, seen: EncodedTable, part: NumericCodec, state: int, place: int, seed: int
+    model: TableModel,
+    seen: EncodedTable,
+    part: NumericCodec,
+    state: int,
+    place: int,
+    seed: int,
+    count: int,
 ) -> Iterator[PredictedNumbers]:
-    at_once = CHUNK // QUANTILES
+    at_once = CHUNK // count
     masses = np.array(part.point_masses, np.float64)
     for chunk, first in enumerate(range(0, max(1, len(seen)), at_once)):
         index = torch.arange(first, min(first + at_once, len(seen)))
         rows = filled_up(seen.take(index), at_once)
-        values = _flowed(model, rows, part, state, place, seed, chunk)
+        values = _flowed(model, rows, part, state, place, seed, chunk, count)
         chance = np.ones((at_once, 1))
         if part.sizes:
             chance = _probabilities(model, rows, state, 1 + len(masses))
         every = np.c_[values, np.broadcast_to(masses, (at_once, len(masses)))]
-        weights = np.c_[(chance[:, :1] / QUANTILES).repeat(QUANTILES, 1), chance[:, 1:]]
-        is_mass = np.broadcast_to(np.arange(every.shape[1]) >= QUANTILES, every.shape)
+        weights = np.c_[(chance[:, :1] / count).repeat(count, 1), chance[:, 1:]]
+        is_mass = np.broadcast_to(np.arange(every.shape[1]) >= count, every.shape)
         own = (each[: len(index)] for each in (every, weights, is_mass))
         yield PredictedNumbers.rising(part, *own)
 
@@ -264,9 +296,10 @@ def _flowed(
     place: int,
     seed: int,
     chunk: int,
+    count: int,
 ) -> np.ndarray:
     """Eq. (2): K values of the column for each row, given that it is a number; `(rows, K)`."""
-    every = rows.take(torch.arange(len(rows)).repeat_interleave(QUANTILES))
+    every = rows.take(torch.arange(len(rows)).repeat_interleave(count))
     if part.sizes:
         categories = every.categories.clone()
         categories[:, state] = 0
@@ -277,7 +310,7 @@ def _flowed(
     # Where one number decides the others by a rule, that one is carried: order is kept, or turned.
     carried = requested & (requested.sum(1, keepdim=True) == 1)
     carried[:, place] |= requested[:, place]
-    quantiles = torch.from_numpy(ndtri((np.arange(QUANTILES) + 0.5) / QUANTILES))
+    quantiles = torch.from_numpy(ndtri((np.arange(count) + 0.5) / count))
     start = torch.where(carried, quantiles.repeat(len(rows))[:, None], source(numbers))
     levels = model.process.grid(model.process.default_grid, _STEPS)
     denoise = model.conditioned(numbers, requested, categories)
@@ -286,4 +319,4 @@ def _flowed(
     x = torch.where(model.codec.present(categories), x, math.nan)
     found = model.codec.decode(x, categories, every.exact)[part.name].values
     kind = np.int64 if found.dtype.kind == "M" else found.dtype
-    return found.astype(kind).astype(np.float64).reshape(len(rows), QUANTILES)
+    return found.astype(kind).astype(np.float64).reshape(len(rows), count)

@@ -11,8 +11,8 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 from sfumato.plots.style import FAINT, GREY, headline, new_figure, styled
 
 # Okabe & Ito (2008), without the yellow that white paper swallows.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def sampler_errors(panels: Sequence[Panel]) -> Figure:
             for k, (name, curve) in enumerate(panel.curves.items()):
                 # Colour by place, shape by the round: every pair of neighbours differs in both.
                 look = {
-                    "color": _COLOURS[k % 7],
-                    "marker": _MARKERS[(k + k // 7) % 7],
+                    "color": COLOURS[k % 7],
+                    "marker": MARKERS[(k + k // 7) % 7],
                     "ls": "-" if curve.flow else (0, (4, 2)),
                 }
                 if curve.flow:
@@ -106,12 +106,12 @@ def losses_by_noise(
         errors, cost = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
         for k, (name, values) in enumerate(lines.items()):
             # Each smaller than the one before, so that curves on top of each other are all seen.
-            errors.plot(log_snr, values, color=_COLOURS[k], lw=3.6 - 1.2 * k, label=name)
+            errors.plot(log_snr, values, color=COLOURS[k], lw=3.6 - 1.2 * k, label=name)
         errors.set(yscale="log", ylabel="mean squared error of $x_0$", title=title)
         errors.legend(fontsize=9)
         cost.axhline(0, color=GREY, lw=0.8)
-        cost.plot(log_snr, price, color=_COLOURS[1], lw=1.6, marker="o", ms=3)
-        cost.fill_between(log_snr, price, color=_COLOURS[1], alpha=0.15, lw=0)
+        cost.plot(log_snr, price, color=COLOURS[1], lw=1.6, marker="o", ms=3)
+        cost.fill_between(log_snr, price, color=COLOURS[1], alpha=0.15, lw=0)
         cost.set(
             xlabel="log-SNR: noise to the left, data to the right",
             ylabel="nats per unit of log-SNR",

@@ -17,7 +17,7 @@ from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation
 from sfumato.models.diffusers import is_pipeline, read_pipeline, write_pipeline
 from sfumato.models.file import load_model, save_model
-from sfumato.models.model import Model, require
+from sfumato.models.model import Model, require, supports
 from sfumato.models.onnx import write_onnx
 from sfumato.models.predictive import (
     PredictedCategories,
@@ -351,7 +351,8 @@ class Run:
             n: how many rows at most.
             seed: of the samples.
             sample: rows to measure, instead of drawing fresh ones.
-            target: of a table, the column to predict from the others; up to three where not given.
+            target: of a table, the column to predict from the others: the evaluation then has
+                `predictions`, too. Where not given, `efficacy` is of up to three.
             quiet: show no progress.
 
         Raises:
@@ -359,6 +360,8 @@ class Run:
             DataError: if there are too few real rows, or other columns.
             RunError: if the real rows cannot be had.
         """
+        if target is not None:
+            self._check_target(target)
         real = self.real_sets(against, n)
         drawn = (
             self.draw(len(real.reference), seed=seed, quiet=quiet)
@@ -380,6 +383,17 @@ class Run:
                 labels=labels,
                 quiet=quiet,
             )
+
+    def _check_target(self, target: str) -> None:
+        """Refuse before anything is drawn what cannot be predicted.
+
+        Raises:
+            ArgumentError: if there is no such column that varies, or the run learned no table.
+        """
+        if not supports(self.model, "predict"):
+            raise ArgumentError("--target is for tables; leave it out.")
+        assert isinstance(self.model, TableModel)
+        self.model.codec.places(target)
 
     def real_sets(self, against: Any = None, n: int = 10_000) -> RealSets[Any]:
         """Real rows to measure by: the run's own, or parts of others.

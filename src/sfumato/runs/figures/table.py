@@ -1,6 +1,7 @@
 """The figures and animations of a run that learned a table: columns, dependence, what may leak."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sfumato.data.table import DataTable, concatenate
 from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.association import associations
 from sfumato.metrics.coded import coded
+from sfumato.metrics.predictions import Predictions
 from sfumato.metrics.privacy import PRIVACY
 from sfumato.metrics.study import TableStudy
 from sfumato.plots import columns as plots
@@ -26,6 +28,7 @@ from sfumato.runs.figures.common import (
     forward_frames,
     loss_figure,
 )
+from sfumato.runs.figures.predictions import figure_of
 from sfumato.runs.kinds import table as kind
 from sfumato.runs.run import Run
 
@@ -42,6 +45,8 @@ CAPTIONS = {
     "memorised.",
     "intervals": "A fifth of the cells of held-out rows were hidden and filled 20 times: do the "
     "draws lie about the truth as they claim to?",
+    "predictions": "Predictions of the target in held-out rows, and whether they are as sure as "
+    "they should be.",
     "nearest": "Distance to the nearest row that was learned from, in ranks of all columns.",
     "loss": "The training loss. It does not fall to zero: noise cannot be predicted entirely.",
 }
@@ -162,6 +167,22 @@ def nearest_figure(run: Run, shown: Shown | None = None) -> Figure:
     return plots.nearest(generated, heldout, "Does it copy?")
 
 
+def predictions_figure(run: Run, shown: Shown | None = None) -> Figure:
+    """How well the target that the run was fitted for is predicted.
+
+    Raises:
+        ArgumentError: if it was fitted for none.
+    """
+    target, evaluation = run.settings.training.target, shown.evaluation if shown else None
+    if not target:
+        raise ArgumentError(
+            "this run was fitted without training.target; `sfumato evaluate RUN --target COLUMN "
+            "--to FILE` draws the predictions of any column."
+        )
+    found = evaluation.predictions if evaluation else None
+    return figure_of(found or kind.predictions_of(run.model, run.real_sets(), target, 0))
+
+
 FIGURES: Mapping[str, Callable[..., Figure]] = {
     "data": data_figure,
     "samples": samples_figure,
@@ -169,6 +190,7 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
     "likelihoods": likelihoods_figure,
     "intervals": intervals_figure,
     "nearest": nearest_figure,
+    "predictions": predictions_figure,
     "loss": loss_figure,
     "distances": distances_figure,
 }
@@ -181,12 +203,25 @@ def measured(run: Run, sample: DataTable, quiet: bool) -> Shown:
         DataError: if there are too few real rows to measure by.
     """
     study = study_of(run, sample)
-    return Shown(sample, kind.measured(study, quiet=quiet), study)
+    evaluation = replace(kind.measured(study, quiet=quiet), predictions=_predictions(run, quiet))
+    return Shown(sample, evaluation, study)
+
+
+def _predictions(run: Run, quiet: bool) -> Predictions | None:
+    """Of the target that the run was fitted for; None if for none, or too few rows have it."""
+    if not (target := run.settings.training.target):
+        return None
+    try:
+        return kind.predictions_of(run.model, run.real_sets(), target, 0, quiet=quiet)
+    except DataError:
+        return None
 
 
 def reported(run: Run, shown: Shown) -> dict[str, Callable[..., Figure]]:  # noqa: ARG001
     """The figures of a report, by name."""
     left_out = {"data", "distances"}
+    if shown.evaluation is None or shown.evaluation.predictions is None:
+        left_out.add("predictions")
     if shown.study is None:
         left_out |= {"dependence", "likelihoods", "intervals", "nearest"}
     elif len(shown.study.names) < 2:

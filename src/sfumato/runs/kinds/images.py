@@ -201,7 +201,7 @@ def evaluate(
     *,
     log_prob: Callable[..., np.ndarray],  # noqa: ARG001
     complete: Callable[..., list[Any]],  # noqa: ARG001
-    target: str | None,
+    target: str | None,  # noqa: ARG001
     seed: int,
     labels: np.ndarray | None,
     quiet: bool,
@@ -212,8 +212,6 @@ def evaluate(
         ArgumentError: if a column is to be predicted.
         DataError: if the sample is too small, or the training pictures cannot be had.
     """
-    if target is not None:
-        raise ArgumentError("--target is for tables; leave it out.")
     train, rows = real.train, len(real.reference)
     if train is None:
         raise DataError(

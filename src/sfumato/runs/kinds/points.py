@@ -19,7 +19,7 @@ from sfumato.data.io.rows import data_row, points_of, read_rows, write_rows
 from sfumato.data.points import Points
 from sfumato.data.table import DataTable, select_columns
 from sfumato.denoisers.denoiser import NetworkDenoiser
-from sfumato.errors import ArgumentError, DataError
+from sfumato.errors import DataError
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.evaluation import evaluate as measure_points
 from sfumato.models.gaussian import check_known
@@ -261,7 +261,7 @@ def evaluate(
     *,
     log_prob: Callable[..., np.ndarray],  # noqa: ARG001
     complete: Callable[..., list[Any]],  # noqa: ARG001
-    target: str | None,
+    target: str | None,  # noqa: ARG001
     seed: int,
     labels: np.ndarray | None,  # noqa: ARG001
     quiet: bool,
@@ -272,8 +272,6 @@ def evaluate(
         ArgumentError: if a column is to be predicted.
         DataError: if the sample is too small or of other columns.
     """
-    if target is not None:
-        raise ArgumentError("--target is for tables; leave it out.")
     rows = len(real.reference)
     if len(sample) < rows:
         raise DataError(f"{rows} rows are needed to measure; got {len(sample)}.")

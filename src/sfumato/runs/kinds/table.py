@@ -24,14 +24,17 @@ from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import read_rows, write_rows
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
 from sfumato.denoisers.table import TableDenoiser
-from sfumato.errors import ArgumentError, DataError, unknown
+from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.evaluation import Evaluation
+from sfumato.metrics.predictions import Predictions
 from sfumato.metrics.study import TableStudy
 from sfumato.models.model import Model
+from sfumato.models.table import TableModel
 from sfumato.process.process import Process
 from sfumato.process.streams import CORRELATING, generator
 from sfumato.progress import tracked
 from sfumato.runs.data import Dataset, RealSets
+from sfumato.runs.judge_predictions import judged_predictions
 from sfumato.runs.kinds.kind import Prepared, RowsLike
 from sfumato.runs.kinds.points import SCORE, refuse_scored_twice
 from sfumato.training.loop import Objective
@@ -383,17 +386,30 @@ def evaluate(
     labels: np.ndarray | None,  # noqa: ARG001
     quiet: bool,
 ) -> Evaluation:
-    """Quality and privacy; see `metrics.tables`.
+    """Quality and privacy, see `metrics.tables`; of a target how well it is predicted, too.
 
     Raises:
         ArgumentError: if there is no such column to predict.
         DataError: if there are too few rows.
     """
-    varying = [part.name for part in model.codec.parts if part.kind != "constant"]
-    if target is not None and target not in varying:
-        raise unknown("column that varies", target, varying)
+    found = None if target is None else predictions_of(model, real, target, seed, quiet=quiet)
     study = study_of(model, real, sample, log_prob=log_prob, complete=complete, seed=seed)
-    return measured(study, target, quiet=quiet)
+    return replace(measured(study, target, quiet=quiet), predictions=found)
+
+
+def predictions_of(
+    model: Model, real: RealSets[DataTable], target: str, seed: int, *, quiet: bool = True
+) -> Predictions:
+    """How well a column of the reference is predicted; see `runs.judge_predictions`.
+
+    Raises:
+        ArgumentError: if there is no such column to predict.
+        DataError: if there are too few rows that have a value there.
+    """
+    own = functools.partial(_selected, codec=model.codec, where="the rows")
+    train = None if real.train is None else own(real.train)
+    assert isinstance(model, TableModel)
+    return judged_predictions(model, own(real.reference), train, target, seed=seed, quiet=quiet)
 
 
 def study_of(

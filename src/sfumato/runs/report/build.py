@@ -8,6 +8,7 @@ from sfumato.data.codecs.describe import described
 from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.metrics.evaluation import Evaluation, Measure
+from sfumato.metrics.predictions import TITLES
 from sfumato.plots import save_figure
 from sfumato.progress import tracked
 from sfumato.runs import doctor
@@ -80,6 +81,7 @@ def _written(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | No
         columns=list(_columns(run, shown)),
         evaluation=evaluation,
         verdict=said,
+        law_titles=TITLES,
         quality=[each for each in measures if each.name not in drawing.APART],
         privacy=[each for each in measures if each.name in drawing.APART],
         seconds=stage.seconds,
