@@ -36,11 +36,12 @@ class _Predictor(TableEstimator):
         self.target_, self._expected = "target", "expected target"
         while {self.target_, self._expected} & {*features.names}:
             self.target_, self._expected = f"{self.target_}_", f"{self._expected}_"
-        types = column_types_of(features, dict(self.columns or {}))
+        declared = dict(self.columns or {})
+        types = column_types_of(features, declared)
         # Integers that count the rows (days, say) name them in a table; a target may go by them.
         for column in features:
             if types[column.name] == "identifier" and column.values.dtype.kind == "i":
-                types[column.name] = "integer"
+                types[column.name] = declared.get(column.name, "integer")
         self._used = [n for n in features.names if types[n] not in ("dropped", "identifier")]
         return features, types
 
@@ -152,7 +153,7 @@ class _Predictor(TableEstimator):
 
 
 # Rows that the width of the laws is set by: a tenth, at most so many.
-_KEPT = 300
+_KEPT = 1000
 # Steps of training to begin with.
 _FIRST = 100
 # Draws of a row of which too little is known to expect a value.
@@ -167,8 +168,8 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
     the target, given the features and what is expected.
 
     A network that has seen few rows many times is too sure of itself. So a tenth of the rows, at
-    most 300, is kept out at first: in so many steps as have the least CRPS there, unless `steps` is
-    given, all rows are learned, and the laws are widened about their medians by the factor that
+    most 1,000, is kept out at first: in so many steps as have the least CRPS there, unless `steps`
+    is given, all rows are learned, and the laws are widened about their medians by the factor that
     has the least. Of fewer than 100 rows none is kept out, and no simpler learner comes first.
 
     Args:
@@ -289,8 +290,8 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
 
     What boosted trees expect (`estimator.stacking`) comes first, of up to 10 classes of 10 rows or
     more: the network learns the probabilities given the features and the trees' log odds. Of 100
-    rows or more a tenth, at most 300, is kept out at first: in so many steps as have the least log
-    loss there, unless `steps` is given, all rows are learned.
+    rows or more a tenth, at most 1,000, is kept out at first: in so many steps as have the least
+    log loss there, unless `steps` is given, all rows are learned.
 
     Args:
         columns: see `DiffusionModel`; of the features.
