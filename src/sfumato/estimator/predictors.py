@@ -39,9 +39,10 @@ class _Predictor(TableEstimator):
         declared = dict(self.columns or {})
         types = column_types_of(features, declared)
         # Integers that count the rows (days, say) name them in a table; a target may go by them.
-        for column in features:
-            if types[column.name] == "identifier" and column.values.dtype.kind == "i":
-                types[column.name] = declared.get(column.name, "integer")
+        for name, column in zip(features.names, features, strict=True):
+            counts = types[name] == "identifier" and column.values.dtype.kind == "i"
+            if counts and name not in declared:
+                types[name] = "integer"
         self._used = [n for n in features.names if types[n] not in ("dropped", "identifier")]
         return features, types
 
