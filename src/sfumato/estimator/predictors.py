@@ -123,6 +123,8 @@ class _Predictor(TableEstimator):
         }:
             return [self.steps]
         most = recipes.table(len(rows), len(rows.names))["training"]["steps"]
+        # Where others come first, little is left that takes long to learn.
+        most = most if self.first_ is None else min(most, _MOST)
         tried = [steps for steps in (_FIRST * 3**k for k in range(8)) if 2 * steps < most]
         return [*tried, most]
 
@@ -154,9 +156,9 @@ class _Predictor(TableEstimator):
 
 
 # Rows that the width of the laws is set by: a tenth, at most so many.
-_KEPT = 1000
-# Steps of training to begin with.
-_FIRST = 100
+_KEPT = 500
+# Steps of training to begin with, and at most where simpler learners come first.
+_FIRST, _MOST = 100, 900
 # Draws of a row of which too little is known to expect a value.
 _DRAWS = 128
 
@@ -169,7 +171,7 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
     the target, given the features and what is expected.
 
     A network that has seen few rows many times is too sure of itself. So a tenth of the rows, at
-    most 1,000, is kept out at first: in so many steps as have the least CRPS there, unless `steps`
+    most 500, is kept out at first: in so many steps as have the least CRPS there, unless `steps`
     is given, all rows are learned, and the laws are widened about their medians by the factor that
     has the least. Of fewer than 100 rows none is kept out, and no simpler learner comes first.
 
@@ -291,7 +293,7 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
 
     What boosted trees expect (`estimator.stacking`) comes first, of up to 10 classes of 10 rows or
     more: the network learns the probabilities given the features and the trees' log odds. Of 100
-    rows or more a tenth, at most 1,000, is kept out at first: in so many steps as have the least
+    rows or more a tenth, at most 500, is kept out at first: in so many steps as have the least
     log loss there, unless `steps` is given, all rows are learned.
 
     Args:
