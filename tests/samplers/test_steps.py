@@ -1,5 +1,7 @@
 """The number of steps chosen for a tolerance."""
 
+from functools import cache
+
 import pytest
 import torch
 
@@ -15,6 +17,7 @@ from truth import ExactGaussian
 DATA = ExactGaussian(1.0, 0.5)
 
 
+@cache
 def chosen(name: str, tol: float) -> Choice:
     return choose_steps(
         DATA, (1,), lambda k: uniform_log_snr(Cosine(), k), SAMPLERS[name](), tol=tol
