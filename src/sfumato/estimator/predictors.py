@@ -1,5 +1,6 @@
 """A regressor and a classifier: one column of a table given the others, with its whole law."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -9,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sfumato.config import recipes
 from sfumato.data.codecs.columns import NumericCodec
 from sfumato.data.column_types import column_types_of
 from sfumato.data.table import Column, ColumnType, DataTable, select_columns
@@ -34,11 +36,13 @@ class _Predictor(TableEstimator):
         self.target_, self._expected = "target", "expected target"
         while {self.target_, self._expected} & {*features.names}:
             self.target_, self._expected = f"{self.target_}_", f"{self._expected}_"
-        types = column_types_of(features, dict(self.columns or {}))
+        declared = dict(self.columns or {})
+        types = column_types_of(features, declared)
         # Integers that count the rows (days, say) name them in a table; a target may go by them.
-        for column in features:
-            if types[column.name] == "identifier" and column.values.dtype.kind == "i":
-                types[column.name] = "integer"
+        for name, column in zip(features.names, features, strict=True):
+            counts = types[name] == "identifier" and column.values.dtype.kind == "i"
+            if counts and name not in declared:
+                types[name] = "integer"
         self._used = [n for n in features.names if types[n] not in ("dropped", "identifier")]
         return features, types
 
@@ -80,6 +84,50 @@ class _Predictor(TableEstimator):
             verbose=self.verbose,
         ).fit_table(rows)
 
+    def _learn_well(
+        self, whole: DataTable, types: Mapping[str, ColumnType], seed: int, needed: np.ndarray
+    ) -> None:
+        """Learn in as many steps as predict rows best that are kept out of the training.
+
+        From few steps on, three times as many each time, while that is better: a network soon
+        knows by heart what the target of each row is. In the end all rows are learned.
+
+        Args:
+            whole: the rows.
+            types: of their columns.
+            seed: of the fit and of the rows that are kept out.
+            needed: rows that are not.
+        """
+        self.widening_ = 1.0
+        order = np.random.default_rng(seed).permutation(len(whole))
+        order = np.concatenate([order[~np.isin(order, needed)], needed])
+        count = min(_KEPT, len(whole) // 10, len(whole) - len(needed))
+        kept, rest = np.split(order, [count if len(whole) >= _LEAST else 0])
+        values = whole[self.target_].values[rest]
+        if not len(kept) or (values == values[0]).all():
+            self._learn(whole, types, seed)
+            return
+        learned, held, best = whole.take(np.sort(rest)), whole.take(kept), math.inf
+        for steps in self._numbers_of_steps(learned):
+            self._learn(learned, types, seed, steps)
+            score, widening = self._judged(held)
+            if score >= best:
+                break
+            best, self.widening_, chosen = score, widening, steps
+        self._learn(whole, types, seed, chosen)
+
+    def _numbers_of_steps(self, rows: DataTable) -> list[int | None]:
+        """Those to try; the one that is asked for, where one is."""
+        if self.steps is not None or {"training.steps", "training.epochs"} & {
+            *(self.settings or ())
+        }:
+            return [self.steps]
+        most = recipes.table(len(rows), len(rows.names))["training"]["steps"]
+        # Where others come first, little is left that takes long to learn.
+        most = most if self.first_ is None else min(most, _MOST)
+        tried = [steps for steps in (_FIRST * 3**k for k in range(8)) if 2 * steps < most]
+        return [*tried, most]
+
     def _asked(self, X: Any) -> DataTable:  # noqa: N803
         """Rows as the model takes them, the target unknown.
 
@@ -95,6 +143,10 @@ class _Predictor(TableEstimator):
         columns = self._expected_columns(expected, self.first_.coding.known(used))
         return DataTable((*features, *columns, unknown))
 
+    def _judged(self, rows: DataTable) -> tuple[float, float]:
+        """How badly the target of rows is predicted, and the factor of widening that is best."""
+        raise NotImplementedError
+
     def _run(self) -> Run:
         return Run(self.model_.model_, None)
 
@@ -104,9 +156,9 @@ class _Predictor(TableEstimator):
 
 
 # Rows that the width of the laws is set by: a tenth, at most so many.
-_KEPT = 300
-# They are learned too, afterwards, if they are more than one in so many.
-_FEW = 20
+_KEPT = 500
+# Steps of training to begin with, and at most where simpler learners come first.
+_FIRST, _MOST = 100, 900
 # Draws of a row of which too little is known to expect a value.
 _DRAWS = 128
 
@@ -114,11 +166,14 @@ _DRAWS = 128
 class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
     """Predicts a number with its whole law: mean, quantiles, intervals, draws.
 
+    What simpler learners expect (`estimator.stacking`) comes first: a line, trees, support vectors.
+    Where no value of the target recurs often, the network learns the law of what is left, else of
+    the target, given the features and what is expected.
+
     A network that has seen few rows many times is too sure of itself. So a tenth of the rows, at
-    most 300, is kept out of a first fit, and the laws are widened about their medians by the factor
-    that has the least CRPS there. If those are more than a twentieth of the rows, a third and an
-    eighth of the steps are tried too, unless `steps` is given, and the best number learns all
-    rows at last. Of fewer than 100 rows none is kept out.
+    most 500, is kept out at first: in so many steps as have the least CRPS there, unless `steps`
+    is given, all rows are learned, and the laws are widened about their medians by the factor that
+    has the least. Of fewer than 100 rows none is kept out, and no simpler learner comes first.
 
     Args:
         columns: see `DiffusionModel`; of the features.
@@ -129,7 +184,8 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
         verbose: show progress.
 
     Attributes:
-        model_: the fitted `DiffusionModel` of features and target.
+        model_: the fitted `DiffusionModel` of features, what is expected, and target.
+        first_: what simpler learners expect; None where they do not come first.
         target_: the target's name in it.
         widening_: the factor.
         n_features_in_: how many features there were.
@@ -151,7 +207,7 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
             raise DataError("y holds NaN or infinity; leave these rows out.")
         if len(y) > 1 and (y == y[0]).all():
             raise DataError(f"y is {y[0]:g} in every row; there is nothing to predict.")
-        seed, self.widening_ = seed_of(self.random_state), 1.0
+        seed = seed_of(self.random_state)
         features, types = self._begin(X, y)
         expected = self._learned_first(StackedMean, features, types, y, seed)
         known = np.ones(len(y), bool)
@@ -164,27 +220,10 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
         columns = self._expected_columns(expected, known)
         types |= dict.fromkeys((self.target_, *(each.name for each in columns)), "continuous")
         whole = DataTable((*features, *columns, column))
-        order = np.random.default_rng(seed).permutation(len(y))
-        kept, rest = np.split(order, [min(_KEPT, len(y) // 10) if len(y) >= _LEAST else 0])
-        if not len(kept) or not np.ptp(column.values[rest]):
-            self._learn(whole, types, seed)
-            return self
-        learned, held, steps = whole.take(np.sort(rest)), whole.take(kept), self.steps
-        self._learn(learned, types, seed)
-        best, self.widening_ = self._width(held)
-        if len(kept) * _FEW <= len(y):
-            return self
-        if self.steps is None:
-            most = steps = int(self.model_.model_.settings.training.steps)
-            for fewer in (most // 3, most // 8):
-                self._learn(learned, types, seed, steps=fewer)
-                score, widening = self._width(held)
-                if score < best:
-                    best, self.widening_, steps = score, widening, fewer
-        self._learn(whole, types, seed, steps=steps)
+        self._learn_well(whole, types, seed, np.empty(0, np.int64))
         return self
 
-    def _width(self, rows: DataTable) -> tuple[float, float]:
+    def _judged(self, rows: DataTable) -> tuple[float, float]:
         """The least mean CRPS of rows, and the factor of widening that has it."""
         law, truth = self._law(rows), rows[self.target_].values
         factors = np.geomspace(0.5, 8, 49)
@@ -252,6 +291,11 @@ _MOST_CLASSES, _LEAST_OF_A_CLASS = 10, 10
 class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
     """Predicts a category with its probabilities.
 
+    What boosted trees expect (`estimator.stacking`) comes first, of up to 10 classes of 10 rows or
+    more: the network learns the probabilities given the features and the trees' log odds. Of 100
+    rows or more a tenth, at most 500, is kept out at first: in so many steps as have the least
+    log loss there, unless `steps` is given, all rows are learned.
+
     Args:
         columns: see `DiffusionModel`; of the features.
         steps: see `DiffusionModel`.
@@ -261,7 +305,8 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
         verbose: show progress.
 
     Attributes:
-        model_: the fitted `DiffusionModel` of features and target.
+        model_: the fitted `DiffusionModel` of features, what is expected, and target.
+        first_: what simpler learners expect; None where they do not come first.
         target_: the target's name in it.
         classes_: the categories.
         n_features_in_: how many features there were.
@@ -299,8 +344,15 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
         target = Column(self.target_, codes.astype(np.int64), ~known)
         types |= dict.fromkeys((each.name for each in columns), "continuous")
         types[self.target_] = "categorical"
-        self._learn(DataTable((*features, *columns, target)), types, seed)
+        first_rows = np.unique(codes, return_index=True)[1]
+        self._learn_well(DataTable((*features, *columns, target)), types, seed, first_rows)
         return self
+
+    def _judged(self, rows: DataTable) -> tuple[float, float]:
+        """The mean log loss of rows; nothing is widened."""
+        law: PredictedCategories = self._law(rows)
+        chance = law.probabilities[np.arange(len(rows)), rows[self.target_].values]
+        return float(-np.log(chance.clip(1e-6)).mean()), 1.0
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """The most probable class of each row, `(n,)`."""

@@ -1,0 +1,107 @@
+"""What simpler learners expect of a target before a network goes on from it."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import roc_auc_score
+
+from sfumato import DiffusionClassifier, DiffusionRegressor
+from sfumato.data.column_types import column_types_of
+from sfumato.data.io.frames import from_frame
+from sfumato.estimator import stacking
+from sfumato.estimator.stacking import Coding, StackedMean, StackedOdds
+
+N = 400
+RNG = np.random.default_rng(0)
+FRAME = pd.DataFrame(
+    {
+        "a": RNG.normal(size=N),
+        "b": RNG.normal(size=N),
+        "word": RNG.choice(["x", "y", "z"], N),
+        "day": pd.Timestamp("2024-01-01") + pd.to_timedelta(RNG.integers(0, 900, N), "D"),
+        "yes": RNG.random(N) < 0.5,
+    }
+)
+FEATURES = from_frame(FRAME)
+TYPES = column_types_of(FEATURES, {})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fewer_trees() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stacking, "_BOOSTED_TREES", 60)
+        patch.setattr(stacking, "_EXTRA_TREES", 20)
+        yield
+
+
+def test_noise_is_not_expected_by_rows_that_taught_it() -> None:
+    """Trees know rows of noise by heart; of the rows themselves others are asked."""
+    noise = RNG.normal(size=N)
+    first, expected = StackedMean.fit(FEATURES, TYPES, noise, seed=0)
+    assert stats.pearsonr(expected, noise).pvalue > 1e-3 or np.ptp(expected) < 1e-9
+    boosted = first.learners[1].predict(first.coding.matrix(FEATURES))
+    assert np.corrcoef(boosted, noise)[0, 1] > 0.8  # of its own rows it could not be told
+
+
+def test_a_line_is_left_to_the_line_and_a_step_to_the_trees() -> None:
+    new = from_frame(FRAME.assign(a=RNG.uniform(-5, 5, N)))  # where no tree has been
+    first, _ = StackedMean.fit(FEATURES, TYPES, 3 * FRAME.a.to_numpy() + 7, seed=0)
+    np.testing.assert_allclose(first.predict(new), 3 * new["a"].values + 7, atol=0.1)
+    step = np.where(FRAME.a > 0.3, 5.0, 1.0) + (FRAME.word == "y")
+    first, expected = StackedMean.fit(FEATURES, TYPES, step.to_numpy(), seed=0)
+    assert first.weights.coef_[1:3].sum() > 0.8
+    assert np.sqrt(np.square(expected - step).mean()) < 0.5
+
+
+def test_what_is_missing_or_new_is_no_number() -> None:
+    coding = Coding.fit(FEATURES, TYPES)
+    rows = FRAME[:3].assign(a=[None, 1.0, 2.0], word=["y", "never seen", None])
+    found = coding.matrix(from_frame(rows))
+    assert np.isnan(found).tolist() == [
+        [True, False, False, False, False],
+        [False, False, True, False, False],
+        [False, False, True, False, False],
+    ]
+    words = coding.categories["word"]
+    assert found[0, 2] == words["y"]
+    assert sorted(words.values()) == [0, 1, 2]
+    # Row 0 lacks a number and row 2 a word, which no training row does.
+    assert coding.known(from_frame(rows)).tolist() == [False, True, False]
+
+
+def test_odds_of_rows_are_those_of_trees_that_have_not_seen_them() -> None:
+    code = (FRAME.a + RNG.normal(size=N) > 0).to_numpy().astype(np.int64)
+    first, expected = StackedOdds.fit(FEATURES, TYPES, code, seed=0)
+    best = roc_auc_score(code, FRAME.a)  # a rises with the odds
+    assert roc_auc_score(code, -expected[:, 0]) < best + 0.02
+    assert roc_auc_score(code, -first.predict(FEATURES)[:, 0]) > best + 0.05
+
+
+def test_a_target_that_is_often_nought_keeps_its_share_of_noughts() -> None:
+    """What is left of a nought after what is expected is none: the target stays as it is."""
+    y = np.where(RNG.random(N) < 0.4, 0.0, np.exp(FRAME.a + 0.1 * RNG.normal(size=N)))
+    model = DiffusionRegressor(steps=100, width=32, random_state=0).fit(FRAME[["a", "b"]], y)
+    law = model.law(FRAME[["a", "b"]][:50])
+    assert law.is_mass.any()
+    assert (law.weights * law.is_mass).sum(1).mean() == pytest.approx(0.4, abs=0.15)
+
+
+def test_predictions_stay_in_the_targets_range_and_on_its_grid() -> None:
+    y = np.round(20 + 5 * FRAME.a.to_numpy() + RNG.normal(size=N), 1)
+    model = DiffusionRegressor(steps=30, width=16, random_state=0).fit(FRAME, y)
+    assert model.first_ is not None
+    far = FRAME.assign(a=FRAME.a * 100)
+    found = model.predict_quantiles(far, [0.05, 0.5, 0.95])
+    assert (found >= y.min()).all()
+    assert (found <= y.max()).all()
+    np.testing.assert_array_equal(np.round(found, 1), found)
+
+
+def test_classes_without_many_rows_go_without_trees() -> None:
+    code = np.r_[np.zeros(N - 3), np.ones(3)].astype(int)
+    model = DiffusionClassifier(steps=2, width=16, random_state=0).fit(FRAME, code)
+    assert model.first_ is None
+    assert model.predict_proba(FRAME[:5]).shape == (5, 2)
