@@ -154,7 +154,8 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(
 def test_a_lost_process_is_restarted_from_the_last_checkpoint(forks: Forks, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     changes = ("training.steps=400", "training.checkpoint_every=50", "training.log_every=10")
-    sets = " ".join(f"--set {each}" for each in (*changes, "training.snapshots=0", "threads=1"))
+    small = ("network.width=16", "training.batch_size=32", "training.snapshots=0", "threads=1")
+    sets = " ".join(f"--set {each}" for each in (*changes, *small))
     line = f"fit moons {sets} --out {folder}"
     job = forks.start(line, output=tmp_path / "said", restarts=3)
     metrics = folder / "metrics.jsonl"
