@@ -50,7 +50,7 @@ def assert_is_moons(sample: np.ndarray) -> None:
 
 
 def test_the_measure_of_moons_can_fail() -> None:
-    real = make_moons(5000, noise=0.05, random_state=2)[0]
+    real = make_moons(1000, noise=0.05, random_state=2)[0]
     assert_is_moons(real)
     gaussian = np.random.default_rng(0).multivariate_normal(real.mean(0), np.cov(real.T), 1000)
     with pytest.raises(AssertionError):
