@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from command_line import fitted, in_an_empty_folder
 from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, runs
+from forked import forks
 from quick import FLOORS, quick_measures
 
 # The floors whose functions say which shapes they take and give. Tests of the floors above call
@@ -55,6 +56,7 @@ settings.load_profile("same-every-time")
 
 __all__ = [
     "fitted",
+    "forks",
     "in_an_empty_folder",
     "moons",
     "of_array",

@@ -25,3 +25,41 @@ def quick_measures() -> Iterator[None]:
         patch.setattr(features, "_STEPS", 20)
         patch.setitem(style._STYLE, "savefig.dpi", 60)
         yield
+
+
+@contextmanager
+def small_chunks() -> Iterator[None]:
+    """Rows are computed 256 at a time and pictures by eight, where few are asked for.
+
+    Not beside runs that other tests share: their snapshots are whole chunks.
+    """
+    from sfumato.models import predictive, table
+    from sfumato.process import streams
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (streams, table, predictive):
+            patch.setattr(module, "CHUNK", 256)
+        patch.setattr(streams, "PICTURES", 8)
+        yield
+
+
+@contextmanager
+def few_trees() -> Iterator[None]:
+    """The learners that come before the network of a predictor have few trees."""
+    from sfumato.estimator import stacking
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stacking, "_BOOSTED_TREES", 40)
+        patch.setattr(stacking, "_EXTRA_TREES", 10)
+        yield
+
+
+@contextmanager
+def few_guesses() -> Iterator[None]:
+    """The best guess of a missing value is the mean of ten draws."""
+    from sfumato.runs.kinds import points, table
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (points, table):
+            patch.setattr(kind, "guesses", 10)
+        yield

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 import sfumato
 from command_line import Command
 from fitted import squares
+from forked import Forks
 from sfumato import distributed
 from sfumato.cli import main
 from sfumato.errors import ArgumentError
@@ -29,7 +29,7 @@ _FITS: dict[str, dict[str, object]] = {
         "training.flip": True,
         "training.batch_size": 16,
         "training.micro_batch": 3,
-        "training.checkpoint_every": 10,
+        "training.checkpoint_every": 5,
     },
     "sharded pictures": {
         "network.width": 16,
@@ -39,13 +39,7 @@ _FITS: dict[str, dict[str, object]] = {
         "training.shard": True,
     },
 }
-_SHORT: dict[str, object] = {"training.steps": 20, "training.snapshots": 0, "threads": 1}
-
-
-def _torchrun(*command: str, restarts: int = 0) -> list[str]:
-    start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    # A port of its own, so that tests may run side by side.
-    return [*start, "--standalone", f"--max-restarts={restarts}", *command]
+_SHORT: dict[str, object] = {"training.steps": 10, "training.snapshots": 0, "threads": 1}
 
 
 def _final(folder: Path) -> dict[str, float]:
@@ -69,7 +63,7 @@ class _Two:
 
 
 @pytest.fixture(scope="module")
-def two(moons: Run, tmp_path_factory: pytest.TempPathFactory) -> _Two:
+def two(moons: Run, forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> _Two:
     """All that two processes do, started once; a lost process has a start of its own."""
     folder = tmp_path_factory.mktemp("two")
     pictures = str(folder / "squares.npz")
@@ -80,15 +74,9 @@ def two(moons: Run, tmp_path_factory: pytest.TempPathFactory) -> _Two:
         changes = _SHORT | _FITS[name]
         toml = [f"--set '{key}={str(value).lower()}'" for key, value in changes.items()]
         lines.append(f"fit {source} {' '.join(toml)} --out '{folder / name}'")
-    done = subprocess.run(
-        _torchrun(str(Path(__file__).with_name("command_lines.py")), *lines),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    return _Two(sources, folder, done.stdout)
+    both = forks.start_two(*lines, output=folder / "said")
+    assert [each.code() for each in both] == [0, 0], both[0].said() + both[1].said()
+    return _Two(sources, folder, both[0].said("out") + both[1].said("out"))
 
 
 @pytest.mark.parametrize("name", _FITS)
@@ -163,31 +151,26 @@ def test_a_batch_that_cannot_be_shared_evenly_is_refused(
     assert not (tmp_path / "a").exists()
 
 
-def test_a_lost_process_is_restarted_from_the_last_checkpoint(tmp_path: Path) -> None:
+def test_a_lost_process_is_restarted_from_the_last_checkpoint(forks: Forks, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     changes = ("training.steps=400", "training.checkpoint_every=50", "training.log_every=10")
-    sets = [part for each in (*changes, "training.snapshots=0") for part in ("--set", each)]
-    with subprocess.Popen(
-        _torchrun("-m", "sfumato", "fit", "moons", *sets, "--out", str(folder), restarts=3),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    ) as job:
-        metrics = folder / "metrics.jsonl"
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline and job.poll() is None:
-            if metrics.is_file() and metrics.read_text().count("\n") >= 12:
-                break
-            time.sleep(0.02)
-        children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
-        if not children.is_file():
-            job.kill()
-            pytest.skip("this system does not say which processes torchrun has started")
-        os.kill(int(children.read_text().split()[1]), signal.SIGKILL)
-        told = job.communicate(timeout=240)[0]
-    assert job.returncode == 0, told
-    assert "Going on from step" in told
+    small = ("network.width=16", "training.batch_size=32", "training.snapshots=0", "threads=1")
+    sets = " ".join(f"--set {each}" for each in (*changes, *small))
+    line = f"fit moons {sets} --out {folder}"
+    job = forks.start(line, output=tmp_path / "said", restarts=3)
+    metrics = folder / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if metrics.is_file() and metrics.read_text().count("\n") >= 12:
+            break
+        time.sleep(0.02)
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
+    if not children.is_file():
+        os.kill(job.pid, signal.SIGTERM)
+        pytest.skip("this system does not say which processes were started")
+    os.kill(int(children.read_text().split()[1]), signal.SIGKILL)
+    assert job.code() == 0, job.said()
+    assert "Going on from step" in job.said("out")
     steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
     assert steps == list(range(10, 401, 10))
 

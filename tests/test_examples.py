@@ -14,6 +14,7 @@ from scipy import stats
 from sklearn.datasets import make_moons
 
 import sfumato
+from quick import few_trees
 from sfumato.errors import RunError
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
@@ -28,10 +29,11 @@ Ran = Callable[..., dict[str, Any]]
 def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ran:
     """Runs an example in an empty folder; gives its names."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sfumato, "fit", partial(sfumato.fit, settings={"training.steps": 800}))
+    fit = sfumato.fit
     torch.manual_seed(0)
 
-    def run(name: str, **names: Any) -> dict[str, Any]:
+    def run(name: str, *, steps: int = 800, **names: Any) -> dict[str, Any]:
+        monkeypatch.setattr(sfumato, "fit", partial(fit, settings={"training.steps": steps}))
         (path,) = (each for each in EXAMPLES if each.name == name)
         return runpy.run_path(str(path), init_globals=names, run_name="__main__")
 
@@ -48,7 +50,7 @@ def assert_is_moons(sample: np.ndarray) -> None:
 
 
 def test_the_measure_of_moons_can_fail() -> None:
-    real = make_moons(5000, noise=0.05, random_state=2)[0]
+    real = make_moons(1000, noise=0.05, random_state=2)[0]
     assert_is_moons(real)
     gaussian = np.random.default_rng(0).multivariate_normal(real.mean(0), np.cov(real.T), 1000)
     with pytest.raises(AssertionError):
@@ -78,7 +80,7 @@ def test_each_example_is_tested_here() -> None:
 
 
 def test_own_network(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
-    found = ran("own_network.py")
+    found = ran("own_network.py", steps=1600)
     run = found["run"]
     assert_is_moons(run.sample(1000))
     assert isinstance(run.model.denoiser.network, found["MyNetwork"])
@@ -103,7 +105,7 @@ def test_own_schedule(ran: Ran) -> None:
 
 
 def test_own_sampler(ran: Ran) -> None:
-    sampler = ran("own_sampler.py")["MySampler"]()
+    sampler = ran("own_sampler.py", steps=1600)["MySampler"]()
     run = sfumato.open("runs/own-sampler")
     sample = run.sample(1000, sampler=sampler)
     assert_is_moons(sample)
@@ -139,7 +141,8 @@ def test_own_loss_weighting(ran: Ran, capsys: pytest.CaptureFixture[str]) -> Non
 def test_predict_a_column(ran: Ran, tmp_path: Path) -> None:
     """A small network and few steps: it is ahead of what looks at nothing all the same."""
     small = {"training.steps": 60, "network.width": 32, "sampling.steps": 6}
-    found = ran("predict_a_column.py", SETTINGS=small)
+    with few_trees():
+        found = ran("predict_a_column.py", SETTINGS=small)
     truth = found["truth"]
     error = np.sqrt(((found["mean"] - truth) ** 2).mean())
     assert error < 0.6 * truth.std()

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.integrate import solve_ivp
-from scipy.stats import multivariate_normal
 from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser, Prediction
@@ -86,18 +85,14 @@ MIXTURE_COVARIANCES = np.array([[[0.09, 0.02], [0.02, 0.2]], [[0.25, -0.1], [-0.
 
 
 def mixture_estimate(y: Floats, sigma_ve: float) -> Floats:
-    """E[x_0 | x_0 + sigma_ve eps = y] of that mixture, by SciPy and Bayes; y `(n, 2)`."""
-    noise = sigma_ve**2 * np.eye(2)
-    joint = [
-        w * np.atleast_1d(multivariate_normal.pdf(y, m, c + noise))
-        for w, m, c in zip(MIXTURE_WEIGHTS, MIXTURE_MEANS, MIXTURE_COVARIANCES, strict=True)
-    ]
-    means = [
-        m + (y - m) @ np.linalg.solve(c + noise, c)
-        for m, c in zip(MIXTURE_MEANS, MIXTURE_COVARIANCES, strict=True)
-    ]
-    share = np.stack(joint) / np.sum(joint, axis=0)
-    estimate: Floats = (share[..., None] * np.stack(means)).sum(0)
+    """E[x_0 | x_0 + sigma_ve eps = y] of that mixture, by Bayes; y `(n, 2)`."""
+    precisions = np.linalg.inv(MIXTURE_COVARIANCES + sigma_ve**2 * np.eye(2))
+    off = y - MIXTURE_MEANS[:, None]
+    scaled = off @ precisions
+    density = np.sqrt(np.linalg.det(precisions))[:, None] * np.exp(-(scaled * off).sum(2) / 2)
+    joint = MIXTURE_WEIGHTS[:, None] * density
+    means = MIXTURE_MEANS[:, None] + scaled @ MIXTURE_COVARIANCES
+    estimate: Floats = ((joint / joint.sum(0))[:, :, None] * means).sum(0)
     return estimate
 
 

@@ -1,5 +1,7 @@
 """The tables of the benchmarks are what they say, and so are the methods beside them."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from bench import table_measures as measures
 from bench.peers.tables import NAMES, TablePeer, table_peer
 from bench.table_sets import NAMES as SETS
 from bench.table_sets import TableSet, table_set
+from sfumato import DiffusionModel
 
 _FAST = ("gaussian_mixture", "kernel_density")
 
@@ -39,7 +42,10 @@ def _small() -> TableSet:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "forest_diffusion"])
-def test_each_method_does_what_it_says(name: str) -> None:
+def test_each_method_does_what_it_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "diffusion_model":
+        few = partial(DiffusionModel, steps=20)
+        monkeypatch.setattr("bench.peers.tables.diffusion_model.DiffusionModel", few)
     learn, other = _small(), _peer(name)
     fitted = other.fit(learn, 0)
     if "sample" in other.can:

@@ -1,14 +1,23 @@
 """Arrays have no names: their columns are matched by place, by every command that reads rows."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from subjects import NUMBERS, subject
+from subjects import NUMBERS, quick, subject
 
 from command_line import Command, leave
+from quick import few_guesses, small_chunks
 from sfumato.data.io.rows import read_rows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """Few steps of a score: it is compared with another of as many."""
+    with quick(), small_chunks(), few_guesses():
+        yield
 
 
 @pytest.fixture(scope="module", params=["points", "wide points", "table"])

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from command_line import CONSTANT, TINY, Command, leave
+from forked import Forks
 from sfumato.data.io.rows import read_points
 from sfumato.runs.figures import points
 
@@ -212,19 +213,22 @@ def test_animate_datasets_and_info(sfumato: Command, fitted: Path, tmp_path: Pat
 
 
 def _interrupted(
-    folder: Path, is_time: Callable[[list[str]], bool], signum: int, line: str = LONGER
+    forks: Forks,
+    folder: Path,
+    is_time: Callable[[list[str]], bool],
+    signum: int,
+    line: str = LONGER,
 ) -> tuple[int, str]:
     """Fit in a process of its own until it is time for the signal: exit code, standard error."""
-    command = [sys.executable, "-m", "sfumato", *line.split(), "--out", str(folder)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        metrics = folder / "metrics.jsonl"
-        while not metrics.is_file() or not is_time(metrics.read_text().splitlines()):
-            assert process.poll() is None
-            time.sleep(0.005)
-        process.send_signal(signum)
-        _, err = process.communicate(timeout=60)
+    process = forks.start(f"{line} --out {folder}", output=folder.with_name("said"))
+    metrics, deadline = folder / "metrics.jsonl", time.monotonic() + 60
+    while not metrics.is_file() or not is_time(metrics.read_text().splitlines()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(process.pid, signum)
+    code = process.code()
     assert len(metrics.read_text().splitlines()) < 80  # it did stop on the way
-    return process.returncode, err
+    return code, process.said()
 
 
 def _same_model(one: Path, other: Path) -> bool:
@@ -233,15 +237,27 @@ def _same_model(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Windows are others")
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code", "line"),
+    [(signal.SIGINT, 130, LONGER.replace("--quiet ", "")), (signal.SIGTERM, 143, LONGER)],
+)
 def test_a_signal_saves_and_resuming_ends_in_the_same_model(
-    sfumato: Command, straight: Path, tmp_path: Path, signum: int, code: int
+    sfumato: Command,
+    forks: Forks,
+    straight: Path,
+    tmp_path: Path,
+    signum: int,
+    code: int,
+    line: str,
 ) -> None:
     run = tmp_path / "run"
-    found, err = _interrupted(run, lambda lines: len(lines) > 0, signum)
+    found, err = _interrupted(forks, run, lambda lines: len(lines) > 0, signum, line)
     assert found == code
-    assert err.count("\n") == 1
-    assert f"saved. Go on with: sfumato fit --resume --out {run}" in err
+    *at_once, last = err.splitlines()
+    quiet = "--quiet" in line
+    assert at_once == ([] if quiet else ["stopping after this group of steps; saving ..."])
+    assert last.startswith("sfumato: stopped at step ")
+    assert f"saved. Go on with: sfumato fit --resume --out {run}" in last
     assert not _same_model(run, straight)
 
     assert sfumato("fit moons --resume --out run")[0] == 0
@@ -253,20 +269,11 @@ def test_a_signal_saves_and_resuming_ends_in_the_same_model(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of Windows are others")
-def test_a_signal_is_answered_at_once(tmp_path: Path) -> None:
-    line = LONGER.replace("--quiet", "")
-    _, err = _interrupted(tmp_path / "run", lambda lines: len(lines) > 0, signal.SIGINT, line)
-    first, second = err.splitlines()
-    assert first == "stopping after this group of steps; saving ..."
-    assert second.startswith("sfumato: stopped at step ")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of Windows are others")
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
-    sfumato: Command, straight: Path, tmp_path: Path
+    sfumato: Command, forks: Forks, straight: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    _interrupted(run, lambda lines: len(lines) > 11, signal.SIGKILL)
+    _interrupted(forks, run, lambda lines: len(lines) > 11, signal.SIGKILL)
 
     code, out, _ = sfumato("fit --resume --out run")
     assert code == 0

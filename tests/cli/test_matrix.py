@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from subjects import KINDS, Subject, quick, subject
 
 from command_line import Command
 from onnx_loop import draws_the_same
+from quick import few_guesses, small_chunks
 from sfumato import plots
 from sfumato.data.io.rows import read_rows
+from sfumato.metrics.evaluation import Evaluation
 from sfumato.runs import compare
 from sfumato.runs.figures import images, points, table
 from sfumato.runs.report import build
@@ -140,7 +143,27 @@ PLOTS = [(name, kind) for kind in KINDS for name in FIGURES[kind]]
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
-    with quick():
+    with quick(), small_chunks(), few_guesses():
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def measured_once() -> Iterator[None]:
+    """Samples of a run are measured once for `evaluate` and for the figure of the distances."""
+    evaluate = Run.evaluate
+    made: dict[Path, Evaluation] = {}
+
+    def once(run: Run, *, quiet: bool = True, **options: Any) -> Evaluation:
+        if run.folder is None or not {"against", "target", "sample"}.isdisjoint(
+            name for name, value in options.items() if value is not None
+        ):
+            return evaluate(run, quiet=quiet, **options)
+        if run.folder not in made:
+            made[run.folder] = evaluate(run, quiet=quiet, **options)
+        return made[run.folder]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "evaluate", once)
         yield
 
 

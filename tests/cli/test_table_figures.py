@@ -64,6 +64,7 @@ def test_measures_and_what_else_there_is_to_know_fit_a_terminal(
 
 def test_the_report(sfumato: Command, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "SAMPLED", 100)
+    monkeypatch.setattr(table, "ANIMATION_FRAMES", 5)
     code, out, _ = sfumato(f"report {people}")
     assert code == 0
     assert f"Report: {people / 'report.html'}" in out

@@ -1,6 +1,7 @@
 """scikit-learn's face."""
 
 import warnings
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -20,12 +21,20 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from quick import few_guesses, small_chunks
 from sfumato import DiffusionImputer, DiffusionModel
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.estimator import imputer
 from sfumato.models.gaussian import GaussianModel
 
 QUICK = {"training.batch_size": 64}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """Rows are computed, and draws of a missing value made, as few as will do."""
+    with small_chunks(), few_guesses():
+        yield
 
 
 @parametrize_with_checks(  # type: ignore[untyped-decorator]

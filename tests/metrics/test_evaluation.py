@@ -149,7 +149,7 @@ def test_the_gap_in_log_density_is_seen() -> None:
     def log_density(values: np.ndarray) -> np.ndarray:
         return np.asarray(-0.5 * (values**2).sum(1) - math.log(2 * math.pi))
 
-    rows = _sets(1, 4000, seed=5)[0]
+    rows = _sets(1, 2000, seed=5)[0]
     assert _verdicts(rows, log_density=log_density)["log_density_gap"] == "cannot be told apart"
     # N(0, 1.1²) against N(0, 1) in the plane: a gap of 1.1² - 1 = 0.21 nats.
     assert _verdicts(rows * 1.1, log_density=log_density)["log_density_gap"] == "apart"

@@ -365,6 +365,7 @@ def lumps(n: int, seed: int, *, smeared: float = 0.0) -> DataTable:
 LUMPS: dict[str, ColumnType] = {"x": "continuous", "word": "categorical"}
 
 
+@pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("smeared", [0.0, 0.06])
 def test_values_where_none_can_be_are_apart(smeared: float) -> None:
     """Six of a hundred rows have a value inside a gap; the table must not pass for a real one."""
@@ -497,10 +498,18 @@ def measured(
     return found
 
 
+@pytest.fixture
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what stands beside the measures by trees, whose floors the same trees set."""
+    monkeypatch.setattr("sfumato.metrics.detection._TREES", 10)
+    monkeypatch.setattr("sfumato.metrics.efficacy._TREES", 10)
+
+
 def verdicts(found: Mapping[str, Measure]) -> dict[str, str]:
     return {name: each.verdict for name, each in found.items()}
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_a_perfect_model_is_beyond_chance_as_rarely_as_chance_is() -> None:
     found = [
         verdict
@@ -533,6 +542,7 @@ def test_shuffled_columns_are_found_by_dependence_and_not_by_marginals() -> None
     assert found["detection"] == "apart"
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_a_missing_level_and_a_strange_one_are_found() -> None:
     rows = table(ROWS, 0)
     for word in ("a", "never seen"):
@@ -543,6 +553,7 @@ def test_a_missing_level_and_a_strange_one_are_found() -> None:
         assert found["worst_marginal"].detail.startswith("'word': ")
 
 
+@pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("name", ["x", "word"])
 def test_too_many_holes_are_found(name: str) -> None:
     rng = np.random.default_rng(0)
@@ -554,6 +565,7 @@ def test_too_many_holes_are_found(name: str) -> None:
     assert found["worst_marginal"].detail.startswith(f"{name!r}: ")
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_a_narrowed_law_costs_recall_and_a_widened_one_precision() -> None:
     rows = table(ROWS, 0)
     near = rows.take(np.argsort(-log_prob(rows))[np.arange(ROWS) % (ROWS // 8)])
@@ -563,6 +575,7 @@ def test_a_narrowed_law_costs_recall_and_a_widened_one_precision() -> None:
     assert verdicts(measured(uniform, last="coverage"))["precision"] != "cannot be told apart"
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_copies_are_found_by_every_measure_of_privacy() -> None:
     train = table(ROWS, 50, holes=0)
     found = measured(train, train)
@@ -572,6 +585,7 @@ def test_copies_are_found_by_every_measure_of_privacy() -> None:
     assert found["distance_attack"].value > 0.9
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_rows_that_levels_must_share_are_no_copies() -> None:
     kinds: dict[str, ColumnType] = {"word": "categorical", "truth": "boolean"}
     sample, reference, train, *real = (
@@ -587,6 +601,7 @@ def test_rows_that_levels_must_share_are_no_copies() -> None:
     )
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_a_density_that_knows_its_training_rows_is_found() -> None:
     train = table(ROWS, 50)
     known = set(train["x"].values.tolist())
@@ -599,12 +614,14 @@ def test_a_density_that_knows_its_training_rows_is_found() -> None:
     assert found["likelihood"] == found["copies"] == "cannot be told apart"
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_samples_that_are_too_likely_are_found() -> None:
     rows = table(3 * ROWS, 0)
     likely = rows.take(np.argsort(-log_prob(rows))[:ROWS])
     assert verdicts(measured(likely, log_prob=log_prob))["likelihood"] == "apart"
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_imputing_that_is_too_sure_is_found() -> None:
     def sure(rows: DataTable, draws: int) -> Sequence[DataTable]:
         drawn = impute(rows, draws)
@@ -614,6 +631,7 @@ def test_imputing_that_is_too_sure_is_found() -> None:
     assert found["numbers_intervals"] == found["levels_intervals"] == "apart"
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_the_target_is_the_one_asked_for() -> None:
     found = measured(table(150, 0), target="truth")["efficacy"]
     assert found.detail.startswith(f"predicted 'truth': AUC {found.value:.3f};")
@@ -621,6 +639,7 @@ def test_the_target_is_the_one_asked_for() -> None:
         measured(table(150, 0), target="price")
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_the_same_seed_gives_the_same_figures() -> None:
     options: dict[str, Any] = {"log_prob": log_prob, "impute": impute, "seed": 3}
     first, again = (measured(table(60, 0), table(90, 1), **options) for _ in range(2))
@@ -635,6 +654,7 @@ def test_columns_one_by_one_in_the_tables_order() -> None:
     assert [each.name for each in found if each.verdict == "apart"] == ["n"]
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_nothing_says_that_nobody_can_be_recognised() -> None:
     train = table(100, 1)
     found = measured(table(100, 0), train, log_prob=log_prob, impute=impute)
@@ -684,6 +704,7 @@ ODD: dict[
 }
 
 
+@pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("rows", [20, 70])
 @pytest.mark.parametrize("odd", ODD)
 def test_odd_tables_are_measured_all_the_same(odd: str, rows: int) -> None:
@@ -705,6 +726,7 @@ def test_odd_tables_are_measured_all_the_same(odd: str, rows: int) -> None:
     assert {each.name for each in found} >= {"shape", "detection", "coverage", "copies"}
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_tables_that_cannot_be_compared_are_refused() -> None:
     few, rows = table(10, 0), table(30, 0)
     with pytest.raises(DataError, match="at least 20 rows"):

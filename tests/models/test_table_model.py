@@ -112,8 +112,8 @@ def test_an_estimated_divergence_is_a_row_s_own_and_right_in_the_mean(model: Tab
     assert (other != one).any()  # as many of +1 and -1 give the same
     # Two numbers: 64 directions are +1 and -1 as often as not, give or take an eighth.
     np.testing.assert_allclose(one, exact, atol=0.5)
-    each = [log_prob(model, table, steps=5, probes=64, seed=k) for k in range(9)]
-    many = np.mean(each, axis=0)
+    more = [log_prob(model, table, steps=5, probes=64, seed=k) for k in range(2, 9)]
+    many = np.mean([one, other, *more], axis=0)
     np.testing.assert_allclose(many, exact, atol=0.15)
 
 
@@ -373,8 +373,8 @@ def test_without_a_network_the_law_is_the_normal_one_of_its_correlations() -> No
     expected = stats.multivariate_normal(np.zeros(3), blurred).logpdf(z)
     np.testing.assert_allclose(log_prob(model, table, steps=60), expected, atol=0.02)
 
-    drawn = np.stack([each.values for each in model.sample(8000)], 1)
-    error = 4 * np.sqrt(2 / 8000)
+    drawn = np.stack([each.values for each in model.sample(4096)], 1)
+    error = 4 * np.sqrt(2 / 4096)
     np.testing.assert_allclose(np.cov(drawn.T), TIED, atol=error + 0.01)
     between = (drawn[:, 1] - drawn[:, 0]).std()
     assert between == pytest.approx(math.sqrt(2 - 2 * 0.9999), rel=0.1)

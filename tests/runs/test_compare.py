@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from quick import small_chunks
 from sfumato import fit
 from sfumato.denoisers.mixture import GaussianMixture
 from sfumato.errors import ArgumentError
@@ -107,7 +108,9 @@ def test_one_stray_sample_does_not_decide(both: list[Comparison]) -> None:
 
 def test_a_table_ends_and_is_measured_once(folder: object) -> None:
     run = fitted(folder, "table", **{"process.num_levels": 10})
-    for each in compare_samplers(run, (5, 10, 20, 40)):
+    with small_chunks():
+        found = list(compare_samplers(run, (5, 10, 20, 40)))
+    for each in found:
         if isinstance(each, Comparison):
             for name, entries in pivoted(each).items():
                 calls = [entry.num_calls for entry in entries if entry is not None]
@@ -149,7 +152,8 @@ def test_a_learned_variance_is_left_to_its_network(folder: object) -> None:
 
 def test_a_network_of_steps_is_not_asked_between_them(folder: object) -> None:
     run = fitted(folder, "steps", **{"process.num_levels": 30, "network.name": "step-mlp"})
-    first, _ = (e for e in compare_samplers(run, (6,)) if isinstance(e, Comparison))
+    with small_chunks():
+        first, _ = (e for e in compare_samplers(run, (6,)) if isinstance(e, Comparison))
     assert "runge-kutta" not in pivoted(first)
     assert "heun" in pivoted(first)
 

@@ -9,15 +9,28 @@ import pytest
 
 from sfumato import fit
 from sfumato.errors import DataError
+from sfumato.models.gaussian import GaussianModel
 from sfumato.runs.run import Run
 from sfumato.runs.score import bound_of, score_of
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Run:
     rows = np.random.default_rng(0).normal([5, -1], [3, 0.1], (400, 2))
     settings = {"training.steps": 30, "training.snapshots": 0, "network.width": 16}
     return fit(rows, out=tmp_path_factory.mktemp("tiny") / "run", settings=settings, quiet=True)
+
+
+@pytest.fixture
+def tiny(fitted: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """It is scored in few steps, and its bound is of few levels."""
+    for scored, option, few in (
+        (GaussianModel.log_prob_chunks, "steps", 10),
+        (GaussianModel.variational_bound, "num_levels", 100),
+    ):
+        assert scored.__kwdefaults__
+        monkeypatch.setitem(scored.__kwdefaults__, option, few)
+    return fitted
 
 
 def test_the_s_curve_is_scored_within_three_hundredths_of_a_nat(tmp_path: Path) -> None:

@@ -143,14 +143,13 @@ class _Bench:
             sliced_wasserstein_2(x.flatten(1).numpy(), self.real),
         )
 
-    def best_grid(self, sampler: str) -> str:
-        """The grid that takes the method nearest at 20 calls."""
+    def nearest(self, sampler: str, num_steps: int) -> Entry:
+        """The method on the grid that takes it nearest in so many steps."""
         stepper = self.steppers[sampler]
-        num_steps = self.steps_within(stepper, _MIDDLE)
         tried = [
             self.tried(sampler, stepper, grid, num_steps) for grid in self.process.suggested_grids
         ]
-        return min(tried, key=lambda e: e.distance if e.flow is None else e.flow).grid
+        return min(tried, key=lambda e: e.distance if e.flow is None else e.flow)
 
     def steps_within(self, stepper: Stepper[Any], num_calls: int) -> int:
         """The most steps that make no more than so many calls."""
@@ -279,9 +278,16 @@ def _method(bench: _Bench, sampler: str, calls: Sequence[int]) -> Iterator[Entry
     if sampler == "runge-kutta":
         yield from _adaptive(bench, calls)
         return
-    grid, stepper, before = bench.best_grid(sampler), bench.steppers[sampler], 0
+    stepper, before = bench.steppers[sampler], 0
+    middle_steps = bench.steps_within(stepper, _MIDDLE)
+    middle = bench.nearest(sampler, middle_steps)
     for most in calls:
-        entry = bench.tried(sampler, stepper, grid, bench.steps_within(stepper, most))
+        num_steps = bench.steps_within(stepper, most)
+        entry = (
+            middle
+            if num_steps == middle_steps
+            else bench.tried(sampler, stepper, middle.grid, num_steps)
+        )
         if before < entry.num_calls <= most:  # the last of discrete levels comes once
             yield entry
             before = entry.num_calls

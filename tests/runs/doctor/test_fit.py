@@ -41,6 +41,16 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return fit("eight-gaussians", out=folder / "run", settings=settings, quiet=True)
 
 
+@pytest.fixture(scope="module")
+def of_eight(eight: Run) -> dict[str, Finding]:
+    return found(eight)
+
+
+@pytest.fixture(scope="module")
+def of_begun(begun: Run) -> dict[str, Finding]:
+    return found(begun)
+
+
 class Answers(nn.Module):
     """A network that answers as the exact denoiser does, told the log-SNR."""
 
@@ -100,19 +110,20 @@ def test_a_perfect_network_has_no_regret(eight: Run) -> None:
     assert abs(float(told.number.split()[0])) < 1e-3
 
 
-def test_a_network_that_learned_nothing_is_above_the_floor(begun: Run) -> None:
-    told = found(begun)
-    assert not told["The network is above the exact floor"].sound
-    assert not told["Trees tell samples from real rows"].sound
-    assert float(told["The network is above the exact floor"].number.split()[0]) > 0.3
+def test_a_network_that_learned_nothing_is_above_the_floor(of_begun: dict[str, Finding]) -> None:
+    assert not of_begun["The network is above the exact floor"].sound
+    assert not of_begun["Trees tell samples from real rows"].sound
+    assert float(of_begun["The network is above the exact floor"].number.split()[0]) > 0.3
 
 
-def test_a_trained_one_is_nearer(eight: Run, begun: Run) -> None:
-    def regret(run: Run) -> float:
-        (told,) = (f for title, f in found(run).items() if title.startswith("The network is"))
+def test_a_trained_one_is_nearer(
+    of_eight: dict[str, Finding], of_begun: dict[str, Finding]
+) -> None:
+    def regret(findings: dict[str, Finding]) -> float:
+        (told,) = (f for title, f in findings.items() if title.startswith("The network is"))
         return float(told.number.split()[0])
 
-    assert regret(eight) < regret(begun) / 3
+    assert regret(of_eight) < regret(of_begun) / 3
 
 
 def test_a_network_that_memorises_is_found_out(tmp_path: Path) -> None:
@@ -162,10 +173,10 @@ def test_nothing_is_claimed_from_few_rows(eight: Run) -> None:
     assert not any("Trees" in title or "Unseen" in title for title in titles)
 
 
-def test_looking_changes_nothing(eight: Run) -> None:
+def test_looking_changes_nothing(eight: Run, of_eight: dict[str, Finding]) -> None:
     before = torch.get_num_threads(), eight.sample(10)
     assert [each.to_dict() for each in examine_run(eight)] == [
-        each.to_dict() for each in examine_run(eight)
+        each.to_dict() for each in of_eight.values()
     ]
     assert torch.get_num_threads() == before[0]
     assert np.array_equal(eight.sample(10), before[1])
