@@ -261,6 +261,13 @@ def test_options_belong_to_a_method(model: GaussianModel) -> None:
         model.sample(1, sampler="dpm++2m", options={"eta": 1.0})
 
 
+@pytest.mark.parametrize("name", ["vector-mlp", "step-mlp"])
+def test_options_that_a_network_has_not_are_refused(name: str) -> None:
+    network = {"name": name, "options": {"dropout": 0.3}}
+    with pytest.raises(ArgumentError, match=f"network '{name}' has no options; got 'dropout'"):
+        _model({"network": network, "process": {"num_levels": 10}})
+
+
 def test_another_method_does_not_inherit_options() -> None:
     noisy = _model({"sampling": {"sampler": "ddim", "options": {"eta": 1.0}}})
     assert np.array_equal(noisy.sample(9, sampler="ddim"), noisy.sample(9))

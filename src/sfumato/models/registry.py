@@ -145,7 +145,13 @@ Builder = Callable[[NetworkSettings, Task], tuple[nn.Module, Conditioning]]
 """Builds a network, and says what it takes of a noise level."""
 
 
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """`network.options` of a network that has none."""
+
+
 def _vector_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditioning]:
+    _build("network 'vector-mlp'", NoOptions, settings.options)
     (dimension,) = task.event
     network = VectorMLP(dimension, settings.width, settings.depth, outputs=task.outputs)
     return network, log_snr
@@ -158,6 +164,7 @@ def _step_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditi
             "the network 'step-mlp' embeds the steps of a discrete schedule; set "
             "process.num_levels (or take network.name=vector-mlp)."
         )
+    _build("network 'step-mlp'", NoOptions, settings.options)
     (dimension,) = task.event
     network = StepMLP(dimension, num_levels, settings.width, task.outputs)
     return network, step_of(task.process.discrete(num_levels))
