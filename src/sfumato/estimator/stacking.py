@@ -137,7 +137,7 @@ class StackedMean:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StackedOdds:
-    """Log probabilities of each class by boosted trees; those of the rows themselves as in eq. (2).
+    """Log odds of the classes by boosted trees; those of the rows themselves as in eq. (2).
 
     Args:
         coding: of the features.
@@ -151,7 +151,9 @@ class StackedOdds:
     def fit(
         cls, features: DataTable, types: Mapping[str, ColumnType], y: np.ndarray, *, seed: int
     ) -> tuple[Self, np.ndarray]:
-        """The trees, and of the rows themselves what trees say that have not seen them.
+        """The trees, and of the rows themselves the log odds by trees that have not seen them.
+
+        These are `(n, classes - 1)`, as of `predict`.
 
         Args:
             features: of the rows.
@@ -172,7 +174,7 @@ class StackedOdds:
         return cls(coding, trees.fit(x, y)), _log(unseen)
 
     def predict(self, features: DataTable) -> np.ndarray:
-        """Log probabilities of each row, `(n, classes - 1)`: the last is what the others leave."""
+        """Log odds of each class but the last against the last, `(n, classes - 1)`."""
         return _log(self.trees.predict_proba(self.coding.matrix(features)))
 
 
