@@ -41,6 +41,8 @@ _ROWS_OF_A_TREE = 10_000
 # A kernel machine takes the square of the rows, so many at most.
 _ROWS_OF_A_KERNEL = 10_000
 _BOOSTED_TREES, _EXTRA_TREES = 800, 100
+# scikit-learn's seeds are below this; ours may be larger.
+_SEEDS = 2**32
 _BOOSTED: dict[str, Any] = {
     "learning_rate": 0.1, "max_features": 0.5, "min_samples_leaf": 5, "early_stopping": False
 }  # fmt: skip
@@ -121,7 +123,7 @@ class StackedMean:
         """
         coding = Coding.fit(features, types)
         x = coding.matrix(features)
-        folds = KFold(_FOLDS, shuffle=True, random_state=seed)
+        folds = KFold(_FOLDS, shuffle=True, random_state=seed % _SEEDS)
         learners = _regressors(coding, features, seed)
         unseen = np.stack([cross_val_predict(each, x, y, cv=folds) for each in learners], 1)
         weights = LinearRegression(positive=True).fit(unseen, y)
@@ -158,7 +160,7 @@ class StackedOdds:
         Args:
             features: of the rows.
             types: of each.
-            y: codes of classes of five rows or more each, `(n,)`.
+            y: codes of classes of as many rows as there are folds, or more, `(n,)`.
             seed: of folds and trees.
         """
         coding = Coding.fit(features, types)
@@ -166,10 +168,10 @@ class StackedOdds:
         trees = HistGradientBoostingClassifier(
             max_iter=_BOOSTED_TREES // 4,
             categorical_features=_categorical(coding, features),
-            random_state=seed,
+            random_state=seed % _SEEDS,
             **_BOOSTED,
         )
-        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed % _SEEDS)
         unseen = cross_val_predict(trees, x, y, cv=folds, method="predict_proba")
         return cls(coding, trees.fit(x, y)), _log(unseen)
 
@@ -210,13 +212,13 @@ def _regressors(coding: Coding, features: DataTable, seed: int) -> tuple[BaseEst
         (f"{k}", HistGradientBoostingRegressor(
             max_iter=_BOOSTED_TREES, categorical_features=categorical, random_state=k, **_BOOSTED
         ))
-        for k in (seed, seed + 1)
+        for k in (seed % _SEEDS, (seed + 1) % _SEEDS)
     ])  # fmt: skip
     extra = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
         ExtraTreesRegressor(
             _EXTRA_TREES, bootstrap=True, max_samples=min(1.0, _ROWS_OF_A_TREE / len(features)),
-            random_state=seed,
+            random_state=seed % _SEEDS,
         ),
     )  # fmt: skip
     return (line, boosted, extra, *([kernel] if len(features) <= _ROWS_OF_A_KERNEL else []))
