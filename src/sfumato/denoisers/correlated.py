@@ -23,7 +23,7 @@ error.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sfumato.networks.table_mlp import TableCondition
@@ -69,7 +69,11 @@ def posterior(
     # y / v, without the y of a level at which alpha is almost 0.
     weighted = torch.where(noisy, alpha / sigma**2 * x_t, 0.0)
     weighted = torch.where(known, condition.known.double() / _KNOWN, weighted)
-    covariance = _covariances(correlations, precision, one_level=level.alpha.ndim == 0)
+    if level.alpha.ndim == 0:  # of rows that know the same numbers it is one
+        row, of_row = _patterns(noisy, known)
+        covariance = _conditioned(correlations, precision[row])[..., of_row]
+    else:
+        covariance = _conditioned(correlations, precision)
     mean = (covariance * weighted.T).sum(1).T
     variance = torch.stack([own[j] for j, own in enumerate(covariance)], 1).clamp(min=0)
     new = (sigma**2 - alpha**2 * variance).clamp(min=1e-12)
@@ -77,14 +81,15 @@ def posterior(
     return Posterior(mean, variance.sqrt(), residual)
 
 
-def _covariances(
-    correlations: Tensor, precision: Float[Tensor, "batch C"], *, one_level: bool
-) -> Float[Tensor, "C C batch"]:
-    """P of each row; of rows at one level that know the same numbers it is one."""
-    if not one_level:
-        return _conditioned(correlations, precision)
-    patterns, of_row = precision.unique(dim=0, return_inverse=True)
-    return _conditioned(correlations, patterns)[..., of_row]
+def _patterns(
+    noisy: Bool[Tensor, "batch C"], known: Bool[Tensor, "batch C"]
+) -> tuple[Int[Tensor, " patterns"], Int[Tensor, " batch"]]:
+    """A row of each pattern of what is noisy and what is known, and which pattern each row has."""
+    powers = 3 ** torch.arange(noisy.shape[1], device=noisy.device)  # to 3^32, below 2^63
+    codes = ((noisy.long() + 2 * known.long()) * powers).sum(1)
+    patterns, of_row = codes.unique(return_inverse=True)
+    every = torch.arange(len(codes), device=codes.device)
+    return torch.zeros_like(patterns).scatter(0, of_row, every), of_row
 
 
 def _conditioned(

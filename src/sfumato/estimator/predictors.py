@@ -84,7 +84,7 @@ class _Predictor(TableEstimator):
             # A constant is no type to be asked for: the model sees by itself what never varies.
             columns={name: kind for name, kind in types.items() if kind != "constant"},
             steps=self.steps if steps is None else steps,
-            width=self.width,
+            width=self.width if self.width or self.first_ is None else _WIDTH,
             settings={
                 "data.kind": "table",
                 # A relation to what is only expected is none.
@@ -174,8 +174,8 @@ class _Predictor(TableEstimator):
 
 # Rows that the width of the laws is set by: a tenth, at most so many.
 _KEPT = 500
-# Steps of training to begin with, and at most where simpler learners come first.
-_FIRST, _MOST = 100, 900
+# Steps of training to begin with; at most, and the width, where simpler learners come first.
+_FIRST, _MOST, _WIDTH = 100, 900, 64
 # Draws of a row of which too little is known to expect a value.
 _DRAWS = 128
 
