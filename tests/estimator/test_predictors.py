@@ -298,7 +298,7 @@ def test_a_target_without_a_reason_to_predict_it_is_named() -> None:
         alone.predict(frame[["y"]], "y")
 
 
-def test_points_are_told_how_to_be_a_table() -> None:
+def test_points_are_refused_with_the_setting_that_makes_a_table() -> None:
     points = DiffusionModel(steps=5, width=16, random_state=0).fit(FRAME)
     with pytest.raises(AttributeError) as raised:
         points.predict(FRAME, "a")

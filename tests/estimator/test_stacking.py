@@ -43,7 +43,7 @@ def test_noise_is_not_expected_by_rows_that_taught_it() -> None:
     first, expected = StackedMean.fit(FEATURES, TYPES, noise, seed=0)
     assert stats.pearsonr(expected, noise).pvalue > 1e-3 or np.ptp(expected) < 1e-9
     boosted = first.learners[1].predict(first.coding.matrix(FEATURES))
-    assert np.corrcoef(boosted, noise)[0, 1] > 0.8  # of its own rows it could not be told
+    assert np.corrcoef(boosted, noise)[0, 1] > 0.8  # as if there were something to learn
 
 
 def test_a_line_is_left_to_the_line_and_a_step_to_the_trees() -> None:
