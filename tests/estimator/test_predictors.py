@@ -17,6 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from quick import few_trees
 from sfumato import DiffusionClassifier, DiffusionModel, DiffusionRegressor
 from sfumato.errors import ArgumentError, DataError
+from sfumato.estimator import stacking
 
 QUICK = {
     "training.batch_size": 64,
@@ -141,6 +142,8 @@ def test_an_array_of_dates_is_one_line() -> None:
         (np.where(np.arange(N) == 5, math.nan, Y), "NaN or infinity"),
         (Y[:-1], "X has 2000 rows, and y has 1999"),
         (None, "requires y"),
+        (np.where(A > 0, "up", "down"), "'(up|down)' and the like, which are no numbers"),
+        (np.datetime64("2024-01-01") + np.arange(N), "y holds dates or times; give numbers"),
     ],
 )
 def test_a_target_that_cannot_be_learned_is_one_line(y: Any, reason: str) -> None:
@@ -244,14 +247,54 @@ def test_integers_that_count_the_rows_are_a_feature() -> None:
     fitted = DiffusionRegressor(steps=2, width=16, random_state=0).fit(days, y)
     assert fitted.model_.kinds_ == {"day": "integer", "key": "identifier", "target": "continuous"}
     asked = DiffusionRegressor(steps=2, width=16, columns={"day": "identifier"})
-    with pytest.raises(ArgumentError, match="'target' is the only one that the model learned"):
-        asked.fit(days, y).predict(days)
+    with pytest.raises(DataError, match="X has no column to predict from"):
+        asked.fit(days, y)
+
+
+@pytest.fixture
+def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacking, "_BOOSTED_TREES", 8)
+    monkeypatch.setattr(stacking, "_EXTRA_TREES", 4)
+
+
+@pytest.mark.usefixtures("few_trees")
+def test_a_feature_that_never_varies_is_no_hindrance() -> None:
+    """Neither one value nor missing values only; of such features alone nothing is predicted."""
+    fixed = FRAME.assign(c=7.0, nothing=np.nan)[:150]
+    fitted = DiffusionRegressor(steps=2, width=16, random_state=0).fit(fixed, Y[:150])
+    assert np.isfinite(fitted.predict(fixed[:5])).all()
+    code = (Y[:150] > 0).astype(int)
+    fitted = DiffusionClassifier(steps=2, width=16, random_state=0).fit(fixed, code)
+    assert fitted.predict(fixed[:5]).shape == (5,)
+    with pytest.raises(DataError, match="X has no column to predict from"):
+        DiffusionRegressor(steps=2).fit(fixed[["c"]], Y[:150])
+
+
+@pytest.mark.usefixtures("few_trees")
+def test_rows_with_names_and_missing_values_are_predicted() -> None:
+    named = FRAME[:150].assign(key=[f"A-{7 * k:03}" for k in range(150)])
+    fitted = DiffusionRegressor(steps=2, width=16, random_state=0).fit(named, Y[:150])
+    assert np.isfinite(fitted.predict(named[:3].assign(a=[1.0, None, 0.5]))).all()
+
+
+@pytest.mark.usefixtures("few_trees")
+def test_features_of_another_type_are_the_same_or_named(regressor: DiffusionRegressor) -> None:
+    """Codes become floats where one is missing, and the other rows are predicted as before."""
+    code = np.arange(150) % 3
+    frame = pd.DataFrame({"a": A[:150], "code": code})
+    fitted = DiffusionRegressor(
+        columns={"code": "categorical"}, steps=2, width=16, random_state=0
+    ).fit(frame, 10.0 * code + A[:150])
+    found = fitted.predict(frame[:6].assign(code=[0, 1, 2, 0, 1, None]))
+    np.testing.assert_allclose(found[:5], fitted.predict(frame[:5]), rtol=1e-6)
+    with pytest.raises(DataError, match="the column 'a' holds text; the model learned numbers"):
+        regressor.predict(NEW[:2].assign(a="far"))
 
 
 def test_classes_that_are_missing_are_named() -> None:
     y = np.where(A > 0, "up", "down").astype(object)
     y[A > 1] = None
-    for own in (y, pd.Series(y)):
+    for own in (y, pd.Series(y), pd.Series(y, dtype="string")):
         with pytest.raises(DataError, match="y holds missing values; leave these rows out"):
             DiffusionClassifier(steps=2).fit(FRAME, own)
 
@@ -270,7 +313,7 @@ def test_a_target_without_a_reason_to_predict_it_is_named() -> None:
         alone.predict(frame[["y"]], "y")
 
 
-def test_points_are_told_how_to_be_a_table() -> None:
+def test_points_are_refused_with_the_setting_that_makes_a_table() -> None:
     points = DiffusionModel(steps=5, width=16, random_state=0).fit(FRAME)
     with pytest.raises(AttributeError) as raised:
         points.predict(FRAME, "a")

@@ -43,7 +43,7 @@ def test_noise_is_not_expected_by_rows_that_taught_it() -> None:
     first, expected = StackedMean.fit(FEATURES, TYPES, noise, seed=0)
     assert stats.pearsonr(expected, noise).pvalue > 1e-3 or np.ptp(expected) < 1e-9
     boosted = first.learners[1].predict(first.coding.matrix(FEATURES))
-    assert np.corrcoef(boosted, noise)[0, 1] > 0.8  # of its own rows it could not be told
+    assert np.corrcoef(boosted, noise)[0, 1] > 0.8  # as if there were something to learn
 
 
 def test_a_line_is_left_to_the_line_and_a_step_to_the_trees() -> None:
@@ -105,3 +105,13 @@ def test_classes_without_many_rows_go_without_trees() -> None:
     model = DiffusionClassifier(steps=2, width=16, random_state=0).fit(FRAME, code)
     assert model.first_ is None
     assert model.predict_proba(FRAME[:5]).shape == (5, 2)
+
+
+@pytest.mark.parametrize("seed", [2**32 - 1, 2**63 - 1])
+def test_seeds_larger_than_scikit_learn_s_are_taken(seed: int) -> None:
+    rows = FEATURES.take(np.arange(60))
+    y = FRAME.a.to_numpy()[:60]
+    _, expected = StackedMean.fit(rows, TYPES, y, seed=seed)
+    assert np.corrcoef(expected, y)[0, 1] > 0.9
+    _, odds = StackedOdds.fit(rows, TYPES, (y > 0).astype(int), seed=seed)
+    assert odds.shape == (60, 1)

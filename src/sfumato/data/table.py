@@ -182,6 +182,14 @@ def default_names(count: int) -> tuple[str, ...]:
     return tuple(f"x{k}" for k in range(count))
 
 
+def is_no_value(value: Any) -> bool:
+    """Whether it is NaN or NaT, which differ from themselves, or NA, which does not say."""
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):
+        return type(value).__name__ == "NAType"
+
+
 def select_columns(table: DataTable, names: Sequence[str], where: str) -> DataTable:
     """The columns of these names, in their order; by place where either side has no names.
 

@@ -12,8 +12,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sfumato.config import recipes
 from sfumato.data.codecs.columns import NumericCodec
+from sfumato.data.codecs.table import as_learned
 from sfumato.data.column_types import column_types_of
-from sfumato.data.table import Column, ColumnType, DataTable, select_columns
+from sfumato.data.table import Column, ColumnType, DataTable, is_no_value, select_columns
 from sfumato.errors import ArgumentError, DataError
 from sfumato.estimator.base import TableEstimator, seed_of
 from sfumato.estimator.model import DiffusionModel
@@ -29,7 +30,11 @@ class _Predictor(TableEstimator):
     """What both share: a model of the features, what simpler learners predict, and the target."""
 
     def _begin(self, X: Any, y: np.ndarray) -> tuple[DataTable, dict[str, ColumnType]]:  # noqa: N803
-        """The features, and what each of them is."""
+        """The features, and what each of them is.
+
+        Raises:
+            DataError: if none of them varies, or there are not as many rows as targets.
+        """
         features = self._read(X, reset=True)
         if len(features) != len(y):
             raise DataError(f"X has {len(features)} rows, and y has {len(y)}.")
@@ -43,7 +48,13 @@ class _Predictor(TableEstimator):
             counts = types[name] == "identifier" and column.values.dtype.kind == "i"
             if counts and name not in declared:
                 types[name] = "integer"
-        self._used = [n for n in features.names if types[n] not in ("dropped", "identifier")]
+        unused = ("dropped", "identifier", "constant")
+        self._used = [name for name in features.names if types[name] not in unused]
+        if not self._used:
+            raise DataError(
+                "X has no column to predict from: each has one value only, names the rows, or is "
+                "dropped."
+            )
         return features, types
 
     def _learned_first(
@@ -56,7 +67,7 @@ class _Predictor(TableEstimator):
     ) -> np.ndarray:
         """What simpler learners expect of rows that they have not seen, `(n, columns)`."""
         self.first_: StackedMean | StackedOdds | None = None
-        if learner is None or len(y) < _LEAST or not self._used:
+        if learner is None or len(y) < _LEAST:
             return np.empty((len(y), 0))
         used = select_columns(features, self._used, "X")
         self.first_, expected = learner.fit(used, types, y, seed=seed)
@@ -70,7 +81,8 @@ class _Predictor(TableEstimator):
         self, rows: DataTable, types: Mapping[str, ColumnType], seed: int, steps: int | None = None
     ) -> None:
         self.model_ = DiffusionModel(
-            columns=types,
+            # A constant is no type to be asked for: the model sees by itself what never varies.
+            columns={name: kind for name, kind in types.items() if kind != "constant"},
             steps=self.steps if steps is None else steps,
             width=self.width if self.width or self.first_ is None else _WIDTH,
             settings={
@@ -132,13 +144,18 @@ class _Predictor(TableEstimator):
         """Rows as the model takes them, the target unknown.
 
         What is expected of a row is unknown too where it lacks a feature that no training row did.
+
+        Raises:
+            DataError: if a feature holds values of another type than in training.
         """
         check_is_fitted(self)
         features = self._read(X)
         unknown = Column(self.target_, np.zeros(len(features)), np.ones(len(features), bool))
         if self.first_ is None:
             return DataTable((*features, unknown))
-        used = select_columns(features, self._used, "X")
+        parts = {part.name: part for part in self.model_.model_.codec.parts}
+        read = select_columns(features, self._used, "X")
+        used = DataTable(tuple(as_learned(column, parts[column.name]) for column in read))
         expected = self.first_.predict(used).reshape(len(features), -1)
         columns = self._expected_columns(expected, self.first_.coding.known(used))
         return DataTable((*features, *columns, unknown))
@@ -202,8 +219,7 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
         Raises:
             ValueError: if they cannot be learned from.
         """
-        y = _checked(self, y)
-        if not np.isfinite(y := y.astype(np.float64)).all():
+        if not np.isfinite(y := _as_numbers(_checked(self, y))).all():
             raise DataError("y holds NaN or infinity; leave these rows out.")
         if len(y) > 1 and (y == y[0]).all():
             raise DataError(f"y is {y[0]:g} in every row; there is nothing to predict.")
@@ -277,7 +293,9 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
     def _drawn(self, rows: DataTable) -> np.ndarray:
         """Of rows of which too little is known to expect a value: quantiles of draws of both."""
         names = f"{self._expected} 1", self.target_
-        drawn = self._run().filled(rows, _DRAWS)
+        # Features that only name rows are none of the model's.
+        own = select_columns(rows, self.model_.model_.codec.columns, "X")
+        drawn = self._run().filled(own, _DRAWS)
         both = np.stack([sum(each[name].values for name in names) for each in drawn], 1)
         places = (np.arange(QUANTILES) + 0.5) / QUANTILES
         found = np.quantile(both, places, axis=1).T
@@ -326,8 +344,6 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
         y = _checked(self, y)
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise DataError("y holds NaN or infinity; leave these rows out.")
-        if y.dtype == object and any(each is None or each != each for each in y):
-            raise DataError("y holds missing values; leave these rows out.")
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -366,9 +382,34 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
 
 
 def _checked(estimator: BaseEstimator, y: Any) -> np.ndarray:
-    """The target, one of each row."""
+    """The target, one of each row.
+
+    Raises:
+        DataError: if there is none, or None, NaN or NA stands in an array of objects.
+    """
     if y is None:
         name = type(estimator).__name__
         raise DataError(f"{name} requires y to be passed, but the target y is None.")
     found: np.ndarray = column_or_1d(y, warn=True)
+    if found.dtype == object and any(each is None or is_no_value(each) for each in found):
+        raise DataError("y holds missing values; leave these rows out.")
     return found
+
+
+def _as_numbers(y: np.ndarray) -> np.ndarray:
+    """The target as float64.
+
+    Raises:
+        DataError: if it holds dates or text.
+    """
+    if y.dtype.kind in "mM":
+        raise DataError(
+            "y holds dates or times; give numbers, or predict a column of dates by DiffusionModel."
+        )
+    try:
+        return y.astype(np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"y holds {str(y[0])!r} and the like, which are no numbers; DiffusionClassifier "
+            "predicts categories."
+        ) from None

@@ -41,6 +41,8 @@ _ROWS_OF_A_TREE = 10_000
 # A kernel machine takes the square of the rows, so many at most.
 _ROWS_OF_A_KERNEL = 10_000
 _BOOSTED_TREES, _EXTRA_TREES = 800, 100
+# scikit-learn's seeds are below this; ours may be larger.
+_SEEDS = 2**32
 _BOOSTED: dict[str, Any] = {
     "learning_rate": 0.1, "max_features": 0.5, "min_samples_leaf": 5, "early_stopping": False
 }  # fmt: skip
@@ -121,7 +123,7 @@ class StackedMean:
         """
         coding = Coding.fit(features, types)
         x = coding.matrix(features)
-        folds = KFold(_FOLDS, shuffle=True, random_state=seed)
+        folds = KFold(_FOLDS, shuffle=True, random_state=seed % _SEEDS)
         learners = _regressors(coding, features, seed)
         unseen = np.stack([cross_val_predict(each, x, y, cv=folds) for each in learners], 1)
         weights = LinearRegression(positive=True).fit(unseen, y)
@@ -137,7 +139,7 @@ class StackedMean:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StackedOdds:
-    """Log probabilities of each class by boosted trees; those of the rows themselves as in eq. (2).
+    """Log odds of the classes by boosted trees; those of the rows themselves as in eq. (2).
 
     Args:
         coding: of the features.
@@ -151,12 +153,14 @@ class StackedOdds:
     def fit(
         cls, features: DataTable, types: Mapping[str, ColumnType], y: np.ndarray, *, seed: int
     ) -> tuple[Self, np.ndarray]:
-        """The trees, and of the rows themselves what trees say that have not seen them.
+        """The trees, and of the rows themselves the log odds by trees that have not seen them.
+
+        These are `(n, classes - 1)`, as of `predict`.
 
         Args:
             features: of the rows.
             types: of each.
-            y: codes of classes of five rows or more each, `(n,)`.
+            y: codes of classes of as many rows as there are folds, or more, `(n,)`.
             seed: of folds and trees.
         """
         coding = Coding.fit(features, types)
@@ -164,15 +168,15 @@ class StackedOdds:
         trees = HistGradientBoostingClassifier(
             max_iter=_BOOSTED_TREES // 4,
             categorical_features=_categorical(coding, features),
-            random_state=seed,
+            random_state=seed % _SEEDS,
             **_BOOSTED,
         )
-        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed % _SEEDS)
         unseen = cross_val_predict(trees, x, y, cv=folds, method="predict_proba")
         return cls(coding, trees.fit(x, y)), _log(unseen)
 
     def predict(self, features: DataTable) -> np.ndarray:
-        """Log probabilities of each row, `(n, classes - 1)`: the last is what the others leave."""
+        """Log odds of each class but the last against the last, `(n, classes - 1)`."""
         return _log(self.trees.predict_proba(self.coding.matrix(features)))
 
 
@@ -208,13 +212,13 @@ def _regressors(coding: Coding, features: DataTable, seed: int) -> tuple[BaseEst
         (f"{k}", HistGradientBoostingRegressor(
             max_iter=_BOOSTED_TREES, categorical_features=categorical, random_state=k, **_BOOSTED
         ))
-        for k in (seed, seed + 1)
+        for k in (seed % _SEEDS, (seed + 1) % _SEEDS)
     ])  # fmt: skip
     extra = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
         ExtraTreesRegressor(
             _EXTRA_TREES, bootstrap=True, max_samples=min(1.0, _ROWS_OF_A_TREE / len(features)),
-            random_state=seed,
+            random_state=seed % _SEEDS,
         ),
     )  # fmt: skip
     return (line, boosted, extra, *([kernel] if len(features) <= _ROWS_OF_A_KERNEL else []))

@@ -10,7 +10,7 @@ A proper score is least in the mean for the true law, whatever that is: Gneiting
 
 A law is calibrated if what it says with probability p comes about so often.
 
-    (5)  coverage     the share of truths inside the interval from one quantile to another
+    (5)  coverage     the share of true values inside the interval from one quantile to another
     (6)  PIT          F(y) is uniform. Where F jumps at y, the row is spread over the jump evenly:
                       the nonrandomised PIT of Czado, Gneiting & Held (2009), their eq. 2
     (7)  reliability  among rows in which an event has a probability near p, it comes about in a
@@ -254,7 +254,7 @@ class Predictions:
                 found = (
                     f"{score.title} {value}"
                     if score.better
-                    else f"{value} of the truths are {score.title}"
+                    else f"{value} of the true values are {score.title}"
                 )
                 said.append(
                     f"{found}, of right laws it would be {score.by_chance}: {_judged(score)}."
@@ -369,7 +369,7 @@ def judged_numbers(
         log_scores: eq. (3) of each row, `(n,)`, of those laws whose densities are known.
     """
     rows, half = len(truth), step / 2
-    quantiles = {name: _floats(law.quantiles(LEVELS)) for name, law in laws.items()}
+    quantiles = {name: floats(law.quantiles(LEVELS)) for name, law in laws.items()}
     crps = {name: law.crps(truth) / scale for name, law in laws.items()}
     losses = {
         name: pinball(each, np.array(LEVELS), truth).mean(1) / scale
@@ -410,7 +410,7 @@ def judged_numbers(
     return tuple(scores), picture
 
 
-def _floats(values: np.ndarray) -> np.ndarray:
+def floats(values: np.ndarray) -> np.ndarray:
     """Numbers, or dates in microseconds, as float64."""
     return (values.astype(np.int64) if values.dtype.kind == "M" else values).astype(np.float64)
 

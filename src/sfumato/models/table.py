@@ -26,7 +26,7 @@ from sfumato.data.codecs.rules import told
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.cells import LARGEST_EXACT, sort
 from sfumato.data.io.forms import value_in
-from sfumato.data.table import Column, DataTable, concatenate, select_columns
+from sfumato.data.table import Column, DataTable, concatenate, is_no_value, select_columns
 from sfumato.denoisers.denoiser import Conditioned, Denoiser, PerChunk, Prediction
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError, unknown
@@ -754,7 +754,7 @@ def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
 
 def _single(column: Column, value: Any) -> Column:
     """One value in a column like another, of its frame's type too, or a missing value."""
-    dtype, missing = column.values.dtype, value is None or _is_no_value(value)
+    dtype, missing = column.values.dtype, value is None or is_no_value(value)
     empty = np.array([""], object) if dtype.kind == "O" else np.zeros(1, dtype)
     if (
         column.form
@@ -770,14 +770,6 @@ def _single(column: Column, value: Any) -> Column:
             f"the column {column.name!r} holds {what[dtype.kind]}; got {value!r}."
         ) from error
     return replace(column, values=held, missing=np.array([missing]))
-
-
-def _is_no_value(value: Any) -> bool:
-    """Whether it is NaN or NaT, which differ from themselves, or NA, which does not say."""
-    try:
-        return bool(value != value)
-    except (TypeError, ValueError):
-        return type(value).__name__ == "NAType"
 
 
 def _of_type(value: Any, dtype: np.dtype[Any]) -> Any:

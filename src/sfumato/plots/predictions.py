@@ -102,7 +102,7 @@ def _rounded(axis: Axis, most: int, dated: bool) -> None:
 
 
 def _fan(axes: Axes, name: str, truth: np.ndarray, quantiles: np.ndarray) -> None:
-    """Bands of evenly chosen rows in the order of their medians, and the truths in them."""
+    """Bands of evenly chosen rows in the order of their medians, and the true values in them."""
     some = np.linspace(0, len(truth) - 1, min(_FANNED, len(truth))).round().astype(int)
     order = np.lexsort((truth, quantiles[:, 2]))[some]
     truth, (lowest, low, middle, high, highest) = truth[order], quantiles[order].T

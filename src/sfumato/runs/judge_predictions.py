@@ -17,6 +17,7 @@ from sfumato.metrics.predictions import (
     Predictions,
     Score,
     chosen_rows,
+    floats,
     judged_categories,
     judged_numbers,
 )
@@ -175,12 +176,12 @@ def _numbers(
     seed: int,
 ) -> tuple[tuple[Score, ...], NumberPicture]:
     """Of predicted numbers or dates."""
-    part, truth = law.part, _floats(rows[law.part.name])
+    part, truth = law.part, floats(rows[law.part.name].values)
     laws: dict[str, Laws] = {"model": law}
     density = model.log_prob_chunks(rows, target=part.name, steps=_STEPS, seed=seed)
     log_scores = {"model": -np.concatenate([each.nats.numpy() for each in density])}
     if train is not None and seen is not None and whole is not None:
-        known = _floats(train[part.name])
+        known = floats(train[part.name].values)
         linear = linear_numbers(seen[0], known, seen[1], part.nearest, seed=seed)
         laws["linear"] = linear
         laws["unconditional"] = unconditional_numbers(known, len(truth), part.nearest)
@@ -223,9 +224,3 @@ def _marginal_log_density(part: NumericCodec, column: Column, train: Column) -> 
         counts = np.bincount(known, minlength=part.sizes[0]) + 1
         nats += np.log(counts / counts.sum())[encoded.category]
     return np.where(encoded.unseen, -math.log(len(train.values) + 1), nats)
-
-
-def _floats(column: Column) -> np.ndarray:
-    """Values as float64; dates in microseconds."""
-    values = column.values
-    return (values.astype(np.int64) if values.dtype.kind == "M" else values).astype(np.float64)
