@@ -49,8 +49,8 @@ def few_trees() -> Iterator[None]:
     from sfumato.estimator import stacking
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stacking, "_BOOSTED_TREES", 40)
-        patch.setattr(stacking, "_EXTRA_TREES", 10)
+        patch.setattr(stacking, "_BOOSTED_TREES", 16)
+        patch.setattr(stacking, "_EXTRA_TREES", 8)
         yield
 
 

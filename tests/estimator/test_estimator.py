@@ -336,7 +336,7 @@ def test_frames_without_names_are_numbered() -> None:
 
 def test_dropout_is_for_training_alone() -> None:
     rows = RNG.normal(size=(60, 2))
-    options = {"network.options": {"dropout": 0.5}}
+    options = {"data.kind": "table", "network.options": {"dropout": 0.5}}
     model = DiffusionModel(steps=5, width=16, settings=options, random_state=0).fit(rows)
     np.testing.assert_array_equal(model.sample(9, 0), model.sample(9, 0))
     np.testing.assert_array_equal(model.score_samples(rows), model.score_samples(rows))

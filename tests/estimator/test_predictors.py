@@ -17,7 +17,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from quick import few_trees
 from sfumato import DiffusionClassifier, DiffusionModel, DiffusionRegressor
 from sfumato.errors import ArgumentError, DataError
-from sfumato.estimator import stacking
 
 QUICK = {
     "training.batch_size": 64,
@@ -251,13 +250,6 @@ def test_integers_that_count_the_rows_are_a_feature() -> None:
         asked.fit(days, y)
 
 
-@pytest.fixture
-def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacking, "_BOOSTED_TREES", 8)
-    monkeypatch.setattr(stacking, "_EXTRA_TREES", 4)
-
-
-@pytest.mark.usefixtures("few_trees")
 def test_a_feature_that_never_varies_is_no_hindrance() -> None:
     """Neither one value nor missing values only; of such features alone nothing is predicted."""
     fixed = FRAME.assign(c=7.0, nothing=np.nan)[:150]
@@ -270,14 +262,12 @@ def test_a_feature_that_never_varies_is_no_hindrance() -> None:
         DiffusionRegressor(steps=2).fit(fixed[["c"]], Y[:150])
 
 
-@pytest.mark.usefixtures("few_trees")
 def test_rows_with_names_and_missing_values_are_predicted() -> None:
     named = FRAME[:150].assign(key=[f"A-{7 * k:03}" for k in range(150)])
     fitted = DiffusionRegressor(steps=2, width=16, random_state=0).fit(named, Y[:150])
     assert np.isfinite(fitted.predict(named[:3].assign(a=[1.0, None, 0.5]))).all()
 
 
-@pytest.mark.usefixtures("few_trees")
 def test_features_of_another_type_are_the_same_or_named(regressor: DiffusionRegressor) -> None:
     """Codes become floats where one is missing, and the other rows are predicted as before."""
     code = np.arange(150) % 3
