@@ -93,9 +93,10 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
             config.nested({**changes, **(self.settings or {})}),
             {"data": {"source": IN_MEMORY, "columns": types}, "seed": seed_of(self.random_state)},
         )
-        taken = take(table, config.resolve(*layers), keep_all=True)
+        asked = config.resolve(*layers)
+        taken = take(table, asked, keep_all=True)
         data = replace(taken, container=getattr(self, "backend_", None) or "array")
-        settings = config.resolve(KINDS[data.kind].recipe(data), *layers)
+        settings = config.resolve(KINDS[data.kind].recipe(data, asked.training.target), *layers)
         training, model = prepare(settings, data)
         quiet = not self.verbose
         with (

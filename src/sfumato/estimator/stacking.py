@@ -192,8 +192,9 @@ def _categorical(coding: Coding, features: DataTable) -> np.ndarray:
 
 def _regressors(coding: Coding, features: DataTable, seed: int) -> tuple[BaseEstimator, ...]:
     categorical = _categorical(coding, features)
+    numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
     standard = make_column_transformer(
-        (make_pipeline(SimpleImputer(), StandardScaler()), np.flatnonzero(~categorical)),
+        (numbers, np.flatnonzero(~categorical)),
         (
             OneHotEncoder(
                 max_categories=_MOST_OF_A_LINE, handle_unknown="infrequent_if_exist",

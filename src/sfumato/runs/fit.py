@@ -212,13 +212,16 @@ def resolve(
     named: dict[str, Any]
     if isinstance(source, str | os.PathLike):
         named = {"data": {"source": os.fspath(source)}}
-        data = load(config.resolve(*layers, nested, named))
+        asked = config.resolve(*layers, nested, named)
+        data = load(asked)
         if data.settings.sha256 is not None:
             named["data"]["sha256"] = data.settings.sha256
     else:
         named = {"data": {"source": IN_MEMORY}}
-        data = take(source, config.resolve(*layers, nested, named))
-    return config.resolve(KINDS[data.kind].recipe(data), *layers, nested, named), data
+        asked = config.resolve(*layers, nested, named)
+        data = take(source, asked)
+    recipe = KINDS[data.kind].recipe(data, asked.training.target)
+    return config.resolve(recipe, *layers, nested, named), data
 
 
 def prepare(

@@ -48,7 +48,7 @@ to_fill, incomplete, put_back = points.to_fill, points.incomplete, points.put_ba
 unseen = points.unseen
 
 
-def recipe(data: Dataset[Images]) -> dict[str, Any]:
+def recipe(data: Dataset[Images], target: str) -> dict[str, Any]:  # noqa: ARG001
     """See `config.recipes.images`."""
     return recipes.images(max(data.train.pixels.shape[1:3]))
 

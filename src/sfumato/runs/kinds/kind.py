@@ -60,8 +60,13 @@ class Kind(Protocol):
     example: tuple[str, str]
     """How many to draw and the file to write, in the command that a fit suggests."""
 
-    def recipe(self, data: Dataset[Any]) -> dict[str, Any]:
-        """The settings that suit these rows, as changes to the defaults."""
+    def recipe(self, data: Dataset[Any], target: str) -> dict[str, Any]:
+        """The settings that suit these rows, as changes to the defaults.
+
+        Args:
+            data: the rows.
+            target: of a table, the column that is to be predicted; empty if none is.
+        """
         ...
 
     def prepare(self, settings: Settings, data: Dataset[Any], codec: Any = None) -> Prepared:

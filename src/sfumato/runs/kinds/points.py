@@ -40,7 +40,7 @@ example = ("10000", "new.csv")
 guesses = 40
 
 
-def recipe(data: Dataset[Points]) -> dict[str, Any]:
+def recipe(data: Dataset[Points], target: str) -> dict[str, Any]:  # noqa: ARG001
     """See `config.recipes.points`."""
     return recipes.points(len(data.train.columns))
 

@@ -55,9 +55,10 @@ _STEPS = 10
 _DESCRIBED = 40
 
 
-def recipe(data: Dataset[DataTable]) -> dict[str, Any]:
+def recipe(data: Dataset[DataTable], target: str) -> dict[str, Any]:
     """See `config.recipes.table`."""
-    return recipes.table(len(data.train), len(data.train.columns))
+    one_category = data.types.get(target) in ("categorical", "ordinal", "boolean")
+    return recipes.table(len(data.train), len(data.train.columns), one_category=one_category)
 
 
 def prepare(
