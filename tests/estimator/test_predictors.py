@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from quick import few_trees
 from sfumato import DiffusionClassifier, DiffusionModel, DiffusionRegressor
+from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError, DataError
 
 QUICK = {
@@ -126,6 +127,23 @@ def test_columns_whose_names_are_numbers_are_known_again() -> None:
     numbered = pd.DataFrame(FRAME.to_numpy())
     found = model.fit(numbered, Y).predict(pd.DataFrame(NEW.to_numpy()))
     assert np.sqrt(np.square(found - MEAN).mean()) < 0.4 * NOISE
+
+
+@pytest.mark.parametrize("settings", [{"training.steps": 7}, {"training": {"steps": 7}}])
+def test_steps_that_are_asked_for_in_the_settings_are_taken(settings: dict[str, Any]) -> None:
+    model = DiffusionRegressor(width=8, settings=settings, random_state=0)
+    with pytest.MonkeyPatch.context() as patch:
+        fits: list[int] = []
+        learn = DiffusionModel.fit_table
+
+        def counted(own: DiffusionModel, table: DataTable) -> DiffusionModel:
+            found = learn(own, table)
+            fits.append(found.model_.settings.training.steps)
+            return found
+
+        patch.setattr(DiffusionModel, "fit_table", counted)
+        model.fit(FRAME[:600], Y[:600])
+    assert fits == [7, 7]  # without the rows kept out, and with them
 
 
 def test_an_array_of_dates_is_one_line() -> None:

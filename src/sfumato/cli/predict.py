@@ -36,8 +36,9 @@ def predict(
     """Predict a column of a table from the others, with its uncertainty.
 
     The rows are written with new columns: of a number its mean and its 5, 50 and 95 % quantiles
-    (nine rows in ten lie between the outer two); of a category the most probable one and the
-    probability of each. Missing cells, and columns that the file lacks, are taken as not known.
+    (the middle 90 % of the predicted law lies between the outer two); of a category the most
+    probable one and the probability of each. Missing cells, and columns that the file lacks, are
+    taken as not known.
     """
     keep_apart(to, file)
 

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sfumato import config
 from sfumato.config import recipes
 from sfumato.data.codecs.columns import NumericCodec
 from sfumato.data.codecs.table import as_learned
@@ -130,9 +131,8 @@ class _Predictor(TableEstimator):
 
     def _numbers_of_steps(self, rows: DataTable) -> list[int | None]:
         """Those to try; the one that is asked for, where one is."""
-        if self.steps is not None or {"training.steps", "training.epochs"} & {
-            *(self.settings or ())
-        }:
+        asked = config.nested(self.settings or {}).get("training", {})
+        if self.steps is not None or {"steps", "epochs"} & {*asked}:
             return [self.steps]
         most = recipes.table(len(rows), len(rows.names))["training"]["steps"]
         # Where others come first, little is left that takes long to learn.

@@ -159,5 +159,5 @@ def _summary(
         truth=None if density is None else float(density(rows).mean()),
         probe_error=probe_error,
         terms=terms,
-        target=None if target is None else tuple(target),
+        target=None if target is None else tuple(dict.fromkeys(target)),
     )
