@@ -186,6 +186,11 @@ class SamplingSettings(Section):
         None, gt=0, le=1, description="quantile of dynamic thresholding at `clip`"
     )
     weights: Literal["averaged", "last"] = "averaged"
+    few: Literal[0, 1, 2, 4] = Field(
+        0,
+        description="network calls of a few-step map that draws in the sampler's place; `fit` then "
+        "learns one. 0: the sampler draws",
+    )
 
 
 class Settings(Section):

@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,15 @@ from sfumato.data.codecs import codec_from_dict
 from sfumato.errors import RunError, SfumatoError
 from sfumato.models import format_4
 from sfumato.models.build import build_model
-from sfumato.models.model import Model
+from sfumato.models.few import FewSteps
+from sfumato.models.model import Model, changed
 from sfumato.models.registry import OWN, device_of
 from sfumato.process.process import AnyProcess
 
 _FORMAT = 5
+
+# Before the names of the weights of the few-step map.
+_FEW = "few/"
 
 
 def save_model(model: Model, path: Path) -> None:
@@ -33,17 +39,23 @@ def save_model(model: Model, path: Path) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    tensors = {
-        name: value.detach().cpu().contiguous()
-        for name, value in model.denoiser.network.state_dict().items()
-    }
+    tensors = _held(model.denoiser.network)
     header = {
         "format": _FORMAT,
         "settings": model.settings.to_dict(),
         "codec": model.codec.to_dict(),
     }
+    if model.few is not None:
+        tensors |= {f"{_FEW}{name}": value for name, value in _held(model.few.network).items()}
+        header["few"] = {str(calls): [*times] for calls, times in model.few.times.items()}
     header["sha256"] = _digest(header, tensors)
     atomic.write_bytes(path, save_safetensors(tensors, {"sfumato": json.dumps(header)}))
+
+
+def _held(network: nn.Module) -> dict[str, Tensor]:
+    """The weights of a network."""
+    state = network.state_dict()
+    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
 
 
 def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
@@ -114,18 +126,42 @@ def load_model(
             skeleton = build_model(settings, codec, process=process, on="meta").denoiser.network
         else:
             skeleton = network
-        shapes = {name: value.shape for name, value in skeleton.state_dict().items()}
-        if shapes != {name: value.shape for name, value in tensors.items()}:
-            raise RunError("its weights are not those of its settings.")
-        for name, made in skeleton.state_dict().items():
-            if tensors[name].dtype != made.dtype:
-                raise RunError(f"its weight {name} is {tensors[name].dtype}, not {made.dtype}.")
+        of_few = {n.removeprefix(_FEW): each for n, each in tensors.items() if n.startswith(_FEW)}
+        tensors = {name: each for name, each in tensors.items() if not name.startswith(_FEW)}
+        for part in (tensors, of_few) if of_few or "few" in header else (tensors,):
+            _refuse_other_weights(part, skeleton)
         model = build_model(settings, codec, network=network, process=process)
+        if of_few:
+            times = {int(calls): _times(given) for calls, given in header["few"].items()}
+            few = FewSteps(deepcopy(model.denoiser.network), times)
+            few.network.load_state_dict(of_few)
+            few.network.to(device_of(settings, codec))
+            model = changed(model, few=few)
         model.denoiser.network.load_state_dict(tensors)
         model.denoiser.network.to(device_of(settings, codec))
     except _DAMAGE as error:
         raise RunError(f"{unknown_model}: {error}") from error
     return model
+
+
+def _refuse_other_weights(tensors: Mapping[str, Tensor], skeleton: nn.Module) -> None:
+    """Refuse weights that are of another network, or of other types."""
+    made = skeleton.state_dict()
+    shapes = {name: value.shape for name, value in made.items()}
+    if shapes != {name: value.shape for name, value in tensors.items()}:
+        raise RunError("its weights are not those of its settings.")
+    for name, tensor in tensors.items():
+        if tensor.dtype != made[name].dtype:
+            raise RunError(f"its weight {name} is {tensor.dtype}, not {made[name].dtype}.")
+
+
+def _times(given: Any) -> tuple[float, ...]:
+    """When a few-step map is called: times that fall from 1."""
+    times = tuple(map(float, given))
+    falling = all(later < earlier for earlier, later in pairwise(times))
+    if not times or times[0] != 1 or not falling or times[-1] < 0:
+        raise RunError(f"its few-step map is called at the times {given}.")
+    return times
 
 
 # What a header raises that is not one of ours, or is damaged.

@@ -25,6 +25,7 @@ from sfumato.denoisers.guidance import ClassLabels, Guided
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
+from sfumato.models.few import FewSteps, as_map, map_of
 from sfumato.models.model import refuse_negative
 from sfumato.models.registry import (
     build_grid,
@@ -57,6 +58,7 @@ from sfumato.samplers.driver import (
     walk_rows,
 )
 from sfumato.samplers.inpainting import Inpainting
+from sfumato.samplers.renoising import Renoising
 from sfumato.samplers.runge_kutta import RungeKutta
 from sfumato.samplers.steps import Choice, choose_steps
 
@@ -75,12 +77,14 @@ class GaussianModel:
         codec: between rows in the data's own units and the network's.
         process: the forward process.
         denoiser: the trained denoiser.
+        few: its few-step map, if one was learned.
     """
 
     settings: Settings
     codec: PointCodec | ImageCodec
     process: Process
     denoiser: NetworkDenoiser
+    few: FewSteps | None = None
 
     def with_network(self, network: nn.Module) -> "GaussianModel":
         """The same model with another network, to draw with."""
@@ -118,16 +122,16 @@ class GaussianModel:
                 )
             return self._clipped(self.denoiser, settings)
         labels = self._labels_by_chunk(seed, given)
+        return PerChunk(lambda chunk: self.conditional(labels(chunk), settings))
 
-        def of_chunk(chunk: int) -> Denoiser:
-            denoise: Denoiser = Conditioned(self.denoiser, labels(chunk))
-            if settings.guidance != 1:
-                denoise = Guided(
-                    denoise, self.unlabelled, settings.guidance, settings.guidance_interval
-                )
-            return self._clipped(denoise, settings)
-
-        return PerChunk(of_chunk)
+    def conditional(self, condition: Tensor | None, settings: SamplingSettings) -> Denoiser:
+        """The denoiser of samples of these class numbers, guided and clipped as settings say."""
+        denoise = self.unlabelled if condition is None else Conditioned(self.denoiser, condition)
+        if settings.guidance != 1:
+            denoise = Guided(
+                denoise, self.unlabelled, settings.guidance, settings.guidance_interval
+            )
+        return self._clipped(denoise, settings)
 
     @staticmethod
     def _clipped(denoise: Denoiser, settings: SamplingSettings) -> Denoiser:
@@ -238,16 +242,37 @@ class GaussianModel:
         start: float = 1.0,
         seed: int = 0,
         given: Mapping[str, Any] | None = None,
+        *,
+        in_few: bool = False,
     ) -> tuple[Denoiser | PerChunk, NoiseLevel, Stepper[Any]]:
-        """Denoiser, levels and method: the run's own, with some sampling settings changed."""
+        """Denoiser, levels and method: the run's own, with some sampling settings changed.
+
+        `in_few`: the few-step map may do it, if it is what draws.
+        """
         named, own = split_stepper(changes)
         settings = self._sampling(named)
+        if settings.few and own is None and in_few:
+            return self._few(settings, seed, given)
+        if named.get("few"):
+            raise ArgumentError(
+                "a few-step map draws from noise alone; leave few (--calls) out here."
+            )
         stepper = self._stepper(settings) if own is None else own
         steps = self.choose_steps(**named).num_steps if settings.steps == "auto" else settings.steps
         # A part of the process takes that part of the steps.
         part = self.process.until(float(start))
         levels = build_grid(settings, part, max(1, round(steps * start)))
         return self._denoise(settings, seed, given), levels, stepper
+
+    def _few(
+        self, settings: SamplingSettings, seed: int, given: Mapping[str, Any] | None
+    ) -> tuple[Denoiser | PerChunk, NoiseLevel, Stepper[Any]]:
+        """The few-step map, which learned guidance and clipping with the rest."""
+        few = map_of(self.few)
+        mapped = replace(self, denoiser=as_map(self.denoiser, few.network))
+        plain = settings.model_copy(update={"guidance": 1.0, "clip": None, "threshold": None})
+        levels = few.levels(self.process, settings.few)
+        return mapped._denoise(plain, seed, given), levels, Renoising()
 
     def sample_chunks(
         self,
@@ -267,7 +292,7 @@ class GaussianModel:
         refuse_negative(n=n, seed=seed, first=first)
         if given and self.codec.columns:
             return self._given_chunks(n, self.condition(given), seed, first, sampling)
-        denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given)
+        denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given, in_few=True)
         chunks = sample_chunks(
             denoise, self.codec.event, levels, stepper, n=n, seed=seed, first=first
         )
@@ -495,7 +520,7 @@ class GaussianModel:
         self, n: int, *, seed: int = 0, given: Mapping[str, Any] | None = None, **sampling: Any
     ) -> Iterator[tuple[NoiseLevel, np.ndarray]]:
         """The same samples on their way from noise: each level with its `(n, columns)` rows."""
-        denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given)
+        denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given, in_few=True)
         walk = sample_frames(denoise, self.codec.event, levels, stepper, n=n, seed=seed)
         return ((levels[k], self.codec.decode(x)) for k, x in enumerate(walk))
 

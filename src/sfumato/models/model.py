@@ -1,16 +1,18 @@
 """What every fitted model can be asked, whatever kind of data it learned."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor, nn
 
-from sfumato.config import Settings
+from sfumato.config import SamplingSettings, Settings
 from sfumato.denoisers.denoiser import Denoiser, PerChunk
 from sfumato.errors import ArgumentError
 from sfumato.likelihood.flow import LogProb
 from sfumato.likelihood.variational import BoundTerms
+from sfumato.models.few import FewSteps
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import Process
 from sfumato.samplers.steps import Choice
@@ -42,6 +44,15 @@ class Model(Protocol):
     @property
     def denoiser(self) -> Any:
         """The trained denoiser."""
+        ...
+
+    @property
+    def few(self) -> FewSteps | None:
+        """The few-step map, if one was learned."""
+        ...
+
+    def conditional(self, condition: Any, settings: SamplingSettings) -> Denoiser:
+        """The denoiser under one condition for each row of a batch, as settings guide and clip."""
         ...
 
     def empty(self) -> Any:
@@ -151,6 +162,11 @@ class Model(Protocol):
     ) -> np.ndarray | None:
         """The classes of the samples that are drawn, `(n,)`; None where there are none."""
         ...
+
+
+def changed(model: Model, **parts: Any) -> Model:
+    """The same model with other parts: settings, denoiser, few."""
+    return replace(model, **parts)  # type: ignore[type-var]
 
 
 # What models of only some kinds of data can do, and why the others cannot.

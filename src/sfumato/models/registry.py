@@ -483,10 +483,22 @@ def device_of(settings: Settings, codec: Codec) -> torch.device:
 def changed_sampling(settings: Settings, changes: Mapping[str, Any]) -> SamplingSettings:
     """A run's own sampling settings, with some changed; another method has its own options.
 
+    A few-step map has nothing that could be changed, and gives way to what is asked for.
+
     Raises:
-        ArgumentError: if a setting is unknown or out of its range.
+        ArgumentError: if a setting is unknown or out of its range, or is none of a map that is
+            asked for with it.
     """
-    return resolve(settings.to_dict(), {"sampling": changes}).sampling
+    others = sorted(changes.keys() - {"few"})
+    found = resolve(settings.to_dict(), {"sampling": changes}).sampling
+    if not others or not found.few:
+        return found
+    if changes.get("few"):
+        raise ArgumentError(
+            f"a few-step map makes its calls as it learned to; leave {' and '.join(others)} out, "
+            "or the map (sampling.few, --calls)."
+        )
+    return found.model_copy(update={"few": 0})
 
 
 def split_stepper(changes: Mapping[str, Any]) -> tuple[Mapping[str, Any], Stepper[Any] | None]:

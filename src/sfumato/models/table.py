@@ -32,6 +32,7 @@ from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import LogProb, Probes, log_prob, rademacher
 from sfumato.likelihood.variational import BoundTerms
+from sfumato.models.few import FewSteps, as_map, map_of
 from sfumato.models.model import refuse_negative, unsupported
 from sfumato.models.registry import build_grid, build_stepper, changed_sampling, split_stepper
 from sfumato.networks.table_mlp import TableCondition
@@ -49,6 +50,7 @@ from sfumato.process.streams import (
     noise_from,
 )
 from sfumato.samplers.driver import Frame, Stepper, chunk_frames, last_frame, trajectory
+from sfumato.samplers.renoising import Renoising
 from sfumato.samplers.steps import Choice
 from sfumato.samplers.unmasking import Allowed, Order, draw_categories, log_prob_categories, orders
 
@@ -71,12 +73,14 @@ class TableModel:
         codec: between the columns' own values and the network's.
         process: the forward process, of the numbers.
         denoiser: the trained denoiser.
+        few: its few-step map of the numbers, if one was learned.
     """
 
     settings: Settings
     codec: TableCodec
     process: Process
     denoiser: TableDenoiser
+    few: FewSteps | None = None
 
     def with_network(self, network: nn.Module) -> "TableModel":
         """The same model with another network, to draw with."""
@@ -341,7 +345,11 @@ class TableModel:
             DataError: if the rows do not fit the model.
         """
         process = self.process.until(float(start))
-        settings, stepper = self._sampler(sampling)
+        settings, stepper = self._sampler({"few": 0, **sampling})
+        if settings.few:
+            raise ArgumentError(
+                "a few-step map draws from noise alone; leave few (--calls) out here."
+            )
         own = self.own(rows)
         encoded = self.as_known(own, np.ones((len(own), len(self.codec.parts)), bool))
         levels = build_grid(settings, process, max(1, round(int(settings.steps) * start)))
@@ -616,7 +624,9 @@ class TableModel:
         sampling = changed_sampling(self.settings, named)
         settings = self.settings.model_copy(update={"sampling": sampling})
         replace(self, settings=settings).check_sampling()
-        return sampling, build_stepper(sampling) if own is None else own
+        if own is not None:
+            return sampling.model_copy(update={"few": 0}), own
+        return sampling, Renoising() if sampling.few else build_stepper(sampling)
 
     def _given(self, given: Mapping[str, Any] | None) -> tuple[DataTable, EncodedTable]:
         """One row of what is given, and as the network sees it, the rest hidden."""
@@ -689,6 +699,10 @@ class TableModel:
             else None,
         )
 
+    def conditional(self, condition: TableCondition, settings: SamplingSettings) -> Denoiser:  # noqa: ARG002
+        """The denoiser of the numbers of rows of which this is known."""
+        return Conditioned(self.denoiser, condition)
+
     def conditioned(
         self, numbers: Tensor, requested: Tensor, categories: Tensor
     ) -> Conditioned[TableCondition]:
@@ -709,7 +723,12 @@ class TableModel:
         """The numbers of a chunk on their way from noise, given what is known."""
         settings, stepper = sampler
         levels = build_grid(settings, self.process)
-        denoise = self.conditioned(numbers, requested, categories)
+        drawing = self
+        if settings.few:
+            few = map_of(self.few)
+            levels = few.levels(self.process, settings.few)
+            drawing = replace(self, denoiser=as_map(self.denoiser, few.network))
+        denoise = drawing.conditioned(numbers, requested, categories)
         return chunk_frames(denoise, self.codec.event, levels, stepper, seed=seed, chunk=chunk)
 
     def _drawn(

@@ -27,7 +27,7 @@ Noise = Callable[[Tensor], Tensor]
 # What each stream is for. The numbers decide what is drawn: a new stream takes a new one.
 SAMPLING, TRAINING, EDITING, PROBING = 0, 1, 2, 3
 LABELLING, DEQUANTISING, LEVELS, ORDERS = 4, 5, 6, 7
-CORRELATING, PREDICTING = 8, 9
+CORRELATING, PREDICTING, DISTILLING = 8, 9, 10
 
 
 def chunk_size(event: Sequence[int]) -> int:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
 from types import FrameType
@@ -28,7 +28,7 @@ from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.models.build import build_model
 from sfumato.models.file import load_model, save_model
 from sfumato.models.format_4 import weight_names
-from sfumato.models.model import Model, supports
+from sfumato.models.model import Model, changed, supports
 from sfumato.models.registry import OWN, device_of
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
@@ -62,7 +62,8 @@ class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
         settings = job.model.settings
         made = settings.data.source, settings.network.name, settings.process.schedule
         resumable = IN_MEMORY not in made and OWN not in made
-        go_on = f" Go on with: {resume_command(job.folder)}" if resumable else ""
+        command = job.go_on or resume_command(job.folder)
+        go_on = f" Go on with: {command}" if resumable else ""
         super().__init__(f"stopped at step {step}; saved.{go_on}")
         self.exit_code = 128 + signum
 
@@ -76,12 +77,14 @@ class Job:
         model: the model whose network is trained.
         data: the rows.
         folder: the run's folder.
+        go_on: what to type to go on with it, if not what a fit is gone on with.
     """
 
     training: Training
     model: Model
     data: Dataset[Any]
     folder: Path
+    go_on: str = ""
 
 
 @contextmanager
@@ -326,13 +329,15 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
     with locked(folder) if distributed.is_first() else nullcontext():
         data = load(settings)
         # Its own codec, should today's make another of the same rows.
-        codec = load_model(folder / MODEL).codec if (folder / MODEL).exists() else None
-        training, model = prepare(settings, data, codec=codec)
+        held = load_model(folder / MODEL) if (folder / MODEL).exists() else None
+        training, model = prepare(settings, data, codec=held and held.codec)
         job = Job(training, model, data, folder)
         # A run that was killed before its first save was whole begins anew.
         if (folder / MODEL).exists() or any((folder / CHECKPOINT).glob("*.json")):
             renamed = weight_names(settings.network.name)
             training.restore(*checkpoint.load(folder / CHECKPOINT, renamed))
+            if training.step == training.num_steps and held is not None:
+                job = replace(job, model=changed(model, few=held.few))
             restored = _sampling_model(job)
             if distributed.is_first():
                 save_model(restored, folder / MODEL)  # a kill may have left it behind

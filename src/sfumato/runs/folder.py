@@ -6,6 +6,7 @@ model.safetensors    the weights to sample with; enough alone
 checkpoint/          what resuming needs
 metrics.jsonl        a line per group of steps
 snapshots/           samples drawn on the way
+few/                 what resuming the learning of a few-step map needs
 """
 
 import json
@@ -20,7 +21,7 @@ from filelock import FileLock, Timeout
 from sfumato.errors import RunError
 
 CONFIG, MODEL, CHECKPOINT = "config.toml", "model.safetensors", "checkpoint"
-METRICS, SNAPSHOTS, LOCK = "metrics.jsonl", "snapshots", ".lock"
+METRICS, SNAPSHOTS, FEW, LOCK = "metrics.jsonl", "snapshots", "few", ".lock"
 
 
 # What is read of a line of metrics.jsonl.

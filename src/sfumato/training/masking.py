@@ -19,7 +19,7 @@ rows are drawn (`data.codecs.relations`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from sfumato.data.codecs.table import TableCells, TableRows
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError
 from sfumato.networks.table_mlp import TableCondition
+from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.process import Process
 from sfumato.training.loop import Rows
@@ -171,6 +172,7 @@ def table_loss(
     weight: Weighting,
     requested: Requested,
     sizes: Sequence[int],
+    target: Float[Tensor, "batch C"] | None = None,
 ) -> Float[Tensor, " batch"]:
     """The loss of each row's task, per number or category of its kind: `(batch,)`.
 
@@ -181,15 +183,17 @@ def table_loss(
         eps: standard normal noise of the numbers.
         weight: of each noise level.
         requested: see `Masking`.
-        sizes: how many categories each column has.
+        sizes: how many categories each column has; those that are hidden are predicted too.
+        target: of the numbers, in the place of the clean ones.
     """
     x_0 = rows.numeric
-    x_t = spread(level.alpha, x_0) * x_0 + spread(level.sigma, x_0) * eps
+    x_t = noised(x_0, level).draw(eps)
     found = denoise.both(x_t, level, requested.condition)
     # In units of what the best linear estimate leaves: a number that others nearly decide counts
     # as much as one that stands alone.
     unit = spread(denoise.parameterisation(level).c_out, x_t) / found.std
-    error = ((found.x_0 - x_0) * unit).square() * requested.condition.is_noisy
+    aim = x_0 if target is None else target
+    error = ((found.x_0 - aim) * unit).square() * requested.condition.is_noisy
     of_numbers = spread(weight(level), error) * error / max(x_0.shape[1], 1)
     loss = of_numbers.sum(1)
     if not sizes:
@@ -214,24 +218,42 @@ class MaskedRows:
         level: noise levels, `(batch,)`.
         eps: noise of the numbers, `(batch, C)`.
         requested: what is known and what is to be predicted.
+        target: what is predicted in the numbers' place, and no category then; or None.
     """
 
     rows: TableRows
     level: NoiseLevel
     eps: Float[Tensor, "batch C"]
     requested: Requested
+    target: Float[Tensor, "batch C"] | None = None
 
     def __len__(self) -> int:
         """How many rows."""
         return len(self.rows)
 
-    def __getitem__(self, some: slice) -> "MaskedRows":
+    @property
+    def x_t(self) -> Tensor:
+        """The numbers noised, `(batch, C)`."""
+        return noised(self.rows.numeric, self.level).draw(self.eps)
+
+    @property
+    def condition(self) -> TableCondition:
+        """What is known of the rows."""
+        return self.requested.condition
+
+    @property
+    def is_noisy(self) -> Tensor:
+        """Which rows have a number to predict, `(batch,)`."""
+        return self.condition.is_noisy.any(1)
+
+    def __getitem__(self, some: slice | Tensor) -> "MaskedRows":
         """Some of the rows."""
         return MaskedRows(
             TableRows(self.rows.numeric[some], self.rows.categories[some]),
             self.level[some],
             self.eps[some],
             self.requested.each(lambda each: each[some]),
+            None if self.target is None else self.target[some],
         )
 
     def to(self, device: torch.device) -> "MaskedRows":
@@ -241,6 +263,7 @@ class MaskedRows:
             self.level,
             self.eps.to(device),
             self.requested.each(lambda each: each.to(device)),
+            None if self.target is None else self.target.to(device),
         )
 
 
@@ -305,8 +328,13 @@ class MaskedModelling:
             batch.eps,
             self.weight,
             batch.requested,
-            self.masking.sizes,
+            self.masking.sizes if batch.target is None else (),
+            batch.target,
         )
+
+    def simplified(self, times: TimeDraw, weight: Weighting) -> "MaskedModelling":
+        """The same at other times, weighed otherwise."""
+        return replace(self, times=times, weight=weight)
 
     def tensors(self) -> dict[str, Tensor]:
         """Nothing is remembered."""

@@ -13,7 +13,7 @@ that one network learns E[x_0 | x_t, class] and E[x_0 | x_t]: Ho & Salimans (202
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -60,7 +60,17 @@ class NoisedRows:
         """How many rows."""
         return len(self.x_0)
 
-    def __getitem__(self, some: slice) -> "NoisedRows":
+    @property
+    def x_t(self) -> Tensor:
+        """The rows noised, `(batch, *event)`."""
+        return noised(self.x_0, self.level).draw(self.eps)
+
+    @property
+    def is_noisy(self) -> Tensor:
+        """Which rows have something to predict, `(batch,)`: all."""
+        return torch.ones(len(self.x_0), dtype=torch.bool)
+
+    def __getitem__(self, some: slice | Tensor) -> "NoisedRows":
         """Some of the rows."""
         return NoisedRows(
             self.x_0[some],
@@ -154,6 +164,10 @@ class Regression:
             x_0 = torch.where(is_mirrored, x_0.flip(-1), x_0)
         condition = self._class_numbers(chosen.flatten(), mirrored, hidden)
         return NoisedRows(x_0, u, level, eps, target, condition)
+
+    def simplified(self, times: TimeDraw, weight: Weighting) -> "Regression":
+        """The squared error of single rows at other times, weighed otherwise."""
+        return replace(self, times=times, weight=weight, loss=loss, reference=0)
 
     def _class_numbers(self, index: Tensor, mirrored: Tensor, hidden: Tensor) -> Tensor | None:
         """The class number of each row at `index`, or None for a network that takes none."""

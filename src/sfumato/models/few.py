@@ -1,0 +1,114 @@
+"""A few-step map: one call of its network takes a noisy sample to where the probability flow ends.
+
+    (1)  f(x_t, t) is the clean end of the flow through x_t, the same all along a path
+
+It is a denoiser of another network, whose x_0 is no mean but that end. It is learned at a few noise
+levels alone (`training.flow_ends`), and drawn with by `samplers.renoising`: with one call from pure
+noise, with more from ever less noise.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.errors import ArgumentError
+from sfumato.process import parameterisations
+from sfumato.process.noise import NoiseLevel, then_clean
+from sfumato.process.process import Process
+from sfumato.samplers.driver import filled_up, last_frame, trajectory
+from sfumato.samplers.unipc import UniPC
+
+D = TypeVar("D", bound=Any)
+
+# sigma/alpha of the calls after the first, for data of unit variance. The first jump errs between
+# the parts of the data, which less noise than their distance no longer mixes.
+CALLS: Mapping[int, tuple[float, ...]] = {1: (), 2: (0.3,), 4: (0.7, 0.3, 0.15)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FewSteps:
+    """What a model keeps of its map.
+
+    Args:
+        network: takes what the model's own network takes.
+        times: for each number of calls, where in the process they are made, noisiest first.
+    """
+
+    network: nn.Module
+    times: Mapping[int, tuple[float, ...]]
+
+    def levels(self, process: Process, calls: int) -> NoiseLevel:
+        """The levels of so many calls, the clean one last: `(calls + 1,)`.
+
+        Raises:
+            ArgumentError: if the map was not learned for so many.
+        """
+        if calls not in self.times:
+            known = ", ".join(map(str, sorted(self.times)))
+            raise ArgumentError(
+                f"the few-step map of this run was learned for {known} network calls; got {calls}."
+            )
+        return then_clean(process.at(torch.tensor(self.times[calls], dtype=torch.float64)))
+
+
+def times_of(process: Process, calls: int) -> tuple[float, ...]:
+    """Where in a process so many calls are made, noisiest first.
+
+    Levels beyond the process's own ends are left out.
+
+    Raises:
+        ArgumentError: if there is no such number of calls.
+    """
+    if calls not in CALLS:
+        known = ", ".join(map(str, CALLS))
+        raise ArgumentError(f"a few-step map is of {known} network calls; got {calls}.")
+    least, most = process.least_noisy.sigma_ve, process.noisiest.sigma_ve
+    within = [ratio for ratio in CALLS[calls] if least < ratio < most]
+    log_snr = torch.tensor([-2 * math.log(ratio) for ratio in within], dtype=torch.float64)
+    return (1.0, *process.time(log_snr).tolist())
+
+
+def map_of(few: FewSteps | None) -> FewSteps:
+    """The map of a model.
+
+    Raises:
+        ArgumentError: if it has none.
+    """
+    if few is None:
+        raise ArgumentError(
+            "this run has no few-step map yet; learn one with `sfumato distill RUN`, or draw with "
+            "its sampler (sampling.few=0)."
+        )
+    return few
+
+
+def as_map(denoiser: D, network: nn.Module) -> D:
+    """The denoiser of a map: as a model's own, but of another network.
+
+    From pure noise eps says nothing of the clean end; v, which is like it where there is little
+    noise, takes its place.
+    """
+    own = denoiser.with_network(network)
+    if own.parameterisation is parameterisations.eps:
+        own = replace(own, parameterisation=parameterisations.v)
+    return own
+
+
+def ends_of_flow(denoise: Any, x_t: Tensor, level: NoiseLevel, grid: NoiseLevel) -> Tensor:
+    """Eq. (1) of a fitted denoiser: the flow integrated by UniPC along the rest of a grid.
+
+    Args:
+        denoise: the denoiser.
+        x_t: at one level, `(batch, *event)` float64.
+        level: that level, `()`.
+        grid: noise falling to the clean level, of which the levels below are walked.
+    """
+    below = grid[(grid.sigma_ve < level.sigma_ve).nonzero().flatten()]
+    levels = NoiseLevel(
+        torch.cat([level.alpha[None], below.alpha]), torch.cat([level.sigma[None], below.sigma])
+    )
+    return last_frame(trajectory(denoise, x_t, levels, UniPC(), noise=torch.zeros_like)).x_t

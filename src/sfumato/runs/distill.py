@@ -1,0 +1,226 @@
+"""Learning a few-step map from a fitted run: from its network to one that needs 1 to 4 calls.
+
+The run's own network stays in the same file, for likelihood, editing and the doctor. As of a fit,
+all that is learned on the way lies in a folder, `few` in the run's own, which resuming needs.
+"""
+
+import math
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+import torch
+from torch import Tensor, nn
+
+from sfumato import atomic, config, distributed
+from sfumato.errors import ArgumentError, DataError, RunError
+from sfumato.metrics.evaluation import Evaluation
+from sfumato.models.few import CALLS, FewSteps, as_map, ends_of_flow, times_of
+from sfumato.models.file import save_model
+from sfumato.models.model import Model, changed
+from sfumato.process.streams import DISTILLING, chunk_size, generator
+from sfumato.progress import ProgressLine
+from sfumato.runs.fit import Job, fitting
+from sfumato.runs.folder import CHECKPOINT, CONFIG, FEW, MODEL, locked
+from sfumato.runs.kinds import KINDS
+from sfumato.runs.run import Run
+from sfumato.training import checkpoint
+from sfumato.training.flow_ends import FlowEnds, noised_among, with_ends
+from sfumato.training.loop import Training, num_steps
+from sfumato.training.loss import simple
+
+
+# Of the time of the fit a part goes to the flow's ends and the rest to learning them:
+# rows whose ends are computed, steps of the solver, steps for one of the fit, rows for one.
+_RECIPES = {
+    "points": (24_000, 32, 1.0, 4),
+    "table": (32_768, 24, 0.5, 1),
+    "images": (4_096, 24, 0.7, 1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Distilled:
+    """What a few-step map came to.
+
+    Args:
+        run: with the map.
+        evaluations: for each number of calls the distance to real rows; empty where there are too
+            few to measure.
+        chosen: the calls that `sample` takes from now on; 0: the sampler goes on drawing.
+    """
+
+    run: Run
+    evaluations: Mapping[int, Evaluation]
+    chosen: int
+
+
+def distill(
+    run: Run,
+    calls: Sequence[int] = tuple(CALLS),
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    quiet: bool = True,
+) -> Distilled:
+    """Learn a map of a few network calls from a run's own network, and keep it in the run.
+
+    It draws from then on, with the least calls whose samples cannot be told apart from real rows;
+    where there are none, or as many as the run itself chose, the settings stay.
+
+    Args:
+        run: fitted, with its folder, whose rows can be had.
+        calls: for which numbers of network calls: 1, 2, 4.
+        seed: decides all that is drawn.
+        resume: go on where it was stopped; calls and seed are those that it was begun with.
+        quiet: show no progress.
+
+    Raises:
+        ArgumentError: if there is no such number of calls, no number to draw, or the run is a lone
+            file.
+        RunError: if the run's rows cannot be had, or there is nothing to resume.
+        Stopped: after SIGINT or SIGTERM, when all is saved.
+    """
+    if run.folder is None:
+        raise ArgumentError("a lone model file has no place for a few-step map; give a run folder.")
+    if not math.prod(run.model.codec.event):
+        raise ArgumentError(
+            "this table has no numeric column, and categories are drawn one by one: there is no "
+            "flow whose end could be learned."
+        )
+    if distributed.count() > 1:
+        raise ArgumentError("a few-step map is learned by one process; start it without torchrun.")
+    folder = run.folder / FEW
+    with locked(run.folder):
+        if resume:
+            calls, seed = _planned(folder)
+        elif folder.exists():
+            shutil.rmtree(folder)
+        times = {each: times_of(run.model.process, each) for each in sorted({*calls})}
+        if not resume:
+            folder.mkdir()
+            plan = {"calls": [*times], "seed": seed}
+            atomic.write_bytes(folder / CONFIG, tomli_w.dumps(plan).encode())
+        job = _begun(run, times, folder, seed, quiet=quiet)
+        if resume and any((folder / CHECKPOINT).glob("*.json")):
+            job.training.restore(*checkpoint.load(folder / CHECKPOINT))
+        network = _learned(job, quiet=quiet)
+        made = replace(run, model=changed(run.model, few=FewSteps(network, times)))
+        found = _kept(made, quiet=quiet)
+        for each in (folder / CHECKPOINT, folder / MODEL):  # what only resuming needed
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+    return found
+
+
+def _planned(folder: Path) -> tuple[list[int], int]:
+    """What was begun.
+
+    Raises:
+        RunError: if nothing was, or it is finished.
+    """
+    if not (folder / CHECKPOINT).is_dir():
+        raise RunError(f"there is nothing to go on with in {folder}; leave --resume out.")
+    plan = config.load_toml(folder / CONFIG)
+    return plan["calls"], plan["seed"]
+
+
+def _begun(
+    run: Run, times: Mapping[int, tuple[float, ...]], folder: Path, seed: int, *, quiet: bool
+) -> Job:
+    """The map's training, with the ends of the flow that it learns."""
+    model, settings, data = run.model, run.settings, run.load_data()
+    kind = model.codec.kind
+    rows, flow_steps, steps, batch = _RECIPES[kind]
+    prepared = KINDS[kind].prepare(settings, data, model.codec)
+    student = as_map(model.denoiser, deepcopy(model.denoiser.network))
+    objective: Any = prepared.objective(model.denoiser, model.process)
+    objective = objective.simplified(objective.times, simple(student.parameterisation))
+    visited = sorted({time for each in times.values() for time in each}, reverse=True)
+    source = generator(seed, DISTILLING)
+    pairs, which = noised_among(objective, prepared.rows, visited, rows, source)
+    with distributed.threads(settings.threads):
+        pairs = with_ends(pairs, _ends(model, pairs, which, visited, flow_steps, quiet=quiet))
+    own = settings.training
+    recipe = own.model_copy(
+        update={
+            "steps": max(1, round(steps * num_steps(own, len(prepared.rows)))),
+            "epochs": None,
+            "batch_size": batch * own.batch_size,
+            "snapshots": 0,
+        }
+    )
+    training = Training(student, FlowEnds(objective), pairs, recipe, seed=seed)
+    again = f"sfumato distill --resume {shlex.quote(str(run.folder))}"
+    return Job(training, changed(model, denoiser=student), data, folder, again)
+
+
+def _ends(
+    model: Model,
+    pairs: Any,
+    which: Tensor,
+    times: Sequence[float],
+    flow_steps: int,
+    *,
+    quiet: bool,
+) -> Tensor:
+    """Where the flow of the model's own network takes each noised row, shaped like it."""
+    levels = model.process.at(torch.tensor(times, dtype=torch.float64))
+    most = model.process.num_levels or flow_steps
+    grid = model.process.grid(_GRID, min(flow_steps, most))
+    x_t = pairs.x_t
+    ends, size, done = torch.empty_like(x_t), chunk_size(x_t.shape[1:]), 0
+    with ProgressLine("flow", len(pairs), "rows", quiet=quiet) as line:
+        for k in range(len(times)):
+            for some in (which == k).nonzero().flatten().split(size):
+                part = pairs[some]
+                denoise = model.conditional(part.condition, model.settings.sampling)
+                ends[some] = ends_of_flow(denoise, part.x_t.double(), levels[k], grid).to(ends)
+                line.advance_to(done := done + len(some))
+    return ends
+
+
+def _learned(job: Job, *, quiet: bool) -> nn.Module:
+    """The network of the map, trained to the end."""
+    with (
+        ProgressLine("distill", job.training.num_steps, "steps", quiet=quiet) as line,
+        distributed.threads(job.model.settings.threads),
+    ):
+        for record in fitting(job, quiet=quiet):
+            line.advance_to(record.step, f"loss {record.loss:.5f}")
+    return deepcopy(job.training.drawing_network(last=False))
+
+
+def _kept(run: Run, *, quiet: bool) -> Distilled:
+    """The map measured, the calls to draw with chosen, and all written to the run's folder."""
+    assert run.folder is not None
+    assert run.model.few is not None
+    evaluations = {}
+    for calls in sorted(run.model.few.times):
+        try:
+            few = in_few(run, calls)
+            evaluations[calls] = few.evaluate(quiet=quiet)
+        except (ArgumentError, DataError):  # too few rows to measure anything by
+            break
+    good = [calls for calls, found in evaluations.items() if found.verdict == _AT_THE_FLOOR]
+    chosen = run.settings.sampling.few or min(good, default=0)
+    run = in_few(run, chosen)
+    save_model(run.model, run.folder / MODEL)
+    atomic.write_bytes(run.folder / CONFIG, run.settings.to_toml().encode())
+    return Distilled(run, evaluations, chosen)
+
+
+def in_few(run: Run, calls: int) -> Run:
+    """The same run, which draws with so many calls of its map; 0: with its sampler."""
+    sampling = run.settings.sampling.model_copy(update={"few": calls})
+    settings = run.settings.model_copy(update={"sampling": sampling})
+    return replace(run, model=changed(run.model, settings=settings))
+
+
+_AT_THE_FLOOR = "cannot be told apart"
+# Even in the log-SNR, which the solver's order is in.
+_GRID = "uniform-log-snr"

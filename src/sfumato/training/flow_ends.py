@@ -1,0 +1,103 @@
+"""Learning where the probability flow of a fitted denoiser ends: how a few-step map is made.
+
+    (1)  f(x_t, t) the clean end of the flow through x_t,   x_t = alpha x_0 + sigma eps
+    (2)  loss of a row   w(t) |f_theta(x_t, t) - f(x_t, t)|²
+
+for rows x_0 of the data, at the few levels t that sampling will call the map at. The ends are
+computed once, and learned in many passes. A denoiser's target scatters about its mean; the end of a
+path does not, so that (2) falls as far as the network is able to follow: the regression of Luhman &
+Luhman (2021) from pure noise, of Song et al. (2023) from the levels between.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from sfumato.training.loop import Objective, Rows
+from sfumato.training.masking import MaskedModelling, MaskedRows
+from sfumato.training.regression import NoisedRows, Regression
+
+B = TypeVar("B", NoisedRows, MaskedRows)
+
+
+def noised_among(
+    objective: Regression | MaskedModelling,
+    data: Rows[Any],
+    times: Sequence[float],
+    count: int,
+    generator: torch.Generator,
+) -> tuple[Any, Tensor]:
+    """Rows noised as in training, equally many at each of the times; what is known of them is, too.
+
+    Args:
+        objective: of the fit.
+        data: its rows.
+        times: u of each level.
+        count: how many; those without a noisy number are left out of them.
+        generator: decides all.
+
+    Returns:
+        The batch, and which of the times each of its rows has, `(rows,)`.
+    """
+    which = torch.arange(count) % len(times)
+    every = torch.tensor(times, dtype=torch.float64)[which]
+    at_times = objective.simplified(lambda *_: every, objective.weight)
+    index = torch.randint(len(data), (1, count), generator=generator)
+    draws = at_times.draw(count, generator)
+    batch = at_times.batch(data, index, slice(0, count), draws)
+    kept = batch.is_noisy.nonzero().flatten()
+    return batch[kept], which[kept]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FlowEnds(Objective):
+    """Eq. (2) as an objective, whose data are noised rows with the ends of their flows.
+
+    Args:
+        objective: of the fit, simplified; weighs the levels.
+    """
+
+    objective: Regression | MaskedModelling
+
+    @property
+    def min_rows(self) -> int:
+        """A step sees the rows of its batch alone."""
+        return 0
+
+    @property
+    def numbers_per_row(self) -> int:
+        """As of the objective."""
+        return self.objective.numbers_per_row
+
+    @property
+    def is_adaptive(self) -> bool:
+        """No draw depends on a loss."""
+        return False
+
+    def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:  # noqa: ARG002
+        """Nothing: the rows are noised already."""
+        return ()
+
+    def batch(self, data: B, index: Tensor, own: slice, draws: tuple[Tensor, ...]) -> B:  # noqa: ARG002
+        """The rows of several steps, one step after another."""
+        return data[index[:, own].flatten()]
+
+    def losses(self, denoiser: Any, batch: Any) -> Tensor:
+        """Eq. (2), `(batch,)`."""
+        found: Tensor = self.objective.losses(denoiser, batch)
+        return found
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing is remembered."""
+        return {}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Nothing was remembered."""
+
+
+def with_ends(batch: B, ends: Tensor) -> B:
+    """The rows, to be predicted to end there; `ends` is shaped like their numbers."""
+    return replace(batch, target=ends)
