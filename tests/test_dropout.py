@@ -25,7 +25,8 @@ from sfumato.process import parameterisations
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.schedules import Cosine
 from sfumato.runs.doctor.remedies import _averaged
-from sfumato.runs.fit import _sampling_model, begin, finish, fitting, prepare, resolve, resume
+from sfumato.runs.fit import begin, finish, prepare, resolve, resume
+from sfumato.runs.job import fitting, sampling_model
 from sfumato.runs.run import open_run
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import sample_chunks
@@ -115,7 +116,7 @@ def half_way(folder: Path, weights: str) -> Maker:
     settings, data = resolve(PIXELS, PICTURES | {"sampling.weights": weights})
     with begin(settings, data, folder / f"half-way-{weights}") as job:
         list(islice(fitting(job), 2))
-        return of_pictures(_sampling_model(job))
+        return of_pictures(sampling_model(job))
 
 
 def opened(folder: Path, name: str) -> Maker:

@@ -25,7 +25,8 @@ from sfumato.errors import ArgumentError, DataError, SfumatoError
 from sfumato.models.gaussian import GaussianModel
 from sfumato.runs.figures import common, images
 from sfumato.runs.figures.common import Shown
-from sfumato.runs.fit import begin, finish, fitting, prepare, resolve, resume
+from sfumato.runs.fit import begin, finish, prepare, resolve, resume
+from sfumato.runs.job import fitting
 from sfumato.runs.report import write_report
 from sfumato.runs.run import Run, open_run
 from sfumato.training.regression import NoisedRows

@@ -180,15 +180,15 @@ def test_scores_are_printed_and_written(sfumato: Command, run: Path, tmp_path: P
 def test_a_run_goes_on_bit_for_bit(sfumato: Command, tmp_path: Path, run: Path) -> None:
     """From a checkpoint half way, as after a kill: the same weights as without a stop."""
     from sfumato import config
-    from sfumato.runs import fit
-    from sfumato.runs.fit import resolve
+    from sfumato.runs.fit import begin, resolve
+    from sfumato.runs.job import fitting
 
     write_people(tmp_path / "people.csv")
     tiny = config.parse_assignments([each for each in TINY.split() if each != "--set"])
     tiny = config.merged(tiny, {"training": {"checkpoint_every": 20}})
     settings, data = resolve("people.csv", {}, tiny)
-    with fit.begin(settings, data, "half") as job:
-        walk = fit.fitting(job)
+    with begin(settings, data, "half") as job:
+        walk = fitting(job)
         while next(walk).step < 20:
             pass
         del walk

@@ -22,8 +22,9 @@ from sfumato.data.io.rows import write_rows
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, DivergedError, RunError
 from sfumato.models.file import save_model
-from sfumato.runs.fit import Stopped, begin, finish, fit, fitting, resolve, resume
+from sfumato.runs.fit import begin, finish, fit, resolve, resume
 from sfumato.runs.folder import LOCK, new_folder
+from sfumato.runs.job import Stopped, fitting
 from sfumato.runs.run import Run, open_run
 from sfumato.training import checkpoint
 

@@ -14,9 +14,11 @@ from sfumato.cli.options import (
     Missing,
     Quiet,
     Rules,
+    Seed,
     Set,
     column_types,
     missing_cells,
+    numbers_of_calls,
     rules_stated,
     seeded,
 )
@@ -143,6 +145,56 @@ def fit(
         say(described(job), quiet)
         run = finish(job, quiet=quiet)
     _say_next(run, quiet)
+
+
+@app.command(
+    epilog=examples(
+        "sfumato distill runs/moons-001",
+        "sfumato distill runs/digits-001 --calls 4",
+        "sfumato distill --resume runs/digits-001",
+    )
+)
+def distill(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    calls: Annotated[
+        str, typer.Option(help="For how many network calls, with commas between.")
+    ] = "1,2,4",
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it was stopped.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn a map that draws in 1, 2 or 4 network calls, from a fitted run's own network.
+
+    It is kept in the run, beside the network that likelihood, editing and the doctor go on using.
+    `sample --calls 2` draws with it. Where its samples of the most calls cannot be told apart from
+    real rows, they are what `sample` draws from then on.
+    """
+    numbers = numbers_of_calls(calls)
+
+    from sfumato.runs.distill import distill as learn
+    from sfumato.runs.run import open_run
+
+    found = learn(open_run(run), numbers, seed=seed, resume=resume, quiet=quiet)
+    say(described_map(found), quiet)
+
+
+def described_map(found: Any) -> str:
+    """What a few-step map came to, and how to draw with it."""
+    run = found.run
+    calls = sorted(run.model.few.times)
+    most, unit = calls[-1], run.kind.unit
+    numbers = ", ".join(map(str, calls))
+    judged = (
+        f"there are too few real {unit} to measure by"
+        if found.evaluation is None
+        else f"{found.evaluation.verdict} ({found.evaluation.rows:,} {unit})"
+    )
+    lines = [f"Map: {numbers} network calls; samples of {most}: {judged}"]
+    if found.chosen:
+        lines.append(f"`sample` draws with {found.chosen} from now on; with its sampler: --calls 0")
+    else:
+        lines.append("`sample` goes on drawing with its sampler")
+    return "\n".join([*lines, f"Next:  {sample_command(run)} --calls {most}"])
 
 
 def _show_settings(changes: list[dict[str, Any]], has_source: bool) -> None:

@@ -173,8 +173,11 @@ def compare(
     run: RunPath,
     to: Annotated[Path | None, typer.Option(help="Also draw it: .png, .svg or .pdf.")] = None,
     calls: Annotated[
-        str, typer.Option(help="Numbers of network calls, with commas.")
-    ] = "5,10,20,40,80",
+        str | None,
+        typer.Option(
+            help="Numbers of network calls, with commas. [5,10,20,40,80; from 1 with a map]"
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -186,17 +189,24 @@ def compare(
     """
     if what != "samplers":
         raise unknown("thing to compare", what, ("samplers",))
-    numbers = numbers_of_calls(calls)
+    asked = numbers_of_calls(calls) if calls else []
     if to is not None:
         from sfumato.plots import check_figure_target
 
         check_figure_target(to)
 
     from sfumato.progress import ProgressLine
-    from sfumato.runs.compare import Comparison, compare_samplers, figure_of, most_entries
+    from sfumato.runs.compare import (
+        Comparison,
+        calls_of,
+        compare_samplers,
+        figure_of,
+        most_entries,
+    )
     from sfumato.runs.run import open_run
 
     opened, found = open_run(run), []
+    numbers = asked or calls_of(opened)
     with ProgressLine("compare", most_entries(numbers), "entries", quiet=quiet) as line:
         for done, each in enumerate(compare_samplers(opened, numbers), start=1):
             if isinstance(each, Comparison):
@@ -316,8 +326,8 @@ def _print_comparison(comparison: Any) -> None:
         table = Table(box=None, pad_edge=False, title=title, title_justify="left")
         table.add_column("calls:", no_wrap=True)
         for most in comparison.calls:
-            table.add_column(str(most), justify="right")
-        table.add_column("levels", no_wrap=True)
+            table.add_column(str(most), justify="right", no_wrap=True, min_width=4)
+        table.add_column("levels")
         for name, entries in pivoted(comparison).items():
             values = [None if each is None else getattr(each, field) for each in entries]
             if any(value is not None for value in values):

@@ -26,6 +26,7 @@ from sfumato.errors import ArgumentError
         "sfumato sample runs/people -n 500 --given age=40 --given sex=F --to forty.csv",
         "sfumato sample runs/people -n 5 --given-file some.csv --to five-each.csv",
         "sfumato sample runs/digits-001 -n 64 --given class=3 --guidance 2 --to threes.png",
+        "sfumato sample runs/moons-001 -n 1000000 --calls 2 --to many.npy",
     )
 )
 def sample(
@@ -64,6 +65,13 @@ def sample(
             "noise).",
         ),
     ] = None,
+    calls: Annotated[
+        int | None,
+        typer.Option(
+            help="Network calls of the few-step map that `sfumato distill` learned (1, 2, 4); 0: "
+            "the sampler."
+        ),
+    ] = None,
     seed: Seed = 0,
     assignments: SamplingSet = [],  # noqa: B006
     quiet: Quiet = False,
@@ -75,7 +83,12 @@ def sample(
     """
     if n is not None and n < 0:
         raise ArgumentError(f"`-n` must not be negative; got {n}.")
-    requested = {"sampler": sampler, "steps": number_of_steps(steps), "guidance": guidance}
+    requested = {
+        "sampler": sampler,
+        "steps": number_of_steps(steps),
+        "guidance": guidance,
+        "few": calls,
+    }
     changes = {name: value for name, value in requested.items() if value is not None}
     sampling, values = sampling_changes(assignments) | changes, values_given(given)
     if given and given_file is not None:

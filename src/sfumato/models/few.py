@@ -8,7 +8,7 @@ noise, with more from ever less noise.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from sfumato.errors import ArgumentError
 from sfumato.process import parameterisations
 from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.process.process import Process
-from sfumato.samplers.driver import filled_up, last_frame, trajectory
+from sfumato.samplers.driver import last_frame, trajectory
 from sfumato.samplers.unipc import UniPC
 
 D = TypeVar("D", bound=Any)
@@ -92,7 +92,7 @@ def as_map(denoiser: D, network: nn.Module) -> D:
     From pure noise eps says nothing of the clean end; v, which is like it where there is little
     noise, takes its place.
     """
-    own = denoiser.with_network(network)
+    own: D = denoiser.with_network(network)
     if own.parameterisation is parameterisations.eps:
         own = replace(own, parameterisation=parameterisations.v)
     return own

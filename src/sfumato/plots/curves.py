@@ -21,7 +21,8 @@ class Curve:
 
     Args:
         calls: network calls, rising.
-        flow: distances from the flow's end; empty for a method that draws noise.
+        flow: distances from the flow's end, of the first calls; empty for a method that draws
+            noise. A few-step map draws none in a single call.
         distance: distances to real rows.
     """
 
@@ -50,10 +51,11 @@ def sampler_errors(panels: Sequence[Panel]) -> Figure:
                 look = {
                     "color": COLOURS[k % 7],
                     "marker": MARKERS[(k + k // 7) % 7],
-                    "ls": "-" if curve.flow else (0, (4, 2)),
+                    "ls": "-" if len(curve.flow) == len(curve.calls) else (0, (4, 2)),
                 }
                 if curve.flow:
-                    row[0].plot(curve.calls, curve.flow, lw=1.4, ms=4.5, **look)
+                    known = curve.calls[: len(curve.flow)]
+                    row[0].plot(known, curve.flow, lw=1.4, ms=4.5, **look)
                 row[1].plot(curve.calls, curve.distance, lw=1.4, ms=4.5, label=name, **look)
             row[1].axhspan(*panel.floor, color=FAINT, alpha=0.7, lw=0, zorder=0)
             # What is far off shows how far in the other panel.
@@ -77,7 +79,7 @@ def sampler_errors(panels: Sequence[Panel]) -> Figure:
 
 def _calls_axis(axes: Axes, calls: Sequence[float]) -> None:
     axes.set(xscale="log", yscale="log", xlabel="network calls for each sample")
-    shown = [n for n in (5, 10, 20, 40, 80, 160, 320) if min(calls) <= n <= 1.05 * max(calls)]
+    shown = [n for n in (1, 2, 5, 10, 20, 40, 80, 160, 320) if min(calls) <= n <= 1.05 * max(calls)]
     axes.set_xticks(shown)
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -11,7 +11,7 @@ mixture fitted to the same rows, whose draws are known too):
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,8 @@ from sfumato.denoisers.denoiser import Denoiser, PerChunk, Prediction
 from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.errors import ArgumentError
 from sfumato.metrics.distances import sliced_wasserstein_2
+from sfumato.models.few import FewSteps, as_map
+from sfumato.models.model import Model, changed
 from sfumato.models.registry import build_stepper
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
@@ -39,6 +41,7 @@ from sfumato.samplers.driver import (
     sample_chunks,
     trajectory,
 )
+from sfumato.samplers.renoising import Renoising
 from sfumato.samplers.runge_kutta import RungeKutta
 from sfumato.samplers.unipc import UniPC
 
@@ -127,7 +130,10 @@ class _Bench:
 
     def tried(self, sampler: str, stepper: Stepper[Any], grid: str, num_steps: int) -> Entry:
         """Draw, count, and measure."""
-        levels = self.process.grid(grid, num_steps)
+        return self.drawn(sampler, stepper, grid, self.process.grid(grid, num_steps))
+
+    def drawn(self, sampler: str, stepper: Stepper[Any], grid: str, levels: NoiseLevel) -> Entry:
+        """As `tried`, by any levels."""
         counted = _Counted(self.denoise)
         walk = sample_chunks(
             PerChunk(counted.of), self.event, levels, stepper, n=len(self.real), seed=0
@@ -184,8 +190,18 @@ def fitted_mixture(rows: Tensor, seed: int) -> GaussianMixture:
     )
 
 
+def calls_of(run: Run) -> tuple[int, ...]:
+    """How many network calls methods are compared at, those of the run's few-step map included."""
+    if run.model.few is None:
+        return CALLS
+    few = sorted(run.model.few.times)
+    return (*few, *(each for each in CALLS if each > 2 * few[-1]))
+
+
 def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry | Comparison]:
     """Every method with the run's network, then with an exact denoiser.
+
+    A few-step map that was learned from the network stands beside them.
 
     Of a table the numeric columns are drawn, given each row's categories. Of more than 1,024
     numbers there is no exact denoiser: its covariances take too long. The run's own sampler has the
@@ -195,7 +211,7 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
 
     Args:
         run: a fitted run whose rows can be had; its own sampler is measured with its own options.
-        calls: how many network calls each method may make.
+        calls: how many network calls each method may make; a map, exactly so many.
 
     Raises:
         ArgumentError: if a number of calls is below 1, or a table has no numeric column.
@@ -217,7 +233,13 @@ def compare_samplers(run: Run, calls: Sequence[int] = CALLS) -> Iterator[Entry |
     with distributed.threads(run.settings.threads):
         network = model.numeric_denoiser(seed=0)
         yield from _compared(
-            "this run's network", network, model.process, shuffled, _steppers(sampling), calls
+            "this run's network",
+            network,
+            model.process,
+            shuffled,
+            _steppers(sampling),
+            calls,
+            model,
         )
         if math.prod(model.codec.event) > _MOST_EXACT:
             return
@@ -255,7 +277,9 @@ def _compared(
     real: Tensor,
     steppers: Mapping[str, Stepper[Any]],
     calls: Sequence[int],
+    model: Model | None = None,
 ) -> Iterator[Entry | Comparison]:
+    """All methods with one denoiser, and the few-step map of a model that has one."""
     flat = real.flatten(1).numpy()
     size = min(_rows(real), len(flat) // _SETS)
     parts = [flat[k * size : (k + 1) * size] for k in range(_SETS)]
@@ -269,6 +293,10 @@ def _compared(
     entries = []
     for sampler in steppers:
         for entry in _method(bench, sampler, calls):
+            yield entry
+            entries.append(entry)
+    if model is not None and model.few is not None:
+        for entry in _mapped(bench, model, model.few, calls):
             yield entry
             entries.append(entry)
     yield Comparison(title, tuple(calls), (min(between), max(between)), tuple(entries))
@@ -291,6 +319,14 @@ def _method(bench: _Bench, sampler: str, calls: Sequence[int]) -> Iterator[Entry
         if before < entry.num_calls <= most:  # the last of discrete levels comes once
             yield entry
             before = entry.num_calls
+
+
+def _mapped(bench: _Bench, model: Model, few: FewSteps, calls: Sequence[int]) -> Iterator[Entry]:
+    """The few-step map, for each number of calls that it learned and that is asked for."""
+    denoise = as_map(model.denoiser, few.network)
+    own = replace(bench, denoise=changed(model, denoiser=denoise).numeric_denoiser(seed=0))
+    for each in sorted({*few.times} & {*calls}):
+        yield own.drawn("few-step map", Renoising(), "own", few.levels(bench.process, each))
 
 
 def _adaptive(bench: _Bench, calls: Sequence[int]) -> Iterator[Entry]:
@@ -341,7 +377,7 @@ def _takes_any_level(
 
 def most_entries(calls: Sequence[int]) -> int:
     """How many things `compare_samplers` yields at most: for progress."""
-    return 2 * (len(calls) * (len(SAMPLERS) - len(_OTHER_NAMES)) + 1)
+    return 2 * (len(calls) * (len(SAMPLERS) - len(_OTHER_NAMES) + 1) + 1)
 
 
 def figure_of(comparisons: Sequence[Comparison]) -> "Figure":

@@ -25,8 +25,8 @@ from sfumato.models.file import save_model
 from sfumato.models.model import Model, changed
 from sfumato.process.streams import DISTILLING, chunk_size, generator
 from sfumato.progress import ProgressLine
-from sfumato.runs.fit import Job, fitting
 from sfumato.runs.folder import CHECKPOINT, CONFIG, FEW, MODEL, locked
+from sfumato.runs.job import Job, fitting
 from sfumato.runs.kinds import KINDS
 from sfumato.runs.run import Run
 from sfumato.training import checkpoint
@@ -34,11 +34,10 @@ from sfumato.training.flow_ends import FlowEnds, noised_among, with_ends
 from sfumato.training.loop import Training, num_steps
 from sfumato.training.loss import simple
 
-
 # Of the time of the fit a part goes to the flow's ends and the rest to learning them:
 # rows whose ends are computed, steps of the solver, steps for one of the fit, rows for one.
 _RECIPES = {
-    "points": (24_000, 32, 1.0, 4),
+    "points": (24_000, 32, 0.75, 4),
     "table": (32_768, 24, 0.5, 1),
     "images": (4_096, 24, 0.7, 1),
 }
@@ -50,13 +49,13 @@ class Distilled:
 
     Args:
         run: with the map.
-        evaluations: for each number of calls the distance to real rows; empty where there are too
-            few to measure.
+        evaluation: how far its samples of the most calls are from real rows; None where there are
+            too few to measure.
         chosen: the calls that `sample` takes from now on; 0: the sampler goes on drawing.
     """
 
     run: Run
-    evaluations: Mapping[int, Evaluation]
+    evaluation: Evaluation | None
     chosen: int
 
 
@@ -70,8 +69,8 @@ def distill(
 ) -> Distilled:
     """Learn a map of a few network calls from a run's own network, and keep it in the run.
 
-    It draws from then on, with the least calls whose samples cannot be told apart from real rows;
-    where there are none, or as many as the run itself chose, the settings stay.
+    Where samples of its most calls cannot be told apart from real rows, they are what `sample`
+    draws from then on, unless the run's settings name a number of calls (`sampling.few`).
 
     Args:
         run: fitted, with its folder, whose rows can be had.
@@ -88,6 +87,17 @@ def distill(
     """
     if run.folder is None:
         raise ArgumentError("a lone model file has no place for a few-step map; give a run folder.")
+    with locked(run.folder):
+        if resume:
+            calls, seed = _planned(run.folder / FEW)
+        return learn_map(run, calls, seed=seed, resume=resume, quiet=quiet)
+
+
+def learn_map(
+    run: Run, calls: Sequence[int], *, seed: int, resume: bool = False, quiet: bool
+) -> Distilled:
+    """As `distill`, of a run whose folder is held for writing."""
+    assert run.folder is not None
     if not math.prod(run.model.codec.event):
         raise ArgumentError(
             "this table has no numeric column, and categories are drawn one by one: there is no "
@@ -96,24 +106,21 @@ def distill(
     if distributed.count() > 1:
         raise ArgumentError("a few-step map is learned by one process; start it without torchrun.")
     folder = run.folder / FEW
-    with locked(run.folder):
-        if resume:
-            calls, seed = _planned(folder)
-        elif folder.exists():
+    times = {each: times_of(run.model.process, each) for each in sorted({*calls})}
+    if not resume:
+        if folder.exists():  # of a map that the new one takes the place of
             shutil.rmtree(folder)
-        times = {each: times_of(run.model.process, each) for each in sorted({*calls})}
-        if not resume:
-            folder.mkdir()
-            plan = {"calls": [*times], "seed": seed}
-            atomic.write_bytes(folder / CONFIG, tomli_w.dumps(plan).encode())
-        job = _begun(run, times, folder, seed, quiet=quiet)
-        if resume and any((folder / CHECKPOINT).glob("*.json")):
-            job.training.restore(*checkpoint.load(folder / CHECKPOINT))
-        network = _learned(job, quiet=quiet)
-        made = replace(run, model=changed(run.model, few=FewSteps(network, times)))
-        found = _kept(made, quiet=quiet)
-        for each in (folder / CHECKPOINT, folder / MODEL):  # what only resuming needed
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        folder.mkdir()
+        plan = {"calls": [*times], "seed": seed}
+        atomic.write_bytes(folder / CONFIG, tomli_w.dumps(plan).encode())
+    job = _begun(run, times, folder, seed, quiet=quiet)
+    if resume:
+        job.training.restore(*checkpoint.load(folder / CHECKPOINT))
+    network = _learned(job, quiet=quiet)
+    made = replace(run, model=changed(run.model, few=FewSteps(network, times)))
+    found = _kept(made, quiet=quiet)
+    for each in (folder / CHECKPOINT, folder / MODEL):  # what only resuming needed
+        shutil.rmtree(each) if each.is_dir() else each.unlink()
     return found
 
 
@@ -137,7 +144,9 @@ def _begun(
     kind = model.codec.kind
     rows, flow_steps, steps, batch = _RECIPES[kind]
     prepared = KINDS[kind].prepare(settings, data, model.codec)
-    student = as_map(model.denoiser, deepcopy(model.denoiser.network))
+    # An average of weights, as the run draws with, is not for training.
+    network = deepcopy(model.denoiser.network).requires_grad_(True)
+    student = as_map(model.denoiser, network)
     objective: Any = prepared.objective(model.denoiser, model.process)
     objective = objective.simplified(objective.times, simple(student.parameterisation))
     visited = sorted({time for each in times.values() for time in each}, reverse=True)
@@ -197,21 +206,20 @@ def _learned(job: Job, *, quiet: bool) -> nn.Module:
 
 def _kept(run: Run, *, quiet: bool) -> Distilled:
     """The map measured, the calls to draw with chosen, and all written to the run's folder."""
-    assert run.folder is not None
-    assert run.model.few is not None
-    evaluations = {}
-    for calls in sorted(run.model.few.times):
-        try:
-            few = in_few(run, calls)
-            evaluations[calls] = few.evaluate(quiet=quiet)
-        except (ArgumentError, DataError):  # too few rows to measure anything by
-            break
-    good = [calls for calls, found in evaluations.items() if found.verdict == _AT_THE_FLOOR]
-    chosen = run.settings.sampling.few or min(good, default=0)
+    folder, few = run.folder, run.model.few
+    assert folder is not None
+    assert few is not None
+    most = max(few.times)
+    try:
+        evaluation = in_few(run, most).evaluate(quiet=quiet)
+    except (ArgumentError, DataError):  # too few rows to measure anything by
+        evaluation = None
+    equal = evaluation is not None and evaluation.verdict == _AT_THE_FLOOR
+    chosen = run.settings.sampling.few or most * equal
     run = in_few(run, chosen)
-    save_model(run.model, run.folder / MODEL)
-    atomic.write_bytes(run.folder / CONFIG, run.settings.to_toml().encode())
-    return Distilled(run, evaluations, chosen)
+    save_model(run.model, folder / MODEL)
+    atomic.write_bytes(folder / CONFIG, run.settings.to_toml().encode())
+    return Distilled(run, evaluation, chosen)
 
 
 def in_few(run: Run, calls: int) -> Run:

@@ -4,197 +4,36 @@
 last checkpoint and the model made from it.
 """
 
-import json
 import os
-import signal
-import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
-from io import StringIO
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
-import numpy as np
 from torch import nn
 
 from sfumato import atomic, config, distributed
 from sfumato.config import Settings
 from sfumato.data.codecs import Codec
 from sfumato.data.source import IN_MEMORY
-from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
+from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.models.build import build_model
 from sfumato.models.file import load_model, save_model
 from sfumato.models.format_4 import weight_names
-from sfumato.models.model import Model, changed, supports
+from sfumato.models.model import Model, changed
 from sfumato.models.registry import OWN, device_of
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
-from sfumato.process.streams import chunk_size
 from sfumato.progress import ProgressLine
 from sfumato.runs.data import Dataset, Source, load, take
-from sfumato.runs.folder import (
-    CHECKPOINT,
-    CONFIG,
-    METRICS,
-    MODEL,
-    SNAPSHOTS,
-    locked,
-    new_folder,
-    read_records,
-    resume_command,
-)
+from sfumato.runs.distill import learn_map
+from sfumato.runs.folder import CHECKPOINT, CONFIG, MODEL, locked, new_folder
+from sfumato.runs.job import Job, Stopped, fitting, sampling_model
 from sfumato.runs.kinds import KINDS
-from sfumato.runs.run import SNAPSHOT_FRAMES, Run
+from sfumato.runs.run import Run
 from sfumato.training import checkpoint
-from sfumato.training.loop import StepRecord, Training, train
-
-
-class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
-    """SIGINT or SIGTERM arrived; the step was finished and everything is saved.
-
-    The exit code is 128 and the signal's number, as a shell gives it.
-    """
-
-    def __init__(self, signum: int, step: int, job: "Job") -> None:
-        settings = job.model.settings
-        made = settings.data.source, settings.network.name, settings.process.schedule
-        resumable = IN_MEMORY not in made and OWN not in made
-        command = job.go_on or resume_command(job.folder)
-        go_on = f" Go on with: {command}" if resumable else ""
-        super().__init__(f"stopped at step {step}; saved.{go_on}")
-        self.exit_code = 128 + signum
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Job:
-    """A run being fitted, whose folder is held for writing.
-
-    Args:
-        training: where it stands.
-        model: the model whose network is trained.
-        data: the rows.
-        folder: the run's folder.
-        go_on: what to type to go on with it, if not what a fit is gone on with.
-    """
-
-    training: Training
-    model: Model
-    data: Dataset[Any]
-    folder: Path
-    go_on: str = ""
-
-
-@contextmanager
-def _signals(*, quiet: bool) -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying of them; only the main thread can."""
-    received: list[int] = []
-
-    def note(signum: int, _frame: FrameType | None) -> None:
-        received.append(signum)
-        if not quiet and len(received) == 1:
-            # A line that cannot be shown is no reason not to save.
-            with suppress(OSError, RuntimeError):
-                print("stopping after this group of steps; saving ...", file=sys.stderr, flush=True)
-
-    try:
-        before = {each: signal.signal(each, note) for each in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-
-def _snapshot_steps(num_steps: int, every: int, count: int) -> set[int]:
-    """`count` steps where a record falls, evenly in the logarithm, the last one among them."""
-    if count == 0:
-        return set()
-    groups = max(1, num_steps // every)
-    chosen = {max(1, round(groups ** (k / count))) * every for k in range(count)}
-    return {min(step, num_steps) for step in chosen} | {num_steps}
-
-
-def _sampling_model(job: Job) -> Model:
-    """The model with the weights that samples are to be drawn with."""
-    last = job.model.settings.sampling.weights == "last"
-    return job.model.with_network(job.training.drawing_network(last=last))
-
-
-def _save(job: Job) -> None:
-    tensors, model = job.training.tensors(), _sampling_model(job)
-    if distributed.is_first():
-        checkpoint.save(job.folder / CHECKPOINT, tensors, job.training.numbers())
-        save_model(model, job.folder / MODEL)
-
-
-def _take_snapshot(job: Job) -> None:
-    """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
-    model = _sampling_model(job)
-    if not distributed.is_first() or not supports(model, "snapshots"):
-        return
-    frames = model.pictured_frames(chunk_size(model.codec.event), SNAPSHOT_FRAMES)
-    folder = job.folder / SNAPSHOTS
-    folder.mkdir(exist_ok=True)
-    with atomic.replacing(folder / f"step-{job.training.step:07d}.npy") as path:
-        np.save(path, np.stack([x for _, x in frames]), allow_pickle=False)
-
-
-def _begin_metrics(path: Path, step: int) -> float:
-    """Drop lines after `step`, which resuming will write again; seconds that were spent so far."""
-    kept = [record for record in read_records(path) if record["step"] <= step]
-    if distributed.is_first():
-        atomic.write_bytes(path, "".join(f"{json.dumps(record)}\n" for record in kept).encode())
-    return kept[-1]["seconds"] if kept else 0.0
-
-
-def _appending(path: Path) -> AbstractContextManager[TextIO]:
-    """The file to append to; nothing, in a process that does not write."""
-    return path.open("a", encoding="utf-8") if distributed.is_first() else nullcontext(StringIO())
-
-
-def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
-    """Train to the end in a run's folder, saving on the way; yields as `train` does.
-
-    Args:
-        job: from `begin` or `resume`.
-        quiet: do not tell that a signal has been heard.
-
-    Raises:
-        Stopped: after SIGINT or SIGTERM, when all is saved.
-        DivergedError: if the loss is no longer finite; the last checkpoint stays.
-        RunError: if metrics.jsonl is damaged.
-        OSError: if the folder cannot be written.
-    """
-    training, settings = job.training, job.training.settings
-    snapshots = _snapshot_steps(training.num_steps, settings.log_every, settings.snapshots)
-    with _signals(quiet=quiet) as received:
-        spent = _begin_metrics(job.folder / METRICS, training.step)
-        saved = training.step
-        if saved == 0:
-            _save(job)
-        started = time.monotonic()
-        with _appending(job.folder / METRICS) as metrics:
-            for record in train(training):
-                seconds = round(spent + time.monotonic() - started, 3)
-                metrics.write(json.dumps(asdict(record) | {"seconds": seconds}) + "\n")
-                metrics.flush()
-                if record.step in snapshots:
-                    _take_snapshot(job)
-                last = record.step == training.num_steps
-                if last or record.step - saved >= settings.checkpoint_every:
-                    _save(job)
-                    saved = record.step
-                yield record
-                if distributed.any_of(bool(received)) and not last:
-                    if saved != record.step:
-                        _save(job)
-                    raise Stopped(received[0] if received else signal.SIGTERM, record.step, job)
+from sfumato.training.loop import Training
 
 
 def resolve(
@@ -330,7 +169,7 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
         data = load(settings)
         # Its own codec, should today's make another of the same rows.
         held = load_model(folder / MODEL) if (folder / MODEL).exists() else None
-        training, model = prepare(settings, data, codec=held and held.codec)
+        training, model = prepare(settings, data, codec=held.codec if held else None)
         job = Job(training, model, data, folder)
         # A run that was killed before its first save was whole begins anew.
         if (folder / MODEL).exists() or any((folder / CHECKPOINT).glob("*.json")):
@@ -338,7 +177,7 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
             training.restore(*checkpoint.load(folder / CHECKPOINT, renamed))
             if training.step == training.num_steps and held is not None:
                 job = replace(job, model=changed(model, few=held.few))
-            restored = _sampling_model(job)
+            restored = sampling_model(job)
             if distributed.is_first():
                 save_model(restored, folder / MODEL)  # a kill may have left it behind
         yield job
@@ -395,7 +234,10 @@ def fit(
 
 
 def finish(job: Job, *, quiet: bool = False) -> Run:
-    """Train to the end, showing how it goes; the fitted run."""
+    """Train to the end, showing how it goes; the fitted run.
+
+    With a few-step map, where the settings say that it is to draw (`sampling.few`).
+    """
     with (
         ProgressLine(
             "fit", job.training.num_steps, "steps", quiet=quiet or not distributed.is_first()
@@ -404,4 +246,7 @@ def finish(job: Job, *, quiet: bool = False) -> Run:
     ):
         for record in fitting(job, quiet=quiet):
             line.advance_to(record.step, f"loss {record.loss:.4f}")
-    return Run(_sampling_model(job), job.folder, job.data)
+    run = Run(sampling_model(job), job.folder, job.data)
+    if few := run.settings.sampling.few:
+        return learn_map(run, [few], seed=run.settings.seed, quiet=quiet).run
+    return run

@@ -455,6 +455,12 @@ class Run:
             + (f", {levels} levels" if levels else " in continuous time"),
             "sampler": f"{settings.sampling.sampler}, {settings.sampling.steps} steps",
         }
+        if model.few is not None:
+            calls = ", ".join(map(str, sorted(model.few.times)))
+            drawing = settings.sampling.few
+            facts["map"] = f"few-step map of {calls} calls" + (
+                f"; `sample` draws with {drawing}" if drawing else ""
+            )
         if records:
             last = records[-1]
             facts["training"] = (

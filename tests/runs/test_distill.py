@@ -1,0 +1,292 @@
+"""A few-step map learned from a run of every kind: kept, drawn with, gone on with, refused."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import sfumato
+from fitted import TINY, squares
+from sfumato.errors import ArgumentError, DataError, RunError
+from sfumato.metrics.evaluation import Evaluation, judged
+from sfumato.models.file import load_model
+from sfumato.runs import compare, distill, job
+from sfumato.runs.distill import Distilled, in_few
+from sfumato.runs.fit import resume
+from sfumato.runs.run import Run
+
+# Rows, steps of the solver, steps of training for one of the fit, rows of a step for one.
+_QUICK = (200, 6, 0.5, 1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    """Little is learned, and nothing is measured."""
+
+    def unmeasured(*_: object, **__: object) -> None:
+        raise DataError("too few rows")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in distill._RECIPES:
+            patch.setitem(distill._RECIPES, kind, _QUICK)
+        patch.setattr(Run, "evaluate", unmeasured)
+        yield
+
+
+def _copy(run: Run, folder: Path) -> Run:
+    assert run.folder is not None
+    shutil.copytree(run.folder, folder)
+    return replace(run, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def mapped(moons: Run, quick: None, tmp_path_factory: pytest.TempPathFactory) -> Distilled:
+    return distill.distill(_copy(moons, tmp_path_factory.mktemp("mapped") / "run"))
+
+
+def _weights(run: Run) -> dict[str, np.ndarray]:
+    assert run.model.few is not None
+    return {k: v.numpy() for k, v in run.model.few.network.state_dict().items()}
+
+
+def test_a_map_is_kept_in_the_run_beside_its_network(mapped: Distilled, moons: Run) -> None:
+    folder = mapped.run.folder
+    assert folder is not None
+    again = sfumato.open(folder)
+    assert again.model.few is not None
+    assert sorted(again.model.few.times) == [1, 2, 4]
+    for name, value in _weights(mapped.run).items():
+        np.testing.assert_array_equal(_weights(again)[name], value)
+    # The run's own network is what it was, for likelihood and all else.
+    for name, weight in moons.model.denoiser.network.state_dict().items():
+        assert weight.equal(again.model.denoiser.network.state_dict()[name])
+    rows = moons.sample(20)
+    np.testing.assert_array_equal(again.log_prob(rows, steps=5), moons.log_prob(rows, steps=5))
+    np.testing.assert_array_equal(again.sample(20, few=0), moons.sample(20))
+    # Nothing is left that only going on needed.
+    assert sorted(each.name for each in (folder / "few").iterdir()) == [
+        "config.toml",
+        "metrics.jsonl",
+    ]
+
+
+@pytest.mark.parametrize("calls", [1, 2, 4])
+def test_the_seed_and_the_place_decide_a_row(mapped: Distilled, calls: int) -> None:
+    whole = mapped.run.sample(1500, seed=3, few=calls)
+    np.testing.assert_array_equal(mapped.run.sample(5, seed=3, few=calls), whole[:5])
+    np.testing.assert_array_equal(
+        mapped.run.sample(300, seed=3, first=1200, few=calls), whole[1200:]
+    )
+    assert not np.array_equal(mapped.run.sample(5, seed=4, few=calls), whole[:5])
+    assert len(list(mapped.run.model.frames(3, few=calls))) == calls + 1
+
+
+def test_the_network_is_called_so_often(mapped: Distilled) -> None:
+    assert mapped.run.model.few is not None
+    asked: list[int] = []
+    hook = mapped.run.model.few.network.register_forward_hook(lambda *_: asked.append(1))
+    own = mapped.run.model.denoiser.network.register_forward_hook(lambda *_: asked.append(2))
+    for calls in (1, 2, 4):
+        asked.clear()
+        mapped.run.sample(3, few=calls)
+        assert asked == [1] * calls
+    hook.remove()
+    own.remove()
+
+
+def test_what_is_asked_of_the_sampler_is_the_samplers(mapped: Distilled, moons: Run) -> None:
+    drawing = in_few(mapped.run, 2)
+    np.testing.assert_array_equal(drawing.sample(9), mapped.run.sample(9, few=2))
+    np.testing.assert_array_equal(drawing.sample(9, steps=5), moons.sample(9, steps=5))
+    rows = moons.sample(9)
+    np.testing.assert_array_equal(drawing.edit(rows, 0.5), moons.edit(rows, 0.5))
+    np.testing.assert_array_equal(
+        drawing.sample(9, given={"x": 0.1}), moons.sample(9, given={"x": 0.1})
+    )
+    np.testing.assert_array_equal(drawing.interpolate(0, 1, 3), moons.interpolate(0, 1, 3))
+    own = moons.sample(9, sampler=sfumato.samplers.DDIM())
+    np.testing.assert_array_equal(drawing.sample(9, sampler=sfumato.samplers.DDIM()), own)
+
+
+def test_what_cannot_be_is_said(mapped: Distilled, moons: Run, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="leave steps out"):
+        mapped.run.sample(3, few=2, steps=5)
+    with pytest.raises(ArgumentError, match="draws from noise alone"):
+        mapped.run.edit(moons.sample(3), 0.5, few=2)
+    with pytest.raises(ArgumentError, match="draws from noise alone"):
+        mapped.run.sample(3, given={"x": 0.1}, few=2)
+    with pytest.raises(ArgumentError, match="no few-step map yet"):
+        moons.sample(3, few=2)
+    moons.save(tmp_path / "alone.safetensors")
+    with pytest.raises(ArgumentError, match="give a run folder"):
+        distill.distill(sfumato.open(tmp_path / "alone.safetensors"))
+    with pytest.raises(ArgumentError, match="1, 2, 4 network calls; got 3"):
+        distill.distill(_copy(moons, tmp_path / "run"), [3])
+    with pytest.raises(RunError, match="nothing to go on with"):
+        distill.distill(replace(moons, folder=tmp_path / "run"), resume=True)
+
+
+def test_a_stopped_map_goes_on_bit_for_bit(
+    moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = distill.distill(_copy(moons, tmp_path / "whole"), [1, 2], seed=7)
+    half = _copy(moons, tmp_path / "half")
+    fitting = job.fitting
+
+    def stopped(begun: Any, *, quiet: bool) -> Iterator[Any]:
+        for record in fitting(begun, quiet=quiet):
+            yield record
+            if record.step >= 20:  # its checkpoint is there
+                raise job.Stopped(2, record.step, begun)
+
+    monkeypatch.setattr(distill, "fitting", stopped)
+    with pytest.raises(job.Stopped, match=r"sfumato distill --resume .*half"):
+        distill.distill(half, [1, 2], seed=7)
+    assert half.folder is not None
+    assert sfumato.open(half.folder).model.few is None  # the run is what it was
+    monkeypatch.setattr(distill, "fitting", fitting)
+    done = distill.distill(half, [4], seed=0, resume=True)  # what was begun decides
+    assert done.run.model.few is not None
+    assert sorted(done.run.model.few.times) == [1, 2]
+    for name, value in _weights(whole.run).items():
+        np.testing.assert_array_equal(_weights(done.run)[name], value)
+
+
+def test_a_table_is_drawn_and_filled_by_a_map(of_table: Run, tmp_path: Path) -> None:
+    run = distill.distill(_copy(of_table, tmp_path / "run")).run
+    drawn = run.sample(40, few=2).to_pandas()
+    assert len(drawn) == 40
+    given = run.sample(30, few=1, given={"team": "old", "years": 60}).to_pandas()
+    assert set(given["team"]) == {"old"}
+    assert set(given["years"]) == {60}
+    holes = [{"years": 50, "height": None, "team": None}] * 3
+    for filled in run.complete(pd.DataFrame(holes), draws=2, few=2):
+        assert set(filled["years"]) == {50}
+        assert not filled.isna().any(axis=None)
+    # Categories are the run's own, whatever draws the numbers.
+    own = run.sample(40, few=0).to_pandas()
+    assert list(own["team"]) == list(drawn["team"])
+    rows = [{"years": 50, "height": 1.7, "team": "old"}]
+    with pytest.raises(ArgumentError, match="draws from noise alone"):
+        run.edit(rows, 0.5, few=2)
+
+
+def test_pictures_of_classes_are_drawn_by_a_map(tmp_path: Path) -> None:
+    settings = {
+        "training.steps": 20,
+        "training.batch_size": 16,
+        "training.snapshots": 0,
+        "training.warmup": 0,
+        "training.learning_rate": 0.01,
+        "training.average": 0.5,
+        "training.flip": True,
+        "network.width": 16,
+        "network.options": {"multipliers": [1]},
+        "sampling.guidance": 2.0,
+        "sampling.clip": 1.0,
+        "data.labels": True,
+    }
+    names = np.where(np.arange(180) % 2, "above", "below")
+    folder = tmp_path / "pictures"
+    for k, (pixels, name) in enumerate(zip(squares(), names, strict=True)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[..., 0]).save(folder / name / f"{k}.png")
+    run = sfumato.fit(folder, out=tmp_path / "run", settings=settings, quiet=True)
+    run = distill.distill(run, [2]).run
+    above = run.sample(3, few=2, given={"class": "above"})
+    assert above.shape == (3, 4, 4, 1)
+    assert not np.array_equal(above, run.sample(3, few=2, given={"class": "below"}))
+
+
+@pytest.mark.parametrize("network", ["vector-mlp", "step-mlp"])
+def test_a_map_of_a_discrete_schedule(tmp_path: Path, network: str) -> None:
+    own = {"process.num_levels": 30, "network.name": network, "network.parameterisation": "eps"}
+    run = sfumato.fit("moons", settings=TINY | own, out=tmp_path / "run", quiet=True)
+    found = distill.distill(run)
+    assert np.isfinite(found.run.sample(5, few=4)).all()
+    assert np.isfinite(sfumato.open(tmp_path / "run").sample(5, few=1)).all()
+
+
+def test_fit_learns_a_map_where_it_is_to_draw(tmp_path: Path) -> None:
+    run = sfumato.fit(
+        "moons", settings=TINY | {"sampling.few": 2}, out=tmp_path / "run", quiet=True
+    )
+    assert run.model.few is not None
+    assert sorted(run.model.few.times) == [2]
+    opened = sfumato.open(tmp_path / "run")
+    np.testing.assert_array_equal(opened.sample(5), run.sample(5, few=2))
+    with resume(tmp_path / "run") as finished:  # what it keeps is not lost
+        assert finished.model.few is not None
+    assert sfumato.open(tmp_path / "run").model.few is not None
+
+
+def test_samples_at_the_floor_are_drawn_from_then_on(
+    moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = {"equal": 0.5, "unlike": 0.9}
+    for name, chosen in (("equal", 4), ("unlike", 0)):
+        measure = judged("classifier_auc", "AUC", value[name], [0.5, 0.51, 0.52], 0.02, 100)
+        evaluation = Evaluation((measure,), 100)
+        monkeypatch.setattr(Run, "evaluate", lambda *_, found=evaluation, **__: found)
+        run = _copy(moons, tmp_path / str(chosen))
+        made = distill.distill(run)
+        assert made.chosen == chosen
+        assert sfumato.open(tmp_path / str(chosen)).settings.sampling.few == chosen
+
+
+def test_the_map_stands_beside_the_samplers(
+    mapped: Distilled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "SAMPLERS", {"ddim": sfumato.samplers.DDIM})
+    monkeypatch.setattr(compare, "_REFERENCE_STEPS", 60)
+    calls = compare.calls_of(mapped.run)
+    assert calls == (1, 2, 4, 10, 20, 40, 80)
+    found = [
+        each
+        for each in compare.compare_samplers(mapped.run, (1, 2, 4))
+        if isinstance(each, compare.Comparison)
+    ]
+    own = [entry for entry in found[0].entries if entry.sampler == "few-step map"]
+    assert [entry.num_calls for entry in own] == [1, 2, 4]
+    assert [entry.flow is None for entry in own] == [False, True, True]
+    assert not [entry for entry in found[1].entries if entry.sampler == "few-step map"]
+    compare.figure_of(found)
+
+
+@pytest.mark.parametrize(
+    ("few", "reason"),
+    [
+        ({"1": [0.5]}, "called at the times"),
+        ({"2": [1.0, 1.0]}, "called at the times"),
+        ({"2": "often"}, "does not describe a model"),
+        ([1, 2], "does not describe a model"),
+        (None, "its weights are not those of its settings|does not describe"),
+    ],
+)
+def test_a_damaged_map_is_refused(
+    mapped: Distilled, tmp_path: Path, few: object, reason: str
+) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    from sfumato.models.file import _digest
+
+    assert mapped.run.folder is not None
+    with safe_open(mapped.run.folder / "model.safetensors", framework="pt") as file:
+        header = json.loads(file.metadata()["sfumato"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if few is None:
+        del header["few"]
+    else:
+        header["few"] = few
+    header["sha256"] = _digest(header, tensors)
+    save_file(tensors, tmp_path / "bad.safetensors", {"sfumato": json.dumps(header)})
+    with pytest.raises(RunError, match=reason):
+        load_model(tmp_path / "bad.safetensors")
