@@ -17,6 +17,7 @@ from bench.measure import Page
 NAMES = (
     "time_to_floor",
     "calls_to_floor",
+    "few_calls",
     "step_cost",
     "sampling_rate",
     "scaling",

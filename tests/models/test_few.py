@@ -6,6 +6,8 @@ that the path through x_t ends at
     f(x_t, t) = m + s (x_t - alpha_t m)/sqrt(alpha_t² s² + sigma_t²)
 """
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -144,10 +146,9 @@ def test_calls_lie_within_the_process() -> None:
     assert list(times) == sorted(times, reverse=True)
     levels = PROCESS.at(torch.tensor(times[1:], dtype=torch.float64))
     np.testing.assert_allclose(levels.sigma_ve.numpy(), CALLS[4], rtol=1e-6)
-    # A process that ends before sigma/alpha = 0.7 has no such call.
-    part = PROCESS.until(float(PROCESS.time(torch.tensor(0.0).double())) * 0.5)
-    noisiest = float(part.noisiest.sigma_ve)
-    assert all(ratio < noisiest for ratio in _ratios(part, times_of(part, 4)[1:]))
+    # A process that ends before sigma/alpha = 0.4 has no such call.
+    part = PROCESS.until(float(PROCESS.time(torch.tensor(-2 * math.log(0.35)).double())))
+    assert _ratios(part, times_of(part, 4)) == pytest.approx([0.35, 0.3, 0.2], rel=1e-4)
 
 
 def _ratios(process: Process, times: tuple[float, ...]) -> list[float]:

@@ -20,7 +20,7 @@ from sfumato.errors import ArgumentError, DataError
 from sfumato.estimator.base import TableEstimator, seed_of
 from sfumato.estimator.model import DiffusionModel
 from sfumato.estimator.stacking import StackedMean, StackedOdds
-from sfumato.models.predictive import QUANTILES, PredictedCategories, PredictedNumbers
+from sfumato.models.predictive import PredictedCategories, PredictedNumbers
 from sfumato.runs.run import Run
 
 # Of fewer rows simpler learners and the width of the laws could not be judged.
@@ -169,13 +169,17 @@ class _Predictor(TableEstimator):
 
     def _law(self, rows: DataTable) -> Any:
         """Of rows as the model takes them, what is predicted of the target."""
-        return self._run().predict(rows, self.target_, quiet=not self.verbose)
+        quiet = not self.verbose
+        return self._run().predict(rows, self.target_, values=_VALUES, steps=_STEPS, quiet=quiet)
 
 
 # Rows that the width of the laws is set by: a tenth, at most so many.
 _KEPT = 500
 # Steps of training to begin with; at most, and the width, where simpler learners come first.
 _FIRST, _MOST, _WIDTH = 100, 900, 64
+# Of a law: a rest is nearly normal, and soon found. On the sets of the benchmark the CRPS of 12
+# steps and 32 values is not lower.
+_STEPS, _VALUES = 6, 24
 # Draws of a row of which too little is known to expect a value.
 _DRAWS = 128
 
@@ -297,7 +301,7 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
         own = select_columns(rows, self.model_.model_.codec.columns, "X")
         drawn = self._run().filled(own, _DRAWS)
         both = np.stack([sum(each[name].values for name in names) for each in drawn], 1)
-        places = (np.arange(QUANTILES) + 0.5) / QUANTILES
+        places = (np.arange(_VALUES) + 0.5) / _VALUES
         found = np.quantile(both, places, axis=1).T
         return np.asarray(found.clip(self._part.low, self._part.high))
 

@@ -32,10 +32,11 @@ from sfumato.process.streams import CHUNK, PREDICTING, generator, noise_from
 from sfumato.samplers.driver import last_frame, trajectory
 from sfumato.samplers.unipc import UniPC
 
-# K of eq. (2): quantiles within a fiftieth of a standard deviation of those of very many.
 QUANTILES = 32
+"""K of eq. (2): quantiles within a fiftieth of a standard deviation of those of very many."""
 
-_STEPS = 12
+STEPS = 12
+"""Of the solver; a law much narrower than the target's own spread needs more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -198,7 +199,13 @@ def joined(chunks: Sequence[Predicted]) -> Predicted:
 
 
 def predict_chunks(
-    model: TableModel, rows: DataTable, target: str, *, seed: int = 0, values: int = QUANTILES
+    model: TableModel,
+    rows: DataTable,
+    target: str,
+    *,
+    seed: int = 0,
+    values: int = QUANTILES,
+    steps: int = STEPS,
 ) -> Iterator[Predicted]:
     """The laws of the target in each row, chunk by chunk; what stands there is not looked at.
 
@@ -207,12 +214,17 @@ def predict_chunks(
         rows: of the model's columns; what is missing in them is not known.
         target: a column that the model learned.
         seed: of what is drawn where more is missing than the target.
-        values: how many equally likely ones stand for the law of a number.
+        values: how many equally likely ones stand for the law of a number, up to a chunk.
+        steps: of the solver that takes them there.
 
     Raises:
-        ArgumentError: if there is no such column, or it never varied.
+        ArgumentError: if there is no such column, it never varied, or a number is out of range.
         DataError: if the rows do not fit the model.
     """
+    if not 1 <= values <= CHUNK or steps < 1:
+        raise ArgumentError(
+            f"`values` are from 1 to {CHUNK}, and `steps` at least 1; got {values} and {steps}."
+        )
     place, state = model.codec.places(target)
     if len(model.codec.columns) == 1:
         raise ArgumentError(
@@ -225,7 +237,7 @@ def predict_chunks(
     )
     if isinstance(part, CategoricalCodec):
         return _categories(model, seen, part, state)
-    return _numbers(model, seen, part, state, place, seed, values)
+    return _numbers(model, seen, part, state, place, seed, values, steps)
 
 
 def known_without(model: TableModel, rows: DataTable, target: str) -> EncodedTable:
@@ -271,13 +283,14 @@ def _numbers(
     place: int,
     seed: int,
     count: int,
+    steps: int,
 ) -> Iterator[PredictedNumbers]:
     at_once = CHUNK // count
     masses = np.array(part.point_masses, np.float64)
     for chunk, first in enumerate(range(0, max(1, len(seen)), at_once)):
         index = torch.arange(first, min(first + at_once, len(seen)))
         rows = filled_up(seen.take(index), at_once)
-        values = _flowed(model, rows, part, state, place, seed, chunk, count)
+        values = _flowed(model, rows, part, state, place, seed, chunk, count, steps)
         chance = np.ones((at_once, 1))
         if part.sizes:
             chance = _probabilities(model, rows, state, 1 + len(masses))
@@ -297,6 +310,7 @@ def _flowed(
     seed: int,
     chunk: int,
     count: int,
+    steps: int,
 ) -> np.ndarray:
     """Eq. (2): K values of the column for each row, given that it is a number; `(rows, K)`."""
     every = rows.take(torch.arange(len(rows)).repeat_interleave(count))
@@ -312,7 +326,7 @@ def _flowed(
     carried[:, place] |= requested[:, place]
     quantiles = torch.from_numpy(ndtri((np.arange(count) + 0.5) / count))
     start = torch.where(carried, quantiles.repeat(len(rows))[:, None], source(numbers))
-    levels = model.process.grid(model.process.default_grid, _STEPS)
+    levels = model.process.grid(model.process.default_grid, steps)
     denoise = model.conditioned(numbers, requested, categories)
     x = last_frame(trajectory(denoise, start, levels, UniPC(), noise=source)).x_t
     x = torch.where(requested, x, numbers)

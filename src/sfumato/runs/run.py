@@ -20,6 +20,8 @@ from sfumato.models.file import load_model, save_model
 from sfumato.models.model import Model, require, supports
 from sfumato.models.onnx import write_onnx
 from sfumato.models.predictive import (
+    QUANTILES,
+    STEPS,
     PredictedCategories,
     PredictedNumbers,
     joined,
@@ -247,7 +249,14 @@ class Run:
         return [kind.put_back(rows, index, kind.take(drawn, every + k)) for k in range(draws)]
 
     def predict(
-        self, rows: Any, target: str, *, seed: int = 0, quiet: bool = True
+        self,
+        rows: Any,
+        target: str,
+        *,
+        seed: int = 0,
+        values: int = QUANTILES,
+        steps: int = STEPS,
+        quiet: bool = True,
     ) -> PredictedNumbers | PredictedCategories:
         """The law of one column given the others, for each row.
 
@@ -259,16 +268,21 @@ class Run:
                 too, is not known.
             target: the column's name.
             seed: of what is drawn where more than the target is missing.
+            values: how many equally likely ones stand for the law of a number.
+            steps: of the solver that takes them there; a law much narrower than the target's own
+                spread needs more.
             quiet: show no progress.
 
         Raises:
-            ArgumentError: if there is no such column that varies, or the run learned no table.
+            ArgumentError: if there is no such column that varies, a number is out of its range, or
+                the run learned no table.
             DataError: if the rows do not fit the model.
         """
         require(self.model, "predict")
         assert isinstance(self.model, TableModel)
         like = self.kind.read_like(self.model, rows, missing=True, partial=True)
-        chunks = predict_chunks(self.model, like.rows, target, seed=seed)
+        options: dict[str, int] = {"seed": seed, "values": values, "steps": steps}
+        chunks = predict_chunks(self.model, like.rows, target, **options)
         return joined(self._collected(chunks, "predict", len(like.rows), quiet))
 
     def interpolate(
