@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sfumato.process import schedules as schedules
     from sfumato.process.noise import NoiseLevel as NoiseLevel
     from sfumato.process.streams import Noise as Noise
+    from sfumato.runs.distill import distill as distill
     from sfumato.runs.fit import fit as fit
     from sfumato.runs.report import write_report as write_report
     from sfumato.runs.run import Run as Run
@@ -50,6 +51,7 @@ _HOME: dict[str, tuple[str, str]] = {
     # the faces
     "fit": ("sfumato.runs.fit", "fit"),
     "open": ("sfumato.runs.run", "open_run"),
+    "distill": ("sfumato.runs.distill", "distill"),
     "Run": ("sfumato.runs.run", "Run"),
     "DataTable": ("sfumato.data.table", "DataTable"),
     "DiffusionModel": ("sfumato.estimator", "DiffusionModel"),

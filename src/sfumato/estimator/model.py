@@ -94,6 +94,11 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
             {"data": {"source": IN_MEMORY, "columns": types}, "seed": seed_of(self.random_state)},
         )
         asked = config.resolve(*layers)
+        if asked.sampling.few:
+            raise ArgumentError(
+                "a few-step map (sampling.few) lies in a run's folder; fit with sfumato.fit, or "
+                "leave it out."
+            )
         taken = take(table, asked, keep_all=True)
         data = replace(taken, container=getattr(self, "backend_", None) or "array")
         settings = config.resolve(KINDS[data.kind].recipe(data, asked.training.target), *layers)

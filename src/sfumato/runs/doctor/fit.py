@@ -2,6 +2,7 @@
 
 regret        the nats that the network's errors cost beside the least possible ones, where
               the data's exact denoiser is known
+few calls     whether those of a few-step map that draws are enough
 convergence   the nats by which held-out rows are worse off than training rows, and whether
               samples are told from real rows
 copies        whether samples lie nearer to the training rows than held-out rows do
@@ -12,14 +13,18 @@ from dataclasses import astuple
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sfumato import distributed
 from sfumato.errors import DataError
 from sfumato.metrics.classifier import classifier_auc
+from sfumato.metrics.distances import sliced_wasserstein_2
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
 from sfumato.metrics.regret import nats_lost
+from sfumato.models.few import CALLS
+from sfumato.process.streams import generator
 from sfumato.runs.doctor.process import Finding, examine_process
 from sfumato.runs.exact import (
     compared_levels,
@@ -66,6 +71,9 @@ def _examined(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Fi
             run.settings.process, rows, process=run.model.process, bin_width=width
         )
     yield from _sampling(run)
+    if run.settings.sampling.few:
+        with distributed.threads(run.settings.threads):
+            yield _few_calls(run, rows)
     with distributed.threads(run.settings.threads):
         yield from _LEARNED[run.kind.name](run, data, evaluation)
 
@@ -207,6 +215,36 @@ def _sampling(run: Run) -> Iterator[Finding]:
             "The last step's weights still carry the noise of the last batches.",
             "sampling.weights=averaged",
         )
+
+
+def _few_calls(run: Run, rows: Tensor) -> Finding:
+    """Whether more network calls than the few-step map makes would draw nearer to real rows."""
+    calls, n = (
+        run.settings.sampling.few,
+        min(_ROWS if rows.ndim == 2 else _PICTURES, len(rows) // 3),
+    )
+    order = torch.randperm(len(rows), generator=generator(run.settings.seed))
+    real, *others = (rows[each].flatten(1).numpy() for each in order[: 3 * n].split(n))
+
+    def off(few: int) -> float:
+        drawn = run.model.encoded(run.draw(n, few=few))
+        return sliced_wasserstein_2(drawn.flatten(1).numpy(), real)
+
+    by_map, by_sampler = off(calls), off(0)
+    chance = max(sliced_wasserstein_2(each, real) for each in others)
+    number = f"sliced W2 {by_map:.3g}, the sampler's {by_sampler:.3g}"
+    between = f"Between sets of {n:,} real rows it is up to {chance:.3g}"
+    if by_map <= max(1.2 * by_sampler, chance):
+        return Finding(
+            "Few network calls draw as the sampler does", number, f"{between}; {calls} are enough."
+        )
+    more = f"sampling.few={min(c for c in CALLS if c > calls)} or " if calls < max(CALLS) else ""
+    return Finding(
+        "More network calls are worth it",
+        number,
+        f"{between}; the map's {calls} are too few, or it needs longer to learn.",
+        f"{more}sampling.few=0 (sample --calls)",
+    )
 
 
 def _regret(run: Run) -> Iterator[Finding]:
