@@ -18,6 +18,7 @@ NAMES = (
     "time_to_floor",
     "calls_to_floor",
     "few_calls",
+    "few_tables",
     "step_cost",
     "sampling_rate",
     "scaling",

@@ -74,19 +74,20 @@ def measure() -> Page:
     )
 
 
-def _timed(do: Callable[[], T]) -> tuple[T, float]:
+def timed(do: Callable[[], T]) -> tuple[T, float]:
+    """What it gives, and the processor seconds that it took."""
     began = time.process_time()
     return do(), time.process_time() - began
 
 
-def _mapped(run: Run) -> tuple[Run, float]:
+def mapped(run: Run) -> tuple[Run, float]:
     """The run with a map, and the seconds that learning it took, without measuring it."""
 
     def unmeasured(made: Run, *, quiet: bool) -> distill.Distilled:  # noqa: ARG001
         return distill.Distilled(made, None, 0)
 
     with patch.object(distill, "_kept", unmeasured):
-        found, seconds = _timed(partial(distill.distill, run))
+        found, seconds = timed(partial(distill.distill, run))
     return found.run, seconds
 
 
@@ -94,12 +95,12 @@ def _sets(
     folder: Path, name: str, seed: int, floor: Floor
 ) -> tuple[list[tuple[list[object], int, bool]], list[float]]:
     out = folder / f"{name}-{seed}-{len(list(folder.iterdir()))}"
-    run, fitted = _timed(lambda: fit(name, out=out, seed=seed, quiet=True))
-    run, learned = _mapped(run)
+    run, fitted = timed(lambda: fit(name, out=out, seed=seed, quiet=True))
+    run, learned = mapped(run)
     found: list[tuple[list[object], int, bool]] = []
     seconds = {}
     for calls in (0, *CALLS):
-        sample, seconds[calls] = _timed(partial(run.sample, ROWS, seed=seed, few=calls))
+        sample, seconds[calls] = timed(partial(run.sample, ROWS, seed=seed, few=calls))
         distance = floor.distance(sample)
         by = f"map, {calls} calls" if calls else "sampler"
         cells = [name, seed, by, *distance.cells, f"{seconds[calls]:.3f}"]
@@ -109,15 +110,15 @@ def _sets(
 
 def _digits(folder: Path) -> list[list[object]]:
     settings = {"data.labels": True}
-    run, fitted = _timed(lambda: fit("digits", out=folder / "d", settings=settings, quiet=True))
-    run, learned = _mapped(run)
+    run, fitted = timed(lambda: fit("digits", out=folder / "d", settings=settings, quiet=True))
+    run, learned = mapped(run)
     rows: list[list[object]] = []
     usual = 0.0
     for calls in (0, *CALLS):
         found, seconds = [], 0.0
         for seed in range(3):
             drawing = distill.in_few(run, calls)
-            evaluation, spent = _timed(partial(drawing.evaluate, seed=seed))
+            evaluation, spent = timed(partial(drawing.evaluate, seed=seed))
             seconds += spent / 3
             found += [each.value for each in evaluation.measures if each.name == "frechet"]
         mean = float(np.mean(found))

@@ -104,7 +104,12 @@ class TableDenoiser:
             categories: see `networks.table_mlp.TableCondition`.
         """
         is_known = known.isfinite()
-        is_noisy = torch.zeros_like(is_known)
-        condition = TableCondition(known.nan_to_num(), is_known, is_noisy, categories)
-        no_signal = NoiseLevel.from_log_snr(torch.tensor(-FARTHEST, dtype=torch.float64))
-        return self.both(torch.zeros_like(known), no_signal, condition).logits.double()
+        condition = TableCondition(
+            known.nan_to_num(), is_known, torch.zeros_like(is_known), categories
+        )
+        # As `both` of rows without a noisy number: no signal, and nothing of it to estimate.
+        nothing = torch.zeros_like(known).to(next(self.network.parameters()))
+        number = nothing.new_full((len(known),), -FARTHEST)
+        residual = [] if self.correlations is None else [nothing]
+        logits: Tensor = self.network(nothing, number, condition, *residual)[1]
+        return logits.double()
