@@ -475,6 +475,7 @@ def test_arrays_of_words_are_columns_of_words() -> None:
         ({"columns": {"ag": "integer"}}, ArgumentError, "unknown column 'ag'"),
         ({"columns": {"sex": "integer"}}, ArgumentError, "cannot be integer"),
         ({"settings": {"training.stepz": 3}}, ArgumentError, "unknown setting 'training.stepz'"),
+        ({"settings": {"sampling.few": 2}}, ArgumentError, "lies in a run's folder"),
         ({"settings": {"network.name": "unet"}}, ArgumentError, "'unet' is not for tables"),
         (
             {"settings": {"network.parameterisation": "eps"}},

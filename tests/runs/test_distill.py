@@ -14,6 +14,7 @@ from PIL import Image
 
 import sfumato
 from fitted import TINY, squares
+from sfumato import distributed
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.metrics.evaluation import Evaluation, judged
 from sfumato.models.file import load_model
@@ -225,6 +226,22 @@ def test_fit_learns_a_map_where_it_is_to_draw(tmp_path: Path) -> None:
     with resume(tmp_path / "run") as finished:  # what it keeps is not lost
         assert finished.model.few is not None
     assert sfumato.open(tmp_path / "run").model.few is not None
+
+
+def test_a_map_that_cannot_be_is_refused_before_the_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ArgumentError, match="no numeric column"):
+        sfumato.fit(
+            [{"a": "x", "b": "u"}, {"a": "y", "b": "v"}] * 50,
+            settings={"sampling.few": 2},
+            out=tmp_path / "table",
+            quiet=True,
+        )
+    monkeypatch.setattr(distributed, "count", lambda: 2)
+    with pytest.raises(ArgumentError, match="learned by one process"):
+        sfumato.fit("moons", settings={"sampling.few": 2}, out=tmp_path / "moons", quiet=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_samples_at_the_floor_are_drawn_from_then_on(

@@ -93,18 +93,36 @@ def distill(
         return learn_map(run, calls, seed=seed, resume=resume, quiet=quiet)
 
 
+def refuse_several() -> None:
+    """Refuse to learn a map in several processes.
+
+    Raises:
+        ArgumentError: if there are several.
+    """
+    if distributed.count() > 1:
+        raise ArgumentError("a few-step map is learned by one process; start it without torchrun.")
+
+
+def refuse_numberless(model: Model) -> None:
+    """Refuse to learn a map of a table that has no numbers.
+
+    Raises:
+        ArgumentError: if it has none.
+    """
+    if not math.prod(model.codec.event):
+        raise ArgumentError(
+            "this table has no numeric column, and categories are drawn one by one: there is no "
+            "flow whose end could be learned."
+        )
+
+
 def learn_map(
     run: Run, calls: Sequence[int], *, seed: int, resume: bool = False, quiet: bool
 ) -> Distilled:
     """As `distill`, of a run whose folder is held for writing."""
     assert run.folder is not None
-    if not math.prod(run.model.codec.event):
-        raise ArgumentError(
-            "this table has no numeric column, and categories are drawn one by one: there is no "
-            "flow whose end could be learned."
-        )
-    if distributed.count() > 1:
-        raise ArgumentError("a few-step map is learned by one process; start it without torchrun.")
+    refuse_several()
+    refuse_numberless(run.model)
     folder = run.folder / FEW
     times = {each: times_of(run.model.process, each) for each in sorted({*calls})}
     if not resume:

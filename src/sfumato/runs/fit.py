@@ -27,7 +27,7 @@ from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
 from sfumato.progress import ProgressLine
 from sfumato.runs.data import Dataset, Source, load, take
-from sfumato.runs.distill import learn_map
+from sfumato.runs.distill import learn_map, refuse_numberless, refuse_several
 from sfumato.runs.folder import CHECKPOINT, CONFIG, MODEL, locked, new_folder
 from sfumato.runs.job import Job, Stopped, fitting, sampling_model
 from sfumato.runs.kinds import KINDS
@@ -130,7 +130,11 @@ def begin(
     Raises:
         RunError: if the folder is taken or cannot be written, and as `prepare`.
     """
+    if settings.sampling.few:  # what could not be is refused now, not after the training
+        refuse_several()
     training, model = prepare(settings, data, network=network, process=process)
+    if settings.sampling.few:
+        refuse_numberless(model)
     if not distributed.is_first():
         yield Job(training, model, data, Path(out or ""))
         return
