@@ -18,12 +18,12 @@ are the same.
 
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
@@ -31,16 +31,22 @@ from sfumato import atomic, config
 from sfumato.config import Settings
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.denoisers.denoiser import log_snr
-from sfumato.errors import ArgumentError, RunError, SfumatoError
+from sfumato.errors import ArgumentError, ForeignWarning, RunError, SfumatoError
+from sfumato.models.diffusers_files import (
+    INDEX,
+    SCHEDULER_CONFIG,
+    UNET_CONFIG,
+    WEIGHTS,
+    part_of,
+    read_json,
+    read_weights,
+)
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.model import Model
 from sfumato.models.registry import build_denoiser, build_process, device_of, unet_options
 from sfumato.networks.attention import SelfAttention
 from sfumato.networks.unet import UNet
 from sfumato.process.discrete import DiscreteSchedule
-
-INDEX = "model_index.json"
-_WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 # The first version that reads what is written here.
 _VERSION = "0.30.0"
@@ -50,6 +56,8 @@ _LEVELS = 1000
 
 # No predicted pixel is as large: diffusers' limit of a threshold, where ours has none.
 _UNREACHED = 1e4
+
+_PIPELINES = ("DDPMPipeline", "DDIMPipeline")
 
 _PREDICTIONS = {"epsilon": "eps", "sample": "x_0", "v_prediction": "v"}
 _SCHEDULES = {"linear": "linear", "scaled_linear": "scaled-linear", "sigmoid": "sigmoid"}
@@ -117,26 +125,16 @@ def _found(tensors: Mapping[str, Tensor], name: str) -> Tensor:
 # ---------------------------------------------------------------------------------- reading
 
 
-def is_pipeline(path: Path) -> bool:
-    """Whether this is a folder that diffusers wrote."""
-    return (path / INDEX).is_file()
-
-
 def read_pipeline(folder: Path) -> GaussianModel:
     """The model that diffusers wrote to `folder`; as it may be a stranger's, all of it is checked.
 
     Raises:
         RunError: if a part is missing, damaged, or of a kind that is not known here.
     """
-    index = _read_json(folder / INDEX)
-    kind = index.get("_class_name")
-    if kind not in ("DDPMPipeline", "DDIMPipeline"):
-        raise RunError(
-            f"{folder} holds a {kind}; a DDPMPipeline or DDIMPipeline of pictures can be read."
-        )
-    unet = _read_json(folder / "unet" / "config.json")
-    scheduler = _read_json(folder / "scheduler" / "scheduler_config.json")
-    tensors = _read_weights(folder / "unet")
+    place = part_of(folder, "unet")
+    unet = read_json(place / UNET_CONFIG)
+    scheduler = _scheduler_of(folder)
+    tensors = read_weights(place)
     try:
         codec, settings = _codec(unet), _settings(unet, scheduler)
         process = build_process(settings.process)
@@ -162,34 +160,21 @@ def read_pipeline(folder: Path) -> GaussianModel:
     return GaussianModel(settings, codec, process, denoiser)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise RunError(f"there is no {path}; download the whole folder.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} is damaged; take another copy.") from error
-    if not isinstance(found, dict):
-        raise RunError(f"{path} is damaged; take another copy.")
-    return found
-
-
-def _read_weights(folder: Path) -> dict[str, Tensor]:
-    path = folder / _WEIGHTS
-    if not path.is_file():
-        pickled = any(folder.glob("*.bin"))
-        why = (
-            "; its .bin is a pickle, which could run any code and is not opened: say "
-            "save_pretrained(..., safe_serialization=True) where it was made"
-            if pickled
-            else "; download the whole folder"
-        )
-        raise RunError(f"there is no {path}{why}.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise RunError(f"{path} is not a whole safetensors file ({error}).") from error
+def _scheduler_of(folder: Path) -> Mapping[str, Any]:
+    """The configuration of the scheduler; a network alone has none, and its defaults are taken."""
+    index = folder / INDEX
+    if index.is_file() and (kind := read_json(index).get("_class_name")) not in _PIPELINES:
+        raise RunError(f"{folder} holds a {kind}; {' or '.join(_PIPELINES)} can be read.")
+    path = part_of(folder, "scheduler") / SCHEDULER_CONFIG
+    if index.is_file() or path.is_file():
+        return read_json(path)
+    warnings.warn(
+        f"{folder} has no scheduler_config.json: the network is taken to be trained on "
+        "DDPMScheduler's default levels; put the file beside its config.json if it was not",
+        ForeignWarning,
+        stacklevel=1,
+    )
+    return {"_class_name": "DDPMScheduler"}
 
 
 def _codec(unet: Mapping[str, Any]) -> ImageCodec:
@@ -361,9 +346,9 @@ def write_pipeline(model: Model, folder: Path, *, given: Mapping[str, Any] | Non
         folder.mkdir(parents=True)
         for part in ("unet", "scheduler"):
             (folder / part).mkdir()
-        _write_json(folder / "unet" / "config.json", unet)
-        atomic.write_bytes(folder / "unet" / _WEIGHTS, save_safetensors(tensors, {"format": "pt"}))
-        _write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
+        _write_json(folder / "unet" / UNET_CONFIG, unet)
+        atomic.write_bytes(folder / "unet" / WEIGHTS, save_safetensors(tensors, {"format": "pt"}))
+        _write_json(folder / "scheduler" / SCHEDULER_CONFIG, scheduler)
         _write_json(folder / INDEX, index)
     except FileExistsError:
         raise RunError(f"{folder} is already there and is never overwritten.") from None

@@ -15,7 +15,8 @@ from sfumato.data.io.rows import read_array
 from sfumato.data.source import IN_MEMORY
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation
-from sfumato.models.diffusers import is_pipeline, read_pipeline, write_pipeline
+from sfumato.models.diffusers import read_pipeline, write_pipeline
+from sfumato.models.diffusers_files import is_pipeline
 from sfumato.models.file import load_model, save_model
 from sfumato.models.model import Model, require, supports
 from sfumato.models.onnx import write_onnx
