@@ -313,7 +313,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         ("unet/config.json", {"sample_size": None}, "None"),
         ("unet/config.json", {"num_class_embeds": 10}, "num_class_embeds"),
         ("unet/config.json", {"block_out_channels": []}, "read"),
-        ("scheduler/scheduler_config.json", {"_class_name": "PNDMScheduler"}, "PNDMScheduler"),
+        ("scheduler/scheduler_config.json", {"_class_name": "VQScheduler"}, "VQScheduler"),
         ("scheduler/scheduler_config.json", {"beta_schedule": "laplace"}, "laplace"),
         ("scheduler/scheduler_config.json", {"trained_betas": [2.0] * 20}, "beta"),
         ("scheduler/scheduler_config.json", {"thresholding": True, "sample_max_value": 1.5}, "1.5"),

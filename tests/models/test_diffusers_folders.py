@@ -1,17 +1,22 @@
 """What a folder of diffusers means: beside diffusers itself, which reads or draws the same."""
 
 import json
+import re
 import shutil
 import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 import sfumato
-from sfumato.errors import ForeignWarning, RunError
+from sfumato.errors import ArgumentError, ForeignWarning, RunError
+from sfumato.models.gaussian import GaussianModel
+from sfumato.process.noise import NoiseLevel
+from sfumato.samplers.driver import last_frame, trajectory
 
 diffusers: Any
 
@@ -193,3 +198,246 @@ def test_one_of_two_variants_is_not_chosen_by_chance(tmp_path: Path) -> None:
         sfumato.open(folder)
     (folder / "unet" / "diffusion_pytorch_model.fp16.safetensors").unlink()
     sfumato.open(folder)
+
+
+# ------------------------------------------------------------------------------- schedulers
+
+
+def _drawn_here(
+    model: GaussianModel, n: int, seed: int, at: NoiseLevel | None = None
+) -> np.ndarray:
+    """Pictures of the model's own sampler, from the noise that a pipeline of diffusers draws."""
+    shape, source = (n, *model.codec.event), torch.Generator().manual_seed(seed)
+
+    def noise(x: torch.Tensor) -> torch.Tensor:
+        return torch.randn(shape, generator=source).to(x)
+
+    denoise, levels, stepper = model._sampler({})
+    levels = levels if at is None else at
+    x = noise(torch.empty(shape, dtype=torch.float64))
+    x = x * (levels.alpha[0] ** 2 + levels.sigma[0] ** 2).sqrt()
+    x = last_frame(trajectory(denoise, x, levels, stepper, noise=noise)).x_t  # type: ignore[arg-type]
+    return (x / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+
+
+def _drawn_there(pipeline: Any, n: int, seed: int, steps: int) -> np.ndarray:
+    pipeline.set_progress_bar_config(disable=True)
+    drawn: np.ndarray = pipeline(
+        batch_size=n,
+        num_inference_steps=steps,
+        generator=torch.Generator().manual_seed(seed),
+        output_type="np",
+    ).images
+    return drawn
+
+
+_OTHER_LEVELS = {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        {},  # clip_sample is the default: x_0 is clipped, eps is not
+        {"clip_sample_range": 0.5, "prediction_type": "sample"},
+        {"thresholding": True, "sample_max_value": 1e4, "dynamic_thresholding_ratio": 0.7},
+        {"thresholding": True},
+        {"set_alpha_to_one": False},
+        {"set_alpha_to_one": False, "clip_sample": False},
+        {"steps_offset": 1},
+        {"steps_offset": 1, "set_alpha_to_one": False, "beta_schedule": "scaled_linear"},
+        {"steps_offset": 3, "prediction_type": "v_prediction"},
+        {"steps_offset": 1, "timestep_spacing": "trailing"},
+        {"timestep_spacing": "linspace", "beta_schedule": "squaredcos_cap_v2"},
+        {"timestep_spacing": "trailing", **_OTHER_LEVELS},
+    ],
+)
+@pytest.mark.filterwarnings("error::sfumato.errors.ForeignWarning")
+def test_ddim_draws_what_diffusers_draws(tmp_path: Path, scheduler: dict[str, Any]) -> None:
+    pipeline = diffusers.DDIMPipeline(_unet(), _scheduler("DDIMScheduler", **scheduler))
+    pipeline.save_pretrained(tmp_path / "their")
+    model = sfumato.open(tmp_path / "their").model
+    steps = model.settings.sampling.steps
+    own, drawn = _drawn_here(model, 3, 5), _drawn_there(pipeline, 3, 5, steps)
+    assert ((drawn > 0) & (drawn < 1)).mean() > 0.1
+    np.testing.assert_allclose(own, drawn, rtol=0, atol=1e-3)  # theirs is in float32
+
+
+def test_steps_that_ddim_of_diffusers_gets_wrong_are_said(tmp_path: Path) -> None:
+    for name, scheduler in (
+        ("linspace", {"num_train_timesteps": 100, "timestep_spacing": "linspace"}),
+        ("divides", {"num_train_timesteps": 120}),
+    ):
+        folder = tmp_path / name
+        their = _scheduler("DDIMScheduler", **scheduler)
+        diffusers.DDIMPipeline(_unet(), their).save_pretrained(folder)
+        with pytest.warns(ForeignWarning, match="lead to other levels .* ends where the next"):
+            run = sfumato.open(folder)
+        # Their own: the level that a step aims at, beside the one that the next step starts from.
+        their.set_timesteps(50)
+        aimed = (their.timesteps - their.config.num_train_timesteps // 50)[:-1]
+        assert (aimed != their.timesteps[1:]).any() or their.timesteps[0] < 0.99 * len(their.betas)
+        levels = run.model._sampler({})[1]
+        assert len(levels) == 51
+
+
+def test_a_ddpm_scheduler_with_an_offset_draws_what_diffusers_draws(tmp_path: Path) -> None:
+    pipeline = diffusers.DDPMPipeline(_unet(), _scheduler(steps_offset=1))
+    pipeline.save_pretrained(tmp_path / "their")
+    model = sfumato.open(tmp_path / "their").model
+    own, drawn = _drawn_here(model, 2, 5), _drawn_there(pipeline, 2, 5, 10)
+    np.testing.assert_allclose(own, drawn, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"beta_kind": "linear"}, "a DDPMScheduler whose beta_kind is 'linear' is not known"),
+        ({"predict_epsilon": False}, "predict_epsilon is False"),
+        ({"prediction_type": "flow_prediction"}, "prediction_type 'flow_prediction' is not known"),
+        ({"variance_type": "fixed_large_log"}, "variance_type 'fixed_large_log' is not known"),
+        ({"timestep_spacing": "log"}, "timestep_spacing 'log' is not known"),
+        ({"_class_name": "LCMScheduler"}, "a scheduler LCMScheduler is not known"),
+        ({"num_train_timesteps": "many"}, "makes no sense"),
+    ],
+)
+def test_what_a_scheduler_here_does_not_know_is_named(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    folder = tmp_path / "their"
+    diffusers.DDPMPipeline(_unet(), _scheduler()).save_pretrained(folder)
+    _edit(folder / "scheduler" / "scheduler_config.json", **change)
+    with pytest.raises(RunError, match=said) as error:
+        sfumato.open(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_that_a_scheduler_has_no_use_for_are_passed_over(tmp_path: Path) -> None:
+    # diffusers keeps what another scheduler was told, and old files say more than it reads now.
+    folder = tmp_path / "their"
+    ddim = diffusers.DDIMScheduler.from_config(
+        _scheduler("DPMSolverMultistepScheduler", solver_order=3).config, clip_sample=False
+    )
+    diffusers.DDIMPipeline(_unet(), ddim).save_pretrained(folder)
+    path = folder / "scheduler" / "scheduler_config.json"
+    assert json.loads(path.read_text())["solver_order"] == 3
+    _edit(path, variance_type="fixed_large", tensor_format="pt", timestep_values=None)
+    model = sfumato.open(folder).model
+    own, drawn = (
+        _drawn_here(model, 2, 5),
+        _drawn_there(diffusers.DDIMPipeline(_unet(), ddim), 2, 5, 20),
+    )
+    np.testing.assert_allclose(own, drawn, rtol=0, atol=2e-4)
+
+
+def test_an_offset_that_a_grid_has_no_room_for_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "their"
+    ddim = _scheduler("DDIMScheduler", steps_offset=1)
+    diffusers.DDIMPipeline(_unet(), ddim).save_pretrained(folder)
+    run = sfumato.open(folder)
+    with pytest.raises(ArgumentError, match=r"no room for .*grid_offset=1; take fewer"):
+        run.sample(1, steps=20)
+
+
+# A scheduler of which only the process is read, and what is to be said of its sampling.
+_SOLVERS = (
+    ("DEISMultistepScheduler", {}, "unipc"),
+    ("DPMSolverMultistepScheduler", {"solver_order": 3, "use_karras_sigmas": True}, "dpm++2m"),
+    ("DPMSolverMultistepScheduler", {"beta_schedule": "squaredcos_cap_v2"}, "dpm++2m"),
+    ("DPMSolverSinglestepScheduler", {"prediction_type": "sample"}, "dpm++2m"),
+    ("EulerAncestralDiscreteScheduler", {}, "euler-ancestral"),
+    ("EulerDiscreteScheduler", {"prediction_type": "v_prediction"}, "euler"),
+    ("HeunDiscreteScheduler", {}, "heun"),
+    ("KDPM2AncestralDiscreteScheduler", {"beta_schedule": "scaled_linear"}, "euler-ancestral"),
+    ("KDPM2DiscreteScheduler", {}, "heun"),
+    ("LMSDiscreteScheduler", {"trained_betas": np.linspace(0.01, 0.3, 1000).tolist()}, "unipc"),
+    ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": False}, "unipc"),
+    ("SASolverScheduler", {}, "dpm++2m-sde"),
+    ("UniPCMultistepScheduler", {"solver_type": "bh1"}, "unipc"),
+)
+
+
+@pytest.mark.parametrize(("name", "settings", "sampler"), _SOLVERS)
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # of theirs, in NumPy 2
+def test_the_process_of_another_scheduler_is_read_and_its_sampler_said(
+    tmp_path: Path, name: str, settings: dict[str, Any], sampler: str
+) -> None:
+    # Its defaults too: those of Heun and of KDPM2 are the betas of latent models.
+    scheduler = getattr(diffusers, name)(**settings)
+    unet = _unet()
+    diffusers.DDPMPipeline(unet, scheduler).save_pretrained(tmp_path / "their")
+    with pytest.warns(
+        ForeignWarning, match=re.escape(f"{name} is sampled by {sampler} here")
+    ) as said:
+        run = sfumato.open(tmp_path / "their")
+    assert len(said) == 1
+    alpha_bar = run.model.process.discrete(0).alpha_bar[1:].float()
+    torch.testing.assert_close(alpha_bar, scheduler.alphas_cumprod, rtol=1e-4, atol=1e-7)
+    # What diffusers' plainest scheduler makes of the same network's answer.
+    plain = diffusers.DDIMScheduler(
+        trained_betas=scheduler.betas.tolist(),
+        clip_sample=False,
+        prediction_type=scheduler.config.prediction_type,
+    )
+    plain.set_timesteps(1000)
+    x, step = torch.randn(2, 1, 8, 8), 600
+    with torch.no_grad():
+        x_0 = plain.step(unet(x, step).sample, step, x).pred_original_sample
+    own = run.model.denoiser(x.double(), run.model.process.discrete(0).levels[step + 1]).x_0
+    torch.testing.assert_close(own.float(), x_0, rtol=1e-4, atol=1e-4)
+    assert run.sample(1, steps=2).shape == (1, 8, 8, 1)
+
+
+def _at(sigmas: torch.Tensor, alphas: torch.Tensor) -> NoiseLevel:
+    return NoiseLevel(alphas.double(), sigmas.double())
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0])
+def test_a_flow_draws_what_diffusers_draws_at_the_same_levels(tmp_path: Path, shift: float) -> None:
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
+    pipeline = diffusers.DDPMPipeline(_unet(), scheduler)
+    pipeline.save_pretrained(tmp_path / "their")
+    with pytest.warns(ForeignWarning, match="FlowMatchEulerDiscreteScheduler is sampled by euler"):
+        model = sfumato.open(tmp_path / "their").model
+    drawn = _drawn_there(pipeline, 2, 5, 8)
+    levels = _at(scheduler.sigmas, 1 - scheduler.sigmas)
+    own = _drawn_here(model, 2, 5, levels)
+    np.testing.assert_allclose(own, drawn, rtol=0, atol=1e-4)
+    # Their training draws t even and shifts it, and so does a time of ours.
+    t = torch.linspace(0.05, 0.95, 7, dtype=torch.float64)
+    level = model.process.at(t)
+    shifted = shift * t / (1 + (shift - 1) * t)
+    assert (level.sigma - shifted).abs().max() < 2e-3  # ours ends a thousandth before clean
+
+
+def test_a_flow_of_a_solver_is_the_same_flow(tmp_path: Path) -> None:
+    for name, key in (
+        ("UniPCMultistepScheduler", "flow_shift"),
+        ("FlowMatchHeunDiscreteScheduler", "shift"),
+    ):
+        flow = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+        scheduler = getattr(diffusers, name)(**{key: 3.0} | (flow if key == "flow_shift" else {}))
+        diffusers.DDPMPipeline(_unet(), scheduler).save_pretrained(tmp_path / name)
+        with pytest.warns(ForeignWarning, match=name):
+            model = sfumato.open(tmp_path / name).model
+        assert model.settings.network.parameterisation == "flow"
+        assert float(model.process.at(torch.tensor(0.5)).sigma) == pytest.approx(0.75, abs=1e-3)
+
+
+@pytest.mark.parametrize("schedule", [{}, {"sigma_max": 20.0, "sigma_min": 0.01, "rho": 5.0}])
+def test_an_edm_draws_what_diffusers_draws(tmp_path: Path, schedule: dict[str, float]) -> None:
+    unet, scheduler = _unet(), diffusers.EDMEulerScheduler(**schedule)
+    diffusers.DDPMPipeline(unet, scheduler).save_pretrained(tmp_path / "their")
+    with pytest.warns(ForeignWarning, match="EDMEulerScheduler is sampled by euler"):
+        model = sfumato.open(tmp_path / "their").model
+    scheduler.set_timesteps(10)
+    source = torch.Generator().manual_seed(5)
+    x = scheduler.init_noise_sigma * torch.randn(2, 1, 8, 8, generator=source)
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            answer = unet(scheduler.scale_model_input(x, t), t).sample
+            x = scheduler.step(answer, t, x, generator=source).prev_sample
+    drawn = (x / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+    levels = _at(scheduler.sigmas, torch.ones_like(scheduler.sigmas))
+    own = _drawn_here(model, 2, 5, levels)
+    assert ((drawn > 0) & (drawn < 1)).mean() > 0.1
+    np.testing.assert_allclose(own, drawn, rtol=0, atol=1e-3)

@@ -3,17 +3,12 @@
     model_index.json                          what kind of pipeline, and its parts
     unet/config.json                          a UNet2DModel
     unet/diffusion_pytorch_model.safetensors  its weights
-    scheduler/scheduler_config.json           a DDPMScheduler or DDIMScheduler
+    scheduler/scheduler_config.json           its scheduler
 
 Read, such a model is a U-Net with an embedding of the step of a discrete schedule. Written, so is
 ours: the features of each step's log-SNR become diffusers' `learned` embedding of the step, a
 continuous process becomes a discrete one of 1,000 levels, and of classes one is chosen, or any,
 whose embedding joins a bias.
-
-The steps of diffusers count from 0, ours from 1. One thing is not the same there: DDIMScheduler
-clips the x_0 that it steps to but not the noise that it steps along, so that with
-`clip_sample: true` its samples differ from ours; without clipping, and with DDPMScheduler, they
-are the same.
 """
 
 import json
@@ -41,6 +36,12 @@ from sfumato.models.diffusers_files import (
     read_json,
     read_weights,
 )
+from sfumato.models.diffusers_scheduler import (
+    VERSION,
+    ReadScheduler,
+    read_scheduler,
+    write_scheduler,
+)
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.model import Model
 from sfumato.models.registry import build_denoiser, build_process, device_of, unet_options
@@ -48,25 +49,10 @@ from sfumato.networks.attention import SelfAttention
 from sfumato.networks.unet import UNet
 from sfumato.process.discrete import DiscreteSchedule
 
-# The first version that reads what is written here.
-_VERSION = "0.30.0"
-
 # Levels that a continuous process is cut into.
 _LEVELS = 1000
 
-# No predicted pixel is as large: diffusers' limit of a threshold, where ours has none.
-_UNREACHED = 1e4
-
-_PIPELINES = ("DDPMPipeline", "DDIMPipeline")
-
-_PREDICTIONS = {"epsilon": "eps", "sample": "x_0", "v_prediction": "v"}
-_SCHEDULES = {"linear": "linear", "scaled_linear": "scaled-linear", "sigmoid": "sigmoid"}
-_VARIANCES = {
-    "fixed_small": "beta_tilde",
-    "fixed_small_log": "beta_tilde",
-    "fixed_large": "beta",
-    "learned_range": "learned",
-}
+_PIPELINES = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline")
 
 # What a UNet2DModel must be to be read; its own defaults where its file does not say.
 _KNOWN: Mapping[str, tuple[Any, ...]] = {
@@ -133,9 +119,10 @@ def read_pipeline(folder: Path) -> GaussianModel:
     """
     place = part_of(folder, "unet")
     unet = read_json(place / UNET_CONFIG)
-    scheduler = _scheduler_of(folder)
+    config_of_scheduler = _scheduler_of(folder)
     tensors = read_weights(place)
     try:
+        scheduler = read_scheduler(config_of_scheduler)
         codec, settings = _codec(unet), _settings(unet, scheduler)
         process = build_process(settings.process)
         # First without memory: a stranger's file may ask for a network of any size.
@@ -156,7 +143,9 @@ def read_pipeline(folder: Path) -> GaussianModel:
     except SfumatoError as error:
         raise RunError(f"{folder} cannot be read: {error}") from error
     except (RuntimeError, TypeError, ValueError, ArithmeticError, IndexError, AttributeError):
-        raise RunError(f"{folder} cannot be read: its config.json makes no sense.") from None
+        raise RunError(f"{folder} cannot be read: its configuration makes no sense.") from None
+    for note in scheduler.notes:
+        warnings.warn(f"{folder}: {note}", ForeignWarning, stacklevel=1)
     return GaussianModel(settings, codec, process, denoiser)
 
 
@@ -191,27 +180,26 @@ def _codec(unet: Mapping[str, Any]) -> ImageCodec:
     return ImageCodec(height, width, channels)
 
 
-def _settings(unet: Mapping[str, Any], scheduler: Mapping[str, Any]) -> Settings:
+def _settings(unet: Mapping[str, Any], scheduler: ReadScheduler) -> Settings:
     """The settings by which both parts of a pipeline are built here."""
     for name, known in _KNOWN.items():
         if unet.get(name, known[0]) not in known:
             raise RunError(f"a unet whose {name} is {unet[name]!r} is not known here.")
-    learned = scheduler.get("variance_type") == "learned_range"
     return config.resolve(
         {
             "threads": 0,
             "data": {"source": "array"},
-            "process": _process_settings(scheduler),
-            "network": _network_settings(unet)
-            | {"parameterisation": _PREDICTIONS[scheduler.get("prediction_type", "epsilon")]}
-            | {"learned_variance": learned},
+            "process": scheduler.process,
+            "network": _network_settings(unet, scheduler.time_embedding)
+            | {"parameterisation": scheduler.parameterisation}
+            | {"learned_variance": scheduler.learned_variance},
             "training": {"reference": 0},
-            "sampling": _sampling_settings(scheduler),
+            "sampling": scheduler.sampling,
         }
     )
 
 
-def _network_settings(unet: Mapping[str, Any]) -> dict[str, Any]:
+def _network_settings(unet: Mapping[str, Any], time_embedding: str) -> dict[str, Any]:
     widths, kinds = unet["block_out_channels"], unet["down_block_types"]
     mirrored = [kind.replace("Down", "Up") for kind in reversed(kinds)]
     if set(kinds) - {"DownBlock2D", "AttnDownBlock2D"} or mirrored != unet["up_block_types"]:
@@ -245,7 +233,7 @@ def _network_settings(unet: Mapping[str, Any]) -> dict[str, Any]:
             "head_width": unet.get("attention_head_dim", 8) or 0,
             "dropout": float(unet.get("dropout", 0.0)),
             "scale_shift": scale_shift,
-            "time_embedding": "step" if embedding == "positional" else "learned-step",
+            "time_embedding": time_embedding if embedding == "positional" else "learned-step",
             "step_shift": int(unet.get("freq_shift", 0)),
             "cosine_first": bool(unet.get("flip_sin_to_cos", True)),
             "groups": groups,
@@ -253,63 +241,6 @@ def _network_settings(unet: Mapping[str, Any]) -> dict[str, Any]:
             "one_sided": unet.get("downsample_padding", 1) == 0,
         },
     }
-
-
-def _process_settings(scheduler: Mapping[str, Any]) -> dict[str, Any]:
-    count = scheduler.get("num_train_timesteps", 1000)
-    given, name = scheduler.get("trained_betas"), scheduler.get("beta_schedule", "linear")
-    options: dict[str, Any]
-    if given is not None:
-        schedule, options = "given", {"betas": given}
-    elif name == "squaredcos_cap_v2":
-        schedule, options = "cosine", {}
-    elif name in _SCHEDULES:
-        schedule = _SCHEDULES[name]
-        options = {
-            "beta_start": scheduler.get("beta_start", 1e-4),
-            "beta_end": scheduler.get("beta_end", 0.02),
-            "reference_levels": count,
-        }
-    else:
-        raise RunError(f"a beta_schedule {name!r} is not known here.")
-    return {
-        "schedule": schedule,
-        "num_levels": count,
-        "options": options,
-        "zero_terminal_snr": bool(scheduler.get("rescale_betas_zero_snr", False)),
-    }
-
-
-def _sampling_settings(scheduler: Mapping[str, Any]) -> dict[str, Any]:
-    kind = scheduler.get("_class_name")
-    settings: dict[str, Any] = {"grid": scheduler.get("timestep_spacing", "leading")}
-    if kind == "DDPMScheduler":
-        variance = scheduler.get("variance_type", "fixed_small")
-        if variance not in _VARIANCES:
-            raise RunError(f"a variance_type {variance!r} is not known here.")
-        settings |= {
-            "sampler": "ancestral",
-            "options": {"variance": _VARIANCES[variance]},
-            "steps": scheduler.get("num_train_timesteps", 1000),
-        }
-    elif kind == "DDIMScheduler":
-        settings |= {"sampler": "ddim", "steps": 50}
-    else:
-        raise RunError(
-            f"a scheduler {kind} is not known here; DDPMScheduler and DDIMScheduler are."
-        )
-    if scheduler.get("thresholding", False):
-        settings["clip"] = 1.0
-        most = scheduler.get("sample_max_value", 1.0)  # which may make it plain clipping
-        if most >= _UNREACHED:
-            settings["threshold"] = scheduler.get("dynamic_thresholding_ratio", 0.995)
-        elif most != 1:
-            raise RunError(
-                f"a sample_max_value {most} is not known here; 1, and {_UNREACHED:g} or more, are."
-            )
-    elif scheduler.get("clip_sample", True):
-        settings["clip"] = scheduler.get("clip_sample_range", 1.0)
-    return settings
 
 
 # ---------------------------------------------------------------------------------- writing
@@ -335,10 +266,10 @@ def write_pipeline(model: Model, folder: Path, *, given: Mapping[str, Any] | Non
         )
     schedule = model.process.discrete(_LEVELS)
     unet, tensors = _unet(model, schedule, given)
-    scheduler = _scheduler(model, schedule)
+    scheduler = write_scheduler(model, schedule)
     index = {
         "_class_name": "DDPMPipeline",
-        "_diffusers_version": _VERSION,
+        "_diffusers_version": VERSION,
         "scheduler": ["diffusers", "DDPMScheduler"],
         "unet": ["diffusers", "UNet2DModel"],
     }
@@ -358,39 +289,6 @@ def write_pipeline(model: Model, folder: Path, *, given: Mapping[str, Any] | Non
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     atomic.write_bytes(path, json.dumps(content, indent=2).encode())
-
-
-def _scheduler(model: GaussianModel, schedule: DiscreteSchedule) -> dict[str, Any]:
-    network, sampling = model.settings.network, model.settings.sampling
-    predicted = {own: their for their, own in _PREDICTIONS.items()}
-    if network.parameterisation not in predicted:
-        raise ArgumentError(
-            f"diffusers has no scheduler for the parameterisation {network.parameterisation!r}; "
-            f"fit with network.parameterisation={' or '.join(predicted)}."
-        )
-    if sampling.threshold is not None and (sampling.clip or 1.0) != 1:
-        raise ArgumentError(
-            "diffusers brings what is beyond a threshold to 1, and this model to "
-            f"{sampling.clip}; fit with sampling.clip=1."
-        )
-    asked = sampling.options.get("variance", "beta_tilde")
-    variance = {"beta": "fixed_large", "learned": "learned_range"}.get(str(asked), "fixed_small")
-    if network.learned_variance:
-        variance = "learned_range"
-    return {
-        "_class_name": "DDPMScheduler",
-        "_diffusers_version": _VERSION,
-        "num_train_timesteps": schedule.num_levels,
-        "trained_betas": schedule.beta.tolist(),
-        "variance_type": variance,
-        "prediction_type": predicted[network.parameterisation],
-        "timestep_spacing": "trailing",
-        "clip_sample": sampling.clip is not None and sampling.threshold is None,
-        "clip_sample_range": sampling.clip or 1.0,
-        "thresholding": sampling.threshold is not None,
-        "dynamic_thresholding_ratio": sampling.threshold or 0.995,
-        "sample_max_value": _UNREACHED,
-    }
 
 
 def _unet(
@@ -432,7 +330,7 @@ def _unet(
     groups = norms.pop()
     described = {
         "_class_name": "UNet2DModel",
-        "_diffusers_version": _VERSION,
+        "_diffusers_version": VERSION,
         "sample_size": [codec.height, codec.width],
         "in_channels": codec.channels,
         "out_channels": network.conv_out.out_channels,

@@ -17,7 +17,14 @@ from sfumato.data.codecs import Codec
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.data.codecs.points import PointCodec
 from sfumato.data.codecs.table import TableCodec
-from sfumato.denoisers.denoiser import Conditioning, NetworkDenoiser, log_snr, step_of
+from sfumato.denoisers.denoiser import (
+    Conditioning,
+    NetworkDenoiser,
+    edm_noise,
+    flow_time,
+    log_snr,
+    step_of,
+)
 from sfumato.denoisers.guidance import ClassLabels
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, unknown
@@ -33,8 +40,9 @@ from sfumato.process.discrete import (
     given,
     zero_terminal_snr,
 )
+from sfumato.process.grids import noisier
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameterisations import PARAMETERISATIONS
+from sfumato.process.parameterisations import FOREIGN, PARAMETERISATIONS
 from sfumato.process.process import ContinuousProcess, DiscreteProcess, Process
 from sfumato.process.schedules import SCHEDULES
 from sfumato.samplers import SAMPLERS
@@ -171,7 +179,10 @@ def _step_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditi
 
 
 # What a unet's embedding of the time is made from.
-_TIME_EMBEDDINGS = ("log-snr", "step", "learned-step")
+_TIME_EMBEDDINGS = ("log-snr", "step", "learned-step", "flow-time", "edm-noise")
+
+
+_CONTINUOUS_TIMES: Mapping[str, Conditioning] = {"flow-time": flow_time, "edm-noise": edm_noise}
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +198,8 @@ class UNetOptions:
         dropout: in the residual blocks.
         scale_shift: use the embedding of time and class as scale and shift of the norms.
         time_embedding: what it is made from: sines of the log-SNR ("log-snr"), sines of the step of
-            a discrete schedule ("step"), or a vector learned for each step ("learned-step").
+            a discrete schedule ("step"), a vector learned for each step ("learned-step"), sines of
+            `flow_time` or of `edm_noise`, see `denoisers.denoiser`.
         step_shift: of the sines of a step, see `networks.embeddings.StepEmbedding`.
         cosine_first: of the sines of a step.
         groups: of the norms.
@@ -269,6 +281,9 @@ def _time_proj(
     """The features of a unet's time, and what they are made from."""
     if options.time_embedding == "log-snr":
         return None, log_snr
+    sines = StepEmbedding(width, options.step_shift, cosine_first=options.cosine_first)
+    if options.time_embedding in _CONTINUOUS_TIMES:
+        return sines, _CONTINUOUS_TIMES[options.time_embedding]
     if not process.num_levels:
         raise ArgumentError(
             f"time_embedding={options.time_embedding} needs a discrete schedule; set "
@@ -277,7 +292,6 @@ def _time_proj(
     conditioning = step_of(process.discrete(process.num_levels))
     if options.time_embedding == "learned-step":
         return LearnedStepEmbedding(process.num_levels, width), conditioning
-    sines = StepEmbedding(width, options.step_shift, cosine_first=options.cosine_first)
     return sines, conditioning
 
 
@@ -396,9 +410,8 @@ def build_denoiser(
     outputs = codec.event[0] * (1 + network.learned_variance)
     task = Task(codec.event, class_labels_of(settings, codec), process, outputs)
     built, conditioning = _built(settings, codec, task, own)
-    return NetworkDenoiser(
-        built, PARAMETERISATIONS[network.parameterisation], conditioning, network.learned_variance
-    )
+    parameterisation = {**PARAMETERISATIONS, **FOREIGN}[network.parameterisation]
+    return NetworkDenoiser(built, parameterisation, conditioning, network.learned_variance)
 
 
 def build_table_denoiser(
@@ -440,7 +453,7 @@ def _built(
 ) -> tuple[nn.Module, Conditioning]:
     """The network that the settings name, if it is for such data, or a user's own."""
     network = settings.network
-    if network.parameterisation not in PARAMETERISATIONS:
+    if network.parameterisation not in {*PARAMETERISATIONS, *FOREIGN}:
         raise unknown("parameterisation", network.parameterisation, PARAMETERISATIONS)
     if own is not None:
         if isinstance(own, type) or not isinstance(own, nn.Module):
@@ -523,7 +536,15 @@ def build_grid(
     steps = settings.steps if num_steps is None else num_steps
     if steps == "auto":
         raise ArgumentError("the number of steps is `auto` and was not chosen yet; give a number.")
-    return process.grid(settings.grid, steps)
+    levels = process.grid(settings.grid, steps)
+    if not settings.grid_offset:
+        return levels
+    if not process.num_levels:
+        raise ArgumentError(
+            "sampling.grid_offset counts the levels of a discrete schedule, and this process is "
+            "continuous; leave it at 0."
+        )
+    return noisier(process.discrete(process.num_levels), levels, settings.grid_offset)
 
 
 def build_stepper(settings: SamplingSettings) -> Stepper[Any]:
