@@ -441,3 +441,150 @@ def test_an_edm_draws_what_diffusers_draws(tmp_path: Path, schedule: dict[str, f
     own = _drawn_here(model, 2, 5, levels)
     assert ((drawn > 0) & (drawn < 1)).mean() > 0.1
     np.testing.assert_allclose(own, drawn, rtol=0, atol=1e-3)
+
+
+# --------------------------------------------------------------------------------- networks
+
+_RESIDUAL = {
+    "down_block_types": ("AttnDownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
+    "up_block_types": ("AttnUpBlock2D", "UpBlock2D", "AttnUpBlock2D"),
+    "block_out_channels": (8, 8, 16),
+}
+_NETWORKS: tuple[dict[str, Any], ...] = (
+    {"resnet_time_scale_shift": "scale_shift"},  # without a norm in the middle
+    {"resnet_time_scale_shift": "scale_shift", "attn_norm_num_groups": 4},
+    {"attn_norm_num_groups": 8},
+    {"add_attention": False},
+    {"time_embedding_dim": 20},
+    {"downsample_type": "resnet", "upsample_type": "resnet"} | _RESIDUAL,
+    {"downsample_type": "resnet", "resnet_time_scale_shift": "scale_shift"} | _RESIDUAL,
+    # Which blocks without attention do not look at.
+    {"upsample_type": "resnet", "down_block_types": ("DownBlock2D",) * 2,
+     "up_block_types": ("UpBlock2D",) * 2},
+    {"sample_size": (8, 12), "in_channels": 3, "out_channels": 3, "dropout": 0.5},
+    {"downsample_padding": 0, "freq_shift": 1, "flip_sin_to_cos": False, "act_fn": "swish"},
+    # 2 heads of 12 at 32 channels, 1 of 12 at 16: 24 and 12 channels attend.
+    {"attention_head_dim": 12, "block_out_channels": (16, 32)} | {
+        "down_block_types": ("AttnDownBlock2D",) * 2, "up_block_types": ("AttnUpBlock2D",) * 2},
+    {"attention_head_dim": None},
+    {"attention_head_dim": 5},
+    # A table of times that is longer than the scheduler.
+    {"time_embedding_type": "learned", "num_train_timesteps": 50},
+    {"down_block_types": ("UNetResDownBlock2D", "UNetResAttnDownBlock2D"),
+     "up_block_types": ("UNetResAttnUpBlock2D", "UNetResUpBlock2D")},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("network", _NETWORKS)
+def test_a_network_answers_as_diffusers_does_and_is_written_as_it_was(
+    tmp_path: Path, network: dict[str, Any]
+) -> None:
+    unet = _unet(**network)
+    diffusers.DDPMPipeline(unet, _scheduler()).save_pretrained(tmp_path / "their")
+    run = sfumato.open(tmp_path / "their")
+    run.export("diffusers", tmp_path / "back")
+    back = diffusers.UNet2DModel.from_pretrained(tmp_path / "back", subfolder="unet")
+    height, width = np.broadcast_to(unet.config.sample_size, 2)
+    x = torch.randn(2, unet.config.in_channels, height, width)
+    for step in (0, 19):
+        with torch.no_grad():
+            their = unet(x, step).sample
+            own = run.model.denoiser.network(x, torch.tensor([step + 1] * 2))
+            torch.testing.assert_close(own, their, rtol=0, atol=1e-5)
+            torch.testing.assert_close(back(x, step).sample, their, rtol=0, atol=1e-5)
+    assert float(their.abs().max()) > 0.1
+
+
+def test_a_network_of_classes_draws_each_of_them(tmp_path: Path) -> None:
+    unet = _unet(num_class_embeds=3)
+    diffusers.DDPMPipeline(unet, _scheduler()).save_pretrained(tmp_path / "their")
+    run = sfumato.open(tmp_path / "their")
+    assert run.model.codec.classes == ("0", "1", "2")
+    x, level = torch.randn(2, 1, 8, 8), torch.tensor([6, 6])
+    for label in (0, 2):
+        with torch.no_grad():
+            their = unet(x, 5, class_labels=torch.full((2,), label)).sample
+            own = run.model.denoiser.network(x, level, torch.full((2,), label))
+            torch.testing.assert_close(own, their, rtol=0, atol=1e-5)
+    one, other = (run.sample(2, given={"class": name}, steps=5) for name in ("0", "2"))
+    assert (one != other).any()
+    assert len(set(run.model.labels(30).tolist())) == 3
+    # diffusers has no number for any class, so what would need it is refused.
+    for refused in (
+        lambda: run.sample(1, guidance=2.0, steps=5),
+        lambda: run.export("diffusers", tmp_path / "any"),
+    ):
+        with pytest.raises(ArgumentError, match="knows no sample without a class"):
+            refused()
+    # One class, as a pipeline that takes no labels.
+    run.export("diffusers", tmp_path / "two", given={"class": "2"})
+    two = diffusers.UNet2DModel.from_pretrained(tmp_path / "two", subfolder="unet")
+    with torch.no_grad():
+        torch.testing.assert_close(two(x, 5).sample, their, rtol=0, atol=1e-5)
+    # And a model of ours, in one file, that says the same.
+    run.save(tmp_path / "model.safetensors")
+    again = sfumato.open(tmp_path / "model.safetensors").sample(2, given={"class": "2"}, steps=5)
+    np.testing.assert_array_equal(again, other)
+
+
+_ATTENTION = {"down_block_types": ["AttnDownBlock2D"] * 2, "up_block_types": ["AttnUpBlock2D"] * 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"_class_name": "UNet2DConditionModel"}, "a network UNet2DConditionModel is not known"),
+        ({"center_input_sample": True}, "center_input_sample is True"),
+        ({"time_embedding_type": "fourier"}, "'fourier' .* the log of the step, not finite at"),
+        ({"mid_block_type": None}, "mid_block_type is None"),
+        ({"mid_block_scale_factor": 1.4}, "mid_block_scale_factor is 1.4"),
+        ({"downsample_padding": 2}, "downsample_padding is 2"),
+        ({"downsample_type": "fir"}, "downsample_type is 'fir'"),
+        ({"act_fn": "mish"}, "act_fn is 'mish'"),
+        ({"freq_shift": 2}, "freq_shift is 2"),
+        ({"resnet_time_scale_shift": "ada_group"}, "resnet_time_scale_shift is 'ada_group'"),
+        ({"class_embed_type": "identity"}, "class_embed_type is 'identity'"),
+        ({"attention_head_dim": 24}, "attention_head_dim is 24 .* 16 channels has no room"),
+        ({"norm_num_groups": 3}, "norm_num_groups is 3 .* does not divide"),
+        ({"attn_norm_num_groups": 3}, "attn_norm_num_groups is 3 .* does not divide 16"),
+        ({"block_out_channels": [8, 12]}, "multiples of the first"),
+        ({"block_out_channels": [8, 16, 16]}, "down_block_types is"),
+        ({"down_block_types": ["DownBlock2D", "SkipDownBlock2D"]}, "SkipDownBlock2D"),
+        ({"up_block_types": ["UpBlock2D", "UpBlock2D"]}, "up_block_types is .* must mirror"),
+        ({"out_channels": 2}, "out_channels is 2; .* it must be 1"),
+        ({"in_channels": 2}, "2 channels of 8 .in_channels"),
+        (
+            {"time_embedding_type": "learned", "num_train_timesteps": 19},
+            "num_train_timesteps is 19",
+        ),
+        ({"window": 7}, "window is 7"),
+        ({"layers_per_block": 2}, "down_blocks.0.resnets.1.norm1.weight' is missing"),
+        (
+            {"time_embedding_dim": 20},
+            "time_embedding.linear_1.weight is .32, 8. and ours .* .20, 8",
+        ),
+        ({"add_attention": False}, "weights that its config.json does not speak of"),
+    ],
+)
+def test_what_a_network_here_does_not_know_is_named(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    folder = tmp_path / "their"
+    diffusers.DDPMPipeline(_unet(), _scheduler()).save_pretrained(folder)
+    _edit(folder / "unet" / "config.json", **change)
+    with pytest.raises(RunError, match=said) as error:
+        sfumato.open(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_fourier_times_of_diffusers_are_not_finite_at_step_0() -> None:
+    unet = _unet(time_embedding_type="fourier")
+    with torch.no_grad():
+        assert unet(torch.randn(1, 1, 8, 8), 1).sample.isfinite().all()
+        assert not unet(torch.randn(1, 1, 8, 8), 0).sample.isfinite().any()
+
+
+def test_pipelines_of_more_than_pictures_are_named(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    with pytest.raises(RunError, match="holds a FluxPipeline"):
+        sfumato.open(tmp_path)

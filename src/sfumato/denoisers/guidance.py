@@ -28,10 +28,12 @@ class ClassLabels:
     Args:
         classes: K, 0 where there are none.
         mirrored: whether mirrored pictures have numbers of their own.
+        knows_any: whether the network has learned samples of any of the classes.
     """
 
     classes: int
     mirrored: bool = False
+    knows_any: bool = True
 
     @property
     def count(self) -> int:

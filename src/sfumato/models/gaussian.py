@@ -100,7 +100,7 @@ class GaussianModel:
         """The denoiser of samples whose class, if there are classes, is not known."""
         if not self.class_labels.count:
             return self.denoiser
-        return Conditioned(self.denoiser, torch.tensor(self.class_labels.any))
+        return Conditioned(self.denoiser, torch.tensor(self.class_number()))
 
     def _denoise(
         self,
@@ -162,10 +162,16 @@ class GaussianModel:
             given: `{"class": its name or number}`.
 
         Raises:
-            ArgumentError: if there is no such class.
+            ArgumentError: if there is no such class, or the network knows none of any class.
         """
         if not given:
-            return self.class_labels.any if self.class_labels.count else None
+            labels = self.class_labels
+            if not labels.knows_any:
+                raise ArgumentError(
+                    "this model knows no sample without a class (training.label_dropout is 0): "
+                    "name one (--given class=NAME) and leave guidance at 1."
+                )
+            return labels.any if labels.count else None
         classes, (name, *others) = self.codec.classes, given
         if not classes:
             raise ArgumentError(f"this model learned no classes; leave {name!r} out.")

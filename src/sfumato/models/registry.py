@@ -195,6 +195,7 @@ class UNetOptions:
         multipliers: channels at each resolution, as multiples of the width.
         attention: resolutions with self-attention, by their longer side in pixels.
         head_width: channels of an attention head; 0: one head.
+        heads_divide: make heads wider where their width does not divide the channels.
         dropout: in the residual blocks.
         scale_shift: use the embedding of time and class as scale and shift of the norms.
         time_embedding: what it is made from: sines of the log-SNR ("log-snr"), sines of the step of
@@ -205,12 +206,18 @@ class UNetOptions:
         groups: of the norms.
         eps: added to the norms' variances.
         one_sided: pad at the right and the bottom only where the resolution is halved.
+        time_width: channels of the embedding of time and class; 0: four times the width.
+        mid_attention: self-attention between the way down and the way up.
+        mid_groups: of its norm; 0: as the others; -1: no norm.
+        residual_down: halve the resolutions with attention by a residual block.
+        residual_up: double them so.
         recompute: less memory for more time.
     """
 
     multipliers: list[int] = field(default_factory=lambda: [1, 2, 2])
     attention: list[int] = field(default_factory=lambda: [4, 8, 16])
     head_width: int = 64
+    heads_divide: bool = True
     dropout: float = 0.0
     scale_shift: bool = True
     time_embedding: str = "log-snr"
@@ -219,6 +226,11 @@ class UNetOptions:
     groups: int = 32
     eps: float = 1e-5
     one_sided: bool = False
+    time_width: int = 0
+    mid_attention: bool = True
+    mid_groups: int = 0
+    residual_down: bool = False
+    residual_up: bool = False
     recompute: bool = False
 
     def __post_init__(self) -> None:
@@ -237,6 +249,8 @@ class UNetOptions:
             raise ArgumentError(f"`dropout` is from 0 to below 1; got {self.dropout}.")
         if self.head_width < 0:
             raise ArgumentError(f"`head_width` must not be negative; got {self.head_width}.")
+        if not 0 <= self.time_width <= 65_536 or self.mid_groups < -1:
+            raise ArgumentError("`time_width` is from 0 to 65,536, `mid_groups` from -1 on.")
 
 
 def unet_options(settings: NetworkSettings) -> UNetOptions:
@@ -262,6 +276,7 @@ def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditionin
         settings.depth,
         [side in options.attention for side in sides],
         head_width=options.head_width or None,
+        heads_divide=options.heads_divide,
         classes=task.class_labels.count,
         outputs=task.outputs,
         scale_shift=options.scale_shift,
@@ -270,6 +285,11 @@ def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditionin
         groups=options.groups,
         eps=options.eps,
         one_sided=options.one_sided,
+        emb_channels=options.time_width or None,
+        mid_attention=options.mid_attention,
+        mid_groups=None if options.mid_groups == -1 else options.mid_groups,
+        residual_down=options.residual_down,
+        residual_up=options.residual_up,
         recompute=options.recompute,
     )
     return network, conditioning
@@ -391,7 +411,10 @@ def class_labels_of(settings: Settings, codec: Codec) -> ClassLabels:
     """
     if settings.training.flip and codec.kind != "images":
         raise ArgumentError("training.flip mirrors pictures; these data are none.")
-    return ClassLabels(len(codec.classes), settings.training.flip)
+    count = len(codec.classes)
+    return ClassLabels(
+        count, settings.training.flip, not count or settings.training.label_dropout > 0
+    )
 
 
 def build_denoiser(
