@@ -262,22 +262,34 @@ def test_ddim_draws_what_diffusers_draws(tmp_path: Path, scheduler: dict[str, An
     np.testing.assert_allclose(own, drawn, rtol=0, atol=1e-3)  # theirs is in float32
 
 
-def test_steps_that_ddim_of_diffusers_gets_wrong_are_said(tmp_path: Path) -> None:
-    for name, scheduler in (
-        ("linspace", {"num_train_timesteps": 100, "timestep_spacing": "linspace"}),
-        ("divides", {"num_train_timesteps": 120}),
-    ):
-        folder = tmp_path / name
-        their = _scheduler("DDIMScheduler", **scheduler)
-        diffusers.DDIMPipeline(_unet(), their).save_pretrained(folder)
-        with pytest.warns(ForeignWarning, match="lead to other levels .* ends where the next"):
-            run = sfumato.open(folder)
-        # Their own: the level that a step aims at, beside the one that the next step starts from.
-        their.set_timesteps(50)
-        aimed = (their.timesteps - their.config.num_train_timesteps // 50)[:-1]
-        assert (aimed != their.timesteps[1:]).any() or their.timesteps[0] < 0.99 * len(their.betas)
-        levels = run.model._sampler({})[1]
-        assert len(levels) == 51
+@pytest.mark.parametrize(
+    ("spacing", "steps", "strays"),
+    [
+        ("leading", 25, False),
+        ("trailing", 25, False),
+        ("linspace", 100, False),
+        ("linspace", 25, True),
+        ("trailing", 30, True),
+        ("leading", 60, True),
+    ],
+)
+def test_steps_that_ddim_of_diffusers_gets_wrong_are_said(
+    tmp_path: Path, spacing: str, steps: int, strays: bool
+) -> None:
+    scheduler = _scheduler("DDIMScheduler", num_train_timesteps=100, timestep_spacing=spacing)
+    diffusers.DDIMPipeline(_unet(), scheduler).save_pretrained(tmp_path / "their")
+    # Where a step of theirs aims, beside where the next one starts; and where the first starts.
+    scheduler.set_timesteps(steps)
+    visited = scheduler.timesteps
+    astray = (visited[:-1] - 100 // steps != visited[1:]).any() or visited[0] < 99 - 100 / steps
+    assert bool(astray) == strays
+    run = sfumato.open(tmp_path / "their")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ForeignWarning)
+        run.model.sample_chunks(1, steps=steps)  # which draws nothing yet
+    assert [str(each.message).split(":")[0] for each in said] == [
+        f"{steps} steps of the grid {spacing} over 100 levels"
+    ] * strays
 
 
 def test_a_ddpm_scheduler_with_an_offset_draws_what_diffusers_draws(tmp_path: Path) -> None:
@@ -512,19 +524,24 @@ def test_a_network_of_classes_draws_each_of_them(tmp_path: Path) -> None:
     # diffusers has no number for any class, so what would need it is refused.
     for refused in (
         lambda: run.sample(1, guidance=2.0, steps=5),
-        lambda: run.export("diffusers", tmp_path / "any"),
+        lambda: list(run.model.variational_bound(np.zeros((1, 8, 8, 1), np.uint8))),
     ):
         with pytest.raises(ArgumentError, match="knows no sample without a class"):
             refused()
-    # One class, as a pipeline that takes no labels.
+    # Written as it was; or one class, as a pipeline that takes no labels.
+    run.export("diffusers", tmp_path / "all")
+    every = diffusers.UNet2DModel.from_pretrained(tmp_path / "all", subfolder="unet")
+    with torch.no_grad():
+        again = every(x, 5, class_labels=torch.full((2,), 2)).sample
+        torch.testing.assert_close(again, their, rtol=0, atol=1e-5)
     run.export("diffusers", tmp_path / "two", given={"class": "2"})
     two = diffusers.UNet2DModel.from_pretrained(tmp_path / "two", subfolder="unet")
     with torch.no_grad():
         torch.testing.assert_close(two(x, 5).sample, their, rtol=0, atol=1e-5)
     # And a model of ours, in one file, that says the same.
     run.save(tmp_path / "model.safetensors")
-    again = sfumato.open(tmp_path / "model.safetensors").sample(2, given={"class": "2"}, steps=5)
-    np.testing.assert_array_equal(again, other)
+    saved = sfumato.open(tmp_path / "model.safetensors").sample(2, given={"class": "2"}, steps=5)
+    np.testing.assert_array_equal(saved, other)
 
 
 _ATTENTION = {"down_block_types": ["AttnDownBlock2D"] * 2, "up_block_types": ["AttnUpBlock2D"] * 2}

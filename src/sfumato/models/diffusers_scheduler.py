@@ -8,9 +8,7 @@ of ours draws from that process; or it is unknown, and is refused by its name.
     flow        x_t = (1 - t) x_0 + t eps; the network takes 1000 t and answers eps - x_0
     edm         x_t = x_0 + sigma eps; the network takes log(sigma)/4: Karras et al. (2022)
 
-The steps of diffusers count from 0, ours from 1. DDIMScheduler steps from t to t - T // K whatever
-level it visits next, which are two levels where K does not divide T or the levels are `linspace`;
-here a step ends where the next begins.
+The steps of diffusers count from 0, ours from 1.
 """
 
 import math
@@ -241,13 +239,6 @@ def _of_betas(name: str, sampler: str, settings: Mapping[str, Any]) -> ReadSched
     if not settings.get("set_alpha_to_one", True):
         least_noisy = build_process(ProcessSettings(**process)).least_noisy
         sampling["options"]["final_alpha_bar"] = float(least_noisy.alpha**2)
-    count, steps = settings["num_train_timesteps"], sampling["steps"]
-    if sampler == "ddim" and (count % steps or (sampling["grid"] == "linspace" and steps < count)):
-        notes.append(
-            f"the steps of a {name} lead to other levels than those that it visits next (timestep_"
-            f"spacing {settings['timestep_spacing']}, {steps} steps of {count} levels); here each "
-            "step ends where the next begins"
-        )
     return ReadScheduler(
         process,
         sampling | _clipping(settings),

@@ -303,7 +303,8 @@ def write_unet(
     Args:
         model: a U-Net of pictures.
         schedule: the levels that the scheduler has.
-        given: the class that it is to draw.
+        given: the class that it is to draw; where none is, any, or every class by its number where
+            the model knows no sample of any.
 
     Raises:
         ArgumentError: if diffusers has no such network, and why.
@@ -315,8 +316,11 @@ def write_unet(
     _check_sides(codec, network.factor, options)
     groups, mid_groups = _groups(network, options)
     weights = {name: value.detach().cpu() for name, value in network.state_dict().items()}
-    number = model.class_number(given)
-    if number is not None:
+    count = None
+    if not model.class_labels.knows_any and not given:
+        count = len(codec.classes)
+        weights["class_emb.weight"] = weights["class_emb.weight"][:count]
+    elif (number := model.class_number(given)) is not None:
         class_emb = weights.pop("class_emb.weight")[number]
         weights["time_emb.2.bias"] = weights["time_emb.2.bias"] + class_emb
     time: dict[str, Any] = {
@@ -352,6 +356,7 @@ def write_unet(
         "norm_eps": options.eps,
         "resnet_time_scale_shift": "scale_shift" if options.scale_shift else "default",
         "add_attention": options.mid_attention,
+        "num_class_embeds": count,
     }
     tensors: dict[str, Tensor] = {}
     for name, value in weights.items():

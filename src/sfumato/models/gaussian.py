@@ -1,6 +1,7 @@
 """A fitted model of points or pictures: settings, codec, process and denoiser together."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +23,7 @@ from sfumato.denoisers.denoiser import (
     log_snr,
 )
 from sfumato.denoisers.guidance import ClassLabels, Guided
-from sfumato.errors import ArgumentError, DataError, unknown
+from sfumato.errors import ArgumentError, DataError, ForeignWarning, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
 from sfumato.models.model import refuse_negative
@@ -251,6 +252,7 @@ class GaussianModel:
         stepper = self._stepper(settings) if own is None else own
         steps = self.choose_steps(**named).num_steps if settings.steps == "auto" else settings.steps
         # A part of the process takes that part of the steps.
+        _warn_of_strides(settings, steps, self.process.num_levels)
         part = self.process.until(float(start))
         levels = build_grid(settings, part, max(1, round(steps * start)))
         return self._denoise(settings, seed, given), levels, stepper
@@ -623,6 +625,22 @@ class GaussianModel:
             even = {"steps": max(own, count - 1), "grid": "uniform-time"}
         frames = list(self.frames(n, seed=seed, **even))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
+
+
+def _warn_of_strides(settings: SamplingSettings, steps: int, num_levels: int) -> None:
+    """Say that diffusers' DDIM draws others from a model of its own, where it does.
+
+    Its step from index t aims at t - T // K, whatever index it visits next.
+    """
+    strays = num_levels % steps or (settings.grid == "linspace" and steps < num_levels)
+    if settings.options.get("unclipped_eps") and num_levels and strays:
+        warnings.warn(
+            f"{steps} steps of the grid {settings.grid} over {num_levels} levels: the steps of "
+            "diffusers' DDIMScheduler end at other levels than the next ones begin at, or begin "
+            "too low; here each ends where the next begins, so that the samples are others",
+            ForeignWarning,
+            stacklevel=2,
+        )
 
 
 def check_known(known: np.ndarray, shape: tuple[int, ...]) -> None:
