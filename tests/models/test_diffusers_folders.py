@@ -13,8 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import sfumato
+from sfumato import config
+from sfumato.data.codecs.images import ImageCodec
 from sfumato.errors import ArgumentError, ForeignWarning, RunError
 from sfumato.models.gaussian import GaussianModel
+from sfumato.models.registry import class_labels_of
 from sfumato.process.noise import NoiseLevel
 from sfumato.samplers.driver import last_frame, trajectory
 
@@ -350,6 +353,17 @@ def test_an_offset_that_a_grid_has_no_room_for_is_refused(tmp_path: Path) -> Non
         run.sample(1, steps=20)
 
 
+def test_a_network_without_a_number_for_any_class_is_fitted_with_every_label() -> None:
+    codec = ImageCodec(8, 8, 1, ("cat", "dog"), (0.5, 0.5))
+    without = {"network": {"name": "unet", "options": {"any_class": False}}}
+    assert (
+        class_labels_of(config.resolve(without, {"training": {"label_dropout": 0}}), codec).count
+        == 2
+    )
+    with pytest.raises(ArgumentError, match="label_dropout=0"):
+        class_labels_of(config.resolve(without), codec)
+
+
 # A scheduler of which only the process is read, and what is to be said of its sampling.
 _SOLVERS = (
     ("DEISMultistepScheduler", {}, "unipc"),
@@ -542,9 +556,6 @@ def test_a_network_of_classes_draws_each_of_them(tmp_path: Path) -> None:
     run.save(tmp_path / "model.safetensors")
     saved = sfumato.open(tmp_path / "model.safetensors").sample(2, given={"class": "2"}, steps=5)
     np.testing.assert_array_equal(saved, other)
-
-
-_ATTENTION = {"down_block_types": ["AttnDownBlock2D"] * 2, "up_block_types": ["AttnUpBlock2D"] * 2}
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,6 @@ def read_pipeline(folder: Path) -> GaussianModel:
 
 def _settings(codec: ImageCodec, network: Mapping[str, Any], scheduler: ReadScheduler) -> Settings:
     """The settings by which both parts of a pipeline are built here."""
-    # Labels that none was hidden of: the network knows no picture of any class.
     hidden = {"label_dropout": 0.0} if codec.classes else {}
     return config.resolve(
         {

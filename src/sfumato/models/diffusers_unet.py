@@ -230,6 +230,7 @@ def _network_settings(unet: Mapping[str, Any], scheduler: ReadScheduler) -> dict
             "mid_groups": mid_groups,
             "residual_down": unet["downsample_type"] == "resnet",
             "residual_up": unet["upsample_type"] == "resnet",
+            "any_class": False,
         },
     }
 
@@ -262,9 +263,6 @@ def load_unet(
     _check_groups(network, options)
     skeleton = network.state_dict()
     own = {name: torch.cat([_found(tensors, each) for each in _theirs(name)]) for name in skeleton}
-    if "class_emb.weight" in own:  # ours has a last row for any class, which is never asked for
-        classes = own["class_emb.weight"]
-        own["class_emb.weight"] = torch.cat([classes, torch.zeros_like(classes[:1])])
     for name, part in network.named_modules():
         if isinstance(part, LearnedStepEmbedding):  # steps that the scheduler never comes to
             table = f"{name}.embedding.weight"
@@ -319,7 +317,6 @@ def write_unet(
     count = None
     if not model.class_labels.knows_any and not given:
         count = len(codec.classes)
-        weights["class_emb.weight"] = weights["class_emb.weight"][:count]
     elif (number := model.class_number(given)) is not None:
         class_emb = weights.pop("class_emb.weight")[number]
         weights["time_emb.2.bias"] = weights["time_emb.2.bias"] + class_emb

@@ -169,8 +169,8 @@ class GaussianModel:
             labels = self.class_labels
             if not labels.knows_any:
                 raise ArgumentError(
-                    "this model knows no sample without a class (training.label_dropout is 0): "
-                    "name one (--given class=NAME) and leave guidance at 1."
+                    "this model knows no sample without a class (network.options.any_class is "
+                    "false): name one (--given class=NAME) and leave guidance at 1."
                 )
             return labels.any if labels.count else None
         classes, (name, *others) = self.codec.classes, given

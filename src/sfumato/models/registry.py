@@ -211,6 +211,7 @@ class UNetOptions:
         mid_groups: of its norm; 0: as the others; -1: no norm.
         residual_down: halve the resolutions with attention by a residual block.
         residual_up: double them so.
+        any_class: a row of the embedding of classes for any of them.
         recompute: less memory for more time.
     """
 
@@ -231,6 +232,7 @@ class UNetOptions:
     mid_groups: int = 0
     residual_down: bool = False
     residual_up: bool = False
+    any_class: bool = True
     recompute: bool = False
 
     def __post_init__(self) -> None:
@@ -407,14 +409,17 @@ def class_labels_of(settings: Settings, codec: Codec) -> ClassLabels:
     """The class numbers that the network of these settings takes.
 
     Raises:
-        ArgumentError: if what is to be mirrored is not a picture.
+        ArgumentError: if what is to be mirrored is not a picture, or has no number.
     """
     if settings.training.flip and codec.kind != "images":
         raise ArgumentError("training.flip mirrors pictures; these data are none.")
-    count = len(codec.classes)
-    return ClassLabels(
-        count, settings.training.flip, not count or settings.training.label_dropout > 0
-    )
+    knows_any = not codec.classes or bool(settings.network.options.get("any_class", True))
+    if not knows_any and (settings.training.flip or settings.training.label_dropout):
+        raise ArgumentError(
+            "a network with any_class=false has no number for a class that is hidden or mirrored; "
+            "set training.label_dropout=0 and training.flip=false."
+        )
+    return ClassLabels(len(codec.classes), settings.training.flip, knows_any)
 
 
 def build_denoiser(
