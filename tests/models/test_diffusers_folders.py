@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import sfumato
+from command_line import Command
 from sfumato import config
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.errors import ArgumentError, ForeignWarning, RunError
@@ -413,6 +414,22 @@ def test_the_process_of_another_scheduler_is_read_and_its_sampler_said(
     assert run.sample(1, steps=2).shape == (1, 8, 8, 1)
 
 
+@pytest.mark.filterwarnings("default::sfumato.errors.ForeignWarning")
+def test_what_is_to_be_said_of_a_folder_is_a_line_each(sfumato: Command, tmp_path: Path) -> None:
+    _unet().save_pretrained(tmp_path / "alone")
+    solver = diffusers.PNDMScheduler()
+    diffusers.PNDMPipeline(_unet(), solver).save_pretrained(tmp_path / "pndm")
+    capture = "sample {} -n 1 --to {} --steps 2 --quiet"
+    for name, begin in (
+        ("alone", "alone has no scheduler_config.json: "),
+        ("pndm", "pndm: a PNDMScheduler is sampled by unipc here, "),
+    ):
+        code, _, err = sfumato(capture.format(name, f"{name}.npy"))
+        assert code == 0
+        assert err.startswith(f"sfumato: {begin}")
+        assert err.count("\n") == 1
+
+
 def _at(sigmas: torch.Tensor, alphas: torch.Tensor) -> NoiseLevel:
     return NoiseLevel(alphas.double(), sigmas.double())
 
@@ -572,6 +589,7 @@ def test_a_network_of_classes_draws_each_of_them(tmp_path: Path) -> None:
         ({"freq_shift": 2}, "freq_shift is 2"),
         ({"resnet_time_scale_shift": "ada_group"}, "resnet_time_scale_shift is 'ada_group'"),
         ({"class_embed_type": "identity"}, "class_embed_type is 'identity'"),
+        ({"num_class_embeds": 10**12}, "num_class_embeds is 1000000000000"),
         ({"attention_head_dim": 24}, "attention_head_dim is 24 .* 16 channels has no room"),
         ({"norm_num_groups": 3}, "norm_num_groups is 3 .* does not divide"),
         ({"attn_norm_num_groups": 3}, "attn_norm_num_groups is 3 .* does not divide 16"),

@@ -76,6 +76,9 @@ _KNOWN: Mapping[str, tuple[Any, ...]] = {
     "class_embed_type": (None,),
 }
 
+# More would be names alone; ImageNet has 21,841 at most.
+_MOST_CLASSES = 100_000
+
 # ---------------------------------------------------------------------------------- names
 
 # Ours and theirs, in the order in which they are replaced.
@@ -168,6 +171,8 @@ def _codec(unet: Mapping[str, Any]) -> ImageCodec:
             f"{size} (in_channels, sample_size)."
         )
     count = unet["num_class_embeds"] or 0
+    if not 0 <= count <= _MOST_CLASSES:
+        raise _unknown("num_class_embeds", count)
     classes = tuple(str(number) for number in range(count))
     return ImageCodec(height, width, channels, classes, (1 / count,) * count if count else ())
 
