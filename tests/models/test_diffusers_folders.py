@@ -257,11 +257,12 @@ _OTHER_LEVELS = {"rescale_betas_zero_snr": True, "prediction_type": "v_predictio
 )
 @pytest.mark.filterwarnings("error::sfumato.errors.ForeignWarning")
 def test_ddim_draws_what_diffusers_draws(tmp_path: Path, scheduler: dict[str, Any]) -> None:
-    pipeline = diffusers.DDIMPipeline(_unet(), _scheduler("DDIMScheduler", **scheduler))
+    their = _scheduler("DDIMScheduler", **{"num_train_timesteps": 12} | scheduler)
+    pipeline = diffusers.DDIMPipeline(_unet(), their)
     pipeline.save_pretrained(tmp_path / "their")
     model = sfumato.open(tmp_path / "their").model
     steps = model.settings.sampling.steps
-    own, drawn = _drawn_here(model, 3, 5), _drawn_there(pipeline, 3, 5, steps)
+    own, drawn = _drawn_here(model, 2, 5), _drawn_there(pipeline, 2, 5, steps)
     assert ((drawn > 0) & (drawn < 1)).mean() > 0.1
     np.testing.assert_allclose(own, drawn, rtol=0, atol=1e-3)  # theirs is in float32
 
@@ -376,7 +377,7 @@ _SOLVERS = (
     ("HeunDiscreteScheduler", {}, "heun"),
     ("KDPM2AncestralDiscreteScheduler", {"beta_schedule": "scaled_linear"}, "euler-ancestral"),
     ("KDPM2DiscreteScheduler", {}, "heun"),
-    ("LMSDiscreteScheduler", {"trained_betas": np.linspace(0.01, 0.3, 1000).tolist()}, "unipc"),
+    ("LMSDiscreteScheduler", {"trained_betas": np.linspace(1e-4, 0.03, 1000).tolist()}, "unipc"),
     ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": False}, "unipc"),
     ("SASolverScheduler", {}, "dpm++2m-sde"),
     ("UniPCMultistepScheduler", {"solver_type": "bh1"}, "unipc"),
@@ -411,7 +412,9 @@ def test_the_process_of_another_scheduler_is_read_and_its_sampler_said(
         x_0 = plain.step(unet(x, step).sample, step, x).pred_original_sample
     own = run.model.denoiser(x.double(), run.model.process.discrete(0).levels[step + 1]).x_0
     torch.testing.assert_close(own.float(), x_0, rtol=1e-4, atol=1e-4)
-    assert run.sample(1, steps=2).shape == (1, 8, 8, 1)
+    drawn = _drawn_here(run.model, 1, 5, run.model.process.grid("trailing", 3))
+    assert np.isfinite(drawn).all()
+    assert drawn.std() > 0.05
 
 
 @pytest.mark.filterwarnings("default::sfumato.errors.ForeignWarning")
