@@ -297,8 +297,13 @@ def test_steps_that_ddim_of_diffusers_gets_wrong_are_said(
     ] * strays
 
 
-def test_a_ddpm_scheduler_with_an_offset_draws_what_diffusers_draws(tmp_path: Path) -> None:
-    pipeline = diffusers.DDPMPipeline(_unet(), _scheduler(steps_offset=1))
+@pytest.mark.parametrize("variance", ["fixed_small", "fixed_large"])
+def test_a_ddpm_scheduler_with_an_offset_draws_what_diffusers_draws(
+    tmp_path: Path, variance: str
+) -> None:
+    # With the noise that diffusers adds in the last step too, unless it starts from index 0.
+    scheduler = _scheduler(steps_offset=1, beta_start=0.01, variance_type=variance)
+    pipeline = diffusers.DDPMPipeline(_unet(), scheduler)
     pipeline.save_pretrained(tmp_path / "their")
     model = sfumato.open(tmp_path / "their").model
     own, drawn = _drawn_here(model, 2, 5), _drawn_there(pipeline, 2, 5, 10)

@@ -281,7 +281,10 @@ def _as_theirs(sampler: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     most = settings["num_train_timesteps"] // (1 + offset)
     options: dict[str, Any]
     if sampler == "ancestral":
-        steps, options = most, {"variance": _known(_VARIANCES, "variance_type", settings)}
+        variance = _known(_VARIANCES, "variance_type", settings)
+        # diffusers leaves out the noise of step 0 alone, which is not visited with an offset.
+        noisy = offset > 0 and variance == "beta"
+        steps, options = most, {"variance": variance, "last_step_noise": noisy}
     else:
         steps, options = min(_STEPS, most), {"unclipped_eps": True}
     return {

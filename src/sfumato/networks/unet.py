@@ -188,7 +188,7 @@ class UNet(nn.Module):
         multipliers: channels at each resolution, the full one first, as multiples of `width`.
         depth: residual blocks at each resolution on the way down; one more on the way up.
         attention: whether each resolution has self-attention.
-        head_width: channels of an attention head; None: one head.
+        head_width: channels of an attention head, at most; None: one head.
         heads_divide: where `head_width` does not divide the channels, make the heads wider, so that
             they share all channels; otherwise fewer channels attend.
         classes: number of classes, 0 for none.
@@ -261,7 +261,7 @@ class UNet(nn.Module):
 
         def attention_block(channels: int, groups: int | None = groups) -> AttentionBlock:
             heads, wide = max(1, channels // (head_width or channels)), head_width
-            if heads_divide or head_width is None:
+            if heads_divide or head_width is None or head_width > channels:
                 heads, wide = _divisor(heads, channels), None
             return AttentionBlock(channels, heads, wide, groups=groups, eps=eps)
 
