@@ -320,6 +320,24 @@ def test_a_ddpm_scheduler_with_an_offset_draws_what_diffusers_draws(
         ({"timestep_spacing": "log"}, "timestep_spacing 'log' is not known"),
         ({"_class_name": "LCMScheduler"}, "a scheduler LCMScheduler is not known"),
         ({"num_train_timesteps": "many"}, "makes no sense"),
+        (
+            {"_class_name": "EulerDiscreteScheduler", "timestep_type": "continuous"},
+            "timestep_type is 'continuous'",
+        ),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "a flow of 20 steps"),
+        (
+            {"_class_name": "FlowMatchEulerDiscreteScheduler", "invert_sigmas": True},
+            "invert_sigmas is True",
+        ),
+        (
+            {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True},
+            "a flow of 20 steps that predicts epsilon",
+        ),
+        ({"_class_name": "EDMEulerScheduler", "sigma_data": 1.0}, "sigma_data is 1.0"),
+        (
+            {"_class_name": "EDMEulerScheduler", "prediction_type": "v_prediction"},
+            "EDMEulerScheduler whose prediction_type is 'v_prediction'",
+        ),
     ],
 )
 def test_what_a_scheduler_here_does_not_know_is_named(
