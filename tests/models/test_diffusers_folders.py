@@ -417,7 +417,7 @@ def test_the_process_of_another_scheduler_is_read_and_its_sampler_said(
     unet = _unet()
     diffusers.DDPMPipeline(unet, scheduler).save_pretrained(tmp_path / "their")
     with pytest.warns(
-        ForeignWarning, match=re.escape(f"{name} is sampled by {sampler} here")
+        ForeignWarning, match=re.escape(f"its {name}, and {sampler} samples")
     ) as said:
         run = sfumato.open(tmp_path / "their")
     assert len(said) == 1
@@ -448,7 +448,10 @@ def test_what_is_to_be_said_of_a_folder_is_a_line_each(sfumato: Command, tmp_pat
     capture = "sample {} -n 1 --to {} --steps 2 --quiet"
     for name, begin in (
         ("alone", "alone has no scheduler_config.json: "),
-        ("pndm", "pndm: a PNDMScheduler is sampled by unipc here, "),
+        (
+            "pndm",
+            "pndm: its process is that of its PNDMScheduler, and unipc samples from it here, ",
+        ),
     ):
         code, _, err = sfumato(capture.format(name, f"{name}.npy"))
         assert code == 0
@@ -465,7 +468,7 @@ def test_a_flow_draws_what_diffusers_draws_at_the_same_levels(tmp_path: Path, sh
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
     pipeline = diffusers.DDPMPipeline(_unet(), scheduler)
     pipeline.save_pretrained(tmp_path / "their")
-    with pytest.warns(ForeignWarning, match="FlowMatchEulerDiscreteScheduler is sampled by euler"):
+    with pytest.warns(ForeignWarning, match="FlowMatchEulerDiscreteScheduler, and euler samples"):
         model = sfumato.open(tmp_path / "their").model
     drawn = _drawn_there(pipeline, 2, 5, 8)
     levels = _at(scheduler.sigmas, 1 - scheduler.sigmas)
@@ -496,7 +499,7 @@ def test_a_flow_of_a_solver_is_the_same_flow(tmp_path: Path) -> None:
 def test_an_edm_draws_what_diffusers_draws(tmp_path: Path, schedule: dict[str, float]) -> None:
     unet, scheduler = _unet(), diffusers.EDMEulerScheduler(**schedule)
     diffusers.DDPMPipeline(unet, scheduler).save_pretrained(tmp_path / "their")
-    with pytest.warns(ForeignWarning, match="EDMEulerScheduler is sampled by euler"):
+    with pytest.warns(ForeignWarning, match="EDMEulerScheduler, and euler samples"):
         model = sfumato.open(tmp_path / "their").model
     scheduler.set_timesteps(10)
     source = torch.Generator().manual_seed(5)

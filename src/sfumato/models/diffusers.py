@@ -5,10 +5,10 @@
     unet/diffusion_pytorch_model.safetensors  its weights
     scheduler/scheduler_config.json           its scheduler
 
-Read, such a model is a U-Net with an embedding of the step of a discrete schedule. Written, so is
-ours: the features of each step's log-SNR become diffusers' `learned` embedding of the step, a
-continuous process becomes a discrete one of 1,000 levels, and of classes one is chosen, or any,
-whose embedding joins a bias.
+Read, such a model is a U-Net with an embedding of the step of a discrete schedule, or of the time
+of a flow or of EDM. Written, ours is the former: the features of each step's log-SNR become
+diffusers' `learned` embedding of the step, a continuous process becomes a discrete one of 1,000
+levels, and of classes one is chosen, or any, whose embedding joins a bias.
 """
 
 import json

@@ -190,7 +190,10 @@ def read_scheduler(given: Mapping[str, Any]) -> ReadScheduler:
 
 
 def _drawn(name: str, sampler: str, grid: str, steps: int) -> str:
-    return f"a {name} is sampled by {sampler} here, in {steps} steps of the grid {grid}"
+    return (
+        f"its process is that of its {name}, and {sampler} samples from it here, in {steps} steps "
+        f"of the grid {grid} unless others are asked for"
+    )
 
 
 def _of_flow(name: str, sampler: str, settings: Mapping[str, Any], shift: float) -> ReadScheduler:
@@ -319,8 +322,8 @@ def write_scheduler(model: GaussianModel, schedule: DiscreteSchedule) -> dict[st
     predicted = {own: their for their, own in _PREDICTIONS.items()}
     if network.parameterisation not in predicted:
         raise ArgumentError(
-            f"diffusers has no scheduler for the parameterisation {network.parameterisation!r}; "
-            f"fit with network.parameterisation={' or '.join(predicted)}."
+            f"diffusers' DDPMScheduler has no parameterisation {network.parameterisation!r}; fit "
+            f"with network.parameterisation={' or '.join(predicted)}."
         )
     if sampling.threshold is not None and (sampling.clip or 1.0) != 1:
         raise ArgumentError(
