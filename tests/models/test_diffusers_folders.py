@@ -18,8 +18,9 @@ from sfumato import config
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.errors import ArgumentError, ForeignWarning, RunError
 from sfumato.models.gaussian import GaussianModel
-from sfumato.models.registry import class_labels_of
+from sfumato.models.registry import build_denoiser, build_process, class_labels_of
 from sfumato.process.noise import NoiseLevel
+from sfumato.runs.run import Run
 from sfumato.samplers.driver import last_frame, trajectory
 
 diffusers: Any
@@ -376,6 +377,42 @@ def test_an_offset_that_a_grid_has_no_room_for_is_refused(tmp_path: Path) -> Non
     run = sfumato.open(folder)
     with pytest.raises(ArgumentError, match=r"no room for .*grid_offset=1; take fewer"):
         run.sample(1, steps=20)
+
+
+def test_all_classes_of_ours_are_written_and_read(tmp_path: Path) -> None:
+    codec = ImageCodec(8, 8, 1, ("cat", "dog"), (0.5, 0.5))
+    options = {"multipliers": [1, 2], "attention": [4], "groups": 4}
+    settings = config.resolve({"network": {"name": "unet", "width": 8, "parameterisation": "v",
+                                           "options": options}})  # fmt: skip
+    process = build_process(settings.process)
+    denoiser = build_denoiser(settings, codec, process)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in denoiser.network.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    run = Run(GaussianModel(settings, codec, process, denoiser), None)
+    run.export("diffusers", tmp_path / "all", classes=True)
+    unet = diffusers.UNet2DModel.from_pretrained(tmp_path / "all", subfolder="unet")
+    back = sfumato.open(tmp_path / "all").model
+    assert back.codec.classes == ("0", "1", "2")  # the last is any
+    x, level = torch.randn(2, 1, 8, 8), process.discrete(1000).levels[701]
+    for label in range(3):
+        number = torch.tensor(label)
+        with torch.no_grad():
+            v = unet(x, 700, class_labels=number.expand(2)).sample.double()
+        x_0 = level.alpha * x - level.sigma * v
+        for each in (denoiser, back.denoiser):
+            torch.testing.assert_close(each(x.double(), level, number).x_0, x_0, rtol=0, atol=1e-4)
+    for wrong in ({"given": {"class": "cat"}}, {}):
+        other = run if wrong else Run(_without_classes(run.model), None)
+        with pytest.raises(ArgumentError, match="leave `classes`"):
+            other.export("diffusers", tmp_path / "none", classes=True, **wrong)
+
+
+def _without_classes(model: GaussianModel) -> GaussianModel:
+    codec = ImageCodec(8, 8, 1)
+    denoiser = build_denoiser(model.settings, codec, model.process)
+    return GaussianModel(model.settings, codec, model.process, denoiser)
 
 
 def test_a_network_without_a_number_for_any_class_is_fitted_with_every_label() -> None:

@@ -124,7 +124,9 @@ def _scheduler_of(folder: Path) -> Mapping[str, Any]:
 # ---------------------------------------------------------------------------------- writing
 
 
-def write_pipeline(model: Model, folder: Path, *, given: Mapping[str, Any] | None = None) -> None:
+def write_pipeline(
+    model: Model, folder: Path, *, given: Mapping[str, Any] | None = None, classes: bool = False
+) -> None:
     """Write the model as a DDPMPipeline that diffusers reads.
 
     Args:
@@ -132,9 +134,11 @@ def write_pipeline(model: Model, folder: Path, *, given: Mapping[str, Any] | Non
         folder: where to; made.
         given: `{"class": ...}`, what the pipeline is to draw, where the model knows classes; any of
             them where not given.
+        classes: keep all of them, as a network that takes class_labels: each class by its place,
+            and last, if the model knows it, any.
 
     Raises:
-        ArgumentError: if diffusers has no such model, and why.
+        ArgumentError: if diffusers has no such model, and why, or there are no classes to keep.
         RunError: if the folder is there already, or cannot be written.
     """
     if not isinstance(model, GaussianModel) or not isinstance(model.denoiser.network, UNet):
@@ -143,7 +147,7 @@ def write_pipeline(model: Model, folder: Path, *, given: Mapping[str, Any] | Non
             f"{model.settings.network.name!r}; write it to onnx."
         )
     schedule = model.process.discrete(_LEVELS)
-    unet, tensors = write_unet(model, schedule, given)
+    unet, tensors = write_unet(model, schedule, given, classes=classes)
     scheduler = write_scheduler(model, schedule)
     index = {
         "_class_name": "DDPMPipeline",

@@ -299,15 +299,19 @@ def _check_groups(network: nn.Module, options: UNetOptions) -> None:
 
 
 def write_unet(
-    model: GaussianModel, schedule: DiscreteSchedule, given: Mapping[str, Any] | None
+    model: GaussianModel,
+    schedule: DiscreteSchedule,
+    given: Mapping[str, Any] | None,
+    *,
+    classes: bool = False,
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The config.json and the weights of the UNet2DModel that our U-Net is.
 
     Args:
         model: a U-Net of pictures.
         schedule: the levels that the scheduler has.
-        given: the class that it is to draw; where none is, any, or every class by its number where
-            the model knows no sample of any.
+        given: the class that it is to draw; where none is, any.
+        classes: keep all, as they are where the model knows no sample of any.
 
     Raises:
         ArgumentError: if diffusers has no such network, and why.
@@ -319,9 +323,15 @@ def write_unet(
     _check_sides(codec, network.factor, options)
     groups, mid_groups = _groups(network, options)
     weights = {name: value.detach().cpu() for name, value in network.state_dict().items()}
-    count = None
-    if not model.class_labels.knows_any and not given:
-        count = len(codec.classes)
+    count, labels = None, model.class_labels
+    if classes and (given or not labels.count):
+        raise ArgumentError(
+            "all classes are kept, or one is given; leave `classes` or `given` out."
+            if given
+            else "this model learned no classes; leave `classes` out."
+        )
+    if classes or (not labels.knows_any and not given):
+        count = labels.count
     elif (number := model.class_number(given)) is not None:
         class_emb = weights.pop("class_emb.weight")[number]
         weights["time_emb.2.bias"] = weights["time_emb.2.bias"] + class_emb
