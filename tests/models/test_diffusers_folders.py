@@ -24,6 +24,7 @@ from sfumato.runs.run import Run
 from sfumato.samplers.driver import last_frame, trajectory
 
 diffusers: Any
+pytestmark = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # theirs, in NumPy 2
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -445,7 +446,6 @@ _SOLVERS = (
 
 
 @pytest.mark.parametrize(("name", "settings", "sampler"), _SOLVERS)
-@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")  # of theirs, in NumPy 2
 def test_the_process_of_another_scheduler_is_read_and_its_sampler_said(
     tmp_path: Path, name: str, settings: dict[str, Any], sampler: str
 ) -> None:
@@ -494,6 +494,26 @@ def test_what_is_to_be_said_of_a_folder_is_a_line_each(sfumato: Command, tmp_pat
         assert code == 0
         assert err.startswith(f"sfumato: {begin}")
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("variance", ["learned", "learned_range"])
+def test_a_solver_takes_the_first_half_of_a_network_that_learned_its_variance(
+    tmp_path: Path, variance: str
+) -> None:
+    unet = _unet(in_channels=3, out_channels=6)  # theirs takes the first three channels
+    scheduler = diffusers.DPMSolverMultistepScheduler(variance_type=variance)
+    diffusers.DDPMPipeline(unet, scheduler).save_pretrained(tmp_path / "their")
+    with pytest.warns(ForeignWarning, match="DPMSolverMultistepScheduler"):
+        model = sfumato.open(tmp_path / "their").model
+    scheduler.set_timesteps(50)
+    x, step = torch.randn(2, 3, 8, 8), scheduler.timesteps[20]
+    scheduler._init_step_index(step)
+    with torch.no_grad():
+        x_0 = scheduler.convert_model_output(unet(x, step).sample, sample=x)
+    level = model.process.discrete(0).levels[int(step) + 1]
+    torch.testing.assert_close(
+        model.denoiser(x.double(), level).x_0.float(), x_0, rtol=0, atol=1e-3
+    )
 
 
 def _at(sigmas: torch.Tensor, alphas: torch.Tensor) -> NoiseLevel:

@@ -102,10 +102,12 @@ _KINDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "EDMEulerScheduler": ("euler", _EDM),
     "EDMDPMSolverMultistepScheduler": ("dpm++2m", _EDM | _THRESHOLDING),
 }
-# From the first of their times, 1/1000, to what is next to noise: 2 log((1 - t)/t).
-_FLOW_ENDS = {"log_snr_max": 13.8, "log_snr_min": -18.4}
 
+# Samplers that draw as theirs do.
 _SAME = ("ancestral", "ddim")
+
+# From the first of a flow's times, 1/1000, to what is next to noise: 2 log((1 - t)/t).
+_FLOW_ENDS = {"log_snr_max": 13.8, "log_snr_min": -18.4}
 
 # The one value of a setting that is known.
 _ONLY: Mapping[str, Any] = {
@@ -179,11 +181,10 @@ def read_scheduler(given: Mapping[str, Any]) -> ReadScheduler:
         unknown = key not in _PASSED_OVER and not key.startswith("_") and value is not None
         if unknown or (key in settings and value != _ONLY.get(key, value)):
             raise RunError(f"a {name} whose {key} is {value!r} is not known here.")
-    flow = settings.get(
-        "shift", settings["flow_shift"] if settings.get("use_flow_sigmas") else None
-    )
-    if flow is not None:
-        return _of_flow(name, sampler, settings, flow)
+    if "shift" in settings:
+        return _of_flow(name, sampler, settings, settings["shift"])
+    if settings.get("use_flow_sigmas"):
+        return _of_flow(name, sampler, settings, settings["flow_shift"])
     if "sigma_data" in settings:
         return _of_edm(name, sampler, settings)
     return _of_betas(name, sampler, settings)
@@ -246,7 +247,7 @@ def _of_betas(name: str, sampler: str, settings: Mapping[str, Any]) -> ReadSched
         process,
         sampling | _clipping(settings),
         _known(_PREDICTIONS, "prediction_type", settings),
-        settings.get("variance_type") == "learned_range",
+        settings.get("variance_type") in ("learned", "learned_range"),
         notes=notes,
     )
 
