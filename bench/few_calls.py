@@ -23,7 +23,6 @@ _SEEDS = {
     "eight-gaussians": 3,
     "spirals": 3,
     "rings": 3,
-    "checkerboard": 3,
 }
 T = TypeVar("T")
 

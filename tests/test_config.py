@@ -119,14 +119,16 @@ def test_recipes_say_what_they_change_of_a_method(recipe: dict[str, Any], shift:
         settings = config.resolve(recipe, config.parse_assignments(assignments))
         return settings.process.options, settings.sampling.options
 
-    assert options() == (recipe["process"]["options"], {"eta": 2.0})
+    drawing = recipe["sampling"]["options"]
+    assert drawing["eta"] == 2
+    assert options() == (recipe["process"]["options"], drawing)
     assert options()[0]["shift"] == shift
     assert options("process.schedule=cosine", "sampling.sampler=dpm++2m-sde") == options()
     assert options("process.schedule=linear", "sampling.sampler=dpm++3m-sde") == ({}, {})
-    assert options("process.num_levels=100") == ({}, {"eta": 2.0})
+    assert options("process.num_levels=100") == ({}, drawing)
     assert options("process.options.shift=0", "sampling.options.eta=1") == (
         recipe["process"]["options"] | {"shift": 0},
-        {"eta": 1},
+        drawing | {"eta": 1},
     )
     assert options("process.options.log_snr_max=14")[0] == {"shift": shift, "log_snr_max": 14}
 

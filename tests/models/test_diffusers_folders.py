@@ -18,6 +18,7 @@ from sfumato import config
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.errors import ArgumentError, ForeignWarning, RunError
 from sfumato.models.gaussian import GaussianModel
+from sfumato.models.model import Model
 from sfumato.models.registry import build_denoiser, build_process, class_labels_of
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.run import Run
@@ -209,10 +210,9 @@ def test_one_of_two_variants_is_not_chosen_by_chance(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------- schedulers
 
 
-def _drawn_here(
-    model: GaussianModel, n: int, seed: int, at: NoiseLevel | None = None
-) -> np.ndarray:
+def _drawn_here(model: Model, n: int, seed: int, at: NoiseLevel | None = None) -> np.ndarray:
     """Pictures of the model's own sampler, from the noise that a pipeline of diffusers draws."""
+    assert isinstance(model, GaussianModel)
     shape, source = (n, *model.codec.event), torch.Generator().manual_seed(seed)
 
     def noise(x: torch.Tensor) -> torch.Tensor:
@@ -226,7 +226,7 @@ def _drawn_here(
     return (x / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
 
 
-def _drawn_there(pipeline: Any, n: int, seed: int, steps: int) -> np.ndarray:
+def _drawn_there(pipeline: Any, n: int, seed: int, steps: int | str) -> np.ndarray:
     pipeline.set_progress_bar_config(disable=True)
     drawn: np.ndarray = pipeline(
         batch_size=n,
@@ -410,7 +410,7 @@ def test_all_classes_of_ours_are_written_and_read(tmp_path: Path) -> None:
             other.export("diffusers", tmp_path / "none", classes=True, **wrong)
 
 
-def _without_classes(model: GaussianModel) -> GaussianModel:
+def _without_classes(model: Model) -> GaussianModel:
     codec = ImageCodec(8, 8, 1)
     denoiser = build_denoiser(model.settings, codec, model.process)
     return GaussianModel(model.settings, codec, model.process, denoiser)
@@ -428,7 +428,7 @@ def test_a_network_without_a_number_for_any_class_is_fitted_with_every_label() -
 
 
 # A scheduler of which only the process is read, and what is to be said of its sampling.
-_SOLVERS = (
+_SOLVERS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("DEISMultistepScheduler", {}, "unipc"),
     ("DPMSolverMultistepScheduler", {"solver_order": 3, "use_karras_sigmas": True}, "dpm++2m"),
     ("DPMSolverMultistepScheduler", {"beta_schedule": "squaredcos_cap_v2"}, "dpm++2m"),
@@ -637,7 +637,9 @@ def test_a_network_of_classes_draws_each_of_them(tmp_path: Path) -> None:
             torch.testing.assert_close(own, their, rtol=0, atol=1e-5)
     one, other = (run.sample(2, given={"class": name}, steps=5) for name in ("0", "2"))
     assert (one != other).any()
-    assert len(set(run.model.labels(30).tolist())) == 3
+    labels = run.model.labels(30)
+    assert labels is not None
+    assert len(set(labels.tolist())) == 3
     # diffusers has no number for any class, so what would need it is refused.
     for refused in (
         lambda: run.sample(1, guidance=2.0, steps=5),

@@ -57,6 +57,7 @@ def errors(stepper: Stepper[Any]) -> list[float]:
         (SAMPLERS["euler-ancestral"](), 1),
         (SAMPLERS["dpm++2m-sde"](), 2),
         (SAMPLERS["dpm++2m-sde"](eta=0.5), 2),
+        (SAMPLERS["dpm++2m-sde"](eta=0.5, noise_below=1.0), 2),
         # Past predictions carry the noise of their own steps, so a third one gains no order.
         (SAMPLERS["dpm++3m-sde"](), 2),
     ],
@@ -74,6 +75,22 @@ def test_churn_leaves_the_distribution(churn: float) -> None:
     grid = levels(128)
     mean, std = propagate(Heun(churn=churn), DATA, grid, *start(grid))
     assert (mean, std) == pytest.approx((1, 0.5), abs=6e-3)
+
+
+def test_the_sde_draws_noise_only_below_its_bound() -> None:
+    grid, draws = levels(64), []
+
+    def noise(x: torch.Tensor) -> torch.Tensor:
+        draws.append(k)
+        return torch.zeros_like(x)
+
+    stepper = SAMPLERS["dpm++2m-sde"](eta=1.0, noise_below=0.5)
+    state = stepper.start()
+    x = torch.ones(1, 1, dtype=torch.float64)
+    for k in range(len(grid) - 1):
+        x, _, state = stepper.step(DATA, x, grid[k], grid[k + 1], state, noise)
+    below = (grid.sigma_ve[:-2] <= 0.5).nonzero().flatten()  # and none to the clean level
+    assert draws == below.tolist()
 
 
 def test_churn_draws_noise_only_between_its_bounds() -> None:

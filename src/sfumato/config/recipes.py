@@ -5,8 +5,10 @@ from typing import Any
 
 from sfumato.errors import unknown
 
-# Of every recipe: more noise than the reverse SDE's, which mends the network's errors.
+# Of every recipe: more noise than the reverse SDE's, which mends the network's errors; of points
+# only where they have come near to the data.
 _SAMPLING = {"options": {"eta": 2.0}}
+_SAMPLING_POINTS = {"options": {"eta": 2.0, "noise_below": 1.0}}
 
 
 def points(columns: int) -> dict[str, Any]:
@@ -15,7 +17,7 @@ def points(columns: int) -> dict[str, Any]:
     The cosine is shifted to where the detail of points is decided. In more columns, rows are too
     far apart to be each other's reference, and there is more to learn.
     """
-    recipe = {"process": {"options": {"shift": 3.0}}, "sampling": _SAMPLING}
+    recipe = {"process": {"options": {"shift": 3.0}}, "sampling": _SAMPLING_POINTS}
     if columns <= 3:
         return recipe
     return recipe | {

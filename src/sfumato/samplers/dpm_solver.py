@@ -38,19 +38,26 @@ class DPMSolver:
         order: 2 or 3.
         eta: 0 for the probability flow, 1 for the reverse SDE; the more above it, the more of a
             Langevin walk at each level comes on top, which mends what the network gets wrong.
+        noise_below: the largest sigma/alpha at which noise is drawn. From more noise the flow is
+            followed: nothing is there to mend yet, and long noisy steps cost accuracy (the interval
+            of Karras et al. 2022, algorithm 2).
 
     Raises:
-        ArgumentError: if the order is neither, or eta is negative or not finite.
+        ArgumentError: if the order is neither, eta is negative or not finite, or the largest
+            sigma/alpha is not above 0.
     """
 
     order: int = 2
     eta: float = 0.0
+    noise_below: float = math.inf
 
     def __post_init__(self) -> None:
         if self.order not in (2, 3):
             raise ArgumentError(f"`order` must be 2 or 3; got {self.order}.")
         if not 0 <= self.eta < math.inf:
             raise ArgumentError(f"`eta` must be a finite number, 0 or more; got {self.eta}.")
+        if not self.noise_below > 0:
+            raise ArgumentError(f"`noise_below` must be above 0; got {self.noise_below}.")
 
     def start(self) -> Past:
         """No predictions yet."""
@@ -68,25 +75,27 @@ class DPMSolver:
         """Algorithm 2; the first steps are of lower order, having fewer predictions."""
         prediction = denoise(x_t, t)
         now, h = log_ratio(t), log_ratio(s) - log_ratio(t)
-        if self.order == 3 and self.eta == 0 and len(state) == 1:
+        eta = self.eta if float(t.sigma_ve) <= self.noise_below else 0.0
+        if self.order == 3 and eta == 0 and len(state) == 1:
             x_t = _corrected(x_t, t, (now, prediction.x_0), state[0])
         known = ((now, prediction.x_0), *state)[: self.order]
-        integral = self._integral(known, h)
-        x_s = exponential_step(x_t, integral, t, s, noise, self.eta)
+        integral = _integral(known, h, 1 + eta)
+        x_s = exponential_step(x_t, integral, t, s, noise, eta)
         # Where no signal is left lambda is infinite, and no polynomial passes through it.
         kept = known[: self.order - 1] if math.isfinite(now) else ()
         return x_s, prediction, kept
 
-    def _integral(self, known: Past, h: float) -> Tensor:
-        c = 1 + self.eta
-        (now, x_0), *before = known
-        if math.isinf(h) or not before:
-            return -math.expm1(-c * h) * x_0
-        if len(before) == 1:
-            r = (now - before[0][0]) / h
-            return -math.expm1(-c * h) * (x_0 + (x_0 - before[0][1]) / (2 * r))
-        weights = interpolating_weights([node - now for node, _ in known], h, c)
-        return sum((w * each for w, (_, each) in zip(weights, known, strict=True)), 0 * x_0)
+
+def _integral(known: Past, h: float, c: float) -> Tensor:
+    """Eq. (2) of `exponential`, of the polynomial through what is known; c = 1 + eta."""
+    (now, x_0), *before = known
+    if math.isinf(h) or not before:
+        return -math.expm1(-c * h) * x_0
+    if len(before) == 1:
+        r = (now - before[0][0]) / h
+        return -math.expm1(-c * h) * (x_0 + (x_0 - before[0][1]) / (2 * r))
+    weights = interpolating_weights([node - now for node, _ in known], h, c)
+    return sum((w * each for w, (_, each) in zip(weights, known, strict=True)), 0 * x_0)
 
 
 def _corrected(
@@ -107,11 +116,11 @@ def dpm_solver_3m() -> DPMSolver:
     return DPMSolver(3)
 
 
-def dpm_solver_2m_sde(eta: float = 1.0) -> DPMSolver:
+def dpm_solver_2m_sde(eta: float = 1.0, noise_below: float = math.inf) -> DPMSolver:
     """The second-order step of the reverse SDE."""
-    return DPMSolver(2, eta)
+    return DPMSolver(2, eta, noise_below)
 
 
-def dpm_solver_3m_sde(eta: float = 1.0) -> DPMSolver:
+def dpm_solver_3m_sde(eta: float = 1.0, noise_below: float = math.inf) -> DPMSolver:
     """The third-order step of the reverse SDE."""
-    return DPMSolver(3, eta)
+    return DPMSolver(3, eta, noise_below)
