@@ -23,7 +23,7 @@ from sfumato.metrics.distances import sliced_wasserstein_2
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
 from sfumato.metrics.regret import nats_lost
-from sfumato.models.few import CALLS
+from sfumato.models.few import FewSteps
 from sfumato.process.streams import generator
 from sfumato.runs.doctor.process import Finding, examine_process
 from sfumato.runs.exact import (
@@ -71,9 +71,9 @@ def _examined(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Fi
             run.settings.process, rows, process=run.model.process, bin_width=width
         )
     yield from _sampling(run)
-    if run.settings.sampling.few:
+    if run.model.few is not None:
         with distributed.threads(run.settings.threads):
-            yield _few_calls(run, rows)
+            yield _few_calls(run, run.model.few, rows)
     with distributed.threads(run.settings.threads):
         yield from _LEARNED[run.kind.name](run, data, evaluation)
 
@@ -217,17 +217,15 @@ def _sampling(run: Run) -> Iterator[Finding]:
         )
 
 
-def _few_calls(run: Run, rows: Tensor) -> Finding:
+def _few_calls(run: Run, few: FewSteps, rows: Tensor) -> Finding:
     """Whether more network calls than the few-step map makes would draw nearer to real rows."""
-    calls, n = (
-        run.settings.sampling.few,
-        min(_ROWS if rows.ndim == 2 else _PICTURES, len(rows) // 3),
-    )
+    calls = run.settings.sampling.few or max(few.times)
+    n = min(_ROWS if rows.ndim == 2 else _PICTURES, len(rows) // 3)
     order = torch.randperm(len(rows), generator=generator(run.settings.seed))
     real, *others = (rows[each].flatten(1).numpy() for each in order[: 3 * n].split(n))
 
-    def off(few: int) -> float:
-        drawn = run.model.encoded(run.draw(n, few=few))
+    def off(asked: int) -> float:
+        drawn = run.model.encoded(run.draw(n, few=asked))
         return sliced_wasserstein_2(drawn.flatten(1).numpy(), real)
 
     by_map, by_sampler = off(calls), off(0)
@@ -236,9 +234,12 @@ def _few_calls(run: Run, rows: Tensor) -> Finding:
     between = f"Between sets of {n:,} real rows it is up to {chance:.3g}"
     if by_map <= max(1.2 * by_sampler, chance):
         return Finding(
-            "Few network calls draw as the sampler does", number, f"{between}; {calls} are enough."
+            "Few network calls draw as the sampler does",
+            number,
+            f"{between}; {calls} of its map are enough.",
         )
-    more = f"sampling.few={min(c for c in CALLS if c > calls)} or " if calls < max(CALLS) else ""
+    beyond = [each for each in few.times if each > calls]
+    more = f"sampling.few={min(beyond)} or " if beyond else ""
     return Finding(
         "More network calls are worth it",
         number,
