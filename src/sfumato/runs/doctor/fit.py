@@ -219,7 +219,7 @@ def _sampling(run: Run) -> Iterator[Finding]:
 
 def _few_calls(run: Run, few: FewSteps, rows: Tensor) -> Finding:
     """Whether more network calls than the few-step map makes would draw nearer to real rows."""
-    calls = run.settings.sampling.few or max(few.times)
+    calls: int = run.settings.sampling.few or max(few.times)
     n = min(_ROWS if rows.ndim == 2 else _PICTURES, len(rows) // 3)
     order = torch.randperm(len(rows), generator=generator(run.settings.seed))
     real, *others = (rows[each].flatten(1).numpy() for each in order[: 3 * n].split(n))
