@@ -17,8 +17,9 @@ from subjects import quick
 import sfumato
 from command_line import leave
 from quick import small_chunks
-from sfumato.data.images import Images, as_images, digits
+from sfumato.data.images import Images, digits
 from sfumato.data.io.images import read_image
+from sfumato.data.io.picture_arrays import as_images
 from sfumato.data.io.sheets import write_images
 from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError, DataError, SfumatoError

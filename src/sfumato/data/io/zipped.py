@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
-from sfumato.data.io.images import PICTURES
+from sfumato.data.io.gather import PICTURES
 from sfumato.data.io.tables import READ
 from sfumato.data.scratch import scratch_folder
 from sfumato.errors import DataError

@@ -1,0 +1,294 @@
+"""Pictures of many files, or of a list, as one set of one size.
+
+Nothing is dropped silently: what cannot be used is named, all of it in one error, with what to do;
+what is no picture is counted by its ending.
+
+Pictures are decoded once, a thread for each processor where that pays. What does not fit IN_MEMORY
+then lies in a file without a name, which the system pages in as it is asked for and frees when the
+program ends.
+"""
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from sfumato.data.images import Images, PictureReading, colour, range_remedy, value_range
+from sfumato.data.io.decode import Decoded, decoded, frames_of
+from sfumato.data.io.files import by_ending, legible
+from sfumato.data.io.labels import training_part
+from sfumato.data.scratch import Spool, gathered
+from sfumato.errors import DataError
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+"""Endings of files that have to be pictures."""
+
+AS_IT_IS = PictureReading()
+
+Content = bytes | Image.Image
+"""What is decoded: a file's content, or a picture of Pillow."""
+
+# Bytes of a file below which threads cost more than they bring, as most of its time is Python's,
+# which one thread at a time has (JPEGs of some 250 pixels a side; bench/decoding.py).
+_LITTLE = 2**14
+
+
+Classes = Callable[[Sequence[str]], tuple[tuple[str, ...], np.ndarray | None, list[str]]]
+"""From files to the names of the classes, the number of each file, and what to say of them."""
+
+
+def no_classes(_: Sequence[str]) -> tuple[tuple[str, ...], None, list[str]]:
+    """Of pictures whose classes are not known or not asked for."""
+    return (), None, []
+
+
+def from_pil(pictures: Sequence[Any], reading: PictureReading = AS_IT_IS) -> Images:
+    """Pictures of Pillow, in their order.
+
+    Raises:
+        DataError: as `gather`.
+    """
+    named = ((f"picture {k + 1}", each) for k, each in enumerate(pictures))
+    return gather(named, "the list", reading, in_python=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    """Why a file cannot be used.
+
+    Args:
+        reason: that others may have as well.
+        detail: of this one.
+        mended_by: the setting that mends it, if one does.
+    """
+
+    reason: str
+    detail: str = ""
+    mended_by: Literal["size", "range", ""] = ""
+
+
+@dataclass(slots=True, eq=False)
+class _Facts:
+    """What is known of the files that were decoded.
+
+    Args:
+        file: of each picture, the file that it is in.
+        bad: files that cannot be used, and why.
+        notes: what is to be said of each file.
+        range: least and greatest value of each picture that is not of bytes.
+    """
+
+    file: dict[str, str] = field(default_factory=dict)
+    bad: dict[str, _Fault] = field(default_factory=dict)
+    notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    range: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def sorted(self) -> list[tuple[str, _Fault]]:
+        """Those that cannot be used, by name."""
+        return sorted(self.bad.items(), key=lambda each: each[0])
+
+
+def gather(
+    found: Iterable[tuple[str, Content | DataError]],
+    where: str,
+    reading: PictureReading,
+    classes_of: Classes = no_classes,
+    *,
+    others: Sequence[str] = (),
+    in_python: bool = False,
+) -> Images:
+    """The pictures of files, of the size that most of them have.
+
+    Args:
+        found: names, and contents or why there is none.
+        where: they are from, for messages.
+        reading: how.
+        classes_of: gives the classes of the files that are used.
+        others: files that are no pictures; complete once `found` is at its end.
+        in_python: whether they were handed over in Python: they stay in their order, and remedies
+            are settings in Python.
+
+    Raises:
+        DataError: if some cannot be used and are not to be left out, or none can.
+    """
+    colour(reading.background)  # refuses what is none
+    facts = _Facts()
+    with Spool() as spool:
+        for name, result in _in_threads(partial(_decode, reading=reading), found):
+            if name in facts.bad or name in facts.notes:
+                facts.bad[f"{name} (again)"] = _Fault("a name that comes twice")
+            elif isinstance(result, DataError):
+                facts.bad[name] = _Fault(str(result))
+            else:
+                facts.notes[name] = result.notes
+                for k, frame in enumerate(result.frames):
+                    picture = f"{name}[{k}]" if len(result.frames) > 1 else name
+                    spool[picture], facts.file[picture] = frame, name
+                    if frame.dtype != np.uint8:
+                        facts.range[picture] = float(frame.min()), float(frame.max())
+        parts = _only_training(spool, facts)
+        usual = _set_aside(spool, facts, reading)
+        if facts.bad and not reading.skip_bad:
+            option = _in_python if in_python else _assigned
+            raise DataError(_complaint(where, facts, len(set(facts.file.values())), option))
+        if usual is None:
+            what = f" ({by_ending(others)} lie there)" if others else ""
+            raise DataError(
+                f"{where} holds no picture that can be used{what}; give a folder or archive of "
+                f"{', '.join(PICTURES)} files, or an array."
+            )
+        names = list(spool.shapes) if in_python else sorted(spool.shapes)
+        dtype = np.result_type(*{spool.dtypes[name] for name in names})
+        channels = max(spool.shapes[name][2] for name in names)
+        shape = (len(names), *usual, channels)
+        pixels = gathered(map(spool.__getitem__, names), shape, dtype)
+        types = Counter(str(spool.dtypes[name]) for name in names)
+    files = [facts.file[name] for name in names]
+    every = list(dict.fromkeys(files))
+    classes, of_file, said = classes_of(every)
+    numbers = None
+    if of_file is not None:
+        number = dict(zip(every, of_file, strict=True))
+        numbers = np.array([number[file] for file in files], np.int64)
+    notes = [*said, *_noted(names, files, facts, spool.shapes)]
+    if len(types) > 1:
+        of_each = ", ".join(f"{count:,} of {dtype}" for dtype, count in sorted(types.items()))
+        notes.append(f"values as they are: {of_each}")
+    left = [f"{legible(name)}: {fault.detail or fault.reason}" for name, fault in facts.sorted()]
+    left += [f"{count:,} pictures in {part}, not in train" for part, count in parts.items()]
+    left += [by_ending(others)] if others else []
+    ends = value_range(pixels, reading.range, where)
+    return Images(pixels, numbers, classes, names, tuple(left), tuple(notes), ends)
+
+
+def _decode(content: Content, reading: PictureReading) -> Decoded:
+    if isinstance(content, bytes):
+        return decoded(content, reading)
+    return frames_of(content, reading)
+
+
+def _only_training(spool: Spool, facts: _Facts) -> dict[str, int]:
+    """Of a set that is delivered in parts the one to learn from; how many are in the others."""
+    files = [*facts.notes, *facts.bad]
+    kept, parts = training_part(files)
+    for name in [name for name, file in facts.file.items() if file not in kept]:
+        _drop(spool, facts, name)
+    facts.bad = {name: why for name, why in facts.bad.items() if name in kept}
+    return parts
+
+
+def _drop(spool: Spool, facts: _Facts, name: str) -> None:
+    del spool.shapes[name], facts.file[name]
+
+
+def _set_aside(spool: Spool, facts: _Facts, reading: PictureReading) -> tuple[int, ...] | None:
+    """Name those of another type, size or number of channels; the size of the others."""
+
+    def refuse(name: str, fault: _Fault) -> None:
+        facts.bad[facts.file[name]] = fault
+        _drop(spool, facts, name)
+
+    shapes = spool.shapes
+    for name, (low, high) in facts.range.items():
+        if name in shapes and reading.range is None:
+            detail = f"{spool.dtypes[name]}, {low:.10g} to {high:.10g}"
+            refuse(name, _Fault("not bytes", detail, "range"))
+    sizes = Counter(shape[:2] for shape in shapes.values())
+    usual = max(sizes, key=lambda size: (sizes[size], size)) if sizes else None
+    for name in [name for name, shape in shapes.items() if shape[:2] != usual]:
+        assert usual is not None
+        height, width, _ = shapes[name]
+        reason = f"not {usual[1]} x {usual[0]} as most are"
+        refuse(name, _Fault(reason, f"{width} x {height} pixels", "size"))
+    depths = Counter(shape[2] for shape in shapes.values())
+    if not set(depths) <= {1, 3}:
+        most = max(depths, key=lambda depth: (depths[depth], depth))
+        for name in [name for name, shape in shapes.items() if shape[2] != most]:
+            refuse(name, _Fault(f"not {most} channels as most have", f"{shapes[name][2]} channels"))
+    return usual
+
+
+def _noted(
+    names: Sequence[str], files: Sequence[str], facts: _Facts, shapes: dict[str, tuple[int, ...]]
+) -> list[str]:
+    """What to say of the pictures, with how many it holds for."""
+    counts = Counter(note for file in set(files) for note in facts.notes[file])
+    said = [f"{count:,} {note}" for note, count in sorted(counts.items())]
+    of_file = Counter(files)
+    several = [count for count in of_file.values() if count > 1]
+    if several:
+        said.insert(
+            0,
+            f"{sum(several):,} pages or frames of files with several (data.frames=first takes one "
+            "of each)",
+        )
+    grey = sum(shapes[name][2] == 1 for name in names)
+    if 0 < grey < len(names):
+        said.append(f"{grey:,} grey ones, given colour")
+    return said
+
+
+def _complaint(where: str, facts: _Facts, good: int, option: Callable[[str, Any], str]) -> str:
+    """All that cannot be used, gathered by its reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, fault in facts.sorted():
+        detail = f" ({fault.detail})" if fault.detail else ""
+        reasons.setdefault(fault.reason, []).append(f"{legible(name)}{detail}")
+    faults = "; ".join(
+        f"{reason}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" * (len(names) > 3))
+        for reason, names in reasons.items()
+    )
+    mended = Counter(fault.mended_by for fault in facts.bad.values())
+    fixes = [f"{option('size', 32)} brings all to one size"] if mended["size"] else []
+    if mended["range"]:
+        ends = [each for pair in facts.range.values() for each in pair]
+        fixes.append(range_remedy(min(ends), max(ends)))
+    if mended[""]:
+        fixes.append("mend or remove them")
+    fixes.append(f"{option('skip_bad', True)} leaves them out")
+    count = len(facts.bad)
+    return f"{where}: {count} of {count + good} pictures cannot be used: {faults}. Do: " + (
+        ", or ".join(fixes) + "."
+    )
+
+
+def _assigned(name: str, value: Any) -> str:
+    """A setting on the command line."""
+    return f"--set data.{name}={str(value).lower()}"
+
+
+def _in_python(name: str, value: Any) -> str:
+    """A setting in Python."""
+    return f"settings={{'data.{name}': {value!r}}}"
+
+
+def _in_threads(
+    decode: Callable[[Any], Decoded], files: Iterable[tuple[str, Content | DataError]]
+) -> Iterator[tuple[str, Decoded | DataError]]:
+    """What becomes of each file, in their order; decoders let other threads run beside them."""
+
+    def result_of(content: Content | DataError) -> Decoded | DataError:
+        try:
+            return content if isinstance(content, DataError) else decode(content)
+        except DataError as error:
+            return error
+
+    workers = os.cpu_count() or 1
+    waiting: deque[tuple[str, Callable[[], Decoded | DataError]]] = deque()
+    with ThreadPoolExecutor(workers) as threads:
+        for name, content in files:
+            if not isinstance(content, bytes) or len(content) < _LITTLE:
+                waiting.append((name, partial(result_of, content)))
+            else:
+                waiting.append((name, threads.submit(result_of, content).result))
+            if len(waiting) > 2 * workers:  # no more than that lie about, which may be large
+                first, result = waiting.popleft()
+                yield first, result()
+        for name, result in waiting:
+            yield name, result()
