@@ -35,6 +35,7 @@ class PictureReading:
             given, they are bytes.
         frames: of a file of several pictures, `all` or the `first`.
         channels: which axis of an array has them, `first` or `last`, if its shape does not say.
+        shape: height, width and channels that are expected, which say it too.
     """
 
     size: int | None = None
@@ -44,6 +45,7 @@ class PictureReading:
     range: tuple[float, float] | Literal["auto"] | None = None
     frames: Literal["all", "first"] = "all"
     channels: Literal["auto", "first", "last"] = "auto"
+    shape: tuple[int, int, int] | None = None
 
     @classmethod
     def of(cls, data: DataSettings) -> Self:
@@ -69,7 +71,7 @@ class Images:
             classes.
         classes: names of the labels.
         names: where each came from.
-        left_out: what was not used: `name: reason`, or how many of what.
+        left_out: what was not used, and why.
         notes: what a person should know of those that are used.
         range: the values of black and white.
     """
@@ -194,8 +196,8 @@ def value_range(
         raise DataError(f"{where}: some values are not finite (NaN); fill them in.")
     if wanted is None:
         raise DataError(
-            f"{where}: pictures are bytes (uint8, 0 to 255), and these are {values.dtype} from "
-            f"{low:.6g} to {high:.6g}: {range_remedy(low, high)}."
+            f"{where}: pictures are bytes (uint8, 0 to 255), and these are {values.dtype} of shape "
+            f"{values.shape} from {low:.6g} to {high:.6g}: {range_remedy(low, high)}."
         )
     bottom, top = (low, high) if wanted == "auto" else wanted
     if not top > bottom:

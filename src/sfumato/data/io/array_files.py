@@ -88,11 +88,14 @@ def _npz(path: Path) -> Iterator[Arrays]:
 def _mat(path: Path) -> Iterator[Arrays]:
     """MATLAB's files up to version 7, by SciPy; 7.3 is HDF5 with its axes in reverse."""
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         found = loadmat(path)
     except NotImplementedError:
         raise DataError(f"{path} is of MATLAB's version 7.3; save it with -v7.") from None
+    except MatReadError as error:
+        raise EOFError from error
     arrays = {k: v for k, v in found.items() if isinstance(v, np.ndarray) and k[:2] != "__"}
     yield {name: partial(_itself, value) for name, value in arrays.items()}
 

@@ -22,7 +22,7 @@ from PIL import Image
 from sfumato.data.images import Images, PictureReading, colour, range_remedy, value_range
 from sfumato.data.io.decode import Decoded, decoded, frames_of
 from sfumato.data.io.files import by_ending, legible
-from sfumato.data.io.labels import training_part
+from sfumato.data.io.labels import split_key, training_part
 from sfumato.data.scratch import Spool, gathered
 from sfumato.errors import DataError
 
@@ -89,10 +89,6 @@ class _Facts:
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     range: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def sorted(self) -> list[tuple[str, _Fault]]:
-        """Those that cannot be used, by name."""
-        return sorted(self.bad.items(), key=lambda each: each[0])
-
 
 def gather(
     found: Iterable[tuple[str, Content | DataError]],
@@ -101,6 +97,7 @@ def gather(
     classes_of: Classes = no_classes,
     *,
     others: Sequence[str] = (),
+    samples: bool = False,
     in_python: bool = False,
 ) -> Images:
     """The pictures of files, of the size that most of them have.
@@ -111,6 +108,7 @@ def gather(
         reading: how.
         classes_of: gives the classes of the files that are used.
         others: files that are no pictures; complete once `found` is at its end.
+        samples: whether files of one key are parts of a sample, as in webdataset.
         in_python: whether they were handed over in Python: they stay in their order, and remedies
             are settings in Python.
 
@@ -133,6 +131,7 @@ def gather(
                     if frame.dtype != np.uint8:
                         facts.range[picture] = float(frame.min()), float(frame.max())
         parts = _only_training(spool, facts)
+        roles = _set_roles_aside(spool, facts) if samples else {}
         usual = _set_aside(spool, facts, reading)
         if facts.bad and not reading.skip_bad:
             option = _in_python if in_python else _assigned
@@ -160,8 +159,11 @@ def gather(
     if len(types) > 1:
         of_each = ", ".join(f"{count:,} of {dtype}" for dtype, count in sorted(types.items()))
         notes.append(f"values as they are: {of_each}")
-    left = [f"{legible(name)}: {fault.detail or fault.reason}" for name, fault in facts.sorted()]
-    left += [f"{count:,} pictures in {part}, not in train" for part, count in parts.items()]
+    left = [f"{names}: {reason}" for reason, names in _by_reason(facts)]
+    left += [f"{count:,} .{role} beside other pictures" for role, count in roles.items()]
+    if parts:
+        shown = ", ".join(f"{part} ({count:,})" for part, count in parts.items())
+        left.append(f"what is to test with: {shown}")
     left += [by_ending(others)] if others else []
     ends = value_range(pixels, reading.range, where)
     return Images(pixels, numbers, classes, names, tuple(left), tuple(notes), ends)
@@ -181,6 +183,21 @@ def _only_training(spool: Spool, facts: _Facts) -> dict[str, int]:
         _drop(spool, facts, name)
     facts.bad = {name: why for name, why in facts.bad.items() if name in kept}
     return parts
+
+
+def _set_roles_aside(spool: Spool, facts: _Facts) -> dict[str, int]:
+    """Pictures that belong to another one: `01.mask.png` beside `01.jpg`; how many of each ending.
+
+    So webdataset names the parts of a sample.
+    """
+    ending = {name: split_key(file) for name, file in facts.file.items()}
+    whole = {key for key, rest in ending.values() if "." not in rest}
+    roles: Counter[str] = Counter()
+    for name, (key, rest) in ending.items():
+        if "." in rest and key in whole:
+            roles[rest] += 1
+            _drop(spool, facts, name)
+    return dict(roles)
 
 
 def _drop(spool: Spool, facts: _Facts, name: str) -> None:
@@ -234,16 +251,21 @@ def _noted(
     return said
 
 
-def _complaint(where: str, facts: _Facts, good: int, option: Callable[[str, Any], str]) -> str:
-    """All that cannot be used, gathered by its reason."""
+def _by_reason(facts: _Facts) -> list[tuple[str, str]]:
+    """Each reason why files cannot be used, with the first of them and how many more."""
     reasons: dict[str, list[str]] = {}
-    for name, fault in facts.sorted():
+    for name, fault in sorted(facts.bad.items(), key=lambda each: each[0]):
         detail = f" ({fault.detail})" if fault.detail else ""
         reasons.setdefault(fault.reason, []).append(f"{legible(name)}{detail}")
-    faults = "; ".join(
-        f"{reason}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" * (len(names) > 3))
+    return [
+        (reason, ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3))
         for reason, names in reasons.items()
-    )
+    ]
+
+
+def _complaint(where: str, facts: _Facts, good: int, option: Callable[[str, Any], str]) -> str:
+    """All that cannot be used, gathered by its reason."""
+    faults = "; ".join(f"{reason}: {names}" for reason, names in _by_reason(facts))
     mended = Counter(fault.mended_by for fault in facts.bad.values())
     fixes = [f"{option('size', 32)} brings all to one size"] if mended["size"] else []
     if mended["range"]:

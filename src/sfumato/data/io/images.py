@@ -17,7 +17,15 @@ from sfumato.data.io.array_files import holds_pictures, read_arrays
 from sfumato.data.io.decode import decoded, format_of
 from sfumato.data.io.files import ARCHIVES, entries, is_hidden, read_error
 from sfumato.data.io.gather import AS_IT_IS, PICTURES, gather
-from sfumato.data.io.labels import TABLES, by_folder, by_table
+from sfumato.data.io.labels import (
+    BESIDE,
+    TABLES,
+    by_folder,
+    by_key,
+    by_table,
+    folder_shares,
+    split_key,
+)
 from sfumato.data.io.picture_sets import holds_parquet_pictures, read_parquet_pictures
 from sfumato.errors import DataError
 
@@ -56,6 +64,7 @@ def read_images(path: Path, reading: PictureReading = AS_IT_IS) -> Images:
             reading,
             partial(_classes, tables=tables, reading=reading),
             others=others,
+            samples=".tar" in path.name.lower() or path.suffix.lower() == ".tgz",
         )
     except (OSError, EOFError, tarfile.TarError, BadZipFile) as error:
         raise read_error(path, error) from error
@@ -64,22 +73,28 @@ def read_images(path: Path, reading: PictureReading = AS_IT_IS) -> Images:
 def _pictures_of(
     path: Path, others: list[str], tables: dict[str, bytes]
 ) -> Iterator[tuple[str, bytes | DataError]]:
-    """Names and contents of the files that are pictures; of the rest the names, and tables."""
+    """Names and contents of the files that are pictures.
+
+    Args:
+        path: a folder or archive.
+        others: gets the names of the rest.
+        tables: gets the contents of those that may say classes.
+    """
     for entry in entries(path):
         name = entry.name
-        called = name.lower().endswith(PICTURES)
-        table = name.rpartition("/")[2].lower() in TABLES
         if is_hidden(name):
             others.append(name)
             continue
+        called = name.lower().endswith(PICTURES)
+        of_classes = name.rpartition("/")[2].lower() in TABLES or split_key(name)[1] in BESIDE
         try:
             content = entry.content(
-                lambda head, known=called or table: known or format_of(head) is not None  # type: ignore[misc]
+                lambda head, known=called or of_classes: known or format_of(head) is not None  # type: ignore[misc]
             )
         except DataError as error:
             yield name, error
             continue
-        if content is None or table:
+        if content is None or of_classes:
             others.append(name)
             if content is not None:
                 tables[name] = content
@@ -90,11 +105,15 @@ def _pictures_of(
 def _classes(
     files: Sequence[str], tables: Mapping[str, bytes], reading: PictureReading
 ) -> tuple[tuple[str, ...], np.ndarray | None, list[str]]:
-    """By a table that lies beside the pictures, or else by their folders."""
+    """By a table that lies beside the pictures, a file beside each, or their folders."""
     if not reading.labels:
-        return (), None, []
+        shares = folder_shares(files)
+        return (), None, [f"{shares} (data.labels=true makes them classes)"] if shares else []
     column = reading.labels if isinstance(reading.labels, str) else None
-    if (told := by_table(tables, files, column)) is not None:
+    of_set = {name: text for name, text in tables.items() if split_key(name)[1] not in BESIDE}
+    beside = {name: text for name, text in tables.items() if name not in of_set}
+    told = by_key(beside, files, column) or by_table(of_set, files, column)
+    if told is not None:
         classes, numbers, said = told
         return classes, numbers, [said]
     return *by_folder(files), []

@@ -16,6 +16,9 @@ import numpy as np
 
 from sfumato.errors import DataError
 
+# Folders that are named in one line.
+_SHOWN = 4
+
 # Parts that a set is delivered in; the first is learned from.
 _TRAIN = {"train", "training"}
 _PARTS = _TRAIN | {"test", "testing", "val", "valid", "validation", "dev", "eval"}
@@ -118,6 +121,17 @@ def by_folder(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray | None]
     return classes, numbers
 
 
+def folder_shares(names: Sequence[str]) -> str:
+    """How many pictures are in each of the folders by which the paths differ; empty if they do not.
+
+    Who does not ask for classes learns them mixed, and may have meant one of them alone.
+    """
+    folders = Counter(_differing(names) or ())
+    few = sorted(folders.items(), key=lambda each: natural(each[0]))[:_SHOWN]
+    shown = ", ".join(f"{count:,} in {folder}" for folder, count in few)
+    return shown + (f", and {len(folders) - _SHOWN} more folders" * (len(folders) > _SHOWN))
+
+
 def _differing(names: Sequence[str]) -> list[str] | None:
     """Of each path the first folder by which they differ; None if they do not."""
     above = [PurePosixPath(name).parts[:-1] for name in names]
@@ -200,11 +214,65 @@ def by_table(
         lost, bare = files[1].count(None), int((numbers < 0).sum())
         said = f"classes by {where}, column {chosen!r}"
         said += f"; {lost:,} of its rows name no picture here" if lost else ""
-        return classes, numbers, said + (f"; {bare:,} pictures have no class" if bare else "")
+        return classes, numbers, said + (f"; {bare:,} have no class" if bare else "")
     if column is not None:
         found = "; ".join(tried) or f"no table ({', '.join(TABLES)}) lies beside the pictures"
         raise DataError(f"there is no column {column!r} of classes: {found}.")
     return None
+
+
+BESIDE = ("cls", "json")
+"""Endings of the files that say the class of a picture of the same name, as webdataset has it."""
+
+
+def split_key(name: str) -> tuple[str, str]:
+    """Of a file of a sample its key, and the rest of its name: `a/01.seg.png` is a/01, seg.png."""
+    folder, slash, last = name.rpartition("/")
+    key, _, ending = last.partition(".")
+    return folder + slash + key, ending.lower()
+
+
+def by_key(
+    beside: Mapping[str, bytes], names: Sequence[str], column: str | None
+) -> tuple[tuple[str, ...], np.ndarray, str] | None:
+    """Classes, numbers and what to say of them, by a file beside each picture.
+
+    Args:
+        beside: names and contents of files with an ending of `BESIDE`.
+        names: of the pictures.
+        column: of a .json, the value to take; one of `LABELS` where not given.
+
+    Returns:
+        None if no picture has such a file.
+
+    Raises:
+        DataError: if a .json has no such value.
+    """
+    given: dict[str, Any] = {}
+    for name, content in beside.items():
+        key, ending = split_key(name)
+        text = content.decode("utf-8", errors="replace")
+        if ending == "cls" and column is None:
+            given[key] = text
+        elif ending == "json":
+            given.setdefault(key, _in_json(name, text, column))
+    keys = [split_key(name)[0] for name in names]
+    if not any(given.get(key) is not None for key in keys):
+        return None
+    numbers, classes = numbered([given.get(key) for key in keys], len(names))
+    bare = int((numbers < 0).sum())
+    said = "classes by the file beside each picture"
+    return classes, numbers, said + (f"; {bare:,} have no class" if bare else "")
+
+
+def _in_json(name: str, text: str, column: str | None) -> Any:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{name} cannot be read ({error}); mend or remove it.") from error
+    if not isinstance(values, dict):
+        return values
+    return next((values[k] for k in ([column] if column else LABELS) if k in values), None)
 
 
 def _rows(where: str, content: bytes) -> list[dict[str, Any]]:

@@ -75,6 +75,8 @@ def _channels_last(
             f"{where}: pictures are an array (n, height, width) or (n, height, width, channels); "
             f"got shape {shape}."
         )
+    if reading.shape == shape[1:]:
+        return values, ()
     first, last = (
         shape[axis] in (1, 3) or shape[axis] < min(shape[each] for each in others)
         for axis, others in ((1, (2, 3)), (3, (1, 2)))
@@ -124,6 +126,6 @@ def of_arrays(arrays: Arrays, reading: PictureReading, where: str) -> Images:
 
 def _named(arrays: Collection[str], known: tuple[str, ...]) -> str | None:
     """The array with such a name, or that of the training part (`train_images`, `x_train`)."""
-    lower = {name.lower(): name for name in arrays}
+    lower = {name.lower().rpartition("/")[2]: name for name in arrays}
     every = [*known, *(form.format(k) for k in known for form in ("train_{}", "{}_train"))]
     return next((lower[name] for name in every if name in lower), None)

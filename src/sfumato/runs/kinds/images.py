@@ -43,9 +43,6 @@ def check_target(path: Path, model: Model) -> None:  # noqa: ARG001
     check_image_target(path)
 
 
-# Lines of what was left out.
-_SHOWN = 6
-
 # As of points: rows are arrays.
 shares, joined, take = points.shares, points.joined, points.take
 to_fill, incomplete, put_back = points.to_fill, points.incomplete, points.put_back
@@ -87,13 +84,12 @@ def describe(data: Dataset[Images], codec: ImageCodec) -> list[str]:
     """Size, classes, what is to be known of the pictures, and what was left out."""
     kept = f"; {len(data.heldout):,} kept to evaluate on" if data.heldout else ""
     names = ", ".join(" ".join(each.split()) for each in codec.classes[:10])
+    names += ", ..." if len(codec.classes) > 10 else ""
     classes = f" in {len(codec.classes)} classes ({names})" if codec.classes else ""
-    left = data.train.left_out
-    few = left if len(left) <= _SHOWN else (*left[: _SHOWN - 1], f"{len(left) - _SHOWN + 1} more")
     return [
         f"Data: {len(data.train):,} pictures of {_size(codec)}{classes}{kept}",
         *(f"Of them: {each}" for each in data.train.notes),
-        *(f"Left out: {each}" for each in few),
+        *(f"Left out: {each}" for each in data.train.left_out),
     ]
 
 
@@ -127,8 +123,9 @@ def read_like(
         DataError: if they cannot be read or are of another size.
     """
     codec, own = model.codec, PictureReading.of(model.settings.data)
+    shape = codec.height, codec.width, codec.channels
     # Sizes are not changed, and classes not looked at.
-    reading = replace(own, range=_wanted(codec), size=None, labels=False)
+    reading = replace(own, range=_wanted(codec), size=None, labels=False, shape=shape)
     if not isinstance(source, str | os.PathLike):
         found = accept(source, reading)[0]
         if not isinstance(found, Images):
@@ -136,7 +133,6 @@ def read_like(
     elif holds_images(path := Path(source)):
         found = read_images(path, reading)
     else:
-        shape = codec.height, codec.width, codec.channels
         pixels = read_image(path, *shape, own.background)[None]
         found = with_range(Images(pixels, None, (), [str(path)]), reading.range)
     codec.encode(found.pixels[:1])  # refuses another size or type
