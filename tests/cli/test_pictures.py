@@ -17,6 +17,7 @@ from subjects import quick
 import sfumato
 from command_line import leave
 from quick import small_chunks
+from sfumato.data.codecs.images import ImageCodec
 from sfumato.data.images import Images, digits
 from sfumato.data.io.images import read_image
 from sfumato.data.io.picture_arrays import as_images
@@ -24,6 +25,7 @@ from sfumato.data.io.sheets import write_images
 from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError, DataError, SfumatoError
 from sfumato.models.gaussian import GaussianModel
+from sfumato.runs import kinds
 from sfumato.runs.figures import common, images
 from sfumato.runs.figures.common import Shown
 from sfumato.runs.fit import begin, finish, fitting, prepare, resolve, resume
@@ -258,8 +260,13 @@ def test_pictures_without_a_class_are_learned_as_of_any() -> None:
     labels = np.arange(40) % 3 - 1
     found = replace(as_images(pixels), labels=labels, classes=("a", "b"))
     changes = {"data.labels": True, "training.label_dropout": 0.0, "training.batch_size": 50}
-    training, model = prepare(*resolve(found, TINY | changes))
+    settings, data = resolve(found, TINY | changes)
+    training, model = prepare(settings, data)
     assert isinstance(model, GaussianModel)
+    bare = int((data.train.labels < 0).sum())
+    assert isinstance(model.codec, ImageCodec)
+    said = kinds.images.describe(data, model.codec)
+    assert said[1] == f"Of them: {bare} without a class, learned as of any"
     known = {each.tobytes(): k for each, k in zip(pixels, labels, strict=True)}
     batch = next(training.batches(1))
     assert isinstance(batch, NoisedRows)

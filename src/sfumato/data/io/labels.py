@@ -211,10 +211,9 @@ def by_table(
             if name is not None:
                 given[name] = row.get(chosen)
         numbers, classes = numbered(list(given.values()), len(names))
-        lost, bare = files[1].count(None), int((numbers < 0).sum())
-        said = f"classes by {where}, column {chosen!r}"
-        said += f"; {lost:,} of its rows name no picture here" if lost else ""
-        return classes, numbers, said + (f"; {bare:,} have no class" if bare else "")
+        lost = files[1].count(None)
+        said = f"; {lost:,} of its rows name no picture here" if lost else ""
+        return classes, numbers, f"classes by {where}, column {chosen!r}{said}"
     if column is not None:
         found = "; ".join(tried) or f"no table ({', '.join(TABLES)}) lies beside the pictures"
         raise DataError(f"there is no column {column!r} of classes: {found}.")
@@ -260,9 +259,7 @@ def by_key(
     if not any(given.get(key) is not None for key in keys):
         return None
     numbers, classes = numbered([given.get(key) for key in keys], len(names))
-    bare = int((numbers < 0).sum())
-    said = "classes by the file beside each picture"
-    return classes, numbers, said + (f"; {bare:,} have no class" if bare else "")
+    return classes, numbers, "classes by the file beside each picture"
 
 
 def _in_json(name: str, text: str, column: str | None) -> Any:

@@ -86,9 +86,12 @@ def describe(data: Dataset[Images], codec: ImageCodec) -> list[str]:
     names = ", ".join(" ".join(each.split()) for each in codec.classes[:10])
     names += ", ..." if len(codec.classes) > 10 else ""
     classes = f" in {len(codec.classes)} classes ({names})" if codec.classes else ""
+    labels = np.empty(0) if data.train.labels is None else data.train.labels
+    bare = int((labels < 0).sum())
     return [
         f"Data: {len(data.train):,} pictures of {_size(codec)}{classes}{kept}",
         *(f"Of them: {each}" for each in data.train.notes),
+        *([f"Of them: {bare:,} without a class, learned as of any"] if bare else []),
         *(f"Left out: {each}" for each in data.train.left_out),
     ]
 
