@@ -111,7 +111,9 @@ def impute(
 def inpaint(
     run: RunPath,
     picture: Annotated[Path, typer.Argument(help="A picture; brought to the run's size.")],
-    mask: Annotated[Path, typer.Argument(help="A picture that is white where to fill in.")],
+    mask: Annotated[
+        Path, typer.Argument(help="A picture, white where to fill in; transparent is not white.")
+    ],
     to: Annotated[Path, typer.Option(help="Where to write: .png, .jpg, .webp, .npy or .npz.")],
     n: Annotated[int, typer.Option("-n", min=1, max=64, help="How many different ways.")] = 1,
     given: Given = [],  # noqa: B006

@@ -197,7 +197,8 @@ def value_range(
     if wanted is None:
         raise DataError(
             f"{where}: pictures are bytes (uint8, 0 to 255), and these are {values.dtype} of shape "
-            f"{values.shape} from {low:.6g} to {high:.6g}: {range_remedy(low, high)}."
+            f"{values.shape} from {low:.6g} to {high:.6g}: {range_remedy(low, high)}"
+            + ("." if values.ndim > 3 else "; rows of numbers have two dimensions.")
         )
     bottom, top = (low, high) if wanted == "auto" else wanted
     if not top > bottom:

@@ -153,12 +153,9 @@ def test_matlab_that_scipy_writes(tmp_path: Path) -> None:
 def test_what_is_not_read_is_refused_by_its_own_name(tmp_path: Path, name: str) -> None:
     new = b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM"
     (tmp_path / name).write_bytes(new if name == "new.mat" else b"none")
-    said = {"x.pt": "pickle.*np.save", "x.pkl": "pickle.*np.save", "x.dcm": "DICOM.*pixel_array"}
-    said |= {
-        "new.mat": "7.3; save it with -v7",
-        "x.nii.gz": "NIfTI.*np.save",
-        "x.fits": "FITS.*np.save",
-    }
+    said = dict.fromkeys(["x.dcm", "x.nii.gz", "x.fits", "x.tif"], f"not a picture: {name}")
+    said |= dict.fromkeys(["x.pt", "x.pkl"], "pickle.*np.save")
+    said |= {"new.mat": "7.3; save it with -v7"}
     with pytest.raises(DataError, match=said.get(name, "not a whole file")) as refused:
         read(tmp_path / name)
     assert "\n" not in str(refused.value)

@@ -287,7 +287,7 @@ def test_a_file_too_large_for_a_picture_is_not_even_read(
             archive.write(path, path.name)
     with tarfile.open(tmp_path / "all.tar", "w") as stream:
         stream.add(folder, "pictures")
-    monkeypatch.setattr(files, "_LARGEST_FILE", 10 * least)
+    monkeypatch.setattr(files, "LARGEST_FILE", 10 * least)
     for place in (folder, tmp_path / "all.zip", tmp_path / "all.tar"):
         with pytest.raises(DataError, match=r"1 of 5 .* beyond 256 MiB: \S*large\.bmp"):
             read_images(place)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.config import Settings
+from sfumato.config import DataSettings, Settings
 from sfumato.data.images import Images, PictureReading
 from sfumato.data.io.images import read_images
+from sfumato.data.source import read_source
 from sfumato.errors import DataError
 from sfumato.runs.data import load
 from sfumato.runs.kinds import images
@@ -116,12 +117,15 @@ def test_what_is_no_picture_is_counted_in_an_archive_too(tmp_path: Path) -> None
         for k in range(3):
             archive.writestr(f"{k}.jfif", picture("JPEG", k))
         archive.writestr("__MACOSX/._0.jfif", b"junk")
-        archive.writestr("notes.md", b"a note")
-    found = read_images(tmp_path / "x.zip")
-    assert (len(found), found.left_out) == (3, ("1 .md, 1 hidden",))
+        archive.writestr("labels.csv", "file,class\n0,a\n1,b\n2,a\n")  # no table, then
+    asked = DataSettings(source=str(tmp_path / "x.zip"), labels=True)
+    found = read_source(asked)[0]
+    assert isinstance(found, Images)
+    assert (len(found), found.classes) == (3, ("a", "b"))
+    assert found.left_out == ("1 .csv, 1 hidden",)
     (tmp_path / "none").mkdir()
-    (tmp_path / "none" / "a.dcm").write_bytes(b"none")
-    with pytest.raises(DataError, match=r"holds no picture that can be used \(1 \.dcm lie there\)"):
+    (tmp_path / "none" / "a.xyz").write_bytes(b"none")
+    with pytest.raises(DataError, match=r"holds no picture that can be used \(1 \.xyz lie there\)"):
         read_images(tmp_path / "none")
 
 

@@ -28,10 +28,6 @@ _REFUSED = {
         (".pt", ".pth", ".pkl", ".pickle", ".joblib"),
         "may hold a pickle, which can run any code when it is opened; save its pictures by np.save",
     ),
-    ".dcm": "is DICOM, which is not read; save the pixel_array of pydicom by np.save",
-    ".nii": "is NIfTI, which is not read; save the slices that nibabel gives by np.save",
-    ".nii.gz": "is NIfTI, which is not read; save the slices that nibabel gives by np.save",
-    ".fits": "is FITS, which is not read; save the data that astropy gives by np.save",
 }
 
 # Of the third byte of an IDX file.

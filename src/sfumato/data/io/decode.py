@@ -6,6 +6,7 @@ is: 16 bits of grey by Pillow, more bands and other types of a TIFF by `data.io.
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,6 +15,8 @@ import numpy as np
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from sfumato.data.images import PictureReading, colour, fitted
+from sfumato.data.io.files import HEAD, LARGEST_FILE
+from sfumato.data.io.scans import scan_format, scanned, unpacked
 from sfumato.data.io.tiff import tiff_frames
 from sfumato.errors import DataError
 
@@ -36,7 +39,7 @@ _SIGNATURES: dict[str, Callable[[bytes], bool]] = {
     "JPEG 2000": lambda head: head.startswith((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")),
     "AVIF": lambda head: head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"),
     "HEIC": lambda head: head[4:8] == b"ftyp" and head[8:12] in _HEIC,
-    "PPM": lambda head: head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace(),
+    "PPM": lambda head: re.match(rb"P[1-6]\s+(#|[0-9])", head) is not None,
 }
 
 # Formats whose further frames are pictures too; a phone's MPO holds previews and gain maps there.
@@ -58,7 +61,8 @@ class Decoded:
 
 def format_of(head: bytes) -> str | None:
     """The format that the first bytes of a file are of; None if it is no picture."""
-    return next((name for name, begins in _SIGNATURES.items() if begins(head)), None)
+    known = (name for name, begins in _SIGNATURES.items() if begins(head))
+    return next(known, None) or scan_format(head)
 
 
 def decoded(content: bytes, reading: PictureReading) -> Decoded:
@@ -69,7 +73,10 @@ def decoded(content: bytes, reading: PictureReading) -> Decoded:
     """
     if not content:
         raise DataError("empty")
-    kind = format_of(content[:64])
+    content = unpacked(content, LARGEST_FILE)
+    kind = format_of(content[:HEAD])
+    if kind is not None and kind == scan_format(content[:HEAD]):
+        return _cut(Decoded(scanned(kind, content, _LARGEST_STACK)), reading)
     if kind == "HEIC" and not _opens_heic():
         raise DataError("HEIC, which pillow-heif reads: pip install 'sfumato[heic]'")
     if kind == "PNG" and content[24:25] == b"\x10" and content[25:26] != b"\0":

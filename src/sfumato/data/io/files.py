@@ -20,10 +20,10 @@ ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 _JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
 
 # No file of a picture that may be read is larger.
-_LARGEST_FILE = 2**28
+LARGEST_FILE = 2**28
 
 # Bytes by which a file's kind is known.
-_HEAD = 64
+HEAD = 352
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class Entry:
         """
         try:
             with self.open() as stream:
-                head = stream.read(_HEAD)
+                head = stream.read(HEAD)
                 if not wanted(head):
                     return None
-                if self.size > _LARGEST_FILE:
+                if self.size > LARGEST_FILE:
                     raise DataError("a file beyond 256 MiB")
                 return bytes(head + stream.read())
         except tarfile.TarError:

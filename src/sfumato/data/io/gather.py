@@ -23,10 +23,11 @@ from sfumato.data.images import Images, PictureReading, colour, range_remedy, va
 from sfumato.data.io.decode import Decoded, decoded, frames_of
 from sfumato.data.io.files import by_ending, legible
 from sfumato.data.io.labels import split_key, training_part
+from sfumato.data.io.scans import ENDINGS
 from sfumato.data.scratch import Spool, gathered
 from sfumato.errors import DataError
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", *ENDINGS)
 """Endings of files that have to be pictures."""
 
 AS_IT_IS = PictureReading()

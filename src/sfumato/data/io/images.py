@@ -15,7 +15,7 @@ import numpy as np
 from sfumato.data.images import Images, PictureReading, as_pil, fitted
 from sfumato.data.io.array_files import holds_pictures, read_arrays
 from sfumato.data.io.decode import decoded, format_of
-from sfumato.data.io.files import ARCHIVES, entries, is_hidden, read_error
+from sfumato.data.io.files import ARCHIVES, HEAD, entries, is_hidden, read_error
 from sfumato.data.io.gather import AS_IT_IS, PICTURES, gather
 from sfumato.data.io.labels import (
     BESIDE,
@@ -31,13 +31,21 @@ from sfumato.errors import DataError
 
 
 def holds_images(path: Path) -> bool:
-    """Whether this is a folder, an archive, or a file of an array of pictures."""
+    """Whether this is a folder, an archive, or a file of pictures: of arrays, pages, slices."""
     try:
         if path.is_dir() or path.name.lower().endswith(ARCHIVES):
             return True
     except OSError:  # a name that is too long
         return False
-    return holds_pictures(path) or holds_parquet_pictures(path)
+    return holds_pictures(path) or holds_parquet_pictures(path) or is_picture(path)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether this is the file of a picture, or of a stack of pictures, or has to be."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return path.name.lower().endswith(PICTURES) or format_of(file.read(HEAD)) is not None
 
 
 def read_images(path: Path, reading: PictureReading = AS_IT_IS) -> Images:
@@ -53,6 +61,8 @@ def read_images(path: Path, reading: PictureReading = AS_IT_IS) -> Images:
         DataError: naming what cannot be used, and what to do.
     """
     if not path.is_dir() and not path.name.lower().endswith(ARCHIVES):
+        if is_picture(path):
+            return gather([(path.name, _content(path))], str(path), reading)
         of_rows = holds_parquet_pictures(path)
         return (read_parquet_pictures if of_rows else read_arrays)(path, reading)
     others: list[str] = []
@@ -68,6 +78,13 @@ def read_images(path: Path, reading: PictureReading = AS_IT_IS) -> Images:
         )
     except (OSError, EOFError, tarfile.TarError, BadZipFile) as error:
         raise read_error(path, error) from error
+
+
+def _content(path: Path) -> bytes | DataError:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return DataError((error.strerror or str(error)).lower())
 
 
 def _pictures_of(

@@ -12,7 +12,7 @@ import torch
 from sfumato.config import Settings, recipes
 from sfumato.data.codecs.images import EncodedImages, ImageCodec
 from sfumato.data.images import BYTES, Images, PictureReading, with_range
-from sfumato.data.io.images import holds_images, read_image, read_images
+from sfumato.data.io.images import holds_images, is_picture, read_image, read_images
 from sfumato.data.io.memory import accept
 from sfumato.data.io.sheets import check_image_target, write_images
 from sfumato.denoisers.denoiser import NetworkDenoiser
@@ -133,7 +133,7 @@ def read_like(
         found = accept(source, reading)[0]
         if not isinstance(found, Images):
             raise DataError("this model is of pictures, and these are rows of numbers or text.")
-    elif holds_images(path := Path(source)):
+    elif not is_picture(path := Path(source)) and holds_images(path):
         found = read_images(path, reading)
     else:
         pixels = read_image(path, *shape, own.background)[None]
