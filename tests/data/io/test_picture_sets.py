@@ -198,6 +198,21 @@ def test_a_parquet_file_of_pictures_is_a_data_set(tmp_path: Path) -> None:
     assert (found.pixels.shape, found.labels) == ((4, 5, 5, 3), None)
 
 
+def test_a_repository_of_parquet_is_read_from_its_training_part(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    source = data_set(label=named([0, 1, 1, 0], "no", "yes"))
+    for k in range(2):
+        part = source.select([2 * k, 2 * k + 1])
+        part.to_parquet(tmp_path / "data" / f"train-0000{k}-of-00002.parquet")
+    source.to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
+    (tmp_path / "README.md").write_text("what this is")
+    found = read_source(DataSettings(source=str(tmp_path), labels=True))[0]
+    assert isinstance(found, Images)
+    same(found)
+    assert classes(found) == ["no", "yes", "yes", "no"]
+    assert found.left_out == ("what is to test with: test", "1 .md")
+
+
 def test_a_data_set_without_pictures_is_a_table() -> None:
     table = datasets.Dataset.from_dict({"a": [1, 2, 3, 4], "b": list("xyxy")})
     assert take_source(table, HERE)[0].kind == "table"

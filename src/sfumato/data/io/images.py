@@ -6,6 +6,7 @@ Nothing is ever unpickled.
 
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile
@@ -26,7 +27,11 @@ from sfumato.data.io.labels import (
     folder_shares,
     split_key,
 )
-from sfumato.data.io.picture_sets import holds_parquet_pictures, read_parquet_pictures
+from sfumato.data.io.picture_sets import (
+    holds_parquet_pictures,
+    parquet_shards,
+    read_parquet_pictures,
+)
 from sfumato.errors import DataError
 
 
@@ -63,8 +68,14 @@ def read_images(path: Path, reading: PictureReading = AS_IT_IS) -> Images:
     if not path.is_dir() and not path.name.lower().endswith(ARCHIVES):
         if is_picture(path):
             return gather([(path.name, _content(path))], str(path), reading)
-        of_rows = holds_parquet_pictures(path)
-        return (read_parquet_pictures if of_rows else read_arrays)(path, reading)
+        if holds_parquet_pictures(path):
+            return read_parquet_pictures([path], reading)
+        return read_arrays(path, reading)
+    if path.is_dir():
+        shards, left = parquet_shards(path)
+        if shards:
+            found = read_parquet_pictures(shards, reading)
+            return replace(found, left_out=(*found.left_out, *left))
     others: list[str] = []
     tables: dict[str, bytes] = {}
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sfumato.data.images import Images, PictureReading
+from sfumato.data.io.files import by_ending
 from sfumato.data.io.gather import Content, gather
 from sfumato.data.io.labels import LABELS, numbered, training_key
 from sfumato.data.io.picture_arrays import as_images
@@ -52,7 +53,8 @@ def pictures_of_data_set(source: Any, reading: PictureReading) -> Images | None:
         import datasets
 
         source = source.cast_column(column, datasets.Image(decode=False))
-    label = _column_of_labels(types, reading)
+    classed = [name for name, each in types.items() if type(each).__name__ == "ClassLabel"]
+    label = _column_of_labels(types, classed, reading)
     labels: list[Any] = []
 
     def contents() -> Iterator[tuple[str, Content | DataError]]:
@@ -124,7 +126,9 @@ def _column_of_pictures(types: Mapping[str, Any], first: Mapping[str, Any]) -> s
     return next((name for name, each in first.items() if hasattr(each, "convert")), None)
 
 
-def _column_of_labels(types: Mapping[str, Any], reading: PictureReading) -> str | None:
+def _column_of_labels(
+    types: Mapping[str, Any], classes: Sequence[str], reading: PictureReading
+) -> str | None:
     """The column of classes, if they are asked for and there is one."""
     if not reading.labels:
         return None
@@ -134,7 +138,6 @@ def _column_of_labels(types: Mapping[str, Any], reading: PictureReading) -> str 
                 f"the data set has no column {reading.labels!r}; it has {', '.join(types)}."
             )
         return reading.labels
-    classes = [name for name, each in types.items() if type(each).__name__ == "ClassLabel"]
     known = [name for name in LABELS if name in types]
     if len(classes) > 1 and not known:
         raise DataError(
@@ -189,8 +192,29 @@ def _column_of_contents(schema: Any) -> str | None:
     return next((s.name for s in structs if {"bytes", "path"} == {f.name for f in s.type}), None)
 
 
-def read_parquet_pictures(path: Path, reading: PictureReading) -> Images:
-    """The pictures of such a file, and their classes if they are asked for.
+def parquet_shards(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """The files of such Parquet in a folder, of their training part, and what else is there.
+
+    A repository of Hugging Face has them as `data/train-00000-of-00002.parquet`.
+
+    Raises:
+        DataError: if they are of several parts, and none is for training.
+    """
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    parts: dict[str, list[Path]] = {}
+    for path in sorted(each for each in files if holds_parquet_pictures(each)):
+        parts.setdefault(path.name.partition("-")[0], []).append(path)
+    if not parts:
+        return [], ()
+    key, others = training_key(parts, str(folder))
+    left = [f"what is to test with: {', '.join(others)}"] if others else []
+    known = {path for shards in parts.values() for path in shards}
+    rest = [path.relative_to(folder).as_posix() for path in files if path not in known]
+    return parts[key], (*left, *([by_ending(rest)] if rest else []))
+
+
+def read_parquet_pictures(paths: Sequence[Path], reading: PictureReading) -> Images:
+    """The pictures of such files, one after the other, and their classes if they are asked for.
 
     Raises:
         DataError: as `gather`.
@@ -198,25 +222,24 @@ def read_parquet_pictures(path: Path, reading: PictureReading) -> Images:
     import pyarrow.parquet as pq
 
     labels: list[Any] = []
-    with pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        column = _column_of_contents(schema)
-        described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        features = described.get("info", {}).get("features", {})
-        types = {name: _Feature(features.get(name, {})) for name in schema.names}
-        classed = {name: each for name, each in types.items() if each.names}
-        label = _column_of_labels(dict.fromkeys(schema.names), reading)
-        if label is None and reading.labels and len(classed) == 1:
-            label = next(iter(classed))
+    schema = pq.read_schema(paths[0])
+    column = _column_of_contents(schema)
+    described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = described.get("info", {}).get("features", {})
+    types = {name: _Feature(features.get(name, {})) for name in schema.names}
+    classed = [name for name, each in types.items() if each.names]
+    label = _column_of_labels(dict.fromkeys(schema.names), classed, reading)
 
-        def contents() -> Iterator[tuple[str, Content | DataError]]:
-            for batch in file.iter_batches(256):
-                for row in batch.to_pylist():
-                    labels.append(row[label] if label is not None else None)
-                    yield f"picture {len(labels)}", _content(row[column])
+    def contents() -> Iterator[tuple[str, Content | DataError]]:
+        for path in paths:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(256):
+                    for row in batch.to_pylist():
+                        labels.append(row[label] if label is not None else None)
+                        yield f"picture {len(labels)}", _content(row[column])
 
-        names = types[label].names if label is not None else None
-        return gathered_rows(contents(), labels, names, reading, labelled=label is not None)
+    names = types[label].names if label is not None else None
+    return gathered_rows(contents(), labels, names, reading, labelled=label is not None)
 
 
 class _Feature:
