@@ -145,11 +145,37 @@ def test_a_size_is_reached_without_leaving_the_range(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.pixels[0, :, [0, 1, -2, -1], 0].T[0], [0, 0, 4095, 4095])
 
 
-def test_sixteen_bits_of_colour_in_a_png_are_not_cut_to_eight(tmp_path: Path) -> None:
+def test_more_than_eight_bits_of_colour_are_not_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     codecs = pytest.importorskip("imagecodecs")
-    (tmp_path / "a.png").write_bytes(codecs.png_encode(np.zeros((4, 4, 3), np.uint16)))
-    with pytest.raises(DataError, match="16 bits a value in colour or with transparency"):
+    deep = RANDOM.integers(0, 65536, (8, 8, 3), dtype=np.uint16)
+    opaque = np.concatenate([deep, np.full((8, 8, 1), 65535, np.uint16)], axis=2)
+    (tmp_path / "a.png").write_bytes(codecs.png_encode(deep))
+    (tmp_path / "b.png").write_bytes(codecs.png_encode(opaque))
+    (tmp_path / "c.jp2").write_bytes(codecs.jpeg2k_encode(deep, reversible=True))
+    found = read(tmp_path)
+    np.testing.assert_array_equal(found.pixels, [deep] * 3)
+    (tmp_path / "d.png").write_bytes(codecs.png_encode(opaque // 2))
+    (tmp_path / "e.ppm").write_bytes(b"P6 8 8 65535\n" + deep.astype(">u2").tobytes())
+    with pytest.raises(
+        DataError, match=r"2 of 5 .*transparent, in more than 8 bits; .*: d\.png"
+    ) as told:
         read(tmp_path)
+    assert "PPM of more than 8 bits in colour or with transparency: save it as a TIFF" in str(
+        told.value
+    )
+    monkeypatch.setattr("sfumato.data.io.decode.find_spec", lambda _: None)
+    with pytest.raises(DataError, match=r"PNG of more than 8 bits .*pip install 'sfumato\[tiff\]'"):
+        read(tmp_path)
+
+
+def test_bytes_in_other_colours_are_read_and_said(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 6), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
+    Image.new("RGB", (8, 6)).save(tmp_path / "b.jp2")
+    Image.new("RGB", (8, 6)).save(tmp_path / "c.ppm")
+    Image.new("RGB", (8, 6)).save(tmp_path / "d.png")
+    assert read_images(tmp_path).notes == ("1 CMYK, brought to red, green and blue",)
 
 
 @pytest.mark.parametrize(("kind", "channels"), [("u2", 1), ("u2", 5), ("f4", 1), ("i2", 3)])

@@ -69,8 +69,10 @@ def test_classes_of_every_form(given: Any, labels: list[int], classes: tuple[str
 def test_what_is_no_class_is_refused_with_its_reason(given: Any, said: str) -> None:
     with pytest.raises(DataError, match=said):
         numbered(given, 3)
-    with pytest.raises(DataError, match="the label 7 is none of the 2 classes"):
-        numbered([7], 1, ("a", "b"))
+    for none in (7, "c"):
+        with pytest.raises(DataError, match=f"the label '?{none}'? is none of the 2 classes"):
+            numbered([none], 1, ("a", "b"))
+    assert numbered(["b", 0, None], 3, ("a", "b"))[0].tolist() == [1, 0, -1]
 
 
 def test_train_and_test_are_parts_and_no_classes(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 from sfumato.config import DataSettings
 from sfumato.data.images import Images
 from sfumato.data.source import read_source, take_source
+from sfumato.data.table import DataTable
 from sfumato.errors import DataError
 
 datasets = pytest.importorskip("datasets")
@@ -215,7 +216,22 @@ def test_a_repository_of_parquet_is_read_from_its_training_part(tmp_path: Path) 
 
 def test_a_data_set_without_pictures_is_a_table() -> None:
     table = datasets.Dataset.from_dict({"a": [1, 2, 3, 4], "b": list("xyxy")})
-    assert take_source(table, HERE)[0].kind == "table"
+    others = [table.to_iterable_dataset(), datasets.DatasetDict(train=table, test=table)]
+    for source in (table, *others):
+        rows = take_source(source, HERE)[0]
+        assert isinstance(rows, DataTable)
+        assert rows["a"].values.tolist() == [1, 2, 3, 4]
+
+
+def test_a_column_that_is_not_asked_for_is_not_decoded(tmp_path: Path) -> None:
+    values = {"image": SHOWN, "mask": [str(tmp_path / "gone.png")] * 4}
+    features = datasets.Features({"image": datasets.Image(), "mask": datasets.Image()})
+    same(taken(datasets.Dataset.from_dict(values, features)))
+    lost = datasets.Dataset.from_dict({"image": values["mask"]}).cast_column(
+        "image", datasets.Image()
+    )
+    with pytest.raises(DataError, match=r"4 of 4 .* cannot read .*gone\.png"):
+        taken(lost)
 
 
 def test_content_is_decoded_as_a_file_is() -> None:

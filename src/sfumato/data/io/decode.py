@@ -79,9 +79,9 @@ def decoded(content: bytes, reading: PictureReading) -> Decoded:
         return _cut(Decoded(scanned(kind, content, _LARGEST_STACK)), reading)
     if kind == "HEIC" and not _opens_heic():
         raise DataError("HEIC, which pillow-heif reads: pip install 'sfumato[heic]'")
-    if kind == "PNG" and content[24:25] == b"\x10" and content[25:26] != b"\0":
-        raise DataError("16 bits a value in colour or with transparency; save it as a TIFF")
     try:
+        if kind is not None and _is_deep_colour(kind, content):
+            return _cut(Decoded([_deep_colour(kind, content)]), reading)
         if kind == "TIFF" and not _of_bytes(content):
             return _cut(Decoded(tiff_frames(content, _LARGEST_STACK)), reading)
         with Image.open(io.BytesIO(content)) as image:
@@ -118,6 +118,8 @@ def frames_of(image: Image.Image, reading: PictureReading) -> Decoded:
     behind = colour(reading.background)
     found = []
     for frame in frames:
+        if frame.mode in ("CMYK", "LAB"):
+            notes.append(f"{frame.mode}, brought to red, green and blue")
         upright = ImageOps.exif_transpose(frame)
         upright.load()
         pixels, transparent = plain(upright, behind)
@@ -151,7 +153,7 @@ def plain(image: Image.Image, behind: tuple[int, ...]) -> tuple[np.ndarray, bool
     transparent = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
     if image.mode.startswith("I") or image.mode == "F":
         if transparent:
-            raise DataError("16 bits a value with transparency; save it without")
+            raise DataError("transparent, in more than 8 bits; save it without")
         values = np.asarray(image)
         if image.format == "PPM":  # whose own white Pillow brings to 65535
             values = values.astype(np.uint16)
@@ -181,6 +183,36 @@ def _of_bytes(content: bytes) -> bool:
     named = described.startswith("ImageJ=") or "<OME" in described  # the axes of its pages
     whole = max(bits) <= 8 and set(signs) == {1} and len(image.getbands()) == bands
     return whole and not (named and getattr(image, "n_frames", 1) > 1)
+
+
+def _is_deep_colour(kind: str, content: bytes) -> bool:
+    """Whether a file has more than 8 bits of colour, of which Pillow would keep 8."""
+    if kind == "PNG":
+        return content[24] == 16 and content[25] != 0
+    if kind == "PPM":
+        header = re.sub(rb"#[^\n]*", b"", content[:512]).split(None, 4)
+        return header[0] in (b"P3", b"P6") and int(header[3]) > 255
+    if kind == "JPEG 2000":
+        begin = content.find(b"\xff\x4f\xff\x51")
+        several = content[begin + 40 : begin + 42] > b"\0\1"
+        return begin >= 0 and several and content[begin + 42] & 127 > 7
+    return False
+
+
+def _deep_colour(kind: str, content: bytes) -> np.ndarray:
+    """The values of such a file, by imagecodecs."""
+    if kind == "PPM" or find_spec("imagecodecs") is None:
+        to_do = "save it as a TIFF" if kind == "PPM" else "pip install 'sfumato[tiff]'"
+        raise DataError(f"{kind} of more than 8 bits in colour or with transparency: {to_do}")
+    import imagecodecs
+
+    decode = imagecodecs.png_decode if kind == "PNG" else imagecodecs.jpeg2k_decode
+    values = np.asarray(decode(content))
+    if values.shape[2] in (2, 4):  # with transparency
+        if (values[:, :, -1] < np.iinfo(values.dtype).max).any():
+            raise DataError("transparent, in more than 8 bits; save it without")
+        values = values[:, :, :-1]
+    return values
 
 
 def _opens_heic() -> bool:

@@ -52,7 +52,7 @@ def numbered(
     """
     values = _one_for_each(given, count)
     if names is not None:
-        numbers = np.array([_number(each) for each in values], np.int64)
+        numbers = np.array([_number(each, names) for each in values], np.int64)
         if numbers.max(initial=-1) >= len(names):
             raise DataError(
                 f"the label {numbers.max()} is none of the {len(names)} classes that are named."
@@ -83,14 +83,15 @@ def _one_for_each(given: Any, count: int) -> list[Any]:
     )
 
 
-def _number(value: Any) -> int:
+def _number(value: Any, names: Sequence[str]) -> int:
     text = _text(value)
     if text is None:
         return -1
-    try:
+    if text.isdecimal():
         return int(text)
-    except ValueError:
-        raise DataError(f"the label {text!r} is no number of a class.") from None
+    if text not in names:
+        raise DataError(f"the label {text!r} is none of the {len(names)} classes that are named.")
+    return names.index(text)
 
 
 def _text(value: Any) -> str | None:

@@ -14,6 +14,7 @@ from sfumato.data.images import Images, PictureReading
 from sfumato.data.io.arrays import from_array, to_array
 from sfumato.data.io.frames import backend_of, from_frame, to_frame
 from sfumato.data.io.gather import AS_IT_IS, from_pil
+from sfumato.data.io.labels import training_key
 from sfumato.data.io.picture_arrays import as_images
 from sfumato.data.io.picture_sets import is_data_set, pictures_of_data_set
 from sfumato.data.points import Points
@@ -118,6 +119,10 @@ def _data_set(source: Any, reading: PictureReading) -> tuple[Images | DataTable,
     """Of Hugging Face's `datasets`: pictures, or a table through Arrow."""
     if (pictures := pictures_of_data_set(source, reading)) is not None:
         return pictures, ""
+    if isinstance(source, dict):
+        source = source[training_key(source, "the data set")[0]]
+    if not hasattr(source, "__len__"):  # a stream
+        return _list(list(source), reading), ""
     return from_frame(source.with_format("arrow")[:]), "pyarrow"
 
 

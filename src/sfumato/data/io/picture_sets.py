@@ -40,11 +40,8 @@ def pictures_of_data_set(source: Any, reading: PictureReading) -> Images | None:
         left = (f"the splits {', '.join(others)}",) if others else ()
         return found and replace(found, left_out=(*found.left_out, *left))
     source = source.with_format(None)
-    first = next(iter(source.take(1)), None)
-    if first is None:
-        raise DataError("the data set is empty; at least 2 pictures or rows are needed.")
-    types = source.features or dict.fromkeys(first)
-    column = _column_of_pictures(types, first)
+    types = source.features or dict.fromkeys(_first(source))
+    column = _column_of_pictures(types, {} if source.features else _first(source))
     if column is None:
         return None
     feature: Any = types[column]
@@ -55,6 +52,8 @@ def pictures_of_data_set(source: Any, reading: PictureReading) -> Images | None:
         source = source.cast_column(column, datasets.Image(decode=False))
     classed = [name for name, each in types.items() if type(each).__name__ == "ClassLabel"]
     label = _column_of_labels(types, classed, reading)
+    source = source.select_columns([column] if label is None else [column, label])
+    first = _first(source)
     labels: list[Any] = []
 
     def contents() -> Iterator[tuple[str, Content | DataError]]:
@@ -76,6 +75,13 @@ def pictures_of_data_set(source: Any, reading: PictureReading) -> Images | None:
         return found
     numbers, classes = numbered([row[label] for row in rows], len(rows), names)
     return replace(found, labels=numbers, classes=classes)
+
+
+def _first(source: Any) -> dict[str, Any]:
+    row: dict[str, Any] | None = next(iter(source.take(1)), None)
+    if row is None:
+        raise DataError("the data set is empty; at least 2 pictures or rows are needed.")
+    return row
 
 
 def gathered_rows(
