@@ -6,7 +6,9 @@ The package is imported within the functions, for the reason that `fitted.py` gi
 import shlex
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,12 +25,23 @@ TINY = (
 CONSTANT = 0.1 + 0.2
 
 
+@cache
+def _once() -> Callable[[Any], Any]:
+    """Puts the commands of an application together, which do not change, only once."""
+    import typer.main
+
+    return cache(typer.main.get_command)
+
+
 def leave(line: str) -> int:
     """Run a command line; the exit code."""
+    import typer.main
+
     from sfumato.cli import main
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["sfumato", *shlex.split(line)])
+        patch.setattr(typer.main, "get_command", _once())
         with pytest.raises(SystemExit) as left:
             main()
     return int(left.value.code or 0)

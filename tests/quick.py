@@ -14,8 +14,13 @@ FLOORS = {"cli", "estimator", "interchange", "runs"}
 
 @contextmanager
 def quick_measures() -> Iterator[None]:
-    """Small detection trees, a little-trained classifier of pictures, coarse pictures."""
+    """Small detection trees, a little-trained classifier of pictures, coarse pictures as they fall.
+
+    Most of the time of a small picture goes to moving its parts out of each other's way.
+    """
     # Imported here for the reason that `fitted.py` gives.
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     from sfumato.metrics import detection, efficacy, features
     from sfumato.plots import style
 
@@ -24,6 +29,7 @@ def quick_measures() -> Iterator[None]:
         patch.setattr(efficacy, "_TREES", 8)
         patch.setattr(features, "_STEPS", 20)
         patch.setitem(style._STYLE, "savefig.dpi", 60)
+        patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
         yield
 
 
