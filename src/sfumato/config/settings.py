@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 # The largest seed that TOML and PyTorch both hold.
 LARGEST_SEED = 2**63 - 1
@@ -81,7 +82,7 @@ class DataSettings(Section):
     @classmethod
     def _in_order(cls, given: Any) -> Any:
         if isinstance(given, tuple) and not given[0] < given[1]:
-            raise ValueError("it goes from a lower value to a higher one")
+            raise PydanticCustomError("order", "it goes from a lower value to a higher one")
         return given
 
 

@@ -14,7 +14,7 @@ from sfumato.config import DataSettings
 from sfumato.data.images import Images, PictureReading
 from sfumato.data.io.picture_arrays import as_images
 from sfumato.data.source import read_source, take_source
-from sfumato.errors import DataError
+from sfumato.errors import DataError, MissingDependencyError
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (5, 6, 7), dtype=np.uint8)
@@ -135,6 +135,16 @@ def test_hdf5_that_h5py_writes(tmp_path: Path) -> None:
         file["left"], file["right"] = GREY, GREY
     with pytest.raises(DataError, match="holds the arrays left, right; name the pictures"):
         read(tmp_path / "y.h5")
+    (tmp_path / "y.h5").write_bytes(b"none")
+    with pytest.raises(DataError, match="not a whole file"):
+        read(tmp_path / "y.h5")
+
+
+def test_hdf5_without_its_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.hdf5").touch()
+    monkeypatch.setattr("sfumato.data.io.array_files.find_spec", lambda _: None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'sfumato\[hdf5\]'"):
+        read(tmp_path / "x.hdf5")
 
 
 def test_matlab_that_scipy_writes(tmp_path: Path) -> None:
@@ -148,7 +158,7 @@ def test_matlab_that_scipy_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["x.pt", "x.pkl", "x.dcm", "x.nii.gz", "x.fits", "x.mat", "new.mat", "x.h5"]
+    "name", ["x.pt", "x.pkl", "x.dcm", "x.nii.gz", "x.fits", "x.mat", "new.mat"]
 )
 def test_what_is_not_read_is_refused_by_its_own_name(tmp_path: Path, name: str) -> None:
     new = b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM"

@@ -85,6 +85,9 @@ def test_more_than_bytes_is_refused_with_the_range_that_takes_it(empty: Path) ->
         found = read_images(empty, PictureReading(range=wanted))
         assert (found.range, found.pixels.dtype.name) == ((0, 4095), "uint16")
         np.testing.assert_array_equal(found.pixels[:, 0, :, 0], [[0, 257, 4095], [100, 257, 4095]])
+    with pytest.raises(DataError, match="2 of 2 pictures cannot be used") as none_left:
+        read_images(empty, PictureReading(skip_bad=True))
+    assert "skip_bad" not in str(none_left.value)
     with pytest.raises(DataError, match=r"from 0 to 4095, outside of data\.range=\[0,1023\]"):
         read_images(empty, PictureReading(range=(0, 1023)))
 

@@ -134,7 +134,7 @@ def gather(
         parts = _only_training(spool, facts)
         roles = _set_roles_aside(spool, facts) if samples else {}
         usual = _set_aside(spool, facts, reading)
-        if facts.bad and not reading.skip_bad:
+        if facts.bad and (usual is None or not reading.skip_bad):
             option = _in_python if in_python else _assigned
             raise DataError(_complaint(where, facts, len(set(facts.file.values())), option))
         if usual is None:
@@ -274,7 +274,8 @@ def _complaint(where: str, facts: _Facts, good: int, option: Callable[[str, Any]
         fixes.append(range_remedy(min(ends), max(ends)))
     if mended[""]:
         fixes.append("mend or remove them")
-    fixes.append(f"{option('skip_bad', True)} leaves them out")
+    if good:
+        fixes.append(f"{option('skip_bad', True)} leaves them out")
     count = len(facts.bad)
     return f"{where}: {count} of {count + good} pictures cannot be used: {faults}. Do: " + (
         ", or ".join(fixes) + "."
