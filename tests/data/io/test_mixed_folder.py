@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -78,7 +79,7 @@ def test_each_of_300_files_is_accounted_for(tmp_path: Path) -> None:
     place = stranger(tmp_path / "x")
     with pytest.raises(DataError) as refused:
         read_images(place)
-    assert "11 of 254 pictures cannot be used" in str(refused.value)
+    assert "11 of 258 pictures cannot be used" in str(refused.value)
     for part in (
         "not bytes: deep/0.png (uint16, 4000 to 4000), ",
         "not 8 x 8 as most are: small/0.png (5 x 5 pixels), ",
@@ -127,6 +128,33 @@ def test_what_is_no_picture_is_counted_in_an_archive_too(tmp_path: Path) -> None
     (tmp_path / "none" / "a.xyz").write_bytes(b"none")
     with pytest.raises(DataError, match=r"holds no picture that can be used \(1 \.xyz lie there\)"):
         read_images(tmp_path / "none")
+
+
+def test_names_that_come_twice_in_an_archive_are_named(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        for name in ("a.png", "b.png", "a.png", "a.png"):
+            content = picture("PNG", 1)
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    with pytest.raises(
+        DataError, match=r"2 of 4 .* a name that comes twice: a\.png \(again, 1\), a"
+    ):
+        read_images(tmp_path / "x.tar")
+    assert list(read_images(tmp_path / "x.tar", PictureReading(skip_bad=True)).names) == [
+        "a.png",
+        "b.png",
+    ]
+
+
+def test_pages_of_another_size_are_named_one_by_one(tmp_path: Path) -> None:
+    pages = [Image.new("L", (8, 8)), Image.new("L", (3, 3)), Image.new("L", (8, 8), 9)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(DataError, match=r"1 of 3 .*not 8 x 8 as most are: a\.tif\[1\] \(3 x 3"):
+        read_images(tmp_path)
+    found = read_images(tmp_path, PictureReading(skip_bad=True))
+    assert list(found.names) == ["a.tif[0]", "a.tif[2]"]
+    assert found.left_out == ("a.tif[1] (3 x 3 pixels): not 8 x 8 as most are",)
 
 
 def test_a_phone_s_previews_are_no_pictures(tmp_path: Path) -> None:

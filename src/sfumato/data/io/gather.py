@@ -8,9 +8,10 @@ then lies in a file without a name, which the system pages in as it is asked for
 program ends.
 """
 
+import math
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,7 +39,6 @@ Content = bytes | Image.Image
 # Bytes of a file below which threads cost more than they bring, as most of its time is Python's,
 # which one thread at a time has (JPEGs of some 250 pixels a side; bench/decoding.py).
 _LITTLE = 2**14
-
 
 Classes = Callable[[Sequence[str]], tuple[tuple[str, ...], np.ndarray | None, list[str]]]
 """From files to the names of the classes, the number of each file, and what to say of them."""
@@ -80,15 +80,17 @@ class _Facts:
 
     Args:
         file: of each picture, the file that it is in.
-        bad: files that cannot be used, and why.
+        bad: files and pictures that cannot be used, and why.
         notes: what is to be said of each file.
         range: least and greatest value of each picture that is not of bytes.
+        again: how often the name of a file came once more.
     """
 
     file: dict[str, str] = field(default_factory=dict)
     bad: dict[str, _Fault] = field(default_factory=dict)
     notes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     range: dict[str, tuple[float, float]] = field(default_factory=dict)
+    again: Counter[str] = field(default_factory=Counter)
 
 
 def gather(
@@ -120,23 +122,13 @@ def gather(
     facts = _Facts()
     with Spool() as spool:
         for name, result in _in_threads(partial(_decode, reading=reading), found):
-            if name in facts.bad or name in facts.notes:
-                facts.bad[f"{name} (again)"] = _Fault("a name that comes twice")
-            elif isinstance(result, DataError):
-                facts.bad[name] = _Fault(str(result))
-            else:
-                facts.notes[name] = result.notes
-                for k, frame in enumerate(result.frames):
-                    picture = f"{name}[{k}]" if len(result.frames) > 1 else name
-                    spool[picture], facts.file[picture] = frame, name
-                    if frame.dtype != np.uint8:
-                        facts.range[picture] = float(frame.min()), float(frame.max())
+            _take(spool, facts, name, result)
         parts = _only_training(spool, facts)
         roles = _set_roles_aside(spool, facts) if samples else {}
         usual = _set_aside(spool, facts, reading)
         if facts.bad and (usual is None or not reading.skip_bad):
             option = _in_python if in_python else _assigned
-            raise DataError(_complaint(where, facts, len(set(facts.file.values())), option))
+            raise DataError(_complaint(where, facts, len(spool.shapes), option))
         if usual is None:
             what = f" ({by_ending(others)} lie there)" if others else ""
             raise DataError(
@@ -144,30 +136,66 @@ def gather(
                 f"{', '.join(PICTURES)} files, or an array."
             )
         names = list(spool.shapes) if in_python else sorted(spool.shapes)
-        dtype = np.result_type(*{spool.dtypes[name] for name in names})
+        types = Counter(spool.dtypes[name] for name in names)
         channels = max(spool.shapes[name][2] for name in names)
         shape = (len(names), *usual, channels)
-        pixels = gathered(map(spool.__getitem__, names), shape, dtype)
-        types = Counter(str(spool.dtypes[name]) for name in names)
+        pixels = gathered(map(spool.__getitem__, names), shape, np.result_type(*types))
     files = [facts.file[name] for name in names]
+    classes, numbers, said = _classes_of_pictures(files, classes_of)
+    return Images(
+        pixels,
+        numbers,
+        classes,
+        names,
+        tuple(_left_out(facts, parts, roles, others)),
+        (*said, *_noted(files, facts, [spool.shapes[name] for name in names], types)),
+        value_range(pixels, reading.range, where),
+    )
+
+
+def _take(spool: Spool, facts: _Facts, name: str, result: Decoded | DataError) -> None:
+    """Keep what a file holds, or why it cannot be used."""
+    if name in facts.bad or name in facts.notes:
+        facts.again[name] += 1
+        facts.bad[f"{name} (again, {facts.again[name]})"] = _Fault("a name that comes twice")
+        return
+    if isinstance(result, DataError):
+        facts.bad[name] = _Fault(str(result))
+        return
+    facts.notes[name] = result.notes
+    for k, frame in enumerate(result.frames):
+        picture = f"{name}[{k}]" if len(result.frames) > 1 else name
+        if frame.dtype != np.uint8:
+            low, high = float(frame.min()), float(frame.max())
+            if not math.isfinite(low) or not math.isfinite(high):
+                facts.bad[picture] = _Fault("values that are not finite (NaN)")
+                continue
+            facts.range[picture] = low, high
+        spool[picture], facts.file[picture] = frame, name
+
+
+def _classes_of_pictures(
+    files: Sequence[str], classes_of: Classes
+) -> tuple[tuple[str, ...], np.ndarray | None, list[str]]:
+    """Of each picture the class of its file."""
     every = list(dict.fromkeys(files))
-    classes, of_file, said = classes_of(every)
-    numbers = None
-    if of_file is not None:
-        number = dict(zip(every, of_file, strict=True))
-        numbers = np.array([number[file] for file in files], np.int64)
-    notes = [*said, *_noted(names, files, facts, spool.shapes)]
-    if len(types) > 1:
-        of_each = ", ".join(f"{count:,} of {dtype}" for dtype, count in sorted(types.items()))
-        notes.append(f"values as they are: {of_each}")
-    left = [f"{names}: {reason}" for reason, names in _by_reason(facts)]
+    classes, numbers, said = classes_of(every)
+    if numbers is None:
+        return classes, None, said
+    number = dict(zip(every, numbers, strict=True))
+    return classes, np.array([number[file] for file in files], np.int64), said
+
+
+def _left_out(
+    facts: _Facts, parts: Mapping[str, int], roles: Mapping[str, int], others: Sequence[str]
+) -> list[str]:
+    """A line for each reason, and one for what is no picture."""
+    left = [f"{few}: {reason}" for reason, few in _by_reason(facts)]
     left += [f"{count:,} .{role} beside other pictures" for role, count in roles.items()]
     if parts:
         shown = ", ".join(f"{part} ({count:,})" for part, count in parts.items())
         left.append(f"what is to test with: {shown}")
-    left += [by_ending(others)] if others else []
-    ends = value_range(pixels, reading.range, where)
-    return Images(pixels, numbers, classes, names, tuple(left), tuple(notes), ends)
+    return left + ([by_ending(others)] if others else [])
 
 
 def _decode(content: Content, reading: PictureReading) -> Decoded:
@@ -209,7 +237,7 @@ def _set_aside(spool: Spool, facts: _Facts, reading: PictureReading) -> tuple[in
     """Name those of another type, size or number of channels; the size of the others."""
 
     def refuse(name: str, fault: _Fault) -> None:
-        facts.bad[facts.file[name]] = fault
+        facts.bad[name] = fault
         _drop(spool, facts, name)
 
     shapes = spool.shapes
@@ -233,22 +261,27 @@ def _set_aside(spool: Spool, facts: _Facts, reading: PictureReading) -> tuple[in
 
 
 def _noted(
-    names: Sequence[str], files: Sequence[str], facts: _Facts, shapes: dict[str, tuple[int, ...]]
+    files: Sequence[str],
+    facts: _Facts,
+    shapes: Sequence[tuple[int, ...]],
+    types: Mapping[np.dtype[Any], int],
 ) -> list[str]:
     """What to say of the pictures, with how many it holds for."""
-    counts = Counter(note for file in set(files) for note in facts.notes[file])
-    said = [f"{count:,} {note}" for note, count in sorted(counts.items())]
-    of_file = Counter(files)
-    several = [count for count in of_file.values() if count > 1]
-    if several:
-        said.insert(
-            0,
-            f"{sum(several):,} pages or frames of files with several (data.frames=first takes one "
-            "of each)",
+    said = []
+    if several := sum(count for count in Counter(files).values() if count > 1):
+        said.append(
+            f"{several:,} pages or frames of files with several (data.frames=first takes one of "
+            "each)"
         )
-    grey = sum(shapes[name][2] == 1 for name in names)
-    if 0 < grey < len(names):
+    counts = Counter(note for file in set(files) for note in facts.notes[file])
+    said += [f"{count:,} {note}" for note, count in sorted(counts.items())]
+    grey = sum(shape[2] == 1 for shape in shapes)
+    if 0 < grey < len(shapes):
         said.append(f"{grey:,} grey ones, given colour")
+    if len(types) > 1:
+        each = sorted((dtype.name, count) for dtype, count in types.items())
+        shown = ", ".join(f"{count:,} of {name}" for name, count in each)
+        said.append(f"values as they are: {shown}")
     return said
 
 

@@ -5,7 +5,7 @@ is an array. Whether rows are formatted (torch, numpy) or streamed makes no diff
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -133,18 +133,18 @@ def _column_of_pictures(types: Mapping[str, Any], first: Mapping[str, Any]) -> s
 
 
 def _column_of_labels(
-    types: Mapping[str, Any], classes: Sequence[str], reading: PictureReading
+    columns: Collection[str], classes: Sequence[str], reading: PictureReading
 ) -> str | None:
     """The column of classes, if they are asked for and there is one."""
     if not reading.labels:
         return None
     if isinstance(reading.labels, str):
-        if reading.labels not in types:
+        if reading.labels not in columns:
             raise DataError(
-                f"the data set has no column {reading.labels!r}; it has {', '.join(types)}."
+                f"the data set has no column {reading.labels!r}; it has {', '.join(columns)}."
             )
         return reading.labels
-    known = [name for name in LABELS if name in types]
+    known = [name for name in LABELS if name in columns]
     if len(classes) > 1 and not known:
         raise DataError(
             f"the data set has {len(classes)} columns of classes; choose one: "
@@ -232,9 +232,8 @@ def read_parquet_pictures(paths: Sequence[Path], reading: PictureReading) -> Ima
     column = _column_of_contents(schema)
     described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     features = described.get("info", {}).get("features", {})
-    types = {name: _Feature(features.get(name, {})) for name in schema.names}
-    classed = [name for name, each in types.items() if each.names]
-    label = _column_of_labels(dict.fromkeys(schema.names), classed, reading)
+    classed = {k: each["names"] for k, each in features.items() if each.get("names")}
+    label = _column_of_labels(schema.names, list(classed), reading)
 
     def contents() -> Iterator[tuple[str, Content | DataError]]:
         for path in paths:
@@ -244,12 +243,5 @@ def read_parquet_pictures(paths: Sequence[Path], reading: PictureReading) -> Ima
                         labels.append(row[label] if label is not None else None)
                         yield f"picture {len(labels)}", _content(row[column])
 
-    names = types[label].names if label is not None else None
+    names = None if label is None else classed.get(label)
     return gathered_rows(contents(), labels, names, reading, labelled=label is not None)
-
-
-class _Feature:
-    """A column as the metadata of Hugging Face describe it."""
-
-    def __init__(self, described: Mapping[str, Any]) -> None:
-        self.names = described.get("names") if described.get("_type") == "ClassLabel" else None
