@@ -114,7 +114,9 @@ def inpaint(
     mask: Annotated[
         Path, typer.Argument(help="A picture, white where to fill in; transparent is not white.")
     ],
-    to: Annotated[Path, typer.Option(help="Where to write: .png, .jpg, .webp, .npy or .npz.")],
+    to: Annotated[
+        Path, typer.Option(help="Where to write: .png, .jpg, .webp, .tif, .npy or .npz.")
+    ],
     n: Annotated[int, typer.Option("-n", min=1, max=64, help="How many different ways.")] = 1,
     given: Given = [],  # noqa: B006
     times: Annotated[

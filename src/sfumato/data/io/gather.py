@@ -55,8 +55,11 @@ def from_pil(pictures: Sequence[Any], reading: PictureReading = AS_IT_IS) -> Ima
     Raises:
         DataError: as `gather`.
     """
-    named = ((f"picture {k + 1}", each) for k, each in enumerate(pictures))
-    return gather(named, "the list", reading, in_python=True)
+    contents: Iterator[tuple[str, Content | DataError]] = (
+        (f"picture {k + 1}", each if isinstance(each, Image.Image) else DataError("no picture"))
+        for k, each in enumerate(pictures)
+    )
+    return gather(contents, "the list", reading, in_python=True)
 
 
 @dataclass(frozen=True, slots=True)

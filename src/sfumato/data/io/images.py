@@ -47,10 +47,13 @@ def holds_images(path: Path) -> bool:
 
 def is_picture(path: Path) -> bool:
     """Whether this is the file of a picture, or of a stack of pictures, or has to be."""
-    if not path.is_file():
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return path.name.lower().endswith(PICTURES) or format_of(file.read(HEAD)) is not None
+    except OSError:  # whoever reads it says why it cannot be read
         return False
-    with path.open("rb") as file:
-        return path.name.lower().endswith(PICTURES) or format_of(file.read(HEAD)) is not None
 
 
 def read_images(path: Path, reading: PictureReading = AS_IT_IS) -> Images:

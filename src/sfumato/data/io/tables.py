@@ -87,8 +87,8 @@ def ending_of(path: Path, endings: Sequence[str]) -> str:
     ending = _ending(path, endings)
     if ending is None:
         raise DataError(
-            f"cannot read {path}: the ending must be one of {', '.join(endings)}; pictures come in "
-            "folders, archives, stacks and arrays (docs/picture-files.md)."
+            f"cannot read {path}: it has no pictures that are known (docs/picture-files.md), and "
+            f"of rows the ending must be one of {', '.join(endings)}."
         )
     if not path.exists():
         raise DataError(f"there is no file {path}.")
