@@ -173,7 +173,7 @@ def test_pictures_of_several_sizes_are_brought_to_one_if_it_is_given() -> None:
     ):
         taken(shown)
     assert taken(shown, size=5).pixels.shape == (2, 5, 5, 3)
-    with pytest.raises(DataError, match="1 of 3 .* no picture: picture 3"):
+    with pytest.raises(DataError, match=r"1 of 3 .* no picture: picture 3"):
         taken([*shown, None], size=5)
 
 

@@ -168,6 +168,7 @@ def test_what_cannot_be_learned_from_is_refused_in_one_line() -> None:
     for wrong, said in (
         (source.select([]), "the data set is empty"),
         (datasets.DatasetDict(a=source, b=source), "has the parts a, b; give one of them"),
+        (datasets.Dataset.from_dict({"image": [SHOWN[:2]] * 3}), r"got shape \(3, 2, 6, 8, 3\)"),
         (data_set([SHOWN[0], SHOWN[1].resize((9, 9))]), r"settings=\{'data.size': 32\}"),
     ):
         with pytest.raises(DataError, match=said) as refused:

@@ -70,6 +70,8 @@ def pictures_of_data_set(source: Any, reading: PictureReading) -> Images | None:
         values = np.array([row[column] for row in rows], dtype)
     except ValueError as error:
         raise DataError(f"the arrays of the column {column!r} differ in shape.") from error
+    if values.dtype == object:
+        raise DataError(f"a row of the column {column!r} is not one picture; give one a row.")
     found = as_images(values, None, reading, f"the column {column!r}")
     if label is None:
         return found
