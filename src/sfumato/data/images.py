@@ -74,6 +74,7 @@ class Images:
         left_out: what was not used, and why.
         notes: what a person should know of those that are used.
         range: the values of black and white.
+        files: of each picture the file that it is in, where files hold several.
     """
 
     kind: ClassVar[Literal["images"]] = "images"
@@ -85,6 +86,7 @@ class Images:
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     range: tuple[float, float] = BYTES
+    files: Sequence[str] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -121,7 +123,9 @@ class Images:
             some = slice(first, first + 1024)
             pixels[some] = self.pixels[rows[some]]
         labels = None if self.labels is None else self.labels[rows]
-        return replace(self, pixels=pixels, labels=labels, names=[self.names[k] for k in rows])
+        names = [self.names[k] for k in rows]
+        files = [self.files[k] for k in rows] if self.files else ()
+        return replace(self, pixels=pixels, labels=labels, names=names, files=files)
 
 
 def colour(name: str) -> tuple[int, ...]:

@@ -130,6 +130,20 @@ def test_what_is_no_picture_is_counted_in_an_archive_too(tmp_path: Path) -> None
         read_images(tmp_path / "none")
 
 
+def test_the_frames_of_a_film_are_not_kept_out_singly(tmp_path: Path) -> None:
+    for k in range(12):
+        frames = [Image.new("L", (4, 4), 20 * k + j) for j in range(5)]
+        frames[0].save(tmp_path / f"{k}.tif", save_all=True, append_images=frames[1:])
+    data = load(Settings.model_validate({"data": {"source": str(tmp_path), "holdout": 0.3}}))
+    assert isinstance(data.heldout, Images)
+    train, heldout = (set(each.files) for each in (data.train, data.heldout))
+    assert (len(data.train), len(data.heldout)) == (42, 18)
+    assert len(heldout) == 4  # three whole films, and the beginning of one
+    assert len(train & heldout) == 1
+    every = np.concatenate([data.train.pixels, data.heldout.pixels])[:, 0, 0, 0]
+    assert len(set(every.tolist())) == 60
+
+
 def test_names_that_come_twice_in_an_archive_are_named(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar", "w") as archive:
         for name in ("a.png", "b.png", "a.png", "a.png"):

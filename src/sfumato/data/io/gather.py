@@ -153,6 +153,7 @@ def gather(
         tuple(_left_out(facts, parts, roles, others)),
         (*said, *_noted(files, facts, [spool.shapes[name] for name in names], types)),
         value_range(pixels, reading.range, where),
+        files if len(set(files)) < len(files) else (),
     )
 
 
