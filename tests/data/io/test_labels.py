@@ -125,6 +125,32 @@ def test_a_table_beside_the_pictures_says_the_classes(tmp_path: Path) -> None:
     assert read_images(place).labels is None  # nobody asks for it
 
 
+def test_a_table_speaks_of_the_pictures_below_it_alone(tmp_path: Path) -> None:
+    place = saved(tmp_path, "train/0.png", "train/1.png", "test/0.png", "test/1.png")
+    for part, classes in (("train", "ab"), ("test", "ba")):
+        rows = [{"file_name": f"{k}.png", "label": classes[k]} for k in range(2)]
+        (place / part / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = read_images(place, ASKED)
+    assert by_grey(found) == {0: "a", 1: "b"}
+    assert found.notes == ("classes by train/metadata.jsonl, column 'label'",)
+
+
+def test_a_table_without_names_of_columns_is_refused(tmp_path: Path) -> None:
+    place = saved(tmp_path, "1.png", "2.png")
+    (place / "labels.csv").write_text("1.png,cat\n2.png,dog\n")
+    with pytest.raises(DataError, match=r"labels\.csv has no first line of names"):
+        read_images(place, ASKED)
+    (place / "labels.csv").write_text("file,class\n1.png,cat\n2.png,dog\n1.png,cat\n1.png,dog\n")
+    with pytest.raises(DataError, match=r"labels\.csv has several classes for 1\.png"):
+        read_images(place, ASKED)
+
+
+def test_a_name_is_first_that_of_its_own_path(tmp_path: Path) -> None:
+    place = saved(tmp_path, "1.png", "a/1.png", "a/2.png")
+    (place / "labels.csv").write_text("file,class\n1.png,x\na/1.png,y\n2,z\n")
+    assert by_grey(read_images(place, ASKED)) == {0: "x", 1: "y", 2: "z"}
+
+
 def test_a_column_of_classes_is_not_guessed_among_several(tmp_path: Path) -> None:
     place = saved(tmp_path, "a/1.png", "b/2.png")
     (place / "metadata.csv").write_text("file_name;caption;author\na/1.png;x;y\nb/2.png;z;y\n")

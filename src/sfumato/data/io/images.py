@@ -143,9 +143,9 @@ def _classes(
     column = reading.labels if isinstance(reading.labels, str) else None
     of_set = {name: text for name, text in tables.items() if split_key(name)[1] not in BESIDE}
     beside = {name: text for name, text in tables.items() if name not in of_set}
-    told = by_key(beside, files, column) or by_table(of_set, files, column)
-    if told is not None:
-        classes, numbers, said = told
+    found = by_key(beside, files, column) or by_table(of_set, files, column)
+    if found is not None:
+        classes, numbers, said = found
         return classes, numbers, [said]
     return *by_folder(files), []
 

@@ -210,6 +210,8 @@ def by_table(
         given: dict[str, Any] = dict.fromkeys(names)
         for row, name in zip(rows, files[1], strict=True):
             if name is not None:
+                if given[name] not in (None, row.get(chosen)):
+                    raise DataError(f"{where} has several classes for {name}; leave one.")
                 given[name] = row.get(chosen)
         numbers, classes = numbered(list(given.values()), len(names))
         lost = files[1].count(None)
@@ -288,15 +290,23 @@ def _rows(where: str, content: bytes) -> list[dict[str, Any]]:
 def _naming(
     where: str, rows: list[dict[str, Any]], columns: Iterable[str], names: Sequence[str]
 ) -> tuple[str, list[str | None]] | None:
-    """The column that names most pictures, and the picture of each row."""
+    """The column that names most pictures, and the picture of each row.
+
+    Raises:
+        DataError: if the first line names a picture, and so no columns.
+    """
     folder = PurePosixPath(where).parent
     known: dict[str, str | None] = {}
+    exact: dict[str, str] = {}
     for name in names:  # by its path from the table, its last name, and that without its ending
         path = PurePosixPath(name)
-        for short in {str(path), path.name, path.stem}:
-            known[short] = None if short in known else name
         if path.is_relative_to(folder):
-            known[str(path.relative_to(folder))] = name
+            exact |= {str(path): name, str(path.relative_to(folder)): name}
+            for short in {path.name, path.stem}:
+                known[short] = None if short in known else name
+    known |= exact
+    if set(columns) & ({PurePosixPath(name).name for name in names} | set(exact)):
+        raise DataError(f"{where} has no first line of names; add one: file,class")
     best: tuple[str, list[str | None]] | None = None
     for column in columns:
         found = [known.get(str(row.get(column)).removeprefix("./")) for row in rows]
