@@ -124,6 +124,23 @@ def test_compression_is_read_or_the_library_is_named(
         read(place)
 
 
+@pytest.mark.parametrize("kind", ["u1", "u2"])
+def test_no_page_of_a_stack_that_is_cut_off_is_lost_in_silence(tmp_path: Path, kind: str) -> None:
+    stack = RANDOM.integers(0, 256, (5, 8, 8)).astype(kind)
+    place = written(tmp_path / "x", stack, compression="zlib", photometric="minisblack")
+    whole = (place / "0.tif").read_bytes()
+    assert len(read(place)) == 5
+    refused = []
+    for length in range(16, len(whole), 31):
+        (place / "0.tif").write_bytes(whole[:length])
+        try:
+            assert len(read(place)) == 5, length  # only the end of the last directory is cut
+        except DataError as error:
+            refused.append(str(error))
+    assert len(refused) > len(whole) / 62
+    assert all("truncated or damaged: 0.tif" in each for each in refused)
+
+
 def test_values_that_are_not_finite_and_types_that_differ_are_told(tmp_path: Path) -> None:
     hole = np.full((2, 2), np.nan, "f4")
     with pytest.raises(DataError, match="not finite"):

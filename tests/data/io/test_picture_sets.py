@@ -200,6 +200,16 @@ def test_a_parquet_file_of_pictures_is_a_data_set(tmp_path: Path) -> None:
     assert (found.pixels.shape, found.labels) == ((4, 5, 5, 3), None)
 
 
+def test_a_parquet_file_that_is_damaged_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    data_set().to_parquet(path)
+    content = bytearray(path.read_bytes())
+    content[4:40] = bytes(36)  # the head of the first page
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.parquet is truncated or damaged"):
+        read_source(DataSettings(source=str(path)))
+
+
 def test_a_repository_of_parquet_is_read_from_its_training_part(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     source = data_set(label=named([0, 1, 1, 0], "no", "yes"))

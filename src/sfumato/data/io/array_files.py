@@ -5,20 +5,18 @@ A file that may hold code, as pickles do, is never opened.
 
 import gzip
 import math
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from sfumato.data.images import Images, PictureReading
 from sfumato.data.io.picture_arrays import Arrays, as_images, of_arrays, pictures_among
-from sfumato.errors import DataError, MissingDependencyError
+from sfumato.errors import DataError, MissingDependencyError, SfumatoError
 
 _HDF5, _IDX = (".h5", ".hdf5"), ("ubyte", "ubyte.gz", ".idx", ".idx.gz")
 
@@ -44,7 +42,7 @@ def holds_pictures(path: Path) -> bool:
             with np.load(path, allow_pickle=False) as arrays:
                 chosen = pictures_among(arrays.files)
                 return chosen is not None and arrays[chosen].ndim > 2
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+    except Exception:  # what they raise at damaged files is of any kind
         return False
     return name.endswith((*_HDF5, ".mat", *_IDX, *_REFUSED))
 
@@ -68,9 +66,9 @@ def read_arrays(path: Path, reading: PictureReading) -> Images:
         opened = _npz if name.endswith(".npz") else _mat if name.endswith(".mat") else _hdf5
         with opened(path) as arrays:
             return of_arrays(arrays, reading, where)
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        if isinstance(error, DataError):
-            raise
+    except SfumatoError:
+        raise
+    except Exception as error:  # what they raise at damaged files is of any kind
         raise DataError(f"{where} is not a whole file of arrays; write it again.") from error
 
 
@@ -84,14 +82,11 @@ def _npz(path: Path) -> Iterator[Arrays]:
 def _mat(path: Path) -> Iterator[Arrays]:
     """MATLAB's files up to version 7, by SciPy; 7.3 is HDF5 with its axes in reverse."""
     from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
 
     try:
         found = loadmat(path)
     except NotImplementedError:
         raise DataError(f"{path} is of MATLAB's version 7.3; save it with -v7.") from None
-    except MatReadError as error:
-        raise EOFError from error
     arrays = {k: v for k, v in found.items() if isinstance(v, np.ndarray) and k[:2] != "__"}
     yield {name: partial(_itself, value) for name, value in arrays.items()}
 

@@ -133,6 +133,8 @@ def frames_of(image: Image.Image, reading: PictureReading) -> Decoded:
 def _cut(found: Decoded, reading: PictureReading) -> Decoded:
     """Those frames that are asked for, in the size that is."""
     frames, notes = found.frames, found.notes
+    if not frames:
+        raise DataError("truncated or damaged")
     if reading.frames == "first" and len(frames) > 1:
         frames, notes = frames[:1], (*notes, f"cut to the first of {len(frames)} frames")
     if reading.size is not None:

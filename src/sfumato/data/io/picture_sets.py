@@ -189,7 +189,7 @@ def holds_parquet_pictures(path: Path) -> bool:
         import pyarrow.parquet as pq
 
         return _column_of_contents(pq.read_schema(path)) is not None
-    except (ImportError, OSError, ValueError):
+    except Exception:  # what it raises at damaged files is of any kind, or it is not there
         return False
 
 
@@ -231,19 +231,37 @@ def read_parquet_pictures(paths: Sequence[Path], reading: PictureReading) -> Ima
 
     labels: list[Any] = []
     schema = pq.read_schema(paths[0])
-    column = _column_of_contents(schema)
-    described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = described.get("info", {}).get("features", {})
-    classed = {k: each["names"] for k, each in features.items() if each.get("names")}
+    column, classed = _column_of_contents(schema), _class_names(schema)
+    assert column is not None
     label = _column_of_labels(schema.names, list(classed), reading)
 
     def contents() -> Iterator[tuple[str, Content | DataError]]:
         for path in paths:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(256):
-                    for row in batch.to_pylist():
-                        labels.append(row[label] if label is not None else None)
-                        yield f"picture {len(labels)}", _content(row[column])
+            for row in _rows(path):
+                labels.append(row[label] if label is not None else None)
+                yield f"picture {len(labels)}", _content(row[column])
 
     names = None if label is None else classed.get(label)
     return gathered_rows(contents(), labels, names, reading, labelled=label is not None)
+
+
+def _class_names(schema: Any) -> dict[str, list[str]]:
+    """The names of the classes of each column that has such, in Hugging Face's metadata."""
+    try:
+        described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features = described.get("info", {}).get("features", {})
+        return {name: each["names"] for name, each in features.items() if "names" in each}
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(256):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is truncated or damaged; take another copy.") from error

@@ -7,6 +7,7 @@ slice, frame or plane is a picture, in the order of the file.
 import gzip
 import io
 import math
+import zlib
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -124,7 +125,7 @@ def unpacked(content: bytes, largest: int) -> bytes:
     try:
         with gzip.open(io.BytesIO(content)) as file:
             whole = file.read(largest + 1)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError("truncated or damaged") from error
     if len(whole) > largest:
         raise DataError("a file beyond 256 MiB")

@@ -5,7 +5,11 @@ picture, and the pictures of all others follow each other.
 """
 
 import io
+import logging
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -32,11 +36,11 @@ def tiff_frames(content: bytes, largest: int) -> list[np.ndarray]:
     import tifffile
 
     try:
-        with tifffile.TiffFile(io.BytesIO(content)) as file:
+        with _logged() as damage, tifffile.TiffFile(io.BytesIO(content)) as file:
             series = [each for each in file.series if not each.keyframe.is_reduced]
             if sum(math.prod(each.shape) for each in series) > largest:
                 raise DataError(f"more than {largest:,} values")
-            return [frame for each in series for frame in _frames(each)]
+            frames = [frame for each in series for frame in _frames(each)]
     except DataError:
         raise
     except ValueError as error:  # what it lacks to decompress it is in its message
@@ -46,6 +50,27 @@ def tiff_frames(content: bytes, largest: int) -> list[np.ndarray]:
             if lacks
             else "truncated or damaged"
         ) from None
+    if damage:
+        raise DataError("truncated or damaged")
+    return frames
+
+
+@contextmanager
+def _logged() -> Iterator[list[logging.LogRecord]]:
+    """What tifffile logs as errors in this thread: pages that it does not find, and goes on."""
+    found: list[logging.LogRecord] = []
+
+    class Errors(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.thread == threading.get_ident():
+                found.append(record)
+
+    logger, handler = logging.getLogger("tifffile"), Errors(logging.ERROR)
+    logger.addHandler(handler)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
 
 
 def _frames(series: "TiffPageSeries") -> list[np.ndarray]:
