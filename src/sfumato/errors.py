@@ -41,6 +41,10 @@ class RenamedWarning(FutureWarning):
     """A setting is given under the name that it had in earlier versions."""
 
 
+class ForeignWarning(UserWarning):
+    """A model of another library is read or drawn otherwise than that library does it."""
+
+
 class DivergedError(SfumatoError):
     """Training met a loss that is not finite; the last checkpoint is as it was (exit code 1)."""
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sfumato.denoisers.denoiser import NetworkDenoiser, step_of
+from sfumato.denoisers.denoiser import NetworkDenoiser, edm_noise, flow_time, step_of
 from sfumato.errors import ArgumentError
 from sfumato.process import discrete
 from sfumato.process.noise import NoiseLevel
@@ -57,6 +57,15 @@ def test_the_network_sees_the_scaled_sample() -> None:
     NetworkDenoiser(network, edm)(x_t, levels)
     scale = (levels.alpha**2 + levels.sigma**2).sqrt()[:, None, None]
     assert torch.allclose(network.shown, x_t / scale, rtol=1e-14)
+
+
+def test_networks_of_flows_and_of_edm_are_told_their_own_times() -> None:
+    # 1000 t, and log(sigma)/4 of x_0 + sigma eps; one more, as embeddings count steps from 1.
+    t = torch.tensor([1e-3, 0.25, 1.0]).double()
+    torch.testing.assert_close(flow_time(NoiseLevel(1 - t, t)), 1 + 1000 * t)
+    torch.testing.assert_close(flow_time(NoiseLevel(2 - 2 * t, 2 * t)), 1 + 1000 * t)
+    sigma = torch.tensor([0.002, 0.5, 80.0]).double()
+    torch.testing.assert_close(edm_noise(NoiseLevel(3 + 0 * t, 3 * sigma)), 1 + sigma.log() / 4)
 
 
 def test_the_network_is_told_the_log_snr() -> None:

@@ -98,6 +98,7 @@ def test_negative_numbers_are_refused(model: GaussianModel, changes: dict[str, A
         ({"network": {"parameterisation": "epsilon"}}, "did you mean 'eps'"),
         ({"sampling": {"sampler": "dimm"}}, "did you mean 'ddim'"),
         ({"sampling": {"grid": "kerras"}}, "did you mean 'karras'"),
+        ({"sampling": {"grid_offset": 1}}, "grid_offset counts the levels of a discrete schedule"),
         ({"process": {"num_levels": 9}, "sampling": {"grid": "trailing", "steps": 10}}, "1 and 9"),
         (
             {"process": {"num_levels": 9}, "sampling": {"grid": "uniform-time"}},

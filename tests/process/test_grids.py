@@ -102,6 +102,15 @@ def test_leading_begins_within_a_stride_of_the_last_level_and_keeps_published_st
             assert strides <= {360 // num_steps, 360 // num_steps + 1}
 
 
+def test_a_grid_may_begin_and_end_some_levels_noisier() -> None:
+    # Two of 1 + 100 k, as diffusers' steps_offset has it.
+    levels = grids.noisier(THOUSAND, grids.leading(THOUSAND, 10), 2)
+    assert THOUSAND.index(levels[:-1]).tolist() == list(range(903, 0, -100))
+    assert float(levels.sigma[-1]) == 0
+    with pytest.raises(ArgumentError, match=r"begins at level 901 of 1000 has no room for .*=100"):
+        grids.noisier(THOUSAND, grids.leading(THOUSAND, 10), 100)
+
+
 def test_trailing_begins_at_the_last_level() -> None:
     assert visited("trailing", THOUSAND, 10) == [
         1000, 900, 800, 700, 600, 500, 400, 300, 200, 100, 0,

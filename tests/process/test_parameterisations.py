@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import (
+    FOREIGN,
     PARAMETERISATIONS,
     Parameterisation,
     edm,
@@ -90,6 +91,26 @@ def test_inputs_of_unit_data_have_unit_variance(alpha: float, sigma: float) -> N
     for name in PARAMETERISATIONS:
         c_in = float(PARAMETERISATIONS[name](level(alpha, sigma)).c_in)
         assert c_in**2 * (alpha**2 + sigma**2) == pytest.approx(1, rel=1e-13)
+
+
+@given(scales, scales, values, values)
+def test_networks_of_other_libraries_are_taken_at_their_own_scale(
+    alpha: float, sigma: float, x_t: float, answer: float
+) -> None:
+    flow, half = (FOREIGN[name](level(alpha, sigma)) for name in ("flow", "edm-half"))
+    # Lipman et al. (2023): x_t = (1 - t) x_0 + t eps goes in, eps - x_0 comes out.
+    t = sigma / (alpha + sigma)
+    assert float(flow.c_in) * x_t == pytest.approx(x_t / (alpha + sigma), rel=1e-12)
+    of_flow = x_t / (alpha + sigma) - t * answer
+    assert float(flow.c_skip) * x_t + float(flow.c_out) * answer == pytest.approx(of_flow, abs=1e-9)
+    # Karras et al. (2022), table 1, for sigma_data = 1/2.
+    noise, x = sigma / alpha, x_t / alpha
+    power = noise**2 + 0.25
+    assert float(half.c_in) * x_t == pytest.approx(x / math.sqrt(power), rel=1e-9)
+    of_edm = 0.25 / power * x + noise * 0.5 / math.sqrt(power) * answer
+    assert float(half.c_skip) * x_t + float(half.c_out) * answer == pytest.approx(
+        of_edm, rel=1e-9, abs=1e-9
+    )
 
 
 @given(scales, scales, scales)

@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp
 from scipy.stats import norm
 from torch import Tensor
 
+from sfumato.denoisers.clipping import Clipped
 from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process import discrete, grids
@@ -121,6 +122,40 @@ def test_one_step_is_equation_12(s: int, t: int, eta: float) -> None:
     )
     assert float(x_s) == pytest.approx(by_hand, rel=1e-8)
     assert float(prediction.x_0) == pytest.approx(x_0, rel=1e-14)
+
+
+@pytest.mark.parametrize("quantile", [None, 0.5])
+def test_eps_is_that_of_x_0_before_it_was_clipped_or_after(quantile: float | None) -> None:
+    # Two numbers of a sample, x_0 = (2, -0.5) and eps = (0.8, -0.3); the limit is 1.
+    t, s = discrete.linear().levels[420], discrete.linear().levels[400]
+    x_0, eps = torch.tensor([[2.0, -0.5]]).double(), torch.tensor([[0.8, -0.3]]).double()
+    x_t = t.alpha * x_0 + t.sigma * eps
+    # The median of |x_0| is 1.25, by which all is divided (Saharia et al. 2022).
+    held = (x_0 / (1 if quantile is None else 1.25)).clamp(-1, 1)
+    for unclipped, noise in ((True, eps), (False, (x_t - t.alpha * held) / t.sigma)):
+        denoise = Clipped(lambda *_: Prediction(x_0), 1.0, quantile)
+        stepper = DDIM(unclipped_eps=unclipped)
+        x_s, prediction, _ = stepper.step(denoise, x_t, t, s, None, no_noise)
+        assert torch.equal(prediction.x_0, held)
+        assert torch.allclose(x_s, s.alpha * held + s.sigma * noise, rtol=1e-12, atol=0)
+
+
+def test_the_last_step_may_end_in_noise() -> None:
+    levels, final = discrete.linear().levels, 0.9
+    x_0, eps = 0.7, 0.4
+    x_t = (levels.alpha[30] * x_0 + levels.sigma[30] * eps).reshape(1, 1)
+    stepper, denoise = DDIM(final_alpha_bar=final), ExactGaussian(x_0, 0.0)
+    last, _, _ = stepper.step(denoise, x_t, levels[30], levels[0], None, no_noise)
+    assert float(last) == pytest.approx(math.sqrt(final) * x_0 + math.sqrt(0.1) * eps, rel=1e-12)
+    # Other steps end where they did.
+    before, after = (
+        each.step(denoise, x_t, levels[30], levels[20], None, no_noise)[0]
+        for each in (DDIM(), stepper)
+    )
+    assert torch.equal(before, after)
+    for wrong in (0.0, 1.1):
+        with pytest.raises(ArgumentError, match="final_alpha_bar"):
+            DDIM(final_alpha_bar=wrong)
 
 
 @pytest.mark.parametrize("name", list(grids.DISCRETE_GRIDS))

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from sfumato.errors import ArgumentError, FaultsError, RenamedWarning, SfumatoError
+from sfumato.errors import (
+    ArgumentError,
+    FaultsError,
+    ForeignWarning,
+    RenamedWarning,
+    SfumatoError,
+)
 
 
 def main() -> None:
@@ -64,11 +70,11 @@ def _together() -> AbstractContextManager[None]:
 
 
 def _shown(show: Callable[..., None]) -> Callable[..., None]:
-    """As `show`, but what the user wrote under an old name is one line, once."""
+    """As `show`, but what a user is to know of settings and models is one line, once."""
     said = set()
 
     def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, RenamedWarning):
+        if issubclass(category, RenamedWarning | ForeignWarning):
             if str(message) not in said:
                 _complain(f"{message}.")
             said.add(str(message))

@@ -109,17 +109,25 @@ def export(
         ),
     ],
     given: Given = [],  # noqa: B006
+    classes: Annotated[
+        bool,
+        typer.Option(
+            "--classes",
+            help="diffusers: keep all classes, as a network that takes class_labels.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write a model for other software. What diffusers wrote can be given wherever a RUN is.
 
-    A pipeline of diffusers draws one class: --given class=NAME; any where not given.
+    A pipeline of diffusers draws one class: --given class=NAME; any where not given. A network with
+    --classes needs a loop of your own, as no pipeline of diffusers gives a UNet2DModel its labels.
     """
     values = values_given(given)
 
     from sfumato.runs.run import open_run
 
-    open_run(run).export(to, folder, given=values or None)
+    open_run(run).export(to, folder, given=values or None, classes=classes)
     say(f"Model for {to} in {folder}", quiet)
 
 

@@ -189,6 +189,9 @@ class SamplingSettings(Section):
     sampler: str = "dpm++2m-sde"
     steps: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = 50
     grid: str = "uniform-log-snr"
+    grid_offset: int = Field(
+        0, ge=0, le=1_000_000, description="a table's levels by which each of the grid is noisier"
+    )
     options: dict[str, bool | int | float | str] = Field(
         default_factory=dict,
         description="the sampler's own arguments",

@@ -44,7 +44,8 @@ class Clipped:
         prediction = self.denoise(x_t, level)
         x_0 = prediction.x_0
         if self.quantile is None:
-            return replace(prediction, x_0=x_0.clamp(-self.limit, self.limit))
+            return replace(prediction, x_0=x_0.clamp(-self.limit, self.limit), unclipped=x_0)
         threshold = x_0.abs().flatten(1).quantile(self.quantile, dim=1).clamp(min=self.limit)
         ratio = spread(threshold / self.limit, x_0)
-        return replace(prediction, x_0=(x_0 / ratio).clamp(-self.limit, self.limit))
+        held = (x_0 / ratio).clamp(-self.limit, self.limit)
+        return replace(prediction, x_0=held, unclipped=x_0)

@@ -26,10 +26,12 @@ class Prediction:
         x_0: E[x_0 | x_t], shaped like x_t.
         var_fraction: where a learned reverse variance lies between beta_tilde (0) and beta (1) in
             the logarithm, shaped like x_t; None where the variance is not learned.
+        unclipped: x_0 before it was clipped; None where it was not.
     """
 
     x_0: Float[Tensor, "batch *event"]
     var_fraction: Float[Tensor, "batch *event"] | None = None
+    unclipped: Float[Tensor, "batch *event"] | None = None
 
 
 @runtime_checkable
@@ -94,6 +96,16 @@ Conditioning = Callable[[NoiseLevel], Tensor]
 def log_snr(level: NoiseLevel) -> Tensor:
     """The default conditioning: log(alpha²/sigma²), finite where no signal or no noise is left."""
     return level.log_snr.clamp(-FARTHEST, FARTHEST)
+
+
+def flow_time(level: NoiseLevel) -> Tensor:
+    """Conditioning of flows: 1 + 1000 t with x_t = (1 - t) x_0 + t eps; steps count from 1."""
+    return 1 + 1000 * level.sigma / (level.alpha + level.sigma)
+
+
+def edm_noise(level: NoiseLevel) -> Tensor:
+    """Conditioning of EDM: 1 + log(sigma)/4, Karras et al. (2022), table 1; steps count from 1."""
+    return 1 - log_snr(level) / 8
 
 
 def step_of(schedule: DiscreteSchedule) -> Conditioning:

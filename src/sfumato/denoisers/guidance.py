@@ -28,14 +28,19 @@ class ClassLabels:
     Args:
         classes: K, 0 where there are none.
         mirrored: whether mirrored pictures have numbers of their own.
+        knows_any: whether a number stands for any of the classes; where none does, none is for
+            mirrored pictures either.
     """
 
     classes: int
     mirrored: bool = False
+    knows_any: bool = True
 
     @property
     def count(self) -> int:
         """How many numbers there are; 0 for a network that takes none."""
+        if not self.knows_any:
+            return self.classes
         if not self.classes and not self.mirrored:
             return 0
         return (self.classes + 1) * (1 + self.mirrored)

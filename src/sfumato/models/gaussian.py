@@ -1,6 +1,7 @@
 """A fitted model of points or pictures: settings, codec, process and denoiser together."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +23,7 @@ from sfumato.denoisers.denoiser import (
     log_snr,
 )
 from sfumato.denoisers.guidance import ClassLabels, Guided
-from sfumato.errors import ArgumentError, DataError, unknown
+from sfumato.errors import ArgumentError, DataError, ForeignWarning, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
 from sfumato.models.model import refuse_negative
@@ -100,7 +101,7 @@ class GaussianModel:
         """The denoiser of samples whose class, if there are classes, is not known."""
         if not self.class_labels.count:
             return self.denoiser
-        return Conditioned(self.denoiser, torch.tensor(self.class_labels.any))
+        return Conditioned(self.denoiser, torch.tensor(self.class_number()))
 
     def _denoise(
         self,
@@ -162,10 +163,16 @@ class GaussianModel:
             given: `{"class": its name or number}`.
 
         Raises:
-            ArgumentError: if there is no such class.
+            ArgumentError: if there is no such class, or the network knows none of any class.
         """
         if not given:
-            return self.class_labels.any if self.class_labels.count else None
+            labels = self.class_labels
+            if not labels.knows_any:
+                raise ArgumentError(
+                    "this model knows no sample without a class (network.options.any_class is "
+                    "false): name one (--given class=NAME) and leave guidance at 1."
+                )
+            return labels.any if labels.count else None
         classes, (name, *others) = self.codec.classes, given
         if not classes:
             raise ArgumentError(f"this model learned no classes; leave {name!r} out.")
@@ -245,6 +252,7 @@ class GaussianModel:
         stepper = self._stepper(settings) if own is None else own
         steps = self.choose_steps(**named).num_steps if settings.steps == "auto" else settings.steps
         # A part of the process takes that part of the steps.
+        _warn_of_strides(settings, steps, self.process.num_levels)
         part = self.process.until(float(start))
         levels = build_grid(settings, part, max(1, round(steps * start)))
         return self._denoise(settings, seed, given), levels, stepper
@@ -617,6 +625,22 @@ class GaussianModel:
             even = {"steps": max(own, count - 1), "grid": "uniform-time"}
         frames = list(self.frames(n, seed=seed, **even))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
+
+
+def _warn_of_strides(settings: SamplingSettings, steps: int, num_levels: int) -> None:
+    """Say that diffusers' DDIM draws others from a model of its own, where it does.
+
+    Its step from index t aims at t - T // K, whatever index it visits next.
+    """
+    strays = num_levels % steps or (settings.grid == "linspace" and steps < num_levels)
+    if settings.options.get("unclipped_eps") and num_levels and strays:
+        warnings.warn(
+            f"{steps} steps of the grid {settings.grid} over {num_levels} levels: the steps of "
+            "diffusers' DDIMScheduler end at other levels than the next ones begin at, or begin "
+            "too low; here each ends where the next begins, so that the samples are others",
+            ForeignWarning,
+            stacklevel=2,
+        )
 
 
 def check_known(known: np.ndarray, shape: tuple[int, ...]) -> None:

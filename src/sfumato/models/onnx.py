@@ -29,7 +29,7 @@ from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, MissingDependencyError, RunError
 from sfumato.models.model import Model
-from sfumato.models.registry import build_grid
+from sfumato.models.registry import build_grid, class_labels_of
 from sfumato.networks.table_mlp import TableCondition, TableMLP
 from sfumato.process.noise import NoiseLevel
 
@@ -147,8 +147,8 @@ def _inputs(model: Model) -> dict[str, Tensor]:
     number = model.denoiser.conditioning(level)
     number = number.float() if number.is_floating_point() else number
     inputs["number"] = number.expand(n).clone()
-    if (number_of_any := model.class_number()) is not None:
-        inputs["label"] = torch.full((n,), number_of_any)
+    if class_labels_of(model.settings, model.codec).count:
+        inputs["label"] = torch.zeros(n, dtype=torch.int64)
     return inputs
 
 
@@ -197,9 +197,9 @@ def _described(model: Model) -> dict[str, Any]:
     if model.codec.kind == "table":
         described["categories"] = list(model.codec.sizes)
         described["unknown"] = "a category that is not known is its column's number of categories"
-    elif (number_of_any := model.class_number()) is not None:
+    elif (labels := class_labels_of(model.settings, model.codec)).count:
         names = {name: k for k, name in enumerate(model.codec.classes)}
-        described["labels"] = names | {"any": number_of_any}
+        described["labels"] = names | ({"any": labels.any} if labels.knows_any else {})
     return described
 
 

@@ -17,7 +17,14 @@ from sfumato.data.codecs import Codec
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.data.codecs.points import PointCodec
 from sfumato.data.codecs.table import TableCodec
-from sfumato.denoisers.denoiser import Conditioning, NetworkDenoiser, log_snr, step_of
+from sfumato.denoisers.denoiser import (
+    Conditioning,
+    NetworkDenoiser,
+    edm_noise,
+    flow_time,
+    log_snr,
+    step_of,
+)
 from sfumato.denoisers.guidance import ClassLabels
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, unknown
@@ -33,8 +40,9 @@ from sfumato.process.discrete import (
     given,
     zero_terminal_snr,
 )
+from sfumato.process.grids import noisier
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.parameterisations import PARAMETERISATIONS
+from sfumato.process.parameterisations import FOREIGN, PARAMETERISATIONS
 from sfumato.process.process import ContinuousProcess, DiscreteProcess, Process
 from sfumato.process.schedules import SCHEDULES
 from sfumato.samplers import SAMPLERS
@@ -171,7 +179,10 @@ def _step_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditi
 
 
 # What a unet's embedding of the time is made from.
-_TIME_EMBEDDINGS = ("log-snr", "step", "learned-step")
+_TIME_EMBEDDINGS = ("log-snr", "step", "learned-step", "flow-time", "edm-noise")
+
+
+_CONTINUOUS_TIMES: Mapping[str, Conditioning] = {"flow-time": flow_time, "edm-noise": edm_noise}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,21 +195,30 @@ class UNetOptions:
         multipliers: channels at each resolution, as multiples of the width.
         attention: resolutions with self-attention, by their longer side in pixels.
         head_width: channels of an attention head; 0: one head.
+        heads_divide: make heads wider where their width does not divide the channels.
         dropout: in the residual blocks.
         scale_shift: use the embedding of time and class as scale and shift of the norms.
         time_embedding: what it is made from: sines of the log-SNR ("log-snr"), sines of the step of
-            a discrete schedule ("step"), or a vector learned for each step ("learned-step").
+            a discrete schedule ("step"), a vector learned for each step ("learned-step"), sines of
+            `flow_time` or of `edm_noise`, see `denoisers.denoiser`.
         step_shift: of the sines of a step, see `networks.embeddings.StepEmbedding`.
         cosine_first: of the sines of a step.
         groups: of the norms.
         eps: added to the norms' variances.
         one_sided: pad at the right and the bottom only where the resolution is halved.
+        time_width: channels of the embedding of time and class; 0: four times the width.
+        mid_attention: self-attention between the way down and the way up.
+        mid_groups: of its norm; 0: as the others; -1: no norm.
+        residual_down: halve the resolutions with attention by a residual block.
+        residual_up: double them so.
+        any_class: a row of the embedding of classes for any of them.
         recompute: less memory for more time.
     """
 
     multipliers: list[int] = field(default_factory=lambda: [1, 2, 2])
     attention: list[int] = field(default_factory=lambda: [4, 8, 16])
     head_width: int = 64
+    heads_divide: bool = True
     dropout: float = 0.0
     scale_shift: bool = True
     time_embedding: str = "log-snr"
@@ -207,6 +227,12 @@ class UNetOptions:
     groups: int = 32
     eps: float = 1e-5
     one_sided: bool = False
+    time_width: int = 0
+    mid_attention: bool = True
+    mid_groups: int = 0
+    residual_down: bool = False
+    residual_up: bool = False
+    any_class: bool = True
     recompute: bool = False
 
     def __post_init__(self) -> None:
@@ -225,6 +251,8 @@ class UNetOptions:
             raise ArgumentError(f"`dropout` is from 0 to below 1; got {self.dropout}.")
         if self.head_width < 0:
             raise ArgumentError(f"`head_width` must not be negative; got {self.head_width}.")
+        if not 0 <= self.time_width <= 65_536 or self.mid_groups < -1:
+            raise ArgumentError("`time_width` is from 0 to 65,536, `mid_groups` from -1 on.")
 
 
 def unet_options(settings: NetworkSettings) -> UNetOptions:
@@ -250,6 +278,7 @@ def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditionin
         settings.depth,
         [side in options.attention for side in sides],
         head_width=options.head_width or None,
+        heads_divide=options.heads_divide,
         classes=task.class_labels.count,
         outputs=task.outputs,
         scale_shift=options.scale_shift,
@@ -258,6 +287,11 @@ def _unet(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Conditionin
         groups=options.groups,
         eps=options.eps,
         one_sided=options.one_sided,
+        emb_channels=options.time_width or None,
+        mid_attention=options.mid_attention,
+        mid_groups=None if options.mid_groups == -1 else options.mid_groups,
+        residual_down=options.residual_down,
+        residual_up=options.residual_up,
         recompute=options.recompute,
     )
     return network, conditioning
@@ -269,6 +303,9 @@ def _time_proj(
     """The features of a unet's time, and what they are made from."""
     if options.time_embedding == "log-snr":
         return None, log_snr
+    sines = StepEmbedding(width, options.step_shift, cosine_first=options.cosine_first)
+    if options.time_embedding in _CONTINUOUS_TIMES:
+        return sines, _CONTINUOUS_TIMES[options.time_embedding]
     if not process.num_levels:
         raise ArgumentError(
             f"time_embedding={options.time_embedding} needs a discrete schedule; set "
@@ -277,7 +314,6 @@ def _time_proj(
     conditioning = step_of(process.discrete(process.num_levels))
     if options.time_embedding == "learned-step":
         return LearnedStepEmbedding(process.num_levels, width), conditioning
-    sines = StepEmbedding(width, options.step_shift, cosine_first=options.cosine_first)
     return sines, conditioning
 
 
@@ -373,11 +409,17 @@ def class_labels_of(settings: Settings, codec: Codec) -> ClassLabels:
     """The class numbers that the network of these settings takes.
 
     Raises:
-        ArgumentError: if what is to be mirrored is not a picture.
+        ArgumentError: if what is to be mirrored is not a picture, or has no number.
     """
     if settings.training.flip and codec.kind != "images":
         raise ArgumentError("training.flip mirrors pictures; these data are none.")
-    return ClassLabels(len(codec.classes), settings.training.flip)
+    knows_any = not codec.classes or bool(settings.network.options.get("any_class", True))
+    if not knows_any and (settings.training.flip or settings.training.label_dropout):
+        raise ArgumentError(
+            "a network with any_class=false has no number for a class that is hidden or mirrored; "
+            "set training.label_dropout=0 and training.flip=false."
+        )
+    return ClassLabels(len(codec.classes), settings.training.flip, knows_any)
 
 
 def build_denoiser(
@@ -396,9 +438,8 @@ def build_denoiser(
     outputs = codec.event[0] * (1 + network.learned_variance)
     task = Task(codec.event, class_labels_of(settings, codec), process, outputs)
     built, conditioning = _built(settings, codec, task, own)
-    return NetworkDenoiser(
-        built, PARAMETERISATIONS[network.parameterisation], conditioning, network.learned_variance
-    )
+    parameterisation = {**PARAMETERISATIONS, **FOREIGN}[network.parameterisation]
+    return NetworkDenoiser(built, parameterisation, conditioning, network.learned_variance)
 
 
 def build_table_denoiser(
@@ -440,7 +481,7 @@ def _built(
 ) -> tuple[nn.Module, Conditioning]:
     """The network that the settings name, if it is for such data, or a user's own."""
     network = settings.network
-    if network.parameterisation not in PARAMETERISATIONS:
+    if network.parameterisation not in {*PARAMETERISATIONS, *FOREIGN}:
         raise unknown("parameterisation", network.parameterisation, PARAMETERISATIONS)
     if own is not None:
         if isinstance(own, type) or not isinstance(own, nn.Module):
@@ -523,7 +564,15 @@ def build_grid(
     steps = settings.steps if num_steps is None else num_steps
     if steps == "auto":
         raise ArgumentError("the number of steps is `auto` and was not chosen yet; give a number.")
-    return process.grid(settings.grid, steps)
+    levels = process.grid(settings.grid, steps)
+    if not settings.grid_offset:
+        return levels
+    if not process.num_levels:
+        raise ArgumentError(
+            "sampling.grid_offset counts the levels of a discrete schedule, and this process is "
+            "continuous; leave it at 0."
+        )
+    return noisier(process.discrete(process.num_levels), levels, settings.grid_offset)
 
 
 def build_stepper(settings: SamplingSettings) -> Stepper[Any]:

@@ -37,6 +37,7 @@ class ResidualBlock(nn.Module):
         dropout: share of the second convolution's inputs that training leaves out.
         groups: of the norms, at most.
         eps: added to the norms' variances.
+        resample: changes the resolution of both ways before the first convolution, if given.
     """
 
     def __init__(
@@ -49,9 +50,11 @@ class ResidualBlock(nn.Module):
         dropout: float,
         groups: int,
         eps: float,
+        resample: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.scale_shift = scale_shift
+        self.resample = resample
         self.norm_1 = nn.GroupNorm(_divisor(groups, channels), channels, eps)
         self.conv_1 = nn.Conv2d(channels, outputs, 3, padding=1)
         self.emb_proj = nn.Linear(emb_channels, outputs * (1 + scale_shift))
@@ -69,7 +72,10 @@ class ResidualBlock(nn.Module):
             x: features.
             emb: of time and class, `(batch or 1, emb_channels)`.
         """
-        h = self.conv_1(silu(self.norm_1(x)))
+        h = silu(self.norm_1(x))
+        if self.resample is not None:
+            x, h = self.resample(x), self.resample(h)
+        h = self.conv_1(h)
         emb = self.emb_proj(emb)[:, :, None, None]
         if self.scale_shift:
             scale, shift = emb.chunk(2, dim=1)
@@ -85,14 +91,19 @@ class AttentionBlock(nn.Module):
     Args:
         channels: in and out.
         heads: of the attention.
-        groups: of the norm, at most.
+        head_width: see `SelfAttention`.
+        groups: of the norm, at most; None: no norm.
         eps: added to the norm's variance.
     """
 
-    def __init__(self, channels: int, heads: int, *, groups: int, eps: float) -> None:
+    def __init__(
+        self, channels: int, heads: int, head_width: int | None, *, groups: int | None, eps: float
+    ) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(_divisor(groups, channels), channels, eps)
-        self.attention = SelfAttention(channels, heads)
+        self.norm: nn.Module = nn.Identity()
+        if groups is not None:
+            self.norm = nn.GroupNorm(_divisor(groups, channels), channels, eps)
+        self.attention = SelfAttention(channels, heads, head_width)
         for zero in (self.attention.proj.weight, self.attention.proj.bias):
             nn.init.zeros_(zero)
 
@@ -115,8 +126,8 @@ class Downsample(nn.Module):
         self.one_sided = one_sided
         self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=0 if one_sided else 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, channels, 2 h, 2 w)` to `(batch, channels, h, w)`."""
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:  # noqa: ARG002
+        """Map `(batch, channels, 2 h, 2 w)` to `(batch, channels, h, w)`; no embedding is used."""
         return self.conv(pad(x, (0, 1, 0, 1)) if self.one_sided else x)  # type: ignore[no-any-return]
 
 
@@ -131,8 +142,8 @@ class Upsample(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(batch, channels, h, w)` to `(batch, channels, 2 h, 2 w)`."""
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:  # noqa: ARG002
+        """Map `(batch, channels, h, w)` to `(batch, channels, 2 h, 2 w)`; no embedding is used."""
         return self.conv(interpolate(x, scale_factor=2.0, mode="nearest"))  # type: ignore[no-any-return]
 
 
@@ -151,8 +162,8 @@ class Stage(nn.Module):
         blocks: Sequence[ResidualBlock],
         attentions: Sequence[AttentionBlock],
         *,
-        downsample: Downsample | None = None,
-        upsample: Upsample | None = None,
+        downsample: Downsample | ResidualBlock | None = None,
+        upsample: Upsample | ResidualBlock | None = None,
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
@@ -178,6 +189,8 @@ class UNet(nn.Module):
         depth: residual blocks at each resolution on the way down; one more on the way up.
         attention: whether each resolution has self-attention.
         head_width: channels of an attention head, at most; None: one head.
+        heads_divide: where `head_width` does not divide the channels, make the heads wider, so that
+            they share all channels; otherwise fewer channels attend.
         classes: number of classes, 0 for none.
         outputs: channels of the output, where not those of the picture.
         scale_shift: use the embedding as scale and shift of the norms.
@@ -187,6 +200,12 @@ class UNet(nn.Module):
         groups: of the norms, at most.
         eps: added to the norms' variances.
         one_sided: see `Downsample`.
+        emb_channels: size of the embedding of time and class; None: four times the width.
+        mid_attention: whether there is self-attention between the way down and the way up.
+        mid_groups: of its norm, at most; None: no norm; 0: as `groups`.
+        residual_down: a residual block halves the resolutions that have attention; not a
+            convolution.
+        residual_up: the same, where they are doubled.
         recompute: store only the input of each block, and compute the rest again for the
             gradient: less memory for a third more time (Chen et al. 2016).
     """
@@ -200,6 +219,7 @@ class UNet(nn.Module):
         attention: Sequence[bool] = (False, False, True),
         *,
         head_width: int | None = 64,
+        heads_divide: bool = True,
         classes: int = 0,
         outputs: int | None = None,
         scale_shift: bool = True,
@@ -208,10 +228,15 @@ class UNet(nn.Module):
         groups: int = 32,
         eps: float = 1e-5,
         one_sided: bool = False,
+        emb_channels: int | None = None,
+        mid_attention: bool = True,
+        mid_groups: int | None = 0,
+        residual_down: bool = False,
+        residual_up: bool = False,
         recompute: bool = False,
     ) -> None:
         super().__init__()
-        emb_channels = 4 * width
+        emb_channels = emb_channels or 4 * width
         widths = [width * each for each in multipliers]
         last = len(widths) - 1
         self.recompute = recompute
@@ -222,7 +247,7 @@ class UNet(nn.Module):
         )
         self.class_emb = nn.Embedding(classes, emb_channels) if classes else None
 
-        def residual(inputs: int, outputs: int) -> ResidualBlock:
+        def residual(inputs: int, outputs: int, resample: nn.Module | None = None) -> ResidualBlock:
             return ResidualBlock(
                 inputs,
                 outputs,
@@ -231,30 +256,49 @@ class UNet(nn.Module):
                 dropout=dropout,
                 groups=groups,
                 eps=eps,
+                resample=resample,
             )
 
-        def attention_block(channels: int) -> AttentionBlock:
-            heads = _divisor(max(1, channels // (head_width or channels)), channels)
-            return AttentionBlock(channels, heads, groups=groups, eps=eps)
+        def attention_block(channels: int, groups: int | None = groups) -> AttentionBlock:
+            heads, wide = max(1, channels // (head_width or channels)), head_width
+            if heads_divide or head_width is None or head_width > channels:
+                heads, wide = _divisor(heads, channels), None
+            return AttentionBlock(channels, heads, wide, groups=groups, eps=eps)
+
+        def downsample(k: int, channels: int) -> Downsample | ResidualBlock | None:
+            if k == last:
+                return None
+            if residual_down and attention[k]:
+                return residual(channels, channels, nn.AvgPool2d(2))
+            return Downsample(channels, one_sided=one_sided)
+
+        def upsample(k: int, channels: int) -> Upsample | ResidualBlock | None:
+            if k == 0:
+                return None
+            if residual_up and attention[k]:
+                return residual(channels, channels, nn.Upsample(scale_factor=2.0))
+            return Upsample(channels)
 
         self.conv_in = nn.Conv2d(channels, width, 3, padding=1)
         # The order in which the parts are made decides their random weights.
         down, up, skips, now = [], [], [width], width
         for k, here in enumerate(widths):
             blocks = [residual(now if j == 0 else here, here) for j in range(depth)]
-            downsample = Downsample(here, one_sided=one_sided) if k < last else None
+            smaller = downsample(k, here)
             attentions = [attention_block(here) for _ in blocks if attention[k]]
-            down.append(Stage(blocks, attentions, downsample=downsample))
+            down.append(Stage(blocks, attentions, downsample=smaller))
             skips += [here] * (depth + (k < last))
             now = here
         self.down = nn.ModuleList(down)
         self.mid = Stage([residual(now, now), residual(now, now)], [])
-        self.mid_attention = attention_block(now)
+        self.mid_attention: nn.Module = nn.Identity()
+        if mid_attention:
+            self.mid_attention = attention_block(now, groups if mid_groups == 0 else mid_groups)
         for k, here in reversed(list(enumerate(widths))):
             blocks = [residual((here if j else now) + skips.pop(), here) for j in range(depth + 1)]
-            upsample = Upsample(here) if k > 0 else None
+            larger = upsample(k, here)
             attentions = [attention_block(here) for _ in blocks if attention[k]]
-            up.append(Stage(blocks, attentions, upsample=upsample))
+            up.append(Stage(blocks, attentions, upsample=larger))
             now = here
         self.up = nn.ModuleList(up)
         self.norm_out = nn.GroupNorm(_divisor(groups, now), now, eps)
@@ -287,7 +331,7 @@ class UNet(nn.Module):
                 h = self._run(stage.block, k, h, emb)
                 skips.append(h)
             if stage.downsample is not None:
-                h = stage.downsample(h)  # type: ignore[operator]
+                h = stage.downsample(h, emb)  # type: ignore[operator]
                 skips.append(h)
         h = self._run(self.mid.block, 0, h, emb)
         h = self._run(self.mid.block, 1, self.mid_attention(h), emb)
@@ -295,7 +339,7 @@ class UNet(nn.Module):
             for k in range(len(stage.blocks)):  # type: ignore[arg-type]
                 h = self._run(stage.block, k, torch.cat([h, skips.pop()], dim=1), emb)
             if stage.upsample is not None:
-                h = stage.upsample(h)  # type: ignore[operator]
+                h = stage.upsample(h, emb)  # type: ignore[operator]
         output = self.conv_out(silu(self.norm_out(h)))
         return output[:, :, :height, :width]  # type: ignore[no-any-return]
 

@@ -118,6 +118,21 @@ def linspace(schedule: DiscreteSchedule, num_steps: int) -> NoiseLevel:
     )
 
 
+def noisier(schedule: DiscreteSchedule, levels: NoiseLevel, offset: int) -> NoiseLevel:
+    """A grid each of whose levels is `offset` levels noisier, then clean.
+
+    Raises:
+        ArgumentError: if its noisiest is then none of the schedule's.
+    """
+    index = schedule.index(levels[:-1])
+    if int(index[0]) + offset > schedule.num_levels:
+        raise ArgumentError(
+            f"a grid that begins at level {int(index[0])} of {schedule.num_levels} has no room for "
+            f"sampling.grid_offset={offset}; take fewer steps (sampling.steps, --steps)."
+        )
+    return _visit(schedule, index + offset)
+
+
 CONTINUOUS_GRIDS: Mapping[str, Callable[[Schedule, int], NoiseLevel]] = {
     "uniform-time": uniform_time,
     "uniform-log-snr": uniform_log_snr,

@@ -12,6 +12,9 @@ x_0 = c_skip x_t + c_out F. Nothing above the denoiser knows which of these was 
     edm         unit variance for data of standard deviation d:
                                         alpha d²/(a² d² + s²)   sigma d/sqrt(a² d² + s²)
 
+    flow        as velocity, of a network that takes x_t/(alpha + sigma)
+    edm-half    as edm, of a network for data of standard deviation d = 1/2
+
 Multiplying x_t, alpha and sigma by one number changes no estimate: networks see the ratio alone.
 
 Sources: Ho et al. (2020); Salimans & Ho (2022); Lipman et al. (2023); Karras et al. (2022),
@@ -77,12 +80,23 @@ def velocity(level: NoiseLevel) -> Scalings:
     return Scalings(1 / total, -level.sigma / total, _unit_input(level))
 
 
+def flow(level: NoiseLevel) -> Scalings:
+    """F is the velocity, of a network that takes x_t at the scale where alpha + sigma = 1."""
+    total = level.alpha + level.sigma
+    return Scalings(1 / total, -level.sigma / total, 1 / total)
+
+
 def edm(level: NoiseLevel, data_std: float = 1.0) -> Scalings:
     """F has unit variance in and out at every level, for data of standard deviation `data_std`."""
     power = (level.alpha * data_std) ** 2 + level.sigma**2
     return Scalings(
         level.alpha * data_std**2 / power, level.sigma * data_std * power.rsqrt(), power.rsqrt()
     )
+
+
+def edm_half(level: NoiseLevel) -> Scalings:
+    """As `edm`, for data of standard deviation 1/2, as Karras et al. (2022) take it of pictures."""
+    return edm(level, 0.5)
 
 
 PARAMETERISATIONS: Mapping[str, Parameterisation] = {
@@ -92,3 +106,6 @@ PARAMETERISATIONS: Mapping[str, Parameterisation] = {
     "velocity": velocity,
     "edm": edm,
 }
+
+# Of networks that other libraries trained: their input has another scale.
+FOREIGN: Mapping[str, Parameterisation] = {"flow": flow, "edm-half": edm_half}

@@ -15,7 +15,8 @@ from sfumato.data.io.rows import read_array
 from sfumato.data.source import IN_MEMORY
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation
-from sfumato.models.diffusers import is_pipeline, read_pipeline, write_pipeline
+from sfumato.models.diffusers import read_pipeline, write_pipeline
+from sfumato.models.diffusers_files import is_pipeline
 from sfumato.models.file import load_model, save_model
 from sfumato.models.model import Model, require, supports
 from sfumato.models.onnx import write_onnx
@@ -477,6 +478,7 @@ class Run:
         folder: str | os.PathLike[str],
         *,
         given: Mapping[str, Any] | None = None,
+        classes: bool = False,
     ) -> None:
         """Write the model for other software.
 
@@ -485,6 +487,7 @@ class Run:
                 levels to sample at.
             folder: to be made.
             given: with diffusers, the class that the pipeline is to draw.
+            classes: with diffusers, keep all classes, as a network that takes class_labels.
 
         Raises:
             ArgumentError: if the model cannot be written so.
@@ -492,9 +495,11 @@ class Run:
             RunError: if the folder is there already, or cannot be written.
         """
         if to == "diffusers":
-            write_pipeline(self.model, Path(folder), given=given)
-        elif given:
-            raise ArgumentError("an ONNX file takes the class as an input; leave `given` out.")
+            write_pipeline(self.model, Path(folder), given=given, classes=classes)
+        elif given or classes:
+            raise ArgumentError(
+                "an ONNX file takes the class as an input; leave `given` and `classes` out."
+            )
         else:
             write_onnx(self.model, Path(folder))
 
