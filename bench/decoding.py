@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 from bench.measure import Page, ratio, side_by_side, table
 from bench.pictures import bars
 from sfumato.data import scratch
+from sfumato.data.images import PictureReading
 from sfumato.data.io.images import read_images
 from sfumato.runs.fit import prepare, resolve
 
@@ -114,7 +115,7 @@ def _count(archive: Path) -> int:
 
 
 def _ours(path: Path, size: int | None) -> Callable[[], object]:
-    return lambda: read_images(path, size=size, labels=False)
+    return lambda: read_images(path, PictureReading(size=size))
 
 
 def _contents(path: Path) -> Iterator[IO[bytes]]:

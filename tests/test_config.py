@@ -1,5 +1,6 @@
 """Settings: layers, nearest names, whole round trips, the two presets."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,15 @@ def test_a_value_of_several_kinds_is_named_as_it_was_given() -> None:
     assert message.startswith("the setting 'sampling.steps' is wrong: ")
     assert "integer" in message
     assert ", or input should be 'auto'; got 'many'." in message
+
+
+def test_the_range_of_pictures_is_two_values_in_order_or_auto() -> None:
+    for text, known in (("[0,4095]", (0, 4095)), ("[-1.5,1]", (-1.5, 1)), ("auto", "auto")):
+        settings = config.resolve(config.parse_assignments([f"data.range={text}"]))
+        assert settings.data.range == known
+        assert config.resolve(tomllib.loads(settings.to_toml())) == settings
+    with pytest.raises(ArgumentError, match=r"'data\.range' is wrong: it goes from a lower value"):
+        config.resolve(config.parse_assignments(["data.range=[5,1]"]))
 
 
 def test_the_tutorial_preset_is_the_tutorial_to_the_letter() -> None:

@@ -17,12 +17,15 @@ from subjects import quick
 import sfumato
 from command_line import leave
 from quick import small_chunks
-from sfumato.data.images import Images, as_images, digits
+from sfumato.data.codecs.images import ImageCodec
+from sfumato.data.images import Images, digits
 from sfumato.data.io.images import read_image
+from sfumato.data.io.picture_arrays import as_images
 from sfumato.data.io.sheets import write_images
 from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError, DataError, SfumatoError
 from sfumato.models.gaussian import GaussianModel
+from sfumato.runs import kinds
 from sfumato.runs.figures import common, images
 from sfumato.runs.figures.common import Shown
 from sfumato.runs.fit import begin, finish, prepare, resolve, resume
@@ -218,6 +221,74 @@ def test_bits_of_noise_are_eight_a_number(tmp_path: Path) -> None:
     assert float(-nats.mean()) / (16 * np.log(2)) > 8 - 0.1
 
 
+def test_bits_of_deep_noise_are_twelve_a_number_and_samples_are_of_the_range(
+    tmp_path: Path,
+) -> None:
+    # As above, of 12 bits: by the flow and by the bound no less than the entropy.
+    pixels = np.random.default_rng(0).integers(0, 4096, (60, 4, 4, 5), dtype=np.uint16)
+    settings = TINY | {"data.range": [0, 4095], "data.channels": "last"}
+    sfumato.fit(pixels, out=tmp_path / "deep", settings=settings, quiet=True)
+    run = open_run(tmp_path / "deep")
+    assert isinstance(run.model, GaussianModel)
+    with small_chunks():
+        (terms,) = run.model.variational_bound(pixels[:4], num_levels=50)
+        nats = run.log_prob(pixels[:4], steps=5, probes=2)
+        drawn = run.sample(8, steps=10)
+    assert 12 < float(terms.bits_per_dimension.mean()) < 20
+    assert float(-nats.mean()) / (80 * np.log(2)) > 12 - 0.1
+    assert (drawn.dtype, drawn.shape[1:]) == (np.uint16, (4, 4, 5))
+    assert drawn.max() <= 4095
+    assert drawn.std() > 500  # of 1182 for uniform ones
+    run.model.codec.encode(drawn)
+    with pytest.raises(DataError, match=r"from 0 to 5000, outside of data\.range=\[0,4095\]"):
+        run.log_prob(np.linspace(0, 5000, 80).astype(np.uint16).reshape(1, 4, 4, 5))
+
+
+def test_a_density_of_decimals_is_in_their_own_unit(tmp_path: Path) -> None:
+    # The same pictures in another unit: the same network, and a density that is 1000 times as thin.
+    pixels = np.random.default_rng(0).random((30, 4, 4, 1)).astype(np.float32)
+    nats = []
+    for name, unit in (("one", 1), ("thousand", 1000)):
+        settings = TINY | {"data.range": [0, unit], "training.steps": 2}
+        run = sfumato.fit(pixels * unit, out=tmp_path / name, settings=settings, quiet=True)
+        with small_chunks():
+            nats.append(run.log_prob(pixels[:2] * unit, steps=2, probes=1))
+    np.testing.assert_allclose(nats[0] - nats[1], 16 * np.log(1000), atol=0.01)
+
+
+def test_pictures_without_a_class_are_learned_as_of_any() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), dtype=np.uint8)
+    labels = np.arange(40) % 3 - 1
+    found = replace(as_images(pixels), labels=labels, classes=("a", "b"))
+    changes = {"data.labels": True, "training.label_dropout": 0.0, "training.batch_size": 50}
+    settings, data = resolve(found, TINY | changes)
+    training, model = prepare(settings, data)
+    assert isinstance(model, GaussianModel)
+    bare = int((data.train.labels < 0).sum())
+    assert isinstance(model.codec, ImageCodec)
+    said = kinds.images.describe(data, model.codec)
+    assert said[1] == f"Of them: {bare} without a class, learned as of any"
+    known = {each.tobytes(): k for each, k in zip(pixels, labels, strict=True)}
+    batch = next(training.batches(1))
+    assert isinstance(batch, NoisedRows)
+    assert batch.condition is not None
+    for x, number in zip(batch.x_0, batch.condition.tolist(), strict=True):
+        label = known[model.codec.decode(x[None]).tobytes()]
+        assert number == (model.class_labels.any if label < 0 else label)
+
+
+def test_a_class_that_is_named_by_a_number_is_meant_by_it(tmp_path: Path) -> None:
+    for name in ("2", "10", "30"):
+        write_images(tmp_path / name, digits().pixels[:4])
+    settings = TINY | {"data.labels": True, "training.steps": 1}
+    _, model = prepare(*resolve(str(tmp_path), settings))
+    assert isinstance(model, GaussianModel)
+    assert model.codec.classes == ("2", "10", "30")
+    for label in (2, "2", np.int64(2)):
+        assert model.class_number({"class": label}) == 0
+    assert model.class_number({"class": 10}) == model.class_number({"class": 1}) == 1
+
+
 def test_the_page_speaks_of_pictures_and_names_its_features(run: Run) -> None:
     path, evaluation = write_report(run, quiet=True)
     assert evaluation is not None
@@ -298,12 +369,16 @@ def test_the_commands_on_a_folder(
     mask = np.zeros((8, 8), np.uint8)
     mask[4:] = 255
     Image.fromarray(mask).save("mask.png")
-    code, _, err = _left("inpaint run pictures/a/00001.png mask.png --to filled.png", capsys)
+    code, out, err = _left("inpaint run pictures/a/00001.png mask.png --to filled.png", capsys)
     assert (code, err) == (0, "")
+    assert "32 of 64 pixels are white in mask.png and made anew; the others stay" in out
     given, filled = (
         read_image(Path(each), 8, 8, 1) for each in ("pictures/a/00001.png", "filled.png")
     )
     np.testing.assert_array_equal(filled[:4], given[:4])
+    Image.fromarray(np.zeros((8, 8, 4), np.uint8)).save("clear.png")
+    code, _, err = _left("inpaint run pictures/a/00001.png clear.png --to no.png", capsys)
+    assert (code, "white nowhere, and transparent is not white" in err) == (3, True)
     code, out, _ = _left("score run pictures/a/00001.png --bound --json", capsys)
     assert code == 0
     code, out, _ = _left("evaluate run --json", capsys)

@@ -168,9 +168,13 @@ def test_what_is_transparent_lies_on_the_background_that_is_set(tmp_path: Path) 
 
 def test_pictures_of_several_sizes_are_brought_to_one_if_it_is_given() -> None:
     shown = [Image.fromarray(PIXELS[0]), Image.fromarray(PIXELS[1]).resize((9, 8))]
-    with pytest.raises(DataError, match=r"2 sizes \(6 x 6 and 9 x 8\); settings=\{'data.size': 32"):
+    with pytest.raises(
+        DataError, match=r"9 x 8 .*\(6 x 6 pixels\)\. Do: settings=\{'data.size': 32"
+    ):
         taken(shown)
     assert taken(shown, size=5).pixels.shape == (2, 5, 5, 3)
+    with pytest.raises(DataError, match=r"1 of 3 .* no picture: picture 3"):
+        taken([*shown, None], size=5)
 
 
 def test_the_size_that_is_given_holds_for_every_container(tmp_path: Path) -> None:

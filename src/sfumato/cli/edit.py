@@ -111,8 +111,12 @@ def impute(
 def inpaint(
     run: RunPath,
     picture: Annotated[Path, typer.Argument(help="A picture; brought to the run's size.")],
-    mask: Annotated[Path, typer.Argument(help="A picture that is white where to fill in.")],
-    to: Annotated[Path, typer.Option(help="Where to write: .png, .jpg, .webp, .npy or .npz.")],
+    mask: Annotated[
+        Path, typer.Argument(help="A picture, white where to fill in; transparent is not white.")
+    ],
+    to: Annotated[
+        Path, typer.Option(help="Where to write: .png, .jpg, .webp, .tif, .npy or .npz.")
+    ],
     n: Annotated[int, typer.Option("-n", min=1, max=64, help="How many different ways.")] = 1,
     given: Given = [],  # noqa: B006
     times: Annotated[
@@ -127,21 +131,24 @@ def inpaint(
 
     import numpy as np
 
-    from sfumato.data.io.images import read_image
+    from sfumato.data.io.images import read_mask
     from sfumato.models.model import require
     from sfumato.runs.run import open_run
 
     opened = open_run(run)
     require(opened.model, "inpaint")
     opened.kind.check_target(to, opened.model)
-    channels, height, width = opened.model.codec.event
-    behind = opened.settings.data.background
-    pixels = read_image(picture, height, width, channels, behind)
-    known = np.broadcast_to(read_image(mask, height, width, 1) < 128, pixels.shape)
-    if known.all():
-        raise DataError(f"{mask} is white nowhere; there is nothing to fill in.")
+    _, height, width = opened.model.codec.event
+    pixels = opened.kind.read_like(opened.model, picture).rows
+    if len(pixels) != 1:
+        raise DataError(f"{picture} holds {len(pixels)} pictures; give one.")
+    white, clear = read_mask(mask, height, width)
+    if not white.any():
+        also = ", and transparent is not white" if clear else ""
+        raise DataError(f"{mask} is white nowhere{also}; there is nothing to fill in.")
+    known = np.broadcast_to(~white[..., None], pixels.shape[1:])
     filled = opened.filled(
-        pixels[None],
+        pixels,
         n,
         known=known[None],
         seed=seed,
@@ -151,4 +158,7 @@ def inpaint(
         **changes,
     )
     opened.kind.write(to, np.concatenate(filled), opened.model)
+    kept = f" (of them {clear:,} as they are transparent)" if clear else ""
+    made = f"{white.sum():,} of {white.size:,} pixels are white in {mask} and made anew"
+    say(f"{made}; the others stay{kept}", quiet)
     say(f"{n:,} in {to}", quiet)

@@ -85,7 +85,8 @@ def fit(
             help="A toy set (see `sfumato datasets`); rows: .csv, .tsv, .txt, .csv.gz, .parquet, "
             ".feather, .jsonl, .xlsx, .dta, .sav, .arff, .npy, .npz, or one of these in a .zip (up "
             "to three columns of decimals are points in space, anything else is a table); or "
-            "pictures: a folder, .zip, .tar, an array (n, height, width, channels), `digits`."
+            "pictures: a folder, .zip, .tar, an array (n, height, width, channels) in .npy, .npz, "
+            ".h5 or IDX, a stack (.tif, .nii, .dcm), `digits`."
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder. [runs/NAME-NNN]")] = None,

@@ -35,7 +35,7 @@ def sample(
         Path,
         typer.Option(
             help="Where to write: points .csv, .npy or .parquet; a table .csv, .csv.gz, .tsv or "
-            ".parquet; pictures a sheet (.png), a folder, .npz or .npy."
+            ".parquet; pictures a sheet (.png), a folder, .tif, .npz or .npy."
         ),
     ],
     n: Annotated[

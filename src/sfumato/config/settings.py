@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 # The largest seed that TOML and PyTorch both hold.
 LARGEST_SEED = 2**63 - 1
@@ -38,9 +39,24 @@ class DataSettings(Section):
     size: int | None = Field(
         None, ge=4, le=4096, description="pictures: bring all to this many pixels a side"
     )
-    labels: bool = Field(False, description="pictures: learn the classes that folders name")
+    labels: bool | str = Field(
+        False,
+        description="pictures: learn the classes that folders, or a table beside them, name; a "
+        "name: those of that column",
+    )
     background: str = Field("white", description="pictures: what lies behind transparent pixels")
     skip_bad: bool = Field(False, description="pictures: leave out those that cannot be used")
+    range: tuple[float, float] | Literal["auto"] | None = Field(
+        None,
+        description="pictures: the values of black and white, for other values than bytes; auto: "
+        "the least and the greatest of all",
+    )
+    frames: Literal["all", "first"] = Field(
+        "all", description="pictures: of files of several (pages, frames), all or the first"
+    )
+    channels: Literal["auto", "first", "last"] = Field(
+        "auto", description="pictures in arrays: which axis the channels are, if it is not plain"
+    )
     kind: Literal["auto", "points", "table"] = Field(
         "auto",
         description="of a file: up to three columns of decimals are points in space, anything else "
@@ -61,6 +77,13 @@ class DataSettings(Section):
         "none: no others are found in the data",
     )
     sha256: str | None = Field(None, description="fingerprint of the data, written by `fit`")
+
+    @field_validator("range")
+    @classmethod
+    def _in_order(cls, given: Any) -> Any:
+        if isinstance(given, tuple) and not given[0] < given[1]:
+            raise PydanticCustomError("order", "it goes from a lower value to a higher one")
+        return given
 
 
 class ProcessSettings(Section):

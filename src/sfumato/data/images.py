@@ -1,10 +1,11 @@
-"""Pictures as bytes of one size, and those that are in memory already.
+"""Pictures of one size in memory, the range of their values, and what a user asks of them.
 
-What a picture may be is brought to what a network takes: 16 bits scaled to 8, palettes and CMYK to
-red, green and blue, what is transparent laid over a background; grey if all are grey.
+A value is never scaled by what one file holds. Bytes go from 0 to 255; of values of any other type
+the user says the range (`data.range`), or takes the least and the greatest of all pictures.
 """
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
@@ -12,9 +13,52 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
+from sfumato.config import DataSettings
 from sfumato.data.scratch import gathered, room
 from sfumato.data.table import ColumnType
 from sfumato.errors import ArgumentError, DataError
+
+BYTES = (0.0, 255.0)
+"""Black and white of bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureReading:
+    """What a user asks of the reading of pictures; see `DataSettings`.
+
+    Args:
+        size: bring the shorter side to so many pixels and cut the middle square.
+        labels: read the classes; a name: those of that column or array.
+        background: a colour's name or #rrggbb, behind what is transparent.
+        skip_bad: leave out what cannot be used.
+        range: black and white; `auto`: the least and the greatest value of all pictures. Not
+            given, they are bytes.
+        frames: of a file of several pictures, `all` or the `first`.
+        channels: which axis of an array has them, `first` or `last`, if its shape does not say.
+        shape: height, width and channels that are expected, which say it too.
+    """
+
+    size: int | None = None
+    labels: bool | str = False
+    background: str = "white"
+    skip_bad: bool = False
+    range: tuple[float, float] | Literal["auto"] | None = None
+    frames: Literal["all", "first"] = "all"
+    channels: Literal["auto", "first", "last"] = "auto"
+    shape: tuple[int, int, int] | None = None
+
+    @classmethod
+    def of(cls, data: DataSettings) -> Self:
+        """As the settings of a run say."""
+        return cls(
+            data.size,
+            data.labels,
+            data.background,
+            data.skip_bad,
+            data.range,
+            data.frames,
+            data.channels,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,11 +66,15 @@ class Images:
     """Pictures of one size.
 
     Args:
-        pixels: bytes `(n, height, width, channels)`, one channel or three.
-        labels: the class of each, `(n,)` int64; None where there are no classes.
+        pixels: values `(n, height, width, channels)`.
+        labels: the class of each, `(n,)` int64, -1 where it is not known; None where there are no
+            classes.
         classes: names of the labels.
         names: where each came from.
-        left_out: those that could not be used, `name: reason`.
+        left_out: what was not used, and why.
+        notes: what a person should know of those that are used.
+        range: the values of black and white.
+        files: of each picture the file that it is in, where files hold several.
     """
 
     kind: ClassVar[Literal["images"]] = "images"
@@ -36,6 +84,9 @@ class Images:
     classes: tuple[str, ...]
     names: Sequence[str]
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    range: tuple[float, float] = BYTES
+    files: Sequence[str] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -67,12 +118,14 @@ class Images:
 
     def take(self, rows: np.ndarray) -> Self:
         """Those at `rows`, `(k,)`."""
-        pixels = room((len(rows), *self.pixels.shape[1:]))
+        pixels = room((len(rows), *self.pixels.shape[1:]), self.pixels.dtype)
         for first in range(0, len(rows), 1024):
             some = slice(first, first + 1024)
             pixels[some] = self.pixels[rows[some]]
         labels = None if self.labels is None else self.labels[rows]
-        return replace(self, pixels=pixels, labels=labels, names=[self.names[k] for k in rows])
+        names = [self.names[k] for k in rows]
+        files = [self.files[k] for k in rows] if self.files else ()
+        return replace(self, pixels=pixels, labels=labels, names=names, files=files)
 
 
 def colour(name: str) -> tuple[int, ...]:
@@ -89,136 +142,96 @@ def colour(name: str) -> tuple[int, ...]:
         ) from None
 
 
-def to_grey_or_rgb(image: Image.Image, behind: tuple[int, ...]) -> Image.Image:
-    """In grey (L) or in red, green and blue, nothing transparent."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
-        return Image.fromarray(
-            (values / (257 if deep else 1)).round().clip(0, 255).astype(np.uint8)
-        )
-    transparent = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
-    grey = image.mode in ("1", "L", "LA", "La") and "transparency" not in image.info
-    if transparent:
-        whole = image.convert("RGBA")
-        under = Image.new("RGBA", whole.size, (*behind, 255))
-        flat = Image.alpha_composite(under, whole).convert("RGB")
-        return flat.convert("L") if grey and len(set(behind)) == 1 else flat
-    return image.convert("L" if grey else "RGB")
-
-
 def as_pil(pixels: np.ndarray) -> Image.Image:
     """Bytes `(height, width, 1 or 3)` for Pillow."""
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
-def fitted(image: Image.Image, size: int) -> Image.Image:
-    """The middle square, `size` pixels a side."""
-    return ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+def fitted(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A picture `(height, width, channels)` brought to a size, its middle if it has another shape.
+
+    What a filter adds beyond the values that the picture has is taken off, as it is of bytes.
+    """
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    if pixels.dtype == np.uint8 and pixels.shape[2] in (1, 3):
+        whole = np.asarray(_fit(as_pil(pixels), width, height))
+        return whole.reshape(height, width, pixels.shape[2])
+    planes = []
+    for plane in np.moveaxis(pixels, 2, 0):
+        fit = np.asarray(_fit(Image.fromarray(plane.astype(np.float32)), width, height))
+        planes.append(fit.clip(plane.min(), plane.max()))
+    whole = np.stack(planes, axis=2)
+    return (whole.round() if pixels.dtype.kind in "iu" else whole).astype(pixels.dtype)
+
+
+def _fit(image: Image.Image, width: int, height: int) -> Image.Image:
+    return ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
 
 
 def squared(pictures: Images, size: int | None) -> Images:
     """The middle square of each, `size` pixels a side; the pictures as they are where not given."""
     if size is None or pictures.pixels.shape[1:3] == (size, size):
         return pictures
-    squares = (np.asarray(fitted(as_pil(each), size)) for each in pictures.pixels)
+    squares = (fitted(each, size, size) for each in pictures.pixels)
     shape = (len(pictures), size, size, pictures.pixels.shape[3])
-    return replace(pictures, pixels=gathered(squares, shape))
+    return replace(pictures, pixels=gathered(squares, shape, pictures.pixels.dtype))
 
 
-def as_images(
-    source: Any,
-    labels: np.ndarray | None = None,
-    *,
-    size: int | None = None,
-    background: str = "white",
-) -> Images:
-    """Pictures that are in memory.
+def with_range(pictures: Images, wanted: tuple[float, float] | Literal["auto"] | None) -> Images:
+    """The pictures with the range of their values; as `value_range`."""
+    return replace(pictures, range=value_range(pictures.pixels, wanted))
 
-    Args:
-        source: bytes `(n, height, width[, channels])`, or a data set of Hugging Face's `datasets`
-            with a column `image` or `img` and perhaps a `label`.
-        labels: integers, `(n,)`, if known.
-        size: bring the shorter side to so many pixels and cut the middle square.
-        background: a colour's name or #rrggbb, behind what is transparent.
+
+def value_range(
+    values: np.ndarray,
+    wanted: tuple[float, float] | Literal["auto"] | None,
+    where: str = "the pictures",
+) -> tuple[float, float]:
+    """Black and white of pictures.
 
     Raises:
-        DataError: if they are neither, and what to do.
+        DataError: if they are not bytes and no range is wanted, or a value lies outside of it.
     """
-    if hasattr(source, "column_names"):
-        return _from_data_set(source, size, background)
-    pixels = source
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
-        kind = getattr(pixels, "dtype", type(pixels).__name__)
+    if wanted is None and values.dtype == np.uint8:
+        return BYTES
+    low, high = float(values.min()), float(values.max())
+    if not math.isfinite(low) or not math.isfinite(high):
+        raise DataError(f"{where}: some values are not finite (NaN); fill them in.")
+    if wanted is None:
         raise DataError(
-            f"pictures are bytes (uint8, 0 to 255); got {kind} of shape {np.shape(pixels)}. Scale "
-            "them and say .round().astype('uint8'); rows of numbers have two dimensions."
+            f"{where}: pictures are bytes (uint8, 0 to 255), and these are {values.dtype} of shape "
+            f"{values.shape} from {low:.6g} to {high:.6g}: {range_remedy(low, high)}"
+            + ("." if values.ndim > 3 else "; rows of numbers have two dimensions.")
         )
-    if pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4):
-        height, width, channels = pixels.shape
+    bottom, top = (low, high) if wanted == "auto" else wanted
+    if not top > bottom:
+        raise DataError(f"{where}: every pixel has the same value; there is nothing to learn.")
+    if low < bottom or high > top:
         raise DataError(
-            f"bytes of shape {pixels.shape} are one picture of {width} x {height} in {channels} "
-            f"channel{'' if channels == 1 else 's'}, and at least 2 pictures are needed; if they "
-            f"are {height} grey pictures of {channels} x {width}, give them as [..., None]."
+            f"{where}: values go from {low:.10g} to {high:.10g}, outside of data.range="
+            f"[{bottom:.10g},{top:.10g}]; give a range that holds all of them, or auto."
         )
-    if pixels.ndim == 3:
-        pixels = pixels[..., None]
-    if pixels.ndim != 4 or pixels.shape[3] not in (1, 3) or 0 in pixels.shape:
+    if values.dtype.kind in "iu" and (bottom % 1 or top % 1):
         raise DataError(
-            "pictures are an array (n, height, width) or (n, height, width, 1 or 3); got shape "
-            f"{source.shape}."
+            f"{where}: the values are integers, and data.range=[{bottom:.10g},{top:.10g}] is not "
+            "of such."
         )
-    names = [f"picture {k + 1}" for k in range(len(pixels))]
-    if labels is None:
-        return squared(Images(pixels, None, (), names), size)
-    if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise DataError(f"labels are one integer from 0 for each picture; got {labels.shape}.")
-    classes = tuple(str(k) for k in range(int(labels.max()) + 1))
-    return squared(Images(pixels, labels.astype(np.int64), classes, names), size)
+    return bottom, top
 
 
-def from_pil(pictures: Sequence[Any], size: int | None = None, background: str = "white") -> Images:
-    """Pictures of Pillow.
-
-    Args:
-        pictures: of one size, or of any if `size` is given.
-        size: bring the shorter side to so many pixels and cut the middle square.
-        background: a colour's name or #rrggbb, behind what is transparent.
-
-    Raises:
-        DataError: if there are none, or they are of several sizes and `size` is not given.
-    """
-    behind = colour(background)
-    flat = [to_grey_or_rgb(ImageOps.exif_transpose(each), behind) for each in pictures]
-    pixels = [np.asarray(each if size is None else fitted(each, size)) for each in flat]
-    sizes = sorted({each.shape[:2] for each in pixels})
-    if len(sizes) > 1:
-        shown = " and ".join(f"{width} x {height}" for height, width in sizes[:2])
-        raise DataError(
-            f"the pictures are of {len(sizes)} sizes ({shown}); settings={{'data.size': 32}} "
-            "brings all to one."
-        )
-    if not pixels:
-        raise DataError("there is no picture; at least 2 are needed.")
-    channels = 3 if any(each.ndim == 3 for each in pixels) else 1
-    whole = gathered(pixels, (len(pixels), *pixels[0].shape[:2], channels))
-    return Images(whole, None, (), [f"picture {k + 1}" for k in range(len(pixels))])
+# Ranges that values usually are of: decimals, and 8, 10, 12, 14 and 16 bits.
+_USUAL = ((0, 1), (-1, 1), *((0, 2**bits - 1) for bits in (8, 10, 12, 14, 16)))
 
 
-def _from_data_set(source: Any, size: int | None, background: str) -> Images:
-    column = next((name for name in ("image", "img") if name in source.column_names), None)
-    if column is None:
-        raise DataError(
-            "the data set has no column `image` or `img`; it has "
-            f"{', '.join(source.column_names)}. Rename it with rename_column."
-        )
-    found = from_pil(source[column], size, background)
-    if "label" not in source.column_names:
-        return found
-    labels = np.asarray(source["label"], np.int64)
-    known = getattr(source.features.get("label"), "names", None)
-    classes = tuple(known or (str(k) for k in range(int(labels.max()) + 1)))
-    return replace(found, labels=labels, classes=classes)
+def range_remedy(low: float, high: float) -> str:
+    """What to do about values that are no bytes: the narrowest usual range that holds them."""
+    usual = ((bottom, top) for bottom, top in _USUAL if bottom <= low and high <= top)
+    bottom, top = next(usual, (low, high))
+    return (
+        f"data.range=[{bottom:.17g},{top:.17g}] says which are black and white (data.range=auto "
+        "takes the least and the greatest of all)"
+    )
 
 
 def digits() -> Images:
@@ -233,7 +246,10 @@ def digits() -> Images:
 
 def fingerprint(pictures: Images) -> str:
     """SHA-256 of what is learned from: the pixels and the classes, not the files they were in."""
-    digest = hashlib.sha256(repr((pictures.pixels.shape, pictures.classes)).encode())
+    facts: tuple[Any, ...] = (pictures.pixels.shape, pictures.classes)
+    if pictures.pixels.dtype != np.uint8 or pictures.range != BYTES:
+        facts = (*facts, pictures.pixels.dtype.str, pictures.range)
+    digest = hashlib.sha256(repr(facts).encode())
     digest.update(np.ascontiguousarray(pictures.pixels).data)
     if pictures.labels is not None:
         digest.update(np.ascontiguousarray(pictures.labels).data)

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from sfumato.errors import DataError
 
 # Bytes of pixels; what is more lies in a file.
 IN_MEMORY = 2**30
+
+_BYTES: np.dtype[Any] = np.dtype(np.uint8)
 
 
 def scratch_folder() -> str:
@@ -31,22 +34,22 @@ def _no_room(what: str) -> str:
     )
 
 
-def room(shape: tuple[int, ...]) -> np.ndarray:
-    """Bytes of this shape to be written: in memory, or if they are too many in a file.
+def room(shape: tuple[int, ...], dtype: np.dtype[Any] = _BYTES) -> np.ndarray:
+    """Values of this shape to be written: in memory, or if they are too many in a file.
 
     Raises:
         DataError: if the disk has no room for them.
     """
-    size = math.prod(shape)
+    size = math.prod(shape) * dtype.itemsize
     if size <= IN_MEMORY:
-        return np.empty(shape, np.uint8)
+        return np.empty(shape, dtype)
     folder = scratch_folder()
     if shutil.disk_usage(folder).free < size:  # to write a mapped file beyond the disk is a crash
         raise DataError(
             _no_room(f"{shape[0]:,} pictures of {shape[2]} x {shape[1]}, {size / 2**30:.1f} GiB")
         )
     with tempfile.TemporaryFile(prefix="sfumato", dir=folder) as file:
-        return np.memmap(file, np.uint8, "w+", shape=shape)
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 class Spool:
@@ -55,6 +58,7 @@ class Spool:
     def __init__(self) -> None:
         self.file = tempfile.SpooledTemporaryFile(IN_MEMORY, prefix="sfumato", dir=scratch_folder())  # noqa: SIM115 - closed by __exit__
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.dtypes: dict[str, np.dtype[Any]] = {}
         self._places: dict[str, int] = {}
 
     def __enter__(self) -> "Spool":
@@ -70,6 +74,7 @@ class Spool:
             DataError: if the disk has no room for it.
         """
         self.shapes[name], self._places[name] = pixels.shape, self.file.seek(0, os.SEEK_END)
+        self.dtypes[name] = pixels.dtype
         try:
             self.file.write(pixels.tobytes())
         except OSError as error:
@@ -77,14 +82,17 @@ class Spool:
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Read it."""
-        shape = self.shapes[name]
+        shape, dtype = self.shapes[name], self.dtypes[name]
         self.file.seek(self._places[name])
-        return np.frombuffer(self.file.read(math.prod(shape)), np.uint8).reshape(shape)
+        content = self.file.read(math.prod(shape) * dtype.itemsize)
+        return np.frombuffer(content, dtype).reshape(shape)
 
 
-def gathered(pictures: Iterable[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+def gathered(
+    pictures: Iterable[np.ndarray], shape: tuple[int, ...], dtype: np.dtype[Any] = _BYTES
+) -> np.ndarray:
     """Pictures in one array; grey ones among coloured ones become coloured."""
-    pixels = room(shape)
+    pixels = room(shape, dtype)
     for k, each in enumerate(pictures):
         pixels[k] = each if each.ndim == 3 else each[:, :, None]
     return pixels

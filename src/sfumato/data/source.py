@@ -14,7 +14,7 @@ import numpy as np
 
 from sfumato import atomic
 from sfumato.config import DataSettings
-from sfumato.data.images import Images, digits, fingerprint
+from sfumato.data.images import Images, PictureReading, digits, fingerprint, with_range
 from sfumato.data.io.images import holds_images, read_images
 from sfumato.data.io.memory import Container, accept
 from sfumato.data.io.reading import Reading, mark_missing
@@ -59,19 +59,13 @@ def read_source(data: DataSettings) -> tuple[Rows, str]:
     """
     path = TABLE_SETS.get(data.source, Path(data.source))
     if data.source in PICTURE_SETS:
-        pictures = PICTURE_SETS[data.source]()
+        pictures = with_range(PICTURE_SETS[data.source](), data.range)
     elif not path.suffix and not os.path.exists(path):  # noqa: PTH110 - Path's raises at a long name
         raise unknown("data set", data.source, {*TOY_SETS, *DESCRIPTIONS})
     elif tables := zipped_tables(path):
         return _unzipped(path, tables, data), atomic.sha256(path)
     elif holds_images(path):
-        pictures = read_images(
-            path,
-            size=data.size,
-            labels=data.labels,
-            background=data.background,
-            skip_bad=data.skip_bad,
-        )
+        pictures = read_images(path, PictureReading.of(data))
     else:
         return read_points_or_table(path, data), atomic.sha256(path)
     return _labelled(pictures, data), fingerprint(pictures)
@@ -85,7 +79,7 @@ def take_source(source: Any, data: DataSettings) -> tuple[Rows, Container, DataT
     """
     if isinstance(source, Points):
         return source, "", None
-    rows, container = accept(source, size=data.size, background=data.background)
+    rows, container = accept(source, PictureReading.of(data))
     if isinstance(rows, Images):
         return _labelled(rows, data), container, None
     rows = mark_missing(rows, data.missing)
@@ -144,7 +138,7 @@ def _labelled(pictures: Images, data: DataSettings) -> Images:
         return replace(pictures, labels=None, classes=())
     if pictures.labels is None:
         raise DataError(
-            f"{data.source} has no classes to learn: put the pictures of each into a "
-            "folder of its name, or leave data.labels out."
+            f"{data.source} has no classes to learn: put the pictures of each into a folder of its "
+            "name, a labels.csv (file name, class) beside them, or leave data.labels out."
         )
     return pictures

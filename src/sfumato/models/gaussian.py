@@ -185,7 +185,7 @@ class GaussianModel:
                 "name of what is given", others[0] if name == "class" else name, ["class"]
             )
         label = given["class"]
-        if label in classes:
+        if str(label) in classes:  # of a class that is named by a number, too
             return classes.index(str(label))
         if not isinstance(label, int) and not str(label).isdecimal():
             raise unknown("class", str(label), classes)

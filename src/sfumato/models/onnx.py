@@ -205,7 +205,8 @@ def _described(model: Model) -> dict[str, Any]:
 
 _DECODING = {
     "points": "x scale + mean",
-    "images": "(x + 1) 127.5, rounded, channels last",
+    "images": "low + (x + 1) (high - low) / 2 by the range of the codec, rounded if its dtype is "
+    "of integers, channels last",
     "table": "numeric columns, then the slacks of rules, by the knots and heights of their codec, "
     "categories by their place",
 }

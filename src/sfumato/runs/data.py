@@ -207,8 +207,21 @@ def split(rows: Rows, settings: Settings) -> Dataset[Any]:
     least = min(LEAST_ROWS, len(rows) // (FLOOR_SETS + 1))
     kept = min(max(1, round(len(rows) * settings.data.holdout), least), len(rows) - 2)
     order = np.random.default_rng(settings.seed).permutation(len(rows))
+    if isinstance(rows, Images) and rows.files:
+        order = _file_by_file(order, rows.files)
     train, heldout = (rows.take(np.sort(part)) for part in (order[kept:], order[:kept]))
     return replace(found, train=train, heldout=heldout)
+
+
+def _file_by_file(order: np.ndarray, files: Sequence[str]) -> np.ndarray:
+    """The order of files in which their first picture comes, with all of a file side by side.
+
+    The frames of a film are much alike: some of them, kept out, would say nothing of the others.
+    """
+    place: dict[str, int] = {}
+    for row in order:
+        place.setdefault(files[row], len(place))
+    return np.array(sorted(order.tolist(), key=lambda row: (place[files[row]], row)))
 
 
 def whole(rows: Rows, settings: Settings) -> Dataset[Any]:

@@ -18,9 +18,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from sfumato.data import scratch
-from sfumato.data.images import Images, as_images, digits, fingerprint
-from sfumato.data.io import images
+from sfumato.data.images import Images, PictureReading, digits, fingerprint
+from sfumato.data.io import files, gather
 from sfumato.data.io.images import holds_images, read_image, read_images
+from sfumato.data.io.picture_arrays import as_images
 from sfumato.errors import DataError
 
 
@@ -71,11 +72,24 @@ def test_grey_has_one_channel_and_colour_three(empty: Path) -> None:
     np.testing.assert_array_equal(both[0], np.repeat(grey[:, :, None], 3, 2))
 
 
-def test_sixteen_bits_are_scaled_to_eight(empty: Path) -> None:
-    deep = np.array([[0, 257, 32768, 49088, 65535]], np.uint16)
-    np.testing.assert_array_equal(
-        _saved(empty, Image.fromarray(deep))[0, :, 0], [0, 1, 128, 191, 255]
-    )
+def test_more_than_bytes_is_refused_with_the_range_that_takes_it(empty: Path) -> None:
+    for k, dark in enumerate((0, 100)):
+        deep = np.array([[dark, 257, 4095]], np.uint16)
+        Image.fromarray(deep).save(empty / f"{k}.png")
+    with pytest.raises(
+        DataError, match=r"2 of 2 .* not bytes: 0\.png \(uint16, 0 to 4095\)"
+    ) as told:
+        read_images(empty)
+    assert "data.range=[0,4095]" in str(told.value)
+    for wanted in ((0, 4095), "auto"):
+        found = read_images(empty, PictureReading(range=wanted))
+        assert (found.range, found.pixels.dtype.name) == ((0, 4095), "uint16")
+        np.testing.assert_array_equal(found.pixels[:, 0, :, 0], [[0, 257, 4095], [100, 257, 4095]])
+    with pytest.raises(DataError, match="2 of 2 pictures cannot be used") as none_left:
+        read_images(empty, PictureReading(skip_bad=True))
+    assert "skip_bad" not in str(none_left.value)
+    with pytest.raises(DataError, match=r"from 0 to 4095, outside of data\.range=\[0,1023\]"):
+        read_images(empty, PictureReading(range=(0, 1023)))
 
 
 def test_a_palette_and_cmyk_become_colours(empty: Path) -> None:
@@ -92,15 +106,15 @@ def test_what_is_transparent_lies_over_the_background(empty: Path) -> None:
     pixels[0, :, 0] = 100
     pixels[0, :, 3] = (0, 255, 51)  # nothing, all, a fifth
     Image.fromarray(pixels).save(empty / "one.png")
-    seen = read_images(empty, background="#0000ff").pixels[0, 0]
+    seen = read_images(empty, PictureReading(background="#0000ff")).pixels[0, 0]
     np.testing.assert_array_equal(seen, [(0, 0, 255), (100, 0, 0), (20, 0, 204)])
     np.testing.assert_array_equal(read_images(empty).pixels[0, 0, 0], (255, 255, 255))
     Image.new("LA", (3, 1), (100, 51)).save(empty / "one.png")
     assert read_images(empty).pixels.shape[3] == 1  # grey over white is grey
-    over_red = read_images(empty, background="#ff0000").pixels[0, 0, 0]
+    over_red = read_images(empty, PictureReading(background="#ff0000")).pixels[0, 0, 0]
     np.testing.assert_array_equal(over_red, (224, 20, 20))
     with pytest.raises(DataError, match="must be a colour"):
-        read_images(empty, background="off-white")
+        read_images(empty, PictureReading(background="off-white"))
 
 
 def test_exif_turns_a_picture_upright(empty: Path) -> None:
@@ -115,8 +129,8 @@ def test_a_size_keeps_the_middle_square(empty: Path) -> None:
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, 20:40] = 255  # the middle third is white
     Image.fromarray(wide).save(empty / "one.png")
-    assert (read_images(empty, size=10).pixels[0] > 230).all()
-    assert read_images(empty, size=10).pixels.shape == (1, 10, 10, 3)
+    assert (read_images(empty, PictureReading(size=10)).pixels[0] > 230).all()
+    assert read_images(empty, PictureReading(size=10)).pixels.shape == (1, 10, 10, 3)
 
 
 def test_a_large_jpeg_is_brought_down_as_if_it_had_been_decoded_in_full(empty: Path) -> None:
@@ -124,7 +138,7 @@ def test_a_large_jpeg_is_brought_down_as_if_it_had_been_decoded_in_full(empty: P
     stripes[:, np.arange(512) % 64 < 32] = 255
     (empty / "one.jpg").write_bytes(_encoded(stripes, "JPEG", quality=95))
     whole = Image.fromarray(stripes).resize((100, 100), Image.Resampling.LANCZOS)
-    found = read_images(empty, size=100).pixels[0]
+    found = read_images(empty, PictureReading(size=100)).pixels[0]
     assert abs(found.astype(int) - np.asarray(whole)).mean() < 2
 
 
@@ -163,10 +177,11 @@ def test_one_error_names_all_that_cannot_be_used(folder: Path) -> None:
     ):
         assert part in message
     assert "\n" not in message
-    kept = read_images(folder, skip_bad=True)
+    kept = read_images(folder, PictureReading(skip_bad=True))
     assert list(kept.names) == ["0.png", "1.png", "2.png", "3.png"]
-    assert len(kept.left_out) == 5
-    assert len(read_images(folder, size=4, skip_bad=True).pixels) == 5
+    assert len(kept.left_out) == 6
+    assert kept.left_out[-1] == "1 .txt, 1 hidden"
+    assert len(read_images(folder, PictureReading(size=4, skip_bad=True)).pixels) == 5
 
 
 def test_an_error_is_one_line_whatever_a_file_is_called(folder: Path) -> None:
@@ -180,7 +195,7 @@ def test_an_error_is_one_line_whatever_a_file_is_called(folder: Path) -> None:
     assert "no ? text.png" in message
     assert "two?lines ? é 画 $x$.png" in message
     message.encode()
-    for each in read_images(folder, skip_bad=True).left_out:
+    for each in read_images(folder, PictureReading(skip_bad=True)).left_out:
         assert len(each.encode().splitlines()) == 1
 
 
@@ -199,11 +214,11 @@ def _classes(place: Path) -> None:
 
 def test_the_first_folder_that_differs_is_the_class(empty: Path) -> None:
     _classes(empty)
-    found = read_images(empty)
+    found = read_images(empty, PictureReading(labels=True))
     assert found.classes == ("cat", "dog")
     assert found.labels is not None
     np.testing.assert_array_equal(found.labels, [0, 0, 1])
-    assert read_images(empty, labels=False).classes == ()
+    assert read_images(empty, PictureReading(labels=False)).classes == ()
 
 
 def test_archives_are_read_where_they_are(empty: Path, tmp_path: Path) -> None:
@@ -244,13 +259,13 @@ def test_an_archive_that_ends_too_early_is_not_taken_for_a_whole_one(
     for length in range(256, payload + 1, 256):
         cut.write_bytes(whole[:length])
         with pytest.raises(DataError, match="cannot read"):
-            read_images(cut, skip_bad=True)
+            read_images(cut, PictureReading(skip_bad=True))
     cut.write_bytes(whole[: payload + 512])
     assert len(read_images(cut).pixels) == 4
     (start,) = (k for k in range(0, payload, 512) if whole[k:].startswith(b"2.png"))
     cut.write_bytes(whole[:start] + b"?" + whole[start + 1 :])
     with pytest.raises(DataError, match="cut off or damaged"):
-        read_images(cut, skip_bad=True)
+        read_images(cut, PictureReading(skip_bad=True))
 
 
 def test_a_damaged_entry_of_a_zip_is_named(folder: Path, tmp_path: Path) -> None:
@@ -262,7 +277,7 @@ def test_a_damaged_entry_of_a_zip_is_named(folder: Path, tmp_path: Path) -> None
     (tmp_path / "all.zip").write_bytes(content)
     with pytest.raises(DataError, match=r"1 of 4 .* truncated or damaged: 2\.png"):
         read_images(tmp_path / "all.zip")
-    assert len(read_images(tmp_path / "all.zip", skip_bad=True).pixels) == 3
+    assert len(read_images(tmp_path / "all.zip", PictureReading(skip_bad=True)).pixels) == 3
 
 
 def test_a_file_too_large_for_a_picture_is_not_even_read(
@@ -275,7 +290,7 @@ def test_a_file_too_large_for_a_picture_is_not_even_read(
             archive.write(path, path.name)
     with tarfile.open(tmp_path / "all.tar", "w") as stream:
         stream.add(folder, "pictures")
-    monkeypatch.setattr(images, "_LARGEST_FILE", 10 * least)
+    monkeypatch.setattr(files, "LARGEST_FILE", 10 * least)
     for place in (folder, tmp_path / "all.zip", tmp_path / "all.tar"):
         with pytest.raises(DataError, match=r"1 of 5 .* beyond 256 MiB: \S*large\.bmp"):
             read_images(place)
@@ -303,12 +318,12 @@ def test_threads_change_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, l
     (folder / "2b.jpg").write_bytes(_encoded(_rgb(9, 60, 80), "JPEG")[:700])
     for k in range(4, 60):
         Image.fromarray(_rgb(k)).save(folder / f"{k}.png")
-    monkeypatch.setattr(images, "_LITTLE", little)
+    monkeypatch.setattr(gather, "_LITTLE", little)
     with pytest.raises(DataError) as told:
         read_images(folder)
     assert "not a picture: 1b.png" in str(told.value)
     assert "truncated or damaged: 2b.jpg" in str(told.value)
-    found = read_images(folder, skip_bad=True)
+    found = read_images(folder, PictureReading(skip_bad=True))
     assert len(found.names) == 60
     for name, pixels in zip(found.names, found.pixels, strict=True):
         np.testing.assert_array_equal(pixels, _rgb(int(Path(name).stem)))
@@ -324,7 +339,7 @@ def test_what_memory_does_not_hold_lies_in_a_file_without_a_name(
     monkeypatch.setattr(scratch, "IN_MEMORY", 200)
     Image.fromarray(_rgb(9)[:, :, 0]).save(folder / "grey.png")
     (folder / "broken.png").write_bytes(b"neither")
-    found = read_images(folder, skip_bad=True)
+    found = read_images(folder, PictureReading(skip_bad=True))
     assert isinstance(found.pixels, np.memmap)
     assert not list(place.iterdir())
     for k in range(4):
@@ -383,10 +398,11 @@ def test_arrays_are_pictures_if_they_have_their_shape(tmp_path: Path, ending: st
     else:
         np.savez(path, pixels=pixels, labels=np.array([0, 1, 1]))
     assert holds_images(path)
-    found = read_images(path)
+    found = read_images(path, PictureReading(labels=True))
     np.testing.assert_array_equal(found.pixels, pixels)
+    assert read_images(path).labels is None
     assert found.classes == (() if ending == ".npy" else ("0", "1"))
-    assert read_images(path, size=4).pixels.shape == (3, 4, 4, 3)
+    assert read_images(path, PictureReading(size=4)).pixels.shape == (3, 4, 4, 3)
     np.save(tmp_path / "points.npy", np.zeros((5, 2)))
     assert not holds_images(tmp_path / "points.npy")
 
@@ -395,30 +411,14 @@ def test_arrays_are_pictures_if_they_have_their_shape(tmp_path: Path, ending: st
     ("pixels", "told"),
     [
         (np.zeros((2, 4, 4, 3)), r"are bytes \(uint8"),
-        (np.zeros((2, 4, 4, 2), np.uint8), "got shape"),
+        (np.zeros((2, 4, 4, 4), np.uint8), "data.channels=last"),
         (np.zeros((2, 4), np.uint8), "got shape"),
-        ([1, 2], "got list"),
+        ([1, 2], "are int64 of .* from 1 to 2"),
     ],
 )
 def test_arrays_that_are_no_pictures_are_refused(pixels: Any, told: str) -> None:
     with pytest.raises(DataError, match=told):
         as_images(pixels)
-
-
-def test_a_data_set_with_images_and_named_labels() -> None:
-    class Label:
-        names = ("no", "yes")
-
-    class Fake:
-        column_names = ("img", "label")
-        features = {"label": Label()}  # noqa: RUF012
-
-        def __getitem__(self, name: str) -> list[Any]:
-            return [Image.fromarray(_rgb(k)) for k in range(2)] if name == "img" else [1, 0]
-
-    found = as_images(Fake())
-    assert found.classes == ("no", "yes")
-    np.testing.assert_array_equal(found.pixels[1], _rgb(1))
 
 
 def test_one_picture_is_brought_to_the_shape_asked_for(tmp_path: Path) -> None:

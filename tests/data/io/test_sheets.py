@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato.data.images import PictureReading
 from sfumato.data.io.images import read_images
 from sfumato.data.io.sheets import check_image_target, sheet, write_images
 from sfumato.errors import ArgumentError
@@ -28,7 +29,7 @@ def test_folders_and_arrays_come_back_as_they_were(tmp_path: Path) -> None:
     write_images(tmp_path / "folder", PIXELS)
     np.testing.assert_array_equal(read_images(tmp_path / "folder").pixels, PIXELS)
     write_images(tmp_path / "a.npz", PIXELS, np.arange(7))
-    found = read_images(tmp_path / "a.npz")
+    found = read_images(tmp_path / "a.npz", PictureReading(labels=True))
     np.testing.assert_array_equal(found.pixels, PIXELS)
     assert found.classes == tuple("0123456")
     write_images(tmp_path / "a.npy", PIXELS)

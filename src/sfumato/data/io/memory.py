@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from sfumato.data.images import Images, as_images, from_pil
+from sfumato.data.images import Images, PictureReading
 from sfumato.data.io.arrays import from_array, to_array
 from sfumato.data.io.frames import backend_of, from_frame, to_frame
+from sfumato.data.io.gather import AS_IT_IS, from_pil
+from sfumato.data.io.labels import training_key
+from sfumato.data.io.picture_arrays import as_images
+from sfumato.data.io.picture_sets import is_data_set, pictures_of_data_set
 from sfumato.data.points import Points
 from sfumato.data.table import Column, DataTable, refuse_repeated
 from sfumato.errors import DataError
@@ -21,15 +25,12 @@ Container = str
 """What rows came in: "pandas", "polars", "pyarrow", "array", or "" for our own or a file's."""
 
 
-def accept(
-    source: Any, *, size: int | None = None, background: str = "white"
-) -> tuple[Images | DataTable, Container]:
+def accept(source: Any, reading: PictureReading = AS_IT_IS) -> tuple[Images | DataTable, Container]:
     """Pictures or a table, and what they came in.
 
     Args:
         source: see above.
-        size: side in pixels that pictures are brought to.
-        background: of pictures, the colour behind what is transparent.
+        reading: of pictures.
 
     Raises:
         DataError: if it is none of these, or as `from_array`, `from_frame`, `as_images`.
@@ -42,13 +43,13 @@ def accept(
     if type(source).__module__.partition(".")[0] == "torch" and hasattr(source, "detach"):
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
-        return _in_array(_array(source, size))
-    if hasattr(source, "column_names") and hasattr(source, "features"):
-        return _data_set(source, size, background)
+        return _in_array(_array(source, reading))
+    if is_data_set(source):
+        return _data_set(source, reading)
     if backend := backend_of(source):
         return from_frame(source), backend
     if isinstance(source, list | tuple):
-        return _in_array(_list(source, size, background))
+        return _in_array(_list(source, reading))
     raise DataError(
         f"cannot learn from a {type(source).__name__}; give a toy set's name, a file, a folder, an "
         "array, a tensor, a list of rows or pictures, a data frame, or a Hugging Face data set."
@@ -67,22 +68,22 @@ def _in_array(found: Images | DataTable) -> tuple[Images | DataTable, Container]
     return found, "" if isinstance(found, DataTable) and found.has_names else "array"
 
 
-def _array(values: np.ndarray, size: int | None) -> Images | DataTable:
+def _array(values: np.ndarray, reading: PictureReading) -> Images | DataTable:
     if values.dtype.names:
         refuse_repeated("the array", values.dtype.names)
         columns = [from_array(values[name]).columns[0] for name in values.dtype.names]
         pairs = zip(columns, values.dtype.names, strict=True)
         return DataTable(tuple(Column(name, c.values, c.missing) for c, name in pairs))
-    return as_images(values, size=size) if values.ndim > 2 else from_array(values)
+    return as_images(values, None, reading) if values.ndim > 2 else from_array(values)
 
 
-def _list(rows: Any, size: int | None, background: str) -> Images | DataTable:
+def _list(rows: Any, reading: PictureReading) -> Images | DataTable:
     """Rows one by one: pictures, mappings of a column's name to its value, or sequences."""
     if not len(rows):
         raise DataError("the list is empty; give two rows or more.")
     first = rows[0]
     if type(first).__module__.startswith("PIL."):
-        return from_pil(rows, size, background)
+        return from_pil(rows, reading)
     if isinstance(first, dict):
         names = list(dict.fromkeys(name for row in rows for name in row))
         cells = np.empty((len(rows), len(names)), dtype=object)
@@ -107,19 +108,21 @@ def _list(rows: Any, size: int | None, background: str) -> Images | DataTable:
         not isinstance(c, str) for row in rows for c in _cells(row)
     ):
         values = np.array(rows, dtype=object)  # NumPy makes text of the numbers beside text
-    return _array(values, size)
+    return _array(values, reading)
 
 
 def _cells(row: Any) -> Any:
     return row if isinstance(row, list | tuple) else [row]
 
 
-def _data_set(
-    source: Any, size: int | None, background: str
-) -> tuple[Images | DataTable, Container]:
+def _data_set(source: Any, reading: PictureReading) -> tuple[Images | DataTable, Container]:
     """Of Hugging Face's `datasets`: pictures, or a table through Arrow."""
-    if {"image", "img"} & set(source.column_names):
-        return as_images(source, size=size, background=background), ""
+    if (pictures := pictures_of_data_set(source, reading)) is not None:
+        return pictures, ""
+    if isinstance(source, dict):
+        source = source[training_key(source, "the data set")[0]]
+    if not hasattr(source, "__len__"):  # a stream
+        return _list(list(source), reading), ""
     return from_frame(source.with_format("arrow")[:]), "pyarrow"
 
 

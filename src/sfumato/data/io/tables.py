@@ -86,7 +86,10 @@ def ending_of(path: Path, endings: Sequence[str]) -> str:
         raise DataError(f"{path} is a folder; give a file.")
     ending = _ending(path, endings)
     if ending is None:
-        raise DataError(f"cannot read {path}: the ending must be one of {', '.join(endings)}.")
+        raise DataError(
+            f"cannot read {path}: it has no pictures that are known (docs/picture-files.md), and "
+            f"of rows the ending must be one of {', '.join(endings)}."
+        )
     if not path.exists():
         raise DataError(f"there is no file {path}.")
     if path.stat().st_size == 0:

@@ -2,10 +2,13 @@
 
 import shutil
 import tempfile
+import zlib
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
-from sfumato.data.io.images import PICTURES
+from sfumato.data.io.decode import format_of
+from sfumato.data.io.files import HEAD, is_hidden
+from sfumato.data.io.gather import PICTURES
 from sfumato.data.io.tables import READ
 from sfumato.data.scratch import scratch_folder
 from sfumato.errors import DataError
@@ -20,13 +23,24 @@ def zipped_tables(path: Path) -> list[str]:
         return []
     try:
         with ZipFile(path) as archive:
-            names = [n for n in archive.namelist() if not PurePosixPath(n).name.startswith(".")]
+            names = [n for n in archive.namelist() if not n.endswith("/") and not is_hidden(n)]
+            tables = [name for name in names if name.lower().endswith(READ)]
+            others = (name for name in names if name not in tables)
+            if tables and any(_is_picture(archive, name) for name in others):
+                return []
     except (OSError, BadZipFile):
         return []
-    names = [name for name in names if "__MACOSX" not in PurePosixPath(name).parts]
-    if any(name.lower().endswith(PICTURES) for name in names):
-        return []
-    return [name for name in names if name.lower().endswith(READ)]
+    return tables
+
+
+def _is_picture(archive: ZipFile, name: str) -> bool:
+    if name.lower().endswith(PICTURES):
+        return True
+    try:
+        with archive.open(name) as file:
+            return format_of(file.read(HEAD)) is not None
+    except (RuntimeError, NotImplementedError, zlib.error):  # encrypted or damaged
+        return False
 
 
 def unpacked(path: Path, name: str, into: Path) -> Path:

@@ -111,7 +111,7 @@ def examine_process(
         rows: `(n, *event)` float64, as the model sees them; without, the start is judged by data of
             mean 1 and deviation 1/2, and nothing else can be.
         process: the process, where it is a user's own.
-        bin_width: distance of neighbouring values of the rows, where they are bytes.
+        bin_width: distance of neighbouring values of the rows, where they are integers.
 
     Raises:
         ArgumentError: if the settings name nothing that is known.
@@ -121,12 +121,13 @@ def examine_process(
         yield _start(settings, process, *torch.tensor([[1.0], [0.5]], dtype=torch.float64))
         yield from _rescaling(process, settings)
         return
+    of_pictures = rows.dim() > 2
     rows = rows.flatten(1)
     rows = rows[:, rows.amax(0) > rows.amin(0)]
     yield _start(settings, process, rows.mean(0), rows.std(0))
     yield from _rescaling(process, settings)
     yield _least_noise(settings, process, len(rows), bin_width or detail(rows))
-    if bin_width is None:  # bytes are brought to [-1, 1], which no setting changes
+    if not of_pictures:  # whose range is brought to [-1, 1], which no setting changes
         yield _scale(process, rows)
 
 

@@ -1,6 +1,6 @@
 """The figures and animations of a run that learned pictures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +44,17 @@ def _train(run: Run) -> Images:
     return train
 
 
+def _visible(run: Run, frames: Iterable[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
+    """Pictures as bytes for the eye, under their names."""
+    return [(name, run.model.codec.visible(pixels)) for name, pixels in frames]
+
+
 def data_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG001
     """A sheet of pictures that the run learned from, drawn at random."""
     pixels = _train(run).pixels
     some = np.random.default_rng(0).permutation(len(pixels))[:PICTURES]
-    return sheets([(f"{source_name(run)}, {len(pixels):,} pictures", pixels[np.sort(some)])])
+    name = f"{source_name(run)}, {len(pixels):,} pictures"
+    return sheets(_visible(run, [(name, pixels[np.sort(some)])]))
 
 
 def forward_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG001
@@ -56,7 +62,7 @@ def forward_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG
     frames = decoded_forward_frames(run, _train(run).pixels[:_PICTURES], _MOMENTS)
     where = run.model.process.coordinate
     return strips(
-        [(where(level), x) for level, x in frames],
+        _visible(run, ((where(level), x) for level, x in frames)),
         r"Forward: pictures dissolve into noise, $q(x_t\,|\,x_0)$",
     )
 
@@ -65,14 +71,15 @@ def reverse_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG
     """The reverse process: six samples emerge."""
     where = run.model.process.coordinate
     walk = run.model.pictured_frames(_PICTURES, _MOMENTS)
-    return strips([(where(level), x) for level, x in walk], "Reverse: samples emerge out of noise")
+    frames = _visible(run, ((where(level), x) for level, x in walk))
+    return strips(frames, "Reverse: samples emerge out of noise")
 
 
 def training_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG001
     """The same eight samples at each moment that a snapshot was taken."""
     snapshots = run.snapshots() or [(0, np.stack([run.draw(8)]))]
     frames = [(f"step {step:,}" if step else "", stack[-1][:8]) for step, stack in snapshots]
-    return strips(frames, "The same samples, as training goes on")
+    return strips(_visible(run, frames), "The same samples, as training goes on")
 
 
 def samples_figure(run: Run, shown: Shown | None = None) -> Figure:
@@ -81,7 +88,8 @@ def samples_figure(run: Run, shown: Shown | None = None) -> Figure:
     sample = run.draw(PICTURES) if shown is None else shown.sample[:PICTURES]
     real = data.train if data.heldout is None else data.heldout
     n = min(len(sample), len(real))
-    return sheets([("real, not trained on", real.pixels[:n]), ("generated", sample[:n])])
+    parts = [("real, not trained on", real.pixels[:n]), ("generated", sample[:n])]
+    return sheets(_visible(run, parts))
 
 
 def neighbours_figure(run: Run, shown: Shown | None = None) -> Figure:
@@ -92,7 +100,11 @@ def neighbours_figure(run: Run, shown: Shown | None = None) -> Figure:
     rows = [sample, *(train[nearest[:, k]] for k in range(nearest.shape[1]))]
     names = ("sample", "nearest", "2nd", "3rd", "4th")
     columns = [("", np.stack([row[k] for row in rows])) for k in range(len(sample))]
-    return strips(columns, "Samples, and the training pictures nearest to each", names[: len(rows)])
+    return strips(
+        _visible(run, columns),
+        "Samples, and the training pictures nearest to each",
+        names[: len(rows)],
+    )
 
 
 FIGURES: Mapping[str, Callable[..., Figure]] = {
@@ -134,4 +146,4 @@ def animate(run: Run, direction: Direction, path: Path) -> None:
         walk = decoded_forward_frames(run, _train(run).pixels[:PICTURES], ANIMATION_FRAMES)
     else:
         walk = run.model.pictured_frames(PICTURES, ANIMATION_FRAMES)
-    animate_images(path, [pixels for _, pixels in walk])
+    animate_images(path, [run.model.codec.visible(pixels) for _, pixels in walk])

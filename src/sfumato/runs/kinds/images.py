@@ -1,7 +1,8 @@
-"""Pictures of one size, as bytes."""
+"""Pictures of one size."""
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import torch
 
 from sfumato.config import Settings, recipes
 from sfumato.data.codecs.images import EncodedImages, ImageCodec
-from sfumato.data.images import Images, as_images
-from sfumato.data.io.images import holds_images, read_image, read_images
+from sfumato.data.images import BYTES, Images, PictureReading, with_range
+from sfumato.data.io.images import holds_images, is_picture, read_image, read_images
 from sfumato.data.io.memory import accept
 from sfumato.data.io.sheets import check_image_target, write_images
 from sfumato.denoisers.denoiser import NetworkDenoiser
@@ -54,14 +55,17 @@ def recipe(data: Dataset[Images], target: str) -> dict[str, Any]:  # noqa: ARG00
 
 
 def prepare(settings: Settings, data: Dataset[Images], codec: ImageCodec | None = None) -> Prepared:
-    """Bytes that are encoded as they are looked at.
+    """Values that are encoded as they are looked at; who has no class is of any.
 
     Raises:
         DataError: if there are fewer than two pictures, or all are one colour.
     """
     own = codec or ImageCodec.fit(data.train)
-    labels = None if data.train.labels is None else torch.from_numpy(data.train.labels)
     class_labels = class_labels_of(settings, own)
+    labels = None
+    if data.train.labels is not None:
+        known = torch.from_numpy(data.train.labels)
+        labels = torch.where(known < 0, class_labels.any, known)
 
     def objective(denoiser: NetworkDenoiser, process: Process) -> Objective:
         return regression(
@@ -77,21 +81,28 @@ def prepare(settings: Settings, data: Dataset[Images], codec: ImageCodec | None 
 
 
 def describe(data: Dataset[Images], codec: ImageCodec) -> list[str]:
-    """Size, classes, and each picture that was left out."""
+    """Size, classes, what is to be known of the pictures, and what was left out."""
     kept = f"; {len(data.heldout):,} kept to evaluate on" if data.heldout else ""
     names = ", ".join(" ".join(each.split()) for each in codec.classes[:10])
+    names += ", ..." if len(codec.classes) > 10 else ""
     classes = f" in {len(codec.classes)} classes ({names})" if codec.classes else ""
-    left = data.train.left_out
+    labels = np.empty(0) if data.train.labels is None else data.train.labels
+    bare = int((labels < 0).sum())
     return [
         f"Data: {len(data.train):,} pictures of {_size(codec)}{classes}{kept}",
-        *(f"Left out: {each}" for each in left[:5]),
-        *([f"Left out: {len(left) - 5} more"] if len(left) > 5 else []),
+        *(f"Of them: {each}" for each in data.train.notes),
+        *([f"Of them: {bare:,} without a class, learned as of any"] if bare else []),
+        *(f"Left out: {each}" for each in data.train.left_out),
     ]
 
 
 def _size(codec: ImageCodec) -> str:
-    colours = "grey" if codec.channels == 1 else "colour"
-    return f"{codec.width} x {codec.height} pixels, {colours}"
+    named = {1: "grey", 3: "colour"}
+    colours = named.get(codec.channels, f"{codec.channels} channels")
+    low, high = codec.range
+    is_plain = codec.dtype == "uint8" and codec.range == BYTES
+    values = "" if is_plain else f", {codec.dtype} from {low:.10g} to {high:.10g}"
+    return f"{codec.width} x {codec.height} pixels, {colours}{values}"
 
 
 def summary(model: Model) -> dict[str, str]:
@@ -107,29 +118,37 @@ def read_like(
     missing: bool = False,  # noqa: ARG001
     partial: bool = False,  # noqa: ARG001
 ) -> RowsLike:
-    """Pictures of the model's size as bytes.
+    """Pictures of the model's size, in its range.
 
     A single file is brought to that size; those of a folder or an archive must have it.
 
     Raises:
         DataError: if they cannot be read or are of another size.
     """
-    codec, own = model.codec, model.settings.data
+    codec, own = model.codec, PictureReading.of(model.settings.data)
+    shape = codec.height, codec.width, codec.channels
+    # Sizes are not changed, and classes not looked at.
+    reading = replace(own, range=_wanted(codec), size=None, labels=False, shape=shape)
     if not isinstance(source, str | os.PathLike):
-        found = accept(source, background=own.background)[0]
+        found = accept(source, reading)[0]
         if not isinstance(found, Images):
             raise DataError("this model is of pictures, and these are rows of numbers or text.")
-    elif holds_images(path := Path(source)):
-        found = read_images(path, background=own.background, skip_bad=own.skip_bad)
+    elif not is_picture(path := Path(source)) and holds_images(path):
+        found = read_images(path, reading)
     else:
-        shape = codec.height, codec.width, codec.channels
-        found = as_images(read_image(path, *shape, own.background)[None])
-    codec.encode(found.pixels[:1])  # refuses another size
-    return RowsLike(found.pixels, lambda pixels: pixels)
+        pixels = read_image(path, *shape, own.background)[None]
+        found = with_range(Images(pixels, None, (), [str(path)]), reading.range)
+    codec.encode(found.pixels[:1])  # refuses another size or type
+    return RowsLike(found.pixels.astype(codec.dtype, copy=False), lambda pixels: pixels)
+
+
+def _wanted(codec: ImageCodec) -> tuple[float, float] | None:
+    """The range that others of the model's pictures have to lie in; bytes have one of their own."""
+    return None if codec.dtype == "uint8" and codec.range == BYTES else codec.range
 
 
 def give(model: Model, rows: np.ndarray, data: Dataset[Images] | None) -> np.ndarray:  # noqa: ARG001
-    """Bytes `(n, height, width, channels)`."""
+    """Values `(n, height, width, channels)`."""
     return rows
 
 
@@ -138,9 +157,10 @@ def named(model: Model, rows: np.ndarray, seed: int, first: int) -> np.ndarray: 
     return rows
 
 
-def container(model: Model, rows: np.ndarray) -> Images:  # noqa: ARG001
+def container(model: Model, rows: np.ndarray) -> Images:
     """Without classes."""
-    return as_images(rows)
+    names = [f"picture {k + 1}" for k in range(len(rows))]
+    return Images(rows, None, (), names, range=model.codec.range)
 
 
 def rows(container: Images) -> np.ndarray:
@@ -151,13 +171,14 @@ def rows(container: Images) -> np.ndarray:
 def write(
     path: Path,
     rows: np.ndarray,
-    model: Model,  # noqa: ARG001
+    model: Model,
     labels: np.ndarray | None = None,
     *,
     in_a_row: bool = False,
 ) -> None:
-    """A sheet, a folder of files, or an array; labels are kept in an .npz."""
-    write_images(path, rows, labels, columns=len(rows) if in_a_row else None)
+    """A sheet for the eye; or a folder, an array or a TIFF of the values; an .npz has labels."""
+    visible = model.codec.visible
+    write_images(path, rows, labels, columns=len(rows) if in_a_row else None, visible=visible)
 
 
 def check_scored(path: Path, like: RowsLike) -> None:  # noqa: ARG001
@@ -220,14 +241,21 @@ def evaluate(
         )
     if len(sample) < rows:
         raise DataError(f"{rows} pictures are needed to measure; got {len(sample)}.")
+    scaled = model.codec.on_byte_scale
+    learned, labelled = scaled(train.pixels), train
+    if train.labels is not None and (train.labels < 0).any():
+        labelled = train.take(np.flatnonzero(train.labels >= 0))
     classifier = train_classifier(
-        train.pixels, train.labels, len(train.classes), seed=model.settings.seed % 2**32
+        learned if labelled is train else scaled(labelled.pixels),
+        labelled.labels,
+        len(train.classes),
+        seed=model.settings.seed % 2**32,
     )
     measured = evaluate_images(
-        sample[:rows],
-        real.reference.pixels,
-        [each.pixels for each in real.others],
-        train.pixels,
+        scaled(sample[:rows]),
+        scaled(real.reference.pixels),
+        [scaled(each.pixels) for each in real.others],
+        learned,
         classifier=classifier,
         asked=None if labels is None else labels[:rows],
         seed=seed,

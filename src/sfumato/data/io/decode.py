@@ -1,0 +1,226 @@
+"""The pictures in the content of one file: frames, or pages, as values of a file's own type.
+
+Pillow reads what bytes hold: grey or colour, palettes and CMYK brought to red, green and blue, what
+is transparent laid over a background, turned as EXIF says. What bytes do not hold is left as it
+is: 16 bits of grey by Pillow, more bands and other types of a TIFF by `data.io.tiff`.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+
+from sfumato.data.images import PictureReading, colour, fitted
+from sfumato.data.io.files import HEAD, LARGEST_FILE
+from sfumato.data.io.scans import scan_format, scanned, unpacked
+from sfumato.data.io.tiff import tiff_frames
+from sfumato.errors import DataError
+
+# A camera's picture at most; a file that claims more is not decoded.
+LARGEST = 25_000_000
+
+# Values in all frames of a file that are held at once.
+_LARGEST_STACK = 2**28
+
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+
+# The first bytes of the files that are pictures, whatever they are called.
+_SIGNATURES: dict[str, Callable[[bytes], bool]] = {
+    "JPEG": lambda head: head.startswith(b"\xff\xd8\xff"),
+    "PNG": lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"),
+    "GIF": lambda head: head.startswith((b"GIF87a", b"GIF89a")),
+    "WEBP": lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
+    "BMP": lambda head: head.startswith(b"BM") and head[6:10] == b"\0\0\0\0",
+    "TIFF": lambda head: head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    "JPEG 2000": lambda head: head.startswith((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ")),
+    "AVIF": lambda head: head[4:8] == b"ftyp" and head[8:12] in (b"avif", b"avis"),
+    "HEIC": lambda head: head[4:8] == b"ftyp" and head[8:12] in _HEIC,
+    "PPM": lambda head: re.match(rb"P[1-6]\s+(#|[0-9])", head) is not None,
+}
+
+# Formats whose further frames are pictures too; a phone's MPO holds previews and gain maps there.
+_OF_FRAMES = ("GIF", "WEBP", "PNG", "TIFF", "AVIF")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a file holds.
+
+    Args:
+        frames: pictures `(height, width, channels)`.
+        notes: what a person should know of them.
+    """
+
+    frames: list[np.ndarray]
+    notes: tuple[str, ...] = ()
+
+
+def format_of(head: bytes) -> str | None:
+    """The format that the first bytes of a file are of; None if it is no picture."""
+    known = (name for name, begins in _SIGNATURES.items() if begins(head))
+    return next(known, None) or scan_format(head)
+
+
+def decoded(content: bytes, reading: PictureReading) -> Decoded:
+    """A file's pictures, brought to the size that is asked for.
+
+    Raises:
+        DataError: saying in a few words what is wrong with it.
+    """
+    if not content:
+        raise DataError("empty")
+    content = unpacked(content, LARGEST_FILE)
+    kind = format_of(content[:HEAD])
+    if kind is not None and kind == scan_format(content[:HEAD]):
+        return _cut(Decoded(scanned(kind, content, _LARGEST_STACK)), reading)
+    if kind == "HEIC" and not _opens_heic():
+        raise DataError("HEIC, which pillow-heif reads: pip install 'sfumato[heic]'")
+    try:
+        if kind is not None and _is_deep_colour(kind, content):
+            return _cut(Decoded([_deep_colour(kind, content)]), reading)
+        if kind == "TIFF" and not _of_bytes(content):
+            return _cut(Decoded(tiff_frames(content, _LARGEST_STACK)), reading)
+        with Image.open(io.BytesIO(content)) as image:
+            return frames_of(image, reading)
+    except UnidentifiedImageError:
+        raise DataError("not a picture" if kind is None else "truncated or damaged") from None
+    except DataError:
+        raise
+    except Image.DecompressionBombError:
+        raise DataError("beyond 25 megapixels") from None
+    except Exception:  # what decoders raise at damaged files is of any kind
+        raise DataError("truncated or damaged") from None
+
+
+def frames_of(image: Image.Image, reading: PictureReading) -> Decoded:
+    """The frames of a picture of Pillow.
+
+    Raises:
+        DataError: if it is too large, or is transparent and not of bytes.
+    """
+    if image.width * image.height > LARGEST:
+        raise DataError("beyond 25 megapixels")
+    if reading.size is not None:  # a JPEG need not be decoded in full
+        image.draft(None, (2 * reading.size, 2 * reading.size))
+    count = getattr(image, "n_frames", 1)
+    several = image.format in _OF_FRAMES and count > 1
+    notes = ["with previews beside, which are not used"] if count > 1 and not several else []
+    if several and reading.frames == "all":
+        if count * image.width * image.height > _LARGEST_STACK and reading.size is None:
+            raise DataError(f"{count:,} frames, more than are read at once")
+        frames: Iterator[Image.Image] = iter(ImageSequence.Iterator(image))
+    else:
+        frames = iter([image])
+    behind = colour(reading.background)
+    found = []
+    for frame in frames:
+        if frame.mode in ("CMYK", "LAB"):
+            notes.append(f"{frame.mode}, brought to red, green and blue")
+        upright = ImageOps.exif_transpose(frame)
+        upright.load()
+        pixels, transparent = plain(upright, behind)
+        notes += [f"transparent, on {reading.background} (data.background)"] * transparent
+        found.append(pixels)
+    if several and reading.frames == "first":
+        notes.append(f"cut to the first of {count} frames")
+    return _cut(Decoded(found, tuple(dict.fromkeys(notes))), reading)
+
+
+def _cut(found: Decoded, reading: PictureReading) -> Decoded:
+    """Those frames that are asked for, in the size that is."""
+    frames, notes = found.frames, found.notes
+    if not frames:
+        raise DataError("truncated or damaged")
+    if reading.frames == "first" and len(frames) > 1:
+        frames, notes = frames[:1], (*notes, f"cut to the first of {len(frames)} frames")
+    if reading.size is not None:
+        frames = [fitted(each, reading.size, reading.size) for each in frames]
+    return Decoded(frames, notes)
+
+
+def plain(image: Image.Image, behind: tuple[int, ...]) -> tuple[np.ndarray, bool]:
+    """Values `(height, width, channels)`, and whether something was transparent.
+
+    Args:
+        image: of Pillow, in any mode.
+        behind: red, green and blue behind what is transparent.
+
+    Raises:
+        DataError: if it is transparent and not of bytes.
+    """
+    transparent = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+    if image.mode.startswith("I") or image.mode == "F":
+        if transparent:
+            raise DataError("transparent, in more than 8 bits; save it without")
+        values = np.asarray(image)
+        if image.format == "PPM":  # whose own white Pillow brings to 65535
+            values = values.astype(np.uint16)
+        return values.astype(values.dtype.newbyteorder("="))[:, :, None], False
+    grey = image.mode in ("1", "L", "LA", "La") and "transparency" not in image.info
+    if transparent:
+        whole = image.convert("RGBA")
+        transparent = bool((np.asarray(whole)[..., 3] < 255).any())
+        under = Image.new("RGBA", whole.size, (*behind, 255))
+        flat = Image.alpha_composite(under, whole).convert("RGB")
+        image = flat.convert("L") if grey and len(set(behind)) == 1 else flat
+    else:
+        image = image.convert("L" if grey else "RGB")
+    pixels = np.asarray(image)
+    return (pixels if pixels.ndim == 3 else pixels[:, :, None]), transparent
+
+
+def _of_bytes(content: bytes) -> bool:
+    """Whether all that a TIFF holds is what Pillow reads: bytes, in as many bands as there are."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            tags = image.tag_v2  # type: ignore[attr-defined]
+            bits, signs, bands = tags.get(258, (1,)), tags.get(339, (1,)), tags.get(277, 1)
+            described = str(tags.get(270, ""))
+    except (UnidentifiedImageError, OSError):
+        return False
+    named = described.startswith("ImageJ=") or "<OME" in described  # the axes of its pages
+    whole = max(bits) <= 8 and set(signs) == {1} and len(image.getbands()) == bands
+    return whole and not (named and getattr(image, "n_frames", 1) > 1)
+
+
+def _is_deep_colour(kind: str, content: bytes) -> bool:
+    """Whether a file has more than 8 bits of colour, of which Pillow would keep 8."""
+    if kind == "PNG":
+        return content[24] == 16 and content[25] != 0
+    if kind == "PPM":
+        header = re.sub(rb"#[^\n]*", b"", content[:512]).split(None, 4)
+        return header[0] in (b"P3", b"P6") and int(header[3]) > 255
+    if kind == "JPEG 2000":
+        begin = content.find(b"\xff\x4f\xff\x51")
+        several = content[begin + 40 : begin + 42] > b"\0\1"
+        return begin >= 0 and several and content[begin + 42] & 127 > 7
+    return False
+
+
+def _deep_colour(kind: str, content: bytes) -> np.ndarray:
+    """The values of such a file, by imagecodecs."""
+    if kind == "PPM" or find_spec("imagecodecs") is None:
+        to_do = "save it as a TIFF" if kind == "PPM" else "pip install 'sfumato[tiff]'"
+        raise DataError(f"{kind} of more than 8 bits in colour or with transparency: {to_do}")
+    import imagecodecs
+
+    decode = imagecodecs.png_decode if kind == "PNG" else imagecodecs.jpeg2k_decode
+    values = np.asarray(decode(content))
+    if values.shape[2] in (2, 4):  # with transparency
+        if (values[:, :, -1] < np.iinfo(values.dtype).max).any():
+            raise DataError("transparent, in more than 8 bits; save it without")
+        values = values[:, :, :-1]
+    return values
+
+
+def _opens_heic() -> bool:
+    if find_spec("pillow_heif") is None:
+        return False
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    return True

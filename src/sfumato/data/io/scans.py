@@ -1,0 +1,132 @@
+"""Scans: DICOM of hospitals, NIfTI of brains, FITS of skies, each by its own library.
+
+Values are those that a file means, not those that it stores: slope and intercept are applied. Every
+slice, frame or plane is a picture, in the order of the file.
+"""
+
+import gzip
+import io
+import math
+import zlib
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+
+from sfumato.errors import DataError
+
+ENDINGS = (".dcm", ".nii", ".nii.gz", ".fits")
+"""Of files that have to be scans."""
+
+
+def dicom(content: bytes) -> list[np.ndarray]:
+    """The frames of a DICOM file `(height, width, channels)`."""
+    from pydicom import dcmread
+    from pydicom.pixels import apply_modality_lut
+
+    scan = dcmread(io.BytesIO(content))
+    kind = scan.PhotometricInterpretation
+    if kind == "PALETTE COLOR":
+        raise DataError("a palette, which is not read")
+    values = scan.pixel_array
+    if kind == "MONOCHROME1":  # zero is white
+        low = -(2 ** (scan.BitsStored - 1)) if scan.PixelRepresentation else 0
+        values = (2 * low + 2**scan.BitsStored - 1 - values.astype(np.int64)).astype(values.dtype)
+    if "RescaleSlope" in scan or "ModalityLUTSequence" in scan:
+        values = _as_integers(apply_modality_lut(values, scan))
+    channels = int(scan.SamplesPerPixel)
+    return _planes(values.reshape(-1, scan.Rows, scan.Columns, channels))
+
+
+def nifti(content: bytes) -> list[np.ndarray]:
+    """The slices of a NIfTI file across its third axis; their rows go along the second."""
+    import nibabel
+
+    values = _as_integers(np.asarray(nibabel.Nifti1Image.from_bytes(content).dataobj))
+    if values.dtype.kind not in "iuf" or values.ndim < 2:
+        raise DataError(f"values of {values.dtype} with {values.ndim} axes")
+    width, height = values.shape[:2]
+    return _planes(values.T.reshape(-1, height, width, 1))
+
+
+def fits(content: bytes) -> list[np.ndarray]:
+    """The planes of all images of a FITS file, with the row first that is first in the file."""
+    from astropy.io.fits import open as open_fits
+
+    with open_fits(io.BytesIO(content)) as units:
+        found = [unit.data for unit in units if unit.is_image and unit.data is not None]
+        planes = [np.array(each) for each in found if each.ndim >= 2]
+    if not planes:
+        raise DataError("a FITS file without an image")
+    return [one for each in planes for one in _planes(each.reshape(-1, *each.shape[-2:], 1))]
+
+
+def _as_integers(values: np.ndarray) -> np.ndarray:
+    """Scaled values as integers where they are such."""
+    if values.dtype.kind != "f" or not (np.abs(values) < 2**31).all() or (values % 1).any():
+        return values
+    return values.astype(np.int32)
+
+
+def _planes(values: np.ndarray) -> list[np.ndarray]:
+    return list(values.astype(values.dtype.newbyteorder("=")))
+
+
+_READERS: dict[str, tuple[str, Callable[[bytes], list[np.ndarray]]]] = {
+    "DICOM": ("pydicom", dicom),
+    "NIfTI": ("nibabel", nifti),
+    "FITS": ("astropy", fits),
+}
+
+
+def scan_format(head: bytes) -> str | None:
+    """Which of these a file is by its first bytes."""
+    if head[128:132] == b"DICM":
+        return "DICOM"
+    if head[344:348] in (b"n+1\0", b"n+2\0"):
+        return "NIfTI"
+    return "FITS" if head.startswith(b"SIMPLE  =") else None
+
+
+def scanned(kind: str, content: bytes, largest: int) -> list[np.ndarray]:
+    """The pictures of a scan.
+
+    Args:
+        kind: as `scan_format` says.
+        content: of the file.
+        largest: values that are held at once.
+
+    Raises:
+        DataError: saying in a few words why it cannot be read.
+    """
+    library, read = _READERS[kind]
+    if find_spec(library) is None:
+        raise DataError(f"{kind}, which {library} reads: pip install 'sfumato[{kind.lower()}]'")
+    try:
+        frames = read(content)
+    except DataError:
+        raise
+    except Exception as error:  # what they raise at damaged files is of any kind
+        reason = " ".join(str(error).split())[:80]
+        raise DataError(f"{kind} that cannot be decoded ({reason})") from None
+    if sum(math.prod(each.shape) for each in frames) > largest:
+        raise DataError(f"more than {largest:,} values")
+    return frames
+
+
+def unpacked(content: bytes, largest: int) -> bytes:
+    """What a .gz holds; other content as it is.
+
+    Raises:
+        DataError: if it is damaged or too large.
+    """
+    if content[:2] != b"\x1f\x8b":
+        return content
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            whole = file.read(largest + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError("truncated or damaged") from error
+    if len(whole) > largest:
+        raise DataError("a file beyond 256 MiB")
+    return whole

@@ -1,0 +1,218 @@
+"""TIFF as microscopes and scanners write it (by tifffile), and pictures of 16 bits elsewhere."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfumato.data.images import Images, PictureReading
+from sfumato.data.io.images import read_images, read_mask
+from sfumato.data.io.sheets import write_images
+from sfumato.errors import DataError
+
+tifffile = pytest.importorskip("tifffile")
+
+RANDOM = np.random.default_rng(0)
+AUTO = PictureReading(range="auto")
+
+
+def written(folder: Path, *pictures: np.ndarray, **options: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    for k, each in enumerate(pictures):
+        tifffile.imwrite(folder / f"{k}.tif", each, **options)
+    return folder
+
+
+def read(folder: Path, **asked: Any) -> Images:
+    return read_images(folder, PictureReading(**{"range": "auto", **asked}))
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2", "u4", "i4", "f2", "f4", "f8"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_values_of_every_type_come_as_they_are(tmp_path: Path, kind: str, order: str) -> None:
+    whole = np.iinfo(kind) if kind[0] in "ui" else None
+    ends = (whole.min, whole.max) if whole else (-1.5, 1000.0)
+    pictures = [np.array([[ends[0], 1, 7], [3, 0, ends[1]]], kind) for _ in range(2)]
+    found = read(written(tmp_path / "x", *pictures, photometric="minisblack", byteorder=order))
+    assert found.pixels.dtype == kind
+    np.testing.assert_array_equal(found.pixels[..., 0], pictures)
+    assert found.range == ends
+
+
+def test_the_same_value_is_the_same_in_all_files(tmp_path: Path) -> None:
+    dark, light = np.full((4, 4), 150, "i4"), np.full((4, 4), 150, "i4")
+    light[0, 0] = 300
+    found = read(written(tmp_path / "x", dark, light))
+    assert found.pixels[:, 1, 1, 0].tolist() == [150, 150]
+    assert found.range == (150.0, 300.0)
+    with pytest.raises(DataError, match=r"0\.tif \(int32, 150 to 150\).*data\.range=\[0,1023\]"):
+        read_images(tmp_path / "x")
+
+
+def test_white_is_zero_is_turned_at_every_depth(tmp_path: Path) -> None:
+    for kind, top in (("u1", 255), ("u2", 65535)):
+        stored = np.array([[0, 10, top]], kind)
+        place = written(tmp_path / kind, stored, stored, photometric="miniswhite")
+        np.testing.assert_array_equal(read(place).pixels[0, 0, :, 0], [top, top - 10, 0])
+    place = written(tmp_path / "i2", np.zeros((2, 2), "i2"), photometric="miniswhite")
+    with pytest.raises(DataError, match="values of int16 of which zero is white"):
+        read(place)
+
+
+def test_any_number_of_channels_in_either_order(tmp_path: Path) -> None:
+    bands = RANDOM.integers(0, 60000, (2, 6, 7, 5), dtype=np.uint16)
+    for name, planar in (("contig", "contig"), ("separate", "separate")):
+        stored = bands if planar == "contig" else np.moveaxis(bands, 3, 1)
+        place = written(tmp_path / name, *stored, planarconfig=planar, photometric="minisblack")
+        np.testing.assert_array_equal(read(place).pixels, bands)
+    for kind, photometric in (("u2", "rgb"), ("f4", "rgb"), ("u1", "minisblack")):
+        for channels in (2, 3, 4):
+            values = (bands[..., :channels] % 200).astype(kind)
+            options: dict[str, Any] = {"planarconfig": "contig"}
+            if channels > 2 and photometric == "rgb":
+                options |= {"photometric": "rgb", "extrasamples": [0] * (channels - 3)}
+            else:
+                options |= {"photometric": "minisblack"}
+            place = written(tmp_path / f"{kind}{channels}", *values, **options)
+            np.testing.assert_array_equal(read(place, range=(0, 255)).pixels, values)
+
+
+def test_pages_are_pictures_and_named_axes_are_kept(tmp_path: Path) -> None:
+    stack = RANDOM.integers(0, 4096, (3, 4, 5), dtype=np.uint16)
+    found = read(written(tmp_path / "stack", stack, photometric="minisblack"))
+    np.testing.assert_array_equal(found.pixels[..., 0], stack)
+    assert list(found.names) == ["0.tif[0]", "0.tif[1]", "0.tif[2]"]
+    assert found.notes[0].startswith("3 pages or frames of files with several")
+    first = read(tmp_path / "stack", frames="first")
+    np.testing.assert_array_equal(first.pixels[..., 0], stack[:1])
+    assert first.notes == ("1 cut to the first of 3 frames",)
+    hyper = RANDOM.integers(0, 256, (2, 3, 4, 5), dtype=np.uint8)
+    expected = np.moveaxis(hyper, 1, 3)
+    for name, options in (
+        ("ome", {"ome": True, "metadata": {"axes": "ZCYX"}}),
+        ("imagej", {"imagej": True, "metadata": {"axes": "ZCYX"}}),
+    ):
+        place = written(tmp_path / name, hyper, photometric="minisblack", **options)
+        np.testing.assert_array_equal(read(place).pixels, expected)
+
+
+def test_smaller_copies_of_a_page_are_no_pictures(tmp_path: Path) -> None:
+    page = RANDOM.integers(0, 4096, (32, 32), dtype=np.uint16)
+    (tmp_path / "x").mkdir()
+    with tifffile.TiffWriter(tmp_path / "x" / "0.tif") as file:
+        file.write(page, subifds=1, photometric="minisblack")
+        file.write(page[::2, ::2], subfiletype=1, photometric="minisblack")
+        file.write(page[::4, ::4], subfiletype=1, photometric="minisblack")
+    np.testing.assert_array_equal(read(tmp_path / "x").pixels[..., 0], [page])
+
+
+def test_compression_is_read_or_the_library_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = RANDOM.integers(0, 4096, (8, 8), dtype=np.uint16)
+    place = written(tmp_path / "x", page, compression="zlib", predictor=True)
+    np.testing.assert_array_equal(read(place).pixels[..., 0], [page])
+    content = (place / "0.tif").read_bytes()
+    (place / "0.tif").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"truncated or damaged: 0\.tif"):
+        read(place)
+    (place / "0.tif").write_bytes(content)
+    monkeypatch.setattr("sfumato.data.io.tiff.find_spec", lambda _: None)
+    with pytest.raises(DataError, match=r"pip install 'sfumato\[tiff\]'"):
+        read(place)
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2"])
+def test_no_page_of_a_stack_that_is_cut_off_is_lost_in_silence(tmp_path: Path, kind: str) -> None:
+    stack = RANDOM.integers(0, 256, (5, 8, 8)).astype(kind)
+    place = written(tmp_path / "x", stack, compression="zlib", photometric="minisblack")
+    whole = (place / "0.tif").read_bytes()
+    assert len(read(place)) == 5
+    refused = []
+    for length in range(16, len(whole), 31):
+        (place / "0.tif").write_bytes(whole[:length])
+        try:
+            assert len(read(place)) == 5, length  # only the end of the last directory is cut
+        except DataError as error:
+            refused.append(str(error))
+    assert len(refused) > len(whole) / 62
+    assert all("truncated or damaged: 0.tif" in each for each in refused)
+
+
+def test_values_that_are_not_finite_and_types_that_differ_are_told(tmp_path: Path) -> None:
+    hole = np.full((2, 2), np.nan, "f4")
+    with pytest.raises(DataError, match="not finite"):
+        read(written(tmp_path / "nan", hole, hole))
+    place = written(tmp_path / "mixed", np.full((2, 2), 9, "u2"), np.full((2, 2), 3, "u1"))
+    found = read(place)
+    assert found.pixels.max(axis=(1, 2, 3)).tolist() == [9, 3]
+    assert found.notes == ("values as they are: 1 of uint16, 1 of uint8",)
+    with pytest.raises(DataError, match=r"1 of 2 .* not bytes: 0\.tif \(uint16, 9 to 9\)"):
+        read_images(place)
+
+
+def test_a_size_is_reached_without_leaving_the_range(tmp_path: Path) -> None:
+    page = np.zeros((40, 40), np.uint16)
+    page[:, 20:] = 4095
+    found = read(written(tmp_path / "x", page, page), size=10)
+    assert found.pixels.dtype == np.uint16
+    assert found.range == (0.0, 4095.0)  # the filter alone would go beyond both
+    np.testing.assert_array_equal(found.pixels[0, :, [0, 1, -2, -1], 0].T[0], [0, 0, 4095, 4095])
+
+
+def test_more_than_eight_bits_of_colour_are_not_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codecs = pytest.importorskip("imagecodecs")
+    deep = RANDOM.integers(0, 65536, (8, 8, 3), dtype=np.uint16)
+    opaque = np.concatenate([deep, np.full((8, 8, 1), 65535, np.uint16)], axis=2)
+    (tmp_path / "a.png").write_bytes(codecs.png_encode(deep))
+    (tmp_path / "b.png").write_bytes(codecs.png_encode(opaque))
+    (tmp_path / "c.jp2").write_bytes(codecs.jpeg2k_encode(deep, reversible=True))
+    found = read(tmp_path)
+    np.testing.assert_array_equal(found.pixels, [deep] * 3)
+    (tmp_path / "d.png").write_bytes(codecs.png_encode(opaque // 2))
+    (tmp_path / "e.ppm").write_bytes(b"P6 8 8 65535\n" + deep.astype(">u2").tobytes())
+    with pytest.raises(
+        DataError, match=r"2 of 5 .*transparent, in more than 8 bits; .*: d\.png"
+    ) as told:
+        read(tmp_path)
+    assert "PPM of more than 8 bits in colour or with transparency: save it as a TIFF" in str(
+        told.value
+    )
+    monkeypatch.setattr("sfumato.data.io.decode.find_spec", lambda _: None)
+    with pytest.raises(DataError, match=r"PNG of more than 8 bits .*pip install 'sfumato\[tiff\]'"):
+        read(tmp_path)
+
+
+def test_bytes_in_other_colours_are_read_and_said(tmp_path: Path) -> None:
+    Image.new("CMYK", (8, 6), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
+    Image.new("RGB", (8, 6)).save(tmp_path / "b.jp2")
+    Image.new("RGB", (8, 6)).save(tmp_path / "c.ppm")
+    Image.new("RGB", (8, 6)).save(tmp_path / "d.png")
+    assert read_images(tmp_path).notes == ("1 CMYK, brought to red, green and blue",)
+
+
+@pytest.mark.parametrize(("kind", "channels"), [("u2", 1), ("u2", 5), ("f4", 1), ("i2", 3)])
+def test_what_is_written_comes_back(tmp_path: Path, kind: str, channels: int) -> None:
+    pixels = RANDOM.integers(0, 4096, (3, 6, 7, channels)).astype(kind)
+    write_images(tmp_path / "all.tif", pixels)
+    write_images(tmp_path / "folder", pixels)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "all.tif").rename(tmp_path / "one" / "all.tif")
+    for place in ("one", "folder"):
+        np.testing.assert_array_equal(read(tmp_path / place).pixels, pixels)
+    ending = ".png" if (kind, channels) == ("u2", 1) else ".tif"
+    assert {path.suffix for path in (tmp_path / "folder").iterdir()} == {ending}
+
+
+def test_what_is_transparent_in_a_mask_is_not_white(tmp_path: Path) -> None:
+    mask = np.zeros((2, 3, 4), np.uint8)
+    mask[0, 0] = 255  # white; the rest is clear
+    mask[1, 0] = (0, 0, 0, 255)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    white, clear = read_mask(tmp_path / "mask.png", 2, 3)
+    np.testing.assert_array_equal(white, [[True, False, False], [False, False, False]])
+    assert clear == 4

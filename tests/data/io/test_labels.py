@@ -1,0 +1,188 @@
+"""Which class a picture is of, in the forms in which sets are passed on."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfumato.config import DataSettings
+from sfumato.data.images import Images, PictureReading
+from sfumato.data.io.images import read_images
+from sfumato.data.io.labels import natural, numbered, training_part
+from sfumato.data.source import read_source
+from sfumato.errors import DataError
+
+ASKED = PictureReading(labels=True)
+
+
+def saved(folder: Path, *names: str) -> Path:
+    """Pictures whose grey is 10 times their place."""
+    for k, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4), 10 * k).save(folder / name)
+    return folder
+
+
+def by_grey(found: Images) -> dict[int, str | None]:
+    """The class of each picture by its place in `saved`."""
+    assert found.labels is not None
+    names = [None if k < 0 else found.classes[k] for k in found.labels]
+    return {
+        int(grey) // 10: name for grey, name in zip(found.pixels[:, 0, 0, 0], names, strict=True)
+    }
+
+
+def test_names_are_in_the_order_of_people() -> None:
+    names = ["10", "2", "a10b", "a9b", "B", "01", "x"]
+    assert sorted(names, key=natural) == ["01", "2", "10", "B", "a9b", "a10b", "x"]
+
+
+@pytest.mark.parametrize(
+    ("given", "labels", "classes"),
+    [
+        (np.array([[3], [0], [3]]), [1, 0, 1], ("0", "3")),
+        (np.array([[0, 1.0], [1, 0], [0, 1]]), [1, 0, 1], ("0", "1")),
+        (np.array([10, 2, 1], np.uint8), [2, 1, 0], ("1", "2", "10")),
+        (np.array([True, False, True]), [1, 0, 1], ("False", "True")),
+        (np.array([b"b", b"a", b"b"]), [1, 0, 1], ("a", "b")),
+        (["b", None, ""], [0, -1, -1], ("b",)),
+        ([1.0, float("nan"), -1], [0, -1, -1], ("1",)),
+    ],
+)
+def test_classes_of_every_form(given: Any, labels: list[int], classes: tuple[str, ...]) -> None:
+    numbers, names = numbered(given, 3)
+    assert (numbers.tolist(), names) == (labels, classes)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([0, 1], "2 labels and 3 pictures"),
+        (np.zeros((3, 4)), "several labels"),
+        ([0.5, 1, 2], "0.5 is a measure and no class"),
+    ],
+)
+def test_what_is_no_class_is_refused_with_its_reason(given: Any, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        numbered(given, 3)
+    for none in (7, "c"):
+        with pytest.raises(DataError, match=f"the label '?{none}'? is none of the 2 classes"):
+            numbered([none], 1, ("a", "b"))
+    assert numbered(["b", 0, None], 3, ("a", "b"))[0].tolist() == [1, 0, -1]
+
+
+def test_train_and_test_are_parts_and_no_classes(tmp_path: Path) -> None:
+    place = saved(
+        tmp_path / "x", "Train/cat/a.png", "Train/dog/a.png", "test/cat/b.png", "val/c.png"
+    )
+    found = read_images(place, ASKED)
+    assert by_grey(found) == {0: "cat", 1: "dog"}
+    assert found.left_out == ("what is to test with: test (1), val (1)",)
+    (place / "test" / "cat" / "bad.png").write_text("no")  # nobody asks for it
+    assert len(read_images(place)) == 2
+    for names in (["train/a", "truck/b"], ["test/a", "val/b"], ["a", "train/b"]):
+        assert training_part(names) == (set(names), {})
+
+
+def test_folders_that_are_learned_mixed_are_said(tmp_path: Path) -> None:
+    found = read_images(saved(tmp_path, "images/1.png", "images/2.png", "masks/1.png"))
+    assert found.notes == ("2 in images, 1 in masks (data.labels=true makes them classes)",)
+
+
+def test_a_table_beside_the_pictures_says_the_classes(tmp_path: Path) -> None:
+    place = saved(tmp_path, "in/1.jpg", "in/2.jpg", "in/3.jpg", "in/4.jpg")
+    with (place / "labels.csv").open("w", newline="") as file:  # as Kaggle has it: without endings
+        csv.writer(file).writerows(
+            [["id", "breed"], ["3", "poodle"], ["1", "boxer"], ["2", "boxer"]]
+        )
+    found = read_images(place, ASKED)
+    assert by_grey(found) == {0: "boxer", 1: "boxer", 2: "poodle", 3: None}
+    assert found.notes == ("classes by labels.csv, column 'breed'",)
+    assert found.left_out == ("1 .csv",)
+    (place / "labels.csv").unlink()
+    rows = [
+        {"file_name": "in/1.jpg", "text": "one", "label": 7, "size": "s"},
+        {"file_name": "in/4.jpg", "text": "four", "label": 12, "size": "l"},
+        {"file_name": "in/9.jpg", "text": "nine", "label": 5, "size": "l"},
+    ]
+    (place / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))  # as imagefolder has it
+    found = read_images(place, ASKED)
+    assert by_grey(found) == {0: "7", 1: None, 2: None, 3: "12"}
+    assert "1 of its rows name no picture here" in found.notes[0]
+    by_size = read_images(place, PictureReading(labels="size"))
+    assert by_grey(by_size) == {0: "s", 1: None, 2: None, 3: "l"}
+    with pytest.raises(
+        DataError, match=r"no column 'sizes' .*metadata\.jsonl has text, label, size"
+    ):
+        read_images(place, PictureReading(labels="sizes"))
+    (place / "metadata.jsonl").write_text("{")
+    with pytest.raises(DataError, match=r"metadata\.jsonl cannot be read"):
+        read_images(place, ASKED)
+    assert read_images(place).labels is None  # nobody asks for it
+
+
+def test_a_table_speaks_of_the_pictures_below_it_alone(tmp_path: Path) -> None:
+    place = saved(tmp_path, "train/0.png", "train/1.png", "test/0.png", "test/1.png")
+    for part, classes in (("train", "ab"), ("test", "ba")):
+        rows = [{"file_name": f"{k}.png", "label": classes[k]} for k in range(2)]
+        (place / part / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = read_images(place, ASKED)
+    assert by_grey(found) == {0: "a", 1: "b"}
+    assert found.notes == ("classes by train/metadata.jsonl, column 'label'",)
+
+
+def test_a_table_without_names_of_columns_is_refused(tmp_path: Path) -> None:
+    place = saved(tmp_path, "1.png", "2.png")
+    (place / "labels.csv").write_text("1.png,cat\n2.png,dog\n")
+    with pytest.raises(DataError, match=r"labels\.csv has no first line of names"):
+        read_images(place, ASKED)
+    (place / "labels.csv").write_text("file,class\n1.png,cat\n2.png,dog\n1.png,cat\n1.png,dog\n")
+    with pytest.raises(DataError, match=r"labels\.csv has several classes for 1\.png"):
+        read_images(place, ASKED)
+
+
+def test_a_name_is_first_that_of_its_own_path(tmp_path: Path) -> None:
+    place = saved(tmp_path, "1.png", "a/1.png", "a/2.png")
+    (place / "labels.csv").write_text("file,class\n1.png,x\na/1.png,y\n2,z\n")
+    assert by_grey(read_images(place, ASKED)) == {0: "x", 1: "y", 2: "z"}
+
+
+def test_a_column_of_classes_is_not_guessed_among_several(tmp_path: Path) -> None:
+    place = saved(tmp_path, "a/1.png", "b/2.png")
+    (place / "metadata.csv").write_text("file_name;caption;author\na/1.png;x;y\nb/2.png;z;y\n")
+    assert read_images(place, ASKED).classes == ("a", "b")  # of the folders, then
+    assert read_images(place, PictureReading(labels="author")).classes == ("y",)
+
+
+def test_the_samples_of_webdataset_have_their_classes_beside_them(tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    shades = [np.full((4, 4, 3), 10 * k, np.uint8) for k in range(4)]
+
+    def written(name: str, **parts: Any) -> Images:
+        with webdataset.TarWriter(str(tmp_path / name)) as file:
+            for k, each in enumerate(shades):
+                of_sample = {ending.replace("_", "."): value[k] for ending, value in parts.items()}
+                file.write({"__key__": f"part/{k:03d}", "png": each, **of_sample})
+        return read_images(tmp_path / name, ASKED)
+
+    mask = [255 - each for each in shades]
+    found = written("cls.tar", cls=[10, 2, 2, 10], seg_png=mask)
+    assert by_grey(found) == {0: "10", 1: "2", 2: "2", 3: "10"}
+    assert found.classes == ("2", "10")
+    assert found.left_out == ("4 .seg.png beside other pictures", "4 .cls")
+    found = written("json.tar", json=[{"label": "a"}, {"label": "b"}, {"other": 1}, {"label": "a"}])
+    assert by_grey(found) == {0: "a", 1: "b", 2: None, 3: "a"}
+    assert found.notes == ("classes by the file beside each picture",)
+
+
+def test_labels_that_are_not_asked_for_are_not_looked_at(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), dtype=np.uint8)
+    for labels in (np.zeros((3, 1)), np.array([0.5, 1, 2]), np.array(["a", "b", "c"]), np.zeros(7)):
+        np.savez(tmp_path / "x.npz", pixels=pixels, labels=labels)
+        found = read_source(DataSettings(source=str(tmp_path / "x.npz")))[0]
+        assert isinstance(found, Images)
+        assert (len(found), found.labels) == (3, None)
