@@ -63,3 +63,12 @@ def test_the_preset_keeps_enough_rows_to_measure_by() -> None:
     assert data.heldout is not None
     assert len(data.heldout) >= 40
     assert len(data.train) // 6 >= 40
+
+
+@pytest.mark.parametrize("name", ["size", "labels", "background", "range", "frames", "channels"])
+@pytest.mark.parametrize("source", ["moons", [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}] * 9])
+def test_settings_of_pictures_are_refused_for_other_data(name: str, source: object) -> None:
+    asked = {"size": 8, "labels": True, "background": "black", "range": [0, 1]}
+    asked |= {"frames": "first", "channels": "last"}
+    with pytest.raises(ArgumentError, match=f"data.{name} is for pictures"):
+        resolve(source, {f"data.{name}": asked[name]})

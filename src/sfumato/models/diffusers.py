@@ -23,6 +23,7 @@ from safetensors.torch import save as save_safetensors
 from sfumato import atomic, config
 from sfumato.config import Settings
 from sfumato.data.codecs.images import ImageCodec
+from sfumato.data.images import BYTES
 from sfumato.errors import ArgumentError, ForeignWarning, RunError, SfumatoError
 from sfumato.models.diffusers_files import (
     INDEX,
@@ -145,6 +146,15 @@ def write_pipeline(
         raise ArgumentError(
             f"diffusers' UNet2DModel is a unet of pictures, and this is a "
             f"{model.settings.network.name!r}; write it to onnx."
+        )
+    assert isinstance(model.codec, ImageCodec)
+    low, high = model.codec.range
+    if (low, high) != BYTES:
+        warnings.warn(
+            f"diffusers' pictures are of bytes: what is {low:.10g} to {high:.10g} here is 0 to 255 "
+            f"there, and {folder} does not say so",
+            ForeignWarning,
+            stacklevel=2,
         )
     schedule = model.process.discrete(_LEVELS)
     unet, tensors = write_unet(model, schedule, given, classes=classes)
