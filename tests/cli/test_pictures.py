@@ -23,7 +23,7 @@ from sfumato.data.io.images import read_image
 from sfumato.data.io.picture_arrays import as_images
 from sfumato.data.io.sheets import write_images
 from sfumato.denoisers.guidance import ClassLabels
-from sfumato.errors import ArgumentError, DataError, SfumatoError
+from sfumato.errors import ArgumentError, DataError, ForeignWarning, SfumatoError
 from sfumato.models.gaussian import GaussianModel
 from sfumato.runs import kinds
 from sfumato.runs.figures import common, images
@@ -242,6 +242,15 @@ def test_bits_of_deep_noise_are_twelve_a_number_and_samples_are_of_the_range(
     run.model.codec.encode(drawn)
     with pytest.raises(DataError, match=r"from 0 to 5000, outside of data\.range=\[0,4095\]"):
         run.log_prob(np.linspace(0, 5000, 80).astype(np.uint16).reshape(1, 4, 4, 5))
+
+
+def test_an_export_says_that_pictures_of_diffusers_are_bytes(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 4096, (30, 4, 4, 1), dtype=np.uint16)
+    settings = TINY | {"data.range": [0, 4095], "training.steps": 1, "network.width": 32}
+    settings |= {"network.options": {"multipliers": [1], "attention": []}}
+    run = sfumato.fit(pixels, out=tmp_path / "run", settings=settings, quiet=True)
+    with pytest.warns(ForeignWarning, match=r"what is 0 to 4095 here is 0 to 255 there"):
+        run.export("diffusers", tmp_path / "their")
 
 
 def test_a_density_of_decimals_is_in_their_own_unit(tmp_path: Path) -> None:
