@@ -22,7 +22,7 @@ def read(path: Path, **asked: Any) -> Images:
 
 def dicom(path: Path, values: np.ndarray, kind: str = "MONOCHROME2", **tags: Any) -> None:
     pydicom = pytest.importorskip("pydicom")
-    from pydicom.pixels import set_pixel_data
+    from pydicom.pixels.utils import set_pixel_data
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
     scan = pydicom.Dataset()

@@ -22,7 +22,7 @@ ENDINGS = (".dcm", ".nii", ".nii.gz", ".fits")
 def dicom(content: bytes) -> list[np.ndarray]:
     """The frames of a DICOM file `(height, width, channels)`."""
     from pydicom import dcmread
-    from pydicom.pixels import apply_modality_lut
+    from pydicom.pixels.processing import apply_modality_lut
 
     scan = dcmread(io.BytesIO(content))
     kind = scan.PhotometricInterpretation
