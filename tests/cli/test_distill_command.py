@@ -68,6 +68,8 @@ def test_bad_input_is_one_line(
         ("distill run --calls some", 2, "takes numbers"),
         ("distill nowhere", 4, "there is no run folder"),
         ("distill run --resume", 4, "nothing to go on with"),
+        ("distill run --resume --calls 1", 2, "keeps its calls and its seed"),
+        ("compare samplers run --calls ''", 2, "takes numbers"),
         ("sample run -n 3 --calls 2 --to new.csv", 2, "no few-step map yet"),
         ("sample run -n 3 --calls 3 --to new.csv", 2, "sampling.few"),
         ("sample run -n 3 --calls 2 --steps 5 --to new.csv", 2, "leave steps out"),

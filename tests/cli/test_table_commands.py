@@ -259,7 +259,7 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
         ("animate RUN reverse --to a.csv", 2, ".gif, .mp4"),
         ("edit RUN other.csv --from 0.5 --to a.csv", 3, "lacks the columns age, job"),
         ("edit RUN people.csv --from 2 --to a.csv", 2, "at most 1"),
-        ("export RUN --to onnx dir --given age=40", 2, "leave `given` out"),
+        ("export RUN --to onnx dir --given age=40", 2, "leave `given` and `classes` out"),
         ("export RUN --to diffusers dir", 2, "UNet2DModel is a unet of pictures"),
         ("fit people.csv --column age", 2, "`--column` takes NAME=TYPE"),
         ("fit people.csv --column ag=integer", 2, "unknown column 'ag'"),

@@ -17,7 +17,15 @@ from torch import Tensor
 from sfumato.config import TrainingSettings
 from sfumato.denoisers.denoiser import Denoiser, NetworkDenoiser, Prediction
 from sfumato.errors import ArgumentError
-from sfumato.models.few import CALLS, FewSteps, as_map, ends_of_flow, map_of, times_of
+from sfumato.models.few import (
+    CALLS,
+    FewSteps,
+    as_map,
+    calls_of,
+    ends_of_flow,
+    map_of,
+    times_of,
+)
 from sfumato.networks.mlp import VectorMLP
 from sfumato.process import parameterisations
 from sfumato.process.kernels import noised
@@ -149,7 +157,10 @@ def test_calls_lie_within_the_process() -> None:
     np.testing.assert_allclose(levels.sigma_ve.numpy(), CALLS[4], rtol=1e-6)
     # A process that ends before sigma/alpha = 0.4 has no such call.
     part = PROCESS.until(float(PROCESS.time(torch.tensor(-2 * math.log(0.35)).double())))
-    assert _ratios(part, times_of(part, 4)) == pytest.approx([0.35, 0.3, 0.2], rel=1e-4)
+    assert _ratios(part, times_of(part, 2)) == pytest.approx([0.35, 0.3], rel=1e-4)
+    assert calls_of(part) == (1, 2)
+    with pytest.raises(ArgumentError, match="this process has no such levels"):
+        times_of(part, 4)
 
 
 def _ratios(process: Process, times: tuple[float, ...]) -> list[float]:

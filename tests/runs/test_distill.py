@@ -15,12 +15,14 @@ from PIL import Image
 import sfumato
 from fitted import TINY, squares
 from sfumato import distributed
+from sfumato.config import Settings
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.metrics.evaluation import Evaluation, judged
 from sfumato.models.file import load_model
+from sfumato.models.model import changed
 from sfumato.runs import compare, distill, job
 from sfumato.runs.distill import Distilled, in_few
-from sfumato.runs.fit import resume
+from sfumato.runs.fit import finish, resume
 from sfumato.runs.run import Run
 
 # Rows, steps of the solver, steps of training for one of the fit, rows of a step for one.
@@ -72,10 +74,8 @@ def test_a_map_is_kept_in_the_run_beside_its_network(mapped: Distilled, moons: R
     np.testing.assert_array_equal(again.log_prob(rows, steps=5), moons.log_prob(rows, steps=5))
     np.testing.assert_array_equal(again.sample(20, few=0), moons.sample(20))
     # Nothing is left that only going on needed.
-    assert sorted(each.name for each in (folder / "few").iterdir()) == [
-        "config.toml",
-        "metrics.jsonl",
-    ]
+    left = sorted(each.name for each in (folder / "few").iterdir())
+    assert left == ["metrics.jsonl", "plan.toml"]
 
 
 @pytest.mark.parametrize("calls", [1, 2, 4])
@@ -153,11 +153,24 @@ def test_a_stopped_map_goes_on_bit_for_bit(
     assert half.folder is not None
     assert sfumato.open(half.folder).model.few is None  # the run is what it was
     monkeypatch.setattr(distill, "fitting", fitting)
-    done = distill.distill(half, [4], seed=0, resume=True)  # what was begun decides
+    with pytest.raises(ArgumentError, match="keeps its calls and its seed"):
+        distill.distill(half, [4], resume=True)
+    plan = half.folder / "few" / "plan.toml"
+    text = plan.read_text()
+    plan.write_text("calls = 3")
+    with pytest.raises(RunError, match=r"plan\.toml is damaged; begin anew"):
+        distill.distill(half, resume=True)
+    plan.write_text(text)
+    done = distill.distill(half, resume=True)
     assert done.run.model.few is not None
     assert sorted(done.run.model.few.times) == [1, 2]
     for name, value in _weights(whole.run).items():
         np.testing.assert_array_equal(_weights(done.run)[name], value)
+
+
+def _guided(settings: Settings, guidance: float) -> Settings:
+    sampling = settings.sampling.model_copy(update={"guidance": guidance})
+    return settings.model_copy(update={"sampling": sampling})
 
 
 def test_a_table_is_drawn_and_filled_by_a_map(of_table: Run, tmp_path: Path) -> None:
@@ -177,6 +190,8 @@ def test_a_table_is_drawn_and_filled_by_a_map(of_table: Run, tmp_path: Path) -> 
     rows = [{"years": 50, "height": 1.7, "team": "old"}]
     with pytest.raises(ArgumentError, match="draws from noise alone"):
         run.edit(rows, 0.5, few=2)
+    with pytest.raises(ArgumentError, match="its own sampler"):
+        run.sample(3, few=2, sampler=sfumato.samplers.DDIM())
 
 
 def test_pictures_of_classes_are_drawn_by_a_map(tmp_path: Path) -> None:
@@ -200,7 +215,14 @@ def test_pictures_of_classes_are_drawn_by_a_map(tmp_path: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[..., 0]).save(folder / name / f"{k}.png")
     run = sfumato.fit(folder, out=tmp_path / "run", settings=settings, quiet=True)
+    plain = changed(run.model, settings=_guided(run.settings, 1.0))
+    shutil.copytree(tmp_path / "run", tmp_path / "plain")
+    unguided = distill.distill(replace(run, model=plain, folder=tmp_path / "plain"), [2]).run
     run = distill.distill(run, [2]).run
+    # Guidance is learned with the rest.
+    assert any(
+        not np.array_equal(value, _weights(unguided)[name]) for name, value in _weights(run).items()
+    )
     above = run.sample(3, few=2, given={"class": "above"})
     assert above.shape == (3, 4, 4, 1)
     assert not np.array_equal(above, run.sample(3, few=2, given={"class": "below"}))
@@ -226,6 +248,93 @@ def test_fit_learns_a_map_where_it_is_to_draw(tmp_path: Path) -> None:
     with resume(tmp_path / "run") as finished:  # what it keeps is not lost
         assert finished.model.few is not None
     assert sfumato.open(tmp_path / "run").model.few is not None
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+@pytest.mark.parametrize("num_levels", [3, 8, 20, 1000])
+def test_the_calls_of_a_discrete_process_differ(
+    tmp_path: Path, schedule: str, num_levels: int
+) -> None:
+    own = {"process.schedule": schedule, "process.num_levels": num_levels}
+    own |= {"training.steps": 2, "sampling.steps": min(num_levels, 8)}
+    run = sfumato.fit("moons", settings=TINY | own, out=tmp_path / "run", quiet=True)
+    found = distill.distill(run)
+    few = found.run.model.few
+    assert few is not None
+    for calls, times in few.times.items():
+        levels = few.levels(run.model.process, calls)
+        assert len(times) == calls
+        assert (levels.sigma_ve.diff() < 0).all()
+    assert np.isfinite(sfumato.open(tmp_path / "run").sample(3, few=max(few.times))).all()
+    if 4 not in few.times:
+        with pytest.raises(ArgumentError, match="this process has no such levels"):
+            distill.distill(run, [4])
+
+
+def test_a_second_map_takes_the_place_of_the_first(
+    moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first was chosen for counts no more."""
+    run = _copy(moons, tmp_path / "run")
+    measure = judged("classifier_auc", "AUC", 0.5, [0.5, 0.51, 0.52], 0.02, 100)
+    monkeypatch.setattr(Run, "evaluate", lambda *_, **__: Evaluation((measure,), 100))
+    run = distill.distill(run).run
+    assert run.settings.sampling.few == 4
+    assert distill.distill(run, [1]).chosen == 1
+    far = judged("classifier_auc", "AUC", 0.9, [0.5, 0.51, 0.52], 0.02, 100)
+    monkeypatch.setattr(Run, "evaluate", lambda *_, **__: Evaluation((far,), 100))
+    assert distill.distill(sfumato.open(tmp_path / "run"), [1, 2]).chosen == 0
+    assert sfumato.open(tmp_path / "run").sample(3).shape == (3, 2)
+
+
+def test_a_map_is_of_a_finished_run(moons: Run, tmp_path: Path) -> None:
+    run = _copy(moons, tmp_path / "run")
+    assert run.folder is not None
+    lines = (run.folder / "metrics.jsonl").read_text().splitlines()
+    (run.folder / "metrics.jsonl").write_text("".join(f"{each}\n" for each in lines[:-1]))
+    with pytest.raises(ArgumentError, match=r"not finished.*fit --resume --out"):
+        distill.distill(run)
+
+
+def test_fit_goes_on_with_a_map_that_it_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped between the fit and the map: the sampler draws, and `fit --resume` learns it."""
+    fitting = job.fitting
+
+    def stopped(begun: Any, *, quiet: bool) -> Iterator[Any]:
+        yield next(iter(fitting(begun, quiet=quiet)))
+        raise job.Stopped(2, 1, begun)
+
+    monkeypatch.setattr(distill, "fitting", stopped)
+    settings = TINY | {"sampling.few": 2}
+    with pytest.raises(KeyboardInterrupt):
+        sfumato.fit("moons", settings=settings, out=tmp_path / "run", quiet=True)
+    monkeypatch.setattr(distill, "fitting", fitting)
+    run = sfumato.open(tmp_path / "run")
+    np.testing.assert_array_equal(run.sample(5), run.sample(5, few=0))
+    with resume(tmp_path / "run") as begun:
+        done = finish(begun, quiet=True)
+    assert done.model.few is not None
+    np.testing.assert_array_equal(done.sample(5), done.sample(5, few=2))
+
+
+def test_a_map_draws_nearer_to_the_flow_than_the_denoiser_in_one_call(
+    moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(distill._RECIPES, "points", (4000, 24, 6.0, 4))
+    monkeypatch.setattr(compare, "SAMPLERS", {"ddim": sfumato.samplers.DDIM})
+    run = distill.distill(_copy(moons, tmp_path / "run")).run
+    entries = [
+        each for each in compare.compare_samplers(run, (1, 2)) if isinstance(each, compare.Entry)
+    ]
+    by_map = {each.num_calls: each for each in entries if each.sampler == "few-step map"}
+    (ddim, *_) = (each for each in entries if each.sampler == "ddim" and each.num_calls == 1)
+    assert by_map[1].flow is not None
+    assert ddim.flow is not None
+    assert by_map[1].flow < 0.2 * ddim.flow
+    assert by_map[1].distance < 0.5 * ddim.distance
+    assert by_map[2].distance < 0.5 * ddim.distance
 
 
 def test_a_map_that_cannot_be_is_refused_before_the_fit(

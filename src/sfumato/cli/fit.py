@@ -14,7 +14,6 @@ from sfumato.cli.options import (
     Missing,
     Quiet,
     Rules,
-    Seed,
     Set,
     column_types,
     missing_cells,
@@ -158,10 +157,12 @@ def fit(
 def distill(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     calls: Annotated[
-        str, typer.Option(help="For how many network calls, with commas between.")
-    ] = "1,2,4",
-    seed: Seed = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where it was stopped.")] = False,
+        str | None, typer.Option(help="For how many network calls, of 1, 2 and 4. [1,2,4]")
+    ] = None,
+    seed: FitSeed = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where it was stopped; give only RUN.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Learn a map that draws in 1, 2 or 4 network calls, from a fitted run's own network.
@@ -170,7 +171,7 @@ def distill(
     `sample --calls 2` draws with it. Where its samples of the most calls cannot be told apart from
     real rows, they are what `sample` draws from then on.
     """
-    numbers = numbers_of_calls(calls)
+    numbers = None if calls is None else numbers_of_calls(calls)
 
     from sfumato.runs.distill import distill as learn
     from sfumato.runs.run import open_run
@@ -224,7 +225,7 @@ def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
             say(f"{out} is already finished: {step:,} steps.", quiet)
         else:
             say(f"Going on from step {step:,} of {num_steps:,}.", quiet)
-            finish(job, quiet=quiet)
+        finish(job, quiet=quiet)
     _say_next(Run(job.model, out), quiet)
 
 

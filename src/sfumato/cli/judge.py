@@ -189,7 +189,7 @@ def compare(
     """
     if what != "samplers":
         raise unknown("thing to compare", what, ("samplers",))
-    asked = numbers_of_calls(calls) if calls else []
+    given = None if calls is None else numbers_of_calls(calls)
     if to is not None:
         from sfumato.plots import check_figure_target
 
@@ -206,7 +206,7 @@ def compare(
     from sfumato.runs.run import open_run
 
     opened, found = open_run(run), []
-    numbers = asked or calls_of(opened)
+    numbers = calls_of(opened) if given is None else given
     with ProgressLine("compare", most_entries(numbers), "entries", quiet=quiet) as line:
         for done, each in enumerate(compare_samplers(opened, numbers), start=1):
             if isinstance(each, Comparison):

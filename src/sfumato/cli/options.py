@@ -149,6 +149,6 @@ def numbers_of_calls(text: str) -> list[int]:
         numbers = []
     if not numbers or numbers[0] < 1 or numbers[-1] > 10_000:
         raise ArgumentError(
-            f"`--calls` takes numbers from 1 to 10000 with commas (5,10,20); got {text!r}."
+            f"`--calls` takes numbers from 1 to 10000 with commas (1,2,4); got {text!r}."
         )
     return numbers

@@ -24,7 +24,7 @@ from sfumato.models.file import load_model, save_model
 from sfumato.models.model import supports, unsupported
 from sfumato.models.predictive import PredictedCategories, PredictedNumbers
 from sfumato.progress import ProgressLine
-from sfumato.runs.data import take
+from sfumato.runs.data import refuse_settings_of_pictures, take
 from sfumato.runs.fit import prepare
 from sfumato.runs.kinds import KINDS
 from sfumato.runs.predict import remarks
@@ -99,6 +99,7 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
                 "a few-step map (sampling.few) lies in a run's folder; fit with sfumato.fit, or "
                 "leave it out."
             )
+        refuse_settings_of_pictures("table", asked.data)
         taken = take(table, asked, keep_all=True)
         data = replace(taken, container=getattr(self, "backend_", None) or "array")
         settings = config.resolve(KINDS[data.kind].recipe(data, asked.training.target), *layers)

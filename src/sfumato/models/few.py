@@ -19,7 +19,7 @@ from sfumato.errors import ArgumentError
 from sfumato.process import parameterisations
 from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.process.process import Process
-from sfumato.samplers.driver import last_frame, trajectory
+from sfumato.samplers.driver import Stepper, last_frame, trajectory
 from sfumato.samplers.unipc import UniPC
 
 D = TypeVar("D", bound=Any)
@@ -58,18 +58,35 @@ class FewSteps:
 def times_of(process: Process, calls: int) -> tuple[float, ...]:
     """Where in a process so many calls are made, noisiest first.
 
-    Levels beyond the process's own ends are left out.
-
     Raises:
-        ArgumentError: if there is no such number of calls.
+        ArgumentError: if there is no such number of calls, or the process has not so many levels
+            that differ, from its noisiest to its least noisy.
     """
     if calls not in CALLS:
         known = ", ".join(map(str, CALLS))
         raise ArgumentError(f"a few-step map is of {known} network calls; got {calls}.")
-    least, most = process.least_noisy.sigma_ve, process.noisiest.sigma_ve
-    within = [ratio for ratio in CALLS[calls] if least < ratio < most]
-    log_snr = torch.tensor([-2 * math.log(ratio) for ratio in within], dtype=torch.float64)
-    return (1.0, *process.time(log_snr).tolist())
+    log_snr = torch.tensor([-2 * math.log(ratio) for ratio in CALLS[calls]], dtype=torch.float64)
+    times = torch.cat([torch.ones(1, dtype=torch.float64), process.time(log_snr)])
+    levels = process.at(times)
+    if not (times.min() >= 0 and times.max() <= 1 and (levels.log_snr.diff() > 0).all()):
+        raise ArgumentError(
+            f"{calls} calls are made at pure noise and at sigma/alpha "
+            f"{', '.join(map(str, CALLS[calls]))}, and this process has no such levels; take fewer."
+        )
+    return tuple(times.tolist())
+
+
+def calls_of(process: Process) -> tuple[int, ...]:
+    """The numbers of calls that a process has levels for."""
+
+    def has(calls: int) -> bool:
+        try:
+            times_of(process, calls)
+        except ArgumentError:
+            return False
+        return True
+
+    return tuple(filter(has, CALLS))
 
 
 def map_of(few: FewSteps | None) -> FewSteps:
@@ -80,10 +97,32 @@ def map_of(few: FewSteps | None) -> FewSteps:
     """
     if few is None:
         raise ArgumentError(
-            "this run has no few-step map yet; learn one with `sfumato distill RUN`, or draw with "
-            "its sampler (sampling.few=0)."
+            "this run has no few-step map yet; learn one with `sfumato distill RUN`, or leave few "
+            "(--calls) out."
         )
     return few
+
+
+def refuse_few(named: Mapping[str, Any], own: Stepper[Any] | None, *, from_noise: bool) -> None:
+    """Refuse a map that is asked for where it cannot draw.
+
+    Args:
+        named: changes to the sampling settings.
+        own: a sampler of the user's own, if one is given.
+        from_noise: whether samples are drawn from noise alone.
+
+    Raises:
+        ArgumentError: saying why.
+    """
+    if not named.get("few"):
+        return
+    if own is not None:
+        raise ArgumentError("a few-step map is its own sampler; leave sampler out, or few.")
+    if not from_noise:
+        raise ArgumentError(
+            "a few-step map draws from noise alone, and not from given values or rows; leave few "
+            "(--calls) out here."
+        )
 
 
 def as_map(denoiser: D, network: nn.Module) -> D:

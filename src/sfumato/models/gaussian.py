@@ -26,7 +26,7 @@ from sfumato.denoisers.guidance import ClassLabels, Guided
 from sfumato.errors import ArgumentError, DataError, ForeignWarning, unknown
 from sfumato.likelihood.flow import Adaptive, LogProb, log_prob, rademacher, rk4
 from sfumato.likelihood.variational import BoundTerms, variational_bound
-from sfumato.models.few import FewSteps, as_map, map_of
+from sfumato.models.few import FewSteps, as_map, map_of, refuse_few
 from sfumato.models.model import refuse_negative
 from sfumato.models.registry import (
     build_grid,
@@ -258,12 +258,10 @@ class GaussianModel:
         """
         named, own = split_stepper(changes)
         settings = self._sampling(named)
-        if settings.few and own is None and in_few:
+        refuse_few(named, own, from_noise=in_few)
+        # Until a map that is to draw is learned, the sampler does.
+        if settings.few and own is None and in_few and (self.few or named.get("few")):
             return self._few(settings, seed, given)
-        if named.get("few"):
-            raise ArgumentError(
-                "a few-step map draws from noise alone; leave few (--calls) out here."
-            )
         stepper = self._stepper(settings) if own is None else own
         steps = self.choose_steps(**named).num_steps if settings.steps == "auto" else settings.steps
         # A part of the process takes that part of the steps.

@@ -32,7 +32,7 @@ from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import LogProb, Probes, log_prob, rademacher
 from sfumato.likelihood.variational import BoundTerms
-from sfumato.models.few import FewSteps, as_map, map_of
+from sfumato.models.few import FewSteps, as_map, map_of, refuse_few
 from sfumato.models.model import refuse_negative, unsupported
 from sfumato.models.registry import build_grid, build_stepper, changed_sampling, split_stepper
 from sfumato.networks.table_mlp import TableCondition
@@ -345,11 +345,7 @@ class TableModel:
             DataError: if the rows do not fit the model.
         """
         process = self.process.until(float(start))
-        settings, stepper = self._sampler({"few": 0, **sampling})
-        if settings.few:
-            raise ArgumentError(
-                "a few-step map draws from noise alone; leave few (--calls) out here."
-            )
+        settings, stepper = self._sampler(sampling, from_noise=False)
         own = self.own(rows)
         encoded = self.as_known(own, np.ones((len(own), len(self.codec.parts)), bool))
         levels = build_grid(settings, process, max(1, round(int(settings.steps) * start)))
@@ -618,10 +614,16 @@ class TableModel:
         carried = (~noisy[:, slots]).sum(1) * 0.5 * math.log(2 * math.pi)
         return replace(found, nats=found.nats + carried)
 
-    def _sampler(self, changes: Mapping[str, Any]) -> tuple[SamplingSettings, Stepper[Any]]:
+    def _sampler(
+        self, changes: Mapping[str, Any], *, from_noise: bool = True
+    ) -> tuple[SamplingSettings, Stepper[Any]]:
         """The run's own sampling settings and method, with some changed."""
         named, own = split_stepper(changes)
+        refuse_few(named, own, from_noise=from_noise)
         sampling = changed_sampling(self.settings, named)
+        # Until a map that is to draw is learned, the sampler does.
+        if not (from_noise and (self.few or named.get("few"))):
+            sampling = sampling.model_copy(update={"few": 0})
         settings = self.settings.model_copy(update={"sampling": sampling})
         replace(self, settings=settings).check_sampling()
         if own is not None:

@@ -158,7 +158,6 @@ def load(settings: Settings) -> Dataset[Any]:
     if data.source in TOY_SETS:
         if data.rules:
             raise _rules_of_no_table()
-        _refuse_settings_of_pictures(data)
         points = draw(data.source, data.rows, seed=settings.seed, noise=data.noise)
         return Dataset(points, None, data, settings.seed)
     rows, mark = read_source(data)
@@ -233,8 +232,6 @@ def whole(rows: Rows, settings: Settings) -> Dataset[Any]:
         DataError: as `split`.
     """
     refuse_extremes(rows, settings.data.source)
-    if not isinstance(rows, Images):
-        _refuse_settings_of_pictures(settings.data)
     nothing = rows.take(np.arange(0))
     types = rows.column_types(settings.data.columns)
     rules: tuple[Rule, ...] = ()
@@ -250,13 +247,17 @@ def whole(rows: Rows, settings: Settings) -> Dataset[Any]:
 _OF_PICTURES = ("size", "labels", "background", "skip_bad", "range", "frames", "channels")
 
 
-def _refuse_settings_of_pictures(data: DataSettings) -> None:
+def refuse_settings_of_pictures(kind: str, data: DataSettings) -> None:
     """Nothing that a user asks for is left undone without a word.
 
+    Args:
+        kind: of the data.
+        data: what was asked for.
+
     Raises:
-        ArgumentError: naming the first setting that is for pictures alone.
+        ArgumentError: naming the first setting that is for pictures alone, if the data are none.
     """
-    for name in _OF_PICTURES:
+    for name in _OF_PICTURES if kind != "images" else ():
         if getattr(data, name) != DataSettings.model_fields[name].default:
             raise ArgumentError(
                 f"data.{name} is for pictures, and {data.source} holds none; leave it out."

@@ -8,6 +8,7 @@ import math
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +21,12 @@ from torch import Tensor, nn
 from sfumato import atomic, config, distributed
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.metrics.evaluation import Evaluation
-from sfumato.models.few import CALLS, FewSteps, as_map, ends_of_flow, times_of
+from sfumato.models.few import FewSteps, as_map, calls_of, ends_of_flow, times_of
 from sfumato.models.file import save_model
 from sfumato.models.model import Model, changed
 from sfumato.process.streams import DISTILLING, chunk_size, generator
 from sfumato.progress import ProgressLine
-from sfumato.runs.folder import CHECKPOINT, CONFIG, FEW, MODEL, locked
+from sfumato.runs.folder import CHECKPOINT, CONFIG, FEW, MODEL, locked, resume_command
 from sfumato.runs.job import Job, fitting
 from sfumato.runs.kinds import KINDS
 from sfumato.runs.run import Run
@@ -61,36 +62,48 @@ class Distilled:
 
 def distill(
     run: Run,
-    calls: Sequence[int] = tuple(CALLS),
+    calls: Sequence[int] | None = None,
     *,
-    seed: int = 0,
+    seed: int | None = None,
     resume: bool = False,
     quiet: bool = True,
 ) -> Distilled:
     """Learn a map of a few network calls from a run's own network, and keep it in the run.
 
     Where samples of its most calls cannot be told apart from real rows, they are what `sample`
-    draws from then on, unless the run's settings name a number of calls (`sampling.few`).
+    draws from then on, unless the run was fitted to draw in a number of calls (`sampling.few`) that
+    the map knows.
 
     Args:
         run: fitted, with its folder, whose rows can be had.
-        calls: for which numbers of network calls: 1, 2, 4.
-        seed: decides all that is drawn.
-        resume: go on where it was stopped; calls and seed are those that it was begun with.
+        calls: for which numbers of network calls: 1, 2, 4; all that its process has levels for,
+            where not given.
+        seed: decides all that is drawn; 0 where not given.
+        resume: go on where it was stopped, with the calls and the seed that it was begun with.
         quiet: show no progress.
 
     Raises:
-        ArgumentError: if there is no such number of calls, no number to draw, or the run is a lone
-            file.
+        ArgumentError: if there is no such number of calls, no number to draw, the run is a lone
+            file or not finished, or calls or a seed are given to what goes on.
         RunError: if the run's rows cannot be had, or there is nothing to resume.
         Stopped: after SIGINT or SIGTERM, when all is saved.
     """
     if run.folder is None:
         raise ArgumentError("a lone model file has no place for a few-step map; give a run folder.")
+    if resume and not (calls is None and seed is None):
+        raise ArgumentError("what goes on keeps its calls and its seed; leave them out.")
+    records = run.records()
+    if records and records[-1]["step"] < records[-1]["num_steps"]:
+        raise ArgumentError(
+            f"this run is not finished, and its network will change; first "
+            f"`{resume_command(run.folder)}`."
+        )
     with locked(run.folder):
         if resume:
             calls, seed = _planned(run.folder / FEW)
-        return learn_map(run, calls, seed=seed, resume=resume, quiet=quiet)
+        elif calls is None:
+            calls = calls_of(run.model.process)
+        return learn_map(run, calls, seed=seed or 0, resume=resume, quiet=quiet)
 
 
 def refuse_several() -> None:
@@ -117,9 +130,15 @@ def refuse_numberless(model: Model) -> None:
 
 
 def learn_map(
-    run: Run, calls: Sequence[int], *, seed: int, resume: bool = False, quiet: bool
+    run: Run,
+    calls: Sequence[int],
+    *,
+    seed: int,
+    resume: bool = False,
+    measure: bool = True,
+    quiet: bool,
 ) -> Distilled:
-    """As `distill`, of a run whose folder is held for writing."""
+    """As `distill`, of a run whose folder is held for writing; unmeasured if so asked."""
     assert run.folder is not None
     refuse_several()
     refuse_numberless(run.model)
@@ -130,15 +149,14 @@ def learn_map(
             shutil.rmtree(folder)
         folder.mkdir()
         plan = {"calls": [*times], "seed": seed}
-        atomic.write_bytes(folder / CONFIG, tomli_w.dumps(plan).encode())
+        atomic.write_bytes(folder / _PLAN, tomli_w.dumps(plan).encode())
     job = _begun(run, times, folder, seed, quiet=quiet)
     if resume:
         job.training.restore(*checkpoint.load(folder / CHECKPOINT))
     network = _learned(job, quiet=quiet)
     made = replace(run, model=changed(run.model, few=FewSteps(network, times)))
-    found = _kept(made, quiet=quiet)
-    for each in (folder / CHECKPOINT, folder / MODEL):  # what only resuming needed
-        shutil.rmtree(each) if each.is_dir() else each.unlink()
+    found = _kept(made, measure=measure, quiet=quiet)
+    shutil.rmtree(folder / CHECKPOINT)  # which only resuming needed
     return found
 
 
@@ -150,8 +168,12 @@ def _planned(folder: Path) -> tuple[list[int], int]:
     """
     if not (folder / CHECKPOINT).is_dir():
         raise RunError(f"there is nothing to go on with in {folder}; leave --resume out.")
-    plan = config.load_toml(folder / CONFIG)
-    return plan["calls"], plan["seed"]
+    try:
+        plan = config.load_toml(folder / _PLAN)
+        calls, seed = [int(each) for each in plan["calls"]], int(plan["seed"])
+    except (ArgumentError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{folder / _PLAN} is damaged; begin anew, without --resume.") from error
+    return calls, seed
 
 
 def _begun(
@@ -183,7 +205,7 @@ def _begun(
     )
     training = Training(student, FlowEnds(objective), pairs, recipe, seed=seed)
     again = f"sfumato distill --resume {shlex.quote(str(run.folder))}"
-    return Job(training, changed(model, denoiser=student), data, folder, again)
+    return Job(training, changed(model, denoiser=student), data, folder, again, draws=False)
 
 
 def _ends(
@@ -219,24 +241,25 @@ def _learned(job: Job, *, quiet: bool) -> nn.Module:
     ):
         for record in fitting(job, quiet=quiet):
             line.advance_to(record.step, f"loss {record.loss:.5f}")
-    return deepcopy(job.training.drawing_network(last=False))
+    last = job.model.settings.sampling.weights == "last"
+    return deepcopy(job.training.drawing_network(last=last))
 
 
-def _kept(run: Run, *, quiet: bool) -> Distilled:
+def _kept(run: Run, *, measure: bool, quiet: bool) -> Distilled:
     """The map measured, the calls to draw with chosen, and all written to the run's folder."""
     folder, few = run.folder, run.model.few
     assert folder is not None
     assert few is not None
-    most = max(few.times)
-    try:
-        evaluation = in_few(run, most).evaluate(quiet=quiet)
-    except (ArgumentError, DataError):  # too few rows to measure anything by
-        evaluation = None
+    evaluation, most = None, max(few.times)
+    if measure:
+        with suppress(ArgumentError, DataError):  # too few rows to measure anything by
+            evaluation = in_few(run, most).evaluate(quiet=quiet)
     equal = evaluation is not None and evaluation.verdict == _AT_THE_FLOOR
-    chosen = run.settings.sampling.few or most * equal
+    # What the run was fitted to draw in; what a map before this one was good for counts no more.
+    named = config.resolve(config.current(config.load_toml(folder / CONFIG))).sampling.few
+    chosen = named if named in few.times else most * equal
     run = in_few(run, chosen)
     save_model(run.model, folder / MODEL)
-    atomic.write_bytes(folder / CONFIG, run.settings.to_toml().encode())
     return Distilled(run, evaluation, chosen)
 
 
@@ -248,5 +271,7 @@ def in_few(run: Run, calls: int) -> Run:
 
 
 _AT_THE_FLOOR = "cannot be told apart"
+# Calls and seed of the map that is being learned.
+_PLAN = "plan.toml"
 # Even in the log-SNR, which the solver's order is in.
 _GRID = "uniform-log-snr"

@@ -26,7 +26,7 @@ from sfumato.models.registry import OWN, device_of
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
 from sfumato.progress import ProgressLine
-from sfumato.runs.data import Dataset, Source, load, take
+from sfumato.runs.data import Dataset, Source, load, refuse_settings_of_pictures, take
 from sfumato.runs.distill import learn_map, refuse_numberless, refuse_several
 from sfumato.runs.folder import CHECKPOINT, CONFIG, MODEL, locked, new_folder
 from sfumato.runs.job import Job, Stopped, fitting, sampling_model
@@ -62,6 +62,7 @@ def resolve(
         named = {"data": {"source": IN_MEMORY}}
         asked = config.resolve(*layers, nested, named)
         data = take(source, asked)
+    refuse_settings_of_pictures(data.kind, asked.data)
     recipe = KINDS[data.kind].recipe(data, asked.training.target)
     return config.resolve(recipe, *layers, nested, named), data
 
@@ -180,7 +181,9 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
             renamed = weight_names(settings.network.name)
             training.restore(*checkpoint.load(folder / CHECKPOINT, renamed))
             if training.step == training.num_steps and held is not None:
-                job = replace(job, model=changed(model, few=held.few))
+                # What came after the fit is kept: a map, and that it draws.
+                model = changed(model, few=held.few, settings=held.settings)
+                job = replace(job, model=model)
             restored = sampling_model(job)
             if distributed.is_first():
                 save_model(restored, folder / MODEL)  # a kill may have left it behind
@@ -251,6 +254,7 @@ def finish(job: Job, *, quiet: bool = False) -> Run:
         for record in fitting(job, quiet=quiet):
             line.advance_to(record.step, f"loss {record.loss:.4f}")
     run = Run(sampling_model(job), job.folder, job.data)
-    if few := run.settings.sampling.few:
-        return learn_map(run, [few], seed=run.settings.seed, quiet=quiet).run
-    return run
+    few = run.settings.sampling.few
+    if not few or run.model.few is not None:
+        return run
+    return learn_map(run, [few], seed=run.settings.seed, measure=False, quiet=quiet).run

@@ -64,6 +64,7 @@ class Job:
         data: the rows.
         folder: the run's folder.
         go_on: what to type to go on with it, if not what a fit is gone on with.
+        draws: whether what is being learned is a model to draw with, and kept as one.
     """
 
     training: Training
@@ -71,6 +72,7 @@ class Job:
     data: Dataset[Any]
     folder: Path
     go_on: str = ""
+    draws: bool = True
 
 
 @contextmanager
@@ -116,7 +118,8 @@ def _save(job: Job) -> None:
     tensors, model = job.training.tensors(), sampling_model(job)
     if distributed.is_first():
         checkpoint.save(job.folder / CHECKPOINT, tensors, job.training.numbers())
-        save_model(model, job.folder / MODEL)
+        if job.draws:
+            save_model(model, job.folder / MODEL)
 
 
 def _take_snapshot(job: Job) -> None:
