@@ -347,6 +347,9 @@ def test_a_map_that_cannot_be_is_refused_before_the_fit(
             out=tmp_path / "table",
             quiet=True,
         )
+    few_levels = TINY | {"process.num_levels": 8, "process.schedule": "linear", "sampling.few": 4}
+    with pytest.raises(ArgumentError, match="this process has no such levels"):
+        sfumato.fit("moons", settings=few_levels, out=tmp_path / "moons", quiet=True)
     monkeypatch.setattr(distributed, "count", lambda: 2)
     with pytest.raises(ArgumentError, match="learned by one process"):
         sfumato.fit("moons", settings={"sampling.few": 2}, out=tmp_path / "moons", quiet=True)

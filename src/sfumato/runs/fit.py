@@ -19,6 +19,7 @@ from sfumato.data.codecs import Codec
 from sfumato.data.source import IN_MEMORY
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.models.build import build_model
+from sfumato.models.few import times_of
 from sfumato.models.file import load_model, save_model
 from sfumato.models.format_4 import weight_names
 from sfumato.models.model import Model, changed
@@ -136,6 +137,7 @@ def begin(
     training, model = prepare(settings, data, network=network, process=process)
     if settings.sampling.few:
         refuse_numberless(model)
+        times_of(model.process, settings.sampling.few)
     if not distributed.is_first():
         yield Job(training, model, data, Path(out or ""))
         return
