@@ -82,6 +82,18 @@ def test_bad_input_is_one_line(
     assert not (tmp_path / "new.csv").exists()
 
 
+def test_a_map_has_no_steps_to_choose(sfumato: Command, tmp_path: Path) -> None:
+    small = "--set training.steps=20 --set network.width=16 --set training.snapshots=0"
+    auto = "--set sampling.steps=auto --set sampling.sampler=unipc"
+    assert sfumato(f"fit moons --out run --quiet {small} {auto}")[0] == 0
+    assert sfumato("distill run --calls 2 --quiet")[0] == 0
+    code, out, err = sfumato("sample run -n 3 --calls 2 --to new.csv")
+    assert (code, err) == (0, "")
+    assert "Steps:" not in out
+    assert "Steps:" in sfumato("sample run -n 3 --calls 0 --to own.csv")[1]
+    assert (tmp_path / "new.csv").read_text() != (tmp_path / "own.csv").read_text()
+
+
 def test_a_signal_saves_and_it_goes_on(
     sfumato: Command,
     tmp_path_factory: pytest.TempPathFactory,

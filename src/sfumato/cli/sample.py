@@ -107,7 +107,9 @@ def sample(
         require(model, "predict")
     kind.check_target(to, opened.model)
     n = (kind.sampled if given_file is None else 1) if n is None else n
-    if sampling.get("steps", opened.settings.sampling.steps) == "auto":
+    own = opened.settings.sampling
+    in_few = sampling.get("few", 0 if sampling else own.few)  # which has no steps to choose
+    if sampling.get("steps", own.steps) == "auto" and not in_few:
         choice = model.choose_steps(**sampling)
         sampling["steps"] = choice.num_steps
         say(
