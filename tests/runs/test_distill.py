@@ -296,6 +296,16 @@ def test_a_map_is_of_a_finished_run(moons: Run, tmp_path: Path) -> None:
         distill.distill(run)
 
 
+def test_a_run_without_its_settings_is_refused_before_anything_is_learned(
+    moons: Run, tmp_path: Path
+) -> None:
+    run = _copy(moons, tmp_path / "run")
+    (tmp_path / "run" / "config.toml").unlink()
+    with pytest.raises(RunError, match=r"not a run folder: it has no config\.toml"):
+        distill.distill(run)
+    assert not (tmp_path / "run" / "few").exists()
+
+
 def test_fit_goes_on_with_a_map_that_it_has_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

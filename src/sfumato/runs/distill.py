@@ -26,7 +26,7 @@ from sfumato.models.file import save_model
 from sfumato.models.model import Model, changed
 from sfumato.process.streams import DISTILLING, chunk_size, generator
 from sfumato.progress import ProgressLine
-from sfumato.runs.folder import CHECKPOINT, CONFIG, FEW, MODEL, locked, resume_command
+from sfumato.runs.folder import CHECKPOINT, FEW, MODEL, locked, read_settings, resume_command
 from sfumato.runs.job import Job, fitting
 from sfumato.runs.kinds import KINDS
 from sfumato.runs.run import Run
@@ -142,7 +142,7 @@ def learn_map(
     assert run.folder is not None
     refuse_several()
     refuse_numberless(run.model)
-    folder = run.folder / FEW
+    folder, named = run.folder / FEW, read_settings(run.folder).sampling.few
     times = {each: times_of(run.model.process, each) for each in sorted({*calls})}
     if not resume:
         if folder.exists():  # of a map that the new one takes the place of
@@ -155,7 +155,7 @@ def learn_map(
         job.training.restore(*checkpoint.load(folder / CHECKPOINT))
     network = _learned(job, quiet=quiet)
     made = replace(run, model=changed(run.model, few=FewSteps(network, times)))
-    found = _kept(made, measure=measure, quiet=quiet)
+    found = _kept(made, named, measure=measure, quiet=quiet)
     shutil.rmtree(folder / CHECKPOINT)  # which only resuming needed
     return found
 
@@ -245,8 +245,12 @@ def _learned(job: Job, *, quiet: bool) -> nn.Module:
     return deepcopy(job.training.drawing_network(last=last))
 
 
-def _kept(run: Run, *, measure: bool, quiet: bool) -> Distilled:
-    """The map measured, the calls to draw with chosen, and all written to the run's folder."""
+def _kept(run: Run, named: int, *, measure: bool, quiet: bool) -> Distilled:
+    """The map measured, the calls to draw with chosen, and all written to the run's folder.
+
+    `named`: what the run was fitted to draw in; what a map before this one was good for counts no
+    more.
+    """
     folder, few = run.folder, run.model.few
     assert folder is not None
     assert few is not None
@@ -255,8 +259,6 @@ def _kept(run: Run, *, measure: bool, quiet: bool) -> Distilled:
         with suppress(ArgumentError, DataError):  # too few rows to measure anything by
             evaluation = in_few(run, most).evaluate(quiet=quiet)
     equal = evaluation is not None and evaluation.verdict == _AT_THE_FLOOR
-    # What the run was fitted to draw in; what a map before this one was good for counts no more.
-    named = config.resolve(config.current(config.load_toml(folder / CONFIG))).sampling.few
     chosen = named if named in few.times else most * equal
     run = in_few(run, chosen)
     save_model(run.model, folder / MODEL)

@@ -29,7 +29,7 @@ from sfumato.process.schedules import Schedule
 from sfumato.progress import ProgressLine
 from sfumato.runs.data import Dataset, Source, load, refuse_settings_of_pictures, take
 from sfumato.runs.distill import learn_map, refuse_numberless, refuse_several
-from sfumato.runs.folder import CHECKPOINT, CONFIG, MODEL, locked, new_folder
+from sfumato.runs.folder import CHECKPOINT, CONFIG, MODEL, locked, new_folder, read_settings
 from sfumato.runs.job import Job, Stopped, fitting, sampling_model
 from sfumato.runs.kinds import KINDS
 from sfumato.runs.run import Run
@@ -160,12 +160,7 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
             damaged.
         DataError: if its file is gone or changed.
     """
-    if not (folder / CONFIG).is_file():
-        raise RunError(f"{folder} is not a run folder: it has no {CONFIG}.")
-    try:
-        settings = config.resolve(config.current(config.load_toml(folder / CONFIG)))
-    except ArgumentError as error:
-        raise RunError(f"the settings of {folder} are damaged: {error}") from error
+    settings = read_settings(folder)
     if settings.data.source == IN_MEMORY:
         raise RunError("a run that was fitted to rows in memory cannot be resumed.")
     if OWN in (settings.network.name, settings.process.schedule):

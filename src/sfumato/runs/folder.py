@@ -18,7 +18,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sfumato.errors import RunError
+from sfumato import config
+from sfumato.config import Settings
+from sfumato.errors import ArgumentError, RunError
 
 CONFIG, MODEL, CHECKPOINT = "config.toml", "model.safetensors", "checkpoint"
 METRICS, SNAPSHOTS, FEW, LOCK = "metrics.jsonl", "snapshots", "few", ".lock"
@@ -48,6 +50,20 @@ def read_records(path: Path) -> list[dict[str, float]]:
             raise RunError(f"line {number} of {path} is damaged; delete that line.") from error
         records.append(record)
     return records
+
+
+def read_settings(folder: Path) -> Settings:
+    """The settings that a run was begun with.
+
+    Raises:
+        RunError: if the folder is not a run's, or they are damaged.
+    """
+    if not (folder / CONFIG).is_file():
+        raise RunError(f"{folder} is not a run folder: it has no {CONFIG}.")
+    try:
+        return config.resolve(config.current(config.load_toml(folder / CONFIG)))
+    except ArgumentError as error:
+        raise RunError(f"the settings of {folder} are damaged: {error}") from error
 
 
 def resume_command(folder: Path) -> str:

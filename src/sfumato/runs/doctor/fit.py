@@ -2,7 +2,7 @@
 
 regret        the nats that the network's errors cost beside the least possible ones, where
               the data's exact denoiser is known
-few calls     whether those of a few-step map that draws are enough
+few calls     whether those of its few-step map are enough
 convergence   the nats by which held-out rows are worse off than training rows, and whether
               samples are told from real rows
 copies        whether samples lie nearer to the training rows than held-out rows do
