@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sfumato.process.streams import Noise as Noise
     from sfumato.runs.distill import distill as distill
     from sfumato.runs.fit import fit as fit
+    from sfumato.runs.fit import resume_fit
     from sfumato.runs.report import write_report as write_report
     from sfumato.runs.run import Run as Run
     from sfumato.runs.run import open_run
@@ -45,11 +46,13 @@ if TYPE_CHECKING:
     from sfumato.training.regression import regression_training as regression_training
 
     open = open_run  # noqa: A001
+    resume = resume_fit
 
 # Where each public name lives, and what it is called there; a module by itself has no name.
 _HOME: dict[str, tuple[str, str]] = {
     # the faces
     "fit": ("sfumato.runs.fit", "fit"),
+    "resume": ("sfumato.runs.fit", "resume_fit"),
     "open": ("sfumato.runs.run", "open_run"),
     "distill": ("sfumato.runs.distill", "distill"),
     "Run": ("sfumato.runs.run", "Run"),

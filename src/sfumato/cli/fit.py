@@ -75,6 +75,7 @@ def demo(
         "sfumato fit cifar.tar.xz --set data.labels=true --set training.flip=true",
         "sfumato fit s-curve --config mine.toml --set training.steps=1000",
         "sfumato fit --resume --out runs/points",
+        "sfumato fit --resume --out runs/points --set training.steps=20000",
     )
 )
 def fit(
@@ -98,7 +99,12 @@ def fit(
     rules: Rules = [],  # noqa: B006
     seed: FitSeed = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out where it was stopped.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in --out where it was stopped; past its end with --set "
+            "training.steps=N.",
+        ),
     ] = False,
     show_settings: Annotated[
         bool,
@@ -111,7 +117,9 @@ def fit(
     """Fit a model to points, a table or pictures. Every run gets a folder of its own.
 
     It may be stopped at any time (Ctrl-C finishes the steps at hand and saves) and goes on with
-    --resume, bit for bit as if it had never stopped.
+    --resume, bit for bit as if it had never stopped. With more training.steps it trains on past its
+    end: the learning rate warms up again and falls again, and what was made from the older weights
+    is set aside in the run's folder.
     """
     changes = [config.load_toml(settings_file)] if settings_file else []
     changes += [config.parse_assignments(assignments), column_types(columns)]
@@ -123,9 +131,12 @@ def fit(
         _show_settings(changes, has_source)
         return
     if resume:
-        if settings_file or assignments or columns or missing or rules or seed is not None:
-            raise ArgumentError("a resumed run keeps its settings; give only --resume --out RUN.")
-        _resume(out, source, quiet)
+        if settings_file or columns or missing or rules or seed is not None:
+            raise ArgumentError(
+                "a resumed run keeps its settings; give only --resume --out RUN, and with --set "
+                "what it is to go on with (training.steps=20000)."
+            )
+        _resume(out, source, config.parse_assignments(assignments), quiet)
         return
     named = config.resolve(*changes).data.source  # wrong settings are told before PyTorch is loaded
     if not has_source:
@@ -137,7 +148,7 @@ def fit(
     if distributed.count() > 1 and out is None:
         raise ArgumentError("several processes need to know the run's folder; say --out.")
     if out and distributed.restarted() and distributed.any_of((out / "config.toml").is_file()):
-        _resume(out, source, quiet)
+        _resume(out, source, {}, quiet)
         return
     quiet = quiet or not distributed.is_first()
     settings, data = resolve(named, {}, *changes)
@@ -210,7 +221,7 @@ def _show_settings(changes: list[dict[str, Any]], has_source: bool) -> None:
     typer.echo(settings.to_toml(), nl=False)
 
 
-def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
+def _resume(out: Path | None, source: str | None, changes: dict[str, Any], quiet: bool) -> None:
     if out is None:
         raise ArgumentError("which run? Say `sfumato fit --resume --out RUN`.")
 
@@ -219,12 +230,13 @@ def _resume(out: Path | None, source: str | None, quiet: bool) -> None:
     from sfumato.runs.run import Run
 
     quiet = quiet or not distributed.is_first()
-    with resume(out, source) as job:
+    with resume(out, source, changes) as job:
         step, num_steps = job.training.step, job.training.num_steps
         if step == num_steps:
             say(f"{out} is already finished: {step:,} steps.", quiet)
         else:
-            say(f"Going on from step {step:,} of {num_steps:,}.", quiet)
+            said = (f"Going on from step {step:,} of {num_steps:,}.", *job.notes)
+            say("\n".join(said), quiet)
         finish(job, quiet=quiet)
     _say_next(Run(job.model, out), quiet)
 

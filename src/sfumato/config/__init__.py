@@ -10,6 +10,7 @@ from sfumato.config.settings import (
     ProcessSettings,
     SamplingSettings,
     Settings,
+    TrainingPart,
     TrainingSettings,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "ProcessSettings",
     "SamplingSettings",
     "Settings",
+    "TrainingPart",
     "TrainingSettings",
     "current",
     "load_toml",

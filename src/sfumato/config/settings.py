@@ -5,6 +5,7 @@ where each is registered.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import tomli_w
@@ -124,6 +125,16 @@ class NetworkSettings(Section):
     )
 
 
+class TrainingPart(Section):
+    """A part of a training that was gone on with after it: the recipe until some step."""
+
+    until: Count = Field(description="the step that was its last")
+    steps: Count = Field(description="the step that was to be its last")
+    learning_rate: float = Field(gt=0)
+    warmup: int = Field(ge=0, le=10**9)
+    decay: Literal["constant", "cosine"]
+
+
 class TrainingSettings(Section):
     """The recipe."""
 
@@ -181,6 +192,23 @@ class TrainingSettings(Section):
     log_every: Count = Field(50, description="steps between two lines of metrics.jsonl")
     checkpoint_every: Count = Field(1000, description="steps between two checkpoints")
     snapshots: int = Field(5, ge=0, le=1000, description="times that samples are drawn on the way")
+    past: tuple[TrainingPart, ...] = Field(
+        (), description="parts of a training that was gone on with, written by `fit --resume`"
+    )
+
+    @field_validator("past")
+    @classmethod
+    def _one_after_another(
+        cls, given: tuple[TrainingPart, ...], info: ValidationInfo
+    ) -> tuple[TrainingPart, ...]:
+        ends = [0, *(part.until for part in given), info.data.get("steps", 0)]
+        in_order = all(before < after for before, after in pairwise(ends))
+        whole = all(part.until <= part.steps for part in given)
+        if given and not (in_order and whole and info.data.get("epochs") is None):
+            raise PydanticCustomError(
+                "parts", "each part ends after the one before it and before training.steps"
+            )
+        return given
 
 
 class SamplingSettings(Section):

@@ -92,8 +92,7 @@ def distill(
         raise ArgumentError("a lone model file has no place for a few-step map; give a run folder.")
     if resume and not (calls is None and seed is None):
         raise ArgumentError("what goes on keeps its calls and its seed; leave them out.")
-    records = run.records()
-    if records and records[-1]["step"] < records[-1]["num_steps"]:
+    if not run.is_finished():
         raise ArgumentError(
             f"this run is not finished, and its network will change; first "
             f"`{resume_command(run.folder)}`."
@@ -199,6 +198,7 @@ def _begun(
         update={
             "steps": max(1, round(steps * num_steps(own, len(prepared.rows)))),
             "epochs": None,
+            "past": (),
             "batch_size": batch * own.batch_size,
             "snapshots": 0,
         }

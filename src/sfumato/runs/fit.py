@@ -5,6 +5,7 @@ last checkpoint and the model made from it.
 """
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -27,6 +28,7 @@ from sfumato.models.registry import OWN, device_of
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
 from sfumato.progress import ProgressLine
+from sfumato.runs.continued import continued, described_rate, set_aside
 from sfumato.runs.data import Dataset, Source, load, refuse_settings_of_pictures, take
 from sfumato.runs.distill import learn_map, refuse_numberless, refuse_several
 from sfumato.runs.folder import CHECKPOINT, CONFIG, MODEL, locked, new_folder, read_settings
@@ -147,15 +149,18 @@ def begin(
 
 
 @contextmanager
-def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
+def resume(
+    folder: Path, source: str | None = None, changes: Mapping[str, Any] | None = None
+) -> Iterator[Job]:
     """Take up a run where its checkpoint stands, and hold its folder.
 
     Args:
         folder: the run's.
         source: what it must have been fitted to, if that is known.
+        changes: to its settings from there on, nested: more steps, another learning rate.
 
     Raises:
-        ArgumentError: if it was fitted to another source.
+        ArgumentError: if it was fitted to another source, or as `continued`.
         RunError: if the folder is not a run's or is in use, or its checkpoint is missing or
             damaged.
         DataError: if its file is gone or changed.
@@ -171,20 +176,83 @@ def resume(folder: Path, source: str | None = None) -> Iterator[Job]:
         data = load(settings)
         # Its own codec, should today's make another of the same rows.
         held = load_model(folder / MODEL) if (folder / MODEL).exists() else None
-        training, model = prepare(settings, data, codec=held.codec if held else None)
-        job = Job(training, model, data, folder)
         # A run that was killed before its first save was whole begins anew.
-        if (folder / MODEL).exists() or any((folder / CHECKPOINT).glob("*.json")):
-            renamed = weight_names(settings.network.name)
-            training.restore(*checkpoint.load(folder / CHECKPOINT, renamed))
-            if training.step == training.num_steps and held is not None:
-                # What came after the fit is kept: a map, and that it draws.
-                model = changed(model, few=held.few, settings=held.settings)
-                job = replace(job, model=model)
-            restored = sampling_model(job)
-            if distributed.is_first():
-                save_model(restored, folder / MODEL)  # a kill may have left it behind
+        saved = held is not None or any((folder / CHECKPOINT).glob("*.json"))
+        renamed = weight_names(settings.network.name)
+        state = checkpoint.load(folder / CHECKPOINT, renamed) if saved else None
+        step = state[1]["step"] if state else 0
+        new = continued(settings, changes, step, len(data.train), folder) if changes else settings
+        training, model = prepare(new, data, codec=held.codec if held else None)
+        if state:
+            training.restore(*state)
+        job = Job(training, model, data, folder)
+        if held is not None and step == training.num_steps:
+            # What came after the fit is kept: a map, and that it draws.
+            job = replace(job, model=changed(model, few=held.few, settings=held.settings))
+        if state:
+            job = replace(job, notes=(*_made_ready(job, settings, held),))
         yield job
+
+
+def _made_ready(job: Job, before: Settings, held: Model | None) -> list[str]:
+    """Bring the folder to where the checkpoint stands; what a person should know of it.
+
+    Nothing that was made from other weights stays beside those to come.
+    """
+    settings, folder, step = job.model.settings, job.folder, job.training.step
+    restored, goes_on = sampling_model(job), job.training.num_steps > step
+    changes = goes_on and settings != before
+    distributed.any_of(False)  # all have read the folder
+    notes = []
+    if changes and settings.training.past != before.training.past:
+        notes.append(described_rate(settings.training))
+    if not distributed.is_first():
+        return notes
+    if goes_on:
+        notes += set_aside(folder, step, KINDS[job.data.kind].sample_file, model=changes)
+    if goes_on and held is not None and held.few is not None and not settings.sampling.few:
+        notes.append(
+            "Its few-step map was learned from those weights; learn another when the fit is done: "
+            f"sfumato distill {shlex.quote(str(folder))}"
+        )
+    if changes:
+        atomic.write_bytes(folder / CONFIG, settings.to_toml().encode())
+    save_model(restored, folder / MODEL)  # a kill may have left it behind
+    return notes
+
+
+def resume_fit(
+    folder: str | os.PathLike[str],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Go on with a run where it stands, to its end; past it, if more steps are asked for.
+
+    The weights, the optimizer's state and the average go on. The steps that are added have a
+    learning rate of their own: from the rate before up to `training.learning_rate` in
+    `training.warmup` steps, then as `training.decay` says. What was made from the weights so far
+    (model, report, few-step map) is set aside in the run's folder `before`.
+
+    Args:
+        folder: the run's.
+        settings: changes from there on: `{"training.steps": 20_000}`; also learning_rate, warmup,
+            decay, epochs, checkpoint_every and snapshots of `training`.
+        quiet: show no progress.
+
+    Raises:
+        ArgumentError: if another setting is to change, or no more steps are asked for.
+        DataError: if its rows are gone or changed.
+        RunError: if it is no run's folder, is in use, or was fitted to rows in memory or with a
+            network of its own.
+        DivergedError: if training meets a loss that is not finite.
+        KeyboardInterrupt: after SIGINT or SIGTERM, when all is saved.
+    """
+    try:
+        with resume(Path(folder), changes=config.nested(settings or {})) as job:
+            return finish(job, quiet=quiet)
+    except Stopped as stopped:
+        raise KeyboardInterrupt(str(stopped)) from stopped
 
 
 def fit(

@@ -65,6 +65,7 @@ class Job:
         folder: the run's folder.
         go_on: what to type to go on with it, if not what a fit is gone on with.
         draws: whether what is being learned is a model to draw with, and kept as one.
+        notes: what a person should know of it before it goes on, a line each.
     """
 
     training: Training
@@ -73,6 +74,7 @@ class Job:
     folder: Path
     go_on: str = ""
     draws: bool = True
+    notes: tuple[str, ...] = ()
 
 
 @contextmanager

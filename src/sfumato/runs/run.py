@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from sfumato import distributed
-from sfumato.config import Settings
+from sfumato.config import Settings, TrainingPart, TrainingSettings
 from sfumato.data.io.rows import read_array
 from sfumato.data.source import IN_MEMORY
 from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
@@ -478,10 +478,14 @@ class Run:
             )
         if records:
             last = records[-1]
+            training = settings.training
+            steps = training.steps if training.past else last["num_steps"]
             facts["training"] = (
-                f"step {last['step']:,} of {last['num_steps']:,}, loss {last['loss']:.4f}, "
+                f"step {last['step']:,} of {steps:,}, loss {last['loss']:.4f}, "
                 f"{last['seconds']:.1f} s"
             )
+        if settings.training.past:
+            facts["trained on"] = _courses(settings.training)
         return facts | {"settings": settings.to_dict()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -531,6 +535,19 @@ class Run:
         """
         return read_records(self.folder / METRICS) if self.folder else []
 
+    def is_finished(self) -> bool:
+        """Whether it was trained for all the steps that it is to be; a lone model file is.
+
+        Raises:
+            RunError: if metrics.jsonl is damaged.
+        """
+        records, training = self.records(), self.settings.training
+        if not records:
+            return True
+        # The last line may have been written before the run was to be trained on.
+        steps = training.steps if training.past else records[-1]["num_steps"]
+        return records[-1]["step"] >= steps
+
     def snapshots(self) -> list[tuple[int, np.ndarray]]:
         """Samples drawn while training: step and `(SNAPSHOT_FRAMES, n, columns)` each.
 
@@ -550,6 +567,18 @@ class Run:
             return step, stack.astype(empty.dtype, casting="safe")
         except (DataError, ValueError, TypeError) as error:
             raise RunError(f"{path} is damaged; delete it.") from error
+
+
+def _courses(training: TrainingSettings) -> str:
+    """From which step to which a training went at which rate, of one that was gone on with."""
+    parts: list[TrainingPart | TrainingSettings] = [*training.past, training]
+    ends = [*(part.until for part in training.past), training.steps]
+    said = []
+    for first, last, part in zip([0, *ends], ends, parts, strict=False):
+        stopped = f" (of {part.steps:,})" if last < part.steps else ""
+        rate = f"learning rate {part.learning_rate:g}, {part.decay}"
+        said.append(f"steps {first + 1:,} to {last:,}{stopped} at {rate}")
+    return "; ".join(said)
 
 
 def open_run(

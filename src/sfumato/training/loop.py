@@ -424,8 +424,11 @@ def train(training: Training) -> Iterator[StepRecord]:
         DivergedError: if the loss is no longer finite.
     """
     every = training.settings.log_every
+    # Where a training was gone on with, a group ended too.
+    ends = [*(part.until for part in training.settings.past), training.num_steps]
     while training.step < training.num_steps:
-        group = min(every - training.step % every, training.num_steps - training.step)
+        end = next(each for each in ends if each > training.step)
+        group = min(every - training.step % every, end - training.step)
         with training.learning():
             done = [training.descend(batch) for batch in training.batches(group)]
         losses, norms = zip(*done, strict=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from sfumato import distributed
-from sfumato.config import TrainingSettings
+from sfumato.config import TrainingPart, TrainingSettings
 
 
 class AdamW:
@@ -75,10 +75,26 @@ class AdamW:
 def learning_rate(step: int, num_steps: int, settings: TrainingSettings) -> float:
     """The rate of step 0 ... num_steps - 1: linear warm-up, then constant or a cosine to zero.
 
+    A training that was gone on with has one such course after another, each warming up from the
+    rate at which the one before it ended: warm restarts, Loshchilov & Hutter (2017), with a ramp,
+    Ibrahim et al. (2024). At a constant rate that changes nothing.
+
     It depends on the step alone, so that a checkpoint need not hold it.
     """
-    warm = min(1.0, (step + 1) / (settings.warmup + 1))
+    begun, before = 0, 0.0
+    for part in settings.past:
+        if step < part.until:
+            return _course(part, step - begun, part.steps - begun, before)
+        before = _course(part, part.until - 1 - begun, part.steps - begun, before)
+        begun = part.until
+    return _course(settings, step - begun, num_steps - begun, before)
+
+
+def _course(recipe: TrainingPart | TrainingSettings, step: int, steps: int, before: float) -> float:
+    """The rate of a step of one course, which begins at the rate `before`."""
+    ramp = min(1.0, (step + 1) / (recipe.warmup + 1))
+    first = before / recipe.learning_rate
     left = 1.0
-    if settings.decay == "cosine":
-        left = 0.5 * (1 + math.cos(math.pi * step / num_steps))
-    return settings.learning_rate * warm * left
+    if recipe.decay == "cosine":
+        left = 0.5 * (1 + math.cos(math.pi * step / steps))
+    return recipe.learning_rate * (first + (1 - first) * ramp) * left

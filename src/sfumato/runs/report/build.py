@@ -14,9 +14,8 @@ from sfumato.progress import tracked
 from sfumato.runs import doctor
 from sfumato.runs.figures import figures_of
 from sfumato.runs.figures.common import Shown
-from sfumato.runs.folder import locked
+from sfumato.runs.folder import FIGURES, locked
 from sfumato.runs.report.page import (
-    FIGURE_FOLDER,
     Stages,
     captioned,
     embedded,
@@ -58,7 +57,7 @@ def _written(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | No
         shown, said = _measured(run, sample, quiet)
         if shown.evaluation is not None:
             write_evaluation(folder, shown.evaluation)
-    figures = folder / FIGURE_FOLDER
+    figures = folder / FIGURES
     figures.mkdir(exist_ok=True)
     made = drawing.reported(run, shown)
     with stage("figures"):

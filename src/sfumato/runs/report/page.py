@@ -15,9 +15,8 @@ import jinja2
 from sfumato import __version__, atomic
 from sfumato.data.source import IN_MEMORY
 from sfumato.metrics.evaluation import Evaluation
+from sfumato.runs.folder import EVALUATION, REPORT
 from sfumato.runs.run import Run
-
-REPORT, FIGURE_FOLDER, EVALUATION = "report.html", "figures", "evaluation.json"
 
 
 class Stages:
