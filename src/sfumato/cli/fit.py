@@ -74,6 +74,7 @@ def demo(
         "sfumato fit photos --set data.size=32 --set data.skip_bad=true",
         "sfumato fit cifar.tar.xz --set data.labels=true --set training.flip=true",
         "sfumato fit s-curve --config mine.toml --set training.steps=1000",
+        "sfumato fit others.csv --from runs/points --out runs/others",
         "sfumato fit --resume --out runs/points",
         "sfumato fit --resume --out runs/points --set training.steps=20000",
     )
@@ -98,6 +99,15 @@ def fit(
     missing: Missing = [],  # noqa: B006
     rules: Rules = [],  # noqa: B006
     seed: FitSeed = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Start from the weights of a run folder, a model file or a folder of diffusers, "
+            "and from its settings (fine-tuning).",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -126,11 +136,15 @@ def fit(
     changes += [missing_cells(missing), rules_stated(rules), seeded(seed)]
     if source is not None:
         changes.append({"data": {"source": source}})
+    if start is not None:
+        changes.append({"start": {"path": str(start), "sha256": None}})
     has_source = any("source" in change.get("data", {}) for change in changes)
     if show_settings:
         _show_settings(changes, has_source)
         return
     if resume:
+        if start is not None:
+            raise ArgumentError("a resumed run goes on from its own weights; leave --from out.")
         if settings_file or columns or missing or rules or seed is not None:
             raise ArgumentError(
                 "a resumed run keeps its settings; give only --resume --out RUN, and with --set "
@@ -138,12 +152,13 @@ def fit(
             )
         _resume(out, source, config.parse_assignments(assignments), quiet)
         return
-    named = config.resolve(*changes).data.source  # wrong settings are told before PyTorch is loaded
+    checked = config.resolve(*changes)  # wrong settings are told before PyTorch is loaded
     if not has_source:
         raise ArgumentError("what to fit to? Give a toy set's name or a file: `sfumato fit moons`.")
 
     from sfumato import distributed
     from sfumato.runs.fit import begin, finish, resolve
+    from sfumato.runs.start import recorded_start
 
     if distributed.count() > 1 and out is None:
         raise ArgumentError("several processes need to know the run's folder; say --out.")
@@ -151,8 +166,9 @@ def fit(
         _resume(out, source, {}, quiet)
         return
     quiet = quiet or not distributed.is_first()
-    settings, data = resolve(named, {}, *changes)
-    with begin(settings, data, out) as job:
+    first = recorded_start(checked)
+    settings, data = resolve(checked.data.source, {}, *changes, start=first)
+    with begin(settings, data, out, start=first) as job:
         say(described(job), quiet)
         run = finish(job, quiet=quiet)
     _say_next(run, quiet)
@@ -214,8 +230,10 @@ def _show_settings(changes: list[dict[str, Any]], has_source: bool) -> None:
     settings = config.resolve(config.recipes.points(2), *changes)
     if has_source:
         from sfumato.runs.fit import resolve
+        from sfumato.runs.start import recorded_start
 
-        settings = resolve(settings.data.source, {}, *changes)[0]
+        first = recorded_start(settings)
+        settings = resolve(settings.data.source, {}, *changes, start=first)[0]
         data = settings.data.model_copy(update={"sha256": None})
         settings = settings.model_copy(update={"data": data})
     typer.echo(settings.to_toml(), nl=False)
@@ -253,6 +271,7 @@ def described(job: Any) -> str:
     return "\n".join(
         [
             *kind.describe(job.data, job.model.codec),
+            *job.notes,
             f"Model: {weights:,} weights; {steps}",
             f"Run folder: {job.folder}",
         ]

@@ -10,6 +10,7 @@ from sfumato.config.settings import (
     ProcessSettings,
     SamplingSettings,
     Settings,
+    StartSettings,
     TrainingPart,
     TrainingSettings,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "ProcessSettings",
     "SamplingSettings",
     "Settings",
+    "StartSettings",
     "TrainingPart",
     "TrainingSettings",
     "current",

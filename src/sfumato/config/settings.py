@@ -247,6 +247,13 @@ class SamplingSettings(Section):
     )
 
 
+class StartSettings(Section):
+    """The model whose weights the training starts from, if not from random ones."""
+
+    path: str = Field("", description="a run folder, a model file, a folder of diffusers")
+    sha256: str | None = Field(None, description="fingerprint of its weights, written by `fit`")
+
+
 class Settings(Section):
     """Everything that makes a run what it is."""
 
@@ -263,6 +270,7 @@ class Settings(Section):
     data: DataSettings = DataSettings()
     process: ProcessSettings = ProcessSettings()
     network: NetworkSettings = NetworkSettings()
+    start: StartSettings = StartSettings()
     training: TrainingSettings = TrainingSettings()
     sampling: SamplingSettings = Field(default_factory=dict, validate_default=True)
 

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save as save_safetensors
 
 from sfumato import atomic, config
-from sfumato.config import Settings
+from sfumato.config import Settings, recipes
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.data.images import BYTES
 from sfumato.errors import ArgumentError, ForeignWarning, RunError, SfumatoError
@@ -48,6 +48,9 @@ from sfumato.networks.unet import UNet
 
 # Levels that a continuous process is cut into.
 _LEVELS = 1000
+
+# The learning rate of a fit that starts from such a network: that of diffusers' own examples.
+_FINE_TUNING = 1e-4
 
 _PIPELINES = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline")
 
@@ -89,6 +92,7 @@ def read_pipeline(folder: Path) -> GaussianModel:
 def _settings(codec: ImageCodec, network: Mapping[str, Any], scheduler: ReadScheduler) -> Settings:
     """The settings by which both parts of a pipeline are built here."""
     hidden = {"label_dropout": 0.0} if codec.classes else {}
+    training = recipes.images(max(codec.height, codec.width))["training"]
     return config.resolve(
         {
             "threads": 0,
@@ -99,7 +103,7 @@ def _settings(codec: ImageCodec, network: Mapping[str, Any], scheduler: ReadSche
                 "parameterisation": scheduler.parameterisation,
                 "learned_variance": scheduler.learned_variance,
             },
-            "training": {"reference": 0, **hidden},
+            "training": {**training, "learning_rate": _FINE_TUNING, **hidden},
             "sampling": scheduler.sampling,
         }
     )

@@ -52,6 +52,11 @@ def save_model(model: Model, path: Path) -> None:
     atomic.write_bytes(path, save_safetensors(tensors, {"sfumato": json.dumps(header)}))
 
 
+def weights_sha256(network: nn.Module) -> str:
+    """The fingerprint of a network's weights, whatever file they are in."""
+    return _digest({}, _held(network))
+
+
 def _held(network: nn.Module) -> dict[str, Tensor]:
     """The weights of a network."""
     state = network.state_dict()

@@ -25,6 +25,7 @@ from sfumato.models.file import load_model, save_model
 from sfumato.models.format_4 import weight_names
 from sfumato.models.model import Model, changed
 from sfumato.models.registry import OWN, device_of
+from sfumato.models.start import take_weights
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
 from sfumato.progress import ProgressLine
@@ -35,12 +36,17 @@ from sfumato.runs.folder import CHECKPOINT, CONFIG, MODEL, locked, new_folder, r
 from sfumato.runs.job import Job, Stopped, fitting, sampling_model
 from sfumato.runs.kinds import KINDS
 from sfumato.runs.run import Run
+from sfumato.runs.start import Start, adopted, own_parts, recorded_start, refuse_conflicts, start_of
+from sfumato.runs.start import layer as start_layer
 from sfumato.training import checkpoint
 from sfumato.training.loop import Training
 
 
 def resolve(
-    source: Source, changes: Mapping[str, Any], *layers: Mapping[str, Any]
+    source: Source,
+    changes: Mapping[str, Any],
+    *layers: Mapping[str, Any],
+    start: Start | None = None,
 ) -> tuple[Settings, Dataset[Any]]:
     """Load the rows of a source, and resolve the settings of a run on them.
 
@@ -48,13 +54,16 @@ def resolve(
         source: see `runs.data.Source`.
         changes: nested (`{"training": {"steps": 500}}`) or dotted (`{"training.steps": 500}`).
         layers: settings that come before the changes, such as a preset.
+        start: whose weights the run starts from, and whose settings come before all these.
 
     Raises:
-        ArgumentError: if a setting is wrong or the source is unknown.
+        ArgumentError: if a setting is wrong or not the start's, or the source is unknown.
         DataError: if the rows cannot be used.
     """
     nested = config.nested(changes)
     named: dict[str, Any]
+    if start is not None:
+        layers = (start_layer(start), *layers)
     if isinstance(source, str | os.PathLike):
         named = {"data": {"source": os.fspath(source)}}
         asked = config.resolve(*layers, nested, named)
@@ -66,8 +75,13 @@ def resolve(
         asked = config.resolve(*layers, nested, named)
         data = take(source, asked)
     refuse_settings_of_pictures(data.kind, asked.data)
+    if start is not None:
+        named["start"] = start.settings.model_dump()
     recipe = KINDS[data.kind].recipe(data, asked.training.target)
-    return config.resolve(recipe, *layers, nested, named), data
+    settings = config.resolve(recipe, *layers, nested, named)
+    if start is not None:
+        refuse_conflicts(settings, start)
+    return settings, data
 
 
 def prepare(
@@ -77,6 +91,7 @@ def prepare(
     codec: Codec | None = None,
     network: nn.Module | None = None,
     process: Schedule | Process | None = None,
+    start: Start | None = None,
 ) -> tuple[Training, Model]:
     """Put together all that fitting needs; nothing is written.
 
@@ -86,6 +101,7 @@ def prepare(
         codec: of a run that goes on; made from the rows where not given.
         network: of your own, see `fit`.
         process: of your own, see `fit`.
+        start: whose weights are taken.
 
     Raises:
         ArgumentError: if a setting names something unknown.
@@ -96,6 +112,8 @@ def prepare(
     except DataError as error:
         raise DataError(f"{settings.data.source}: among the rows to learn from, {error}") from error
     model = build_model(settings, prepared.codec, network=network, process=process)
+    if start is not None:
+        take_weights(model, start.model)
     device = device_of(settings, prepared.codec)
     if settings.device == "cuda" and device.type != "cuda":
         raise ArgumentError("device=cuda asks for a GPU, and PyTorch sees none here; take auto.")
@@ -120,6 +138,7 @@ def begin(
     name: str | None = None,
     network: nn.Module | None = None,
     process: Schedule | Process | None = None,
+    start: Start | None = None,
 ) -> Iterator[Job]:
     """`prepare`, then make the run's folder, hold it, and write its settings.
 
@@ -130,22 +149,30 @@ def begin(
         name: the NAME; the source's where not given.
         network: of your own, see `fit`.
         process: of your own, see `fit`.
+        start: whose weights are taken, if it is open; else that of the settings, if they name one.
 
     Raises:
         RunError: if the folder is taken or cannot be written, and as `prepare`.
     """
     if settings.sampling.few:  # what could not be is refused now, not after the training
         refuse_several()
-    training, model = prepare(settings, data, network=network, process=process)
+    start = start or recorded_start(settings)
+    codec, notes = adopted(start, data) if start else (None, [])
+    training, model = prepare(
+        settings, data, codec=codec, network=network, process=process, start=start
+    )
     if settings.sampling.few:
         refuse_numberless(model)
         times_of(model.process, settings.sampling.few)
     if not distributed.is_first():
-        yield Job(training, model, data, Path(out or ""))
+        yield Job(training, model, data, Path(out or ""), notes=(*notes,))
         return
     with new_folder(out, name or Path(settings.data.source).stem) as folder:
         atomic.write_bytes(folder / CONFIG, settings.to_toml().encode())
-        yield Job(training, model, data, folder)
+        yield Job(training, model, data, folder, notes=(*notes,))
+
+
+_IN_PYTHON = "start a new one from its weights: sfumato.fit(rows, start=sfumato.open(...))"
 
 
 @contextmanager
@@ -167,9 +194,11 @@ def resume(
     """
     settings = read_settings(folder)
     if settings.data.source == IN_MEMORY:
-        raise RunError("a run that was fitted to rows in memory cannot be resumed.")
+        raise RunError(f"a run that was fitted to rows in memory cannot be resumed; {_IN_PYTHON}.")
     if OWN in (settings.network.name, settings.process.schedule):
-        raise RunError("a run with a network or schedule of its own cannot be resumed.")
+        raise RunError(
+            f"a run with a network or schedule of its own cannot be resumed; {_IN_PYTHON}."
+        )
     if source not in (None, settings.data.source):
         raise ArgumentError(f"{folder} was fitted to {settings.data.source!r}, not to {source!r}.")
     with locked(folder) if distributed.is_first() else nullcontext():
@@ -182,7 +211,9 @@ def resume(
         state = checkpoint.load(folder / CHECKPOINT, renamed) if saved else None
         step = state[1]["step"] if state else 0
         new = continued(settings, changes, step, len(data.train), folder) if changes else settings
-        training, model = prepare(new, data, codec=held.codec if held else None)
+        start = None if saved else recorded_start(settings)
+        codec = held.codec if held else adopted(start, data)[0] if start else None
+        training, model = prepare(new, data, codec=codec, start=start)
         if state:
             training.restore(*state)
         job = Job(training, model, data, folder)
@@ -260,6 +291,7 @@ def fit(
     *,
     network: nn.Module | None = None,
     process: Schedule | Process | None = None,
+    start: Run | str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -280,6 +312,10 @@ def fit(
             Opened again by `sfumato.open(path, network=...)`.
         process: your own: a schedule with `__call__(t)`, times in [0, 1] to a `NoiseLevel`, and its
             inverse `time(log_snr)`. Opened again by `sfumato.open(path, process=...)`.
+        start: a fitted model whose weights are the first, in the place of random ones
+            (fine-tuning): a run, or a run folder, model file or folder of diffusers. Its settings
+            are the defaults; process, network and the scale of columns stay its own; classes of
+            pictures may be others.
         out: the run's folder; runs/NAME-001 and so on where not given.
         settings: changes to the defaults, e.g. `{"training.steps": 500}`.
         seed: decides every draw.
@@ -297,9 +333,13 @@ def fit(
         own["network.name"] = OWN
     if process is not None:
         own["process.schedule"] = OWN
-    resolved, data = resolve(source, {"seed": seed, **own, **(settings or {})})
+    stated = config.nested(settings or {}).get("start", {})
+    first = recorded_start(config.resolve({"start": stated})) if start is None else start_of(start)
+    if first is not None:
+        network, process = own_parts(first, network, process)
+    resolved, data = resolve(source, {"seed": seed, **own, **(settings or {})}, start=first)
     try:
-        with begin(resolved, data, out, network=network, process=process) as job:
+        with begin(resolved, data, out, network=network, process=process, start=first) as job:
             return finish(job, quiet=quiet)
     except Stopped as stopped:
         raise KeyboardInterrupt(str(stopped)) from stopped

@@ -484,6 +484,8 @@ class Run:
                 f"step {last['step']:,} of {steps:,}, loss {last['loss']:.4f}, "
                 f"{last['seconds']:.1f} s"
             )
+        if settings.start.path:
+            facts["start"] = f"the weights of {settings.start.path}"
         if settings.training.past:
             facts["trained on"] = _courses(settings.training)
         return facts | {"settings": settings.to_dict()}

@@ -80,6 +80,52 @@ def prepare(settings: Settings, data: Dataset[Images], codec: ImageCodec | None 
     return Prepared(own, EncodedImages(own, data.train.pixels), objective)
 
 
+def start_layer(model: Model) -> dict[str, Any]:
+    """Classes where the start knows some, and its range of values."""
+    own, codec = model.settings.data, model.codec
+    values = {} if _wanted(codec) is None else {"range": codec.range}
+    return {
+        "labels": own.labels if codec.classes else False,
+        "background": own.background,
+        **values,
+    }
+
+
+def adopt(model: Model, data: Dataset[Images]) -> tuple[ImageCodec, list[str]]:
+    """Pictures of the same shape and range; classes may be others.
+
+    Raises:
+        DataError: if the shape or the range is another.
+    """
+    start, codec = model.codec, ImageCodec.fit(data.train)
+    if (codec.height, codec.width) != (start.height, start.width):
+        square = start.height == start.width
+        remedy = f"--set data.size={start.height}" if square else "pictures of that size"
+        raise DataError(
+            f"its pictures are {start.width} x {start.height} pixels, and these "
+            f"{codec.width} x {codec.height}; take {remedy}."
+        )
+    if codec.channels != start.channels:
+        raise DataError(
+            f"its pictures have {start.channels} channel{'s' * (start.channels > 1)}, and these "
+            f"{codec.channels}; bring them to its colours first."
+        )
+    if codec.range != start.range:
+        ends = [" to ".join(f"{end:.10g}" for end in each.range) for each in (start, codec)]
+        raise DataError(f"its values go from {ends[0]}, and these from {ends[1]}.")
+    groups = {
+        "as in the start": [name for name in codec.classes if name in start.classes],
+        "new": [name for name in codec.classes if name not in start.classes],
+        "left out": [name for name in start.classes if name not in codec.classes],
+    }
+    said = [
+        f"{', '.join(names[:10])}{', ...' * (len(names) > 10)} {how}"
+        for how, names in groups.items()
+        if names
+    ]
+    return codec, [f"Classes: {'; '.join(said)}"] if said else []
+
+
 def describe(data: Dataset[Images], codec: ImageCodec) -> list[str]:
     """Size, classes, what is to be known of the pictures, and what was left out."""
     kept = f"; {len(data.heldout):,} kept to evaluate on" if data.heldout else ""

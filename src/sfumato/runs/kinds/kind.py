@@ -79,6 +79,18 @@ class Kind(Protocol):
         """
         ...
 
+    def start_layer(self, model: Model) -> dict[str, Any]:
+        """The settings `data` of a fit that starts from a model: how rows like its own are read."""
+        ...
+
+    def adopt(self, model: Model, data: Dataset[Any]) -> tuple[Any, list[str]]:
+        """The codec of a fit that starts from a model, and what to say of it, a line each.
+
+        Raises:
+            DataError: if the rows are not what the model's network takes.
+        """
+        ...
+
     def describe(self, data: Dataset[Any], codec: Any) -> list[str]:
         """What was inferred of the data, for a person, before the training begins."""
         ...

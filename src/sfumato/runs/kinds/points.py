@@ -17,7 +17,7 @@ from sfumato.data.io.reading import Reading
 from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import data_row, points_of, read_rows, write_rows
 from sfumato.data.points import Points
-from sfumato.data.table import DataTable, select_columns
+from sfumato.data.table import DataTable, default_names, select_columns
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import DataError
 from sfumato.metrics.evaluation import Evaluation
@@ -57,6 +57,49 @@ def prepare(settings: Settings, data: Dataset[Points], codec: PointCodec | None 
         return regression(denoiser, process, settings.training, own.event)
 
     return Prepared(own, own.encode(data.train.values), objective)
+
+
+def start_layer(model: Model) -> dict[str, Any]:
+    """Points again, whatever their number of columns."""
+    return {"kind": "points", "standardise": model.settings.data.standardise}
+
+
+# So many deviations of the start's rows is as far as the process of their scale reaches.
+_FARTHEST = 10
+
+
+def adopt(model: Model, data: Dataset[Points]) -> tuple[PointCodec, list[str]]:
+    """Mean and scale stay those of the start, so that its weights mean what they meant.
+
+    Raises:
+        DataError: if the columns are others or in another order, one that was constant varies, or
+            the rows lie far away from the start's.
+    """
+    start, rows = model.codec, data.train
+    known, names = start.columns, rows.columns
+    nameless = default_names(len(names)) == names or default_names(len(known)) == known
+    if len(names) != len(known) or not (nameless or names == known):
+        order = " in this order" if sorted(names) == sorted(known) else ""
+        raise DataError(f"its columns are {', '.join(known)}{order}; got {', '.join(names)}.")
+    scale, low, high = np.array(start.scale), rows.values.min(0), rows.values.max(0)
+    if (new := (scale == 0) & (low < high)).any():
+        name = names[int(new.argmax())]
+        raise DataError(f"the column {name!r} was constant there, and has no place in the network.")
+    mean = np.where(scale > 0, start.mean, low)
+    codec = PointCodec(names, tuple(mean.tolist()), start.scale)
+    unit = codec.encode(rows.values).double()
+    centre, spread = unit.mean(0), unit.std(0)
+    if (far := (unit.square().mean(0).sqrt() > _FARTHEST)).any():
+        place = int(far.int().argmax())
+        name = [n for n, s in zip(names, start.scale, strict=True) if s > 0][place]
+        raise DataError(
+            f"the column {name!r} has mean {centre[place]:.3g} and deviation {spread[place]:.3g} "
+            f"in units of the start's (0 and 1), and only {_FARTHEST} are reached; bring it to the "
+            "start's units, or fit without --from."
+        )
+    ends = [f"{min(part):.2g} to {max(part):.2g}" for part in (centre.tolist(), spread.tolist())]
+    of_rows = f"the rows have means {ends[0]} and deviations {ends[1]}"
+    return codec, [f"Columns: mean and scale stay the start's; in these {of_rows}"]
 
 
 def describe(data: Dataset[Points], codec: PointCodec) -> list[str]:

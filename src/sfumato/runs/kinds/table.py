@@ -16,7 +16,7 @@ from sfumato.data.codecs.describe import described, set_aside
 from sfumato.data.codecs.find_rules import found_in
 from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.codecs.rules import NONE, Combination
-from sfumato.data.codecs.table import TableCodec
+from sfumato.data.codecs.table import TableCodec, as_learned
 from sfumato.data.io.memory import accept, give_like
 from sfumato.data.io.memory import give as give_in
 from sfumato.data.io.reading import Reading, mark_missing
@@ -94,6 +94,76 @@ def _codec(settings: Settings, data: Dataset[DataTable]) -> TableCodec:
         rules += found_in(concatenate([data.train, *kept]), data.types, rules)
     codec = TableCodec.fit(data.train, data.types, data.heldout, rules)
     return replace(codec, container=data.container)
+
+
+def start_layer(model: Model) -> dict[str, Any]:
+    """Columns of the start's types, written as they were there, with its rules."""
+    own, codec = model.settings.data, model.codec
+    varying = {name: kind for name, kind in codec.kinds.items() if kind != "constant"}
+    names = {each.name: "identifier" for each in codec.identifiers}
+    return {
+        "kind": "table",
+        "columns": {**varying, **names, **own.columns},
+        "missing": own.missing,
+        "rules": own.rules,
+    }
+
+
+def adopt(model: Model, data: Dataset[DataTable]) -> tuple[TableCodec, list[str]]:
+    """The start's codec: its columns, their types, categories and ranges.
+
+    Raises:
+        DataError: if a column is missing, too many or of another type, or holds what the start has
+            no place for.
+    """
+    start, rows = model.codec, data.train
+    known = {*start.columns, *(each.name for each in start.identifiers)}
+    if lacking := [name for name in start.drawn if name not in rows.names]:
+        raise DataError(f"it has the column {lacking[0]!r}, and these rows have not.")
+    for column in rows:
+        if column.name not in known and data.types[column.name] != "dropped":
+            raise DataError(
+                f"it has no column {column.name!r}; drop that (--column {column.name}=dropped)."
+            )
+    for part in start.parts:
+        kind = data.types[part.name]
+        if part.kind not in ("constant", kind):
+            raise DataError(f"the column {part.name!r} is {part.kind} there, and {kind} here.")
+    whole = rows if data.heldout is None else concatenate([rows, data.heldout])
+    encoded = start.encode(whole)
+    for part, unseen in zip(start.parts, encoded.unseen.T, strict=True):
+        column = whole[part.name]
+        # Of numbers only missing values; those out of range are looked at below.
+        if (unseen := unseen & (column.missing | (not isinstance(part, NumericCodec)))).any():
+            row = int(unseen.argmax())
+            what = "missing value" if column.missing[row] else f"value {str(column.values[row])!r}"
+            raise DataError(
+                f"the column {part.name!r} has the {what}, which was not in its training rows and "
+                "has no place in the network; leave such rows out, or fit without --from."
+            )
+    for rule, broken in zip(start.rules, encoded.broken.T, strict=True):
+        if broken.any():
+            raise DataError(f"the rule {rule.text!r} does not hold in {broken.sum():,} rows.")
+    if beyond := start.out_of_range(whole):
+        raise DataError(f"of the column {beyond[0]}, and samples could not go there.")
+    fitted = tuple(IdentifierCodec.fit(whole[each.name]) for each in start.identifiers)
+    codec = replace(start, names=rows.names, container=data.container, identifiers=fitted)
+    notes = ["Columns: types, categories and ranges stay the start's"]
+    if few := int(_outside(start, rows).sum()):
+        notes.append(f"Of them: {few:,} numbers are out of its range, and samples stay within")
+    return codec, notes
+
+
+def _outside(codec: TableCodec, rows: DataTable) -> np.ndarray:
+    """Which numbers lie beyond those of the training rows, or in a gap, `(n, columns)`."""
+    found = np.zeros((len(rows), len(codec.parts)), bool)
+    for k, part in enumerate(codec.parts):
+        if isinstance(part, NumericCodec):
+            column = as_learned(rows[part.name], part)
+            values = column.values.astype(np.int64) if part.kind == "date" else column.values
+            beyond = (values < part.low) | (values > part.high)
+            found[:, k] = ~column.missing & (beyond | part.encode(column, None).unseen)
+    return found
 
 
 def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
