@@ -74,6 +74,9 @@ def two(moons: Run, forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> _
         changes = _SHORT | _FITS[name]
         toml = [f"--set '{key}={str(value).lower()}'" for key, value in changes.items()]
         lines.append(f"fit {source} {' '.join(toml)} --out '{folder / name}'")
+    short = "--set training.steps=10 --set training.snapshots=0"
+    lines.append(f"fit moons --from {moons.folder} {short} --out {folder / 'on'} --quiet")
+    lines.append(f"fit --resume --out {folder / 'on'} --set training.steps=15 --quiet")
     both = forks.start_two(*lines, output=folder / "said")
     assert [each.code() for each in both] == [0, 0], both[0].said() + both[1].said()
     return _Two(sources, folder, both[0].said("out") + both[1].said("out"))
@@ -94,6 +97,22 @@ def test_two_processes_learn_what_one_learns(two: _Two, tmp_path: Path, name: st
         strict=True,
     ):
         # Sums in another order, and Adam's first steps divide by next to nothing.
+        assert float((own - other).detach().abs().mean()) < 2e-4
+
+
+def test_two_processes_start_from_a_run_and_train_on(two: _Two, moons: Run, tmp_path: Path) -> None:
+    settings = {"training.steps": 10, "training.snapshots": 0}
+    sfumato.fit("moons", start=moons, out=tmp_path / "on", settings=settings, quiet=True)
+    one = sfumato.resume(tmp_path / "on", settings={"training.steps": 15}, quiet=True)
+    of_two = open_run(two.folder / "on")
+    assert of_two.settings.training == one.settings.training
+    assert [part.until for part in of_two.settings.training.past] == [10]
+    assert (two.folder / "on" / "before" / "step-0000010" / "model.safetensors").exists()
+    for own, other in zip(
+        one.model.denoiser.network.parameters(),
+        of_two.model.denoiser.network.parameters(),
+        strict=True,
+    ):
         assert float((own - other).detach().abs().mean()) < 2e-4
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from subjects import KINDS, Subject, quick, subject
 
-from command_line import Command
+from command_line import Command, leave
 from onnx_loop import draws_the_same
 from quick import few_guesses, small_chunks
 from sfumato import plots
@@ -66,6 +66,8 @@ COMMANDS: dict[str, str] = {
     "doctor --data": "doctor {run} --data {rows} --json",
     "compare samplers": "compare samplers {run} --calls 4 --json --quiet",
     "fit --resume": "fit --resume --out {run}",
+    "fit --from": "fit {rows} --from {run} --out new --quiet --set training.steps=2 "
+    "--set training.batch_size=32 --set training.log_every=1 --set training.snapshots=0",
 }
 
 GONE = "fitted to rows in memory, which are gone"
@@ -462,6 +464,17 @@ def _finished(_: Subject, out: str, __: Path) -> None:
     assert "is already finished" in out
 
 
+def _started(given: Subject, out: str, folder: Path) -> None:
+    """Trained on, it has the weights that its settings alone lead to."""
+    assert open_run(folder / "new").settings.start.path == str(given.run)
+    assert leave("fit --resume --out new --quiet --set training.steps=5") == 0
+    assert leave(f"fit {given.rows} --config new/config.toml --out again --quiet") == 0
+    steps = [record["step"] for record in open_run(folder / "new").records()]
+    assert steps == [1, 2, 3, 4, 5]
+    models = [(folder / name / "model.safetensors").read_bytes() for name in ("new", "again")]
+    assert models[0] == models[1]
+
+
 CHECKS: dict[str, Check] = {
     "info": _info,
     "sample": _sampled,
@@ -492,4 +505,5 @@ CHECKS: dict[str, Check] = {
     "doctor --data": _findings,
     "compare samplers": _compared,
     "fit --resume": _finished,
+    "fit --from": _started,
 }

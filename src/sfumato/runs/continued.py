@@ -19,6 +19,9 @@ from sfumato.training.optimizer import learning_rate
 
 # Settings of a run that can change on its way, those first that make another course of it.
 _COURSE = ("steps", "epochs", "learning_rate", "warmup", "decay")
+# The rate goes up again to so much of the highest so far, unless it stands above that: as low as
+# a tenth is as good, all of it is worse (docs/performance.md).
+_AGAIN = 0.3
 _CHANGEABLE = (*_COURSE, "checkpoint_every", "snapshots")
 
 
@@ -66,6 +69,9 @@ def continued(
         own = {name: getattr(before.training, name) for name in _COURSE[2:]}
         past.append(TrainingPart(until=step, steps=planned, **own))
     training = {**after.training.model_dump(exclude={"epochs"}), "steps": steps, "past": past}
+    if past and "training.learning_rate" not in differing:
+        stands = learning_rate(past[-1].until - 1, steps, TrainingSettings(**training))
+        training["learning_rate"] = max(stands, _AGAIN * max(part.learning_rate for part in past))
     return after.model_copy(update={"training": TrainingSettings(**training)})
 
 
@@ -93,11 +99,11 @@ def described_rate(settings: TrainingSettings) -> str:
     first = settings.past[-1].until
     before = learning_rate(first - 1, settings.steps, settings)
     top, warm = settings.learning_rate, min(settings.warmup, settings.steps - first)
-    end = "falls to 0 by a cosine" if settings.decay == "cosine" else "stays"
-    way = f"goes from {before:.2g} to {top:g} in {warm:,} steps and then {end}"
+    end = "to 0 by a cosine" if settings.decay == "cosine" else "constant"
+    way = f"from {before:.2g} to {top:.4g} in {warm:,} steps, then {end}"
     if before == top:
-        way = f"is {top:g} at first and {end}" if end[0] == "f" else f"stays {top:g}"
-    return f"Learning rate: {way}."
+        way = f"{top:.4g}, then {end}" if settings.decay == "cosine" else f"{top:.4g} as before"
+    return f"Learning rate: {way} (another: --set training.learning_rate=RATE)."
 
 
 def set_aside(folder: Path, step: int, sample_file: str, *, model: bool) -> list[str]:

@@ -67,13 +67,15 @@ def resolve(
     if isinstance(source, str | os.PathLike):
         named = {"data": {"source": os.fspath(source)}}
         asked = config.resolve(*layers, nested, named)
-        data = load(asked)
+        with _naming(start):
+            data = load(asked)
         if data.settings.sha256 is not None:
             named["data"]["sha256"] = data.settings.sha256
     else:
         named = {"data": {"source": IN_MEMORY}}
         asked = config.resolve(*layers, nested, named)
-        data = take(source, asked)
+        with _naming(start):
+            data = take(source, asked)
     refuse_settings_of_pictures(data.kind, asked.data)
     if start is not None:
         named["start"] = start.settings.model_dump()
@@ -82,6 +84,18 @@ def resolve(
     if start is not None:
         refuse_conflicts(settings, start)
     return settings, data
+
+
+@contextmanager
+def _naming(start: Start | None) -> Iterator[None]:
+    """Say of columns that cannot be what is wanted where they are wanted from."""
+    try:
+        yield
+    except ArgumentError as error:
+        if start is None or not start_layer(start)["data"].get("columns"):
+            raise
+        whence = f"the columns and their types are those of {start.settings.path}"
+        raise ArgumentError(f"{str(error).removesuffix('.')}; {whence} (--from).") from error
 
 
 def prepare(

@@ -99,7 +99,10 @@ def layer(start: Start) -> dict[str, Any]:
     return {
         "threads": own["threads"],
         "device": own["device"],
-        "data": KINDS[start.model.codec.kind].start_layer(start.model),
+        "data": {
+            "standardise": own["data"]["standardise"],
+            **KINDS[start.model.codec.kind].start_layer(start.model),
+        },
         "process": own["process"],
         "network": own["network"],
         "training": {k: value for k, value in own["training"].items() if k not in past},
@@ -109,6 +112,8 @@ def layer(start: Start) -> dict[str, Any]:
 
 # What of the network can change without its weights meaning something else.
 _FREE = ("options.dropout", "options.recompute")
+# What of the data settings is held by the start's codec.
+_OF_CODEC = ("standardise", "rules")
 
 
 def refuse_conflicts(settings: Settings, start: Start) -> None:
@@ -118,9 +123,9 @@ def refuse_conflicts(settings: Settings, start: Start) -> None:
         ArgumentError: naming the first of them.
     """
     own, asked = start.model.settings.to_dict(), settings.to_dict()
-    for section in ("process", "network"):
+    for section in ("process", "network", "data"):
         before, after = _flat(own[section]), _flat(asked[section])
-        for name in {**before, **after}:
+        for name in _OF_CODEC if section == "data" else {**before, **after}:
             if before.get(name) != after.get(name) and name not in _FREE:
                 held = before.get(name, "the default")
                 raise ArgumentError(
@@ -131,7 +136,7 @@ def refuse_conflicts(settings: Settings, start: Start) -> None:
 
 
 def _flat(section: Mapping[str, Any]) -> dict[str, Any]:
-    options = {f"options.{name}": value for name, value in section["options"].items()}
+    options = {f"options.{name}": each for name, each in section.get("options", {}).items()}
     return {**{k: value for k, value in section.items() if k != "options"}, **options}
 
 
@@ -142,18 +147,17 @@ def adopted(start: Start, data: Dataset[Any]) -> tuple[Any, list[str]]:
         DataError: if the rows are not what the start's network takes.
     """
     model, path = start.model, start.settings.path
-    kind = model.codec.kind
+    kind, source = model.codec.kind, data.settings.source
+    where = "these rows do" if source == IN_MEMORY else f"{source} does"
     if data.kind != kind:
         raise DataError(
-            f"{path} is a model of {_PLURAL[kind]}, and {data.settings.source} holds "
-            f"{_PLURAL[data.kind]}; take such data, or fit without --from."
+            f"{path} is a model of {_PLURAL[kind]}, and {source} holds {_PLURAL[data.kind]}; take "
+            "such data, or fit without --from."
         )
     try:
         codec, notes = KINDS[kind].adopt(model, data)
     except DataError as error:
-        raise DataError(
-            f"{data.settings.source} does not fit {path}, which the fit starts from: {error}"
-        ) from error
+        raise DataError(f"{where} not fit {path}, which the fit starts from: {error}") from error
     return codec, [f"Start: the weights of {path}", *notes]
 
 

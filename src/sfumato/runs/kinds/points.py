@@ -59,13 +59,13 @@ def prepare(settings: Settings, data: Dataset[Points], codec: PointCodec | None 
     return Prepared(own, own.encode(data.train.values), objective)
 
 
-def start_layer(model: Model) -> dict[str, Any]:
+def start_layer(model: Model) -> dict[str, Any]:  # noqa: ARG001
     """Points again, whatever their number of columns."""
-    return {"kind": "points", "standardise": model.settings.data.standardise}
+    return {"kind": "points"}
 
 
-# So many deviations of the start's rows is as far as the process of their scale reaches.
-_FARTHEST = 10
+# So many deviations of the start's rows off, a fit was as good as one from nothing; at nine not.
+_FARTHEST = 6
 
 
 def adopt(model: Model, data: Dataset[Points]) -> tuple[PointCodec, list[str]]:
@@ -97,7 +97,8 @@ def adopt(model: Model, data: Dataset[Points]) -> tuple[PointCodec, list[str]]:
             f"in units of the start's (0 and 1), and only {_FARTHEST} are reached; bring it to the "
             "start's units, or fit without --from."
         )
-    ends = [f"{min(part):.2g} to {max(part):.2g}" for part in (centre.tolist(), spread.tolist())]
+    numbers = [(part.round(decimals=2) + 0.0).tolist() for part in (centre, spread)]
+    ends = [f"{min(each):g} to {max(each):g}" for each in numbers]
     of_rows = f"the rows have means {ends[0]} and deviations {ends[1]}"
     return codec, [f"Columns: mean and scale stay the start's; in these {of_rows}"]
 

@@ -127,7 +127,7 @@ def adopt(model: Model, data: Dataset[DataTable]) -> tuple[TableCodec, list[str]
             )
     for part in start.parts:
         kind = data.types[part.name]
-        if part.kind not in ("constant", kind):
+        if part.kind != kind and "constant" not in (part.kind, kind):
             raise DataError(f"the column {part.name!r} is {part.kind} there, and {kind} here.")
     whole = rows if data.heldout is None else concatenate([rows, data.heldout])
     encoded = start.encode(whole)
