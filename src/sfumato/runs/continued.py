@@ -20,7 +20,7 @@ from sfumato.training.optimizer import learning_rate
 # Settings of a run that can change on its way, those first that make another course of it.
 _COURSE = ("steps", "epochs", "learning_rate", "warmup", "decay")
 # The rate goes up again to so much of the highest so far, unless it stands above that: as low as
-# a tenth is as good, all of it is worse (docs/performance.md).
+# a tenth is as good, all of it is worse (docs/go-on.md).
 _AGAIN = 0.3
 _CHANGEABLE = (*_COURSE, "checkpoint_every", "snapshots")
 

@@ -58,13 +58,19 @@ def prepare(settings: Settings, data: Dataset[Images], codec: ImageCodec | None 
     """Values that are encoded as they are looked at; who has no class is of any.
 
     Raises:
-        DataError: if there are fewer than two pictures, or all are one colour.
+        DataError: if there are fewer than two pictures, or all are one colour, or some are of no
+            class and the network has no number for any.
     """
     own = codec or ImageCodec.fit(data.train)
     class_labels = class_labels_of(settings, own)
     labels = None
     if data.train.labels is not None:
         known = torch.from_numpy(data.train.labels)
+        if not class_labels.knows_any and (known < 0).any():
+            raise DataError(
+                f"{int((known < 0).sum()):,} pictures have no class, and the network "
+                "(any_class=false) has no number for them; leave them out."
+            )
         labels = torch.where(known < 0, class_labels.any, known)
 
     def objective(denoiser: NetworkDenoiser, process: Process) -> Objective:
