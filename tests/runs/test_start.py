@@ -271,12 +271,12 @@ def test_rows_far_away_are_refused(moons: Run, tmp_path: Path) -> None:
 def test_a_network_that_knows_no_any_takes_no_picture_without_a_class(tmp_path: Path) -> None:
     labels = np.arange(180) % 2
     np.savez(tmp_path / "all.npz", pixels=squares(), labels=labels)
-    labels[5] = -1
+    labels[:60] = -1
     np.savez(tmp_path / "most.npz", pixels=squares(), labels=labels)
     settings = SHORT | {"data.labels": True, "network.width": 16, "training.label_dropout": 0.0}
     options = {"network.options": {"multipliers": [1], "any_class": False}}
     start = sfumato.fit(
         tmp_path / "all.npz", out=tmp_path / "1", settings=settings | options, quiet=True
     )
-    with pytest.raises(DataError, match="1 pictures have no class"):
+    with pytest.raises(DataError, match=r"\d+ pictures have no class"):
         sfumato.fit(tmp_path / "most.npz", start=start, out=tmp_path / "2", quiet=True)

@@ -139,6 +139,6 @@ def _labelled(pictures: Images, data: DataSettings) -> Images:
     if pictures.labels is None:
         raise DataError(
             f"{data.source} has no classes to learn: put the pictures of each into a folder of its "
-            "name, a labels.csv (file name, class) beside them, or leave data.labels out."
+            "name, a labels.csv (file name, class) beside them, or set data.labels=false."
         )
     return pictures
