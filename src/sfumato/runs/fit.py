@@ -8,6 +8,7 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ from sfumato.runs.start import Start, adopted, own_parts, recorded_start, refuse
 from sfumato.runs.start import layer as start_layer
 from sfumato.training import checkpoint
 from sfumato.training.loop import Training
+from sfumato.training.precision import faster
 
 
 def resolve(
@@ -172,6 +174,13 @@ def begin(
         refuse_several()
     start = start or recorded_start(settings)
     codec, notes = adopted(start, data) if start else (None, [])
+    if settings.training.precision == "auto":
+        own = deepcopy(network)  # what is measured with is trained
+        trial, _ = prepare(settings, data, codec=codec, network=own, process=process, start=start)
+        with distributed.threads(settings.threads):
+            precision = faster(trial)
+        chosen = settings.training.model_copy(update={"precision": precision.name})
+        settings, notes = settings.model_copy(update={"training": chosen}), [*notes, precision.note]
     training, model = prepare(
         settings, data, codec=codec, network=network, process=process, start=start
     )

@@ -95,7 +95,7 @@ def recorded_start(settings: Settings) -> Start | None:
 def layer(start: Start) -> dict[str, Any]:
     """What a fit takes of its start's settings, as changes to the recipe of its data."""
     own = start.model.settings.to_dict()
-    past = ("steps", "epochs", "past")
+    past = ("steps", "epochs", "past", "precision")  # the last is the machine's
     return {
         "threads": own["threads"],
         "device": own["device"],

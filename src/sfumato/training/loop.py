@@ -49,16 +49,24 @@ def _in_parallel(network: nn.Module) -> nn.Module:
         )
 
 
-def _in_bfloat16(settings: TrainingSettings, device: torch.device) -> bool:
-    """Whether the network's products are to be bfloat16's."""
-    if settings.precision != "auto":
-        return settings.precision == "bfloat16"
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device says that it multiplies bfloat16 natively."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # A PyTorch that cannot tell what its processor has, and other devices, stay with float32.
     asked = getattr(torch.cpu, "get_capabilities", dict) if device.type == "cpu" else dict
     able: dict[str, object] = asked()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def _in_bfloat16(settings: TrainingSettings, device: torch.device) -> bool:
+    """Whether the network's products are to be bfloat16's; `auto` is of runs that never measured.
+
+    `training.precision` measures before a run is begun.
+    """
+    if settings.precision != "auto":
+        return settings.precision == "bfloat16"
+    return multiplies_bfloat16(device)
 
 
 def _compiled(network: nn.Module) -> nn.Module:
