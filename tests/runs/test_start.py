@@ -68,6 +68,16 @@ def test_a_model_file_is_a_start_too(moons: Run, tmp_path: Path) -> None:
     assert _same(made[0], made[2])
 
 
+def test_a_start_may_be_a_setting(moons: Run, tmp_path: Path) -> None:
+    asked = {"training.steps": 5, "start.path": str(moons.folder)}
+    run = sfumato.fit("moons", out=tmp_path / "1", settings=asked, quiet=True)
+    again = sfumato.fit(
+        "moons", start=moons, out=tmp_path / "2", settings={"training.steps": 5}, quiet=True
+    )
+    assert run.settings == again.settings
+    assert _same(run.model.denoiser.network, again.model.denoiser.network)
+
+
 def test_settings_are_the_start_s_but_for_those_of_the_data(moons: Run, tmp_path: Path) -> None:
     settings, _ = resolve("circles", {"training.batch_size": 32}, start=start_of(moons))
     own = moons.settings

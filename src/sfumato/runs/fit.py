@@ -56,7 +56,8 @@ def resolve(
         source: see `runs.data.Source`.
         changes: nested (`{"training": {"steps": 500}}`) or dotted (`{"training.steps": 500}`).
         layers: settings that come before the changes, such as a preset.
-        start: whose weights the run starts from, and whose settings come before all these.
+        start: whose weights the run starts from, and whose settings come before all these; that
+            of the settings where not given.
 
     Raises:
         ArgumentError: if a setting is wrong or not the start's, or the source is unknown.
@@ -64,6 +65,7 @@ def resolve(
     """
     nested = config.nested(changes)
     named: dict[str, Any]
+    start = start or recorded_start(config.resolve(*layers, nested))
     if start is not None:
         layers = (start_layer(start), *layers)
     if isinstance(source, str | os.PathLike):
@@ -356,8 +358,7 @@ def fit(
         own["network.name"] = OWN
     if process is not None:
         own["process.schedule"] = OWN
-    stated = config.nested(settings or {}).get("start", {})
-    first = recorded_start(config.resolve({"start": stated})) if start is None else start_of(start)
+    first = None if start is None else start_of(start)
     if first is not None:
         network, process = own_parts(first, network, process)
     resolved, data = resolve(source, {"seed": seed, **own, **(settings or {})}, start=first)
