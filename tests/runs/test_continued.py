@@ -18,6 +18,7 @@ from sfumato.data.io.rows import write_rows
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, RunError
 from sfumato.runs import distill
+from sfumato.runs.continued import set_aside
 from sfumato.runs.fit import begin, finish, resolve, resume
 from sfumato.runs.job import fitting
 from sfumato.runs.report import write_report
@@ -139,6 +140,7 @@ def test_the_rate_begins_where_it_stood_and_falls_again() -> None:
         ({}, {}, 0.3 * 0.01),  # from nothing to three tenths
         ({"training.decay": "constant"}, {}, 0.01),  # it stands there
         ({}, {"training.learning_rate": 0.02}, 0.02),
+        ({}, {"training.learning_rate": 0.01}, 0.01),  # what it was, and yet asked for
     ],
 )
 def test_the_rate_goes_up_again_in_part(
@@ -276,6 +278,24 @@ def test_a_report_of_a_run_that_was_stopped_is_set_aside_too(tmp_path: Path) -> 
     assert not (tmp_path / "run" / "report.html").exists()
     aside = tmp_path / "run" / "before" / "step-0000020"
     assert [path.name for path in aside.iterdir()] == ["report.html"]
+
+
+def test_a_kill_between_setting_aside_and_going_on_loses_nothing(own_moons: Run) -> None:
+    folder = own_moons.folder
+    assert folder is not None
+    (folder / "report.html").write_text("of step 60")
+    (folder / "figures").mkdir()
+    set_aside(folder, 60, "samples.csv", model=True)
+    (folder / "figures").mkdir()
+    (folder / "report.html").write_text("of step 60, made again")
+    sfumato.resume(folder, settings={"training.steps": 70}, quiet=True)
+    aside = folder / "before" / "step-0000060"
+    assert {path.name for path in aside.iterdir()} == {
+        "report.html",
+        "figures",
+        "model.safetensors",
+    }
+    assert (aside / "report.html").read_text() == "of step 60, made again"
 
 
 def test_a_map_that_the_settings_ask_for_is_learned_anew(

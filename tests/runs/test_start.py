@@ -192,6 +192,27 @@ def test_a_network_of_one_s_own_is_a_start_in_python(of_file: Run, tmp_path: Pat
         sfumato.fit(source, start=tmp_path / "1", out=tmp_path / "3")
 
 
+def test_a_schedule_of_one_s_own_is_a_start_in_python(tmp_path: Path) -> None:
+    from sfumato.process.schedules import Cosine
+
+    own = Cosine(shift=2.0)
+    first = sfumato.fit("moons", process=own, out=tmp_path / "1", settings=TINY, quiet=True)
+    settings = {"training.steps": 5, "training.snapshots": 0}
+    run = sfumato.fit("moons", start=first, out=tmp_path / "2", settings=settings, quiet=True)
+    levels = [each.model.process.at(torch.tensor(0.4)).log_snr for each in (run, first)]
+    assert levels[0] == levels[1]
+
+
+def test_a_model_without_a_folder_is_a_start_that_is_gone_later(moons: Run, tmp_path: Path) -> None:
+    assert moons.folder is not None
+    lone = sfumato.open(moons.folder / "model.safetensors")
+    settings, data = resolve("moons", {}, start=(start := start_of(lone)))
+    with begin(settings, data, tmp_path / "killed", start=start) as job:
+        assert job.notes[0] == "Start: the weights of a model in memory"
+    with pytest.raises(RunError, match="a model in memory, which is gone"):
+        sfumato.resume(tmp_path / "killed")
+
+
 # ---------------------------------------- resuming
 
 

@@ -69,7 +69,7 @@ def continued(
         own = {name: getattr(before.training, name) for name in _COURSE[2:]}
         past.append(TrainingPart(until=step, steps=planned, **own))
     training = {**after.training.model_dump(exclude={"epochs"}), "steps": steps, "past": past}
-    if past and "training.learning_rate" not in differing:
+    if past and "learning_rate" not in changes.get("training", {}):
         stands = learning_rate(past[-1].until - 1, steps, TrainingSettings(**training))
         training["learning_rate"] = max(stands, _AGAIN * max(part.learning_rate for part in past))
     return after.model_copy(update={"training": TrainingSettings(**training)})
@@ -123,13 +123,15 @@ def set_aside(folder: Path, step: int, sample_file: str, *, model: bool) -> list
     kept = [folder / MODEL] if model and (folder / MODEL).is_file() else []
     if not found and not kept:
         return []
-    if place.exists():  # of an earlier start from this very step, which was not begun
-        shutil.rmtree(place)
-    place.mkdir(parents=True)
-    for path in kept:
-        shutil.copy2(path, place)
-    for path in found:
-        shutil.move(path, place)
+    place.mkdir(parents=True, exist_ok=True)
+    for path in (*kept, *found):
+        target = place / path.name
+        if target.is_dir():  # of an earlier start from this very step
+            shutil.rmtree(target)
+        if path in kept:
+            shutil.copy2(path, target)
+        else:
+            path.replace(target)
     names = ", ".join(path.name for path in (*kept, *found))
     return [f"Of step {step:,}, set aside in {place}: {names}."]
 

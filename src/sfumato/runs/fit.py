@@ -257,21 +257,21 @@ def _made_ready(job: Job, before: Settings, held: Model | None) -> list[str]:
     """
     settings, folder, step = job.model.settings, job.folder, job.training.step
     restored, goes_on = sampling_model(job), job.training.num_steps > step
-    changes = goes_on and settings != before
+    new_course = goes_on and settings.training.past != before.training.past
     distributed.any_of(False)  # all have read the folder
     notes = []
-    if changes and settings.training.past != before.training.past:
+    if new_course:
         notes.append(described_rate(settings.training))
     if not distributed.is_first():
         return notes
     if goes_on:
-        notes += set_aside(folder, step, KINDS[job.data.kind].sample_file, model=changes)
+        notes += set_aside(folder, step, KINDS[job.data.kind].sample_file, model=new_course)
     if goes_on and held is not None and held.few is not None and not settings.sampling.few:
         notes.append(
             "Its few-step map was learned from those weights; learn another when the fit is done: "
             f"sfumato distill {shlex.quote(str(folder))}"
         )
-    if changes:
+    if goes_on and settings != before:
         atomic.write_bytes(folder / CONFIG, settings.to_toml().encode())
     save_model(restored, folder / MODEL)  # a kill may have left it behind
     return notes

@@ -8,7 +8,6 @@ import os
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -39,6 +38,10 @@ class Start:
     settings: StartSettings
 
 
+# The path of a start that has no folder, as it stands in sentences.
+_IN_MEMORY = "a model in memory"
+
+
 def start_of(given: Run | str | os.PathLike[str]) -> Start:
     """An opened run, or a run folder, model file or folder of diffusers, as a start.
 
@@ -46,7 +49,7 @@ def start_of(given: Run | str | os.PathLike[str]) -> Start:
         RunError: as `open_run`.
     """
     run = given if isinstance(given, Run) else open_run(given)
-    path = given if not isinstance(given, Run) else run.folder or IN_MEMORY
+    path = given if not isinstance(given, Run) else run.folder or _IN_MEMORY
     mark = weights_sha256(run.model.denoiser.network)
     return Start(run.model, StartSettings(path=os.fspath(path), sha256=mark))
 
@@ -81,7 +84,7 @@ def recorded_start(settings: Settings) -> Start | None:
     named = settings.start
     if not named.path:
         return None
-    if named.path == IN_MEMORY and not Path(named.path).exists():
+    if named.path == _IN_MEMORY:
         raise RunError("this run starts from a model in memory, which is gone; start it anew.")
     found = start_of(named.path)
     if named.sha256 not in (None, found.settings.sha256):
