@@ -1,0 +1,45 @@
+// What the page asks of its workers, and what they answer; typed once for both sides.
+
+import type { Level } from "./payload";
+import type { Options } from "./samplers";
+
+/** Whose prediction: weights of the network, the few-step map, or the exact denoiser. */
+export type Source = "averaged" | "last" | "few" | "exact";
+
+export interface Tasks {
+  /** A chunk of samples on its way: states at every level, (levels, rows, dimension), as shown. */
+  walk: {
+    ask: {
+      source: Source; method: string; options: Options; levels: Level[];
+      seed: number; chunk: number; rows: number;
+    };
+    answer: { frames: Float32Array; milliseconds: number };
+  };
+  /** Where the flow leads from each point, by one step from a level to the next. */
+  field: {
+    ask: { source: Source; x: Float64Array; level: Level; next: Level };
+    answer: { moved: Float64Array };
+  };
+  /** log q(x_t) of the exact distribution, or of the network's probability flow. */
+  density: {
+    ask: { source: Source; x: Float64Array; levels: Level[]; steps: number };
+    answer: { logs: Float64Array };
+  };
+  /** Energy distance between two sets of rows. */
+  energy: { ask: { a: Float32Array; b: Float32Array }; answer: { distance: number } };
+}
+
+export type Kind = keyof Tasks;
+
+export type Request = {
+  [K in Kind]: { id: number; kind: K; ask: Tasks[K]["ask"] };
+}[Kind];
+
+export type ToWorker =
+  | { load: ArrayBuffer }
+  | { cancel: number }
+  | Request;
+
+export type FromWorker =
+  | { id: number; answer: Tasks[Kind]["answer"] }
+  | { id: number; error: string };
