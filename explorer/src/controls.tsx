@@ -42,7 +42,7 @@ export function Controls() {
           items={grids.value.map((name) => [name, name])} />
         {SAMPLERS[sampler.value]?.eta && !noiseAtTheEnd.value && (
           <label class="row">{t.eta} <output>{eta.value.toFixed(2)}</output>
-            <input type="range" min="0" max={sampler.value === "ddim" ? 1 : 3} step="0.05" value={eta.value} disabled={byMap}
+            <input type="range" min="0" max={sampler.value === "ddim" ? 1 : 3} step="0.05" value={eta.value} disabled={byMap} aria-label={t.eta}
               onInput={(event) => (eta.value = Number(event.currentTarget.value))} />
           </label>
         )}
@@ -68,10 +68,12 @@ export function Controls() {
 /** What the choice costs, beside what chance gives. */
 function Measure() {
   const t = text.value, shown = (v: number | null) => (v === null ? "…" : v.toExponential(1).replace("e", " × 10^"));
-  if (!payload.value?.has("rows/real")) return null;
+  const run = payload.value;
+  if (!run?.has("rows/real")) return null;
+  const real = (run.shape("rows/real")[0]).toLocaleString("en");
   const sides: Side[] = hasExact.value ? ["learned", "exact"] : ["learned"];
   return (
-    <Group title={t.measure}>
+    <Group title={t.measure(real)}>
       <dl class="measures" data-testid="measures">
         {sides.map((side) => (
           <div key={side} class={side}>
@@ -120,7 +122,7 @@ export function Choice({ label, value, items, onPick, disabled = false }: {
 }) {
   return (
     <label class="row">{label}
-      <select value={value} disabled={disabled} onChange={(event) => onPick(event.currentTarget.value)}>
+      <select value={value} disabled={disabled} aria-label={label} onChange={(event) => onPick(event.currentTarget.value)}>
         {items.map(([key, name]) => <option key={key} value={key} selected={key === value}>{name}</option>)}
       </select>
     </label>

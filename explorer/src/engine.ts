@@ -7,6 +7,7 @@ import PageWorker from "./worker?worker&inline";
 interface Pending {
   request: Request;
   name: string;
+  turn: number;
   resolve: (answer: never) => void;
   reject: (error: Error) => void;
 }
@@ -34,11 +35,16 @@ export class Engine {
     for (const worker of this.workers) this.send(worker, { load: payload });
   }
 
-  /** Ask for something; tasks of one name are cancelled together by `cancel(name)`. */
-  ask<K extends Kind>(name: string, kind: K, ask: Tasks[K]["ask"]): Promise<Tasks[K]["answer"]> {
+  /**
+   * Ask for something; tasks of one name are cancelled together by `cancel(name)`.
+   *
+   * Of those that wait the lowest turn comes first, so that both sides fill at one pace.
+   */
+  ask<K extends Kind>(name: string, kind: K, ask: Tasks[K]["ask"], turn = 0): Promise<Tasks[K]["answer"]> {
     const request = { id: this.next++, kind, ask } as Request;
     return new Promise((resolve, reject) => {
-      this.waiting.push({ request, name, resolve, reject });
+      const later = this.waiting.findIndex((each) => each.turn > turn);
+      this.waiting.splice(later < 0 ? this.waiting.length : later, 0, { request, name, turn, resolve, reject });
       this.dispatch();
     });
   }

@@ -3,7 +3,6 @@
 import { effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
-import { displayScale } from "./payload";
 import {
   axis, direction, engine, frames, hasExact, lastStop, level, mixAt, networkSource, payload, type Side,
   stateAt, stop,
@@ -53,7 +52,7 @@ function posteriorOf(z: number[]): Pick<Hovered, "posterior" | "places"> {
   const run = payload.value!, now = level.value!;
   if (!hasExact.value || now.sigma === 0) return { posterior: [], places: 0 };
   const d = run.dimension, points = run.doubles("exact/points"), logs = run.doubles("exact/log_weights");
-  const widths = run.doubles("exact/width"), scale = displayScale(now);
+  const widths = run.doubles("exact/width"), scale = run.displayScale(now);
   const exponents = logs.map((log, k) => {
     let exponent = log;
     for (let i = 0; i < d; i++) {
@@ -88,7 +87,7 @@ effect(() => {
   rest = setTimeout(() => {
     const from = axis.value.findIndex((each) => each.alpha > 0), now = axis.value[at];
     if (at <= from) return;
-    const x = Float64Array.from(found.z, (z) => z * displayScale(now));
+    const x = Float64Array.from(found.z, (z) => z * run.displayScale(now));
     const unit = run.header.scale.reduce((sum, scale) => sum + Math.log(scale), 0);
     const levels = axis.value.slice(from, at + 1);
     const ask = (source: "exact" | typeof networkSource.value) =>

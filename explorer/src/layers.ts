@@ -3,10 +3,10 @@
 import { computed, effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
-import { displayScale, type Level } from "./payload";
+import { type Level } from "./payload";
 import {
   axis, background, calls, direction, engine, failure, frames, hasExact, lastStop, networkSource, payload,
-  showField, showPaths, type Side, stateAt, stop, together,
+  showField, showPaths, type Side, stop, together,
 } from "./state";
 import type { Source } from "./tasks";
 import { dark } from "./theme";
@@ -18,14 +18,14 @@ const PATHS = 40;
 function linesOf(side: Side): Float32Array | null {
   const held = frames[side].value, d = payload.value?.dimension ?? 2;
   if (!held || !showPaths.value || direction.value !== "reverse") return null;
-  const wide = Math.max(d, 2), rows = Math.min(PATHS, held.rows), steps = held.levels.length - 1;
+  const [first] = held.chunks, size = first.length / held.levels.length;
+  const wide = Math.max(d, 2), rows = Math.min(PATHS, size / d), steps = held.levels.length - 1;
   const lines = new Float32Array(rows * steps * 2 * wide);
-  const states = held.levels.map((_, k) => stateAt(held, k));
   let at = 0;
   for (let row = 0; row < rows; row++) {
     for (let k = 0; k < steps; k++) {
-      for (const state of [states[k], states[k + 1]]) {
-        for (let i = 0; i < d; i++) lines[at + i] = state[row * d + i];
+      for (const state of [k, k + 1]) {
+        for (let i = 0; i < d; i++) lines[at + i] = first[state * size + row * d + i];
         if (d === 1) lines[at + 1] = height(row);
         at += wide;
       }
@@ -73,7 +73,8 @@ function noisyStop(): number {
 }
 
 async function pointArrows(side: Side, source: Source, level: Level, next: Level): Promise<void> {
-  const places = cells(CELLS), [from, to] = [displayScale(level), displayScale(next)];
+  const run = payload.value!, places = cells(CELLS);
+  const [from, to] = [run.displayScale(level), run.displayScale(next)];
   const x = places.map((z) => z * from);
   const { moved } = await engine.ask(`field ${side}`, "field", { source, x, level, next });
   const [width, tall] = reach.value, found = new Float32Array(CELLS * CELLS * 12);
@@ -138,7 +139,7 @@ async function shadeSide(side: Side, kind: "marginal" | "model"): Promise<void> 
   const levels = axis.value.slice(from, at + 1);
   const sizes = kind === "model" ? [COARSE, FINE[kind]] : [FINE[kind]];
   for (const size of sizes) {
-    const x = cells(size).map((z) => z * displayScale(level));
+    const x = cells(size).map((z) => z * payload.value!.displayScale(level));
     const share = (at - from) / (lastStop.value - from);
     const steps = Math.max(2, Math.ceil(FLOW_STEPS * share));
     const parts = 2, length = size / parts;

@@ -6,16 +6,18 @@ import "./style.css";
 import { Controls } from "./controls";
 import { Draw } from "./draw";
 import { hovered, logDensities } from "./hover";
-import { Panel } from "./panel";
+import { captioned, Panel } from "./panel";
 import { connect, served } from "./server";
 import { Share } from "./share";
-import { failure, frames, hasExact, open, payload, playing, stop, together } from "./state";
+import * as state from "./state";
+import { failure, hasExact, open, payload, together } from "./state";
 import { language, text } from "./text";
 import { Timeline } from "./timeline";
 import { begin, Tour } from "./tour";
 
 function App() {
   const t = text.value, run = payload.value;
+  const both = hasExact.value && !together.value && captioned.value;
   document.documentElement.lang = language.value === "zh" ? "zh-CN" : "en";
   return (
     <>
@@ -34,9 +36,9 @@ function App() {
         {run ? (
           <div class="look">
             <Tour />
-            <div class={`panels ${together.value || !hasExact.value ? "one" : "two"}`}>
+            <div class={`panels ${both ? "two" : "one"}`}>
               <Panel key="learned" side="learned" />
-              {hasExact.value && !together.value && <Panel key="exact" side="exact" />}
+              {both && <Panel key="exact" side="exact" />}
             </div>
             <Pointed />
             <Timeline />
@@ -82,5 +84,5 @@ if (carried) open(Uint8Array.from(atob(carried), (letter) => letter.charCodeAt(0
 if (served) connect();
 render(<App />, document.getElementById("page")!);
 
-// What tests read: the samples as they were drawn, and where the slider stands.
-Object.assign(window, { sfumato: { payload, frames, stop, playing, failure } });
+// What tests read: the samples as they were drawn, and what there is to ask.
+Object.assign(window, { sfumato: { ...state, language } });

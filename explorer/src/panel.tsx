@@ -1,12 +1,14 @@
 // A panel: points, paths, arrows and a background of one side, with axes, and what is under the pointer.
 
-import { useSignal, useSignalEffect } from "@preact/signals";
+import { computed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import { Canvas, rgb } from "./canvas";
 import { type Hovered, hovered, pointAt } from "./hover";
 import { arrows, density, pathLines } from "./layers";
-import { type Frames, frames, hasExact, mixAt, payload, type Side, together } from "./state";
+import {
+  background, direction, type Frames, frames, hasExact, mixAt, payload, showField, type Side, together,
+} from "./state";
 import { text } from "./text";
 import { dark } from "./theme";
 import { project, projection, ticks, turn } from "./view";
@@ -25,7 +27,7 @@ export function Panel({ side }: { side: Side }) {
   const element = useRef<HTMLCanvasElement>(null);
   const canvas = useRef<Canvas | null>(null);
   const problem = useSignal("");
-  const sides: Side[] = together.value && hasExact.value ? ["exact", "learned"] : [side];
+  const sides = sidesOf(side);
 
   useEffect(() => {
     try {
@@ -49,7 +51,8 @@ export function Panel({ side }: { side: Side }) {
   return (
     <figure class="panel" data-side={side}>
       <figcaption>
-        {sides.map((each) => <span key={each} class={`name ${each}`}>{nameOf(each)}</span>)}
+        {direction.value === "forward" && <span class="name data">{text.value.noisedData}</span>}
+        {captioned.value && sides.map((each) => <span key={each} class={`name ${each}`}>{nameOf(each)}</span>)}
       </figcaption>
       <div class="stage" data-testid={`stage-${side}`}
         onPointerMove={(event) => pointed(event, side)}
@@ -63,6 +66,10 @@ export function Panel({ side }: { side: Side }) {
     </figure>
   );
 }
+
+/** Whether what is seen is a side's own: in the forward direction only its arrows and its density are. */
+export const captioned = computed(() =>
+  direction.value === "reverse" || showField.value || background.value === "model");
 
 function sidesOf(side: Side): Side[] {
   return together.value && hasExact.value ? ["exact", "learned"] : [side];
@@ -92,7 +99,10 @@ interface Parts {
   projection: number[][];
   dimension: number;
   dark: boolean;
+  forward: boolean;
 }
+
+const BLACK: [number, number, number] = [0.13, 0.15, 0.17], WHITE: [number, number, number] = [0.91, 0.92, 0.93];
 
 function describe(sides: Side[]): Parts {
   return {
@@ -101,6 +111,7 @@ function describe(sides: Side[]): Parts {
     projection: projection.value,
     dimension: payload.value?.dimension ?? 2,
     dark: dark.value,
+    forward: direction.value === "forward",
   };
 }
 
@@ -108,19 +119,19 @@ function paint(canvas: Canvas, sides: Side[]): void {
   paintParts(canvas, describe(sides));
 }
 
-function paintParts(canvas: Canvas, { background, sides, projection: by, dimension, dark: night }: Parts): void {
+function paintParts(canvas: Canvas, { background, sides, projection: by, dimension, dark: night, forward }: Parts): void {
   canvas.clear();
   if (background) canvas.drawBackground(background.pixels, background.side);
   const lineDimension = Math.max(dimension, 2);
   const lineBy = dimension === 1 ? [by[0], [0, 1, 0]] : by;
   for (const { side, mix, paths, arrows: field } of sides) {
-    const colour = colourOf(side);
+    const colour = colourOf(side), points = forward ? (night ? WHITE : BLACK) : colour;
     if (paths) canvas.drawLines(`${side} paths`, paths, lineDimension, lineBy, [...colour, 0.35]);
     if (mix) {
       const many = mix.n > 5000;
       canvas.drawPoints(side, {
         ...mix, count: mix.n, dimension, projection: by, size: many ? 3 : 4,
-        colour: [...colour, sides.length > 1 ? 0.5 : many ? 0.55 : 0.75],
+        colour: [...points, sides.length > 1 ? 0.5 : many ? 0.55 : 0.75],
       });
     }
     if (field) canvas.drawLines(`${side} arrows`, field, lineDimension, lineBy, night ? [1, 1, 1, 0.75] : [0, 0, 0, 0.65]);

@@ -42,6 +42,7 @@ const FORMAT = 1;
 export class Payload {
   readonly header: Header;
   private readonly start: number;
+  private shown: number | null = null;
 
   constructor(readonly bytes: ArrayBuffer) {
     const length = new DataView(bytes).getUint32(0, true);
@@ -55,6 +56,19 @@ export class Payload {
   /** Coordinates of a point. */
   get dimension(): number {
     return this.header.columns.length;
+  }
+
+  /** Root mean square of the data as the network sees them: 1 where they are standardised. */
+  private spread(): number {
+    if (!this.has("rows/real")) return 1;
+    const rows = this.floats("rows/real");
+    return Math.sqrt(rows.reduce((sum, v) => sum + v * v, 0) / rows.length) || 1;
+  }
+
+  /** What x_t is divided by to be shown: the cloud has the data's own spread at every level. */
+  displayScale({ alpha, sigma }: Level): number {
+    this.shown ??= this.spread();
+    return Math.hypot(alpha, sigma / this.shown);
   }
 
   has(name: string): boolean {
@@ -105,9 +119,4 @@ function product(shape: number[]): number {
 /** log(alpha/sigma), infinite where clean. */
 export function logRatio(level: Level): number {
   return Math.log(level.alpha / level.sigma);
-}
-
-/** What the noisy scale is divided by to be shown: unit variance for data of unit variance. */
-export function displayScale(level: Level): number {
-  return Math.hypot(level.alpha, level.sigma);
 }

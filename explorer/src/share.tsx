@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { applyPalette, GIFEncoder, quantize } from "gifenc";
 
-import { COLOURS, nameOf } from "./panel";
+import { captioned, COLOURS, nameOf } from "./panel";
 import {
   calls, count, direction, eta, grid, hasExact, lastStop, lateNoise, noiseAtTheEnd, payload, playing, sampler, seed,
   type Side, startTooClean, steps, stop, together, withoutAverage,
@@ -27,6 +27,11 @@ function composed(): HTMLCanvasElement {
     const side = panel.dataset.side as Side;
     draw.drawImage(panel.querySelector("canvas")!, k * SIZE + 8, 36, SIZE - 16, SIZE - 16);
     const names: Side[] = together.value && hasExact.value ? ["exact", "learned"] : [side];
+    if (!captioned.value) {
+      draw.fillStyle = dark.value ? "#E8EBEE" : "#22262B";
+      draw.fillText(text.value.noisedData, k * SIZE + 12, 24);
+      return;
+    }
     let across = k * SIZE + 12;
     for (const each of names) {
       draw.fillStyle = dark.value ? COLOURS[each].dark : COLOURS[each].light;

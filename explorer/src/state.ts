@@ -3,7 +3,7 @@
 import { batch, computed, effect, signal, type Signal } from "@preact/signals";
 
 import { Engine, Replaced } from "./engine";
-import { displayScale, type Level, logRatio, Payload } from "./payload";
+import { type Level, logRatio, Payload } from "./payload";
 import { CHUNK, Normals } from "./random";
 import { SAMPLERS } from "./samplers";
 import type { Source } from "./tasks";
@@ -82,7 +82,7 @@ export const walk = computed<Walk | null>(() => {
   if (!run.has(name)) return null;
   let levels = run.levels(name);
   if (startTooClean.value) {
-    const from = levels.findIndex((each) => (each.alpha / displayScale(each)) ** 2 >= TOO_CLEAN);
+    const from = levels.findIndex((each) => (each.alpha / Math.hypot(each.alpha, each.sigma)) ** 2 >= TOO_CLEAN);
     levels = levels.slice(Math.max(from, 0));
   }
   const method = noiseAtTheEnd.value ? "ancestral" : sampler.value;
@@ -105,6 +105,8 @@ export const energies: Record<Side, Signal<number | null>> = {
   learned: signal<number | null>(null),
   exact: signal<number | null>(null),
 };
+/** Whether a side is being drawn anew. */
+export const drawing: Record<Side, Signal<boolean>> = { learned: signal(false), exact: signal(false) };
 /** Between two real sets: what chance alone gives. */
 export const energyFloor = signal<number | null>(null);
 
@@ -136,7 +138,7 @@ export function mixAt(side: Side): Mix | null {
   if (direction.value === "forward") {
     const given = forward.value;
     if (!given) return null;
-    const scale = displayScale(now);
+    const scale = payload.value!.displayScale(now);
     return { a: given.rows, b: given.noise, weights: [now.alpha / scale, now.sigma / scale], n: given.n };
   }
   const held = frames[side].value;
@@ -220,24 +222,31 @@ export function options() {
   };
 }
 
+/** Rows of a task: few, so that the first are soon seen; a part of a chunk. */
+const PART = 256;
+
 async function draw(side: Side, source: Source, chosen: Walk): Promise<void> {
   engine.cancel(`walk ${side}`);
-  const total = count.value, chunks: Float32Array[] = [], started = performance.now();
-  const asked = Array.from({ length: Math.ceil(total / CHUNK) }, (_, chunk) =>
+  drawing[side].value = true;
+  const total = count.value, d = payload.value!.dimension, started = performance.now();
+  const parts = Array.from({ length: Math.ceil(total / PART) }, (_, k) => k * PART);
+  const asked = parts.map((first, turn) =>
     engine.ask(`walk ${side}`, "walk", {
       source, method: chosen.method, options: options(), levels: chosen.levels, seed: seed.value,
-      chunk, rows: Math.min(CHUNK, total - chunk * CHUNK),
-    }),
+      chunk: Math.floor(first / CHUNK), first: first % CHUNK, rows: Math.min(PART, total - first),
+    }, turn),
   );
-  let rows = 0;
-  for (const [chunk, each] of asked.entries()) {
-    const { frames: found } = await each;
-    chunks.push(found);
-    rows += Math.min(CHUNK, total - chunk * CHUNK);
+  // The first that is replaced tells of all: the others are not waited for.
+  for (const each of asked) each.catch(() => undefined);
+  const chunks: Float32Array[] = [];
+  for (const each of asked) {
+    chunks.push((await each).frames);
+    const rows = chunks.reduce((sum, chunk) => sum + chunk.length, 0) / chosen.levels.length / d;
     frames[side].value = {
       levels: chosen.levels, chunks: [...chunks], rows, milliseconds: performance.now() - started,
     };
   }
+  drawing[side].value = false;
   await measure(side);
 }
 

@@ -7,11 +7,11 @@ import type { Options } from "./samplers";
 export type Source = "averaged" | "last" | "few" | "exact";
 
 export interface Tasks {
-  /** A chunk of samples on its way: states at every level, (levels, rows, dimension), as shown. */
+  /** Rows of a chunk of samples on their way: states at every level, (levels, rows, dimension), as shown. */
   walk: {
     ask: {
       source: Source; method: string; options: Options; levels: Level[];
-      seed: number; chunk: number; rows: number;
+      seed: number; chunk: number; first: number; rows: number;
     };
     answer: { frames: Float32Array; milliseconds: number };
   };

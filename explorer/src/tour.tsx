@@ -14,7 +14,8 @@ export const step = signal(-1);
 /** MathML of identifiers, operators and numbers, written as a reader says them. */
 const row = (...parts: string[]) => `<mrow>${parts.join("")}</mrow>`;
 const i = (name: string) => `<mi>${name}</mi>`;
-const o = (name: string) => `<mo>${name}</mo>`;
+// Brackets keep their size: what they hold has indices, which would stretch them.
+const o = (name: string) => `<mo${"()[]∣".includes(name) ? ' stretchy="false"' : ""}>${name}</mo>`;
 const sub = (base: string, index: string) => `<msub>${base}${index}</msub>`;
 const x = (index: string) => sub(i("x"), i(index));
 const alpha = sub(i("α"), i("t")), sigma = sub(i("σ"), i("t"));
@@ -82,7 +83,7 @@ const STEPS: Step[] = [
   },
   {
     number: "4-3",
-    equation: row(sub(o("∇"), x("t")), i("log"), i("q"), o("("), x("t"), o(")"), o("="), fraction(row(alpha, expected(given), o("−"), x("t")), `<msubsup>${i("σ")}${i("t")}<mn>2</mn></msubsup>`)),
+    equation: row(sub(o("∇"), x("t")), i("log"), o("&#8289;"), i("q"), o("("), x("t"), o(")"), o("="), fraction(row(alpha, expected(given), o("−"), x("t")), `<msubsup>${i("σ")}${i("t")}<mn>2</mn></msubsup>`)),
     title: ["The guess is a direction", "猜测就是方向"],
     say: [
       "From a point to its best guess: that is the score, uphill on log q(xₜ). The arrows show where the flow carries each place. Network and exact denoiser side by side: look where they differ.",
@@ -102,7 +103,7 @@ const STEPS: Step[] = [
   },
   {
     number: "4-6",
-    equation: row(i("log"), i("p"), o("("), x("0"), o(")"), o("="), i("log"), i("N"), o("("), x("T"), o(";"), "<mn>0</mn>", o(","), "<mn>1</mn>", o(")"), o("+"), o("∫"), o("("), i("d"), o("−"), i("tr"), fraction(row(o("∂"), expected(given)), row(o("∂"), i("y"))), o(")"), i("d"), i("log"), i("r")),
+    equation: row(i("log"), o("&#8289;"), i("p"), o("("), x("0"), o(")"), o("="), i("log"), o("&#8289;"), i("N"), o("("), x("T"), o(";"), "<mn>0</mn>", o(","), "<mn>1</mn>", o(")"), o("+"), o("∫"), o("("), i("d"), o("−"), i("tr"), fraction(row(o("∂"), expected(given)), row(o("∂"), i("y"))), o(")"), i("d"), i("log"), o("&#8289;"), i("r")),
     title: ["A flow has a density", "流给出密度"],
     say: [
       "Without noise the way is a flow: points spread out or draw together, and density falls or rises by just that. So the model says how likely any point is. The shade is the network's own density.",

@@ -11,9 +11,16 @@ export const turn = signal<[number, number]>([0.6, 0.35]);
 export const reach = computed<[number, number]>(() => {
   const run = payload.value;
   if (!run) return [3, 3];
-  const d = run.dimension, most = Array<number>(d).fill(2.4);
+  const d = run.dimension, most = Array<number>(d).fill(run.has("rows/real") ? 0 : 2.4);
   if (run.has("rows/real")) {
-    run.floats("rows/real").forEach((v, k) => (most[k % d] = Math.max(most[k % d], 1.08 * Math.abs(v))));
+    const rows = run.floats("rows/real"), squares = Array<number>(d).fill(0);
+    rows.forEach((v, k) => {
+      most[k % d] = Math.max(most[k % d], 1.08 * Math.abs(v));
+      squares[k % d] += v * v;
+    });
+    // Room for the noise, whose tails are as wide as those of a Gaussian of the data's spread.
+    const spread = Math.sqrt(squares.reduce((a, b) => a + b, 0) / rows.length);
+    most.forEach((v, i) => (most[i] = Math.max(v, 2.4 * spread)));
   }
   if (d === 1) return [most[0], 1];
   if (d === 3) {

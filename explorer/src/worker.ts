@@ -3,7 +3,7 @@
 import { flowLogDensity } from "./density";
 import { type Denoiser, energyDistance, ExactDenoiser, NetworkDenoiser } from "./denoisers";
 import { loadKernel, type Kernel } from "./kernel";
-import { displayScale, Payload } from "./payload";
+import { Payload } from "./payload";
 import { CHUNK, Normals } from "./random";
 import { trajectory } from "./samplers";
 import type { FromWorker, Kind, Request, Source, Tasks, ToWorker } from "./tasks";
@@ -19,17 +19,18 @@ let busy = false;
 type Handler<K extends Kind> = (ask: Tasks[K]["ask"]) => Generator<Tasks[K]["answer"] | null>;
 
 const HANDLERS: { [K in Kind]: Handler<K> } = {
-  *walk({ source, method, options, levels, seed, chunk, rows }) {
+  *walk({ source, method, options, levels, seed, chunk, first, rows }) {
     const started = performance.now(), d = payload.dimension;
     const normals = new Normals(seed, chunk);
     // The noise of a whole chunk is drawn, whatever part of it is shown, as `run.sample` draws it.
-    const noise = () => normals.draw(CHUNK * d).subarray(0, rows * d);
-    const scale = displayScale(levels[0]);
+    const noise = () => normals.draw(CHUNK * d).subarray(first * d, (first + rows) * d);
+    // The prior of alpha x_0 + sigma eps for data of unit variance, as `chunk_frames` has it.
+    const scale = Math.hypot(levels[0].alpha, levels[0].sigma);
     const x = noise().map((v) => v * scale);
     const frames = new Float32Array(levels.length * rows * d);
     let k = 0;
     for (const state of trajectory(denoiser(source), x, levels, method, options, noise)) {
-      const shown = displayScale(levels[k]);
+      const shown = payload.displayScale(levels[k]);
       for (let i = 0; i < rows * d; i++) frames[k * rows * d + i] = state[i] / shown;
       k += 1;
       yield null;

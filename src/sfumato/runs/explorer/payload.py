@@ -76,7 +76,7 @@ def payload(run: Run) -> bytes:
     header = {
         "format": FORMAT,
         "version": __version__,
-        "name": settings.data.source,
+        "name": _named(settings.data.source),
         "folder": None if run.folder is None else _called(run.folder),
         "columns": [codec.columns[k] for k in varies],
         "mean": [codec.mean[k] for k in varies],
@@ -118,7 +118,7 @@ def explorable(run: Run) -> GaussianModel:
     if type(model.denoiser.network) not in _NETWORKS:
         raise ArgumentError(
             "the explorer computes the networks vector-mlp and step-mlp in the browser; this run "
-            f"has a {type(model.denoiser.network).__name__}."
+            f"has {type(model.denoiser.network).__name__}."
         )
     sampling = model.settings.sampling
     if sampling.clip is not None or sampling.threshold is not None:
@@ -135,6 +135,11 @@ def _called(folder: Path) -> str:
         return folder.resolve().relative_to(Path.cwd()).as_posix()
     except ValueError:
         return folder.name
+
+
+def _named(source: str) -> str:
+    """A toy set's name, or of a file its name without its folders."""
+    return Path(source).name
 
 
 def _rows_of(run: Run) -> Dataset[Points] | None:
