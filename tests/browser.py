@@ -42,7 +42,7 @@ class Shown:
         self.requests: list[str] = []
         self.errors: list[str] = []
         self.context = browser.new_context(**context)
-        self.context.set_offline(True)  # noqa: FBT003 - playwright's own
+        self.context.set_offline(True)
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(20_000)
         self.page.on("request", lambda asked: self.requests.append(asked.url))

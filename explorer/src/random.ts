@@ -70,25 +70,50 @@ class Twister {
 export class Normals {
   private readonly source: Twister;
 
-  constructor(seed: number, chunk: number) {
-    this.source = new Twister(streamSeed(seed, SAMPLING, chunk));
+  private constructor(seed: number) {
+    this.source = new Twister(seed);
   }
 
-  /** `count` of them, a multiple of 16: Box and Muller (1958), eight pairs at a time. */
+  /** The noise of a chunk of samples. */
+  static ofChunk(seed: number, chunk: number): Normals {
+    return new Normals(streamSeed(seed, SAMPLING, chunk));
+  }
+
+  /** The noise that errors by level are taken with. */
+  static ofErrors(seed: number): Normals {
+    return new Normals(streamSeed(seed));
+  }
+
+  /** `count` of them, at least 16: Box and Muller (1958), eight pairs at a time. */
   draw(count: number): Float64Array {
     const numbers = new Float64Array(count);
-    for (let k = 0; k < count; k++) {
+    this.fill(numbers);
+    const whole = count - (count % 16);
+    for (let start = 0; start < whole; start += 16) turn(numbers.subarray(start, start + 16));
+    if (whole < count) {
+      // What is left over: the last 16 are drawn once more.
+      const last = numbers.subarray(count - 16);
+      this.fill(last);
+      turn(last);
+    }
+    return numbers;
+  }
+
+  /** Uniform numbers of 53 bits. */
+  private fill(numbers: Float64Array): void {
+    for (let k = 0; k < numbers.length; k++) {
       const high = this.source.next() & 0x1fffff;
       numbers[k] = (high * 2 ** 32 + this.source.next()) / 2 ** 53;
     }
-    for (let start = 0; start < count; start += 16) {
-      for (let k = start; k < start + 8; k++) {
-        const radius = Math.sqrt(-2 * Math.log(1 - numbers[k]));
-        const angle = 2 * Math.PI * numbers[k + 8];
-        numbers[k] = radius * Math.cos(angle);
-        numbers[k + 8] = radius * Math.sin(angle);
-      }
-    }
-    return numbers;
+  }
+}
+
+/** Sixteen uniform numbers to normal ones. */
+function turn(numbers: Float64Array): void {
+  for (let k = 0; k < 8; k++) {
+    const radius = Math.sqrt(-2 * Math.log(1 - numbers[k]));
+    const angle = 2 * Math.PI * numbers[k + 8];
+    numbers[k] = radius * Math.cos(angle);
+    numbers[k + 8] = radius * Math.sin(angle);
   }
 }

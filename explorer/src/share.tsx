@@ -56,13 +56,14 @@ function download(content: Blob, name: string): void {
 async function animation(): Promise<Blob> {
   const gif = GIFEncoder(), before = stop.value, total = 48;
   playing.value = false;
+  let palette: number[][] | null = null;
   for (let k = 0; k <= total; k++) {
     const share = direction.value === "reverse" ? k / total : 1 - k / total;
     stop.value = Math.round(share * lastStop.value);
     await new Promise(requestAnimationFrame);
     const frame = composed(), { width, height } = frame;
     const { data } = frame.getContext("2d")!.getImageData(0, 0, width, height);
-    const palette = quantize(data, 64);
+    palette ??= quantize(data, 64); // The colours are the same in every frame.
     gif.writeFrame(applyPalette(data, palette), width, height, { palette, delay: k === total ? 1500 : 70 });
   }
   stop.value = before;

@@ -6,7 +6,7 @@ import { Engine, Replaced } from "./engine";
 import { type Level, logRatio, Payload } from "./payload";
 import { CHUNK, Normals } from "./random";
 import { SAMPLERS } from "./samplers";
-import type { Source } from "./tasks";
+import type { Errors, Source } from "./tasks";
 
 export const engine = new Engine();
 
@@ -107,6 +107,9 @@ export const energies: Record<Side, Signal<number | null>> = {
 };
 /** Whether a side is being drawn anew. */
 export const drawing: Record<Side, Signal<boolean>> = { learned: signal(false), exact: signal(false) };
+/** Errors of the network by noise level, at the levels of `compared`. */
+export const errors = signal<Errors | null>(null);
+export const compared = computed(() => payload.value?.levels("compared").slice(0, -1) ?? []);
 /** Between two real sets: what chance alone gives. */
 export const energyFloor = signal<number | null>(null);
 
@@ -117,7 +120,7 @@ export const forward = computed(() => {
   const rows = run.floats("rows/real"), d = run.dimension, n = Math.min(count.value, rows.length / d);
   const noise = new Float32Array(n * d);
   for (let chunk = 0; chunk * CHUNK < n; chunk++) {
-    const drawn = new Normals(seed.value, chunk).draw(CHUNK * d);
+    const drawn = Normals.ofChunk(seed.value, chunk).draw(CHUNK * d);
     noise.set(drawn.subarray(0, Math.min(CHUNK, n - chunk * CHUNK) * d), chunk * CHUNK * d);
   }
   return { rows: rows.subarray(0, n * d), noise, n };
@@ -297,4 +300,18 @@ effect(() => {
     engine.ask("energy floor", "energy", { a: run.floats("rows/other"), b: run.floats("rows/real") })
       .then(({ distance }) => { energyFloor.value = distance; }),
   );
+});
+
+/** After the samples: their turn is the last. */
+const LAST = 1e6;
+
+effect(() => {
+  const run = payload.value, source = networkSource.value;
+  engine.cancel("errors");
+  if (!run?.has("rows/real")) {
+    errors.value = null;
+    return;
+  }
+  const ask = { source, levels: compared.value, seed: run.header.seed };
+  quietly(engine.ask("errors", "errors", ask, LAST).then((found) => { errors.value = found; }));
 });

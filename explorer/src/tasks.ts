@@ -6,6 +6,13 @@ import type { Options } from "./samplers";
 /** Whose prediction: weights of the network, the few-step map, or the exact denoiser. */
 export type Source = "averaged" | "last" | "few" | "exact";
 
+/** At each level the network's error; the least possible, and the distance from it, where known. */
+export interface Errors {
+  network: number[];
+  least: number[] | null;
+  unlearned: number[] | null;
+}
+
 export interface Tasks {
   /** Rows of a chunk of samples on their way: states at every level, (levels, rows, dimension), as shown. */
   walk: {
@@ -25,6 +32,8 @@ export interface Tasks {
     ask: { source: Source; x: Float64Array; levels: Level[]; steps: number };
     answer: { logs: Float64Array };
   };
+  /** Root mean squared errors of x_0 at each level, on real rows: see `Errors`. */
+  errors: { ask: { source: Source; levels: Level[]; seed: number }; answer: Errors };
   /** Energy distance between two sets of rows. */
   energy: { ask: { a: Float32Array; b: Float32Array }; answer: { distance: number } };
 }

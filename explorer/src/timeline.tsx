@@ -3,7 +3,8 @@
 import { useEffect, useRef } from "preact/hooks";
 
 import { logRatio } from "./payload";
-import { axis, direction, lastStop, level, payload, playing, stop, walk } from "./state";
+import { axis, compared, direction, errors, lastStop, level, playing, stop, walk } from "./state";
+import type { Errors } from "./tasks";
 import { text } from "./text";
 import { still } from "./theme";
 
@@ -21,21 +22,24 @@ function placeOf(logSnr: number): number {
 }
 
 interface Curve {
-  name: "network" | "least" | "unlearned";
+  name: keyof Errors;
   points: [number, number][];
 }
 
 /** Errors as lines over the slider, and the values at the top and at the bottom. */
 function curves(): { lines: Curve[]; top: number; bottom: number } | null {
-  const run = payload.value;
-  if (!run?.has("errors/network")) return null;
-  const where = Array.from(run.doubles("errors/log_snr"), placeOf);
-  const names = (["least", "network", "unlearned"] as const).filter((name) => run.has(`errors/${name}`));
-  const all = names.flatMap((name) => Array.from(run.doubles(`errors/${name}`))).filter((v) => v > 0);
+  const found = errors.value;
+  if (!found || found.network.length !== compared.value.length) return null;
+  const where = compared.value.map((each) => placeOf(2 * logRatio(each)));
+  const named = (["least", "network", "unlearned"] as const).flatMap((name) => {
+    const values = found[name];
+    return values ? [{ name, values }] : [];
+  });
+  const all = named.flatMap(({ values }) => values).filter((v) => v > 0);
   const [top, bottom] = [Math.max(...all), Math.max(Math.min(...all), Math.max(...all) * 1e-4)];
-  const lines = names.map((name) => ({
+  const lines = named.map(({ name, values }) => ({
     name,
-    points: Array.from(run.doubles(`errors/${name}`), (v, k): [number, number] => [
+    points: values.map((v, k): [number, number] => [
       100 * where[k], HIGH * (1 - Math.log(Math.max(v, bottom) / bottom) / Math.log(top / bottom)),
     ]).sort((a, b) => a[0] - b[0]),
   }));
@@ -43,15 +47,14 @@ function curves(): { lines: Curve[]; top: number; bottom: number } | null {
 }
 
 /** An error at the slider's stop, between the levels that were measured. */
-function errorHere(name: string): number | null {
-  const run = payload.value, now = level.value;
-  if (!run?.has(`errors/${name}`) || !now || now.sigma === 0) return null;
-  const at = 2 * logRatio(now), snrs = run.doubles("errors/log_snr"), values = run.doubles(`errors/${name}`);
-  const order = Array.from(snrs.keys()).sort((a, b) => snrs[a] - snrs[b]);
-  const next = order.findIndex((k) => snrs[k] >= at);
-  if (next <= 0) return values[order[next < 0 ? order.length - 1 : 0]];
-  const [a, b] = [order[next - 1], order[next]];
-  return values[a] + ((values[b] - values[a]) * (at - snrs[a])) / (snrs[b] - snrs[a]);
+function errorHere(name: keyof Errors): number | null {
+  const values = errors.value?.[name], now = level.value;
+  if (!values || !now || now.sigma === 0) return null;
+  const ratios = compared.value.map(logRatio), at = logRatio(now);
+  const next = ratios.findIndex((ratio) => ratio >= at);
+  if (next <= 0) return values[next < 0 ? values.length - 1 : 0];
+  const part = (at - ratios[next - 1]) / (ratios[next] - ratios[next - 1]);
+  return values[next - 1] + part * (values[next] - values[next - 1]);
 }
 
 export function Timeline() {
@@ -66,7 +69,7 @@ export function Timeline() {
           <div class="legend">
             <strong>{t.errors}</strong>
             <span class="key network">{t.errorOfNetwork} <b>{shown(errorHere("network"))}</b></span>
-            {payload.value?.has("errors/least") && (
+            {errors.value?.least && (
               <>
                 <span class="key least">{t.errorLeast} <b>{shown(errorHere("least"))}</b></span>
                 <span class="key unlearned">{t.errorUnlearned} <b>{shown(errorHere("unlearned"))}</b></span>

@@ -21,7 +21,7 @@ type Handler<K extends Kind> = (ask: Tasks[K]["ask"]) => Generator<Tasks[K]["ans
 const HANDLERS: { [K in Kind]: Handler<K> } = {
   *walk({ source, method, options, levels, seed, chunk, first, rows }) {
     const started = performance.now(), d = payload.dimension;
-    const normals = new Normals(seed, chunk);
+    const normals = Normals.ofChunk(seed, chunk);
     // The noise of a whole chunk is drawn, whatever part of it is shown, as `run.sample` draws it.
     const noise = () => normals.draw(CHUNK * d).subarray(first * d, (first + rows) * d);
     // The prior of alpha x_0 + sigma eps for data of unit variance, as `chunk_frames` has it.
@@ -50,10 +50,39 @@ const HANDLERS: { [K in Kind]: Handler<K> } = {
     }
     for (const logs of flowLogDensity(found, x, levels, steps)) yield logs && { logs };
   },
+  *errors({ source, levels, seed }) {
+    const rows = payload.floats("rows/real"), d = payload.dimension;
+    const x_0 = Float64Array.from(rows.subarray(0, ERROR_ROWS * d)), normals = Normals.ofErrors(seed);
+    const known = payload.header.exact === "distribution";
+    const found = { network: [] as number[], least: [] as number[], unlearned: [] as number[] };
+    for (const level of levels) {
+      const eps = normals.draw(x_0.length);
+      const x_t = x_0.map((v, k) => level.alpha * v + level.sigma * eps[k]);
+      const guess = denoiser(source).predict(x_t, level);
+      found.network.push(distance(guess, x_0));
+      if (known) {
+        const best = denoiser("exact").predict(x_t, level);
+        found.least.push(distance(best, x_0));
+        found.unlearned.push(distance(guess, best));
+      }
+      yield null;
+    }
+    yield known ? found : { ...found, least: null, unlearned: null };
+  },
   *energy({ a, b }) {
     yield { distance: energyDistance(kernel, a, b, payload.dimension) };
   },
 };
+
+/** Real rows that errors are taken on. */
+const ERROR_ROWS = 1000;
+
+/** Root mean square of what two arrays differ by. */
+function distance(x: Float64Array, y: Float64Array): number {
+  let sum = 0;
+  for (let k = 0; k < x.length; k++) sum += (x[k] - y[k]) ** 2;
+  return Math.sqrt(sum / x.length);
+}
 
 function denoiser(source: Source): Denoiser {
   let found = denoisers.get(source);

@@ -16,10 +16,10 @@ from browser import Shown, browser
 from command_line import leave
 from fitted import TINY
 from sfumato import Run
+from sfumato.models.registry import build_stepper
 from sfumato.process.noise import NoiseLevel
-from sfumato.runs.exact import exact_denoiser
+from sfumato.runs.exact import errors_by_level, exact_denoiser, regrets_by_level
 from sfumato.runs.explorer import explore
-from sfumato.samplers.dpm_solver import dpm_solver_2m_sde
 from sfumato.samplers.driver import sample_chunks
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ CLOSE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def shown(moons: Run, browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+def shown(
+    moons: Run, browser: "Browser", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shown]:
     path = tmp_path_factory.mktemp("page") / "moons.html"
     explore(moons, path)
     page = Shown(browser, path, viewport={"width": 1280, "height": 900})
@@ -70,7 +72,7 @@ def test_the_exact_denoiser_draws_as_pythons_does(shown: Shown, moons: Run) -> N
     model: Any = moons.model
     sampling = moons.settings.sampling
     levels = model.process.grid(sampling.grid, sampling.steps)
-    stepper = dpm_solver_2m_sde(**sampling.options)
+    stepper = build_stepper(sampling)
     chunks = sample_chunks(exact, (2,), levels, stepper, n=2000, seed=moons.settings.seed)
     expected = torch.cat(list(chunks)).numpy()
     drawn = np.array(shown.drawn("exact")).reshape(-1, 2)
@@ -114,7 +116,9 @@ def test_noise_in_the_last_step_is_ancestral_samplings(fresh: Shown, moons: Run)
     assert _apart(moons, fresh.drawn("learned"), rows) < CLOSE
 
 
-def test_weights_of_the_last_step_are_the_trainings_own(fresh: Shown, moons: Run, tmp_path: Path) -> None:
+def test_weights_of_the_last_step_are_the_trainings_own(
+    fresh: Shown, moons: Run, tmp_path: Path
+) -> None:
     fresh.check("Weights of the last step")
     last = sfumato.fit(
         "moons", settings={**TINY, "sampling.weights": "last"}, out=tmp_path / "last", quiet=True
@@ -129,9 +133,7 @@ def test_to_begin_too_clean_leaves_the_noisier_levels_out(fresh: Shown, moons: R
     levels = model.process.grid(sampling.grid, sampling.steps)
     kept = levels[(levels.alpha**2 / (levels.alpha**2 + levels.sigma**2) >= 0.778).nonzero()[:, 0]]
     assert 1 < len(kept) < len(levels)
-    chunks = sample_chunks(
-        model.denoiser, (2,), kept, dpm_solver_2m_sde(**sampling.options), n=2000, seed=0
-    )
+    chunks = sample_chunks(model.denoiser, (2,), kept, build_stepper(sampling), n=2000, seed=0)
     drawn = np.array(fresh.drawn("learned")).reshape(-1, 2)
     assert np.abs(drawn - torch.cat(list(chunks)).numpy()).max() < CLOSE
 
@@ -217,6 +219,25 @@ def test_the_exact_log_density_is_the_mixtures(shown: Shown, moons: Run) -> None
     found = _ask_density(shown, "exact", x.numpy())
     expected = exact.log_density(x, at).numpy()
     np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-3)
+
+
+def test_errors_by_noise_level_are_the_reports(shown: Shown, moons: Run) -> None:
+    exact = exact_denoiser(moons)
+    assert exact is not None
+    shown.page.wait_for_function("() => window.sfumato.errors.value !== null")
+    found = shown.value("s.errors.value")
+    real = np.array(shown.value("Array.from(s.payload.value.floats('rows/real'))")).reshape(-1, 2)
+    x_0 = torch.from_numpy(real[:1000]).double()
+
+    def root(squares: torch.Tensor) -> np.ndarray:
+        return np.asarray((squares.mean(1) / 2).sqrt())
+
+    network = root(errors_by_level(moons, moons.model.numeric_denoiser(), x_0))
+    np.testing.assert_allclose(found["network"], network, rtol=1e-4)
+    unlearned = root(regrets_by_level(moons, exact, x_0))
+    np.testing.assert_allclose(found["unlearned"], unlearned, rtol=1e-3)
+    least = root(errors_by_level(moons, exact, x_0))
+    np.testing.assert_allclose(found["least"], least, rtol=1e-3)
 
 
 def test_the_energy_distance_is_ours(shown: Shown, moons: Run) -> None:
@@ -356,7 +377,9 @@ def test_the_tour_ends_as_it_began(fresh: Shown) -> None:
 
 def test_equations_of_the_tour_are_numbered_in_the_docs() -> None:
     source = Path("explorer/src/tour.tsx").read_text("utf-8")
-    numbers = [line.split('"')[1] for line in source.splitlines() if line.startswith("    number: ")]
+    numbers = [
+        line.split('"')[1] for line in source.splitlines() if line.startswith("    number: ")
+    ]
     assert len(numbers) == 8
     equations = Path("docs/equations.md").read_text("utf-8")
     for number in numbers:

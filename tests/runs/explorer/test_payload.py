@@ -79,8 +79,6 @@ def test_of_a_file_the_training_rows_are_the_exact_denoisers(of_file: Run) -> No
     assert header["exact"] == "training rows"
     train = of_file.model.codec.encode(of_file.load_data().train.values).numpy()
     np.testing.assert_allclose(arrays["exact/points"], train[: len(arrays["exact/points"])])
-    assert "errors/least" not in arrays
-    assert arrays["errors/network"].min() > 0
 
 
 def test_without_its_rows_a_run_still_draws(moons: Run, of_array: Run, tmp_path: Path) -> None:

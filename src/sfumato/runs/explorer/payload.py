@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato import __version__
+from sfumato.data.codecs.points import PointCodec
 from sfumato.data.points import Points
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.denoisers.empirical import Empirical, empirical
@@ -30,13 +31,11 @@ from sfumato.models.format_4 import weight_names
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.registry import build_grid
 from sfumato.networks.mlp import StepMLP, VectorMLP
-from sfumato.process.noise import NoiseLevel
-from sfumato.process.streams import generator, noise_from
+from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.runs.data import Dataset, real_sets
-from sfumato.runs.exact import compared_levels, errors_by_level, exact_denoiser, regrets_by_level
+from sfumato.runs.exact import compared_levels, exact_denoiser
 from sfumato.runs.folder import CHECKPOINT
 from sfumato.runs.run import Run
-from sfumato.metrics.regret import squared_errors
 from sfumato.training import checkpoint
 
 FORMAT = 1
@@ -70,8 +69,8 @@ def payload(run: Run) -> bytes:
             "exact/log_weights": exact.log_weights.numpy(),
             "exact/width": exact.width.numpy(),
         }
-        arrays |= dict(_errors(run, data, exact if known else None))
     codec, settings = model.codec, model.settings
+    assert isinstance(codec, PointCodec)
     varies = [k for k, scale in enumerate(codec.scale) if scale > 0]
     header = {
         "format": FORMAT,
@@ -156,6 +155,7 @@ def _arrays(
     denoiser, process = model.denoiser, model.process
     stops = min(_STOPS, process.num_levels or _STOPS)
     yield "axis", _levels(denoiser, process.grid("uniform-log-snr", stops))
+    yield "compared", _levels(denoiser, then_clean(compared_levels(run)))
     own = _steps_of(model)
     for name in process.suggested_grids:
         for steps in sorted({own, *_STEPS}):
@@ -223,9 +223,7 @@ def _with_state(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     return copied
 
 
-def _weights(
-    prefix: str, network: nn.Module, dimension: int
-) -> Iterator[tuple[str, np.ndarray]]:
+def _weights(prefix: str, network: nn.Module, dimension: int) -> Iterator[tuple[str, np.ndarray]]:
     """Matrices `(inputs, outputs)`, as the page multiplies them; of a variance nothing."""
     for name, value in network.state_dict().items():
         held = value.detach().cpu().float()
@@ -240,7 +238,11 @@ def _weights(
 
 def _described(network: nn.Module) -> dict[str, Any]:
     hidden: Any = network.hidden
-    return {"name": _NETWORKS[type(network)], "width": hidden[0].out_features, "layers": len(hidden)}
+    return {
+        "name": _NETWORKS[type(network)],
+        "width": hidden[0].out_features,
+        "layers": len(hidden),
+    }
 
 
 def _real(data: Dataset[Points]) -> list[tuple[str, Points]]:
@@ -262,29 +264,6 @@ def _exact(
     if data is None:
         return None, False
     return empirical(model.codec.encode(data.train.values[:_ROWS])), False
-
-
-def _errors(
-    run: Run, data: Dataset[Points] | None, exact: Empirical | None
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Root mean squared errors at each level: the network's, the least, and what lies between.
-
-    The last two where the best possible denoiser is known.
-    """
-    assert data is not None
-    rows = dict(_real(data))["real"].values[:_ROWS]
-    x_0 = run.model.codec.encode(rows).double()
-    levels = compared_levels(run)
-
-    def root(squares: Tensor) -> np.ndarray:
-        return (squares.mean(1) / x_0.shape[1]).sqrt().numpy()  # type: ignore[no-any-return]
-
-    yield "errors/log_snr", levels.log_snr.numpy()
-    yield "errors/network", root(errors_by_level(run, run.model.numeric_denoiser(), x_0))
-    if exact is not None:
-        noise = noise_from(generator(run.settings.seed))
-        yield "errors/least", root(squared_errors(exact, x_0, levels, noise))
-        yield "errors/unlearned", root(regrets_by_level(run, exact, x_0))
 
 
 def _written(header: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
