@@ -1,4 +1,4 @@
-"""A real browser for the tests of the explorer; they are skipped, in a line, where there is none."""
+"""A real browser for the tests of the explorer; without one they are skipped, in a line."""
 
 import shutil
 from collections.abc import Iterator

@@ -129,7 +129,7 @@ def explorable(run: Run) -> GaussianModel:
 
 
 def _called(folder: Path) -> str:
-    """A folder as one types it from here; elsewhere its name alone, as the file may be handed on."""
+    """A folder as one types it from here; elsewhere its name, as the file may be handed on."""
     try:
         return folder.resolve().relative_to(Path.cwd()).as_posix()
     except ValueError:
