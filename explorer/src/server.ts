@@ -1,8 +1,8 @@
 // The connection to `sfumato explore`, where the page is served: runs come in, fits are asked for.
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 
-import { open } from "./state";
+import { busy, open } from "./state";
 
 export type Request =
   | { type: "fit"; source: "drawn"; points: number[][]; steps: number }
@@ -40,6 +40,16 @@ export const complaint = signal("");
 let socket: WebSocket | null = null;
 /** Whether the run on the screen is the one that is being fitted: its settings stay as they are. */
 let following = false;
+/** The newest state of a fit, until what is on the screen has been drawn whole. */
+const next = signal<ArrayBuffer | null>(null);
+
+effect(() => {
+  if (!next.value || busy.value) return;
+  const content = next.value;
+  next.value = null;
+  open(content, { keep: following });
+  following = state.peek()?.state === "fitting";
+});
 
 export function connect(): void {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
@@ -49,10 +59,8 @@ export function connect(): void {
   socket.onopen = () => (connected.value = "yes");
   socket.onclose = () => (connected.value = "lost");
   socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
-    if (data instanceof ArrayBuffer) {
-      open(data, { keep: following });
-      following = state.value?.state === "fitting";
-    } else receive(JSON.parse(data));
+    if (data instanceof ArrayBuffer) next.value = data;
+    else receive(JSON.parse(data));
   };
 }
 

@@ -107,6 +107,10 @@ export const energies: Record<Side, Signal<number | null>> = {
 };
 /** Whether a side is being drawn anew. */
 export const drawing: Record<Side, Signal<boolean>> = { learned: signal(false), exact: signal(false) };
+/** Whether errors are being computed. */
+const measuring = signal(false);
+/** Whether something of the run on the screen is still to come. */
+export const busy = computed(() => drawing.learned.value || drawing.exact.value || measuring.value);
 /** Errors of the network by noise level, at the levels of `compared`. */
 export const errors = signal<Errors | null>(null);
 export const compared = computed(() => payload.value?.levels("compared").slice(0, -1) ?? []);
@@ -279,6 +283,8 @@ effect(() => {
   quietly(draw("learned", calls.value ? "few" : networkSource.value, chosen));
 });
 
+let drawnExactly = "";
+
 effect(() => {
   const run = payload.value;
   options(); count.value; seed.value;
@@ -286,10 +292,16 @@ effect(() => {
   const name = `grid/${grid.value}/${steps.value}`;
   if (!run || run.header.exact === null || !run.has(name)) {
     frames.exact.value = null;
+    drawing.exact.value = false;
     return;
   }
   const chosen = calls.value ? { levels: run.levels(name), method: sampler.value } : walk.value;
-  if (chosen) quietly(draw("exact", "exact", chosen));
+  if (!chosen) return;
+  // While a network is being fitted its exact denoiser stays the same, and so do its samples.
+  const key = JSON.stringify([run.header.name, run.header.rows, run.header.mean, options(), chosen, count.value, seed.value]);
+  if (key === drawnExactly) return;
+  drawnExactly = "";
+  quietly(draw("exact", "exact", chosen).then(() => { drawnExactly = key; }));
 });
 
 effect(() => {
@@ -310,8 +322,13 @@ effect(() => {
   engine.cancel("errors");
   if (!run?.has("rows/real")) {
     errors.value = null;
+    measuring.value = false;
     return;
   }
   const ask = { source, levels: compared.value, seed: run.header.seed };
-  quietly(engine.ask("errors", "errors", ask, LAST).then((found) => { errors.value = found; }));
+  measuring.value = true;
+  quietly(engine.ask("errors", "errors", ask, LAST).then((found) => {
+    errors.value = found;
+    measuring.value = false;
+  }));
 });
