@@ -47,7 +47,7 @@ const STEPS: Step[] = [
     title: ["Data dissolve into noise", "数据化为噪声"],
     say: [
       "Each point is shrunk by α and moved by its own Gaussian noise of width σ. Nothing is learned here: the slider alone decides how much of the data is left.",
-      "每个点乘以 α 缩小,再加上宽度为 σ 的高斯噪声。这里没有任何学习:滑块决定还剩多少数据。",
+      "每个点乘以 α 缩小，再加上宽度为 σ 的高斯噪声。这里没有任何学习：滑块决定还剩多少数据。",
     ],
     set: () => { plain(); direction.value = "forward"; stop.value = lastStop.value; playing.value = true; },
   },
@@ -57,17 +57,17 @@ const STEPS: Step[] = [
     title: ["The cloud at one level", "某一噪声水平的点云"],
     say: [
       "Averaged over all data, these Gaussians give q(xₜ), the green shade. With little noise it is the data blurred, with much a single round hill.",
-      "把这些高斯对全部数据取平均,就得到 q(xₜ),即绿色阴影。噪声小时是模糊的数据,噪声大时只是一座圆丘。",
+      "把这些高斯对全部数据取平均，就得到 q(xₜ)，即绿色阴影。噪声小时是模糊的数据，噪声大时只是一座圆丘。",
     ],
     set: () => { plain(); direction.value = "forward"; background.value = hasExact.value ? "marginal" : "none"; stop.value = Math.round(0.62 * lastStop.value); },
   },
   {
     number: "4-7",
     equation: row(expected(given), o("="), `<munder>${o("∑")}${i("k")}</munder>`, sub(i("r"), i("k")), sub(i("p"), i("k")), o(","), sub(i("r"), i("k")), o("∝"), i("N"), o("("), x("t"), o(";"), alpha, sub(i("p"), i("k")), o(","), `<msubsup>${i("σ")}${i("t")}<mn>2</mn></msubsup>`, o(")")),
-    title: ["Where did this point come from?", "这个点来自哪里?"],
+    title: ["Where did this point come from?", "这个点来自哪里？"],
     say: [
       "Point at a point. The dots are the places that it may have come from, q(x₀ | xₜ); the larger, the likelier. Their mean is the best possible guess. Move the slider: with less noise fewer places are left.",
-      "把指针移到一个点上。小圆点是它可能的来处 q(x₀ | xₜ),越大越可能;它们的平均就是最好的猜测。移动滑块:噪声越小,可能的来处越少。",
+      "把指针移到一个点上。小圆点是它可能的来处 q(x₀ | xₜ)，越大越可能；它们的平均就是最好的猜测。移动滑块：噪声越小，可能的来处越少。",
     ],
     set: () => { plain(); direction.value = "forward"; stop.value = Math.round(0.55 * lastStop.value); },
   },
@@ -77,7 +77,7 @@ const STEPS: Step[] = [
     title: ["A network learns the guess", "让网络学会这个猜测"],
     say: [
       "The network sees a noisy point and guesses what was added. Squared error makes its best answer the mean of the step before. The curve over the slider shows its error at each level beside the least possible: what lies between the two has not been learned.",
-      "网络看到带噪声的点,猜测加上去的噪声。平方误差使最佳答案正是上一步的平均值。滑块上方的曲线给出各噪声水平上网络的误差与理论最小值:两者之差就是尚未学到的部分。",
+      "网络看到带噪声的点，猜测加上去的噪声。平方误差使最佳答案正是上一步的平均值。滑块上方的曲线给出各噪声水平上网络的误差与理论最小值：两者之差就是尚未学到的部分。",
     ],
     set: () => { plain(); showField.value = true; stop.value = Math.round(0.6 * lastStop.value); },
   },
@@ -87,7 +87,7 @@ const STEPS: Step[] = [
     title: ["The guess is a direction", "猜测就是方向"],
     say: [
       "From a point to its best guess: that is the score, uphill on log q(xₜ). The arrows show where the flow carries each place. Network and exact denoiser side by side: look where they differ.",
-      "从一个点指向它的最佳猜测,这就是分数,即 log q(xₜ) 的上坡方向。箭头表示概率流把各处带往何方。对比网络与精确去噪器,看哪里不同。",
+      "从一个点指向它的最佳猜测，这就是分数，即 log q(xₜ) 的上坡方向。箭头表示概率流把各处带往何方。对比网络与精确去噪器，看哪里不同。",
     ],
     set: () => { plain(); showField.value = true; background.value = hasExact.value ? "marginal" : "none"; stop.value = Math.round(0.7 * lastStop.value); },
   },
@@ -97,7 +97,7 @@ const STEPS: Step[] = [
     title: ["Back to data, step by step", "一步一步回到数据"],
     say: [
       "Begin in pure noise; guess, move to a little less noise, guess again. Press play. Change sampler, steps and η on the left, and watch the number at the bottom: the energy distance to real points, beside what chance gives.",
-      "从纯噪声开始:猜测,移到稍小的噪声,再猜。点击播放。改变采样器、步数与 η,并看下方的数字:与真实样本的能量距离,旁边是仅由偶然产生的值。",
+      "从纯噪声开始：猜测，移到稍小的噪声，再猜。点击播放。改变采样器、步数与 η，并看下方的数字：与真实样本的能量距离，旁边是仅由偶然产生的值。",
     ],
     set: () => { plain(); showPaths.value = true; stop.value = 0; playing.value = true; },
   },
@@ -107,7 +107,7 @@ const STEPS: Step[] = [
     title: ["A flow has a density", "流给出密度"],
     say: [
       "Without noise the way is a flow: points spread out or draw together, and density falls or rises by just that. So the model says how likely any point is. The shade is the network's own density.",
-      "不加噪声时,路径是一条流:点散开则密度下降,聚拢则上升。因此模型能给出任何一点的密度。阴影是网络自己的密度。",
+      "不加噪声时，路径是一条流：点散开则密度下降，聚拢则上升。因此模型能给出任何一点的密度。阴影是网络自己的密度。",
     ],
     set: () => { plain(); calls.value = 0; sampler.value = "unipc"; showPaths.value = true; background.value = "model"; stop.value = lastStop.value; },
   },
@@ -117,7 +117,7 @@ const STEPS: Step[] = [
     title: ["Three faults, and what they cost", "三个错误及其代价"],
     say: [
       "Many small scripts stop adding noise too early and then begin in pure noise all the same. The first box does that: look at the edges of the shape, and at the energy distance. Try the other two boxes as well.",
-      "许多小脚本过早停止加噪声,采样时却仍从纯噪声开始。第一个选项就是这样:看形状的边缘与能量距离。另外两个也试一试。",
+      "许多小脚本过早停止加噪声，采样时却仍从纯噪声开始。第一个选项就是这样：看形状的边缘与能量距离。另外两个也试一试。",
     ],
     set: () => { plain(); calls.value = 0; lateNoise.value = true; startTooClean.value = true; stop.value = lastStop.value; },
   },
