@@ -19,7 +19,7 @@ from sfumato import Run
 from sfumato.models.registry import build_stepper
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.exact import errors_by_level, exact_denoiser, regrets_by_level
-from sfumato.runs.explorer import explore
+from sfumato.runs.explorer.offline import explore
 from sfumato.samplers.driver import sample_chunks
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from sfumato.errors import ArgumentError
 from sfumato.models.registry import build_grid
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.exact import exact_denoiser
-from sfumato.runs.explorer import explore
+from sfumato.runs.explorer.offline import explore
 from sfumato.runs.explorer.payload import payload
 
 
