@@ -45,8 +45,9 @@ def explore(
     Ctrl-C ends it; a fit that is running is saved.
     """
     if to is not None:
-        if port is not None or host is not None or no_browser:
-            raise ArgumentError("--to writes a file and serves nothing; leave the others out.")
+        given = {"--port": port is not None, "--host": host is not None, "--no-browser": no_browser}
+        for option in (each for each, is_given in given.items() if is_given):
+            raise ArgumentError(f"--to writes a file and serves nothing; leave {option} out.")
         _write(run, to)
         return
 
@@ -80,7 +81,7 @@ def _write(run: Path | None, to: Path) -> None:
     from sfumato.runs.run import open_run
 
     write_page(open_run(run), to)
-    say(f"Page: {to} ({to.stat().st_size / 1e6:.2f} MB); it needs neither a server nor a network.")
+    say(f"Page: {to} ({to.stat().st_size / 1e6:.2f} MB); it needs no server and no network.")
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class FitToy(_Message):
 
     type: Literal["fit"]
     source: Literal["toy"]
-    name: str
+    name: Annotated[str, Field(max_length=100)]
     noise: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None
     steps: Steps
 
@@ -88,8 +88,8 @@ def request(text: str) -> FitDrawn | FitToy | FitCsv | Stop | GoOn:
         found = _REQUEST.validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = "".join(f"{part}: " for part in first["loc"])
-        raise ArgumentError(f"the message is not understood: {place}{first['msg']}.") from error
+        said = "".join(f"{part}: " for part in first["loc"]) + first["msg"]
+        raise ArgumentError(f"the message is not understood: {said[:300]}.") from error
     if isinstance(found, FitToy):
         toy_set(found.name)
     if isinstance(found, FitDrawn):
@@ -193,7 +193,7 @@ class Begun(_Message):
 
 
 class Ended(_Message):
-    """A fit was stopped or is done; its last payload went before."""
+    """A fit was stopped or is done, and is saved; its last payload follows."""
 
     type: Literal["ended"] = "ended"
     state: Literal["stopped", "done"]

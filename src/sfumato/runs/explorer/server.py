@@ -127,7 +127,7 @@ class Explorer:
             with listener:
                 await session.start(self.run)
                 app = application(session, self._token, self.host, page_html(None))
-                self._server = _server(app)
+                self._server = configured(app)
                 serving = asyncio.create_task(self._server.serve([listener]))
                 while not (self._server.started or serving.done()):
                     await asyncio.sleep(0.01)
@@ -150,8 +150,8 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
         raise ArgumentError(
             f"cannot listen on {host}, port {port}: {reason}; choose another --port, or 0 for one "
             "that is free."
@@ -274,7 +274,8 @@ def _with_headers(app: ASGIApp) -> ASGIApp:
     return answered
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
+def configured(app: ASGIApp) -> uvicorn.Server:
+    """The server of the application: what stalls is cut off, what is too large is refused."""
     options: dict[str, Any] = {
         "http": _Http,
         "ws": _WebSocket,

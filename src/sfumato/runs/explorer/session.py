@@ -8,7 +8,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections import deque
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,34 +35,38 @@ _TO_SAVE, _TO_END = 10.0, 5.0
 
 
 class Outbox:
-    """What is to be sent to one page: of state, progress and payload only the newest."""
+    """What is to be sent to one page: of state, progress and payload only the newest.
+
+    Refusals are all sent, up to the last `_MOST_REFUSALS` of a page that does not read.
+    """
 
     _MOST_REFUSALS = 8
 
     def __init__(self) -> None:
-        self._newest: dict[str, str | bytes] = {}
-        self._refusals: deque[str] = deque(maxlen=self._MOST_REFUSALS)
+        self._waiting: dict[str | int, str | bytes] = {}  # in the order of sending
+        self._refused = 0
         self._filled = asyncio.Event()
 
     def put(self, kind: Literal["state", "progress", "payload"], content: str | bytes) -> None:
         """Send it after what is there, and instead of what is there of its kind."""
-        self._newest.pop(kind, None)
-        self._newest[kind] = content
-        self._filled.set()
+        self._add(kind, content)
 
     def refuse(self, reason: str) -> None:
         """Send why something was not done."""
-        self._refusals.append(Refusal(message=reason).model_dump_json())
+        self._refused += 1
+        self._add(self._refused, Refusal(message=reason).model_dump_json())
+        self._waiting.pop(self._refused - self._MOST_REFUSALS, None)
+
+    def _add(self, key: str | int, content: str | bytes) -> None:
+        self._waiting.pop(key, None)
+        self._waiting[key] = content
         self._filled.set()
 
     async def next(self) -> str | bytes:
         """The next to send, as soon as there is one."""
         await self._filled.wait()
-        if self._refusals:
-            content: str | bytes = self._refusals.popleft()
-        else:
-            content = self._newest.pop(next(iter(self._newest)))
-        if not (self._refusals or self._newest):
+        content = self._waiting.pop(next(iter(self._waiting)))
+        if not self._waiting:
             self._filled.clear()
         return content
 
@@ -81,6 +84,7 @@ class Session:
         self._before: State = "empty"  # a fit that is refused
         self._begun = False
         self._worker: asyncio.subprocess.Process | None = None
+        self._starting = asyncio.Lock()
         self._listening: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[None] | None = None
         self._at_rest = asyncio.Event()
@@ -167,28 +171,30 @@ class Session:
         self._before, self._begun = self.state, False
         self._at_rest.clear()
         self._change("fitting")
-        if self._worker is None:
-            await self._start_worker()
+        await self._start_worker()
         self._order(order)
 
     # ------------------------------------------------------------------------ from the worker
 
     async def _start_worker(self) -> None:
+        """Start it, unless it is there."""
         # In a group of its own, Ctrl-C in a terminal is the server's alone to hear.
         apart: dict[str, Any] = (
             {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
             if os.name == "nt"
             else {"start_new_session": True}
         )
-        self._worker = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "sfumato.runs.explorer.worker",
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            **apart,
-        )
-        self._listening = asyncio.create_task(self._listen(self._worker))
+        async with self._starting:
+            if self._worker is None:
+                self._worker = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "sfumato.runs.explorer.worker",
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    **apart,
+                )
+                self._listening = asyncio.create_task(self._listen(self._worker))
 
     def _order(self, order: Order) -> None:
         if self._worker is not None:
@@ -223,7 +229,7 @@ class Session:
                 self._progress = text
                 self._to_all("progress", text)
             case Begun(folder=folder, command=command):
-                self._begun, self._progress = True, None
+                self._begun, self._progress, self._payload = True, None, None
                 self.folder, self.command = folder, command or self.command
                 self._change("fitting")
             case Ended(state=state, message=message):

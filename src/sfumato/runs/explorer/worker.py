@@ -166,8 +166,8 @@ class Worker:
                 ended = Ended(state="stopped", message=str(stopped))
             else:
                 ended = Ended(state="done", message=f"done: {job.folder}")
-            self._tell(payload(_shown(job)))
-        self._tell(ended)
+        self._tell(ended)  # all is saved, and the folder is free
+        self._tell(payload(_shown(job)))
 
     def _train(self, job: Job) -> None:
         """Train to the end, or until *halt*.
