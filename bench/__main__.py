@@ -32,6 +32,7 @@ NAMES = (
     "table_cost",
     "digits",
     "predictions",
+    "explorer",
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -44,6 +44,7 @@ MOST_BYTES = 8 * 2**20  # of a message
 PATIENCE, PING, PONG = 10.0, 10.0, 20.0
 
 _LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
+_EVERY = {"0.0.0.0", "::"}  # noqa: S104 - all addresses of this machine, if the user asks for them
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]\s]+)(:\d{1,5})?")
 
 
@@ -95,7 +96,8 @@ class Explorer:
             SfumatoError: if the run cannot be opened or shown.
         """
         listener = listening(self.host, self.port)
-        name = f"[{self.host}]" if ":" in self.host else self.host
+        name = socket.gethostname() if self.host in _EVERY else self.host
+        name = f"[{name}]" if ":" in name else name
         self.address = f"http://{name}:{listener.getsockname()[1]}/?token={self._token}"
         ready: Future[None] = Future()
         self._thread = threading.Thread(
@@ -218,6 +220,7 @@ async def _receive(websocket: WebSocket, outbox: Outbox, session: Session) -> No
             await session.hear(message["text"])
         except ArgumentError as error:
             outbox.refuse(str(error))
+        await asyncio.sleep(0)  # who sends much at once does not hold up the others
 
 
 def refusal(connection: HTTPConnection, token: str, host: str) -> str | None:
@@ -236,7 +239,7 @@ def _is_ours(name: str, host: str) -> bool:
     if is_loopback(host):
         return name in _LOOPBACK
     plain = name.strip("[]")
-    if host not in ("0.0.0.0", "::"):  # noqa: S104 - what the user asked for
+    if host not in _EVERY:
         return plain == host.lower()
     try:  # of all addresses, one written in numbers: no other site's name leads to those
         ipaddress.ip_address(plain)

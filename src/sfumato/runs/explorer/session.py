@@ -220,8 +220,10 @@ class Session:
         except asyncio.IncompleteReadError:
             code = await worker.wait()
         self._worker = None
-        if not self._leaving:
-            await self._lost(code, was_ready)
+        if self.state == "fitting" or not self._leaving:
+            self._lost(code)
+        if was_ready and not self._leaving:  # the next would die as this one did, if it never was
+            await self._start_worker()
 
     def _take(self, event: Event, text: str) -> None:
         match event:
@@ -244,12 +246,9 @@ class Session:
                 error.exit_code = exit_code
                 self._fail(error)
 
-    async def _lost(self, code: int, was_ready: bool) -> None:
-        """The worker has died; the next takes its place, unless it would die as this one did."""
+    def _lost(self, code: int) -> None:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         self._fail(RunError(f"the process that fits has ended unexpectedly ({how})."))
-        if was_ready:
-            await self._start_worker()
 
     def _fail(self, error: SfumatoError) -> None:
         """Nothing is being fitted any more; a run that was begun can be gone on with."""
