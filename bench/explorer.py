@@ -21,11 +21,12 @@ _PAGES, _STALLED = 32, 8
 _ALONE, _BESIDE = 10, 60  # seconds
 _POINTS = 5000
 
-_LOAD, _OPEN, _ASK, _PING, _NOTHING = (
+_LOAD, _OPEN, _ASK, _PING, _STOP, _NOTHING = (
     "load the page",
     "open its WebSocket, until the state",
     "a message, until its answer",
     "a ping, until its pong",
+    "a stop of the fit, until it is saved (afterwards)",
     "nothing: how late the pages' own process is",
 )
 
@@ -38,7 +39,7 @@ class _Served:
     token: str
     size: int = 0
     seconds: dict[str, list[float]] = field(
-        default_factory=lambda: {what: [] for what in (_LOAD, _OPEN, _ASK, _PING, _NOTHING)}
+        default_factory=lambda: {what: [] for what in (_LOAD, _OPEN, _ASK, _PING, _STOP, _NOTHING)}
     )
     failed: dict[str, int] = field(default_factory=lambda: dict.fromkeys((_LOAD, _OPEN), 0))
     steps: list[tuple[float, int]] = field(default_factory=list)
@@ -132,6 +133,7 @@ async def _measured(served: _Served) -> tuple[float, float, int]:
         await asyncio.gather(*pages)
         closed = sum(await asyncio.gather(*(asyncio.to_thread(_ended, each) for each in stalling)))
         following.cancel()
+        await _stops(served)
         being_late.cancel()
     return alone, beside, closed
 
@@ -169,8 +171,7 @@ async def _page(served: _Served, number: int, until: float) -> None:
 async def _ten_seconds(served: _Served, until: float) -> None:
     began = time.perf_counter()
     async with served.opened() as page:
-        while isinstance(content := await page.recv(), bytes) or '"state"' not in content:
-            pass
+        await _until(page, '"state"')
         served.seconds[_OPEN].append(time.perf_counter() - began)
         answers: asyncio.Queue[str] = asyncio.Queue()
         reading = asyncio.create_task(_read(page, answers))
@@ -198,6 +199,24 @@ async def _ask(page: ClientConnection, answers: "asyncio.Queue[str]") -> None:
 
 async def _ping(page: ClientConnection) -> None:
     await (await page.ping())
+
+
+async def _stops(served: _Served) -> None:
+    """Stop the fit at some moment or other, and go on with it."""
+    async with served.opened() as page:
+        for k in range(10):
+            await _until(page, '"progress"')
+            await asyncio.sleep(0.37 * k % 1)
+            began = time.perf_counter()
+            await page.send('{"type":"stop"}')
+            await _until(page, '"state":"stopped"')
+            served.seconds[_STOP].append(time.perf_counter() - began)
+            await page.send('{"type":"go_on"}')
+
+
+async def _until(page: ClientConnection, wanted: str) -> None:
+    while isinstance(content := await page.recv(), bytes) or wanted not in content:
+        pass
 
 
 def _stall(served: _Served, upgraded: bool) -> socket.socket:

@@ -51,9 +51,9 @@ from sfumato.runs.folder import CONFIG
 from sfumato.runs.job import Job, Stopped, fitting, sampling_model
 from sfumato.runs.run import Run, open_run
 
-# Seconds between two payloads, and between two words of progress. A payload may take no more than
-# a fifth of the time.
-_PAYLOADS, _PROGRESS, _SHARE = 0.5, 0.1, 0.2
+# Seconds between two payloads, and between two words of progress. Payloads take no more than
+# this share of the time.
+_PAYLOADS, _PROGRESS, _SHARE = 0.5, 0.1, 0.3
 
 _ENDINGS = (".csv", ".tsv", ".txt")
 
