@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 import sfumato as package
 from command_line import Command
-from explorer_pages import children, drawn, is_running, page
+from explorer_pages import children, drawn, get, is_running, page
+from sfumato.runs.explorer import server
 from sfumato.runs.run import Run
 
 
@@ -60,6 +62,25 @@ def test_however_it_ends_the_fit_is_saved_and_no_process_stays(
         go_on = f"sfumato fit --resume --out {Path('runs', 'drawn-001')}"
         assert out == f"stopped at step {step}; saved. Go on with: {go_on}\n"
         assert err == ""
+
+
+def test_the_browser_is_opened_and_ctrl_c_ends_it(
+    sfumato: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def look(address: str) -> None:
+        opened.append(address)
+        assert get(address, f"/?{address.partition('?')[2]}")[0] == 200
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(webbrowser, "open", look)
+    monkeypatch.setattr(server, "is_loopback", lambda host: False)  # as if others reached it
+    before = signal.getsignal(signal.SIGINT)
+    code, out, err = sfumato("explore --host 127.0.0.1")
+    assert (code, [out]) == (0, [f"{address}\n" for address in opened])
+    assert err == "note: whoever has this address can fit models on this machine.\n"
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_file_is_written_without_a_server(sfumato: Command, moons: Run) -> None:

@@ -40,8 +40,8 @@ except ImportError as error:
 
 MOST_PAGES = 64
 MOST_BYTES = 8 * 2**20  # of a message
-# Seconds: until a request must have come, between two pings, until a ping must be answered.
-PATIENCE, PING, PONG = 10.0, 10.0, 20.0
+# Seconds: for a request and its answer, between two pings, until a ping must be answered.
+PATIENCE, PING, PONG = 20.0, 10.0, 20.0
 
 _LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
 _EVERY = {"0.0.0.0", "::"}  # noqa: S104 - all addresses of this machine, if the user asks for them
@@ -49,14 +49,14 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]\s]+)(:\d{1,5})?")
 
 
 class _Http(H11Protocol):
-    """A connection that does not ask within `PATIENCE` is closed."""
+    """A connection that has not asked and read its answer within `PATIENCE` is cut off."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.loop.call_later(PATIENCE, self._lose_patience)
 
     def _lose_patience(self) -> None:
-        if self.transport.get_protocol() is self and not self.cycle:
+        if self.transport.get_protocol() is self:  # neither over nor a WebSocket by now
             self.transport.abort()
 
 
