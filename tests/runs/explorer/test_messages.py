@@ -7,7 +7,7 @@ import pytest
 
 from sfumato.errors import ArgumentError
 from sfumato.runs.explorer import messages
-from sfumato.runs.explorer.session import Outbox
+from sfumato.runs.explorer.session import Outbox, Session
 
 ROW = [0.5, 1]
 DRAWN = {"type": "fit", "source": "drawn", "points": [ROW] * 100, "steps": 10}
@@ -89,3 +89,23 @@ def test_only_the_newest_of_a_kind_waits_for_a_slow_page() -> None:
     said = [json.loads(each)["message"] for each in (*refusals, last)]
     assert said == [f"{k}" for k in range(992, 1000)]
     assert (payload, progress, state) == (b"999", "999", "done")
+
+
+def test_a_worker_that_cannot_be_started_is_said_and_nothing_is_fitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    async def told() -> list[dict[str, object]]:
+        session = Session()
+        await session.start(None)
+        outbox = session.join()
+        await session.hear(json.dumps(DRAWN))
+        assert await session.close() == ""
+        return [json.loads(await outbox.next()) for _ in range(2)]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    state, refusal = asyncio.run(told())
+    assert state["state"] == "empty"
+    assert "cannot be started: Cannot allocate memory" in str(refusal["message"])

@@ -100,11 +100,13 @@ class Session:
         Raises:
             SfumatoError: if it cannot be opened or shown.
         """
+        if run is None:
+            await self._start_worker()
+            return
+        self._opened = asyncio.get_running_loop().create_future()
         await self._start_worker()
-        if run is not None:
-            self._opened = asyncio.get_running_loop().create_future()
-            self._order(Open(path=str(run)))
-            await self._opened
+        self._order(Open(path=str(run)))
+        await self._opened
 
     async def close(self) -> str:
         """Save what is being fitted and end the worker; what to say of it."""
@@ -116,7 +118,7 @@ class Session:
                 await asyncio.wait_for(self._at_rest.wait(), _TO_SAVE)
                 said = self._said
             except TimeoutError:
-                said = f"the fit in {self.folder} did not stop in time; its last checkpoint stays."
+                said = "the fit did not stop in time; its last checkpoint stays."
         if self._worker is not None:
             assert self._worker.stdin is not None
             self._worker.stdin.close()
@@ -185,7 +187,9 @@ class Session:
             else {"start_new_session": True}
         )
         async with self._starting:
-            if self._worker is None:
+            if self._worker is not None:
+                return
+            try:
                 self._worker = await asyncio.create_subprocess_exec(
                     sys.executable,
                     "-m",
@@ -194,7 +198,11 @@ class Session:
                     stdout=subprocess.PIPE,
                     **apart,
                 )
-                self._listening = asyncio.create_task(self._listen(self._worker))
+            except OSError as error:
+                reason = f"the process that fits cannot be started: {error.strerror}."
+                self._fail(RunError(reason))
+                return
+            self._listening = asyncio.create_task(self._listen(self._worker))
 
     def _order(self, order: Order) -> None:
         if self._worker is not None:
