@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,8 +23,9 @@ _PAGES, _STALLED = 32, 8
 _ALONE, _BESIDE = 10, 60  # seconds
 _POINTS = 5000
 
-_LOAD, _OPEN, _ASK, _PING, _STOP, _NOTHING = (
+_LOAD, _BARE, _OPEN, _ASK, _PING, _STOP, _NOTHING = (
     "load the page",
+    "as many bytes from a server that does nothing else",
     "open its WebSocket, until the state",
     "a message, until its answer",
     "a ping, until its pong",
@@ -31,16 +34,36 @@ _LOAD, _OPEN, _ASK, _PING, _STOP, _NOTHING = (
 )
 
 
+_WHAT = (_LOAD, _BARE, _OPEN, _ASK, _PING, _STOP, _NOTHING)
+
+# In a process of its own, too: what the machine, on which others work, does to any server.
+_BARE_SERVER = r"""
+import asyncio, sys
+
+async def answer(reader, writer):
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + bytes(int(sys.argv[1])))
+    await writer.drain()
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
 @dataclass
 class _Served:
     """Where the server is, and how long it took to answer."""
 
     port: int
     token: str
+    bare: int = 0
     size: int = 0
-    seconds: dict[str, list[float]] = field(
-        default_factory=lambda: {what: [] for what in (_LOAD, _OPEN, _ASK, _PING, _STOP, _NOTHING)}
-    )
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {what: [] for what in _WHAT})
     failed: dict[str, int] = field(default_factory=lambda: dict.fromkeys((_LOAD, _OPEN), 0))
     steps: list[tuple[float, int]] = field(default_factory=list)
 
@@ -61,11 +84,11 @@ class _Served:
         await call()
         self.seconds[what].append(time.perf_counter() - began)
 
-    async def load(self) -> None:
+    async def load(self, port: int) -> None:
         """As a browser: a connection, a request, and all of the answer."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(
-            f"GET /?token={self.token} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n\r\n".encode()
+            f"GET /?token={self.token} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
         )
         answer = await reader.read()
         writer.close()
@@ -84,7 +107,9 @@ def measure() -> Page:
             assert server.stdout is not None
             origin, _, token = server.stdout.readline().strip().partition("/?token=")
             served = _Served(int(origin.rpartition(":")[2]), token)
-            alone, beside, stalled = asyncio.run(_measured(served))
+            asyncio.run(served.load(served.port))
+            with _bare(served.size) as served.bare:
+                alone, beside, stalled = asyncio.run(_measured(served))
         finally:
             server.terminate()
             server.wait()
@@ -108,9 +133,21 @@ def measure() -> Page:
     steps = (
         f"The fit takes {alone:.0f} steps a second with one page and {beside:.0f} with all of them; "
         f"the pages and the server share the machine with it. Of the {2 * _STALLED} sockets that "
-        f"stall the server has closed {stalled}."
+        f"stall the server has closed {stalled}. Load of the machine over the last minute: "
+        f"{os.getloadavg()[0]:.1f} processes on {os.cpu_count()} cores."
     )
     return Page("The explorer's server", [text, table(heading, rows), steps])
+
+
+@contextmanager
+def _bare(size: int) -> Iterator[int]:
+    command = [sys.executable, "-c", _BARE_SERVER, str(size)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield int(server.stdout.readline())
+        finally:
+            server.terminate()
 
 
 async def _measured(served: _Served) -> tuple[float, float, int]:
@@ -179,7 +216,8 @@ async def _ten_seconds(served: _Served, until: float) -> None:
             if time.monotonic() >= until:
                 break
             next_turn = asyncio.create_task(asyncio.sleep(1))
-            await served.timed(_LOAD, served.load)
+            await served.timed(_LOAD, lambda: served.load(served.port))
+            await served.timed(_BARE, lambda: served.load(served.bare))
             await served.timed(_ASK, lambda: _ask(page, answers))
             await served.timed(_PING, lambda: _ping(page))
             await next_turn
