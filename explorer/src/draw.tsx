@@ -108,7 +108,7 @@ export function Draw() {
         <input type="file" accept=".csv,text/csv" disabled={busy} onChange={(event) => void readFile(event.currentTarget.files?.[0])} />
       </label>
       <label class="row">{t.trainingSteps}
-        <input type="number" min="10" max="100000" step="10" value={steps.value}
+        <input type="number" aria-label={t.trainingSteps} min="10" max="100000" step="10" value={steps.value}
           onChange={(event) => (steps.value = Math.min(Math.max(Math.floor(Number(event.currentTarget.value) || 1000), 10), 100000))} />
       </label>
       <Progress />
