@@ -12,7 +12,7 @@ const EN = {
   closeTour: "Close the tour",
   learned: "Learned network",
   exactDistribution: "Exact denoiser",
-  exactRows: "Exact denoiser of the training rows",
+  exactRows: "Exact for training rows",
   noisedData: "Data with noise",
   noise: "noise",
   clean: "data",

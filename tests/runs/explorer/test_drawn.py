@@ -22,9 +22,7 @@ WHOLE = "() => !window.sfumato.busy.value && window.sfumato.frames.learned.value
 
 
 @pytest.fixture
-def served(
-    browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator["Page"]:
+def served(browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Page"]:
     monkeypatch.chdir(tmp_path)
     errors: list[str] = []
     outside: list[str] = []
