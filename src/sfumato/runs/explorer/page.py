@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 
-
 # Where the page looks for its run.
 _PLACE = '<script type="application/octet-stream" id="payload">'
 
