@@ -33,6 +33,7 @@ NAMES = (
     "digits",
     "predictions",
     "explorer",
+    "explorer_page",
 )
 RESULTS = Path(__file__).parent / "results"
 
