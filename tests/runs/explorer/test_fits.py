@@ -16,7 +16,17 @@ from websockets.typing import Origin
 
 import sfumato
 from command_line import leave
-from explorer_pages import Page, children, drawn, is_running, page, place, ring, socket_of
+from explorer_pages import (
+    FINDS_PROCESSES,
+    Page,
+    children,
+    drawn,
+    is_running,
+    page,
+    place,
+    ring,
+    socket_of,
+)
 from sfumato.data.io.rows import read_points
 from sfumato.data.toy import draw
 from sfumato.runs.explorer.server import Explorer
@@ -239,6 +249,7 @@ def _worker() -> int:
     return pid
 
 
+@FINDS_PROCESSES
 def test_a_worker_that_dies_is_replaced_and_the_fit_gone_on_with(
     opened: Page, folder: Path
 ) -> None:
@@ -256,6 +267,7 @@ def test_a_worker_that_dies_is_replaced_and_the_fit_gone_on_with(
     assert_same(sfumato.open(folder / done["folder"]), straight)
 
 
+@FINDS_PROCESSES
 def test_a_worker_that_dies_idle_is_replaced_too(opened: Page) -> None:
     os.kill(_worker(), signal.SIGTERM)
     assert "signal 15" in opened.until_error()
@@ -299,6 +311,7 @@ def test_many_pages_beside_a_fit_all_see_it_end(explorer: Explorer) -> None:
         assert payloads >= 2
 
 
+@FINDS_PROCESSES
 def test_a_fit_is_saved_when_the_server_ends(folder: Path) -> None:
     before = set(children(os.getpid()))
     with Explorer() as ending, page(ending.address) as opened:
