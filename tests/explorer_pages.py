@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
+
+FINDS_PROCESSES = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="processes are found in /proc, which is not there"
+)
 
 
 def ring(rows: int = 400) -> list[list[float]]:

@@ -14,7 +14,7 @@ import pytest
 
 import sfumato as package
 from command_line import Command
-from explorer_pages import children, drawn, get, is_running, page
+from explorer_pages import FINDS_PROCESSES, children, drawn, get, is_running, page
 from sfumato.runs.explorer import server
 from sfumato.runs.run import Run
 
@@ -33,7 +33,7 @@ def explored(folder: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
             running.kill()
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+@FINDS_PROCESSES
 @pytest.mark.parametrize(
     ("signum", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )

@@ -16,7 +16,17 @@ from websockets.typing import Origin
 
 import sfumato
 from command_line import leave
-from explorer_pages import Page, children, drawn, is_running, page, place, ring, socket_of
+from explorer_pages import (
+    FINDS_PROCESSES,
+    Page,
+    children,
+    drawn,
+    is_running,
+    page,
+    place,
+    ring,
+    socket_of,
+)
 from sfumato.data.io.rows import read_points
 from sfumato.data.toy import draw
 from sfumato.runs.explorer.server import Explorer
@@ -239,10 +249,11 @@ def _worker() -> int:
     return pid
 
 
+@FINDS_PROCESSES
 def test_a_worker_that_dies_is_replaced_and_the_fit_gone_on_with(
     opened: Page, folder: Path
 ) -> None:
-    opened.send(drawn(1200, rows=450))
+    opened.send(drawn(800, rows=450))
     opened.until_step(1)
     killed = _worker()
     os.kill(killed, signal.SIGKILL)
@@ -252,10 +263,11 @@ def test_a_worker_that_dies_is_replaced_and_the_fit_gone_on_with(
     opened.send({"type": "go_on"})
     done = opened.until_state("done")
     assert _worker() != killed
-    straight = fit(f"{done['folder']}.csv", settings={"training.steps": 1200}, out="k", quiet=True)
+    straight = fit(f"{done['folder']}.csv", settings={"training.steps": 800}, out="k", quiet=True)
     assert_same(sfumato.open(folder / done["folder"]), straight)
 
 
+@FINDS_PROCESSES
 def test_a_worker_that_dies_idle_is_replaced_too(opened: Page) -> None:
     os.kill(_worker(), signal.SIGTERM)
     assert "signal 15" in opened.until_error()
@@ -285,7 +297,7 @@ def test_many_pages_beside_a_fit_all_see_it_end(explorer: Explorer) -> None:
     async def together() -> list[tuple[list[str], int, int]]:
         origin, url = place(explorer.address)[0], socket_of(explorer.address)
         async with connect(url, origin=origin, max_size=None) as socket:
-            await socket.send(json.dumps(drawn(500)))
+            await socket.send(json.dumps(drawn(300)))
             async for content in socket:
                 if isinstance(content, str) and json.loads(content)["type"] == "progress":
                     break
@@ -295,10 +307,11 @@ def test_many_pages_beside_a_fit_all_see_it_end(explorer: Explorer) -> None:
 
     for states, steps, payloads in asyncio.run(together()):
         assert [state for state, _ in itertools.groupby(states)] == ["fitting", "done"]
-        assert steps == 500
+        assert steps == 300
         assert payloads >= 2
 
 
+@FINDS_PROCESSES
 def test_a_fit_is_saved_when_the_server_ends(folder: Path) -> None:
     before = set(children(os.getpid()))
     with Explorer() as ending, page(ending.address) as opened:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -285,3 +287,9 @@ def _ends(connection: socket.socket) -> int:
     except ConnectionResetError:
         pass
     return size
+
+
+def test_the_server_does_without_pytorch() -> None:
+    """Which takes seconds to import; the worker has it."""
+    code = "import sys, sfumato.runs.explorer.server; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
