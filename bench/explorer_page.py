@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.measure import Page, table
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import sync_playwright
 
 import sfumato
+from bench.measure import Page, table
 from sfumato.runs.explorer.offline import explore
 
 _TIMES = 7
@@ -80,15 +80,16 @@ def measure() -> Page:
             times = tab.evaluate(_PLAYED, count)
             rate = 1000 / statistics.mean(times)
             goal = "50 a second" if count == 10_000 else "-"
-            rows.append([f"frames with {count:,} points in each panel", f"{rate:.0f} a second", goal])
+            rows.append(
+                [f"frames with {count:,} points in each panel", f"{rate:.0f} a second", goal]
+            )
             rows.append([f"a step of the slider, {count:,} points", _shown(times), "16 ms"])
         browser.close()
-    return Page(
-        "The explorer's page",
-        "The S-curve by the default recipe, in headless Chromium with its software renderer. Medians"
-        f" of {_TIMES}, and the longest in brackets.",
-        table(["what", "measured", "goal"], rows),
+    said = (
+        "The S-curve by the default recipe, in headless Chromium with its software renderer: medians "
+        f"of {_TIMES}, and the longest in brackets."
     )
+    return Page("The explorer's page", [said, table(["what", "measured", "goal"], rows)])
 
 
 def _shown(times: list[float]) -> str:
