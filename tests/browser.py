@@ -23,9 +23,9 @@ _ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """Chromium without a window."""
+    """Chromium without a window; not for longer, as asyncio.run does not run beside Playwright."""
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed: the page is not tested")
     playwright = pytest.importorskip("playwright.sync_api")

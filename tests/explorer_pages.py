@@ -110,10 +110,18 @@ def page(address: str) -> Iterator[Page]:
         yield Page(socket)
 
 
-def children(pid: int) -> list[int]:
-    """Processes that a process has started."""
+def workers(pid: int) -> list[int]:
+    """Fitting workers that a process has started; it may have started a browser as well."""
     found = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(each) for file in found for each in file.read_text().split()]
+    children = [int(each) for file in found for each in file.read_text().split()]
+    return [each for each in children if _is_worker(each)]
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        return b"sfumato.runs.explorer.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:  # it has ended meanwhile
+        return False
 
 
 def is_running(pid: int) -> bool:

@@ -14,7 +14,7 @@ import pytest
 
 import sfumato as package
 from command_line import Command
-from explorer_pages import FINDS_PROCESSES, children, drawn, get, is_running, page
+from explorer_pages import FINDS_PROCESSES, drawn, get, is_running, page, workers
 from sfumato.runs.explorer import server
 from sfumato.runs.run import Run
 
@@ -45,7 +45,7 @@ def test_however_it_ends_the_fit_is_saved_and_no_process_stays(
         with page(address) as opened:
             opened.send(drawn(100_000))
             opened.until_step(1)
-            (worker,) = children(running.pid)
+            (worker,) = workers(running.pid)
             running.send_signal(signum)
             out, err = running.communicate(timeout=30)
     assert running.returncode == code

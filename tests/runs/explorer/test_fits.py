@@ -19,13 +19,13 @@ from command_line import leave
 from explorer_pages import (
     FINDS_PROCESSES,
     Page,
-    children,
     drawn,
     is_running,
     page,
     place,
     ring,
     socket_of,
+    workers,
 )
 from sfumato.data.io.rows import read_points
 from sfumato.data.toy import draw
@@ -245,7 +245,7 @@ def test_one_fit_runs_at_a_time_and_every_page_sees_it(explorer: Explorer, opene
 
 
 def _worker() -> int:
-    (pid,) = children(os.getpid())
+    (pid,) = workers(os.getpid())
     return pid
 
 
@@ -313,9 +313,9 @@ def test_many_pages_beside_a_fit_all_see_it_end(explorer: Explorer) -> None:
 
 @FINDS_PROCESSES
 def test_a_fit_is_saved_when_the_server_ends(folder: Path) -> None:
-    before = set(children(os.getpid()))
+    before = set(workers(os.getpid()))
     with Explorer() as ending, page(ending.address) as opened:
-        (worker,) = set(children(os.getpid())) - before
+        (worker,) = set(workers(os.getpid())) - before
         opened.send(drawn(100_000))
         opened.until_step(1)
     assert ending.parting.startswith("stopped at step ")
