@@ -125,11 +125,9 @@ class Worker:
     def _open(self, path: Path) -> None:
         run = open_run(path)
         self._tell(payload(run))
-        records = run.records()
-        whole = not records or records[-1]["step"] == records[-1]["num_steps"]
         self._tell(
             Opened(
-                state="done" if whole else "stopped",
+                state="done" if run.is_finished() else "stopped",
                 folder=None if run.folder is None else str(run.folder),
                 command=_made_by(run),
             )
