@@ -85,6 +85,25 @@ def test_it_asks_nothing_of_any_network(shown: Shown) -> None:
     assert outside == []
 
 
+def test_it_could_not_ask_either(moons: Run, browser: "Browser", tmp_path: Path) -> None:
+    explore(moons, tmp_path / "moons.html")
+    page = Shown(browser, tmp_path / "moons.html")
+    page.context.set_offline(False)
+    refused = page.page.evaluate(
+        "() => fetch('http://127.0.0.1:9/').then(() => 'asked', (error) => String(error))"
+    )
+    assert "Failed to fetch" in refused
+    blocked = page.page.evaluate(
+        """() => new Promise((resolve) => {
+          document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) =>
+            resolve(effectiveDirective));
+          fetch("http://127.0.0.1:9/").catch(() => setTimeout(() => resolve("none"), 500));
+        })"""
+    )
+    assert blocked == "connect-src"
+    page.close()
+
+
 @pytest.mark.parametrize("sampler", ["dpm++2m", "unipc", "heun", "ddim", "ancestral"])
 def test_each_sampler_draws_what_the_command_beside_it_draws(
     sampler: str, fresh: Shown, moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

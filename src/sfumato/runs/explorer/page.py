@@ -8,6 +8,14 @@ from importlib.resources import files
 # Where the page looks for its run.
 _PLACE = '<script type="application/octet-stream" id="payload">'
 
+# A file that has been handed on can ask nothing of any network, whatever is in it.
+_HEAD = '<meta charset="utf-8" />'
+_ALONE = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+    "script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; worker-src blob:; base-uri 'none'; form-action 'none'\" />"
+)
+
 # Of a page in a notebook.
 _HEIGHT = 900
 
@@ -21,7 +29,7 @@ def page_html(content: bytes | None) -> str:
     page = files("sfumato.runs.explorer").joinpath("page.html").read_text("utf-8")
     if content is None:
         return page
-    before, after = page.split(_PLACE)
+    before, after = page.replace(_HEAD, _HEAD + _ALONE, 1).split(_PLACE)
     return before + _PLACE + base64.b64encode(content).decode() + after
 
 
