@@ -18,6 +18,7 @@ from command_line import fitted, in_an_empty_folder
 from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, runs
 from forked import forks
 from quick import FLOORS, quick_measures
+from shapes import check_once
 
 # The floors whose functions say which shapes they take and give. Tests of the floors above call
 # them by the hundred thousand, and checking would take half of their time; CHECK_SHAPES=1 does it.
@@ -51,6 +52,7 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
+check_once()
 settings.register_profile("same-every-time", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("same-every-time")
 
