@@ -25,8 +25,8 @@ def quick_measures() -> Iterator[None]:
     from sfumato.plots import style
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(detection, "_TREES", 8)
-        patch.setattr(efficacy, "_TREES", 8)
+        patch.setattr(detection, "_TREES", 2)
+        patch.setattr(efficacy, "_TREES", 2)
         patch.setattr(features, "_STEPS", 20)
         patch.setitem(style._STYLE, "savefig.dpi", 60)
         patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
