@@ -21,10 +21,11 @@ def quick_measures() -> Iterator[None]:
     # Imported here for the reason that `fitted.py` gives.
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    from sfumato.metrics import detection, efficacy, features
+    from sfumato.metrics import classifier, detection, efficacy, features
     from sfumato.plots import style
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifier, "_TREES", 5)
         patch.setattr(detection, "_TREES", 2)
         patch.setattr(efficacy, "_TREES", 2)
         patch.setattr(features, "_STEPS", 20)
@@ -55,8 +56,8 @@ def few_trees() -> Iterator[None]:
     from sfumato.estimator import stacking
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stacking, "_BOOSTED_TREES", 16)
-        patch.setattr(stacking, "_EXTRA_TREES", 8)
+        patch.setattr(stacking, "_BOOSTED_TREES", 8)
+        patch.setattr(stacking, "_EXTRA_TREES", 4)
         yield
 
 
