@@ -30,6 +30,7 @@ def quick_measures() -> Iterator[None]:
         patch.setattr(efficacy, "_TREES", 2)
         patch.setattr(features, "_STEPS", 20)
         patch.setitem(style._STYLE, "savefig.dpi", 60)
+        patch.setitem(style._STYLE, "axes.formatter.use_mathtext", False)
         patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
         yield
 
