@@ -8,7 +8,7 @@ take longer than all that they check; so it is kept which were found right.
 import functools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, is_dataclass
-from types import FunctionType
+from types import FunctionType, NoneType
 from typing import Any
 
 import jaxtyping
@@ -101,14 +101,29 @@ def _answering(function: FunctionType) -> tuple[_Function, list[Any]]:
 def _kind(value: Any, values_count: bool) -> Any:
     """All of a value that the checks look at: equal for values that they cannot tell apart."""
     kind = type(value)
-    if (shape := getattr(value, "shape", None)) is not None and hasattr(value, "dtype"):
-        return kind, tuple(shape), value.dtype
-    if value is None or isinstance(value, float | int | str):
-        return (kind, value) if values_count else kind
-    if isinstance(value, type):
-        return kind, value
-    if isinstance(value, Mapping):
-        return kind, *((name, _kind(each, values_count)) for name, each in value.items())
-    if isinstance(value, Collection):
-        return kind, *(_kind(each, values_count) for each in value)
+    match _form(kind):  # type: ignore[arg-type]
+        case "array":
+            return kind, tuple(value.shape), value.dtype
+        case "value":
+            return (kind, value) if values_count else kind
+        case "type":
+            return kind, value
+        case "mapping":
+            return kind, *((name, _kind(each, values_count)) for name, each in value.items())
+        case "collection":
+            return kind, *(_kind(each, values_count) for each in value)
     return kind
+
+
+@functools.cache
+def _form(kind: type) -> str:
+    """What of a value of that type counts."""
+    if hasattr(kind, "shape") and hasattr(kind, "dtype"):
+        return "array"
+    forms = {
+        "value": (NoneType, float, int, str),
+        "type": (type,),
+        "mapping": (Mapping,),
+        "collection": (Collection,),
+    }
+    return next((name for name, kinds in forms.items() if issubclass(kind, kinds)), "object")
