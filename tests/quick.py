@@ -53,12 +53,13 @@ def small_chunks() -> Iterator[None]:
 
 @contextmanager
 def few_trees() -> Iterator[None]:
-    """The learners that come before the network of a predictor have few trees."""
+    """The learners that come before the network of a predictor have few and small trees."""
     from sfumato.estimator import stacking
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "_BOOSTED_TREES", 8)
         patch.setattr(stacking, "_EXTRA_TREES", 4)
+        patch.setitem(stacking._BOOSTED, "max_leaf_nodes", 8)
         yield
 
 
