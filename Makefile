@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench explorer clean
 
 demo: .venv/installed
 	$(BIN)/sfumato demo
@@ -23,6 +23,11 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The page of `sfumato explore`, built from explorer/ by Node.js and kept in the package: who only uses
+# or tests Sfumato needs no Node.js.
+explorer:
+	cd explorer && npm ci --no-audit --no-fund --silent && npm run --silent build
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sfumato needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ...")'

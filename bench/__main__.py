@@ -32,6 +32,8 @@ NAMES = (
     "table_cost",
     "digits",
     "predictions",
+    "explorer",
+    "explorer_page",
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sfumato.process.noise import NoiseLevel as NoiseLevel
     from sfumato.process.streams import Noise as Noise
     from sfumato.runs.distill import distill as distill
+    from sfumato.runs.explorer.offline import explore as explore
     from sfumato.runs.fit import fit as fit
     from sfumato.runs.report import write_report as write_report
     from sfumato.runs.run import Run as Run
@@ -58,6 +59,7 @@ _HOME: dict[str, tuple[str, str]] = {
     "DiffusionImputer": ("sfumato.estimator", "DiffusionImputer"),
     "DiffusionRegressor": ("sfumato.estimator", "DiffusionRegressor"),
     "DiffusionClassifier": ("sfumato.estimator", "DiffusionClassifier"),
+    "explore": ("sfumato.runs.explorer.offline", "explore"),
     "write_report": ("sfumato.runs.report", "write_report"),
     "SfumatoError": ("sfumato.errors", "SfumatoError"),
     # the building blocks

@@ -212,3 +212,13 @@ def test_the_whole_is_as_bad_as_its_worst_and_plain_json() -> None:
     plain = json.loads(json.dumps(Evaluation((good, bad), 10).to_dict()))
     assert plain["verdict"] == "apart"
     assert [m["verdict"] for m in plain["measures"]] == ["cannot be told apart", "apart"]
+
+
+def test_a_notebook_shows_every_measure() -> None:
+    rng = np.random.default_rng(0)
+    sample, reference, *real, train = (rng.normal(size=(60, 2)) for _ in range(9))
+    found = Evaluation(tuple(evaluate(sample, reference, real, train)), 60)
+    shown = found._repr_html_()
+    assert shown.count("<tr>") == 1 + len(found.measures)
+    assert all(measure.title in shown for measure in found.measures)
+    assert f"<b>{found.verdict}</b>" in shown

@@ -474,3 +474,10 @@ def test_a_set_without_noise_has_no_density_to_measure_with() -> None:
     _, noisy = resolve("moons", {"data.rows": 50})
     assert without.log_density() is None
     assert noisy.log_density() is not None
+
+
+def test_a_notebook_shows_what_a_run_is(moons: Run) -> None:
+    shown = moons._repr_html_()
+    assert "<th>source</th><td>moons</td>" in shown
+    assert "training" in shown
+    assert "<th>settings</th>" not in shown

@@ -29,6 +29,7 @@ bandwidth comes from the reference too, the same for the value and its floor.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -133,6 +134,20 @@ class Evaluation:
         return titles and (
             f"No power with {self.rows:,} rows of each: {titles}. By chance alone they would be "
             "halfway to the worst possible; keep out more rows, or measure --against others."
+        )
+
+    def _repr_html_(self) -> str:
+        """The measures as a table, for notebooks."""
+        rows = "".join(
+            f"<tr><td>{escape(each.title)}</td><td>{each.value:.4g}</td>"
+            f"<td>{sum(each.floor) / len(each.floor):.4g}</td><td>{each.limit:.4g}</td>"
+            f"<td>{escape(each.verdict)}</td></tr>"
+            for each in self.measures
+        )
+        return (
+            f"<p><b>{escape(self.verdict)}</b>, {self.rows:,} rows of each. {escape(self.note)}</p>"
+            "<table><tr><th>measure</th><th>generated</th><th>real against real, mean</th>"
+            f"<th>chance reaches</th><th>verdict</th></tr>{rows}</table>"
         )
 
     def to_dict(self) -> dict[str, Any]:

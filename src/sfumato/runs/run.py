@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -483,6 +484,16 @@ class Run:
                 f"{last['seconds']:.1f} s"
             )
         return facts | {"settings": settings.to_dict()}
+
+    def _repr_html_(self) -> str:
+        """What it is as a table, for notebooks."""
+        facts = {"folder": self.folder or "none: a lone model file", **self.summary()}
+        del facts["settings"]
+        rows = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>"
+            for name, value in facts.items()
+        )
+        return f"<table>{rows}</table>"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, which `sfumato.open` reads.

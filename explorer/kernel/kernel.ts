@@ -1,0 +1,280 @@
+// What is computed for every point: products, activations, and sums over a set of points.
+// All arrays are float32 in linear memory, rows one after the other; four numbers at a time.
+
+/** Bytes at the end of memory, never given back: buffers are made once. */
+export function reserve(bytes: i32): usize {
+  return heap.alloc(bytes);
+}
+
+// Added to a float of size below 2^22 it leaves the nearest integer in the lowest bits.
+const ROUNDING: f32 = 12582912.0;
+const ROUNDING_BITS: i32 = 0x4b400000;
+const LOG2E: f32 = 1.44269504088896341;
+const LN2_HIGH: f32 = 0.693359375;
+const LN2_LOW: f32 = -2.12194440e-4;
+
+// e^x by 2^n e^r with |r| <= ln 2 / 2 (Cephes, expf).
+// @ts-ignore: decorator
+@inline
+function exp4(x: v128): v128 {
+  x = f32x4.pmax(f32x4.splat(-87.0), f32x4.pmin(f32x4.splat(88.0), x));
+  const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(LOG2E)), f32x4.splat(ROUNDING));
+  const n = f32x4.sub(shifted, f32x4.splat(ROUNDING));
+  let r = f32x4.sub(x, f32x4.mul(n, f32x4.splat(LN2_HIGH)));
+  r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(LN2_LOW)));
+  let p = f32x4.splat(1.9875691500e-4);
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.3981999507e-3));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(8.3334519073e-3));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(4.1665795894e-2));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.6666665459e-1));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.0000001201e-1));
+  p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), f32x4.splat(1.0));
+  const power = i32x4.shl(i32x4.add(shifted, i32x4.splat(127 - ROUNDING_BITS)), 23);
+  return f32x4.mul(p, power);
+}
+
+/**
+ * Random Fourier features: each row x as [x, sin(x directions), cos(x directions)].
+ *
+ * directions are (dimension, count), count a multiple of 4. Sines by quadrants, for angles of size
+ * up to some thousands (Cephes, sinf).
+ */
+export function fourier(
+  x: usize, rows: i32, dimension: i32, directions: usize, count: i32, out: usize,
+): void {
+  const width = <usize>count << 2, head = <usize>dimension << 2;
+  for (let row = 0; row < rows; row++) {
+    for (let i: usize = 0; i < head; i += 4) store<f32>(out + i, load<f32>(x + i));
+    for (let j: usize = 0; j < width; j += 16) {
+      let angle = f32x4.splat(0);
+      for (let i = 0; i < dimension; i++) {
+        const own = v128.load32_splat(x + (<usize>i << 2));
+        angle = f32x4.add(angle, f32x4.mul(own, v128.load(directions + <usize>i * width + j)));
+      }
+      const quarters = f32x4.mul(angle, f32x4.splat(0.636619772367581));
+      const quadrant = f32x4.add(quarters, f32x4.splat(ROUNDING));
+      const turns = f32x4.sub(quadrant, f32x4.splat(ROUNDING));
+      let r = f32x4.sub(angle, f32x4.mul(turns, f32x4.splat(1.5703125)));
+      r = f32x4.sub(r, f32x4.mul(turns, f32x4.splat(4.837512969970703125e-4)));
+      r = f32x4.sub(r, f32x4.mul(turns, f32x4.splat(7.54978995489188216e-8)));
+      const r2 = f32x4.mul(r, r);
+      let s = f32x4.splat(-1.9515295891e-4);
+      s = f32x4.add(f32x4.mul(s, r2), f32x4.splat(8.3321608736e-3));
+      s = f32x4.add(f32x4.mul(s, r2), f32x4.splat(-1.6666654611e-1));
+      s = f32x4.add(f32x4.mul(f32x4.mul(s, r2), r), r);
+      let c = f32x4.splat(2.443315711809948e-5);
+      c = f32x4.add(f32x4.mul(c, r2), f32x4.splat(-1.388731625493765e-3));
+      c = f32x4.add(f32x4.mul(c, r2), f32x4.splat(4.166664568298827e-2));
+      c = f32x4.mul(f32x4.mul(c, r2), r2);
+      c = f32x4.add(f32x4.sub(c, f32x4.mul(r2, f32x4.splat(0.5))), f32x4.splat(1.0));
+      const odd = i32x4.eq(v128.and(quadrant, i32x4.splat(1)), i32x4.splat(1));
+      const sign = i32x4.shl(v128.and(quadrant, i32x4.splat(2)), 30);
+      const turned = i32x4.shl(v128.and(i32x4.add(quadrant, i32x4.splat(1)), i32x4.splat(2)), 30);
+      v128.store(out + head + j, v128.xor(v128.bitselect(c, s, odd), sign));
+      v128.store(out + head + width + j, v128.xor(v128.bitselect(s, c, odd), turned));
+    }
+    x += head;
+    out += head + 2 * width;
+  }
+}
+
+/** The derivative of such features along one coordinate. */
+export function fourier_slope(
+  features: usize, rows: i32, dimension: i32, axis: i32, directions: usize, count: i32, out: usize,
+): void {
+  const width = <usize>count << 2, head = <usize>dimension << 2;
+  const along = directions + <usize>axis * width;
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < dimension; i++) store<f32>(out + (<usize>i << 2), i == axis ? 1 : 0);
+    const sines = features + head, cosines = sines + width;
+    for (let j: usize = 0; j < width; j += 16) {
+      const length = v128.load(along + j);
+      v128.store(out + head + j, f32x4.mul(v128.load(cosines + j), length));
+      v128.store(out + head + width + j, f32x4.neg(f32x4.mul(v128.load(sines + j), length)));
+    }
+    features += head + 2 * width;
+    out += head + 2 * width;
+  }
+}
+
+/**
+ * out = x w + b, for `rows` (a multiple of 4) rows of `inputs` numbers; `outputs` a multiple of 8.
+ *
+ * w is packed: for each 8 outputs their weights of all inputs, (outputs / 8, inputs, 8), which are
+ * read from one end to the other; b has `outputs`.
+ */
+export function linear(
+  x: usize, w: usize, b: usize, out: usize, rows: i32, inputs: i32, outputs: i32,
+): void {
+  const step = <usize>inputs << 2, wide = <usize>outputs << 2;
+  for (let j: usize = 0; j < wide; j += 32) {
+    const low = v128.load(b + j), high = v128.load(b + j, 16);
+    let x0 = x, to = out + j;
+    for (let row = 0; row < rows; row += 4) {
+      const x1 = x0 + step, x2 = x1 + step, x3 = x2 + step;
+      let a0 = low, a1 = low, a2 = low, a3 = low, c0 = high, c1 = high, c2 = high, c3 = high;
+      let weights = w;
+      for (let i: usize = 0; i < step; i += 4) {
+        const p = v128.load(weights), q = v128.load(weights, 16);
+        weights += 32;
+        let v = v128.load32_splat(x0 + i);
+        a0 = f32x4.add(a0, f32x4.mul(v, p));
+        c0 = f32x4.add(c0, f32x4.mul(v, q));
+        v = v128.load32_splat(x1 + i);
+        a1 = f32x4.add(a1, f32x4.mul(v, p));
+        c1 = f32x4.add(c1, f32x4.mul(v, q));
+        v = v128.load32_splat(x2 + i);
+        a2 = f32x4.add(a2, f32x4.mul(v, p));
+        c2 = f32x4.add(c2, f32x4.mul(v, q));
+        v = v128.load32_splat(x3 + i);
+        a3 = f32x4.add(a3, f32x4.mul(v, p));
+        c3 = f32x4.add(c3, f32x4.mul(v, q));
+      }
+      v128.store(to, a0);
+      v128.store(to, c0, 16);
+      to += wide;
+      v128.store(to, a1);
+      v128.store(to, c1, 16);
+      to += wide;
+      v128.store(to, a2);
+      v128.store(to, c2, 16);
+      to += wide;
+      v128.store(to, a3);
+      v128.store(to, c3, 16);
+      to += wide;
+      x0 = x3 + step;
+    }
+    w += <usize>inputs << 5;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function sigmoid4(z: v128): v128 {
+  const one = f32x4.splat(1.0);
+  return f32x4.div(one, f32x4.add(one, exp4(f32x4.neg(z))));
+}
+
+/** h += silu(z) where `residual`, else h = silu(z). */
+export function silu(z: usize, h: usize, count: i32, residual: bool): void {
+  for (let at: usize = 0; at < <usize>count << 2; at += 16) {
+    const value = v128.load(z + at), answer = f32x4.mul(value, sigmoid4(value));
+    v128.store(h + at, residual ? f32x4.add(v128.load(h + at), answer) : answer);
+  }
+}
+
+/** slope = silu'(z). */
+export function silu_slope(z: usize, slope: usize, count: i32): void {
+  const one = f32x4.splat(1.0);
+  for (let at: usize = 0; at < <usize>count << 2; at += 16) {
+    const value = v128.load(z + at), gate = sigmoid4(value);
+    const rest = f32x4.mul(value, f32x4.sub(one, gate));
+    v128.store(slope + at, f32x4.mul(gate, f32x4.add(one, rest)));
+  }
+}
+
+/** h = max(z, 0). */
+export function relu(z: usize, h: usize, count: i32): void {
+  for (let at: usize = 0; at < <usize>count << 2; at += 16) {
+    v128.store(h + at, f32x4.max(v128.load(z + at), f32x4.splat(0)));
+  }
+}
+
+/** slope = 1 where z > 0, else 0. */
+export function relu_slope(z: usize, slope: usize, count: i32): void {
+  for (let at: usize = 0; at < <usize>count << 2; at += 16) {
+    v128.store(slope + at, v128.and(f32x4.splat(1.0), f32x4.gt(v128.load(z + at), f32x4.splat(0))));
+  }
+}
+
+/** h = slope z, added to what is there where `residual`. */
+export function chain(z: usize, slope: usize, h: usize, count: i32, residual: bool): void {
+  for (let at: usize = 0; at < <usize>count << 2; at += 16) {
+    const value = f32x4.mul(v128.load(z + at), v128.load(slope + at));
+    v128.store(h + at, residual ? f32x4.add(v128.load(h + at), value) : value);
+  }
+}
+
+/**
+ * The posterior of a set of points given each row x_t: weights r_k ∝ w_k N(x_t; alpha p_k, v).
+ *
+ * points are (dimension, count) with `count` a multiple of 4 (padding has weight -inf); out has for
+ * each row the mean of the points, then the log of the sum without the Gaussian's own constant.
+ * bend is 1/(2 v) of each dimension.
+ */
+export function posterior(
+  x: usize, rows: i32, dimension: i32, points: usize, log_weights: usize, count: i32,
+  alpha: f32, bend: usize, exponents: usize, out: usize,
+): void {
+  const length = <usize>count << 2;
+  for (let row = 0; row < rows; row++) {
+    const own = x + <usize>(row * dimension) * 4;
+    let top = f32x4.splat(-Infinity);
+    for (let k: usize = 0; k < length; k += 16) {
+      let exponent = v128.load(log_weights + k);
+      for (let d = 0; d < dimension; d++) {
+        const at = <usize>d << 2;
+        const node = v128.load(points + <usize>d * length + k);
+        const off = f32x4.sub(f32x4.splat(load<f32>(own + at)), f32x4.mul(f32x4.splat(alpha), node));
+        exponent = f32x4.sub(exponent, f32x4.mul(f32x4.mul(off, off), f32x4.splat(load<f32>(bend + at))));
+      }
+      v128.store(exponents + k, exponent);
+      top = f32x4.max(top, exponent);
+    }
+    const highest = max(
+      max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)),
+      max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)),
+    );
+    let total = f32x4.splat(0), m0 = f32x4.splat(0), m1 = f32x4.splat(0), m2 = f32x4.splat(0);
+    for (let k: usize = 0; k < length; k += 16) {
+      const weight = exp4(f32x4.sub(v128.load(exponents + k), f32x4.splat(highest)));
+      total = f32x4.add(total, weight);
+      m0 = f32x4.add(m0, f32x4.mul(weight, v128.load(points + k)));
+      if (dimension > 1) m1 = f32x4.add(m1, f32x4.mul(weight, v128.load(points + length + k)));
+      if (dimension > 2) m2 = f32x4.add(m2, f32x4.mul(weight, v128.load(points + 2 * length + k)));
+    }
+    const sum = across(total);
+    const to = out + <usize>(row * (dimension + 1)) * 4;
+    store<f32>(to, across(m0) / sum);
+    if (dimension > 1) store<f32>(to + 4, across(m1) / sum);
+    if (dimension > 2) store<f32>(to + 8, across(m2) / sum);
+    store<f32>(to + (<usize>dimension << 2), highest + <f32>Math.log(sum));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function across(v: v128): f32 {
+  return f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1) + f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3);
+}
+
+/** The sum of distances between all rows of a, (n, dimension), and of b, (dimension, count) padded to 4. */
+export function distances(a: usize, n: i32, b: usize, count: i32, padded: i32, dimension: i32): f64 {
+  let sum: f64 = 0;
+  const length = <usize>padded << 2, whole = <usize>(count & ~3) << 2;
+  for (let row = 0; row < n; row++) {
+    const own = a + <usize>(row * dimension) * 4;
+    let part = f32x4.splat(0);
+    let k: usize = 0;
+    for (; k < whole; k += 16) part = f32x4.add(part, distance4(own, b, length, k, dimension));
+    sum += across(part);
+    if (k < <usize>count << 2) {
+      const rest = distance4(own, b, length, k, dimension);
+      if ((count & 3) > 0) sum += f32x4.extract_lane(rest, 0);
+      if ((count & 3) > 1) sum += f32x4.extract_lane(rest, 1);
+      if ((count & 3) > 2) sum += f32x4.extract_lane(rest, 2);
+    }
+  }
+  return sum;
+}
+
+// @ts-ignore: decorator
+@inline
+function distance4(own: usize, b: usize, length: usize, k: usize, dimension: i32): v128 {
+  let square = f32x4.splat(0);
+  for (let d = 0; d < dimension; d++) {
+    const off = f32x4.sub(f32x4.splat(load<f32>(own + (<usize>d << 2))), v128.load(b + <usize>d * length + k));
+    square = f32x4.add(square, f32x4.mul(off, off));
+  }
+  return f32x4.sqrt(square);
+}

@@ -1,0 +1,130 @@
+// Everything that can be changed, each change drawn at once.
+
+import type { Signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+
+import { SAMPLERS } from "./samplers";
+import {
+  background, type Background, callChoices, calls, canDropAverage, count, energies, energyFloor, eta, frames, grid,
+  grids, hasExact, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
+  startTooClean, stepChoices, steps, together, walk, withoutAverage,
+} from "./state";
+import { text } from "./text";
+
+export function Controls() {
+  const t = text.value, run = payload.value;
+  if (!run) return null;
+  const plane = run.dimension === 2, byMap = calls.value > 0;
+  const own = run.header.sampling.sampler;
+  return (
+    <section class="controls">
+      <Group title={t.show}>
+        {hasExact.value && <Check of={together} label={t.together} />}
+        <Check of={showPaths} label={t.paths} />
+        {plane && <Check of={showField} label={t.field} />}
+        {plane && (
+          <Choice label={t.background} value={background.value} onPick={(v) => (background.value = v as Background)}
+            items={[["none", t.none], ...(hasExact.value ? [["marginal", t.marginal] as [string, string]] : []), ["model", t.model]]} />
+        )}
+      </Group>
+      <Group title={t.sampling}>
+        {callChoices.value.length > 0 && (
+          <Choice label={t.calls} value={String(calls.value)} onPick={(v) => (calls.value = Number(v))}
+            items={[["0", t.bySampler], ...callChoices.value.map((k): [string, string] => [String(k), t.byMap(k)])]} />
+        )}
+        <Choice label={t.sampler} value={noiseAtTheEnd.value ? "ancestral" : sampler.value} disabled={byMap || noiseAtTheEnd.value}
+          onPick={(v) => { sampler.value = v; eta.value = v === "ddim" ? Math.min(eta.value, 1) : eta.value; }}
+          items={Object.keys(SAMPLERS).map((name) => [name, name])} />
+        {!(own in SAMPLERS) && <p class="faint">{t.samplerMissing(own)}</p>}
+        <Choice label={t.steps} value={String(steps.value)} disabled={byMap} onPick={(v) => (steps.value = Number(v))}
+          items={stepChoices.value.map((k) => [String(k), String(k)])} />
+        <Choice label={t.grid} value={grid.value} disabled={byMap} onPick={(v) => { grid.value = v; }}
+          items={grids.value.map((name) => [name, name])} />
+        {SAMPLERS[sampler.value]?.eta && !noiseAtTheEnd.value && (
+          <label class="row">{t.eta} <output>{eta.value.toFixed(2)}</output>
+            <input type="range" min="0" max={sampler.value === "ddim" ? 1 : 3} step="0.05" value={eta.value} disabled={byMap} aria-label={t.eta}
+              onInput={(event) => (eta.value = Number(event.currentTarget.value))} />
+          </label>
+        )}
+        {sampler.value.endsWith("-sde") && !noiseAtTheEnd.value && <Check of={lateNoise} label={t.lateNoise} disabled={byMap} />}
+        <Choice label={t.points} value={String(count.value)} onPick={(v) => (count.value = Number(v))}
+          items={[500, 2000, 10000].map((n) => [String(n), n.toLocaleString("en")])} />
+        <label class="row">{t.seed}
+          <input type="number" min="0" max="9007199254740991" step="1" value={seed.value}
+            onChange={(event) => (seed.value = Math.max(0, Math.floor(Number(event.currentTarget.value) || 0)))} />
+        </label>
+      </Group>
+      <Group title={t.faults}>
+        <Check of={startTooClean} label={t.tooClean} disabled={byMap} />
+        <Check of={noiseAtTheEnd} label={t.lastNoise} disabled={byMap} />
+        <Check of={withoutAverage} label={t.unaveraged} disabled={byMap || !canDropAverage.value} />
+        {!canDropAverage.value && <p class="faint">{t.unaveragedMissing}</p>}
+      </Group>
+      <Measure />
+    </section>
+  );
+}
+
+/** What the choice costs, beside what chance gives. */
+function Measure() {
+  const t = text.value, shown = (v: number | null) => (v === null ? "…" : v.toExponential(1).replace("e", " × 10^"));
+  const run = payload.value;
+  if (!run?.has("rows/real")) return null;
+  const real = (run.shape("rows/real")[0]).toLocaleString("en");
+  const sides: Side[] = hasExact.value ? ["learned", "exact"] : ["learned"];
+  return (
+    <Group title={t.measure(real)}>
+      <dl class="measures" data-testid="measures">
+        {sides.map((side) => (
+          <div key={side} class={side}>
+            <dt>{side === "learned" ? t.ofLearned : t.ofExact}</dt>
+            <dd>{power(shown(energies[side].value))}</dd>
+          </div>
+        ))}
+        {energyFloor.value !== null && <div><dt>{t.chance}</dt><dd>{power(shown(energyFloor.value))}</dd></div>}
+      </dl>
+      <Speed />
+    </Group>
+  );
+}
+
+function power(text: string): ComponentChildren {
+  const [mantissa, exponent] = text.split("^");
+  return exponent === undefined ? text : <>{mantissa.replace("-", "−")}<sup>{exponent.replace("-", "−").replace("+", "")}</sup></>;
+}
+
+function Speed() {
+  const held = frames.learned.value, chosen = walk.value;
+  if (!held || !chosen) return <p class="faint">{text.value.drawing}</p>;
+  const perStep = chosen.method === "heun" ? 2 * (held.levels.length - 1) - 1 : held.levels.length - 1;
+  return (
+    <p class="faint" data-testid="speed">
+      {text.value.drawnIn(held.rows.toLocaleString("en"), Math.round(held.milliseconds), perStep)}
+    </p>
+  );
+}
+
+function Group({ title, children }: { title: string; children: ComponentChildren }) {
+  return <fieldset><legend>{title}</legend>{children}</fieldset>;
+}
+
+function Check({ of, label, disabled = false }: { of: Signal<boolean>; label: string; disabled?: boolean }) {
+  return (
+    <label class="check">
+      <input type="checkbox" checked={of.value} disabled={disabled} onChange={(event) => (of.value = event.currentTarget.checked)} />
+      {label}
+    </label>
+  );
+}
+
+export function Choice({ label, value, items, onPick, disabled = false }: {
+  label: string; value: string; items: [string, string][]; onPick: (value: string) => void; disabled?: boolean;
+}) {
+  return (
+    <label class="row">{label}
+      <select value={value} disabled={disabled} aria-label={label} onChange={(event) => onPick(event.currentTarget.value)}>
+        {items.map(([key, name]) => <option key={key} value={key} selected={key === value}>{name}</option>)}
+      </select>
+    </label>
+  );
+}

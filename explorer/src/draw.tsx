@@ -1,0 +1,142 @@
+// Paint a distribution, or take one, and fit it: only where the page is served.
+
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+
+import { Choice } from "./controls";
+import { ask, complaint, connected, losses, progress, state } from "./server";
+import { text } from "./text";
+import { dark } from "./theme";
+
+/** Coordinates of what is painted: from -3 to 3. */
+const REACH = 3;
+const MOST = 20_000;
+const LEAST = 100;
+
+/** Two normal numbers (Box and Muller). */
+function normals(): [number, number] {
+  const radius = Math.sqrt(-2 * Math.log(1 - Math.random())), angle = 2 * Math.PI * Math.random();
+  return [radius * Math.cos(angle), radius * Math.sin(angle)];
+}
+
+export function Draw() {
+  const t = text.value, element = useRef<HTMLCanvasElement>(null);
+  const points = useRef<number[][]>([]);
+  const painted = useSignal(0), spread = useSignal(0.08), steps = useSignal(1000);
+  const toy = useSignal(""), noise = useSignal(""), cursor = useSignal<[number, number] | null>(null);
+  const now = state.value, busy = now?.state === "fitting";
+
+  const paint = () => {
+    const canvas = element.current;
+    if (!canvas) return;
+    const side = (canvas.width = canvas.height = 2 * canvas.clientWidth || 480), draw = canvas.getContext("2d")!;
+    draw.fillStyle = dark.value ? "#56B4E9" : "#0072B2";
+    draw.globalAlpha = 0.6;
+    for (const [x, y] of points.current) {
+      draw.fillRect(((x / REACH + 1) / 2) * side - 1, ((1 - y / REACH) / 2) * side - 1, 3, 3);
+    }
+    if (cursor.value) {
+      draw.globalAlpha = 1;
+      draw.strokeStyle = draw.fillStyle;
+      draw.beginPath();
+      draw.arc(((cursor.value[0] / REACH + 1) / 2) * side, ((1 - cursor.value[1] / REACH) / 2) * side, 9, 0, 7);
+      draw.stroke();
+    }
+  };
+  useEffect(paint, [painted.value, cursor.value, dark.value]);
+
+  const spray = (x: number, y: number, count: number) => {
+    for (let k = 0; k < count && points.current.length < MOST; k++) {
+      const [u, v] = normals();
+      points.current.push([x + spread.value * u, y + spread.value * v]);
+    }
+    painted.value = points.current.length;
+  };
+  const stroked = (event: PointerEvent) => {
+    if (!event.buttons) return;
+    const box = element.current!.getBoundingClientRect();
+    for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
+      spray(REACH * ((2 * (each.clientX - box.left)) / box.width - 1), REACH * (1 - (2 * (each.clientY - box.top)) / box.height), 12);
+    }
+  };
+  const typed = (event: KeyboardEvent) => {
+    const ways: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+    const [x, y] = cursor.value ?? [0, 0], way = ways[event.key];
+    const clamp = (v: number) => Math.min(Math.max(v, -REACH), REACH);
+    if (way) cursor.value = [clamp(x + 0.15 * way[0]), clamp(y + 0.15 * way[1])];
+    else if (event.key === " ") spray(x, y, 25);
+    else return;
+    event.preventDefault();
+  };
+  const readFile = async (file: File | undefined) => {
+    if (file) ask({ type: "fit", source: "csv", name: file.name, text: await file.text(), steps: steps.value });
+  };
+
+  return (
+    <section class="draw" aria-label={t.fitTitle} data-testid="draw"
+      onDragOver={(event) => event.preventDefault()}
+      onDrop={(event) => { event.preventDefault(); void readFile(event.dataTransfer?.files[0]); }}>
+      <h2>{t.fitTitle}</h2>
+      {connected.value === "lost" && <p class="problem" role="alert">{t.lostServer}</p>}
+      <p class="faint">{t.drawHere}</p>
+      <canvas ref={element} class="paper" tabIndex={0} role="application" aria-label={t.drawHere} data-testid="paper"
+        onPointerDown={(event) => { event.currentTarget.setPointerCapture(event.pointerId); stroked(event); }}
+        onPointerMove={stroked} onKeyDown={typed} onFocus={() => (cursor.value ??= [0, 0])} onBlur={() => (cursor.value = null)} />
+      <label class="row">{t.brush}
+        <input type="range" min="0.01" max="0.5" step="0.01" value={spread.value} onInput={(event) => (spread.value = Number(event.currentTarget.value))} />
+      </label>
+      <div class="buttons">
+        <button type="button" class="primary" data-testid="fit" disabled={busy || painted.value < LEAST}
+          onClick={() => ask({ type: "fit", source: "drawn", points: points.current, steps: steps.value })}>{t.fitDrawn(painted.value)}</button>
+        <button type="button" disabled={!painted.value} onClick={() => { points.current = []; painted.value = 0; }}>{t.clear}</button>
+      </div>
+      {painted.value > 0 && painted.value < LEAST && <p class="faint">{t.fitTooFew}</p>}
+      <div class="toys">
+        <Choice label={t.toy} value={toy.value} onPick={(v) => (toy.value = v)}
+          items={[["", "–"], ...(now?.toys ?? []).map((name): [string, string] => [name, name])]} />
+        {toy.value && (
+          <>
+            <label class="row">{t.toyNoise}
+              <input type="number" min="0" step="0.01" value={noise.value} onInput={(event) => (noise.value = event.currentTarget.value)} />
+            </label>
+            <button type="button" class="primary" data-testid="fit-toy" disabled={busy}
+              onClick={() => ask({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Number(noise.value), steps: steps.value })}>{t.fit}</button>
+          </>
+        )}
+      </div>
+      <label class="row">{t.csv}
+        <input type="file" accept=".csv,text/csv" disabled={busy} onChange={(event) => void readFile(event.currentTarget.files?.[0])} />
+      </label>
+      <label class="row">{t.trainingSteps}
+        <input type="number" aria-label={t.trainingSteps} min="10" max="100000" step="10" value={steps.value}
+          onChange={(event) => (steps.value = Math.min(Math.max(Math.floor(Number(event.currentTarget.value) || 1000), 10), 100000))} />
+      </label>
+      <Progress />
+      {complaint.value && <p class="problem" role="alert" data-testid="complaint">{complaint.value}</p>}
+    </section>
+  );
+}
+
+function Progress() {
+  const t = text.value, now = progress.value, fit = state.value;
+  const values = losses.value, [top, bottom] = [Math.max(...values), Math.min(...values)];
+  const line = values.map((v, k) => `${(100 * k) / Math.max(values.length - 1, 1)},${30 - (28 * (v - bottom)) / (top - bottom || 1)}`);
+  return (
+    <div class="progress" aria-live="polite">
+      {now && (
+        <>
+          <progress max={now.steps} value={now.step} aria-label={t.fitTitle} />
+          <p>{t.fitting(now.step, now.steps, now.rate, now.left)} · {t.loss} {now.loss.toPrecision(4)}</p>
+        </>
+      )}
+      {values.length > 1 && (
+        <svg class="loss" viewBox="0 0 100 32" preserveAspectRatio="none" role="img" aria-label={t.loss}>
+          <polyline points={line.join(" ")} vector-effect="non-scaling-stroke" />
+        </svg>
+      )}
+      {fit?.state === "fitting" && <button type="button" data-testid="stop" onClick={() => ask({ type: "stop" })}>{t.stopFit}</button>}
+      {fit?.state === "stopped" && <button type="button" class="primary" data-testid="go-on" onClick={() => ask({ type: "go_on" })}>{t.goOn}</button>}
+      {fit?.folder && fit.state !== "fitting" && <p class="faint">{t.saved(fit.folder)} <code>{fit.command}</code></p>}
+    </div>
+  );
+}

@@ -1,0 +1,88 @@
+// The page's side of its workers: a task goes to the one that is free, and newer tasks of a name
+// take the place of older ones.
+
+import type { FromWorker, Kind, Request, Tasks, ToWorker } from "./tasks";
+import PageWorker from "./worker?worker&inline";
+
+interface Pending {
+  request: Request;
+  name: string;
+  turn: number;
+  resolve: (answer: never) => void;
+  reject: (error: Error) => void;
+}
+
+/** Thrown to whoever waits for a task that another has replaced. */
+export class Replaced extends Error {}
+
+export class Engine {
+  private readonly workers: Worker[];
+  private readonly running = new Map<Worker, Pending>();
+  private waiting: Pending[] = [];
+  private next = 0;
+
+  constructor(count = Math.min(4, Math.max(2, navigator.hardwareConcurrency || 2))) {
+    this.workers = Array.from({ length: count }, () => {
+      const worker = new PageWorker();
+      worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.receive(worker, data);
+      return worker;
+    });
+  }
+
+  /** Give every worker the run; what was asked about the one before is forgotten. */
+  load(payload: ArrayBuffer): void {
+    this.cancel("");
+    for (const worker of this.workers) this.send(worker, { load: payload });
+  }
+
+  /**
+   * Ask for something; tasks of one name are cancelled together by `cancel(name)`.
+   *
+   * Of those that wait the lowest turn comes first, so that both sides fill at one pace.
+   */
+  ask<K extends Kind>(name: string, kind: K, ask: Tasks[K]["ask"], turn = 0): Promise<Tasks[K]["answer"]> {
+    const request = { id: this.next++, kind, ask } as Request;
+    return new Promise((resolve, reject) => {
+      const later = this.waiting.findIndex((each) => each.turn > turn);
+      this.waiting.splice(later < 0 ? this.waiting.length : later, 0, { request, name, turn, resolve, reject });
+      this.dispatch();
+    });
+  }
+
+  /** Forget the tasks whose names begin so. */
+  cancel(name: string): void {
+    const dropped = this.waiting.filter((each) => each.name.startsWith(name));
+    this.waiting = this.waiting.filter((each) => !each.name.startsWith(name));
+    for (const each of dropped) each.reject(new Replaced());
+    for (const [worker, each] of this.running) {
+      if (!each.name.startsWith(name)) continue;
+      this.send(worker, { cancel: each.request.id });
+      this.running.delete(worker);
+      each.reject(new Replaced());
+    }
+    this.dispatch();
+  }
+
+  private dispatch(): void {
+    for (const worker of this.workers) {
+      if (this.running.has(worker)) continue;
+      const pending = this.waiting.shift();
+      if (!pending) return;
+      this.running.set(worker, pending);
+      this.send(worker, pending.request);
+    }
+  }
+
+  private send(worker: Worker, message: ToWorker): void {
+    worker.postMessage(message);
+  }
+
+  private receive(worker: Worker, message: FromWorker): void {
+    const pending = this.running.get(worker);
+    if (!pending || pending.request.id !== message.id) return;
+    this.running.delete(worker);
+    if ("error" in message) pending.reject(new Error(message.error));
+    else pending.resolve(message.answer as never);
+    this.dispatch();
+  }
+}

@@ -1,0 +1,60 @@
+// The compiled kernel (kernel/kernel.ts) and the memory it works in.
+
+import encoded from "./kernel.wasm?url&inline";
+
+export interface Kernel {
+  memory: WebAssembly.Memory;
+  reserve(bytes: number): number;
+  fourier(
+    x: number, rows: number, dimension: number, directions: number, count: number, out: number,
+  ): void;
+  fourier_slope(
+    features: number, rows: number, dimension: number, axis: number, directions: number,
+    count: number, out: number,
+  ): void;
+  linear(
+    x: number, w: number, b: number, out: number, rows: number, inputs: number, outputs: number,
+  ): void;
+  silu(z: number, h: number, count: number, residual: boolean): void;
+  silu_slope(z: number, slope: number, count: number): void;
+  relu(z: number, h: number, count: number): void;
+  relu_slope(z: number, slope: number, count: number): void;
+  chain(z: number, slope: number, h: number, count: number, residual: boolean): void;
+  posterior(
+    x: number, rows: number, dimension: number, points: number, logWeights: number, count: number,
+    alpha: number, bend: number, exponents: number, out: number,
+  ): void;
+  distances(
+    a: number, n: number, b: number, count: number, padded: number, dimension: number,
+  ): number;
+}
+
+/** An instance with memory of its own. */
+export async function loadKernel(): Promise<Kernel> {
+  const text = atob(encoded.slice(encoded.indexOf(",") + 1));
+  const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  const { instance } = await WebAssembly.instantiate(bytes, {
+    env: { abort: () => { throw new Error("the kernel has run out of memory"); } },
+  });
+  return instance.exports as unknown as Kernel;
+}
+
+/** A block of float32 in the kernel's memory. */
+export class Block {
+  readonly at: number;
+
+  constructor(private readonly kernel: Kernel, readonly length: number) {
+    this.at = kernel.reserve(4 * length);
+  }
+
+  /** A view of it; memory may grow, so that it is made when it is used. */
+  get view(): Float32Array {
+    return new Float32Array(this.kernel.memory.buffer, this.at, this.length);
+  }
+
+  static of(kernel: Kernel, numbers: ArrayLike<number>): Block {
+    const block = new Block(kernel, numbers.length);
+    block.view.set(numbers);
+    return block;
+  }
+}

@@ -1,0 +1,191 @@
+// What lies under and over the points: paths, the arrows of the flow, densities.
+
+import { computed, effect, signal } from "@preact/signals";
+
+import { Replaced } from "./engine";
+import { type Level } from "./payload";
+import {
+  axis, background, calls, direction, engine, failure, frames, hasExact, lastStop, networkSource, payload,
+  showField, showPaths, type Side, stop, together,
+} from "./state";
+import type { Source } from "./tasks";
+import { dark } from "./theme";
+import { height, reach } from "./view";
+
+const PATHS = 40;
+
+/** Pieces of line along the ways of some points, in two coordinates or more. */
+function linesOf(side: Side): Float32Array | null {
+  const held = frames[side].value, d = payload.value?.dimension ?? 2;
+  if (!held || !showPaths.value || direction.value !== "reverse") return null;
+  const [first] = held.chunks, size = first.length / held.levels.length;
+  const wide = Math.max(d, 2), rows = Math.min(PATHS, size / d), steps = held.levels.length - 1;
+  const lines = new Float32Array(rows * steps * 2 * wide);
+  let at = 0;
+  for (let row = 0; row < rows; row++) {
+    for (let k = 0; k < steps; k++) {
+      for (const state of [k, k + 1]) {
+        for (let i = 0; i < d; i++) lines[at + i] = first[state * size + row * d + i];
+        if (d === 1) lines[at + 1] = height(row);
+        at += wide;
+      }
+    }
+  }
+  return lines;
+}
+
+const PATH_LINES = { learned: computed(() => linesOf("learned")), exact: computed(() => linesOf("exact")) };
+
+export function pathLines(side: Side): Float32Array | null {
+  return PATH_LINES[side].value;
+}
+
+/** Whose prediction a side shows. A map has no flow of its own: the network's is shown. */
+function sourceOf(side: Side): Source {
+  return side === "exact" ? "exact" : networkSource.value;
+}
+
+// ------------------------------------------------------------------------------------- arrows
+
+const CELLS = 19;
+const FIELDS = { learned: signal<Float32Array | null>(null), exact: signal<Float32Array | null>(null) };
+
+export function arrows(side: Side): Float32Array | null {
+  return showField.value ? FIELDS[side].value : null;
+}
+
+/** Middles of cells over the panel, as shown: (cells², 2). */
+function cells(side: number): Float64Array {
+  const [x, y] = reach.value, places = new Float64Array(2 * side * side);
+  for (let row = 0; row < side; row++) {
+    for (let column = 0; column < side; column++) {
+      const at = 2 * (row * side + column);
+      places[at] = x * ((2 * column + 1) / side - 1);
+      places[at + 1] = y * ((2 * row + 1) / side - 1);
+    }
+  }
+  return places;
+}
+
+/** Noisy levels only: at the clean one nothing moves. */
+function noisyStop(): number {
+  return Math.min(stop.value, lastStop.value - 1);
+}
+
+async function pointArrows(side: Side, source: Source, level: Level, next: Level): Promise<void> {
+  const run = payload.value!, places = cells(CELLS);
+  const [from, to] = [run.displayScale(level), run.displayScale(next)];
+  const x = places.map((z) => z * from);
+  const { moved } = await engine.ask(`field ${side}`, "field", { source, x, level, next });
+  const [width, tall] = reach.value, found = new Float32Array(CELLS * CELLS * 12);
+  const ways = Array.from({ length: CELLS * CELLS }, (_, k) => [
+    (moved[2 * k] / to - places[2 * k]) / width, (moved[2 * k + 1] / to - places[2 * k + 1]) / tall,
+  ]);
+  const longest = Math.max(...ways.map(([u, v]) => Math.hypot(u, v)), 1e-12), unit = 1.7 / CELLS / longest;
+  ways.forEach(([u, v], k) => {
+    const [dx, dy] = [u * unit, v * unit], [x0, y0] = [places[2 * k] / width, places[2 * k + 1] / tall];
+    const [x1, y1] = [x0 + dx, y0 + dy];
+    const wings = [0.6, -0.6].map((angle) => {
+      const [c, s] = [Math.cos(angle) * 0.35, Math.sin(angle) * 0.35];
+      return [x1 - c * dx + s * dy, y1 - s * dx - c * dy];
+    });
+    const ends = [x0, y0, x1, y1, x1, y1, ...wings[0], x1, y1, ...wings[1]];
+    ends.forEach((value, i) => (found[12 * k + i] = value * (i % 2 ? tall : width)));
+  });
+  FIELDS[side].value = found;
+}
+
+// --------------------------------------------------------------------------------- background
+
+const COARSE = 24;
+const FINE = { marginal: 96, model: 64 };
+/** Runge-Kutta steps from the clean end to the noisy one. */
+const FLOW_STEPS = 20;
+
+export interface Shade {
+  pixels: Uint8ClampedArray;
+  side: number;
+}
+
+interface Field {
+  logs: Float64Array;
+  side: number;
+}
+
+const DENSITIES = { learned: signal<Field | null>(null), exact: signal<Field | null>(null) };
+const SHADES = { learned: computed(() => shade(DENSITIES.learned.value)), exact: computed(() => shade(DENSITIES.exact.value)) };
+
+export function density(side: Side): Shade | null {
+  return background.value === "none" || payload.value?.dimension !== 2 ? null : SHADES[side].value;
+}
+
+/** Densities as shades of grey-green: the square root, of which the highest is full. */
+function shade(found: Field | null): Shade | null {
+  if (!found) return null;
+  const top = found.logs.reduce((a, b) => Math.max(a, b), -Infinity);
+  const pixels = new Uint8ClampedArray(4 * found.logs.length);
+  const [r, g, b] = dark.value ? [120, 190, 160] : [0, 158, 115];
+  found.logs.forEach((log, k) => {
+    pixels.set([r, g, b, 190 * Math.sqrt(Math.exp(log - top))], 4 * k);
+  });
+  return { pixels, side: found.side };
+}
+
+async function shadeSide(side: Side, kind: "marginal" | "model"): Promise<void> {
+  const at = noisyStop(), level = axis.value[at];
+  const source: Source = kind === "marginal" ? "exact" : networkSource.value;
+  // The levels that hold signal, up to this one.
+  const from = axis.value.findIndex((each) => each.alpha > 0);
+  const levels = axis.value.slice(from, at + 1);
+  const sizes = kind === "model" ? [COARSE, FINE[kind]] : [FINE[kind]];
+  for (const size of sizes) {
+    const x = cells(size).map((z) => z * payload.value!.displayScale(level));
+    const share = (at - from) / (lastStop.value - from);
+    const steps = Math.max(2, Math.ceil(FLOW_STEPS * share));
+    const parts = 2, length = size / parts;
+    const answers = await Promise.all(
+      Array.from({ length: parts }, (_, part) => engine.ask(`density ${side}`, "density", {
+        source, x: x.slice(2 * size * length * part, 2 * size * length * (part + 1)), levels, steps,
+      })),
+    );
+    const logs = new Float64Array(size * size);
+    answers.forEach(({ logs: found }, part) => logs.set(found, part * size * length));
+    DENSITIES[side].value = { logs, side: size };
+  }
+}
+
+function quietly(task: Promise<void>): void {
+  task.catch((error) => {
+    if (!(error instanceof Replaced)) failure.value = String(error.message ?? error);
+  });
+}
+
+function sides(): Side[] {
+  if (!hasExact.value) return ["learned"];
+  return together.value ? ["learned"] : ["learned", "exact"];
+}
+
+effect(() => {
+  const run = payload.value;
+  engine.cancel("field");
+  if (!run || run.dimension !== 2 || !showField.value) return;
+  const at = noisyStop(), level = axis.value[at];
+  // A few stops on, so that one sees where the flow leads; never to the clean level at once.
+  const next = axis.value[Math.min(at + 4, lastStop.value - 1)] ?? level;
+  if (next === level) {
+    for (const side of sides()) FIELDS[side].value = null;
+    return;
+  }
+  for (const side of sides()) quietly(pointArrows(side, sourceOf(side), level, next));
+});
+
+let settle = 0;
+effect(() => {
+  const run = payload.value, kind = background.value, shown = sides();
+  stop.value; networkSource.value; reach.value; calls.value;
+  engine.cancel("density");
+  clearTimeout(settle);
+  if (!run || run.dimension !== 2 || kind === "none" || (kind === "marginal" && !hasExact.value)) return;
+  // While the slider moves nothing is begun that the next stop would throw away.
+  settle = setTimeout(() => shown.forEach((side) => quietly(shadeSide(side, kind))), 60) as unknown as number;
+});

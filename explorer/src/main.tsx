@@ -1,0 +1,88 @@
+// The page: the run's own network, drawn with in the browser.
+
+import { render } from "preact";
+
+import "./style.css";
+import { Controls } from "./controls";
+import { Draw } from "./draw";
+import { hovered, logDensities } from "./hover";
+import { captioned, Panel } from "./panel";
+import { connect, served } from "./server";
+import { Share } from "./share";
+import * as state from "./state";
+import { failure, hasExact, open, payload, together } from "./state";
+import { language, text } from "./text";
+import { Timeline } from "./timeline";
+import { begin, Tour } from "./tour";
+
+function App() {
+  const t = text.value, run = payload.value;
+  const both = hasExact.value && !together.value && captioned.value;
+  document.documentElement.lang = language.value === "zh" ? "zh-CN" : "en";
+  return (
+    <>
+      <header class="top">
+        <h1>{t.title}</h1>
+        {run && <p>{t.subtitle(run.header.name)}</p>}
+        <div class="buttons">
+          {run && <button type="button" onClick={begin} data-testid="begin-tour">{t.tour}</button>}
+          <button type="button" lang={language.value === "zh" ? "en" : "zh-CN"} data-testid="language"
+            onClick={() => (language.value = language.value === "zh" ? "en" : "zh")}>{t.language}</button>
+        </div>
+      </header>
+      {failure.value && <p class="problem" role="alert">{failure.value}</p>}
+      <main class={served ? "served" : ""}>
+        {served && <Draw />}
+        {run ? (
+          <div class="look">
+            <Tour />
+            <div class={`panels ${both ? "two" : "one"}`}>
+              <Panel key="learned" side="learned" />
+              {both && <Panel key="exact" side="exact" />}
+            </div>
+            <Pointed />
+            <Timeline />
+            <Notes />
+            <Share />
+          </div>
+        ) : (
+          <p class="faint wide">{served ? t.nothingYet : t.connecting}</p>
+        )}
+        <Controls />
+      </main>
+    </>
+  );
+}
+
+/** In numbers what is under the pointer. */
+function Pointed() {
+  const t = text.value, found = hovered.value, logs = logDensities.value;
+  const number = (v: number | null) => (v === null ? "…" : v.toFixed(3));
+  if (!found) return <p class="pointed-at faint">{t.hover}</p>;
+  return (
+    <p class="pointed-at" data-testid="pointed">
+      <b>{t.hovered(found.row)}</b>{" · "}{t.logDensity}: {t.flow} {number(logs.flow)}
+      {hasExact.value && <>, {t.exactly} {number(logs.exact)}</>}
+      {found.places > 0 && <> · {t.posterior(found.places < 10 ? found.places.toFixed(1) : found.places.toFixed(0))}</>}
+    </p>
+  );
+}
+
+function Notes() {
+  const t = text.value, d = payload.value?.dimension;
+  return (
+    <p class="faint">
+      {d === 3 && <>{t.turnHint} </>}{d === 1 && <>{t.flatNote} </>}{t.unitNote} {!served && <>{t.noNetwork} </>}
+      {t.version} {payload.value?.header.version}.
+    </p>
+  );
+}
+
+// The offline file carries its run; the served page is sent one.
+const carried = document.getElementById("payload")?.textContent?.trim();
+if (carried) open(Uint8Array.from(atob(carried), (letter) => letter.charCodeAt(0)).buffer);
+if (served) connect();
+render(<App />, document.getElementById("page")!);
+
+// What tests read: the samples as they were drawn, and what there is to ask.
+Object.assign(window, { sfumato: { ...state, language } });

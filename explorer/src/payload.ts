@@ -1,0 +1,122 @@
+// The run, as sfumato/runs/explorer/payload.py writes it.
+
+export interface Sampling {
+  sampler: string;
+  grid: string;
+  steps: number;
+  options: Record<string, number | string | boolean>;
+  weights: "averaged" | "last";
+  few: number;
+}
+
+interface Header {
+  format: number;
+  version: string;
+  name: string;
+  folder: string | null;
+  columns: string[];
+  mean: number[];
+  scale: number[];
+  network: { name: "vector-mlp" | "step-mlp"; width: number; layers: number };
+  sampling: Sampling;
+  seed: number;
+  rows: number | null;
+  exact: "distribution" | "training rows" | null;
+  schedule: string;
+  num_levels: number;
+  arrays: Record<string, { dtype: "<f4" | "<f8"; shape: number[]; offset: number }>;
+}
+
+/** A noise level: scales of signal and noise, the network's number, and its three scalings. */
+export interface Level {
+  alpha: number;
+  sigma: number;
+  number: number;
+  cIn: number;
+  cSkip: number;
+  cOut: number;
+}
+
+const FORMAT = 1;
+
+export class Payload {
+  readonly header: Header;
+  private readonly start: number;
+  private shown: number | null = null;
+
+  constructor(readonly bytes: ArrayBuffer) {
+    const length = new DataView(bytes).getUint32(0, true);
+    this.header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
+    if (this.header.format !== FORMAT) {
+      throw new Error(`this page reads runs of format ${FORMAT}; got ${this.header.format}`);
+    }
+    this.start = 4 + length;
+  }
+
+  /** Coordinates of a point. */
+  get dimension(): number {
+    return this.header.columns.length;
+  }
+
+  /** Root mean square of the data as the network sees them: 1 where they are standardised. */
+  private spread(): number {
+    if (!this.has("rows/real")) return 1;
+    const rows = this.floats("rows/real");
+    return Math.sqrt(rows.reduce((sum, v) => sum + v * v, 0) / rows.length) || 1;
+  }
+
+  /** What x_t is divided by to be shown: the cloud has the data's own spread at every level. */
+  displayScale({ alpha, sigma }: Level): number {
+    this.shown ??= this.spread();
+    return Math.hypot(alpha, sigma / this.shown);
+  }
+
+  has(name: string): boolean {
+    return name in this.header.arrays;
+  }
+
+  /** Names of arrays under a prefix, without it. */
+  under(prefix: string): string[] {
+    const names = Object.keys(this.header.arrays).filter((name) => name.startsWith(prefix));
+    return names.map((name) => name.slice(prefix.length));
+  }
+
+  shape(name: string): number[] {
+    return this.described(name).shape;
+  }
+
+  floats(name: string): Float32Array {
+    const { shape, offset } = this.described(name);
+    return new Float32Array(this.bytes, this.start + offset, product(shape));
+  }
+
+  doubles(name: string): Float64Array {
+    const { shape, offset } = this.described(name);
+    return new Float64Array(this.bytes, this.start + offset, product(shape));
+  }
+
+  /** Noise levels, noisiest first, the clean one last. */
+  levels(name: string): Level[] {
+    const numbers = this.doubles(name);
+    const [count] = this.shape(name);
+    return Array.from({ length: count }, (_, k) => {
+      const [alpha, sigma, number, cIn, cSkip, cOut] = numbers.subarray(6 * k, 6 * k + 6);
+      return { alpha, sigma, number, cIn, cSkip, cOut };
+    });
+  }
+
+  private described(name: string) {
+    const found = this.header.arrays[name];
+    if (!found) throw new Error(`this run has no ${name}`);
+    return found;
+  }
+}
+
+function product(shape: number[]): number {
+  return shape.reduce((before, size) => before * size, 1);
+}
+
+/** log(alpha/sigma), infinite where clean. */
+export function logRatio(level: Level): number {
+  return Math.log(level.alpha / level.sigma);
+}

@@ -1,0 +1,181 @@
+// The samplers of sfumato.samplers, each step from level t to the less noisy s, in float64.
+
+import type { Denoiser } from "./denoisers";
+import { logRatio, type Level } from "./payload";
+
+export interface Options {
+  eta: number;
+  noiseBelow: number;
+  variance: "beta" | "beta_tilde";
+  lastStepNoise: boolean;
+}
+
+/** Noise in the shape of the state. */
+export type Noise = () => Float64Array;
+
+type Step = (
+  denoise: (x: Float64Array, level: Level) => Float64Array,
+  x: Float64Array, t: Level, s: Level, noise: Noise,
+) => Float64Array;
+
+/** A method that remembers what it needs of the steps before. */
+type Method = (options: Options) => Step;
+
+/** a x + b y + c z, in a new array. */
+function sum(a: number, x: Float64Array, b: number, y: Float64Array, c = 0, z?: Float64Array): Float64Array {
+  const out = new Float64Array(x.length);
+  for (let k = 0; k < x.length; k++) out[k] = a * x[k] + b * y[k] + (z ? c * z[k] : 0);
+  return out;
+}
+
+/** sigma_{t|s}², eq. (2-1). */
+function transitionVariance(t: Level, s: Level): number {
+  return -(t.sigma ** 2) * Math.expm1(2 * (logRatio(t) - logRatio(s)));
+}
+
+/** The variance of q(x_s | x_t, x_0), eq. (2-17). */
+function posteriorVariance(t: Level, s: Level): number {
+  return transitionVariance(t, s) * (s.sigma / t.sigma) ** 2;
+}
+
+/** DDIM (Song, Meng & Ermon 2021, eq. 12): keep the predicted noise, or part of it. */
+const ddim: Method = ({ eta }) => (denoise, x, t, s, noise) => {
+  const x_0 = denoise(x, t), eps = sum(1 / t.sigma, x, -t.alpha / t.sigma, x_0);
+  const fresh = eta ** 2 * posteriorVariance(t, s);
+  const kept = Math.sqrt(Math.max(s.sigma ** 2 - fresh, 0));
+  const x_s = sum(s.alpha, x_0, kept, eps);
+  return fresh > 0 ? sum(1, x_s, Math.sqrt(fresh), noise()) : x_s;
+};
+
+/** DDPM's sampler (Ho et al. 2020, algorithm 2): a draw from q(x_s | x_t, x_0), eq. (2-17). */
+const ancestral: Method = ({ variance, lastStepNoise }) => (denoise, x, t, s, noise) => {
+  const x_0 = denoise(x, t);
+  const ofX = (t.alpha / s.alpha) * (s.sigma / t.sigma) ** 2;
+  const ofData = (s.alpha * transitionVariance(t, s)) / t.sigma ** 2;
+  const mean = sum(ofX, x, ofData, x_0);
+  if (s.sigma === 0 && !lastStepNoise) return mean;
+  const spread = variance === "beta" ? transitionVariance(t, s) : posteriorVariance(t, s);
+  return sum(1, mean, Math.sqrt(spread), noise());
+};
+
+/** Heun's method for the probability flow (Karras et al. 2022, algorithm 2, without churn). */
+const heun: Method = () => (denoise, x, t, s) => {
+  const [before, after] = [t.sigma / t.alpha, s.sigma / s.alpha];
+  const x_0 = denoise(x, t), slope = sum(1 / (t.alpha * before), x, -1 / before, x_0);
+  const step = after - before;
+  let y = sum(1 / t.alpha, x, step, slope);
+  if (s.sigma > 0) {
+    const corrected = denoise(y.map((v) => s.alpha * v), s);
+    const next = sum(1 / after, y, -1 / after, corrected);
+    y = sum(1 / t.alpha, x, step / 2, slope, step / 2, next);
+  }
+  return y.map((v) => s.alpha * v);
+};
+
+interface Known {
+  at: number;
+  x_0: Float64Array;
+}
+
+/** Eq. (1) of sfumato.samplers.exponential, given its integral. */
+function exponentialStep(
+  x: Float64Array, integral: Float64Array, t: Level, s: Level, eta: number, noise: Noise,
+): Float64Array {
+  const h = logRatio(s) - logRatio(t), kept = s.sigma / t.sigma;
+  const decay = eta === 0 ? 1 : Math.exp(-eta * h);
+  const x_s = sum(kept * decay, x, s.alpha, integral);
+  if (eta === 0 || s.sigma === 0) return x_s;
+  return sum(1, x_s, s.sigma * Math.sqrt(-Math.expm1(-2 * eta * h)), noise());
+}
+
+/** DPM-Solver++ (2M) of Lu et al. (2022b), algorithm 2, and its SDE form. */
+const dpmSolver: (stochastic: boolean) => Method = (stochastic) => ({ eta: given, noiseBelow }) => {
+  let before: Known | null = null;
+  return (denoise, x, t, s, noise) => {
+    const x_0 = denoise(x, t), now = logRatio(t), h = logRatio(s) - now;
+    const eta = stochastic && t.sigma / t.alpha <= noiseBelow ? given : 0;
+    const part = -Math.expm1(-(1 + eta) * h);
+    let integral: Float64Array = x_0.map((v) => part * v);
+    if (before && Number.isFinite(h)) {
+      const slope = h / (2 * (now - before.at));
+      integral = sum(part * (1 + slope), x_0, -part * slope, before.x_0);
+    }
+    before = Number.isFinite(now) ? { at: now, x_0 } : null;
+    return exponentialStep(x, integral, t, s, eta, noise);
+  };
+};
+
+/** UniPC of Zhao et al. (2023), B(h) = e^-h - 1, order 2: predict, and correct the step before. */
+const unipc: Method = () => {
+  let past: { x: Float64Array; level: Level; known: Known[] } | null = null;
+  return (denoise, x, t, s, noise) => {
+    const x_0 = denoise(x, t), now = logRatio(t), h = logRatio(s) - now;
+    let known: Known[] = [{ at: now, x_0 }];
+    if (past) {
+      const integral = corrected(x_0, past.known, now - past.known[0].at);
+      x = exponentialStep(past.x, integral, past.level, t, 0, noise);
+      known = known.concat(past.known);
+    }
+    known = known.slice(0, 2);
+    const part = -Math.expm1(-h);
+    let integral: Float64Array = x_0.map((v) => part * v);
+    if (known.length > 1 && Number.isFinite(h)) {
+      const slope = h / (2 * (now - known[1].at));
+      integral = sum(part * (1 + slope), x_0, -part * slope, known[1].x_0);
+    }
+    past = Number.isFinite(now) ? { x, level: t, known } : null;
+    return exponentialStep(x, integral, t, s, 0, noise);
+  };
+};
+
+/** The exact integral of the polynomial through the predictions before, and the one after. */
+function corrected(after: Float64Array, known: Known[], h: number): Float64Array {
+  const part = -Math.expm1(-h);
+  if (known.length === 1) return sum(part / 2, known[0].x_0, part / 2, after);
+  // The parabola through lambda + h, lambda, lambda + node: weights by the kernel's moments.
+  const node = known[1].at - known[0].at;
+  const [m0, m1] = [part, h - part];
+  const m2 = h * h - 2 * m1;
+  const last = (m2 - node * m1) / (h * (h - node));
+  const earlier = (m2 - h * m1) / (node * (node - h));
+  return sum(m0 - last - earlier, known[0].x_0, last, after, earlier, known[1].x_0);
+}
+
+/** A few-step map (sfumato.samplers.renoising): jump to the clean level, add noise, jump again. */
+const renoising: Method = () => (denoise, x, t, s, noise) => {
+  const end = denoise(x, t);
+  return s.sigma === 0 ? end.map((v) => s.alpha * v) : sum(s.alpha, end, s.sigma, noise());
+};
+
+export const METHODS: Record<string, Method> = {
+  ancestral,
+  ddim,
+  "dpm++2m": dpmSolver(false),
+  "dpm++2m-sde": dpmSolver(true),
+  heun,
+  unipc,
+  renoising,
+};
+
+/** Those that a person chooses from, and whether eta is theirs. */
+export const SAMPLERS: Record<string, { eta: boolean }> = {
+  "dpm++2m-sde": { eta: true },
+  "dpm++2m": { eta: false },
+  unipc: { eta: false },
+  heun: { eta: false },
+  ddim: { eta: true },
+  ancestral: { eta: false },
+};
+
+/** Walk x down the levels: K + 1 levels give K + 1 states, the first being x itself. */
+export function* trajectory(
+  denoiser: Denoiser, x: Float64Array, levels: Level[], method: string, options: Options, noise: Noise,
+): Generator<Float64Array> {
+  const step = METHODS[method](options);
+  const denoise = (at: Float64Array, level: Level) => denoiser.predict(at, level);
+  yield x;
+  for (let k = 0; k + 1 < levels.length; k++) {
+    x = step(denoise, x, levels[k], levels[k + 1], noise);
+    yield x;
+  }
+}

@@ -1,0 +1,334 @@
+// What is on the screen: the run, what a person has chosen, and what the workers have found.
+
+import { batch, computed, effect, signal, type Signal } from "@preact/signals";
+
+import { Engine, Replaced } from "./engine";
+import { type Level, logRatio, Payload } from "./payload";
+import { CHUNK, Normals } from "./random";
+import { SAMPLERS } from "./samplers";
+import type { Errors, Source } from "./tasks";
+
+export const engine = new Engine();
+
+export type Direction = "reverse" | "forward";
+export type Side = "learned" | "exact";
+export type Background = "none" | "marginal" | "model";
+
+/** What a person chooses; every field is a control on the page. */
+export const direction = signal<Direction>("reverse");
+export const together = signal(false);
+export const showPaths = signal(true);
+export const showField = signal(false);
+export const background = signal<Background>("none");
+export const sampler = signal("dpm++2m-sde");
+export const steps = signal(50);
+export const grid = signal("uniform-log-snr");
+export const eta = signal(2);
+export const lateNoise = signal(true);
+export const count = signal(2000);
+export const seed = signal(0);
+export const calls = signal(0);
+export const startTooClean = signal(false);
+export const noiseAtTheEnd = signal(false);
+export const withoutAverage = signal(false);
+
+/** Stop of the slider: 0 is noise, the last is data. */
+export const stop = signal(0);
+export const playing = signal(false);
+
+export const payload = signal<Payload | null>(null);
+export const failure = signal("");
+
+/** alpha² of the tutorial's last level: samplers that begin there begin too near to the data. */
+export const TOO_CLEAN = 0.778;
+
+/** Levels of the slider, noisiest first, the clean one last. */
+export const axis = computed(() => payload.value?.levels("axis") ?? []);
+export const lastStop = computed(() => Math.max(axis.value.length - 1, 0));
+export const level = computed<Level | undefined>(() => axis.value[Math.min(stop.value, lastStop.value)]);
+export const grids = computed(() => [...new Set((payload.value?.under("grid/") ?? []).map((name) => name.split("/")[0]))]);
+export const stepChoices = computed(() => {
+  const names = payload.value?.under(`grid/${grid.value}/`) ?? [];
+  return names.map(Number).sort((a, b) => a - b);
+});
+export const callChoices = computed(() => (payload.value?.under("few/") ?? []).map(Number).sort((a, b) => a - b));
+export const hasExact = computed(() => payload.value?.header.exact != null);
+export const otherWeights = computed<Source | null>(() => {
+  const own = payload.value?.header.sampling.weights;
+  const other = own === "averaged" ? "last" : "averaged";
+  return payload.value?.has(`network/${other}/output_proj.weight`) ? other : null;
+});
+/** Whether "no averaging" can be chosen: both kinds of weights are at hand. */
+export const canDropAverage = computed(() => otherWeights.value !== null);
+
+export const networkSource = computed<Source>(() => {
+  if (withoutAverage.value && canDropAverage.value) return "last";
+  return canDropAverage.value ? "averaged" : (payload.value?.header.sampling.weights ?? "averaged");
+});
+
+export interface Walk {
+  levels: Level[];
+  method: string;
+}
+
+/** Levels and method of the samples that are drawn. */
+export const walk = computed<Walk | null>(() => {
+  const run = payload.value;
+  if (!run) return null;
+  if (calls.value && run.has(`few/${calls.value}`)) {
+    return { levels: run.levels(`few/${calls.value}`), method: "renoising" };
+  }
+  const name = `grid/${grid.value}/${steps.value}`;
+  if (!run.has(name)) return null;
+  let levels = run.levels(name);
+  if (startTooClean.value) {
+    const from = levels.findIndex((each) => (each.alpha / Math.hypot(each.alpha, each.sigma)) ** 2 >= TOO_CLEAN);
+    levels = levels.slice(Math.max(from, 0));
+  }
+  const method = noiseAtTheEnd.value ? "ancestral" : sampler.value;
+  return { levels, method };
+});
+
+/** States on their way as they are shown, chunk after chunk, (levels, rows, dimension) each. */
+export interface Frames {
+  levels: Level[];
+  chunks: Float32Array[];
+  rows: number;
+  milliseconds: number;
+}
+
+export const frames: Record<Side, Signal<Frames | null>> = {
+  learned: signal<Frames | null>(null),
+  exact: signal<Frames | null>(null),
+};
+export const energies: Record<Side, Signal<number | null>> = {
+  learned: signal<number | null>(null),
+  exact: signal<number | null>(null),
+};
+/** Whether a side is being drawn anew. */
+export const drawing: Record<Side, Signal<boolean>> = { learned: signal(false), exact: signal(false) };
+/** Whether errors are being computed. */
+const measuring = signal(false);
+/** Whether something of the run on the screen is still to come. */
+export const busy = computed(() => drawing.learned.value || drawing.exact.value || measuring.value);
+/** Errors of the network by noise level, at the levels of `compared`. */
+export const errors = signal<Errors | null>(null);
+export const compared = computed(() => payload.value?.levels("compared").slice(0, -1) ?? []);
+/** Between two real sets: what chance alone gives. */
+export const energyFloor = signal<number | null>(null);
+
+/** Real rows, and the noise that the forward process adds to them; as they are shown. */
+export const forward = computed(() => {
+  const run = payload.value;
+  if (!run?.has("rows/real")) return null;
+  const rows = run.floats("rows/real"), d = run.dimension, n = Math.min(count.value, rows.length / d);
+  const noise = new Float32Array(n * d);
+  for (let chunk = 0; chunk * CHUNK < n; chunk++) {
+    const drawn = Normals.ofChunk(seed.value, chunk).draw(CHUNK * d);
+    noise.set(drawn.subarray(0, Math.min(CHUNK, n - chunk * CHUNK) * d), chunk * CHUNK * d);
+  }
+  return { rows: rows.subarray(0, n * d), noise, n };
+});
+
+/** Two arrays of positions and their weights, which give the points of a panel at the slider's stop. */
+export interface Mix {
+  a: Float32Array;
+  b: Float32Array;
+  weights: [number, number];
+  n: number;
+}
+
+/** Where the points of a side are at the slider's stop. */
+export function mixAt(side: Side): Mix | null {
+  const now = level.value;
+  if (!now) return null;
+  if (direction.value === "forward") {
+    const given = forward.value;
+    if (!given) return null;
+    const scale = payload.value!.displayScale(now);
+    return { a: given.rows, b: given.noise, weights: [now.alpha / scale, now.sigma / scale], n: given.n };
+  }
+  const held = frames[side].value;
+  if (!held) return null;
+  const { index, part } = placeIn(held.levels, now);
+  return {
+    a: stateAt(held, index), b: stateAt(held, Math.min(index + 1, held.levels.length - 1)),
+    weights: [1 - part, part], n: held.rows,
+  };
+}
+
+/** Which step of a walk a level lies in, and how far along it. */
+export function placeIn(levels: Level[], now: Level): { index: number; part: number } {
+  const at = logRatio(now), last = levels.length - 1;
+  if (now.sigma === 0) return { index: last, part: 0 };
+  let index = 0;
+  while (index < last - 1 && logRatio(levels[index + 1]) <= at + 1e-9) index += 1;
+  const [from, to] = [logRatio(levels[index]), logRatio(levels[index + 1])];
+  const part = (at - from) / (to - from);
+  return { index, part: Number.isFinite(part) ? Math.min(Math.max(part, 0), 1) : 0 };
+}
+
+/** All rows of one state of a walk. */
+export function stateAt(held: Frames, index: number): Float32Array {
+  const key = held.chunks.length;
+  const cache = (merged.get(held) ?? merged.set(held, new Map()).get(held))!;
+  const found = cache.get(index);
+  if (found && found.key === key) return found.rows;
+  const parts = held.chunks.map((chunk) => {
+    const size = chunk.length / held.levels.length;
+    return chunk.subarray(index * size, (index + 1) * size);
+  });
+  const rows = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    rows.set(part, at);
+    at += part.length;
+  }
+  if (cache.size > 8) cache.clear();
+  cache.set(index, { key, rows });
+  return rows;
+}
+
+const merged = new WeakMap<Frames, Map<number, { key: number; rows: Float32Array }>>();
+
+/** Open a run: its own settings, and everything drawn anew. A run that is being fitted keeps them. */
+export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
+  let found: Payload;
+  try {
+    found = new Payload(bytes);
+  } catch (error) {
+    failure.value = error instanceof Error ? error.message : String(error);
+    return;
+  }
+  engine.load(bytes.slice(0));
+  batch(() => {
+    failure.value = "";
+    const { sampling, seed: own } = found.header;
+    if (!keep || !payload.value || payload.value.dimension !== found.dimension) {
+      sampler.value = sampling.sampler in SAMPLERS ? sampling.sampler : "dpm++2m";
+      steps.value = sampling.steps;
+      grid.value = sampling.grid;
+      eta.value = Number(sampling.options.eta ?? (sampling.sampler === "ddim" ? 0 : 1));
+      lateNoise.value = "noise_below" in sampling.options;
+      calls.value = sampling.few;
+      seed.value = own;
+    }
+    payload.value = found;
+    if (!keep) stop.value = found.shape("axis")[0] - 1;
+  });
+}
+
+/** The options of the sampler as they are set. */
+export function options() {
+  const given = payload.value?.header.sampling.options ?? {};
+  return {
+    eta: eta.value,
+    noiseBelow: lateNoise.value ? Number(given.noise_below ?? 1) : Infinity,
+    variance: noiseAtTheEnd.value ? ("beta" as const) : ("beta_tilde" as const),
+    lastStepNoise: noiseAtTheEnd.value,
+  };
+}
+
+/** Rows of a task: few, so that the first are soon seen; a part of a chunk. */
+const PART = 256;
+
+async function draw(side: Side, source: Source, chosen: Walk): Promise<void> {
+  engine.cancel(`walk ${side}`);
+  drawing[side].value = true;
+  const total = count.value, d = payload.value!.dimension, started = performance.now();
+  const parts = Array.from({ length: Math.ceil(total / PART) }, (_, k) => k * PART);
+  const asked = parts.map((first, turn) =>
+    engine.ask(`walk ${side}`, "walk", {
+      source, method: chosen.method, options: options(), levels: chosen.levels, seed: seed.value,
+      chunk: Math.floor(first / CHUNK), first: first % CHUNK, rows: Math.min(PART, total - first),
+    }, turn),
+  );
+  // The first that is replaced tells of all: the others are not waited for.
+  for (const each of asked) each.catch(() => undefined);
+  const chunks: Float32Array[] = [];
+  for (const each of asked) {
+    chunks.push((await each).frames);
+    const rows = chunks.reduce((sum, chunk) => sum + chunk.length, 0) / chosen.levels.length / d;
+    frames[side].value = {
+      levels: chosen.levels, chunks: [...chunks], rows, milliseconds: performance.now() - started,
+    };
+  }
+  drawing[side].value = false;
+  await measure(side);
+}
+
+/** Rows that are compared: the energy distance grows with their square. */
+const MEASURED = 2000;
+
+async function measure(side: Side): Promise<void> {
+  const run = payload.value, held = frames[side].value;
+  if (!run?.has("rows/real") || !held) return;
+  const last = stateAt(held, held.levels.length - 1).slice(0, MEASURED * run.dimension);
+  // The last state is shown at unit scale: the clean level's alpha is 1.
+  const { distance } = await engine.ask(`energy ${side}`, "energy", { a: last, b: run.floats("rows/real") });
+  energies[side].value = distance;
+}
+
+function quietly(task: Promise<void>): void {
+  task.catch((error) => {
+    if (!(error instanceof Replaced)) failure.value = String(error.message ?? error);
+  });
+}
+
+// A change of what is drawn draws it.
+effect(() => {
+  const chosen = walk.value, run = payload.value;
+  options(); count.value; seed.value;
+  if (!run || !chosen) return;
+  quietly(draw("learned", calls.value ? "few" : networkSource.value, chosen));
+});
+
+let drawnExactly = "";
+
+effect(() => {
+  const run = payload.value;
+  options(); count.value; seed.value;
+  // The exact denoiser is no map: it is drawn with by the sampler, whatever the calls.
+  const name = `grid/${grid.value}/${steps.value}`;
+  if (!run || run.header.exact === null || !run.has(name)) {
+    frames.exact.value = null;
+    drawing.exact.value = false;
+    return;
+  }
+  const chosen = calls.value ? { levels: run.levels(name), method: sampler.value } : walk.value;
+  if (!chosen) return;
+  // While a network is being fitted its exact denoiser stays the same, and so do its samples.
+  const key = JSON.stringify([run.header.name, run.header.rows, run.header.mean, options(), chosen, count.value, seed.value]);
+  if (key === drawnExactly) return;
+  drawnExactly = "";
+  quietly(draw("exact", "exact", chosen).then(() => { drawnExactly = key; }));
+});
+
+effect(() => {
+  const run = payload.value;
+  energyFloor.value = null;
+  if (!run?.has("rows/other")) return;
+  quietly(
+    engine.ask("energy floor", "energy", { a: run.floats("rows/other"), b: run.floats("rows/real") })
+      .then(({ distance }) => { energyFloor.value = distance; }),
+  );
+});
+
+/** After the samples: their turn is the last. */
+const LAST = 1e6;
+
+effect(() => {
+  const run = payload.value, source = networkSource.value;
+  engine.cancel("errors");
+  if (!run?.has("rows/real")) {
+    errors.value = null;
+    measuring.value = false;
+    return;
+  }
+  const ask = { source, levels: compared.value, seed: run.header.seed };
+  measuring.value = true;
+  quietly(engine.ask("errors", "errors", ask, LAST).then((found) => {
+    errors.value = found;
+    measuring.value = false;
+  }));
+});

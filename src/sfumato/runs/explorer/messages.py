@@ -1,0 +1,224 @@
+"""What the explorer's page, its server and the fitting worker say to one another.
+
+Pages and server speak over a WebSocket: JSON text, and payloads (`payload.py`) as binary frames.
+Server and worker speak over a pipe: orders are lines of JSON; each event is a frame of one letter,
+`t` for JSON or `p` for a payload, its length in four bytes, and its content.
+"""
+
+import struct
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+
+from sfumato.data.toy import TOY_SETS, toy_set
+from sfumato.errors import ArgumentError
+
+MOST_STEPS = 100_000
+LEAST_ROWS, MOST_ROWS = 100, 20_000
+
+State = Literal["empty", "fitting", "stopped", "done"]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+# ----------------------------------------------------------------------------- page to server
+
+Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
+
+
+class FitDrawn(_Message):
+    """Fit to points that were drawn by hand."""
+
+    type: Literal["fit"]
+    source: Literal["drawn"]
+    points: Annotated[
+        list[Annotated[list[FiniteFloat], Field(min_length=1, max_length=3)]],
+        Field(min_length=LEAST_ROWS, max_length=MOST_ROWS),
+    ]
+    steps: Steps
+
+
+class FitToy(_Message):
+    """Fit to a toy set."""
+
+    type: Literal["fit"]
+    source: Literal["toy"]
+    name: Annotated[str, Field(max_length=100)]
+    noise: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None
+    steps: Steps
+
+
+class FitCsv(_Message):
+    """Fit to a file of rows, whose content is here."""
+
+    type: Literal["fit"]
+    source: Literal["csv"]
+    name: Annotated[str, Field(max_length=255)]
+    text: str
+    steps: Steps
+
+
+class Stop(_Message):
+    """Stop the fit that is running, and save it."""
+
+    type: Literal["stop"]
+
+
+class GoOn(_Message):
+    """Go on with the fit that was stopped."""
+
+    type: Literal["go_on"]
+
+
+Fit = Annotated[FitDrawn | FitToy | FitCsv, Field(discriminator="source")]
+_REQUEST: TypeAdapter[FitDrawn | FitToy | FitCsv | Stop | GoOn] = TypeAdapter(
+    Annotated[Fit | Stop | GoOn, Field(discriminator="type")]
+)
+
+
+def request(text: str) -> FitDrawn | FitToy | FitCsv | Stop | GoOn:
+    """A page's message.
+
+    Raises:
+        ArgumentError: if it is none, says where.
+    """
+    try:
+        found = _REQUEST.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        said = "".join(f"{part}: " for part in first["loc"]) + first["msg"]
+        raise ArgumentError(f"the message is not understood: {said[:300]}.") from error
+    if isinstance(found, FitToy):
+        toy_set(found.name)
+    if isinstance(found, FitDrawn):
+        widths = {len(row) for row in found.points}
+        if len(widths) > 1:
+            raise ArgumentError(
+                f"the points have {min(widths)} to {max(widths)} columns; all need the same number."
+            )
+    return found
+
+
+# ----------------------------------------------------------------------------- server to page
+
+
+class Session(_Message):
+    """Where the one session stands that all pages see."""
+
+    type: Literal["state"] = "state"
+    state: State
+    folder: str | None
+    command: str | None
+    toys: tuple[str, ...] = tuple(name for name, each in TOY_SETS.items() if len(each.columns) == 2)
+
+
+class Progress(_Message):
+    """How far a fit is: steps a second, and seconds left."""
+
+    type: Literal["progress"] = "progress"
+    step: int
+    steps: int
+    loss: float
+    rate: float
+    left: float
+
+
+class Refusal(_Message):
+    """Why something was not done."""
+
+    type: Literal["error"] = "error"
+    message: str
+
+
+# --------------------------------------------------------------------------- server to worker
+
+
+class Open(_Message):
+    """Open a run or a model file."""
+
+    do: Literal["open"] = "open"
+    path: str
+
+
+class Begin(_Message):
+    """Fit."""
+
+    do: Literal["begin"] = "begin"
+    fit: Fit
+
+
+class Resume(_Message):
+    """Go on with the run in a folder."""
+
+    do: Literal["resume"] = "resume"
+    folder: str
+
+
+class Halt(_Message):
+    """Stop what is being fitted, and save it."""
+
+    do: Literal["halt"] = "halt"
+
+
+Order = Open | Begin | Resume | Halt
+ORDERS: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="do")])
+
+
+# --------------------------------------------------------------------------- worker to server
+
+
+class Ready(_Message):
+    """PyTorch is there."""
+
+    type: Literal["ready"] = "ready"
+
+
+class Opened(_Message):
+    """A run was opened; its payload went before."""
+
+    type: Literal["opened"] = "opened"
+    state: State
+    folder: str | None
+    command: str | None
+
+
+class Begun(_Message):
+    """A run's folder is made, and the command that makes such a run anew; or it is gone on with."""
+
+    type: Literal["begun"] = "begun"
+    folder: str
+    command: str | None
+
+
+class Ended(_Message):
+    """A fit was stopped or is done, and is saved; its last payload follows."""
+
+    type: Literal["ended"] = "ended"
+    state: Literal["stopped", "done"]
+    message: str
+
+
+class Failed(_Message):
+    """A user's mistake, or a full disk; `exit_code` as in `errors`."""
+
+    type: Literal["failed"] = "failed"
+    message: str
+    exit_code: int
+
+
+Event = Ready | Opened | Begun | Ended | Failed | Progress
+EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+
+# Of a frame: its letter and its length.
+HEAD = struct.Struct("<cI")
+TEXT, PAYLOAD = b"t", b"p"
+
+
+def frame(content: Event | bytes) -> bytes:
+    """A frame of the pipe from the worker."""
+    if isinstance(content, bytes):
+        return HEAD.pack(PAYLOAD, len(content)) + content
+    text = content.model_dump_json().encode()
+    return HEAD.pack(TEXT, len(text)) + text

@@ -1,0 +1,54 @@
+"""The explorer's page: built once from explorer/ (`make explorer`), filled with a run."""
+
+import base64
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+
+# Where the page looks for its run.
+_PLACE = '<script type="application/octet-stream" id="payload">'
+
+# A file that has been handed on can ask nothing of any network, whatever is in it.
+_HEAD = '<meta charset="utf-8" />'
+_ALONE = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+    "script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; worker-src blob:; base-uri 'none'; form-action 'none'\" />"
+)
+
+# Of a page in a notebook.
+_HEIGHT = 900
+
+
+def page_html(content: bytes | None) -> str:
+    """The page as one file of HTML.
+
+    Args:
+        content: of a run, by `payload`; None for the page of a server, which sends it.
+    """
+    page = files("sfumato.runs.explorer").joinpath("page.html").read_text("utf-8")
+    if content is None:
+        return page
+    before, after = page.replace(_HEAD, _HEAD + _ALONE, 1).split(_PLACE)
+    return before + _PLACE + base64.b64encode(content).decode() + after
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """The explorer of one run; a notebook shows it.
+
+    Args:
+        html: the whole page, which needs no network.
+    """
+
+    html: str
+
+    def _repr_html_(self) -> str:
+        # A document of its own: its styles do not reach the notebook, nor the notebook's it.
+        return (
+            f'<iframe title="Sfumato explorer" srcdoc="{escape(self.html)}" '
+            f'style="width: 100%; height: {_HEIGHT}px; border: 0"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        return f"Page({len(self.html):,} characters)"

@@ -1,0 +1,293 @@
+"""The one session that all pages of an explorer see: one model, and one fit at a time.
+
+What is fitted is fitted by the worker, a process of its own. Nothing here waits for a page: each
+has an outbox in which what is newer takes the place of what was not sent yet.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from sfumato.errors import ArgumentError, RunError, SfumatoError
+from sfumato.runs.explorer import messages
+from sfumato.runs.explorer.messages import (
+    Begin,
+    Begun,
+    Ended,
+    Event,
+    Failed,
+    Halt,
+    Open,
+    Opened,
+    Order,
+    Progress,
+    Ready,
+    Refusal,
+    Resume,
+    State,
+)
+
+# Seconds that the worker is given to save a fit, and then to end.
+_TO_SAVE, _TO_END = 10.0, 5.0
+
+
+class Outbox:
+    """What is to be sent to one page: of state, progress and payload only the newest.
+
+    Refusals are all sent, up to the last `_MOST_REFUSALS` of a page that does not read.
+    """
+
+    _MOST_REFUSALS = 8
+
+    def __init__(self) -> None:
+        self._waiting: dict[str | int, str | bytes] = {}  # in the order of sending
+        self._refused = 0
+        self._filled = asyncio.Event()
+
+    def put(self, kind: Literal["state", "progress", "payload"], content: str | bytes) -> None:
+        """Send it after what is there, and instead of what is there of its kind."""
+        self._add(kind, content)
+
+    def refuse(self, reason: str) -> None:
+        """Send why something was not done."""
+        self._refused += 1
+        self._add(self._refused, Refusal(message=reason).model_dump_json())
+        self._waiting.pop(self._refused - self._MOST_REFUSALS, None)
+
+    def _add(self, key: str | int, content: str | bytes) -> None:
+        self._waiting.pop(key, None)
+        self._waiting[key] = content
+        self._filled.set()
+
+    async def next(self) -> str | bytes:
+        """The next to send, as soon as there is one."""
+        await self._filled.wait()
+        content = self._waiting.pop(next(iter(self._waiting)))
+        if not self._waiting:
+            self._filled.clear()
+        return content
+
+
+class Session:
+    """What is fitted, and who sees it; to be used within one event loop."""
+
+    def __init__(self) -> None:
+        self.pages: set[Outbox] = set()
+        self.state: State = "empty"
+        self.folder: str | None = None
+        self.command: str | None = None
+        self._progress: str | None = None
+        self._payload: bytes | None = None
+        self._before: State = "empty"  # a fit that is refused
+        self._begun = False
+        self._worker: asyncio.subprocess.Process | None = None
+        self._starting = asyncio.Lock()
+        self._listening: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[None] | None = None
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
+        self._leaving = False
+        self._said = ""
+
+    # --------------------------------------------------------------------------- from within
+
+    async def start(self, run: Path | None) -> None:
+        """Start the worker, and wait until it has opened the run, if there is one.
+
+        Raises:
+            SfumatoError: if it cannot be opened or shown.
+        """
+        if run is None:
+            await self._start_worker()
+            return
+        self._opened = asyncio.get_running_loop().create_future()
+        await self._start_worker()
+        self._order(Open(path=str(run)))
+        await self._opened
+
+    async def close(self) -> str:
+        """Save what is being fitted and end the worker; what to say of it."""
+        self._leaving = True
+        said = ""
+        if self.state == "fitting":
+            self._order(Halt())
+            try:
+                await asyncio.wait_for(self._at_rest.wait(), _TO_SAVE)
+                said = self._said
+            except TimeoutError:
+                said = "the fit did not stop in time; its last checkpoint stays."
+        if self._worker is not None:
+            assert self._worker.stdin is not None
+            self._worker.stdin.close()
+            try:
+                await asyncio.wait_for(self._worker.wait(), _TO_END)
+            except TimeoutError:
+                self._worker.kill()
+                await self._worker.wait()
+        if self._listening is not None:
+            await self._listening
+        return said
+
+    # ---------------------------------------------------------------------------- from a page
+
+    def join(self) -> Outbox:
+        """A new page: it is told how things stand."""
+        outbox = Outbox()
+        outbox.put("state", self._described())
+        if self._payload is not None:
+            outbox.put("payload", self._payload)
+        if self.state == "fitting" and self._progress is not None:
+            outbox.put("progress", self._progress)
+        self.pages.add(outbox)
+        return outbox
+
+    def leave(self, outbox: Outbox) -> None:
+        """A page is gone."""
+        self.pages.discard(outbox)
+
+    async def hear(self, text: str) -> None:
+        """Do what a page asks for.
+
+        Raises:
+            ArgumentError: if it cannot be done now, or is not understood.
+        """
+        asked = messages.request(text)
+        match asked:
+            case messages.Stop():
+                if self.state != "fitting":
+                    raise ArgumentError("nothing is being fitted.")
+                self._order(Halt())
+            case messages.GoOn():
+                if self.state != "stopped" or self.folder is None:
+                    raise ArgumentError("there is no stopped fit to go on with.")
+                await self._begin(Resume(folder=self.folder))
+            case _:
+                if self.state == "fitting":
+                    raise ArgumentError("a fit is running; stop it first.")
+                await self._begin(Begin(fit=asked))
+
+    async def _begin(self, order: Begin | Resume) -> None:
+        self._before, self._begun = self.state, False
+        self._at_rest.clear()
+        self._change("fitting")
+        await self._start_worker()
+        self._order(order)
+
+    # ------------------------------------------------------------------------ from the worker
+
+    async def _start_worker(self) -> None:
+        """Start it, unless it is there."""
+        # In a group of its own, Ctrl-C in a terminal is the server's alone to hear.
+        apart: dict[str, Any] = (
+            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+            if os.name == "nt"
+            else {"start_new_session": True}
+        )
+        async with self._starting:
+            if self._worker is not None:
+                return
+            try:
+                self._worker = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "sfumato.runs.explorer.worker",
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    **apart,
+                )
+            except OSError as error:
+                reason = f"the process that fits cannot be started: {error.strerror}."
+                self._fail(RunError(reason))
+                return
+            self._listening = asyncio.create_task(self._listen(self._worker))
+
+    def _order(self, order: Order) -> None:
+        if self._worker is not None:
+            assert self._worker.stdin is not None
+            self._worker.stdin.write(order.model_dump_json().encode() + b"\n")
+
+    async def _listen(self, worker: asyncio.subprocess.Process) -> None:
+        assert worker.stdout is not None
+        was_ready = False
+        try:
+            while True:
+                letter, length = messages.HEAD.unpack(
+                    await worker.stdout.readexactly(messages.HEAD.size)
+                )
+                content = await worker.stdout.readexactly(length)
+                if letter == messages.PAYLOAD:
+                    self._payload = content
+                    self._to_all("payload", content)
+                else:
+                    event = messages.EVENTS.validate_json(content)
+                    was_ready = was_ready or isinstance(event, Ready)
+                    self._take(event, content.decode())
+        except asyncio.IncompleteReadError:
+            code = await worker.wait()
+        self._worker = None
+        if self.state == "fitting" or not self._leaving:
+            self._lost(code)
+        if was_ready and not self._leaving:  # the next would die as this one did, if it never was
+            await self._start_worker()
+
+    def _take(self, event: Event, text: str) -> None:
+        match event:
+            case Progress():
+                self._progress = text
+                self._to_all("progress", text)
+            case Begun(folder=folder, command=command):
+                self._begun, self._progress, self._payload = True, None, None
+                self.folder, self.command = folder, command or self.command
+                self._change("fitting")
+            case Ended(state=state, message=message):
+                self._said = message
+                self._change(state)
+            case Opened(state=state, folder=folder, command=command):
+                self.folder, self.command = folder, command
+                self._change(state)
+                self._answer(None)
+            case Failed(message=message, exit_code=exit_code):
+                error = SfumatoError(message)
+                error.exit_code = exit_code
+                self._fail(error)
+
+    def _lost(self, code: int) -> None:
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        self._fail(RunError(f"the process that fits has ended unexpectedly ({how})."))
+
+    def _fail(self, error: SfumatoError) -> None:
+        """Nothing is being fitted any more; a run that was begun can be gone on with."""
+        self._said = str(error)
+        if self.state == "fitting":
+            self._change("stopped" if self._begun else self._before)
+        for page in self.pages:
+            page.refuse(str(error))
+        self._answer(error)
+
+    def _answer(self, error: SfumatoError | None) -> None:
+        if self._opened is None or self._opened.done():
+            return
+        if error is None:
+            self._opened.set_result(None)
+        else:
+            self._opened.set_exception(error)
+
+    # --------------------------------------------------------------------------- to the pages
+
+    def _change(self, state: State) -> None:
+        self.state = state
+        if state != "fitting":
+            self._at_rest.set()
+        self._to_all("state", self._described())
+
+    def _described(self) -> str:
+        return messages.Session(
+            state=self.state, folder=self.folder, command=self.command
+        ).model_dump_json()
+
+    def _to_all(self, kind: Literal["state", "progress", "payload"], content: str | bytes) -> None:
+        for page in self.pages:
+            page.put(kind, content)

@@ -1,0 +1,256 @@
+"""The process that fits for the explorer, so that its server never waits for PyTorch.
+
+    python -m sfumato.runs.explorer.worker
+
+It takes orders on its standard input and answers on its standard output, see `messages`. It ends
+when its input does, which is when the server is gone for whatever reason, and saves before.
+"""
+
+import itertools
+import os
+import queue
+import re
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from sfumato import distributed
+from sfumato.data.io.rows import write_rows
+from sfumato.data.points import Points
+from sfumato.data.source import IN_MEMORY
+from sfumato.errors import DataError, SfumatoError
+from sfumato.models.registry import OWN
+from sfumato.runs.explorer import messages
+from sfumato.runs.explorer.messages import (
+    Begin,
+    Begun,
+    Ended,
+    Event,
+    Failed,
+    FitCsv,
+    FitDrawn,
+    FitToy,
+    Halt,
+    Opened,
+    Order,
+    Progress,
+    Ready,
+    Resume,
+)
+from sfumato.runs.explorer.payload import payload
+from sfumato.runs.fit import begin, resolve, resume
+from sfumato.runs.folder import CONFIG
+from sfumato.runs.job import Job, Stopped, fitting, sampling_model
+from sfumato.runs.run import Run, open_run
+
+# Seconds between two payloads, and between two words of progress. Payloads take no more than
+# this share of the time.
+_PAYLOADS, _PROGRESS, _SHARE = 0.5, 0.1, 0.3
+
+_ENDINGS = (".csv", ".tsv", ".txt")
+
+
+class Worker:
+    """One order after the other; *halt* reaches the one at hand.
+
+    Args:
+        orders: lines of JSON.
+        events: where frames go.
+    """
+
+    def __init__(self, orders: BinaryIO, events: BinaryIO) -> None:
+        self.orders, self.events = orders, events
+        self.waiting: queue.Queue[Order | None] = queue.Queue()
+        self.halted = threading.Event()
+
+    def run(self) -> None:
+        """Until there are no more orders."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._tell(Ready())
+        while (order := self.waiting.get()) is not None:
+            try:
+                self._obey(order)
+            except SfumatoError as error:
+                self._tell(Failed(message=str(error), exit_code=error.exit_code))
+            except OSError as error:
+                where = f"{error.filename}: " if error.filename else ""
+                self._tell(Failed(message=f"{where}{error.strerror or error}.", exit_code=5))
+
+    def _listen(self) -> None:
+        for line in self.orders:
+            order = messages.ORDERS.validate_json(line)
+            if isinstance(order, Halt):
+                self.halted.set()
+            else:
+                self.halted.clear()
+                self.waiting.put(order)
+        self.halted.set()
+        self.waiting.put(None)
+
+    def _tell(self, content: Event | bytes) -> None:
+        try:
+            self.events.write(messages.frame(content))
+            self.events.flush()
+        except OSError:  # nobody listens any more: save, and end
+            self.halted.set()
+
+    def _obey(self, order: Order) -> None:
+        match order:
+            case messages.Open(path=path):
+                self._open(Path(path))
+            case Begin(fit=FitToy(name=name, noise=noise, steps=steps)):
+                changes = {} if noise is None else {"data.noise": noise}
+                self._fit(name, changes | {"training.steps": steps})
+            case Begin(fit=FitDrawn(points=points, steps=steps)):
+                values = np.array(points)
+                with _file("drawn", ".csv", "the points") as (file, kept):
+                    write_rows(file, Points(values, ("x", "y", "z")[: values.shape[1]]))
+                    self._fit(file, {"training.steps": steps}, kept)
+            case Begin(fit=FitCsv(name=name, text=text, steps=steps)):
+                stem, ending = _named(name)
+                with _file(stem, ending, name) as (file, kept):
+                    file.write_bytes(text.encode())
+                    self._fit(file, {"training.steps": steps}, kept)
+            case Resume(folder=folder):
+                self._go(resume(Path(folder)), None)
+
+    def _open(self, path: Path) -> None:
+        run = open_run(path)
+        self._tell(payload(run))
+        records = run.records()
+        whole = not records or records[-1]["step"] == records[-1]["num_steps"]
+        self._tell(
+            Opened(
+                state="done" if whole else "stopped",
+                folder=None if run.folder is None else str(run.folder),
+                command=_made_by(run),
+            )
+        )
+
+    def _fit(
+        self, source: str | Path, changes: Mapping[str, Any], kept: ExitStack | None = None
+    ) -> None:
+        settings, data = resolve(source, changes)
+        if data.kind != "points":
+            raise DataError(
+                f"{source} is a table ({len(data.train.columns)} columns), and this page shows "
+                "points: up to three columns of decimals without missing values; take "
+                "`sfumato fit`."
+            )
+        out = source.with_suffix("") if isinstance(source, Path) else None
+        said = "".join(f" --set {name}={value}" for name, value in changes.items())
+        command = f"sfumato fit {shlex.quote(str(source))}{said}"
+        self._go(begin(settings, data, out), command, kept)
+
+    def _go(
+        self,
+        beginning: AbstractContextManager[Job],
+        command: str | None,
+        kept: ExitStack | None = None,
+    ) -> None:
+        with beginning as job, distributed.threads(job.model.settings.threads):
+            if kept is not None:
+                kept.pop_all()
+            self._tell(Begun(folder=str(job.folder), command=command))
+            try:
+                self._train(job)
+            except Stopped as stopped:
+                ended = Ended(state="stopped", message=str(stopped))
+            else:
+                ended = Ended(state="done", message=f"done: {job.folder}")
+        self._tell(ended)  # all is saved, and the folder is free
+        self._tell(payload(_shown(job)))
+
+    def _train(self, job: Job) -> None:
+        """Train to the end, or until *halt*.
+
+        Raises:
+            Stopped: then, when all is saved.
+        """
+        first, steps = job.training.step, job.training.num_steps
+        next_payload, next_word = self._shown_until_next(job), 0.0
+        started = time.monotonic()
+        for record in fitting(job):
+            now = time.monotonic()
+            if now >= next_word or record.step == steps:
+                rate = (record.step - first) / max(now - started, 1e-3)
+                left = (steps - record.step) / rate
+                self._tell(
+                    Progress(step=record.step, steps=steps, loss=record.loss, rate=rate, left=left)
+                )
+                next_word = now + _PROGRESS
+            if now >= next_payload and record.step < steps:
+                next_payload = self._shown_until_next(job)
+            if self.halted.is_set():  # heard by `fitting`, whatever the system
+                signal.raise_signal(signal.SIGTERM)
+
+    def _shown_until_next(self, job: Job) -> float:
+        """Send what there is so far; when to send again."""
+        began = time.monotonic()
+        self._tell(payload(_shown(job)))
+        now = time.monotonic()
+        return max(began + _PAYLOADS, now + (now - began) * (1 - _SHARE) / _SHARE)
+
+
+def _shown(job: Job) -> Run:
+    return Run(sampling_model(job), job.folder, job.data)
+
+
+def _made_by(run: Run) -> str | None:
+    """The command that makes a run anew; None where it needs what is in no file."""
+    made = run.settings.data.source, run.settings.network.name, run.settings.process.schedule
+    if run.folder is None or IN_MEMORY in made or OWN in made:
+        return None
+    return f"sfumato fit --config {shlex.quote(str(run.folder / CONFIG))}"
+
+
+def _named(name: str) -> tuple[str, str]:
+    """A stem that is no path, and the ending, of a file that is called `name` elsewhere.
+
+    Raises:
+        DataError: if it has another ending than a text file of rows.
+    """
+    stem, dot, ending = name.rpartition(".")
+    if f"{dot}{ending.lower()}" not in _ENDINGS:
+        raise DataError(f"{name} is not a file of rows; give one of {', '.join(_ENDINGS)}.")
+    return re.sub(r"[^\w-]+", "-", stem)[:40].strip("-") or "points", f".{ending.lower()}"
+
+
+@contextmanager
+def _file(stem: str, ending: str, known_as: str) -> Iterator[tuple[Path, ExitStack]]:
+    """The next free file runs/STEM-NNN.ENDING, for rows that a run runs/STEM-NNN is to be of.
+
+    It is deleted at the end, unless the stack is emptied; a fault of it is one of the file that
+    the user knows.
+    """
+    runs = Path("runs")
+    runs.mkdir(exist_ok=True)
+    taken = {path.name.partition(".")[0] for path in runs.iterdir()}
+    numbered = (f"{stem}-{number:03d}" for number in itertools.count(1))
+    path = runs / f"{next(each for each in numbered if each not in taken)}{ending}"
+    path.touch(exist_ok=False)
+    with ExitStack() as kept:
+        kept.callback(path.unlink)
+        try:
+            yield path, kept
+        except DataError as error:
+            raise type(error)(str(error).replace(str(path), known_as)) from error
+
+
+def main() -> None:
+    """Run a worker; what anything else prints goes to standard error."""
+    orders, events = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(sys.stderr.fileno(), 1)
+    Worker(orders, events).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""A page's messages: those that are understood, and what is said of the others."""
+
+import asyncio
+import json
+
+import pytest
+
+from sfumato.errors import ArgumentError
+from sfumato.runs.explorer import messages
+from sfumato.runs.explorer.session import Outbox, Session
+
+ROW = [0.5, 1]
+DRAWN = {"type": "fit", "source": "drawn", "points": [ROW] * 100, "steps": 10}
+TOY = {"type": "fit", "source": "toy", "name": "moons", "noise": None, "steps": 10}
+CSV = {"type": "fit", "source": "csv", "name": "a.csv", "text": "x\n1\n", "steps": 10}
+
+
+@pytest.mark.parametrize("message", [DRAWN, TOY, TOY | {"noise": 0.1}, CSV])
+def test_what_is_right_is_taken_as_it_is(message: dict[str, object]) -> None:
+    assert messages.request(json.dumps(message)).model_dump() == message
+
+
+def test_stop_and_go_on_are_words_of_their_own() -> None:
+    assert isinstance(messages.request('{"type":"stop"}'), messages.Stop)
+    assert isinstance(messages.request('{"type":"go_on"}'), messages.GoOn)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "Invalid JSON"),
+        ("stop", "Invalid JSON"),
+        ("[]", "object"),
+        ("{}", "Unable to extract tag"),
+        ('{"type":"eval"}', "eval"),
+        ('{"type":"fit","source":"path"}', "path"),
+        ('{"type":"stop","path":"/etc/passwd"}', "path: Extra inputs"),
+        (json.dumps(DRAWN | {"points": [ROW] * 99}), "at least 100"),
+        (json.dumps(DRAWN | {"points": [ROW] * 20_001}), "at most 20000"),
+        (json.dumps(DRAWN | {"points": [[]] * 100}), "at least 1"),
+        (json.dumps(DRAWN | {"points": [[1, 2, 3, 4]] * 100}), "at most 3"),
+        (json.dumps(DRAWN | {"points": [*[ROW] * 100, [1]]}), "1 to 2 columns"),
+        (json.dumps(DRAWN | {"points": [*[ROW] * 100, [1, float("nan")]]}), "points: 100: 1: "),
+        (json.dumps(DRAWN | {"points": [*[ROW] * 100, [1, float("inf")]]}), "finite"),
+        (json.dumps(DRAWN | {"points": [*[ROW] * 100, [1, "2"]]}), "valid number"),
+        (json.dumps(DRAWN | {"points": [*[ROW] * 100, [1, None]]}), "valid number"),
+        (json.dumps(DRAWN | {"points": "all"}), "valid array"),
+        (json.dumps(DRAWN | {"steps": 0}), "greater than or equal to 1"),
+        (json.dumps(DRAWN | {"steps": 100_001}), "less than or equal to 100000"),
+        (json.dumps(DRAWN | {"steps": 10.5}), "valid integer"),
+        (json.dumps(DRAWN | {"steps": True}), "valid integer"),
+        (json.dumps({"type": "fit", "source": "drawn", "steps": 10}), "points: Field required"),
+        (json.dumps(TOY | {"name": "mons"}), "did you mean 'moons'"),
+        (json.dumps(TOY | {"name": "/etc/passwd"}), "unknown toy set"),
+        (json.dumps(TOY | {"noise": -1}), "greater than or equal to 0"),
+        (json.dumps(TOY | {"noise": float("nan")}), "noise"),
+        (json.dumps(CSV | {"text": 3}), "valid string"),
+        (json.dumps(CSV | {"name": "x" * 256}), "at most 255"),
+        ('{"type":"stop"' + " " * 100 + "x", "Invalid JSON"),
+        ("[" * 100_000, "Invalid JSON"),
+        (json.dumps({"type": "x" * 10**6}), "x" * 100),
+        (json.dumps({"type": "stop", "y" * 10**6: 1}), "y" * 100),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_says_where(text: str, reason: str) -> None:
+    with pytest.raises(ArgumentError) as error:
+        messages.request(text)
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 400
+
+
+def test_only_the_newest_of_a_kind_waits_for_a_slow_page() -> None:
+    async def sent() -> list[str | bytes]:
+        outbox = Outbox()
+        for k in range(1000):
+            outbox.put("payload", b"%d" % k)
+            outbox.put("progress", f"{k}")
+            outbox.refuse(f"{k}")
+        outbox.put("state", "done")
+        found: list[str | bytes] = []
+        while not found or found[-1] != "done":
+            found.append(await outbox.next())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(outbox.next(), 0.01)
+        return found
+
+    *refusals, payload, progress, last, state = asyncio.run(sent())
+    said = [json.loads(each)["message"] for each in (*refusals, last)]
+    assert said == [f"{k}" for k in range(992, 1000)]
+    assert (payload, progress, state) == (b"999", "999", "done")
+
+
+def test_a_worker_that_cannot_be_started_is_said_and_nothing_is_fitted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    async def told() -> list[dict[str, object]]:
+        session = Session()
+        await session.start(None)
+        outbox = session.join()
+        await session.hear(json.dumps(DRAWN))
+        assert await session.close() == ""
+        return [json.loads(await outbox.next()) for _ in range(2)]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    state, refusal = asyncio.run(told())
+    assert state["state"] == "empty"
+    assert "cannot be started: Cannot allocate memory" in str(refusal["message"])

@@ -1,0 +1,405 @@
+"""The page in a real browser, offline: the same numbers as Python, and usable by anyone."""
+
+import csv
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sfumato
+from browser import Shown, browser
+from command_line import leave
+from fitted import TINY
+from sfumato import Run
+from sfumato.models.registry import build_stepper
+from sfumato.process.noise import NoiseLevel
+from sfumato.runs.exact import errors_by_level, exact_denoiser, regrets_by_level
+from sfumato.runs.explorer.offline import explore
+from sfumato.samplers.driver import sample_chunks
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+__all__ = ["browser"]
+
+# Of standard deviations: what float32 networks of two makers may differ by after all steps.
+CLOSE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def shown(
+    moons: Run, browser: "Browser", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shown]:
+    path = tmp_path_factory.mktemp("page") / "moons.html"
+    explore(moons, path)
+    page = Shown(browser, path, viewport={"width": 1280, "height": 900})
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def fresh(moons: Run, browser: "Browser", tmp_path: Path) -> Iterator[Shown]:
+    """A page of its own, for what changes it."""
+    explore(moons, tmp_path / "moons.html")
+    page = Shown(browser, tmp_path / "moons.html", viewport={"width": 1280, "height": 900})
+    yield page
+    page.close()
+
+
+def _in_units(run: Run, drawn: list[float]) -> np.ndarray:
+    codec: Any = run.model.codec
+    return np.asarray(codec.decode(torch.tensor(drawn).reshape(-1, codec.dimension)))
+
+
+def _apart(run: Run, drawn: list[float], rows: Any) -> float:
+    codec: Any = run.model.codec
+    off = (_in_units(run, drawn) - np.asarray(rows)) / np.array(codec.scale)
+    return float(np.abs(off).max())
+
+
+def test_as_it_opens_it_shows_the_samples_of_run_sample(shown: Shown, moons: Run) -> None:
+    assert _apart(moons, shown.drawn("learned"), moons.sample(2000)) < CLOSE
+
+
+def test_the_exact_denoiser_draws_as_pythons_does(shown: Shown, moons: Run) -> None:
+    exact = exact_denoiser(moons)
+    assert exact is not None
+    model: Any = moons.model
+    sampling = moons.settings.sampling
+    levels = model.process.grid(sampling.grid, sampling.steps)
+    stepper = build_stepper(sampling)
+    chunks = sample_chunks(exact, (2,), levels, stepper, n=2000, seed=moons.settings.seed)
+    expected = torch.cat(list(chunks)).numpy()
+    drawn = np.array(shown.drawn("exact")).reshape(-1, 2)
+    assert np.abs(drawn - expected).max() < 2e-3
+    assert np.quantile(np.abs(drawn - expected), 0.99) < CLOSE
+
+
+def test_it_asks_nothing_of_any_network(shown: Shown) -> None:
+    outside = [url for url in shown.requests if not url.startswith(("file:", "blob:", "data:"))]
+    assert outside == []
+
+
+def test_it_could_not_ask_either(moons: Run, browser: "Browser", tmp_path: Path) -> None:
+    explore(moons, tmp_path / "moons.html")
+    page = Shown(browser, tmp_path / "moons.html")
+    page.context.set_offline(False)
+    refused = page.page.evaluate(
+        "() => fetch('http://127.0.0.1:9/').then(() => 'asked', (error) => String(error))"
+    )
+    assert "Failed to fetch" in refused
+    blocked = page.page.evaluate(
+        """() => new Promise((resolve) => {
+          document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) =>
+            resolve(effectiveDirective));
+          fetch("http://127.0.0.1:9/").catch(() => setTimeout(() => resolve("none"), 500));
+        })"""
+    )
+    assert blocked == "connect-src"
+    page.close()
+
+
+@pytest.mark.parametrize("sampler", ["dpm++2m", "unipc", "heun", "ddim", "ancestral"])
+def test_each_sampler_draws_what_the_command_beside_it_draws(
+    sampler: str, fresh: Shown, moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.choose("Sampler", sampler)
+    fresh.choose("Steps", "12")
+    fresh.choose("Points", "500")
+    fresh.page.get_by_label("Seed").fill("41")
+    fresh.page.get_by_label("Seed").press("Enter")
+    fresh.wait()
+    command = shlex.split(fresh.page.get_by_test_id("command").inner_text())
+    assert command[0] == "sfumato"
+    assert moons.folder is not None
+    monkeypatch.chdir(moons.folder.parent)
+    to = tmp_path / "points.csv"
+    words = [str(to) if word == "points.csv" else word for word in command[1:]]
+    assert leave(shlex.join([*words, "-q"])) == 0
+    with to.open() as file:
+        rows = np.array([[float(cell) for cell in row] for row in [*csv.reader(file)][1:]])
+    assert rows.shape == (500, 2)
+    assert _apart(moons, fresh.drawn("learned"), rows) < CLOSE
+
+
+def test_noise_in_the_last_step_is_ancestral_samplings(fresh: Shown, moons: Run) -> None:
+    fresh.check("Noise in the last step too")
+    rows = moons.sample(
+        2000, sampler="ancestral", options={"variance": "beta", "last_step_noise": True}
+    )
+    assert _apart(moons, fresh.drawn("learned"), rows) < CLOSE
+
+
+def test_weights_of_the_last_step_are_the_trainings_own(
+    fresh: Shown, moons: Run, tmp_path: Path
+) -> None:
+    fresh.check("Weights of the last step")
+    last = sfumato.fit(
+        "moons", settings={**TINY, "sampling.weights": "last"}, out=tmp_path / "last", quiet=True
+    )
+    assert _apart(moons, fresh.drawn("learned"), last.sample(2000)) < CLOSE
+
+
+def test_to_begin_too_clean_leaves_the_noisier_levels_out(fresh: Shown, moons: Run) -> None:
+    fresh.check("Begin at")
+    model: Any = moons.model
+    sampling = moons.settings.sampling
+    levels = model.process.grid(sampling.grid, sampling.steps)
+    kept = levels[(levels.alpha**2 / (levels.alpha**2 + levels.sigma**2) >= 0.778).nonzero()[:, 0]]
+    assert 1 < len(kept) < len(levels)
+    chunks = sample_chunks(model.denoiser, (2,), kept, build_stepper(sampling), n=2000, seed=0)
+    drawn = np.array(fresh.drawn("learned")).reshape(-1, 2)
+    assert np.abs(drawn - torch.cat(list(chunks)).numpy()).max() < CLOSE
+
+
+def test_a_few_step_map_draws_as_sample_calls_does(
+    own_moons: Run, browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sfumato.runs import distill
+
+    monkeypatch.setitem(distill._RECIPES, "points", (200, 6, 0.5, 1))  # little is learned
+    run = distill.learn_map(own_moons, [1, 4], seed=0, measure=False, quiet=True).run
+    explore(run, tmp_path / "few.html")
+    page = Shown(browser, tmp_path / "few.html")
+    for calls in (1, 4):
+        page.choose("Drawn by", str(calls))
+        assert _apart(run, page.drawn("learned"), run.sample(2000, few=calls)) < CLOSE
+    page.close()
+
+
+def test_a_discrete_process_and_the_networks_of_steps(browser: "Browser", tmp_path: Path) -> None:
+    run = sfumato.fit(
+        "s-curve",
+        settings={
+            **TINY,
+            "process.schedule": "linear",
+            "process.options": {},
+            "process.num_levels": 20,
+            "network.name": "step-mlp",
+            "network.parameterisation": "v",
+            "training.reference": 0,
+            "sampling.sampler": "ancestral",
+            "sampling.options": {},
+            "sampling.grid": "trailing",
+            "sampling.steps": 20,
+        },
+        out=tmp_path / "steps",
+        quiet=True,
+    )
+    explore(run, tmp_path / "steps.html")
+    page = Shown(browser, tmp_path / "steps.html")
+    assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
+    page.close()
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_line_and_a_cloud_in_space(columns: int, browser: "Browser", tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(600, columns)) * [1, 5, 0.1][:columns]
+    run = sfumato.fit(rows, settings=TINY, out=tmp_path / "run", quiet=True)
+    explore(run, tmp_path / "page.html")
+    page = Shown(browser, tmp_path / "page.html")
+    assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
+    page.close()
+
+
+def _ask_density(shown: Shown, source: str, x: np.ndarray) -> np.ndarray:
+    """Log densities of rows at the least noise, as the network sees them."""
+    found = shown.page.evaluate(
+        """async ([source, x]) => {
+          const { engine, axis } = window.sfumato;
+          const levels = axis.value.slice(0, -1);
+          const ask = { source, x: Float64Array.from(x), levels, steps: 64 };
+          return Array.from((await engine.ask("test", "density", ask)).logs);
+        }""",
+        [source, x.flatten().tolist()],
+    )
+    return np.array(found)
+
+
+def test_log_densities_are_those_of_log_prob(shown: Shown, moons: Run) -> None:
+    codec: Any = moons.model.codec
+    rows = moons.sample(200)
+    found = _ask_density(shown, "averaged", codec.encode(np.asarray(rows)).numpy())
+    expected = moons.log_prob(rows) + np.log(codec.scale).sum()
+    assert np.abs(found - expected).max() < 0.02
+
+
+def test_the_exact_log_density_is_the_mixtures(shown: Shown, moons: Run) -> None:
+    exact = exact_denoiser(moons)
+    assert exact is not None
+    level = shown.value("s.axis.value[s.axis.value.length - 2]")
+    at = NoiseLevel(torch.tensor(level["alpha"]).double(), torch.tensor(level["sigma"]).double())
+    x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0)).double()
+    found = _ask_density(shown, "exact", x.numpy())
+    expected = exact.log_density(x, at).numpy()
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-3)
+
+
+def test_errors_by_noise_level_are_the_reports(shown: Shown, moons: Run) -> None:
+    exact = exact_denoiser(moons)
+    assert exact is not None
+    shown.page.wait_for_function("() => window.sfumato.errors.value !== null")
+    found = shown.value("s.errors.value")
+    real = np.array(shown.value("Array.from(s.payload.value.floats('rows/real'))")).reshape(-1, 2)
+    x_0 = torch.from_numpy(real[:1000]).double()
+
+    def root(squares: torch.Tensor) -> np.ndarray:
+        return np.asarray((squares.mean(1) / 2).sqrt())
+
+    network = root(errors_by_level(moons, moons.model.numeric_denoiser(), x_0))
+    np.testing.assert_allclose(found["network"], network, rtol=1e-4)
+    unlearned = root(regrets_by_level(moons, exact, x_0))
+    np.testing.assert_allclose(found["unlearned"], unlearned, rtol=1e-3)
+    least = root(errors_by_level(moons, exact, x_0))
+    np.testing.assert_allclose(found["least"], least, rtol=1e-3)
+
+
+def test_the_energy_distance_is_ours(shown: Shown, moons: Run) -> None:
+    from sfumato.metrics.distances import energy_distance
+
+    shown.page.wait_for_function("() => window.sfumato.energies.learned.value !== null")
+    drawn = np.array(shown.drawn("learned")).reshape(-1, 2)
+    real = np.array(shown.value("Array.from(s.payload.value.floats('rows/real'))")).reshape(-1, 2)
+    expected = energy_distance(drawn, real)
+    assert shown.value("s.energies.learned.value") == pytest.approx(expected, abs=1e-5)
+
+
+# -------------------------------------------------------------------------- what a person does
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_screen(
+    width: int, moons: Run, browser: "Browser", tmp_path: Path
+) -> None:
+    explore(moons, tmp_path / "moons.html")
+    page = Shown(browser, tmp_path / "moons.html", viewport={"width": width, "height": 844})
+    for language in ("en", "zh"):
+        page.page.evaluate(f"() => {{ window.sfumato.language.value = '{language}'; }}")
+        page.page.get_by_test_id("begin-tour").click()
+        for _ in range(7):
+            assert page.value("document.documentElement.scrollWidth") <= width
+            page.page.get_by_test_id("tour").get_by_role("button", name="›").click()
+        page.page.get_by_test_id("tour").locator(".close").click()
+    page.close()
+
+
+def test_the_keyboard_alone_is_enough(fresh: Shown) -> None:
+    page = fresh.page
+    last = fresh.value("s.lastStop.value")
+    page.get_by_test_id("slider").focus()
+    page.keyboard.press("ArrowLeft")
+    assert fresh.value("s.stop.value") == last - 1
+    page.keyboard.press("Home")
+    assert fresh.value("s.stop.value") == 0
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.textContent") == "Play"
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => window.sfumato.stop.value > 3")
+    page.keyboard.press("Enter")
+    assert fresh.value("s.playing.value") is False
+
+
+def test_every_control_has_a_name(shown: Shown) -> None:
+    nameless = shown.page.evaluate(
+        """() => [...document.querySelectorAll("button, select, input, canvas")].filter((each) =>
+          !(each.ariaLabel || each.labels?.length || each.textContent.trim()))
+          .map((each) => each.outerHTML)"""
+    )
+    assert nameless == []
+
+
+def test_the_slider_shows_the_forward_process(fresh: Shown, moons: Run) -> None:
+    fresh.page.get_by_label("Forward: data to noise").check()
+    fresh.page.evaluate("() => { window.sfumato.stop.value = 0; }")
+    mix = fresh.value("Array.from(s.mixAt('learned').weights)")
+    level = fresh.value("s.axis.value[0]")
+    scale = np.hypot(level["alpha"], level["sigma"])
+    assert mix == pytest.approx([level["alpha"] / scale, level["sigma"] / scale], rel=0.01)
+    # At the data end the points are the real rows.
+    fresh.page.evaluate("() => { window.sfumato.stop.value = window.sfumato.lastStop.value; }")
+    assert fresh.value("Array.from(s.mixAt('learned').weights)") == [1, 0]
+
+
+def test_both_languages_have_every_sentence(fresh: Shown) -> None:
+    before = fresh.page.inner_text("body")
+    fresh.page.get_by_test_id("language").click()
+    after = fresh.page.inner_text("body")
+    assert fresh.page.evaluate("() => document.documentElement.lang") == "zh-CN"
+    names = {"dpm++2m-sde", "uniform-log-snr", "sfumato sample", " × 10"}
+    kept = [line for line in before.splitlines() if len(line.split()) > 2 and line in after]
+    assert [line for line in kept if not any(name in line for name in names)] == []
+
+
+def test_what_is_under_the_pointer_is_told(fresh: Shown) -> None:
+    # Half way, where points lie near the middle of the panel.
+    fresh.page.evaluate("() => { window.sfumato.stop.value = window.sfumato.lastStop.value >> 1; }")
+    box = fresh.page.get_by_test_id("stage-learned").bounding_box()
+    assert box is not None
+    for part in np.linspace(0.3, 0.7, 9):
+        fresh.page.mouse.move(box["x"] + part * box["width"], box["y"] + box["height"] / 2)
+        if fresh.page.get_by_test_id("pointed").count():
+            break
+    said = fresh.page.get_by_test_id("pointed")
+    fresh.page.wait_for_function(
+        "() => !document.querySelector('[data-testid=pointed]').textContent.includes('…')"
+    )
+    text = said.inner_text()
+    assert "log density" in text
+    assert "spread over about" in text
+
+
+def _inked(path: Path) -> float:
+    """The share of a picture that is not its paper."""
+    pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3)
+    paper = pixels[0]
+    return float((np.abs(pixels.astype(int) - paper).sum(1) > 30).mean())
+
+
+def test_picture_and_animation_are_of_what_is_shown(fresh: Shown, tmp_path: Path) -> None:
+    with fresh.page.expect_download() as png:
+        fresh.page.get_by_test_id("png").click()
+    png.value.save_as(tmp_path / "moons.png")
+    assert png.value.suggested_filename == "moons.png"
+    assert 0.01 < _inked(tmp_path / "moons.png") < 0.5
+    with fresh.page.expect_download() as gif:
+        fresh.page.get_by_test_id("gif").click()
+    gif.value.save_as(tmp_path / "moons.gif")
+    with Image.open(tmp_path / "moons.gif") as frames:
+        assert frames.n_frames == 49  # type: ignore[attr-defined]
+        first = np.asarray(frames.convert("RGB")).astype(int)
+        frames.seek(48)
+        last = np.asarray(frames.convert("RGB")).astype(int)
+    assert np.abs(first - last).mean() > 1
+
+
+def test_the_tour_ends_as_it_began(fresh: Shown) -> None:
+    fresh.page.get_by_test_id("begin-tour").click()
+    tour = fresh.page.get_by_test_id("tour")
+    numbers = []
+    for _ in range(8):
+        numbers.append(tour.locator(".number").inner_text())
+        following = tour.get_by_role("button", name="›")
+        if following.is_enabled():
+            following.click()
+    assert len(set(numbers)) == 8
+    tour.locator(".close").click()
+    assert tour.count() == 0
+    assert fresh.value("s.startTooClean.value") is False
+    fresh.wait()
+
+
+def test_equations_of_the_tour_are_numbered_in_the_docs() -> None:
+    source = Path("explorer/src/tour.tsx").read_text("utf-8")
+    numbers = [
+        line.split('"')[1] for line in source.splitlines() if line.startswith("    number: ")
+    ]
+    assert len(numbers) == 8
+    equations = Path("docs/equations.md").read_text("utf-8")
+    for number in numbers:
+        assert f"\\tag{{{number}}}" in equations
