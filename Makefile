@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/sfumato demo
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The peers come on top; the whole takes hours, `.venv/bin/python -m bench NAME` a part.
 bench: .venv/installed

@@ -18,7 +18,8 @@ Command = Callable[[str], Outcome]
 
 TINY = (
     "--set training.steps=40 --set training.batch_size=64 --set training.log_every=10 "
-    "--set training.snapshots=2 --set sampling.steps=8 --set network.width=16"
+    "--set training.snapshots=2 --set sampling.steps=8 --set network.width=16 "
+    "--set network.depth=1"
 )
 
 # A sum that no short decimal gives, so that "exactly" means every bit.

@@ -18,6 +18,7 @@ from command_line import fitted, in_an_empty_folder
 from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, runs
 from forked import forks
 from quick import FLOORS, quick_measures
+from shapes import check_once
 
 # The floors whose functions say which shapes they take and give. Tests of the floors above call
 # them by the hundred thousand, and checking would take half of their time; CHECK_SHAPES=1 does it.
@@ -37,6 +38,14 @@ def quick_above_the_measures(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def without_waiting_for_the_disk() -> Iterator[None]:
+    """No test cuts the power: what was written is there, on the disk or on its way to it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     floor = _floor(item.path)
@@ -51,6 +60,7 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
+check_once()
 settings.register_profile("same-every-time", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("same-every-time")
 

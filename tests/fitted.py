@@ -24,6 +24,7 @@ TINY: dict[str, Any] = {
     "training.snapshots": 2,
     "data.rows": 400,
     "network.width": 16,
+    "network.depth": 1,
     "sampling.steps": 8,
 }
 
@@ -102,7 +103,10 @@ def people_rows(n: int = 280) -> list[dict[str, Any]]:
 def of_table(runs: Path) -> "Run":
     """A run of a table."""
     return sfumato.fit(
-        people_rows(), settings=SHORT | {"network.width": 16}, out=runs / "of-table", quiet=True
+        people_rows(),
+        settings=SHORT | {"network.width": 16, "network.depth": 1},
+        out=runs / "of-table",
+        quiet=True,
     )
 
 

@@ -21,14 +21,16 @@ def quick_measures() -> Iterator[None]:
     # Imported here for the reason that `fitted.py` gives.
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    from sfumato.metrics import detection, efficacy, features
+    from sfumato.metrics import classifier, detection, efficacy, features
     from sfumato.plots import style
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(detection, "_TREES", 8)
-        patch.setattr(efficacy, "_TREES", 8)
+        patch.setattr(classifier, "_TREES", 5)
+        patch.setattr(detection, "_TREES", 2)
+        patch.setattr(efficacy, "_TREES", 2)
         patch.setattr(features, "_STEPS", 20)
         patch.setitem(style._STYLE, "savefig.dpi", 60)
+        patch.setitem(style._STYLE, "axes.formatter.use_mathtext", False)
         patch.setattr(ConstrainedLayoutEngine, "execute", lambda *_: None)
         yield
 
@@ -51,12 +53,13 @@ def small_chunks() -> Iterator[None]:
 
 @contextmanager
 def few_trees() -> Iterator[None]:
-    """The learners that come before the network of a predictor have few trees."""
+    """The learners that come before the network of a predictor have few and small trees."""
     from sfumato.estimator import stacking
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stacking, "_BOOSTED_TREES", 16)
-        patch.setattr(stacking, "_EXTRA_TREES", 8)
+        patch.setattr(stacking, "_BOOSTED_TREES", 8)
+        patch.setattr(stacking, "_EXTRA_TREES", 4)
+        patch.setitem(stacking._BOOSTED, "max_leaf_nodes", 8)
         yield
 
 

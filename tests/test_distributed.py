@@ -203,7 +203,7 @@ def test_a_lost_process_is_restarted_from_the_last_checkpoint(forks: Forks, tmp_
 )
 def test_micro_batches_add_up_to_the_batch(tmp_path: Path, changes: dict[str, object]) -> None:
     settings = {
-        "training.steps": 12,
+        "training.steps": 6,
         "training.batch_size": 8,
         "training.snapshots": 0,
         "threads": 1,

@@ -1,4 +1,7 @@
-"""Networks with dropout: off wherever one predicts, on in a training step, decided by the seed."""
+"""Networks with dropout: off wherever one predicts, on in a training step, decided by the seed.
+
+That of an ONNX file is off too: `models/test_onnx.py`.
+"""
 
 from collections.abc import Callable
 from itertools import islice
@@ -18,7 +21,6 @@ from sfumato.models.diffusers import read_pipeline, write_pipeline
 from sfumato.models.file import load_model
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.model import Model
-from sfumato.models.onnx import write_onnx
 from sfumato.models.table import TableModel
 from sfumato.networks.unet import UNet
 from sfumato.process import parameterisations
@@ -139,18 +141,6 @@ def remedy(folder: Path) -> Maker:
     return of_pictures(_averaged(run))
 
 
-def exported(folder: Path) -> Maker:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    run = open_run(folder / "averaged")
-    write_onnx(run.model, folder / "onnx")
-    session = onnxruntime.InferenceSession(str(folder / "onnx" / "denoiser.onnx"))
-    x = np.random.default_rng(0).normal(size=(3, 1, 4, 4)).astype(np.float32)
-    half = np.full(3, 0.5**0.5, np.float32)
-    inputs = {"x_t": x, "alpha": half, "sigma": half, "number": np.zeros(3, np.float32)}
-    return run.model.denoiser.network, lambda: session.run(None, inputs)[0]
-
-
 def table_run(folder: Path) -> Maker:
     pandas = pytest.importorskip("pandas")
     out = folder / "table"
@@ -194,7 +184,6 @@ MAKERS: dict[str, Callable[[Path], Maker]] = {
     "model file": loaded,
     "diffusers folder": foreign,
     "remedy": remedy,
-    "onnx": exported,
     "table": table_run,
     "table file": table_file,
     "estimator": estimated,
@@ -208,10 +197,10 @@ def test_two_draws_of_a_seed_are_equal_whoever_made_the_model(runs: Path, maker:
     assert any(isinstance(each, nn.Dropout) and each.p > 0 for each in network.modules())
     assert not any(each.training for each in network.modules())
     assert np.array_equal(np.asarray(draw()), np.asarray(draw()))
-    if maker != "onnx":  # what is left out at random is there to be left out
-        still, _ = draw(), network.train()
-        assert not np.array_equal(np.asarray(draw()), np.asarray(still))
-        network.eval()
+    # What is left out at random is there to be left out.
+    still, _ = draw(), network.train()
+    assert not np.array_equal(np.asarray(draw()), np.asarray(still))
+    network.eval()
 
 
 def test_a_step_leaves_out_and_what_follows_does_not() -> None:

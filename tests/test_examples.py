@@ -80,7 +80,7 @@ def test_each_example_is_tested_here() -> None:
 
 
 def test_own_network(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
-    found = ran("own_network.py", steps=1600)
+    found = ran("own_network.py", steps=1000)
     run = found["run"]
     assert_is_moons(run.sample(1000))
     assert isinstance(run.model.denoiser.network, found["MyNetwork"])
@@ -105,7 +105,7 @@ def test_own_schedule(ran: Ran) -> None:
 
 
 def test_own_sampler(ran: Ran) -> None:
-    sampler = ran("own_sampler.py", steps=1600)["MySampler"]()
+    sampler = ran("own_sampler.py")["MySampler"]()
     run = sfumato.open("runs/own-sampler")
     sample = run.sample(1000, sampler=sampler)
     assert_is_moons(sample)

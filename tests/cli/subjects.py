@@ -21,7 +21,10 @@ from sfumato.runs.figures import common, images, points, table
 ROWS = 150
 
 _TINY = "--set training.batch_size=32 --set training.log_every=10 --set threads=1"
-NUMBERS = f"{_TINY} --set training.steps=30 --set network.width=16 --set sampling.steps=6"
+NUMBERS = (
+    f"{_TINY} --set training.steps=30 --set network.width=16 --set network.depth=1 "
+    "--set sampling.steps=6"
+)
 _PICTURES = (
     f"{_TINY} --set training.steps=20 --set network.width=32 --set network.depth=1 "
     "--set network.options.multipliers=[1] --set network.options.attention=[] "

@@ -1,6 +1,7 @@
 """Reports, figures and measures of a table from the command line, and what is not for tables."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,19 @@ import pytest
 from PIL import Image
 
 from command_line import Command, leave
+from quick import few_guesses, small_chunks
 from sfumato.runs.figures import table
 
 TINY = (
     "--set training.steps=20 --set training.batch_size=64 --set sampling.steps=4 "
-    "--set network.width=16 --set training.target=sex"
+    "--set network.width=16 --set network.depth=1 --set training.target=sex"
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    with small_chunks(), few_guesses():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -179,7 +179,7 @@ def test_classes_keep_their_type_and_probabilities_are_bayes() -> None:
     a = np.where(label == "high", 1.0, -1.0) + RNG.normal(size=N)
     frame = pd.DataFrame({"a": a, "c": pd.Categorical(RNG.choice(["x", "y"], N))})
     frame.loc[RNG.random(N) < 0.1, "a"] = None
-    model = DiffusionClassifier(steps=400, width=32, random_state=0).fit(frame, label)
+    model = DiffusionClassifier(steps=200, width=32, random_state=0).fit(frame, label)
     assert model.classes_.tolist() == ["high", "low"]
     new = pd.DataFrame({"a": np.linspace(-2, 2, 41), "c": ["x"] * 41})
     found = model.predict_proba(new)

@@ -501,8 +501,8 @@ def measured(
 @pytest.fixture
 def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of what stands beside the measures by trees, whose floors the same trees set."""
-    monkeypatch.setattr("sfumato.metrics.detection._TREES", 10)
-    monkeypatch.setattr("sfumato.metrics.efficacy._TREES", 10)
+    monkeypatch.setattr("sfumato.metrics.detection._TREES", 2)
+    monkeypatch.setattr("sfumato.metrics.efficacy._TREES", 2)
 
 
 def verdicts(found: Mapping[str, Measure]) -> dict[str, str]:

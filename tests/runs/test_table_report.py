@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quick import few_guesses, small_chunks
 from sfumato import config
 from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.evaluation import Evaluation
@@ -28,6 +29,7 @@ TINY = {
     "training.batch_size": 64,
     "training.log_every": 10,
     "network.width": 16,
+    "network.depth": 1,
     "sampling.steps": 4,
 }
 HOSTILE = '<script>alert("x")</script>'
@@ -36,7 +38,7 @@ ROWS = 210
 
 @pytest.fixture(scope="module", autouse=True)
 def few_samples_and_frames() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, small_chunks(), few_guesses():
         patch.setattr(table_figures, "SAMPLED", 200)
         patch.setattr(table_figures, "ANIMATION_FRAMES", 5)
         yield

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_TREES = 100
+
 
 def classifier_auc(
     x: np.ndarray, y: np.ndarray, *, categorical: np.ndarray | None = None, seed: int = 0
@@ -32,7 +34,7 @@ def classifier_auc(
         return 0.5
     rows, categorical = rows[:, usable], None if categorical is None else categorical[usable]
     trees = HistGradientBoostingClassifier(
-        categorical_features=categorical, early_stopping=False, random_state=seed
+        max_iter=_TREES, categorical_features=categorical, early_stopping=False, random_state=seed
     )
     trees.fit(rows[learn], label[learn])
     return float(roc_auc_score(label[~learn], trees.predict_proba(rows[~learn])[:, 1]))

@@ -308,7 +308,9 @@ class Training:
         network.train()
         try:
             with torch.random.fork_rng(devices, device_type=self.device.type):
-                torch.manual_seed(masks.initial_seed())
+                # To seed devices that there are not, PyTorch would note each step's traceback.
+                seed_all = torch.default_generator if self.device.type == "cpu" else torch
+                seed_all.manual_seed(masks.initial_seed())
                 yield
         finally:
             network.eval()
