@@ -5,9 +5,9 @@ import type { ComponentChildren } from "preact";
 
 import { SAMPLERS } from "./samplers";
 import {
-  background, type Background, callChoices, calls, canDropAverage, count, energies, energyFloor, eta, frames, grid,
+  background, type Background, callChoices, calls, canDropAverage, count, energies, energyLimit, eta, frames, grid,
   grids, hasExact, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
-  startTooClean, stepChoices, steps, together, walk, withoutAverage,
+  startTooClean, stepChoices, steps, together, usualEta, walk, withoutAverage,
 } from "./state";
 import { text } from "./text";
 
@@ -24,7 +24,7 @@ export function Controls() {
         {plane && <Check of={showField} label={t.field} />}
         {plane && (
           <Choice label={t.background} value={background.value} onPick={(v) => (background.value = v as Background)}
-            items={[["none", t.none], ...(hasExact.value ? [["marginal", t.marginal] as [string, string]] : []), ["model", t.model]]} />
+            items={[["none", t.none], ...(hasExact.value ? [["marginal", run.header.exact === "distribution" ? t.marginal : t.marginalRows] as [string, string]] : []), ["model", t.model]]} />
         )}
       </Group>
       <Group title={t.sampling}>
@@ -33,7 +33,7 @@ export function Controls() {
             items={[["0", t.bySampler], ...callChoices.value.map((k): [string, string] => [String(k), t.byMap(k)])]} />
         )}
         <Choice label={t.sampler} value={noiseAtTheEnd.value ? "ancestral" : sampler.value} disabled={byMap || noiseAtTheEnd.value}
-          onPick={(v) => { sampler.value = v; eta.value = v === "ddim" ? Math.min(eta.value, 1) : eta.value; }}
+          onPick={(v) => { sampler.value = v; eta.value = usualEta(v); }}
           items={Object.keys(SAMPLERS).map((name) => [name, name])} />
         {!(own in SAMPLERS) && <p class="faint">{t.samplerMissing(own)}</p>}
         <Choice label={t.steps} value={String(steps.value)} disabled={byMap} onPick={(v) => (steps.value = Number(v))}
@@ -51,7 +51,11 @@ export function Controls() {
           items={[500, 2000, 10000].map((n) => [String(n), n.toLocaleString("en")])} />
         <label class="row">{t.seed}
           <input type="number" min="0" max="9007199254740991" step="1" value={seed.value}
-            onChange={(event) => (seed.value = Math.max(0, Math.floor(Number(event.currentTarget.value) || 0)))} />
+            onChange={(event) => {
+              const given = Math.floor(Number(event.currentTarget.value) || 0);
+              seed.value = Math.min(Math.max(0, given), Number.MAX_SAFE_INTEGER);
+              event.currentTarget.value = String(seed.value); // what is used is what is seen
+            }} />
         </label>
       </Group>
       <Group title={t.faults}>
@@ -78,14 +82,20 @@ function Measure() {
         {sides.map((side) => (
           <div key={side} class={side}>
             <dt>{side === "learned" ? t.ofLearned : t.ofExact}</dt>
-            <dd>{power(shown(energies[side].value))}</dd>
+            <dd>{power(shown(energies[side].value))}{judged(energies[side].value)}</dd>
           </div>
         ))}
-        {energyFloor.value !== null && <div><dt>{t.chance}</dt><dd>{power(shown(energyFloor.value))}</dd></div>}
+        {energyLimit.value !== null && <div><dt>{t.chance}</dt><dd>{power(shown(energyLimit.value))}</dd></div>}
       </dl>
       <Speed />
     </Group>
   );
+}
+
+/** In words, whether chance alone would reach it. */
+function judged(value: number | null): string {
+  const limit = energyLimit.value;
+  return value === null || limit === null ? "" : value <= limit ? ` · ${text.value.within}` : ` · ${text.value.beyond}`;
 }
 
 function power(text: string): ComponentChildren {

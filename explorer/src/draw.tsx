@@ -12,6 +12,8 @@ import { dark } from "./theme";
 const REACH = 3;
 const MOST = 20_000;
 const LEAST = 100;
+/** Bytes of a file: a message of the server's 8 MiB holds it, quoted. */
+const LARGEST = 6 * 2 ** 20;
 
 /** Two normal numbers (Box and Muller). */
 function normals(): [number, number] {
@@ -69,13 +71,22 @@ export function Draw() {
     event.preventDefault();
   };
   const readFile = async (file: File | undefined) => {
-    if (file) ask({ type: "fit", source: "csv", name: file.name, text: await file.text(), steps: steps.value });
+    if (!file) return;
+    if (file.size > LARGEST) complaint.value = t.tooLarge(file.name);
+    else ask({ type: "fit", source: "csv", name: file.name, text: await file.text(), steps: steps.value });
   };
 
+  // Anywhere on the page: a browser would leave it for a file that is dropped beside a small target.
+  useEffect(() => {
+    const over = (event: DragEvent) => event.preventDefault();
+    const drop = (event: DragEvent) => { event.preventDefault(); void readFile(event.dataTransfer?.files[0]); };
+    addEventListener("dragover", over);
+    addEventListener("drop", drop);
+    return () => { removeEventListener("dragover", over); removeEventListener("drop", drop); };
+  });
+
   return (
-    <section class="draw" aria-label={t.fitTitle} data-testid="draw"
-      onDragOver={(event) => event.preventDefault()}
-      onDrop={(event) => { event.preventDefault(); void readFile(event.dataTransfer?.files[0]); }}>
+    <section class="draw" aria-label={t.fitTitle} data-testid="draw">
       <h2>{t.fitTitle}</h2>
       {connected.value === "lost" && <p class="problem" role="alert">{t.lostServer}</p>}
       <p class="faint">{t.drawHere}</p>
@@ -100,7 +111,7 @@ export function Draw() {
               <input type="number" min="0" step="0.01" value={noise.value} onInput={(event) => (noise.value = event.currentTarget.value)} />
             </label>
             <button type="button" class="primary" data-testid="fit-toy" disabled={busy}
-              onClick={() => ask({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Number(noise.value), steps: steps.value })}>{t.fit}</button>
+              onClick={() => ask({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Math.max(0, Number(noise.value)), steps: steps.value })}>{t.fit}</button>
           </>
         )}
       </div>

@@ -105,21 +105,33 @@ const FLOW_STEPS = 20;
 export interface Shade {
   pixels: Uint8ClampedArray;
   side: number;
+  /** The slider's stop that it belongs to. */
+  stop: number;
 }
 
 interface Field {
   logs: Float64Array;
   side: number;
+  /** What it is the density of, and the stop that it belongs to. */
+  kind: "marginal" | "model";
+  stop: number;
 }
 
-const DENSITIES = { learned: signal<Field | null>(null), exact: signal<Field | null>(null) };
-const SHADES = { learned: computed(() => shade(DENSITIES.learned.value)), exact: computed(() => shade(DENSITIES.exact.value)) };
+const DENSITY = signal<Field | null>(null);
+const SHADE = computed(() => shade(DENSITY.value));
 
+/** Stops that a shade may lag behind while the slider moves; a model's takes too long to follow. */
+const LAG = 10;
+
+/** The shade under a side: of the network's flow it is the network's alone. */
 export function density(side: Side): Shade | null {
-  return background.value === "none" || payload.value?.dimension !== 2 ? null : SHADES[side].value;
+  const found = DENSITY.value, kind = background.value;
+  if (kind === "none" || found?.kind !== kind || payload.value?.dimension !== 2) return null;
+  if (kind === "model" && side === "exact") return null;
+  return Math.abs(found.stop - noisyStop()) <= (kind === "model" ? 0 : LAG) ? SHADE.value : null;
 }
 
-/** Densities as shades of grey-green: the square root, of which the highest is full. */
+/** Densities as shades of green: the square root, of which the highest is full. */
 function shade(found: Field | null): Shade | null {
   if (!found) return null;
   const top = found.logs.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -128,29 +140,24 @@ function shade(found: Field | null): Shade | null {
   found.logs.forEach((log, k) => {
     pixels.set([r, g, b, 190 * Math.sqrt(Math.exp(log - top))], 4 * k);
   });
-  return { pixels, side: found.side };
+  return { pixels, side: found.side, stop: found.stop };
 }
 
-async function shadeSide(side: Side, kind: "marginal" | "model"): Promise<void> {
-  const at = noisyStop(), level = axis.value[at];
+async function shadeAt(at: number, kind: Field["kind"]): Promise<void> {
+  const level = axis.value[at], scale = payload.value!.displayScale(level);
   const source: Source = kind === "marginal" ? "exact" : networkSource.value;
   // The levels that hold signal, up to this one.
   const from = axis.value.findIndex((each) => each.alpha > 0);
   const levels = axis.value.slice(from, at + 1);
-  const sizes = kind === "model" ? [COARSE, FINE[kind]] : [FINE[kind]];
-  for (const size of sizes) {
-    const x = cells(size).map((z) => z * payload.value!.displayScale(level));
-    const share = (at - from) / (lastStop.value - from);
-    const steps = Math.max(2, Math.ceil(FLOW_STEPS * share));
-    const parts = 2, length = size / parts;
-    const answers = await Promise.all(
-      Array.from({ length: parts }, (_, part) => engine.ask(`density ${side}`, "density", {
-        source, x: x.slice(2 * size * length * part, 2 * size * length * (part + 1)), levels, steps,
-      })),
-    );
+  const steps = Math.max(2, Math.ceil((FLOW_STEPS * (at - from)) / (lastStop.value - from)));
+  for (const size of kind === "model" ? [COARSE, FINE[kind]] : [FINE[kind]]) {
+    const x = cells(size).map((z) => z * scale), half = x.length / 2;
+    const answers = await Promise.all([x.slice(0, half), x.slice(half)].map((part) =>
+      engine.ask("density", "density", { source, x: part, levels, steps }),
+    ));
     const logs = new Float64Array(size * size);
-    answers.forEach(({ logs: found }, part) => logs.set(found, part * size * length));
-    DENSITIES[side].value = { logs, side: size };
+    answers.forEach(({ logs: found }, part) => logs.set(found, (part * size * size) / 2));
+    DENSITY.value = { logs, side: size, kind, stop: at };
   }
 }
 
@@ -179,13 +186,47 @@ effect(() => {
   for (const side of sides()) quietly(pointArrows(side, sourceOf(side), level, next));
 });
 
+/** What is being shaded; the newest wish follows when it is done. */
+let shading: Field["kind"] | null = null;
 let settle = 0;
+const waiting = signal(false);
+
+/** Whether arrows or a shade are still to come for the slider's stop. */
+export const pending = computed(() => waiting.value);
+
 effect(() => {
-  const run = payload.value, kind = background.value, shown = sides();
-  stop.value; networkSource.value; reach.value; calls.value;
-  engine.cancel("density");
+  const run = payload.value, kind = background.value, source = networkSource.value;
+  stop.value; reach.value; calls.value; source;
   clearTimeout(settle);
-  if (!run || run.dimension !== 2 || kind === "none" || (kind === "marginal" && !hasExact.value)) return;
-  // While the slider moves nothing is begun that the next stop would throw away.
-  settle = setTimeout(() => shown.forEach((side) => quietly(shadeSide(side, kind))), 60) as unknown as number;
+  // An exact density is quick, and is let finish; a model's is begun anew when the slider rests.
+  if (shading !== "marginal" || kind !== "marginal") engine.cancel("density");
+  if (!run || run.dimension !== 2 || kind === "none" || (kind === "marginal" && !hasExact.value)) {
+    waiting.value = false;
+    return;
+  }
+  waiting.value = true;
+  if (kind === "marginal") follow();
+  else settle = setTimeout(() => begin(kind), 60) as unknown as number;
 });
+
+function begin(kind: Field["kind"]): void {
+  const at = noisyStop();
+  shading = kind;
+  shadeAt(at, kind).then(
+    () => {
+      shading = null;
+      if (kind === "marginal" && background.peek() === kind && at !== noisyStop()) begin(kind);
+      else waiting.value = false;
+    },
+    (error) => {
+      shading = null;
+      if (!(error instanceof Replaced)) failure.value = String(error.message ?? error);
+      else if (kind === "marginal" && background.peek() === kind) begin(kind);
+    },
+  );
+}
+
+/** Shade exact densities one after another, as fast as they come. */
+function follow(): void {
+  if (shading !== "marginal") begin("marginal");
+}

@@ -6,6 +6,7 @@ import "./style.css";
 import { Controls } from "./controls";
 import { Draw } from "./draw";
 import { hovered, logDensities } from "./hover";
+import { density, pending } from "./layers";
 import { captioned, Panel } from "./panel";
 import { connect, served } from "./server";
 import { Share } from "./share";
@@ -14,6 +15,7 @@ import { failure, hasExact, open, payload, together } from "./state";
 import { language, text } from "./text";
 import { Timeline } from "./timeline";
 import { begin, Tour } from "./tour";
+import { reach } from "./view";
 
 function App() {
   const t = text.value, run = payload.value;
@@ -56,13 +58,13 @@ function App() {
 
 /** In numbers what is under the pointer. */
 function Pointed() {
-  const t = text.value, found = hovered.value, logs = logDensities.value;
+  const t = text.value, found = hovered.value, logs = logDensities.value, run = payload.value;
   const number = (v: number | null) => (v === null ? "…" : v.toFixed(3));
   if (!found) return <p class="pointed-at faint">{t.hover}</p>;
   return (
     <p class="pointed-at" data-testid="pointed">
       <b>{t.hovered(found.row)}</b>{" · "}{t.logDensity}: {t.flow} {number(logs.flow)}
-      {hasExact.value && <>, {t.exactly} {number(logs.exact)}</>}
+      {hasExact.value && <>, {run?.header.exact === "distribution" ? t.exactly : t.ofRows} {number(logs.exact)}</>}
       {found.places > 0 && <> · {t.posterior(found.places < 10 ? found.places.toFixed(1) : found.places.toFixed(0))}</>}
     </p>
   );
@@ -72,8 +74,8 @@ function Notes() {
   const t = text.value, d = payload.value?.dimension;
   return (
     <p class="faint">
-      {d === 3 && <>{t.turnHint} </>}{d === 1 && <>{t.flatNote} </>}{t.unitNote} {!served && <>{t.noNetwork} </>}
-      {t.version} {payload.value?.header.version}.
+      {d === 3 && <>{t.turnHint} </>}{d === 1 && <>{t.flatNote} </>}{d !== 3 && <>{t.unitNote} </>}
+      {!served && <>{t.offline} </>}{t.version(payload.value?.header.version ?? "")}
     </p>
   );
 }
@@ -85,4 +87,4 @@ if (served) connect();
 render(<App />, document.getElementById("page")!);
 
 // What tests read: the samples as they were drawn, and what there is to ask.
-Object.assign(window, { sfumato: { ...state, language } });
+Object.assign(window, { sfumato: { ...state, language, shade: { pending, density }, view: { reach } } });

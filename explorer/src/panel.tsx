@@ -7,7 +7,7 @@ import { Canvas, rgb } from "./canvas";
 import { type Hovered, hovered, pointAt } from "./hover";
 import { arrows, density, pathLines } from "./layers";
 import {
-  background, direction, type Frames, frames, hasExact, mixAt, payload, showField, type Side, together,
+  background, direction, forward, type Frames, frames, hasExact, mixAt, payload, showField, type Side, together,
 } from "./state";
 import { text } from "./text";
 import { dark } from "./theme";
@@ -51,13 +51,16 @@ export function Panel({ side }: { side: Side }) {
   return (
     <figure class="panel" data-side={side}>
       <figcaption>
-        {direction.value === "forward" && <span class="name data">{text.value.noisedData}</span>}
+        {direction.value === "forward" && <span class="name data">{text.value.noisedData(forward.value?.n.toLocaleString("en") ?? "0")}</span>}
         {captioned.value && sides.map((each) => <span key={each} class={`name ${each}`}>{nameOf(each)}</span>)}
       </figcaption>
       <div class="stage" data-testid={`stage-${side}`}
-        onPointerMove={(event) => pointed(event, side)}
-        onPointerLeave={() => (hovered.value = null)}
-        onPointerDown={(event) => d === 3 && (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId)}>
+        onPointerMove={(event) => pointed(boxed(event), side)}
+        onPointerLeave={(event) => event.pointerType === "mouse" && (hovered.value = null)}
+        onPointerDown={(event) => {
+          if (d === 3) (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
+          pointed({ ...boxed(event), buttons: 0 }, side); // a finger has no way to hover
+        }}>
         <canvas ref={element} role="img" aria-label={nameOf(side)} />
         <Overlay side={side} />
         {problem.value && <p class="problem" role="alert">{problem.value}</p>}
@@ -81,8 +84,22 @@ export function nameOf(side: Side): string {
   return payload.value?.header.exact === "distribution" ? t.exactDistribution : t.exactRows;
 }
 
-function pointed(event: PointerEvent, side: Side): void {
-  const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+interface Pointing {
+  box: DOMRect;
+  clientX: number;
+  clientY: number;
+  movementX: number;
+  movementY: number;
+  buttons: number;
+}
+
+function boxed({ currentTarget, clientX, clientY, movementX, movementY, buttons }: PointerEvent): Pointing {
+  const box = (currentTarget as HTMLElement).getBoundingClientRect();
+  return { box, clientX, clientY, movementX, movementY, buttons };
+}
+
+function pointed(event: Pointing, side: Side): void {
+  const { box } = event;
   if (event.buttons && payload.value?.dimension === 3) {
     const [about, up] = turn.value;
     turn.value = [about - event.movementX / 120, Math.min(Math.max(up + event.movementY / 120, -1.5), 1.5)];
@@ -134,7 +151,8 @@ function paintParts(canvas: Canvas, { background, sides, projection: by, dimensi
         colour: [...points, sides.length > 1 ? 0.5 : many ? 0.55 : 0.75],
       });
     }
-    if (field) canvas.drawLines(`${side} arrows`, field, lineDimension, lineBy, night ? [1, 1, 1, 0.75] : [0, 0, 0, 0.65]);
+    const ink: [number, number, number] = sides.length > 1 ? colour : night ? WHITE : BLACK;
+    if (field) canvas.drawLines(`${side} arrows`, field, lineDimension, lineBy, [...ink, 0.75]);
   }
 }
 

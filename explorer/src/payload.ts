@@ -21,6 +21,8 @@ interface Header {
   sampling: Sampling;
   seed: number;
   rows: number | null;
+  /** How many deviations over the mean of real sets chance reaches. */
+  chance: number;
   exact: "distribution" | "training rows" | null;
   schedule: string;
   num_levels: number;

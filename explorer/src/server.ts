@@ -57,7 +57,10 @@ export function connect(): void {
   socket = new WebSocket(`${scheme}//${location.host}/ws?token=${encodeURIComponent(token)}`);
   socket.binaryType = "arraybuffer";
   socket.onopen = () => (connected.value = "yes");
-  socket.onclose = () => (connected.value = "lost");
+  socket.onclose = () => {
+    connected.value = "lost";
+    setTimeout(connect, 2000); // the server may be there still, or again
+  };
   socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
     if (data instanceof ArrayBuffer) next.value = data;
     else receive(JSON.parse(data));

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { applyPalette, GIFEncoder, quantize } from "gifenc";
 
+import { pending } from "./layers";
 import { captioned, COLOURS, nameOf } from "./panel";
 import {
   calls, count, direction, eta, grid, hasExact, lastStop, lateNoise, noiseAtTheEnd, payload, playing, sampler, seed,
@@ -29,7 +30,7 @@ function composed(): HTMLCanvasElement {
     const names: Side[] = together.value && hasExact.value ? ["exact", "learned"] : [side];
     if (!captioned.value) {
       draw.fillStyle = dark.value ? "#E8EBEE" : "#22262B";
-      draw.fillText(text.value.noisedData, k * SIZE + 12, 24);
+      draw.fillText(document.querySelector(".name.data")?.textContent ?? "", k * SIZE + 12, 24);
       return;
     }
     let across = k * SIZE + 12;
@@ -60,7 +61,7 @@ async function animation(): Promise<Blob> {
   for (let k = 0; k <= total; k++) {
     const share = direction.value === "reverse" ? k / total : 1 - k / total;
     stop.value = Math.round(share * lastStop.value);
-    await new Promise(requestAnimationFrame);
+    do await new Promise(requestAnimationFrame); while (pending.value);
     const frame = composed(), { width, height } = frame;
     const { data } = frame.getContext("2d")!.getImageData(0, 0, width, height);
     palette ??= quantize(data, 64); // The colours are the same in every frame.
@@ -101,7 +102,7 @@ export function Share() {
   const t = text.value, run = payload.value, busy = useSignal(false), copied = useSignal(false);
   if (!run) return null;
   const name = run.header.name.replace(/.*[\\/]/, "").replace(/\W+/g, "-");
-  const line = command();
+  const line = command(), onlyHere = !calls.value && (startTooClean.value || withoutAverage.value);
   return (
     <section class="share" aria-label={t.share}>
       <div class="buttons">
@@ -116,10 +117,9 @@ export function Share() {
           }
         }}>{busy.value ? t.making : t.gif}</button>
       </div>
-      <label class="command">{t.command}
+      <label class="command">{onlyHere ? t.commandWithout : t.command}
         <code data-testid="command">{line}</code>
       </label>
-      {(startTooClean.value || withoutAverage.value) && !calls.value && <p class="faint">{t.onlyHere}</p>}
       <button type="button" onClick={async () => {
         await navigator.clipboard.writeText(line);
         copied.value = true;

@@ -10,6 +10,9 @@ import type { Errors, Source } from "./tasks";
 
 export const engine = new Engine();
 
+/** After the samples: their turn is the last. */
+const LAST = 1e6;
+
 export type Direction = "reverse" | "forward";
 export type Side = "learned" | "exact";
 export type Background = "none" | "marginal" | "model";
@@ -114,8 +117,8 @@ export const busy = computed(() => drawing.learned.value || drawing.exact.value 
 /** Errors of the network by noise level, at the levels of `compared`. */
 export const errors = signal<Errors | null>(null);
 export const compared = computed(() => payload.value?.levels("compared").slice(0, -1) ?? []);
-/** Between two real sets: what chance alone gives. */
-export const energyFloor = signal<number | null>(null);
+/** What the energy distance of two real sets reaches by chance: see `metrics.evaluation.judged`. */
+export const energyLimit = signal<number | null>(null);
 
 /** Real rows, and the noise that the forward process adds to them; as they are shown. */
 export const forward = computed(() => {
@@ -192,6 +195,12 @@ export function stateAt(held: Frames, index: number): Float32Array {
 const merged = new WeakMap<Frames, Map<number, { key: number; rows: Float32Array }>>();
 
 /** Open a run: its own settings, and everything drawn anew. A run that is being fitted keeps them. */
+/** Noise of a sampler that is chosen: the run's own where it is the run's, none where it need not be. */
+export function usualEta(name: string): number {
+  const own = payload.value?.header.sampling;
+  return own?.sampler === name ? Number(own.options.eta ?? (name === "ddim" ? 0 : 1)) : name === "ddim" ? 0 : 1;
+}
+
 export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
   let found: Payload;
   try {
@@ -306,16 +315,19 @@ effect(() => {
 
 effect(() => {
   const run = payload.value;
-  energyFloor.value = null;
-  if (!run?.has("rows/other")) return;
+  energyLimit.value = null;
+  const others = (run?.under("rows/other/") ?? []).map((name) => run!.floats(`rows/other/${name}`));
+  if (!run || others.length < 2) return;
+  const b = run.floats("rows/real");
   quietly(
-    engine.ask("energy floor", "energy", { a: run.floats("rows/other"), b: run.floats("rows/real") })
-      .then(({ distance }) => { energyFloor.value = distance; }),
+    Promise.all(others.map((a) => engine.ask("energy floor", "energy", { a, b }, LAST))).then((found) => {
+      const values = found.map(({ distance }) => distance), n = values.length;
+      const mean = values.reduce((sum, v) => sum + v, 0) / n;
+      const variance = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (n - 1);
+      energyLimit.value = mean + run.header.chance * Math.sqrt(variance);
+    }),
   );
 });
-
-/** After the samples: their turn is the last. */
-const LAST = 1e6;
 
 effect(() => {
   const run = payload.value, source = networkSource.value;

@@ -35,7 +35,8 @@ function curves(): { lines: Curve[]; top: number; bottom: number } | null {
     const values = found[name];
     return values ? [{ name, values }] : [];
   });
-  const all = named.flatMap(({ values }) => values).filter((v) => v > 0);
+  const all = named.flatMap(({ values }) => values).filter((v) => v > 0 && Number.isFinite(v));
+  if (all.length < 2) return null;
   const [top, bottom] = [Math.max(...all), Math.max(Math.min(...all), Math.max(...all) * 1e-4)];
   const lines = named.map(({ name, values }) => ({
     name,
@@ -49,7 +50,7 @@ function curves(): { lines: Curve[]; top: number; bottom: number } | null {
 /** An error at the slider's stop, between the levels that were measured. */
 function errorHere(name: keyof Errors): number | null {
   const values = errors.value?.[name], now = level.value;
-  if (!values || !now || now.sigma === 0) return null;
+  if (!values || !now) return null;
   const ratios = compared.value.map(logRatio), at = logRatio(now);
   const next = ratios.findIndex((ratio) => ratio >= at);
   if (next <= 0) return values[next < 0 ? values.length - 1 : 0];
@@ -113,7 +114,7 @@ export function valueText(): string {
   if (!now) return "";
   const ratio = now.sigma / now.alpha, chosen = walk.value;
   const number = (v: number) => (v !== 0 && (v < 0.01 || v >= 1000) ? v.toExponential(1) : v.toPrecision(3));
-  const steps = chosen && direction.value === "reverse" ? ` · ${chosen.levels.length - 1} ${text.value.stepsOf}` : "";
+  const steps = chosen && direction.value === "reverse" ? ` · ${text.value.stepsOf(chosen.levels.length - 1)}` : "";
   return `α = ${number(now.alpha)} · σ = ${number(now.sigma)} · σ/α = ${now.alpha ? number(ratio) : "∞"}${steps}`;
 }
 

@@ -1,10 +1,10 @@
 // A guided tour in eight steps: what to look at, the numbered equation of docs/equations.md, and the
 // page set so that it moves.
 
-import { batch, signal } from "@preact/signals";
+import { batch, type Signal, signal } from "@preact/signals";
 
 import {
-  background, calls, direction, hasExact, lastStop, lateNoise, noiseAtTheEnd, playing, sampler,
+  background, calls, direction, hasExact, lastStop, lateNoise, noiseAtTheEnd, payload, playing, sampler,
   showField, showPaths, startTooClean, stop, together, withoutAverage,
 } from "./state";
 import { either, text } from "./text";
@@ -24,6 +24,8 @@ const given = row(x("0"), o("∣"), x("t"));
 const fraction = (top: string, bottom: string) => `<mfrac>${row(top)}${row(bottom)}</mfrac>`;
 
 interface Step {
+  /** For points in the plane alone: it is about arrows or a shade. */
+  plane?: boolean;
   number: string;
   equation: string;
   title: [string, string];
@@ -52,6 +54,7 @@ const STEPS: Step[] = [
     set: () => { plain(); direction.value = "forward"; stop.value = lastStop.value; playing.value = true; },
   },
   {
+    plane: true,
     number: "2-5",
     equation: row(i("q"), o("("), x("t"), o("∣"), x("0"), o(")"), o("="), i("N"), o("("), x("t"), o(";"), alpha, x("0"), o(","), `<msubsup>${i("σ")}${i("t")}<mn>2</mn></msubsup>`, o(")")),
     title: ["The cloud at one level", "某一噪声水平的点云"],
@@ -76,12 +79,13 @@ const STEPS: Step[] = [
     equation: row(sub(i("L"), i("simple")), o("="), `<msub>${i("𝔼")}${row(i("t"), o(","), x("0"), o(","), i("ε"))}</msub>`, `<msup>${row(o("("), i("ε"), o("−"), `<mover>${i("ε")}${o("^")}</mover>`, o("("), alpha, x("0"), o("+"), sigma, i("ε"), o(","), i("t"), o(")"), o(")"))}<mn>2</mn></msup>`),
     title: ["A network learns the guess", "让网络学会这个猜测"],
     say: [
-      "The network sees a noisy point and guesses what was added. Squared error makes its best answer the mean of the step before. The curve over the slider shows its error at each level beside the least possible: what lies between the two has not been learned.",
-      "网络看到带噪声的点，猜测加上去的噪声。平方误差使最佳答案正是上一步的平均值。滑块上方的曲线给出各噪声水平上网络的误差与理论最小值：两者之差就是尚未学到的部分。",
+      "The network sees a noisy point and guesses what was added. Squared error makes its best answer the mean of the step before. The curve over the slider shows its error at each level; of a toy set also the least possible error, and how far the network is from the best answer: what it has not learned.",
+      "网络看到带噪声的点，猜测加上去的噪声。平方误差使最佳答案正是上一步的平均值。滑块上方的曲线给出网络在各噪声水平上的误差；对现成的分布，还给出理论最小误差，以及网络与最佳答案之差，即尚未学到的部分。",
     ],
     set: () => { plain(); showField.value = true; stop.value = Math.round(0.6 * lastStop.value); },
   },
   {
+    plane: true,
     number: "4-3",
     equation: row(sub(o("∇"), x("t")), i("log"), o("&#8289;"), i("q"), o("("), x("t"), o(")"), o("="), fraction(row(alpha, expected(given), o("−"), x("t")), `<msubsup>${i("σ")}${i("t")}<mn>2</mn></msubsup>`)),
     title: ["The guess is a direction", "猜测就是方向"],
@@ -96,18 +100,19 @@ const STEPS: Step[] = [
     equation: row(x("s"), o("="), sub(i("α"), i("s")), `<mover>${x("0")}${o("^")}</mover>`, o("+"), `<msqrt>${row(`<msubsup>${i("σ")}${i("s")}<mn>2</mn></msubsup>`, o("−"), "<msup><mi>τ</mi><mn>2</mn></msup>")}</msqrt>`, `<mover>${i("ε")}${o("^")}</mover>`, o("+"), i("τ"), i("z")),
     title: ["Back to data, step by step", "一步一步回到数据"],
     say: [
-      "Begin in pure noise; guess, move to a little less noise, guess again. Press play. Change sampler, steps and η on the left, and watch the number at the bottom: the energy distance to real points, beside what chance gives.",
-      "从纯噪声开始：猜测，移到稍小的噪声，再猜。点击播放。改变采样器、步数与 η，并看下方的数字：与真实样本的能量距离，旁边是仅由偶然产生的值。",
+      "Begin in pure noise; guess, move to a little less noise s, guess again; z is fresh noise of width τ. Change sampler, steps and η, and watch the energy distance to real points, beside what chance gives.",
+      "从纯噪声开始：猜测，移到稍小的噪声 s，再猜；z 是新加的噪声，宽度为 τ。改变采样器、步数与 η，并看与真实样本的能量距离，旁边是偶然可达的值。",
     ],
     set: () => { plain(); showPaths.value = true; stop.value = 0; playing.value = true; },
   },
   {
+    plane: true,
     number: "4-6",
     equation: row(i("log"), o("&#8289;"), i("p"), o("("), x("0"), o(")"), o("="), i("log"), o("&#8289;"), i("N"), o("("), x("T"), o(";"), "<mn>0</mn>", o(","), "<mn>1</mn>", o(")"), o("+"), o("∫"), o("("), i("d"), o("−"), i("tr"), fraction(row(o("∂"), expected(given)), row(o("∂"), i("y"))), o(")"), i("d"), i("log"), o("&#8289;"), i("r")),
     title: ["A flow has a density", "流给出密度"],
     say: [
-      "Without noise the way is a flow: points spread out or draw together, and density falls or rises by just that. So the model says how likely any point is. The shade is the network's own density.",
-      "不加噪声时，路径是一条流：点散开则密度下降，聚拢则上升。因此模型能给出任何一点的密度。阴影是网络自己的密度。",
+      "Without noise the way is a flow: points spread out or draw together, and density falls or rises by just that. So the model says how likely any point is. (d coordinates, y = x/α, r = σ/α.) The shade, which takes a few seconds, is the network's own density.",
+      "不加噪声时，路径是一条流：点散开则密度下降，聚拢则上升。因此模型能给出任何一点的密度（d 为维数，y = x/α，r = σ/α）。阴影是网络自己的密度，需计算几秒钟。",
     ],
     set: () => { plain(); calls.value = 0; sampler.value = "unipc"; showPaths.value = true; background.value = "model"; stop.value = lastStop.value; },
   },
@@ -116,33 +121,51 @@ const STEPS: Step[] = [
     equation: row(`<msub><mover>${i("α")}${o("¯")}</mover>${i("T")}</msub>`, o("="), "<mn>0.778</mn>", o("≠"), "<mn>0</mn>"),
     title: ["Three faults, and what they cost", "三个错误及其代价"],
     say: [
-      "Many small scripts stop adding noise too early and then begin in pure noise all the same. The first box does that: look at the edges of the shape, and at the energy distance. Try the other two boxes as well.",
-      "许多小脚本过早停止加噪声，采样时却仍从纯噪声开始。第一个选项就是这样：看形状的边缘与能量距离。另外两个也试一试。",
+      "Many small scripts stop adding noise too early and then begin in pure noise all the same. The first box does that: look at the edges of the shape, and at the energy distance. The other two cost less, and little where the levels end at small noise and the training calms down, as here. Noise in the last step is ancestral sampling's: compare it with that sampler, in 5 steps.",
+      "许多小脚本过早停止加噪声，采样时却仍从纯噪声开始。第一个选项就是这样：看形状的边缘与能量距离。另外两个代价较小；像这里噪声水平终止于很小的噪声、训练后期趋于平稳时，几乎看不出。最后一步的噪声属于祖先采样：请取 5 步，与该采样器相比。",
     ],
     set: () => { plain(); calls.value = 0; lateNoise.value = true; startTooClean.value = true; stop.value = lastStop.value; },
   },
 ];
 
+/** What the tour changes, as it was before. */
+let before: (() => void)[] = [];
+
 export function begin(): void {
+  const changed = [
+    background, calls, direction, lateNoise, noiseAtTheEnd, sampler, showField, showPaths, startTooClean, stop,
+    together, withoutAverage,
+  ] as Signal<unknown>[];
+  before = changed.map((each) => {
+    const value = each.peek();
+    return () => { each.value = value; };
+  });
   go(0);
 }
 
 function go(to: number): void {
   batch(() => {
     step.value = to;
-    if (to >= 0) STEPS[to].set();
-    else plain();
+    if (to >= 0) steps()[to].set();
+    else {
+      playing.value = false;
+      for (const restore of before) restore();
+    }
   });
+}
+
+function steps(): Step[] {
+  return STEPS.filter((each) => !each.plane || payload.value?.dimension === 2);
 }
 
 export function Tour() {
   if (step.value < 0) return null;
-  const { number, equation, title, say } = STEPS[step.value], last = STEPS.length - 1;
+  const all = steps(), last = all.length - 1, { number, equation, title, say } = all[Math.min(step.value, last)];
   const link = `docs/equations${either("", ".zh-CN")}.md`;
   return (
     <aside class="tour" aria-live="polite" data-testid="tour">
       <header>
-        <span class="count">{step.value + 1} / {STEPS.length}</span>
+        <span class="count">{step.value + 1} / {all.length}</span>
         <h2>{either(...title)}</h2>
         <button type="button" class="close" aria-label={text.value.closeTour} title={text.value.closeTour} onClick={() => go(-1)}>×</button>
       </header>

@@ -115,3 +115,15 @@ def test_a_file_with_faults_is_answered_with_what_is_wrong(served: "Page", tmp_p
     said = served.get_by_test_id("complaint")
     said.wait_for()
     assert "bad.csv" in said.inner_text()
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(
+    served: "Page", tmp_path: Path
+) -> None:
+    large = tmp_path / "large.csv"
+    large.write_text("x,y\n" + "1.5,2.5\n" * 900_000)
+    served.locator("input[type=file]").set_input_files(large)
+    said = served.get_by_test_id("complaint")
+    said.wait_for()
+    assert "large.csv is larger than 6 MiB" in said.inner_text()
+    assert served.get_by_text("connection").count() == 0

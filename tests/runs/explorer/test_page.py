@@ -269,6 +269,21 @@ def test_the_energy_distance_is_ours(shown: Shown, moons: Run) -> None:
     assert shown.value("s.energies.learned.value") == pytest.approx(expected, abs=1e-5)
 
 
+def test_what_chance_reaches_is_the_evaluations_limit(shown: Shown) -> None:
+    from sfumato.metrics.distances import energy_distance
+    from sfumato.metrics.evaluation import judged
+
+    shown.page.wait_for_function("() => window.sfumato.energyLimit.value !== null")
+    read = "Array.from(s.payload.value.floats('rows/{}'))"
+    real = np.array(shown.value(read.format("real"))).reshape(-1, 2)
+    floor = [
+        energy_distance(np.array(shown.value(read.format(f"other/{k}"))).reshape(-1, 2), real)
+        for k in range(6)
+    ]
+    limit = judged("", "", 0.0, floor, 0.0, len(real)).limit
+    assert shown.value("s.energyLimit.value") == pytest.approx(limit, abs=1e-5)
+
+
 # -------------------------------------------------------------------------- what a person does
 
 
@@ -392,6 +407,72 @@ def test_the_tour_ends_as_it_began(fresh: Shown) -> None:
     assert tour.count() == 0
     assert fresh.value("s.startTooClean.value") is False
     fresh.wait()
+
+
+def test_after_the_tour_everything_is_as_before(fresh: Shown) -> None:
+    names = "sampler", "showPaths", "background", "direction", "stop", "startTooClean"
+    before = {name: fresh.value(f"s.{name}.value") for name in names}
+    fresh.page.get_by_test_id("begin-tour").click()
+    tour = fresh.page.get_by_test_id("tour")
+    for _ in range(6):
+        tour.get_by_role("button", name="›").click()
+    assert fresh.value("s.sampler.value") == "unipc"
+    tour.locator(".close").click()
+    assert {name: fresh.value(f"s.{name}.value") for name in names} == before
+    fresh.wait()
+
+
+def test_a_shade_is_of_the_level_that_is_shown_or_not_there(fresh: Shown) -> None:
+    idle = "() => window.sfumato.shade.pending.value === false"
+    fresh.page.get_by_label("Background").select_option("model")
+    fresh.page.wait_for_function(idle)
+    assert fresh.value("s.shade.density('learned').stop") == fresh.value("s.lastStop.value") - 1
+    assert fresh.value("s.shade.density('exact')") is None  # it is the network's own flow
+    # What belongs to another level is gone at once, and then there anew.
+    at_once = (
+        "() => { const s = window.sfumato; s.stop.value = 30; return s.shade.density('learned'); }"
+    )
+    assert fresh.page.evaluate(at_once) is None
+    fresh.page.wait_for_function(idle)
+    assert fresh.value("s.shade.density('learned').stop") == 30
+
+
+def test_ddim_is_without_noise_until_one_asks_for_it(fresh: Shown) -> None:
+    fresh.choose("Sampler", "ddim")
+    assert fresh.value("s.eta.value") == 0
+    fresh.choose("Sampler", "dpm++2m-sde")
+    assert fresh.value("s.eta.value") == 2  # the run's own
+
+
+def test_a_seed_is_what_the_box_says(fresh: Shown) -> None:
+    box = fresh.page.get_by_label("Seed")
+    for typed, used in (("-5", 0), ("99999999999999999999", 2**53 - 1)):
+        box.fill(typed)
+        box.press("Enter")
+        assert fresh.value("s.seed.value") == used
+        assert box.input_value() == str(used)
+
+
+def test_a_finger_points_too(moons: Run, browser: "Browser", tmp_path: Path) -> None:
+    explore(moons, tmp_path / "moons.html")
+    page = Shown(
+        browser, tmp_path / "moons.html", viewport={"width": 390, "height": 844}, has_touch=True
+    )
+    at = page.page.evaluate(
+        """() => {
+          const { frames, stateAt } = window.sfumato, held = frames.learned.value;
+          return Array.from(stateAt(held, held.levels.length - 1).slice(0, 2));
+        }"""
+    )
+    reach = page.value("s.view.reach.value")
+    box = page.page.get_by_test_id("stage-learned").bounding_box()
+    assert box is not None
+    page.page.touchscreen.tap(
+        box["x"] + box["width"] * (1 + at[0] / reach[0]) / 2,
+        box["y"] + box["height"] * (1 - at[1] / reach[1]) / 2,
+    )
+    assert "log density" in page.page.get_by_test_id("pointed").inner_text()
+    page.close()
 
 
 def test_equations_of_the_tour_are_numbered_in_the_docs() -> None:

@@ -7,23 +7,25 @@ from sfumato import atomic
 from sfumato.errors import ArgumentError
 from sfumato.runs.explorer.page import Page, page_html
 from sfumato.runs.explorer.payload import payload
-from sfumato.runs.run import Run
+from sfumato.runs.run import Run, open_run
 
 
-def explore(run: Run, to: str | os.PathLike[str] | None = None) -> Page:
+def explore(run: Run | str | os.PathLike[str], to: str | os.PathLike[str] | None = None) -> Page:
     """A page that draws with the run's own network, in the browser and without a server.
 
     A notebook shows what is returned; `to` keeps it as one file, which opens anywhere.
 
     Args:
-        run: of points with one to three columns that vary.
+        run: of points with one to three columns that vary; or its folder or model file.
         to: a file to write, .html.
 
     Raises:
         ArgumentError: if the run is of other data, or the file's name does not end in .html.
+        RunError: if there is no such run.
         OSError: if the file cannot be written.
     """
-    page = Page(page_html(payload(run)))
+    opened = run if isinstance(run, Run) else open_run(run)
+    page = Page(page_html(payload(opened)))
     if to is not None:
         _write(page, Path(to))
     return page

@@ -10,6 +10,7 @@ grid and no parameterisation of its own: whatever the run has, its levels are ex
 """
 
 import json
+import math
 import struct
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import t
 from torch import Tensor, nn
 
 from sfumato import __version__
@@ -32,7 +34,7 @@ from sfumato.models.gaussian import GaussianModel
 from sfumato.models.registry import build_grid
 from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process.noise import NoiseLevel, then_clean
-from sfumato.runs.data import Dataset, real_sets
+from sfumato.runs.data import FLOOR_SETS, Dataset, real_sets
 from sfumato.runs.exact import compared_levels, exact_denoiser
 from sfumato.runs.folder import CHECKPOINT
 from sfumato.runs.run import Run
@@ -87,6 +89,8 @@ def payload(run: Run) -> bytes:
         | {"steps": _steps_of(model)},
         "seed": settings.seed,
         "rows": None if data is None else len(data.train),
+        # As `metrics.evaluation.judged` has it: chance reaches so many deviations over the mean.
+        "chance": float(t.ppf(0.99, FLOOR_SETS - 1)) * math.sqrt(1 + 1 / FLOOR_SETS),
         "exact": None if exact is None else ("distribution" if known else "training rows"),
         "schedule": settings.process.schedule,
         "num_levels": model.process.num_levels,
@@ -104,7 +108,7 @@ def explorable(run: Run) -> GaussianModel:
     model = run.model
     if model.codec.kind != "points":
         raise ArgumentError(
-            f"the explorer shows points of one to three columns; this is a run of "
+            "the explorer shows points of one to three columns; this is a run of "
             f"{'pictures' if model.codec.kind == 'images' else 'a table'}. `sfumato report` and "
             "`sfumato animate` show it."
         )
@@ -246,12 +250,13 @@ def _described(network: nn.Module) -> dict[str, Any]:
 
 
 def _real(data: Dataset[Points]) -> list[tuple[str, Points]]:
-    """A real set to look at, and another of as many rows for the floor."""
+    """A real set to look at, and others of as many rows for the floor."""
     try:
         sets = real_sets(data, _ROWS)
     except DataError:
         return [("real", data.train)]
-    return [("real", sets.reference), ("other", sets.others[0])]
+    others = [(f"other/{k}", each) for k, each in enumerate(sets.others)]
+    return [("real", sets.reference), *others]
 
 
 def _exact(
