@@ -53,7 +53,12 @@ def measure() -> Page:
         explore(run, path)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--use-angle=swiftshader",
+                "--enable-unsafe-swiftshader",
+            ],
         )
         rows: list[list[Any]] = [["the file", f"{path.stat().st_size / 1e6:.2f} MB", "2 MB"]]
         opened = [_opened(browser.new_page(), path) for _ in range(_TIMES)]
