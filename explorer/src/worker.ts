@@ -108,17 +108,17 @@ async function work(): Promise<void> {
           breath = performance.now();
         }
         if (cancelled.has(id)) break;
-        if (answer) tell({ id, answer });
+        if (answer) reply({ id, answer });
       }
     } catch (error) {
-      tell({ id, error: error instanceof Error ? error.message : String(error) });
+      reply({ id, error: error instanceof Error ? error.message : String(error) });
     }
     cancelled.delete(id);
   }
   busy = false;
 }
 
-function tell(message: FromWorker): void {
+function reply(message: FromWorker): void {
   postMessage(message);
 }
 

@@ -351,7 +351,7 @@ def test_both_languages_have_every_sentence(fresh: Shown) -> None:
     assert [line for line in kept if not any(name in line for name in names)] == []
 
 
-def test_what_is_under_the_pointer_is_told(fresh: Shown) -> None:
+def test_what_is_under_the_pointer_is_said(fresh: Shown) -> None:
     # Half way, where points lie near the middle of the panel.
     fresh.page.evaluate("() => { window.sfumato.stop.value = window.sfumato.lastStop.value >> 1; }")
     box = fresh.page.get_by_test_id("stage-learned").bounding_box()
