@@ -5,7 +5,7 @@ import type { ComponentChildren } from "preact";
 
 import { SAMPLERS } from "./samplers";
 import {
-  background, type Background, callChoices, calls, canDropAverage, count, energies, energyLimit, eta, frames, grid,
+  axis, background, type Background, callChoices, calls, canDropAverage, count, energies, energyLimit, eta, frames, grid,
   grids, hasExact, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
   startTooClean, stepChoices, steps, together, usualEta, walk, withoutAverage,
 } from "./state";
@@ -16,6 +16,8 @@ export function Controls() {
   if (!run) return null;
   const plane = run.dimension === 2, byMap = calls.value > 0;
   const own = run.header.sampling.sampler;
+  // Heun's method divides by alpha, which is 0 at a last level without signal.
+  const divisible = axis.value[0]?.alpha > 0;
   return (
     <section class="controls">
       <Group title={t.show}>
@@ -34,7 +36,7 @@ export function Controls() {
         )}
         <Choice label={t.sampler} value={noiseAtTheEnd.value ? "ancestral" : sampler.value} disabled={byMap || noiseAtTheEnd.value}
           onPick={(v) => { sampler.value = v; eta.value = usualEta(v); }}
-          items={Object.keys(SAMPLERS).map((name) => [name, name])} />
+          items={Object.keys(SAMPLERS).filter((name) => name !== "heun" || divisible).map((name) => [name, name])} />
         {!(own in SAMPLERS) && <p class="faint">{t.samplerMissing(own)}</p>}
         <Choice label={t.steps} value={String(steps.value)} disabled={byMap} onPick={(v) => (steps.value = Number(v))}
           items={stepChoices.value.map((k) => [String(k), String(k)])} />

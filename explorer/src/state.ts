@@ -278,9 +278,12 @@ async function measure(side: Side): Promise<void> {
   energies[side].value = distance;
 }
 
-function quietly(task: Promise<void>): void {
+/** What goes wrong is said, and nothing waits for it any more; what was replaced is no fault. */
+function quietly(task: Promise<void>, underWay: Signal<boolean>): void {
   task.catch((error) => {
-    if (!(error instanceof Replaced)) failure.value = String(error.message ?? error);
+    if (error instanceof Replaced) return;
+    failure.value = String(error.message ?? error);
+    underWay.value = false;
   });
 }
 
@@ -289,7 +292,7 @@ effect(() => {
   const chosen = walk.value, run = payload.value;
   options(); count.value; seed.value;
   if (!run || !chosen) return;
-  quietly(draw("learned", calls.value ? "few" : networkSource.value, chosen));
+  quietly(draw("learned", calls.value ? "few" : networkSource.value, chosen), drawing.learned);
 });
 
 let drawnExactly = "";
@@ -310,7 +313,7 @@ effect(() => {
   const key = JSON.stringify([run.header.name, run.header.rows, run.header.mean, options(), chosen, count.value, seed.value]);
   if (key === drawnExactly) return;
   drawnExactly = "";
-  quietly(draw("exact", "exact", chosen).then(() => { drawnExactly = key; }));
+  quietly(draw("exact", "exact", chosen).then(() => { drawnExactly = key; }), drawing.exact);
 });
 
 effect(() => {
@@ -326,6 +329,7 @@ effect(() => {
       const variance = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (n - 1);
       energyLimit.value = mean + run.header.chance * Math.sqrt(variance);
     }),
+    signal(false),
   );
 });
 
@@ -342,5 +346,5 @@ effect(() => {
   quietly(engine.ask("errors", "errors", ask, LAST).then((found) => {
     errors.value = found;
     measuring.value = false;
-  }));
+  }), measuring);
 });

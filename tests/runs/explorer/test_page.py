@@ -172,7 +172,10 @@ def test_a_few_step_map_draws_as_sample_calls_does(
     page.close()
 
 
-def test_a_discrete_process_and_the_networks_of_steps(browser: "Browser", tmp_path: Path) -> None:
+@pytest.mark.parametrize("zero_terminal", [False, True])
+def test_a_discrete_process_and_the_networks_of_steps(
+    zero_terminal: bool, browser: "Browser", tmp_path: Path
+) -> None:
     run = sfumato.fit(
         "s-curve",
         settings={
@@ -180,6 +183,7 @@ def test_a_discrete_process_and_the_networks_of_steps(browser: "Browser", tmp_pa
             "process.schedule": "linear",
             "process.options": {},
             "process.num_levels": 20,
+            "process.zero_terminal_snr": zero_terminal,
             "network.name": "step-mlp",
             "network.parameterisation": "v",
             "training.reference": 0,
@@ -194,6 +198,12 @@ def test_a_discrete_process_and_the_networks_of_steps(browser: "Browser", tmp_pa
     explore(run, tmp_path / "steps.html")
     page = Shown(browser, tmp_path / "steps.html")
     assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
+    # From a level without signal, too, where there is no log-SNR.
+    page.choose("Sampler", "dpm++2m")
+    again = run.sample(2000, sampler="dpm++2m", grid="trailing")
+    assert _apart(run, page.drawn("learned"), again) < CLOSE
+    menu = page.page.get_by_label("Sampler", exact=True).inner_text()
+    assert ("heun" in menu) is not zero_terminal
     page.close()
 
 
