@@ -1,12 +1,12 @@
 // Everything that can be changed, each change drawn at once.
 
-import type { Signal } from "@preact/signals";
+import { batch, type Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 
 import { SAMPLERS } from "./samplers";
 import {
   axis, background, type Background, callChoices, calls, canDropAverage, count, energies, energyLimit, eta, frames, grid,
-  grids, hasExact, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
+  grids, hasExact, hasFlow, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
   startTooClean, stepChoices, steps, together, usualEta, walk, withoutAverage,
 } from "./state";
 import { text } from "./text";
@@ -26,7 +26,7 @@ export function Controls() {
         {plane && <Check of={showField} label={t.field} />}
         {plane && (
           <Choice label={t.background} value={background.value} onPick={(v) => (background.value = v as Background)}
-            items={[["none", t.none], ...(hasExact.value ? [["marginal", run.header.exact === "distribution" ? t.marginal : t.marginalRows] as [string, string]] : []), ["model", t.model]]} />
+            items={[["none", t.none], ...(hasExact.value ? [["marginal", run.header.exact === "distribution" ? t.marginal : t.marginalRows] as [string, string]] : []), ...(hasFlow.value ? [["model", t.model] as [string, string]] : [])]} />
         )}
       </Group>
       <Group title={t.sampling}>
@@ -40,7 +40,7 @@ export function Controls() {
         {!(own in SAMPLERS) && <p class="faint">{t.samplerMissing(own)}</p>}
         <Choice label={t.steps} value={String(steps.value)} disabled={byMap} onPick={(v) => (steps.value = Number(v))}
           items={stepChoices.value.map((k) => [String(k), String(k)])} />
-        <Choice label={t.grid} value={grid.value} disabled={byMap} onPick={(v) => { grid.value = v; }}
+        <Choice label={t.grid} value={grid.value} disabled={byMap} onPick={pickGrid}
           items={grids.value.map((name) => [name, name])} />
         {SAMPLERS[sampler.value]?.eta && !noiseAtTheEnd.value && (
           <label class="row">{t.eta} <output>{eta.value.toFixed(2)}</output>
@@ -69,6 +69,15 @@ export function Controls() {
       <Measure />
     </section>
   );
+}
+
+/** Another grid, with the number of its steps that is nearest to the one chosen. */
+function pickGrid(name: string): void {
+  batch(() => {
+    grid.value = name;
+    const before = steps.peek(), all = stepChoices.value;
+    steps.value = all.reduce((best, k) => (Math.abs(k - before) < Math.abs(best - before) ? k : best), all[0]);
+  });
 }
 
 /** What the choice costs, beside what chance gives. */

@@ -26,8 +26,10 @@ export function* flowLogDensity(
   };
   const stride = Math.max(1, Math.round(last / (2 * steps)));
   while (at > 0) {
-    const half = Math.min(stride, Math.floor(at / 2)) || 0;
-    const to = half ? at - 2 * half : 0;
+    // Runge-Kutta needs the level half way; where levels are uneven, Heun's method goes one by one.
+    let half = Math.min(stride, Math.floor(at / 2));
+    if (half && !isHalfWay(levels[at], levels[at - half], levels[at - 2 * half])) half = 0;
+    const to = at - (2 * half || 1);
     const [from, middle, end] = [levels[at], levels[half ? at - half : at], levels[to]];
     const h = tau(end) - tau(from);
     if (half) {
@@ -59,6 +61,11 @@ export function* flowLogDensity(
 
 function tau(level: Level): number {
   return Math.log(level.sigma / level.alpha);
+}
+
+function isHalfWay(from: Level, middle: Level, to: Level): boolean {
+  const h = tau(to) - tau(from);
+  return Math.abs(tau(middle) - tau(from) - h / 2) < 1e-4 * Math.abs(h);
 }
 
 function add(x: Float64Array, h: number, slope: Float64Array): Float64Array {

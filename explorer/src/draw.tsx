@@ -26,7 +26,7 @@ export function Draw() {
   const points = useRef<number[][]>([]);
   const painted = useSignal(0), spread = useSignal(0.08), steps = useSignal(1000);
   const toy = useSignal(""), noise = useSignal(""), cursor = useSignal<[number, number] | null>(null);
-  const now = state.value, busy = now?.state === "fitting";
+  const now = state.value, busy = now?.state === "fitting" || connected.value !== "yes";
 
   const paint = () => {
     const canvas = element.current;

@@ -25,6 +25,7 @@ export class Engine {
     this.workers = Array.from({ length: count }, () => {
       const worker = new PageWorker();
       worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.receive(worker, data);
+      worker.onerror = ({ message }) => this.fail(worker, message);
       return worker;
     });
   }
@@ -75,6 +76,13 @@ export class Engine {
 
   private send(worker: Worker, message: ToWorker): void {
     worker.postMessage(message);
+  }
+
+  /** A worker that cannot start, or has come to an end: whoever waits for it is told why. */
+  private fail(worker: Worker, message: string): void {
+    const pending = this.running.get(worker);
+    this.running.delete(worker);
+    pending?.reject(new Error(message || "this browser does not let the page start a worker"));
   }
 
   private receive(worker: Worker, message: FromWorker): void {

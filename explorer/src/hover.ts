@@ -4,7 +4,7 @@ import { effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
 import {
-  axis, direction, engine, frames, hasExact, lastStop, level, mixAt, networkSource, payload, type Side,
+  axis, direction, engine, frames, hasExact, hasFlow, lastStop, level, mixAt, networkSource, payload, type Side,
   stateAt, stop,
 } from "./state";
 import { project } from "./view";
@@ -95,7 +95,7 @@ effect(() => {
     if (hasExact.value && (now.sigma > 0)) {
       ask("exact").then(({ logs }) => (logDensities.value = { ...logDensities.peek(), exact: logs[0] - unit }), ignore);
     }
-    ask(networkSource.peek()).then(({ logs }) => (logDensities.value = { ...logDensities.peek(), flow: logs[0] - unit }), ignore);
+    if (hasFlow.peek()) ask(networkSource.peek()).then(({ logs }) => (logDensities.value = { ...logDensities.peek(), flow: logs[0] - unit }), ignore);
   }, 80) as unknown as number;
 });
 

@@ -220,8 +220,10 @@ function begin(kind: Field["kind"]): void {
     },
     (error) => {
       shading = null;
-      if (!(error instanceof Replaced)) failure.value = String(error.message ?? error);
-      else if (kind === "marginal" && background.peek() === kind) begin(kind);
+      if (!(error instanceof Replaced)) {
+        failure.value = String(error.message ?? error);
+        waiting.value = false;
+      } else if (kind === "marginal" && background.peek() === kind) begin(kind);
     },
   );
 }

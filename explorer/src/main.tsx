@@ -63,8 +63,8 @@ function Pointed() {
   if (!found) return <p class="pointed-at faint">{t.hover}</p>;
   return (
     <p class="pointed-at" data-testid="pointed">
-      <b>{t.hovered(found.row)}</b>{" · "}{t.logDensity}: {t.flow} {number(logs.flow)}
-      {hasExact.value && <>, {run?.header.exact === "distribution" ? t.exactly : t.ofRows} {number(logs.exact)}</>}
+      <b>{t.hovered(found.row)}</b>{" · "}{t.logDensity}: {state.hasFlow.value && <>{t.flow} {number(logs.flow)}, </>}
+      {hasExact.value && <>{run?.header.exact === "distribution" ? t.exactly : t.ofRows} {number(logs.exact)}</>}
       {found.places > 0 && <> · {t.posterior(found.places < 10 ? found.places.toFixed(1) : found.places.toFixed(0))}</>}
     </p>
   );

@@ -84,8 +84,13 @@ export class Normals {
     return new Normals(streamSeed(seed));
   }
 
-  /** `count` of them, at least 16: Box and Muller (1958), eight pairs at a time. */
+  /**
+   * `count` of them: Box and Muller (1958), eight pairs at a time.
+   *
+   * Fewer than 16 PyTorch draws in another way; here they are the first of 16.
+   */
   draw(count: number): Float64Array {
+    if (count < 16) return this.draw(16).subarray(0, count);
     const numbers = new Float64Array(count);
     this.fill(numbers);
     const whole = count - (count % 16);

@@ -81,6 +81,7 @@ function receive(message: Message): void {
 
 export function ask(request: Request): void {
   complaint.value = "";
+  if (request.type === "go_on") following = true;
   if (request.type === "fit") {
     following = false;
     losses.value = [];

@@ -6,7 +6,7 @@ import { applyPalette, GIFEncoder, quantize } from "gifenc";
 import { pending } from "./layers";
 import { captioned, COLOURS, nameOf } from "./panel";
 import {
-  calls, count, direction, eta, grid, hasExact, lastStop, lateNoise, noiseAtTheEnd, payload, playing, sampler, seed,
+  calls, count, direction, eta, grid, hasExact, lastStop, lateNoise, noiseAtTheEnd, options, payload, playing, sampler, seed,
   type Side, startTooClean, steps, stop, together, withoutAverage,
 } from "./state";
 import { text } from "./text";
@@ -86,8 +86,8 @@ function command(): string {
   if (sampling.few) words.push("--calls", "0");
   words.push("--sampler", chosen, "--steps", String(steps.value));
   if (grid.value !== sampling.grid) set.push(`sampling.grid=${grid.value}`);
-  if (chosen === "ancestral" && noiseAtTheEnd.value) {
-    set.push("sampling.options.variance=beta", "sampling.options.last_step_noise=true");
+  if (chosen === "ancestral") {
+    set.push(`sampling.options.variance=${options().variance}`, `sampling.options.last_step_noise=${noiseAtTheEnd.value}`);
   }
   if (chosen === "ddim" || chosen.endsWith("-sde")) set.push(`sampling.options.eta=${eta.value}`);
   // What is left out falls back to the run's own option, where there is one.
@@ -102,7 +102,7 @@ export function Share() {
   const t = text.value, run = payload.value, busy = useSignal(false), copied = useSignal(false);
   if (!run) return null;
   const name = run.header.name.replace(/.*[\\/]/, "").replace(/\W+/g, "-");
-  const line = command(), onlyHere = !calls.value && (startTooClean.value || withoutAverage.value);
+  const line = command(), onlyHere = !calls.value && (startTooClean.value || withoutAverage.value !== (run.header.sampling.weights === "last"));
   return (
     <section class="share" aria-label={t.share}>
       <div class="buttons">

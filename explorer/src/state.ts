@@ -55,6 +55,8 @@ export const stepChoices = computed(() => {
   return names.map(Number).sort((a, b) => a - b);
 });
 export const callChoices = computed(() => (payload.value?.under("few/") ?? []).map(Number).sort((a, b) => a - b));
+/** Whether the network knows the levels between those of its process, as a flow's density needs. */
+export const hasFlow = computed(() => payload.value?.header.network.name === "vector-mlp");
 export const hasExact = computed(() => payload.value?.header.exact != null);
 export const otherWeights = computed<Source | null>(() => {
   const own = payload.value?.header.sampling.weights;
@@ -86,7 +88,7 @@ export const walk = computed<Walk | null>(() => {
   let levels = run.levels(name);
   if (startTooClean.value) {
     const from = levels.findIndex((each) => (each.alpha / Math.hypot(each.alpha, each.sigma)) ** 2 >= TOO_CLEAN);
-    levels = levels.slice(Math.max(from, 0));
+    levels = levels.slice(Math.min(Math.max(from, 0), levels.length - 2)); // one step at least
   }
   const method = noiseAtTheEnd.value ? "ancestral" : sampler.value;
   return { levels, method };
@@ -194,13 +196,13 @@ export function stateAt(held: Frames, index: number): Float32Array {
 
 const merged = new WeakMap<Frames, Map<number, { key: number; rows: Float32Array }>>();
 
-/** Open a run: its own settings, and everything drawn anew. A run that is being fitted keeps them. */
 /** Noise of a sampler that is chosen: the run's own where it is the run's, none where it need not be. */
 export function usualEta(name: string): number {
   const own = payload.value?.header.sampling;
   return own?.sampler === name ? Number(own.options.eta ?? (name === "ddim" ? 0 : 1)) : name === "ddim" ? 0 : 1;
 }
 
+/** Open a run: its own settings, and everything drawn anew. A run that is being fitted keeps them. */
 export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
   let found: Payload;
   try {
@@ -214,11 +216,14 @@ export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
     failure.value = "";
     const { sampling, seed: own } = found.header;
     if (!keep || !payload.value || payload.value.dimension !== found.dimension) {
-      sampler.value = sampling.sampler in SAMPLERS ? sampling.sampler : "dpm++2m";
+      const drawable = sampling.sampler in SAMPLERS && sampling.options.variance !== "learned";
+      sampler.value = drawable ? sampling.sampler : "dpm++2m";
       steps.value = sampling.steps;
       grid.value = sampling.grid;
       eta.value = Number(sampling.options.eta ?? (sampling.sampler === "ddim" ? 0 : 1));
       lateNoise.value = "noise_below" in sampling.options;
+      noiseAtTheEnd.value = sampling.options.last_step_noise === true;
+      withoutAverage.value = sampling.weights === "last";
       calls.value = sampling.few;
       seed.value = own;
     }
@@ -230,10 +235,11 @@ export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
 /** The options of the sampler as they are set. */
 export function options() {
   const given = payload.value?.header.sampling.options ?? {};
+  const usual = noiseAtTheEnd.value ? ("beta" as const) : ("beta_tilde" as const);
   return {
     eta: eta.value,
     noiseBelow: lateNoise.value ? Number(given.noise_below ?? 1) : Infinity,
-    variance: noiseAtTheEnd.value ? ("beta" as const) : ("beta_tilde" as const),
+    variance: given.variance === "beta" || given.variance === "beta_tilde" ? given.variance : usual,
     lastStepNoise: noiseAtTheEnd.value,
   };
 }
@@ -263,6 +269,7 @@ async function draw(side: Side, source: Source, chosen: Walk): Promise<void> {
     };
   }
   drawing[side].value = false;
+  failure.value = "";
   await measure(side);
 }
 
@@ -271,7 +278,10 @@ const MEASURED = 2000;
 
 async function measure(side: Side): Promise<void> {
   const run = payload.value, held = frames[side].value;
-  if (!run?.has("rows/real") || !held) return;
+  if (!run?.has("rows/real") || run.shape("rows/real")[0] < 2 || !held) {
+    energies[side].value = null;
+    return;
+  }
   const last = stateAt(held, held.levels.length - 1).slice(0, MEASURED * run.dimension);
   // The last state is shown at unit scale: the clean level's alpha is 1.
   const { distance } = await engine.ask(`energy ${side}`, "energy", { a: last, b: run.floats("rows/real") });
@@ -305,6 +315,7 @@ effect(() => {
   if (!run || run.header.exact === null || !run.has(name)) {
     frames.exact.value = null;
     drawing.exact.value = false;
+    drawnExactly = "";
     return;
   }
   const chosen = calls.value ? { levels: run.levels(name), method: sampler.value } : walk.value;

@@ -4,7 +4,7 @@
 import { batch, type Signal, signal } from "@preact/signals";
 
 import {
-  background, calls, direction, hasExact, lastStop, lateNoise, noiseAtTheEnd, payload, playing, sampler,
+  background, calls, direction, hasExact, hasFlow, lastStop, lateNoise, noiseAtTheEnd, payload, playing, sampler,
   showField, showPaths, startTooClean, stop, together, withoutAverage,
 } from "./state";
 import { either, text } from "./text";
@@ -114,7 +114,7 @@ const STEPS: Step[] = [
       "Without noise the way is a flow: points spread out or draw together, and density falls or rises by just that. So the model says how likely any point is. (d coordinates, y = x/α, r = σ/α.) The shade, which takes a few seconds, is the network's own density.",
       "不加噪声时，路径是一条流：点散开则密度下降，聚拢则上升。因此模型能给出任何一点的密度（d 为维数，y = x/α，r = σ/α）。阴影是网络自己的密度，需计算几秒钟。",
     ],
-    set: () => { plain(); calls.value = 0; sampler.value = "unipc"; showPaths.value = true; background.value = "model"; stop.value = lastStop.value; },
+    set: () => { plain(); calls.value = 0; sampler.value = "unipc"; showPaths.value = true; background.value = hasFlow.value ? "model" : "none"; stop.value = lastStop.value; },
   },
   {
     number: "3-1",

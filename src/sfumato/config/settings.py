@@ -193,7 +193,9 @@ class TrainingSettings(Section):
     checkpoint_every: Count = Field(1000, description="steps between two checkpoints")
     snapshots: int = Field(5, ge=0, le=1000, description="times that samples are drawn on the way")
     past: tuple[TrainingPart, ...] = Field(
-        (), description="parts of a training that was gone on with, written by `fit --resume`"
+        (),
+        max_length=1000,
+        description="parts of a training that was gone on with, written by `fit --resume`",
     )
 
     @field_validator("past")

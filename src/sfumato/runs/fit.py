@@ -41,7 +41,7 @@ from sfumato.runs.start import Start, adopted, own_parts, recorded_start, refuse
 from sfumato.runs.start import layer as start_layer
 from sfumato.training import checkpoint
 from sfumato.training.loop import Training
-from sfumato.training.precision import faster
+from sfumato.training.precision import Precision, faster
 
 
 def resolve(
@@ -147,6 +147,13 @@ def prepare(
     return training, model
 
 
+def _measured(settings: Settings, data: Dataset[Any], **parts: Any) -> Precision:
+    """The faster precision, by a training that is gone when this returns."""
+    trial, _ = prepare(settings, data, **parts)
+    with distributed.threads(settings.threads):
+        return faster(trial)
+
+
 @contextmanager
 def begin(
     settings: Settings,
@@ -178,9 +185,9 @@ def begin(
     codec, notes = adopted(start, data) if start else (None, [])
     if settings.training.precision == "auto":
         own = deepcopy(network)  # what is measured with is trained
-        trial, _ = prepare(settings, data, codec=codec, network=own, process=process, start=start)
-        with distributed.threads(settings.threads):
-            precision = faster(trial)
+        precision = _measured(
+            settings, data, codec=codec, network=own, process=process, start=start
+        )
         chosen = settings.training.model_copy(update={"precision": precision.name})
         settings, notes = settings.model_copy(update={"training": chosen}), [*notes, precision.note]
     training, model = prepare(

@@ -556,7 +556,7 @@ class Run:
         """
         records, training = self.records(), self.settings.training
         if not records:
-            return True
+            return self.folder is None
         # The last line may have been written before the run was to be trained on.
         steps = training.steps if training.past else records[-1]["num_steps"]
         return records[-1]["step"] >= steps

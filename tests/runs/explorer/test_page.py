@@ -16,6 +16,7 @@ from browser import Shown, browser
 from command_line import leave
 from fitted import TINY
 from sfumato import Run
+from sfumato.config.recipes import preset
 from sfumato.models.registry import build_stepper
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.exact import errors_by_level, exact_denoiser, regrets_by_level
@@ -214,6 +215,69 @@ def test_a_line_and_a_cloud_in_space(columns: int, browser: "Browser", tmp_path:
     explore(run, tmp_path / "page.html")
     page = Shown(browser, tmp_path / "page.html")
     assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
+    page.close()
+
+
+def test_the_tutorials_own_sampling_is_what_the_page_opens_with(
+    browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Last weights, variance beta and noise in the last step are settings of the run."""
+    monkeypatch.chdir(tmp_path)
+    sampling = preset("tutorial")["sampling"]
+    run = sfumato.fit(
+        "s-curve",
+        settings={
+            **TINY,
+            "process.schedule": "sigmoid",
+            "process.num_levels": 20,
+            "process.options": {},
+            "network.name": "step-mlp",
+            "network.parameterisation": "v",
+            "training.reference": 0,
+            **{f"sampling.{name}": value for name, value in sampling.items()},
+            "sampling.steps": 20,
+        },
+        out=tmp_path / "tutorial",
+        quiet=True,
+    )
+    explore(run, tmp_path / "page.html")
+    page = Shown(browser, tmp_path / "page.html")
+    assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
+    command = shlex.split(page.page.get_by_test_id("command").inner_text())
+    assert leave(shlex.join([*command[1:], "-q"])) == 0
+    with Path("points.csv").open() as file:
+        rows = np.array([[float(cell) for cell in row] for row in [*csv.reader(file)][1:]])
+    assert _apart(run, page.drawn("learned"), rows) < CLOSE
+    page.close()
+
+
+def test_one_step_from_too_clean_a_level_is_a_step(fresh: Shown) -> None:
+    fresh.choose("Steps", "1")
+    fresh.check("Begin at")
+    fresh.page.evaluate("() => { window.sfumato.stop.value = 3; }")
+    assert fresh.value("s.walk.value.levels.length") == 2
+    assert fresh.value("s.mixAt('learned').n") == 2000
+
+
+def test_log_densities_between_uneven_levels_too(browser: "Browser", tmp_path: Path) -> None:
+    run = sfumato.fit(
+        "moons",
+        settings={
+            **TINY,
+            "process.schedule": "linear",
+            "process.options": {},
+            "process.num_levels": 100,
+        },
+        out=tmp_path / "run",
+        quiet=True,
+    )
+    explore(run, tmp_path / "page.html")
+    page = Shown(browser, tmp_path / "page.html")
+    codec: Any = run.model.codec
+    rows = run.sample(100)
+    found = _ask_density(page, "averaged", codec.encode(np.asarray(rows)).numpy())
+    expected = run.log_prob(rows) + np.log(codec.scale).sum()
+    assert np.median(np.abs(found - expected)) < 0.02
     page.close()
 
 

@@ -102,6 +102,23 @@ def test_both_kinds_of_weights_are_carried_where_the_run_has_them(moons: Run) ->
     assert not np.array_equal(averaged, last)
 
 
+def test_while_a_run_is_fitted_its_last_weights_are_those_of_the_moment(moons: Run) -> None:
+    from copy import deepcopy
+
+    moment = deepcopy(moons.model.denoiser.network)
+    moment.get_parameter("hidden.0.weight").data.fill_(0.25)
+    _, arrays = _read(payload(moons, moment))
+    assert (arrays["network/last/hidden.0.weight"] == 0.25).all()
+    assert not (arrays["network/averaged/hidden.0.weight"] == 0.25).all()
+
+
+def test_options_of_samplers_that_the_page_has_not_are_refused(tmp_path: Path) -> None:
+    settings = {**TINY, "sampling.sampler": "heun", "sampling.options": {"churn": 0.2}}
+    run = sfumato.fit("moons", settings=settings, out=tmp_path / "churn", quiet=True)
+    with pytest.raises(ArgumentError, match=r"sampling\.options\.churn"):
+        payload(run)
+
+
 def test_no_path_of_the_machine_is_in_the_file(moons: Run) -> None:
     assert moons.folder is not None
     header, _ = _read(payload(moons))

@@ -49,21 +49,26 @@ _STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 100)
 # Real rows that it holds: of each of two sets, and at most so many to be the exact denoiser's.
 _ROWS = 2000
 
+# Options of samplers that the page has; any other would change what it draws.
+_OPTIONS = {"eta", "noise_below", "variance", "last_step_noise"}
+
 _NETWORKS: Mapping[type[nn.Module], str] = {VectorMLP: "vector-mlp", StepMLP: "step-mlp"}
 
 
-def payload(run: Run) -> bytes:
+def payload(run: Run, other: nn.Module | None = None) -> bytes:
     """All that the page shows of a run of points, fitted or half fitted.
 
     Args:
         run: of points with one to three columns that vary.
+        other: the network with the weights that the run does not draw with (the last ones of
+            averaged ones) while it is being fitted; else they are those of its checkpoint.
 
     Raises:
         ArgumentError: if the page has no place for such a run; says why.
     """
     model = explorable(run)
     data = _rows_of(run)
-    arrays = dict(_arrays(run, model, data))
+    arrays = dict(_arrays(run, model, data, other))
     exact, known = _exact(run, model, data)
     if exact is not None:
         arrays |= {
@@ -129,6 +134,11 @@ def explorable(run: Run) -> GaussianModel:
             "the explorer does not clip predictions, and this run is sampled with sampling.clip or "
             "sampling.threshold; fit it without them."
         )
+    if unknown := sorted(set(sampling.options) - _OPTIONS):
+        raise ArgumentError(
+            f"the explorer's samplers do not know sampling.options.{unknown[0]}, with which this "
+            "run is sampled; fit it without."
+        )
     return model
 
 
@@ -154,7 +164,7 @@ def _rows_of(run: Run) -> Dataset[Points] | None:
 
 
 def _arrays(
-    run: Run, model: GaussianModel, data: Dataset[Points] | None
+    run: Run, model: GaussianModel, data: Dataset[Points] | None, other: nn.Module | None
 ) -> Iterator[tuple[str, np.ndarray]]:
     denoiser, process = model.denoiser, model.process
     stops = min(_STOPS, process.num_levels or _STOPS)
@@ -167,7 +177,7 @@ def _arrays(
                 yield f"grid/{name}/{steps}", _grid(model, name, steps)
     if (grid := model.settings.sampling.grid) not in process.suggested_grids:
         yield f"grid/{grid}/{own}", _grid(model, grid, own)
-    for name, network in _networks(run, model):
+    for name, network in _networks(run, model, other):
         yield from _weights(f"network/{name}", network, model.codec.dimension)
     if model.few is not None:
         own_map = as_map(denoiser, model.few.network)
@@ -205,13 +215,18 @@ def _levels(denoiser: NetworkDenoiser, levels: NoiseLevel) -> np.ndarray:
     return np.vstack([torch.stack(columns, 1).numpy(), clean])
 
 
-def _networks(run: Run, model: GaussianModel) -> Iterator[tuple[str, nn.Module]]:
+def _networks(
+    run: Run, model: GaussianModel, given: nn.Module | None
+) -> Iterator[tuple[str, nn.Module]]:
     """The weights that the run draws with, and the others (averaged or last) where it has them."""
     drawing = model.settings.sampling.weights
+    other = "last" if drawing == "averaged" else "averaged"
     yield drawing, model.denoiser.network
+    if given is not None:
+        yield other, given
+        return
     if run.folder is None or not any((run.folder / CHECKPOINT).glob("*.json")):
         return
-    other = "last" if drawing == "averaged" else "averaged"
     part = "network." if other == "last" else "average."
     renamed = weight_names(model.settings.network.name)
     tensors, _ = checkpoint.load(run.folder / CHECKPOINT, renamed)

@@ -237,7 +237,7 @@ def refusal(connection: HTTPConnection, token: str, host: str) -> str | None:
 def _is_ours(name: str, host: str) -> bool:
     """Whether a Host header names the address that is listened on; of any port, for tunnels."""
     if is_loopback(host):
-        return name in _LOOPBACK
+        return name in _LOOPBACK or name.strip("[]") == host.lower()
     plain = name.strip("[]")
     if host not in _EVERY:
         return plain == host.lower()

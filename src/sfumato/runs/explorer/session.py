@@ -8,6 +8,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -225,7 +226,9 @@ class Session:
                     event = messages.EVENTS.validate_json(content)
                     was_ready = was_ready or isinstance(event, Ready)
                     self._take(event, content.decode())
-        except asyncio.IncompleteReadError:
+        except (asyncio.IncompleteReadError, ValueError):  # it is gone, or says what it never does
+            with suppress(ProcessLookupError):
+                worker.kill()
             code = await worker.wait()
         self._worker = None
         if self.state == "fitting" or not self._leaving:

@@ -165,7 +165,7 @@ class Worker:
             else:
                 ended = Ended(state="done", message=f"done: {job.folder}")
         self._tell(ended)  # all is saved, and the folder is free
-        self._tell(payload(_shown(job)))
+        self._tell(_shown(job))
 
     def _train(self, job: Job) -> None:
         """Train to the end, or until *halt*.
@@ -193,13 +193,16 @@ class Worker:
     def _shown_until_next(self, job: Job) -> float:
         """Send what there is so far; when to send again."""
         began = time.monotonic()
-        self._tell(payload(_shown(job)))
+        self._tell(_shown(job))
         now = time.monotonic()
         return max(began + _PAYLOADS, now + (now - began) * (1 - _SHARE) / _SHARE)
 
 
-def _shown(job: Job) -> Run:
-    return Run(sampling_model(job), job.folder, job.data)
+def _shown(job: Job) -> bytes:
+    """What there is so far, with the weights of the moment, averaged and last."""
+    last = job.model.settings.sampling.weights == "last"
+    run = Run(sampling_model(job), job.folder, job.data)
+    return payload(run, job.training.drawing_network(last=not last))
 
 
 def _made_by(run: Run) -> str | None:
