@@ -1,12 +1,12 @@
-// The point under the pointer: its way, what it may become, and its log density.
+// The point under the pointer: its way, where it may have come from, and its log density.
 
 import { effect, signal } from "@preact/signals";
 
-import { Replaced } from "./engine";
 import {
-  axis, direction, engine, frames, hasExact, hasFlow, lastStop, level, mixAt, networkSource, payload, type Side,
+  axis, direction, engine, frames, hasExact, hasFlow, lastStop, level, mixAt, networkSource, payload, quietly, type Side,
   stateAt, stop,
 } from "./state";
+import type { Source } from "./tasks";
 import { project } from "./view";
 
 export interface Hovered {
@@ -90,15 +90,11 @@ effect(() => {
     const x = Float64Array.from(found.z, (z) => z * run.displayScale(now));
     const unit = run.header.scale.reduce((sum, scale) => sum + Math.log(scale), 0);
     const levels = axis.value.slice(from, at + 1);
-    const ask = (source: "exact" | typeof networkSource.value) =>
-      engine.ask("hover", "density", { source, x, levels, steps: 32 });
-    if (hasExact.value && (now.sigma > 0)) {
-      ask("exact").then(({ logs }) => (logDensities.value = { ...logDensities.peek(), exact: logs[0] - unit }), ignore);
-    }
-    if (hasFlow.peek()) ask(networkSource.peek()).then(({ logs }) => (logDensities.value = { ...logDensities.peek(), flow: logs[0] - unit }), ignore);
+    const ask = async (source: Source, as: "exact" | "flow") => {
+      const { logs } = await engine.ask("hover", "density", { source, x, levels, steps: 32 });
+      logDensities.value = { ...logDensities.peek(), [as]: logs[0] - unit };
+    };
+    if (hasExact.peek()) quietly(ask("exact", "exact"));
+    if (hasFlow.peek()) quietly(ask(networkSource.peek(), "flow"));
   }, 80) as unknown as number;
 });
-
-function ignore(error: unknown): void {
-  if (!(error instanceof Replaced)) throw error;
-}

@@ -5,7 +5,7 @@ import { computed, effect, signal } from "@preact/signals";
 import { Replaced } from "./engine";
 import { type Level } from "./payload";
 import {
-  axis, background, calls, direction, engine, failure, frames, hasExact, lastStop, networkSource, payload,
+  axis, background, calls, direction, engine, failure, frames, hasExact, lastStop, networkSource, payload, quietly,
   showField, showPaths, type Side, stop, together,
 } from "./state";
 import type { Source } from "./tasks";
@@ -161,20 +161,18 @@ async function shadeAt(at: number, kind: Field["kind"]): Promise<void> {
   }
 }
 
-function quietly(task: Promise<void>): void {
-  task.catch((error) => {
-    if (!(error instanceof Replaced)) failure.value = String(error.message ?? error);
-  });
-}
-
 function sides(): Side[] {
   if (!hasExact.value) return ["learned"];
   return together.value ? ["learned"] : ["learned", "exact"];
 }
 
+/** Whether arrows are still to come for the slider's stop. */
+const pointing = signal(false);
+
 effect(() => {
   const run = payload.value;
   engine.cancel("field");
+  pointing.value = false;
   if (!run || run.dimension !== 2 || !showField.value) return;
   const at = noisyStop(), level = axis.value[at];
   // A few stops on, so that one sees where the flow leads; never to the clean level at once.
@@ -183,7 +181,9 @@ effect(() => {
     for (const side of sides()) FIELDS[side].value = null;
     return;
   }
-  for (const side of sides()) quietly(pointArrows(side, sourceOf(side), level, next));
+  pointing.value = true;
+  const both = Promise.all(sides().map((side) => pointArrows(side, sourceOf(side), level, next)));
+  quietly(both.then(() => { pointing.value = false; }), pointing);
 });
 
 /** What is being shaded; the newest wish follows when it is done. */
@@ -192,7 +192,7 @@ let settle = 0;
 const waiting = signal(false);
 
 /** Whether arrows or a shade are still to come for the slider's stop. */
-export const pending = computed(() => waiting.value);
+export const pending = computed(() => waiting.value || pointing.value);
 
 effect(() => {
   const run = payload.value, kind = background.value, source = networkSource.value;

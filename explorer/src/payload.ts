@@ -24,8 +24,6 @@ interface Header {
   /** How many deviations over the mean of real sets chance reaches. */
   chance: number;
   exact: "distribution" | "training rows" | null;
-  schedule: string;
-  num_levels: number;
   arrays: Record<string, { dtype: "<f4" | "<f8"; shape: number[]; offset: number }>;
 }
 

@@ -211,23 +211,23 @@ export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
     failure.value = error instanceof Error ? error.message : String(error);
     return;
   }
-  engine.load(bytes.slice(0));
+  engine.load(bytes);
   batch(() => {
     failure.value = "";
-    const { sampling, seed: own } = found.header;
-    if (!keep || !payload.value || payload.value.dimension !== found.dimension) {
+    const { sampling, seed: own } = found.header, before = payload.value;
+    payload.value = found;
+    if (!keep || before?.dimension !== found.dimension) {
       const drawable = sampling.sampler in SAMPLERS && sampling.options.variance !== "learned";
       sampler.value = drawable ? sampling.sampler : "dpm++2m";
       steps.value = sampling.steps;
       grid.value = sampling.grid;
-      eta.value = Number(sampling.options.eta ?? (sampling.sampler === "ddim" ? 0 : 1));
+      eta.value = usualEta(sampling.sampler);
       lateNoise.value = "noise_below" in sampling.options;
       noiseAtTheEnd.value = sampling.options.last_step_noise === true;
       withoutAverage.value = sampling.weights === "last";
       calls.value = sampling.few;
       seed.value = own;
     }
-    payload.value = found;
     if (!keep) stop.value = found.shape("axis")[0] - 1;
   });
 }
@@ -289,11 +289,11 @@ async function measure(side: Side): Promise<void> {
 }
 
 /** What goes wrong is said, and nothing waits for it any more; what was replaced is no fault. */
-function quietly(task: Promise<void>, underWay: Signal<boolean>): void {
+export function quietly(task: Promise<void>, underWay?: Signal<boolean>): void {
   task.catch((error) => {
     if (error instanceof Replaced) return;
     failure.value = String(error.message ?? error);
-    underWay.value = false;
+    if (underWay) underWay.value = false;
   });
 }
 
@@ -340,7 +340,6 @@ effect(() => {
       const variance = values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (n - 1);
       energyLimit.value = mean + run.header.chance * Math.sqrt(variance);
     }),
-    signal(false),
   );
 });
 

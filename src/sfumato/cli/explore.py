@@ -73,14 +73,15 @@ def explore(
 def _write(run: Path | None, to: Path) -> None:
     if run is None:
         raise ArgumentError("which run? Say `sfumato explore RUN --to page.html`.")
-    if to.suffix.lower() not in (".html", ".htm"):
-        raise ArgumentError(f"{to} is not a page; choose a name that ends in .html.")
+
+    from sfumato.runs.explorer.page import check_page_target
+
+    check_page_target(to)
     keep_apart(to, run)
 
-    from sfumato.runs.explorer.offline import write_page
-    from sfumato.runs.run import open_run
+    from sfumato.runs.explorer.offline import explore as write
 
-    write_page(open_run(run), to)
+    write(run, to)
     say(f"Page: {to} ({to.stat().st_size / 1e6:.2f} MB); it needs no server and no network.")
 
 

@@ -4,6 +4,9 @@ import base64
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
+from pathlib import Path
+
+from sfumato.errors import ArgumentError
 
 # Where the page looks for its run.
 _PLACE = '<script type="application/octet-stream" id="payload">'
@@ -18,6 +21,18 @@ _ALONE = (
 
 # Of a page in a notebook.
 _HEIGHT = 900
+
+
+def check_page_target(path: Path) -> None:
+    """Refuse a file that a page cannot be written to, before anything is computed.
+
+    Raises:
+        ArgumentError: if its name does not end in .html, or its folder is missing.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ArgumentError(f"a page's name ends in .html; name it .html, not {path.name!r}.")
+    if not path.parent.is_dir():
+        raise ArgumentError(f"there is no folder {path.parent} to write {path.name} in.")
 
 
 def page_html(content: bytes | None) -> str:

@@ -10,7 +10,6 @@ grid and no parameterisation of its own: whatever the run has, its levels are ex
 """
 
 import json
-import math
 import struct
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -19,8 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import t
-from torch import Tensor, nn
+from torch import nn
 
 from sfumato import __version__
 from sfumato.data.codecs.points import PointCodec
@@ -28,6 +26,7 @@ from sfumato.data.points import Points
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.denoisers.empirical import Empirical, empirical
 from sfumato.errors import ArgumentError, DataError, RunError
+from sfumato.metrics.evaluation import chance_reaches
 from sfumato.models.few import as_map
 from sfumato.models.format_4 import weight_names
 from sfumato.models.gaussian import GaussianModel
@@ -94,11 +93,8 @@ def payload(run: Run, other: nn.Module | None = None) -> bytes:
         | {"steps": _steps_of(model)},
         "seed": settings.seed,
         "rows": None if data is None else len(data.train),
-        # As `metrics.evaluation.judged` has it: chance reaches so many deviations over the mean.
-        "chance": float(t.ppf(0.99, FLOOR_SETS - 1)) * math.sqrt(1 + 1 / FLOOR_SETS),
+        "chance": chance_reaches(FLOOR_SETS),
         "exact": None if exact is None else ("distribution" if known else "training rows"),
-        "schedule": settings.process.schedule,
-        "num_levels": model.process.num_levels,
     }
     return _written(header, arrays)
 
@@ -233,13 +229,9 @@ def _networks(
     state = {
         name.removeprefix(part): value for name, value in tensors.items() if name.startswith(part)
     }
-    yield other, _with_state(model.denoiser.network, state)
-
-
-def _with_state(network: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    copied = deepcopy(network)
-    copied.load_state_dict(dict(state))
-    return copied
+    network = deepcopy(model.denoiser.network)
+    network.load_state_dict(state)
+    yield other, network
 
 
 def _weights(prefix: str, network: nn.Module, dimension: int) -> Iterator[tuple[str, np.ndarray]]:
