@@ -123,11 +123,7 @@ class Session:
         if self._worker is not None:
             assert self._worker.stdin is not None
             self._worker.stdin.close()
-            try:
-                await asyncio.wait_for(self._worker.wait(), _TO_END)
-            except TimeoutError:
-                self._worker.kill()
-                await self._worker.wait()
+            await _ended(self._worker)
         if self._listening is not None:
             await self._listening
         return said
@@ -227,9 +223,7 @@ class Session:
                     was_ready = was_ready or isinstance(event, Ready)
                     self._take(event, content.decode())
         except (asyncio.IncompleteReadError, ValueError):  # it is gone, or says what it never does
-            with suppress(ProcessLookupError):
-                worker.kill()
-            code = await worker.wait()
+            code = await _ended(worker)
         self._worker = None
         if self.state == "fitting" or not self._leaving:
             self._lost(code)
@@ -294,3 +288,15 @@ class Session:
     def _to_all(self, kind: Literal["state", "progress", "payload"], content: str | bytes) -> None:
         for page in self.pages:
             page.put(kind, content)
+
+
+async def _ended(worker: asyncio.subprocess.Process) -> int:
+    """The exit code of a process that is to end by itself; what stays is killed.
+
+    To kill one that has just ended would take its exit code from who waits for it.
+    """
+    with suppress(TimeoutError):
+        return await asyncio.wait_for(worker.wait(), _TO_END)
+    with suppress(ProcessLookupError):
+        worker.kill()
+    return await worker.wait()
