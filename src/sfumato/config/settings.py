@@ -22,7 +22,9 @@ Count = Annotated[int, Field(ge=1, le=10**9)]
 class Section(BaseModel):
     """A table of the settings file; unknown names are refused."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False
+    )
 
 
 class DataSettings(Section):
