@@ -88,7 +88,7 @@ class Model(Protocol):
         given: Mapping[str, Any] | None = None,
         **sampling: Any,
     ) -> Iterator[Any]:
-        """Samples `first ... first + n - 1` of a seed, a chunk at a time."""
+        """Samples of a seed from number `first` on, a chunk at a time."""
         ...
 
     def complete_chunks(

@@ -1,7 +1,7 @@
 """What a network predicts, as three numbers for each noise level.
 
 The network's input is c_in x_t and its output F; the estimate of the clean sample is
-x_0 = c_skip x_t + c_out F. Nothing above the denoiser knows which of these was chosen.
+x_0 = c_skip x_t + c_out F. Nothing above the denoiser knows which of these was chosen::
 
     name        F                       c_skip               c_out
     eps         eps                     1/alpha              -sigma/alpha

@@ -1,7 +1,7 @@
 """Continuous schedules: time t in [0, 1] to a noise level, and back.
 
 t = 0 is the least noise and t = 1 the most. Both ends are finite; the clean level itself is
-appended by the sampler's grid. Everything is computed from the log-SNR in float64.
+appended by the sampler's grid. Everything is computed from the log-SNR in float64::
 
     (1) cosine          log SNR = -2 log tan(pi t'/2) + shift
     (2) linear          log alpha = -(beta_max - beta_min) t'²/4 - beta_min t'/2

@@ -127,7 +127,7 @@ def sample_frames(
     seed: int,
     first: int = 0,
 ) -> Iterator[Tensor]:
-    """Samples `first ... first + n - 1` at each level in turn, `(n, *event)`: K + 1 tensors.
+    """Samples of a seed from number `first` on at each level in turn, `(n, *event)`: K + 1 tensors.
 
     All chunks walk in step, so that memory holds one frame of each.
     """
@@ -161,7 +161,7 @@ def sample_chunks(
     seed: int,
     first: int = 0,
 ) -> Iterator[Tensor]:
-    """Samples `first ... first + n - 1` of a seed, a chunk at a time.
+    """Samples of a seed from number `first` on, a chunk at a time.
 
     Sample k is the same whatever `first` and `n` are.
     """

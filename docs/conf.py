@@ -1,0 +1,153 @@
+"""The site, of docs/ in English and docs/zh/ in Chinese: `make docs` builds both.
+
+The same pages are read in a repository, where their links lead to files. Here links to code lead to
+pages that show it, and the benchmarks' pages come from where the benchmarks write them.
+"""
+
+import os
+import re
+from importlib import metadata
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).parent.parent
+
+project = "Sfumato"
+author = copyright = "The Sfumato authors"  # noqa: A001
+version = release = metadata.version("sfumato")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_templates", "examples", "sg_execution_times.rst"]
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_class_signature = "mixed"
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = "Sfumato"
+html_static_path = [str(ROOT / "docs/_static")]
+html_css_files = ["site.css"]
+mathjax_path = "tex-svg.js"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": "/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "download_all_examples": False,
+    "show_signature": False,
+    "remove_config_comments": True,
+}
+
+CHINESE = tags.has("zh")  # type: ignore[name-defined] # noqa: F821 - Sphinx defines it
+exclude_patterns += [] if CHINESE else ["zh"]
+language = "zh_CN" if CHINESE else "en"
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "language.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
+html_context = {"chinese": {path.stem for path in (ROOT / "docs/zh").glob("*.md")}}
+templates_path = [str(ROOT / "docs/_templates")]
+
+# The pages that are other files of the repository.
+_MIRRORED = {
+    "contributing.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+    "benchmarks/index.md": "bench/README.md",
+    **{
+        f"benchmarks/{path.name}": f"bench/results/{path.name}"
+        for path in sorted((ROOT / "bench/results").glob("*.md"))
+    },
+}
+_PAGE_OF = {ROOT / path: page for page, path in _MIRRORED.items()} | {
+    ROOT / "README.md": "index.md",
+    ROOT / "README.zh-CN.md": "index.md",
+    ROOT / "examples": "gallery/index.rst",
+}
+_LANGUAGES = {".py": "python", ".sh": "bash", ".toml": "toml", ".ts": "typescript"}
+# The site has a switch for it on every page.
+_OTHER_LANGUAGE = re.compile(r"^\*\[(?:中文|English)\]\(.*\)\*$", re.MULTILINE)
+_LINK = re.compile(r"\]\((?!\w+:|#|/)([^)#\s]+)(#[^)]*)?\)")
+
+
+def _linked(text: str, here: Path, pages: Path, name: str) -> tuple[str, set[Path]]:
+    """A text from a folder of the repository, with the links of a page, and the code they lead to."""
+    code = set()
+
+    def page(found: re.Match[str]) -> str:
+        target = (here / found[1]).resolve()
+        if target in _PAGE_OF:
+            return f"](/{_PAGE_OF[target]}{found[2] or ''})"
+        if target.suffix in _LANGUAGES and target.is_file():
+            code.add(target)
+            return f"](/code/{target.relative_to(ROOT)}.md)"
+        if target.suffix == ".png":
+            return f"]({os.path.relpath(target, (pages / name).parent)})"
+        if target.is_dir() and target.is_relative_to(ROOT / "src"):
+            return "](/contributing.md)"
+        if target.is_relative_to(pages):
+            return f"](/{target.relative_to(pages)}{found[2] or ''})"
+        return found[0]
+
+    return _LINK.sub(page, text), code
+
+
+def _write_pages(app: Sphinx) -> None:
+    """The pages that are other files, and those that show the code that a page leads to."""
+    pages = Path(app.srcdir)
+    sources = [path for path in pages.rglob("*.md") if not {"code", "zh"} & {*path.relative_to(pages).parts}]
+    code = set().union(*(_linked(each.read_text("utf-8"), each.parent, pages, str(each.relative_to(pages)))[1] for each in sources))
+    for page, path in _MIRRORED.items():
+        if (CHINESE) and not page.startswith("benchmarks"):
+            continue
+        text, shown = _linked((ROOT / path).read_text("utf-8"), (ROOT / path).parent, pages, page)
+        if page == "benchmarks/index.md":
+            names = [each.removeprefix("benchmarks/") for each in _MIRRORED if each.startswith("benchmarks/")]
+            text += "\n```{toctree}\n:hidden:\n\n" + "\n".join(names[1:]) + "\n```\n"
+        _write(pages / page, text)
+        code |= shown
+    for path in code:
+        page = pages / "code" / f"{path.relative_to(ROOT)}.md"
+        shown = f"{os.path.relpath(path, page.parent)}\n:language: {_LANGUAGES[path.suffix]}\n:linenos:"
+        title = f"---\norphan: true\n---\n\n# {path.relative_to(ROOT)}"
+        _write(page, f"{title}\n\n```{{literalinclude}} {shown}\n```\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write what is new, so that an unchanged page is not built again."""
+    if not path.exists() or path.read_text("utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+def _read(app: Sphinx, name: str, source: list[str]) -> None:
+    pages = Path(app.srcdir)
+    text, _ = _linked(source[0], (pages / name).parent, pages, name)
+    text = _OTHER_LANGUAGE.sub("", text)
+    text = re.sub(r'<a id="([\w-]+)"></a>', r"(\1)=", text)
+    if CHINESE:  # lines of Chinese are joined without a space
+        text = re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])", "", text)
+    source[0] = text
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what is particular to this site."""
+    app.connect("builder-inited", _write_pages, priority=1)
+    app.connect("source-read", _read)
