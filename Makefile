@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench explorer dist clean
+.PHONY: demo test lint bench docs explorer dist clean
 
 demo: .venv/installed
 	$(BIN)/sfumato demo
@@ -28,6 +28,17 @@ lint: .venv/installed
 # or tests Sfumato needs no Node.js.
 explorer:
 	cd explorer && npm ci --no-audit --no-fund --silent && npm run --silent build
+
+# The site, in English and Chinese, in site/; MathJax comes from npm, as no page asks for anything of
+# the network.
+docs: .venv/installed docs/_static/tex-svg.js
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d site/.doctrees/en docs site/en
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d site/.doctrees/zh -t zh -c docs docs/zh site/zh
+	cp docs/_static/index.html site/
+
+docs/_static/tex-svg.js: docs/package-lock.json
+	cd docs && npm ci --no-audit --no-fund --silent && cp node_modules/mathjax/es5/tex-svg.js _static/
+	touch $@
 
 # The packages for others, each installed and used by itself: make dist PYTHONS="python3.11 python3.13".
 PYTHONS ?= $(PYTHON)

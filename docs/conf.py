@@ -12,6 +12,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parent.parent
+CHINESE = tags.has("zh")  # type: ignore[name-defined]
 
 project = "Sfumato"
 author = copyright = "The Sfumato authors"  # noqa: A001
@@ -19,13 +20,17 @@ version = release = metadata.version("sfumato")
 
 extensions = [
     "myst_parser",
-    "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
-    "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "sphinx_gallery.gen_gallery",
 ]
+# The reference and the gallery are in English.
+if not CHINESE:
+    extensions += [
+        "sphinx.ext.autodoc",
+        "sphinx.ext.autosummary",
+        "sphinx.ext.napoleon",
+        "sphinx_gallery.gen_gallery",
+    ]
 exclude_patterns = ["_templates", "examples", "sg_execution_times.rst"]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -48,9 +53,9 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "remove_config_comments": True,
+    "abort_on_example_error": True,
 }
 
-CHINESE = tags.has("zh")  # type: ignore[name-defined] # noqa: F821 - Sphinx defines it
 exclude_patterns += [] if CHINESE else ["zh"]
 language = "zh_CN" if CHINESE else "en"
 html_sidebars = {
@@ -88,7 +93,7 @@ _LINK = re.compile(r"\]\((?!\w+:|#|/)([^)#\s]+)(#[^)]*)?\)")
 
 
 def _linked(text: str, here: Path, pages: Path, name: str) -> tuple[str, set[Path]]:
-    """A text from a folder of the repository, with the links of a page, and the code they lead to."""
+    """A text of a folder as that of a page, its links too, and the code that they lead to."""
     code = set()
 
     def page(found: re.Match[str]) -> str:
@@ -102,8 +107,8 @@ def _linked(text: str, here: Path, pages: Path, name: str) -> tuple[str, set[Pat
             return f"]({os.path.relpath(target, (pages / name).parent)})"
         if target.is_dir() and target.is_relative_to(ROOT / "src"):
             return "](/contributing.md)"
-        if target.is_relative_to(pages):
-            return f"](/{target.relative_to(pages)}{found[2] or ''})"
+        if target.suffix == ".md" and target.is_relative_to(ROOT / "docs"):
+            return f"](/{target.name}{found[2] or ''})"
         return found[0]
 
     return _LINK.sub(page, text), code
@@ -112,20 +117,35 @@ def _linked(text: str, here: Path, pages: Path, name: str) -> tuple[str, set[Pat
 def _write_pages(app: Sphinx) -> None:
     """The pages that are other files, and those that show the code that a page leads to."""
     pages = Path(app.srcdir)
-    sources = [path for path in pages.rglob("*.md") if not {"code", "zh"} & {*path.relative_to(pages).parts}]
-    code = set().union(*(_linked(each.read_text("utf-8"), each.parent, pages, str(each.relative_to(pages)))[1] for each in sources))
+    sources = [
+        path
+        for path in pages.rglob("*.md")
+        if not {"code", "zh"} & {*path.relative_to(pages).parts}
+    ]
+    code = set().union(
+        *(
+            _linked(each.read_text("utf-8"), each.parent, pages, str(each.relative_to(pages)))[1]
+            for each in sources
+        )
+    )
     for page, path in _MIRRORED.items():
-        if (CHINESE) and not page.startswith("benchmarks"):
+        if CHINESE and not page.startswith("benchmarks"):
             continue
         text, shown = _linked((ROOT / path).read_text("utf-8"), (ROOT / path).parent, pages, page)
         if page == "benchmarks/index.md":
-            names = [each.removeprefix("benchmarks/") for each in _MIRRORED if each.startswith("benchmarks/")]
+            names = [
+                each.removeprefix("benchmarks/")
+                for each in _MIRRORED
+                if each.startswith("benchmarks/")
+            ]
             text += "\n```{toctree}\n:hidden:\n\n" + "\n".join(names[1:]) + "\n```\n"
         _write(pages / page, text)
         code |= shown
     for path in code:
         page = pages / "code" / f"{path.relative_to(ROOT)}.md"
-        shown = f"{os.path.relpath(path, page.parent)}\n:language: {_LANGUAGES[path.suffix]}\n:linenos:"
+        shown = (
+            f"{os.path.relpath(path, page.parent)}\n:language: {_LANGUAGES[path.suffix]}\n:linenos:"
+        )
         title = f"---\norphan: true\n---\n\n# {path.relative_to(ROOT)}"
         _write(page, f"{title}\n\n```{{literalinclude}} {shown}\n```\n")
 
@@ -143,7 +163,9 @@ def _read(app: Sphinx, name: str, source: list[str]) -> None:
     text = _OTHER_LANGUAGE.sub("", text)
     text = re.sub(r'<a id="([\w-]+)"></a>', r"(\1)=", text)
     if CHINESE:  # lines of Chinese are joined without a space
-        text = re.sub(r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])", "", text)
+        text = re.sub(
+            r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])", "", text
+        )
     source[0] = text
 
 

@@ -2,8 +2,8 @@
 Fit a distribution and draw from it
 ===================================
 
-Three lines fit a diffusion model to points and draw new ones. The verdict says how far the new points
-are from real ones, beside what chance alone puts between two sets of real points.
+Three lines fit a diffusion model to points and draw new ones. The verdict says how far the new
+points are from real ones, beside what chance alone puts between two sets of real points.
 """
 
 import matplotlib.pyplot as plt
