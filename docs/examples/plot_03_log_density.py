@@ -32,8 +32,8 @@ figure.supxlabel("x")
 figure.supylabel("y")
 
 # %%
-# The two agree where the data are, as fresh points show. Far from the data, where the model has seen
-# nothing, its density has faint wings that the true one has not.
+# The two agree where the data are, as fresh points show. Far from the data, where the model has
+# seen nothing, its density has faint wings that the true one has not.
 
 fresh = run.real_sets(n=500).reference.values[:400]
 difference = run.log_prob(fresh, steps=12) - run.known_log_density()(fresh)

@@ -11,9 +11,7 @@ import numpy as np
 
 import sfumato
 
-run = sfumato.fit(
-    "s-curve", settings={"training.steps": 500, "training.snapshots": 0}, quiet=True
-)
+run = sfumato.fit("s-curve", settings={"training.steps": 500, "training.snapshots": 0}, quiet=True)
 places = (0.0, 0.05, 0.1)
 drawn = [run.sample(1000, given={"x": place})[:, 1] for place in places]
 
@@ -28,8 +26,15 @@ axes[0].set(title="the data", xlabel="x", ylabel="y")
 colours = ("#0072b2", "#d55e00", "#009e73")
 for axis, place, values, colour in zip(axes[1:], places, drawn, colours, strict=True):
     axes[0].axvline(place, color=colour)
-    axis.hist(values, np.linspace(-0.3, 0.3, 50), density=True, color=colour, alpha=0.5,
-              orientation="horizontal", label="drawn")
+    axis.hist(
+        values,
+        np.linspace(-0.3, 0.3, 50),
+        density=True,
+        color=colour,
+        alpha=0.5,
+        orientation="horizontal",
+        label="drawn",
+    )
     density = np.exp(run.known_log_density()(np.stack([np.full(400, place), y], 1)))
     axis.plot(density / density.sum() / (y[1] - y[0]), y, color="black", lw=1, label="true")
     axis.set(title=f"x = {place:g}", xlabel="p(y | x)")

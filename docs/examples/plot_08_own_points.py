@@ -32,7 +32,9 @@ run = sfumato.fit(frame, settings=settings, quiet=True)
 drawn = run.sample(4000)
 print(drawn.describe().loc[["mean", "std", "min", "max"]].round(1))
 
-figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    1, 2, figsize=(7.5, 3.6), sharex=True, sharey=True, layout="constrained"
+)
 for axis, rows, title in zip(axes, (frame, drawn), ("given", "drawn"), strict=True):
     axis.scatter(*rows.to_numpy().T, s=1, color="#0072b2", linewidths=0)
     axis.set(title=title, xlabel=rows.columns[0])

@@ -25,11 +25,18 @@ for name in real.columns[real.isna().any()]:
 # Each species keeps its place among the measurements.
 
 colours = {"Adelie": "#0072b2", "Chinstrap": "#d55e00", "Gentoo": "#009e73"}
-figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    1, 2, figsize=(7.5, 3.6), sharex=True, sharey=True, layout="constrained"
+)
 for axis, rows, title in zip(axes, (real, drawn), ("real", "drawn"), strict=True):
     for species, some in rows.groupby("species"):
-        axis.scatter(some["bill_length_mm"], some["bill_depth_mm"], s=9,
-                     color=colours[species], label=species)
+        axis.scatter(
+            some["bill_length_mm"],
+            some["bill_depth_mm"],
+            s=9,
+            color=colours[species],
+            label=species,
+        )
     axis.set(title=title, xlabel="bill length, mm")
 axes[0].set_ylabel("bill depth, mm")
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)

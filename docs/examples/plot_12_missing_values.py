@@ -11,7 +11,7 @@ import numpy as np
 
 import sfumato
 
-run = sfumato.fit("penguins", settings={"training.steps": 250}, quiet=True)
+run = sfumato.fit("penguins", settings={"training.steps": 200}, quiet=True)
 real = run.load_data().train.to_pandas().dropna().sample(10, random_state=2)
 real = real.sort_values("body_mass_g").reset_index(drop=True)
 

@@ -23,7 +23,7 @@ orders = pd.DataFrame({"start": start, "end": end, "city": rng.choice(["Rome", "
 
 drawn = {}
 for title, rules in {"without the rule": ["none"], "with end >= start": ["end >= start"]}.items():
-    settings = {"training.steps": 150, "data.rules": rules}
+    settings = {"training.steps": 100, "data.rules": rules}
     drawn[title] = sfumato.fit(orders, settings=settings, quiet=True).sample(1500)
     broken = (drawn[title]["end"] < drawn[title]["start"]).sum()
     print(f"{title:18} {broken} of 1500 drawn rows break it")
@@ -36,8 +36,14 @@ bins = np.arange(-1.105, 3, 0.1)
 colours = dict(zip(drawn, ("#d55e00", "#0072b2"), strict=True))
 axis.hist(end - start, bins, color="#bbbbbb", label="data")
 for title, rows in drawn.items():
-    axis.hist(rows["end"] - rows["start"], bins, histtype="step", lw=1.8, color=colours[title],
-              label=title)
+    axis.hist(
+        rows["end"] - rows["start"],
+        bins,
+        histtype="step",
+        lw=1.8,
+        color=colours[title],
+        label=title,
+    )
 axis.axvline(0, color="black", lw=1, ls=":")
 axis.set(xlabel="end less start", ylabel="rows")
 axis.legend()

@@ -38,8 +38,17 @@ order, place = mean.argsort(), np.arange(100)
 figure, axis = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
 axis.vlines(place, low[order], high[order], color="#56b4e9", lw=2.5, label="90 % interval")
 within = inside[order]
-axis.scatter(place[within], truth[order][within], s=12, color="black", zorder=3, label="true, inside")
-axis.scatter(place[~within], truth[order][~within], s=24, marker="D", color="#d55e00",
-             zorder=3, label="true, outside")
+axis.scatter(
+    place[within], truth[order][within], s=12, color="black", zorder=3, label="true, inside"
+)
+axis.scatter(
+    place[~within],
+    truth[order][~within],
+    s=24,
+    marker="D",
+    color="#d55e00",
+    zorder=3,
+    label="true, outside",
+)
 axis.set(xlabel="penguin, by predicted mean", ylabel="body mass, g")
 axis.legend()

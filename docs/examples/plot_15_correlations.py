@@ -28,8 +28,14 @@ for axis, (title, rows) in zip(axes, tables.items(), strict=True):
     matrix = rows.astype(float).corr("spearman").to_numpy()
     image = axis.imshow(matrix, vmin=-1, vmax=1, cmap="PuOr")
     for (i, j), value in np.ndenumerate(matrix):
-        axis.text(j, i, f"{value:.2f}", ha="center", va="center",
-                  color="white" if abs(value) > 0.7 else "black")
+        axis.text(
+            j,
+            i,
+            f"{value:.2f}",
+            ha="center",
+            va="center",
+            color="white" if abs(value) > 0.7 else "black",
+        )
     axis.set(title=title, xticks=range(4), yticks=range(4), yticklabels=labels)
     axis.set_xticklabels(labels, rotation=30, ha="right")
 figure.colorbar(image, ax=axes, shrink=0.8, label="rank correlation")

@@ -28,7 +28,13 @@ print(f"changed rows among the five least probable: {is_odd[:5].sum()}")
 figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
 place = np.arange(len(rows))
 axis.scatter(place[~is_odd], nats[order][~is_odd], s=12, color="#0072b2", label="real row")
-axis.scatter(place[is_odd], nats[order][is_odd], s=45, marker="D", color="#d55e00",
-             label="Gentoo called Adelie")
+axis.scatter(
+    place[is_odd],
+    nats[order][is_odd],
+    s=45,
+    marker="D",
+    color="#d55e00",
+    label="Gentoo called Adelie",
+)
 axis.set(xlabel="rows, least probable first", ylabel="log density, nats")
 axis.legend()

@@ -40,4 +40,6 @@ axes[0].legend()
 data = run.load_data().train.values[:3000]
 for axis, points, title in zip(axes[1:], (data, run.sample(3000)), ("data", "drawn"), strict=True):
     axis.scatter(*points.T, s=1, color="#0072b2", linewidths=0)
-    axis.set(title=title, aspect="equal", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), xlabel="x", ylabel="y")
+    axis.set(
+        title=title, aspect="equal", xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), xlabel="x", ylabel="y"
+    )

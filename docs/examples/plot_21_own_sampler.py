@@ -21,7 +21,7 @@ class SecondOrder:
         """No prediction yet."""
 
     def step(
-        self, denoise: Denoiser, x: Tensor, t: NoiseLevel, s: NoiseLevel, last: Tensor, noise: Noise
+        self, denoise: Denoiser, x: Tensor, t: NoiseLevel, s: NoiseLevel, last: Tensor, _: Noise
     ) -> tuple[Tensor, Prediction, Tensor]:
         """The prediction, carried on by half a step, in the place of x_0 in DDIM's step."""
         now = denoise(x, t)
@@ -38,8 +38,10 @@ run = sfumato.fit("moons", settings={"training.steps": 400, "training.snapshots"
 end = run.sample(500, sampler=SecondOrder(), steps=400)
 steps = [5, 10, 20, 40, 80]
 figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
-samplers = {"DDIM": (sfumato.samplers.DDIM(), "s--", "#d55e00"),
-            "own, second order": (SecondOrder(), "o-", "#0072b2")}
+samplers = {
+    "DDIM": (sfumato.samplers.DDIM(), "s--", "#d55e00"),
+    "own, second order": (SecondOrder(), "o-", "#0072b2"),
+}
 for name, (sampler, marks, colour) in samplers.items():
     ways = [run.sample(500, sampler=sampler, steps=k) for k in steps]
     error = [np.median(np.linalg.norm(way - end, axis=1)) for way in ways]

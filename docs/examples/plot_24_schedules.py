@@ -32,6 +32,7 @@ for name, (schedule, colour, line) in chosen.items():
     density = 1 / torch.gradient(log_snr, spacing=(t,))[0].abs()
     axes[1].plot(log_snr, density, line, color=colour)
 axes[0].set(xlabel="time", ylabel="log-SNR", title="level at each time")
-axes[1].set(xlabel="log-SNR", ylabel="density", title="share of the times", xlim=(-11, 11),
-            ylim=(0, 0.4))
+axes[1].set(
+    xlabel="log-SNR", ylabel="density", title="share of the times", xlim=(-11, 11), ylim=(0, 0.4)
+)
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)

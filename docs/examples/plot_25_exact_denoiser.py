@@ -25,8 +25,9 @@ figure, axes = plt.subplots(1, 3, figsize=(9, 3.4), sharex=True, sharey=True, la
 for axis, sigma in zip(axes, (0.1, 0.7, 3.0), strict=True):
     level = NoiseLevel(torch.tensor(1.0), torch.tensor(sigma))
     x_0 = exact(x, level).x_0
-    axis.quiver(*x.T, *(x_0 - x).T, angles="xy", scale_units="xy", scale=1, color="#56b4e9",
-                width=0.004)
+    axis.quiver(
+        *x.T, *(x_0 - x).T, angles="xy", scale_units="xy", scale=1, color="#56b4e9", width=0.004
+    )
     axis.scatter(*x_0.T, s=10, color="#0072b2", label="estimates", zorder=3)
     axis.scatter(*points.T, s=70, marker="*", color="#d55e00", label="points", zorder=4)
     axis.set(title=f"noise {sigma}", aspect="equal", xlabel="x")
