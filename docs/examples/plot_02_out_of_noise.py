@@ -18,11 +18,11 @@ frames = list(run.model.frames(2000, steps=30, grid="uniform-log-snr"))
 # A level is a pair of numbers, the signal's scale alpha and the noise's scale sigma. Above each
 # panel stands their ratio sigma/alpha, where the data have a deviation of one.
 
-shown = [frames[k] for k in (0, 12, 15, 18, 21, 30)]
+shown = [frames[k] for k in (0, 15, 17, 18, 19, 30)]
 figure, axes = plt.subplots(2, 3, figsize=(7, 5.4), sharex=True, sharey=True, layout="constrained")
 for axis, (level, points) in zip(axes.flat, shown, strict=True):
     axis.scatter(*points.T, s=1, color="#0072b2", linewidths=0)
-    axis.set(title=f"noise {float(level.sigma_ve):.3g}", xlim=(-0.35, 0.35), ylim=(-0.5, 0.5))
+    axis.set(title=f"noise {float(level.sigma_ve):.3g}", xlim=(-0.25, 0.25), ylim=(-0.4, 0.4))
 figure.supxlabel("x")
 figure.supylabel("y")
 

@@ -21,15 +21,15 @@ x, y = np.linspace(-1.5, 2.5, 44), np.linspace(-1, 1.5, 30)
 grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 learned, true = run.log_prob(grid, steps=12), run.known_log_density()(grid)
 
-figure, axes = plt.subplots(3, 1, figsize=(6, 7.6), sharex=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(10, 2.7), sharey=True, layout="constrained")
 axes[0].scatter(*samples.T, s=1, color="#0072b2", linewidths=0)
-axes[0].set(title="samples of the model", aspect="equal", ylim=(-1, 1.5))
+axes[0].set(title="samples of the model", aspect="equal", xlim=(-1.5, 2.5), ylim=(-1, 1.5))
 for axis, nats, title in zip(axes[1:], (learned, true), ("model", "truth"), strict=True):
     image = axis.pcolormesh(x, y, nats.reshape(30, 44), vmin=-8, vmax=1, cmap="cividis")
     axis.set(title=f"log density of the {title}", aspect="equal")
 figure.colorbar(image, ax=axes, label="nats", extend="min")
 figure.supxlabel("x")
-figure.supylabel("y")
+axes[0].set_ylabel("y")
 
 # %%
 # The two agree where the data are, as fresh points show. Far from the data, where the model has

@@ -17,7 +17,7 @@ given = np.tile(data[data[:, 1].argmax()], (300, 1))  # the highest point, 300 t
 times = (0.2, 0.5, 0.8)
 edited = [run.edit(given, time) for time in times]
 
-figure, axes = plt.subplots(1, 3, figsize=(9, 3), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(8, 2.8), sharex=True, sharey=True, layout="constrained")
 for axis, time, points in zip(axes, times, edited, strict=True):
     axis.scatter(*data[:2000].T, s=1, color="#bbbbbb", linewidths=0, label="data")
     axis.scatter(*points.T, s=5, color="#0072b2", linewidths=0, label="drawn")

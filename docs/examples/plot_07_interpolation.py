@@ -24,7 +24,8 @@ for axis, walk, (first, last) in zip(axes, walks, pairs, strict=True):
     axis.plot(*walk[[0, -1]].T, "o", color="#d55e00", label="ends")
     axis.set(title=f"sample {first} to sample {last}", xlabel="x")
 axes[0].set_ylabel("y")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+legend = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+legend.legend_handles[0].set_sizes([20])
 
 # %%
 # The walk follows the data, but for a jump where two branches lie side by side; the straight line

@@ -26,8 +26,10 @@ for name, nats in {"after 150 steps": before, "after 700": after, "the truth": t
 
 step, loss, rate = np.array([[r["step"], r["loss"], r["learning_rate"]] for r in run.records()]).T
 figure, axes = plt.subplots(2, 1, figsize=(7, 4.6), sharex=True, layout="constrained")
-axes[0].plot(step, loss, color="#0072b2")
+axes[0].semilogy(step, loss, color="#0072b2")
 axes[0].set_ylabel("loss")
+axes[0].set_yticks([0.05, 0.1, 0.2], ["0.05", "0.1", "0.2"])
+axes[0].minorticks_off()
 axes[1].plot(step, rate, color="#009e73")
 axes[1].set(xlabel="step", ylabel="learning rate")
 for axis in axes:

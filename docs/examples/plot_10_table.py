@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 
 import sfumato
 
-run = sfumato.fit("penguins", settings={"training.steps": 200}, quiet=True)
+run = sfumato.fit("penguins", settings={"training.steps": 300}, quiet=True)
 real, drawn = run.load_data().train.to_pandas(), run.sample(300).to_pandas()
 drawn.head()
 

@@ -26,7 +26,7 @@ draws = {
 }
 
 # %%
-# Each dot is one draw. Where less is known of a penguin the draws spread more.
+# Each dot is one draw. Where less is known, the draws spread more on average.
 
 figure, axis = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
 colours, place = ("#0072b2", "#e69f00"), np.arange(10)
