@@ -24,6 +24,6 @@ axes[0].set_ylabel("y")
 # -----------------------------------
 # A measure alone says nothing; what counts is whether two real sets come out as far apart.
 
-evaluation = run.evaluate(n=2000)
+evaluation = run.evaluate(n=1000)
 for measure in evaluation.measures:
     print(measure.sentence)

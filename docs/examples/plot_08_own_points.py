@@ -20,7 +20,7 @@ temperature = 293 + 6 * np.sin(3 * angle) + rng.normal(0, 0.3, 4000)
 # %%
 # An array comes back as an array.
 
-settings = {"training.steps": 500, "training.snapshots": 0}
+settings = {"training.steps": 400, "training.snapshots": 0}
 run = sfumato.fit(np.stack([pressure, temperature], axis=1), settings=settings, quiet=True)
 print(type(run.sample(3)).__name__, run.sample(3).round(1), sep="\n")
 

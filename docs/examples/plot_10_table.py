@@ -15,7 +15,7 @@ real, drawn = run.load_data().train.to_pandas(), run.sample(300).to_pandas()
 drawn.head()
 
 # %%
-# About as many values are missing, in the same columns.
+# Values are missing in drawn rows too: the sex most often, a measurement seldom.
 
 print(f"{'missing, %':18} {'real':>5} {'drawn':>6}")
 for name in real.columns[real.isna().any()]:

@@ -13,7 +13,7 @@ import sfumato
 
 run = sfumato.fit("penguins", settings={"training.steps": 250}, quiet=True)
 names = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
-real, drawn = run.load_data().train.to_pandas(), run.sample(1000).to_pandas()
+real, drawn = run.load_data().train.to_pandas(), run.sample(500).to_pandas()
 rng = np.random.default_rng(0)
 shuffled = real[names].apply(lambda column: rng.permutation(column))
 

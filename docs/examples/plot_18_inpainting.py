@@ -16,7 +16,7 @@ settings = {
     "network.width": 96,
     "network.depth": 2,
     "network.options.patch": 4,
-    "training.steps": 350,
+    "training.steps": 300,
     "training.batch_size": 48,
     "training.learning_rate": 3e-3,
     "training.average": 0.97,
