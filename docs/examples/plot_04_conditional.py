@@ -20,7 +20,8 @@ drawn = [run.sample(1000, given={"x": place})[:, 1] for place in places]
 # divided by their integral.
 
 y = np.linspace(-0.3, 0.3, 400)
-figure, axes = plt.subplots(1, 4, figsize=(9, 3.2), sharey=True, layout="constrained")
+figure, axes = plt.subplots(2, 2, figsize=(7, 5.4), sharey=True, layout="constrained")
+axes = axes.ravel()
 axes[0].scatter(*run.load_data().train.values[:3000].T, s=1, color="#999999", linewidths=0)
 axes[0].set(title="the data", xlabel="x", ylabel="y")
 colours = ("#0072b2", "#d55e00", "#009e73")
