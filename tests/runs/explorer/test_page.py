@@ -33,23 +33,32 @@ CLOSE = 1e-4
 
 
 @pytest.fixture(scope="module")
-def shown(
-    moons: Run, browser: "Browser", tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Shown]:
+def moons_html(moons: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run, as a file."""
     path = tmp_path_factory.mktemp("page") / "moons.html"
     explore(moons, path)
-    page = Shown(browser, path, viewport={"width": 1280, "height": 900})
+    return path
+
+
+@pytest.fixture(scope="module")
+def shown(browser: "Browser", moons_html: Path) -> Iterator[Shown]:
+    page = Shown(browser, moons_html, viewport={"width": 1280, "height": 900})
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def reopened(browser: "Browser", moons_html: Path) -> Iterator[Shown]:
+    page = Shown(browser, moons_html, viewport={"width": 1280, "height": 900})
     yield page
     page.close()
 
 
 @pytest.fixture
-def fresh(moons: Run, browser: "Browser", tmp_path: Path) -> Iterator[Shown]:
-    """A page of its own, for what changes it."""
-    explore(moons, tmp_path / "moons.html")
-    page = Shown(browser, tmp_path / "moons.html", viewport={"width": 1280, "height": 900})
-    yield page
-    page.close()
+def fresh(reopened: Shown) -> Shown:
+    """A page as it opens, for what changes it."""
+    reopened.open()
+    return reopened
 
 
 def _in_units(run: Run, drawn: list[float]) -> np.ndarray:
@@ -86,9 +95,8 @@ def test_it_asks_nothing_of_any_network(shown: Shown) -> None:
     assert outside == []
 
 
-def test_it_could_not_ask_either(moons: Run, browser: "Browser", tmp_path: Path) -> None:
-    explore(moons, tmp_path / "moons.html")
-    page = Shown(browser, tmp_path / "moons.html")
+def test_it_could_not_ask_either(browser: "Browser", moons_html: Path) -> None:
+    page = Shown(browser, moons_html)
     page.context.set_offline(False)
     refused = page.page.evaluate(
         "() => fetch('http://127.0.0.1:9/').then(() => 'asked', (error) => String(error))"
@@ -109,9 +117,9 @@ def test_it_could_not_ask_either(moons: Run, browser: "Browser", tmp_path: Path)
 def test_each_sampler_draws_what_the_command_beside_it_draws(
     sampler: str, fresh: Shown, moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fresh.choose("Sampler", sampler)
-    fresh.choose("Steps", "12")
     fresh.choose("Points", "500")
+    fresh.choose("Steps", "12")
+    fresh.choose("Sampler", sampler)
     fresh.page.get_by_label("Seed").fill("41")
     fresh.page.get_by_label("Seed").press("Enter")
     fresh.wait()
@@ -363,10 +371,10 @@ def test_what_chance_reaches_is_the_evaluations_limit(shown: Shown) -> None:
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_wider_than_the_screen(
-    width: int, moons: Run, browser: "Browser", tmp_path: Path
+    width: int, browser: "Browser", moons_html: Path
 ) -> None:
-    explore(moons, tmp_path / "moons.html")
-    page = Shown(browser, tmp_path / "moons.html", viewport={"width": width, "height": 844})
+    page = Shown(browser, moons_html, viewport={"width": width, "height": 844})
+    page.choose("Points", "500")  # whose number has no width
     for language in ("en", "zh"):
         page.page.evaluate(f"() => {{ window.sfumato.language.value = '{language}'; }}")
         page.page.get_by_test_id("begin-tour").click()
@@ -468,6 +476,7 @@ def test_picture_and_animation_are_of_what_is_shown(fresh: Shown, tmp_path: Path
 
 
 def test_the_tour_ends_as_it_began(fresh: Shown) -> None:
+    fresh.choose("Points", "500")
     fresh.page.get_by_test_id("begin-tour").click()
     tour = fresh.page.get_by_test_id("tour")
     numbers = []
@@ -486,6 +495,7 @@ def test_the_tour_ends_as_it_began(fresh: Shown) -> None:
 def test_after_the_tour_everything_is_as_before(fresh: Shown) -> None:
     names = "sampler", "showPaths", "background", "direction", "stop", "startTooClean"
     before = {name: fresh.value(f"s.{name}.value") for name in names}
+    fresh.choose("Points", "500")
     fresh.page.get_by_test_id("begin-tour").click()
     tour = fresh.page.get_by_test_id("tour")
     for _ in range(6):
@@ -527,11 +537,8 @@ def test_a_seed_is_what_the_box_says(fresh: Shown) -> None:
         assert box.input_value() == str(used)
 
 
-def test_a_finger_points_too(moons: Run, browser: "Browser", tmp_path: Path) -> None:
-    explore(moons, tmp_path / "moons.html")
-    page = Shown(
-        browser, tmp_path / "moons.html", viewport={"width": 390, "height": 844}, has_touch=True
-    )
+def test_a_finger_points_too(browser: "Browser", moons_html: Path) -> None:
+    page = Shown(browser, moons_html, viewport={"width": 390, "height": 844}, has_touch=True)
     at = page.page.evaluate(
         """() => {
           const { frames, stateAt } = window.sfumato, held = frames.learned.value;
