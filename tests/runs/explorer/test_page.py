@@ -370,9 +370,7 @@ def test_what_chance_reaches_is_the_evaluations_limit(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_wider_than_the_screen(
-    width: int, browser: "Browser", moons_html: Path
-) -> None:
+def test_nothing_is_wider_than_the_screen(width: int, browser: "Browser", moons_html: Path) -> None:
     page = Shown(browser, moons_html, viewport={"width": width, "height": 844})
     page.choose("Points", "500")  # whose number has no width
     for language in ("en", "zh"):
