@@ -49,12 +49,11 @@ class Shown:
         self.page.set_default_timeout(20_000)
         self.page.on("request", lambda asked: self.requests.append(asked.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.path = path
-        self.open()
+        self.open(path)
 
-    def open(self) -> None:
-        """Load the page, again: nothing stays of what was done on it."""
-        self.page.goto(self.path.as_uri())
+    def open(self, path: Path) -> None:
+        """Load a page in the place of this one, of which nothing stays."""
+        self.page.goto(path.as_uri())
         self.wait()
 
     def wait(self) -> None:

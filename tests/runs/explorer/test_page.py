@@ -49,15 +49,16 @@ def shown(browser: "Browser", moons_html: Path) -> Iterator[Shown]:
 
 @pytest.fixture(scope="module")
 def reopened(browser: "Browser", moons_html: Path) -> Iterator[Shown]:
+    """A page for one file after another, as another page takes longer than what it shows."""
     page = Shown(browser, moons_html, viewport={"width": 1280, "height": 900})
     yield page
     page.close()
 
 
 @pytest.fixture
-def fresh(reopened: Shown) -> Shown:
-    """A page as it opens, for what changes it."""
-    reopened.open()
+def fresh(reopened: Shown, moons_html: Path) -> Shown:
+    """The page as it opens, for what changes it."""
+    reopened.open(moons_html)
     return reopened
 
 
@@ -167,23 +168,22 @@ def test_to_begin_too_clean_leaves_the_noisier_levels_out(fresh: Shown, moons: R
 
 
 def test_a_few_step_map_draws_as_sample_calls_does(
-    own_moons: Run, browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_moons: Run, reopened: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sfumato.runs import distill
 
     monkeypatch.setitem(distill._RECIPES, "points", (200, 6, 0.5, 1))  # little is learned
     run = distill.learn_map(own_moons, [1, 4], seed=0, measure=False, quiet=True).run
     explore(run, tmp_path / "few.html")
-    page = Shown(browser, tmp_path / "few.html")
+    reopened.open(tmp_path / "few.html")
     for calls in (1, 4):
-        page.choose("Drawn by", str(calls))
-        assert _apart(run, page.drawn("learned"), run.sample(2000, few=calls)) < CLOSE
-    page.close()
+        reopened.choose("Drawn by", str(calls))
+        assert _apart(run, reopened.drawn("learned"), run.sample(2000, few=calls)) < CLOSE
 
 
 @pytest.mark.parametrize("zero_terminal", [False, True])
 def test_a_discrete_process_and_the_networks_of_steps(
-    zero_terminal: bool, browser: "Browser", tmp_path: Path
+    zero_terminal: bool, reopened: Shown, tmp_path: Path
 ) -> None:
     run = sfumato.fit(
         "s-curve",
@@ -205,29 +205,27 @@ def test_a_discrete_process_and_the_networks_of_steps(
         quiet=True,
     )
     explore(run, tmp_path / "steps.html")
-    page = Shown(browser, tmp_path / "steps.html")
-    assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
+    reopened.open(tmp_path / "steps.html")
+    assert _apart(run, reopened.drawn("learned"), run.sample(2000)) < CLOSE
     # From a level without signal, too, where there is no log-SNR.
-    page.choose("Sampler", "dpm++2m")
+    reopened.choose("Sampler", "dpm++2m")
     again = run.sample(2000, sampler="dpm++2m", grid="trailing")
-    assert _apart(run, page.drawn("learned"), again) < CLOSE
-    menu = page.page.get_by_label("Sampler", exact=True).inner_text()
+    assert _apart(run, reopened.drawn("learned"), again) < CLOSE
+    menu = reopened.page.get_by_label("Sampler", exact=True).inner_text()
     assert ("heun" in menu) is not zero_terminal
-    page.close()
 
 
 @pytest.mark.parametrize("columns", [1, 3])
-def test_a_line_and_a_cloud_in_space(columns: int, browser: "Browser", tmp_path: Path) -> None:
+def test_a_line_and_a_cloud_in_space(columns: int, reopened: Shown, tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(600, columns)) * [1, 5, 0.1][:columns]
     run = sfumato.fit(rows, settings=TINY, out=tmp_path / "run", quiet=True)
     explore(run, tmp_path / "page.html")
-    page = Shown(browser, tmp_path / "page.html")
-    assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
-    page.close()
+    reopened.open(tmp_path / "page.html")
+    assert _apart(run, reopened.drawn("learned"), run.sample(2000)) < CLOSE
 
 
 def test_the_tutorials_own_sampling_is_what_the_page_opens_with(
-    browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reopened: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Last weights, variance beta and noise in the last step are settings of the run."""
     monkeypatch.chdir(tmp_path)
@@ -249,14 +247,13 @@ def test_the_tutorials_own_sampling_is_what_the_page_opens_with(
         quiet=True,
     )
     explore(run, tmp_path / "page.html")
-    page = Shown(browser, tmp_path / "page.html")
-    assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
-    command = shlex.split(page.page.get_by_test_id("command").inner_text())
+    reopened.open(tmp_path / "page.html")
+    assert _apart(run, reopened.drawn("learned"), run.sample(2000)) < CLOSE
+    command = shlex.split(reopened.page.get_by_test_id("command").inner_text())
     assert leave(shlex.join([*command[1:], "-q"])) == 0
     with Path("points.csv").open() as file:
         rows = np.array([[float(cell) for cell in row] for row in [*csv.reader(file)][1:]])
-    assert _apart(run, page.drawn("learned"), rows) < CLOSE
-    page.close()
+    assert _apart(run, reopened.drawn("learned"), rows) < CLOSE
 
 
 def test_one_step_from_too_clean_a_level_is_a_step(fresh: Shown) -> None:
@@ -267,7 +264,7 @@ def test_one_step_from_too_clean_a_level_is_a_step(fresh: Shown) -> None:
     assert fresh.value("s.mixAt('learned').n") == 2000
 
 
-def test_log_densities_between_uneven_levels_too(browser: "Browser", tmp_path: Path) -> None:
+def test_log_densities_between_uneven_levels_too(reopened: Shown, tmp_path: Path) -> None:
     run = sfumato.fit(
         "moons",
         settings={
@@ -280,13 +277,12 @@ def test_log_densities_between_uneven_levels_too(browser: "Browser", tmp_path: P
         quiet=True,
     )
     explore(run, tmp_path / "page.html")
-    page = Shown(browser, tmp_path / "page.html")
+    reopened.open(tmp_path / "page.html")
     codec: Any = run.model.codec
     rows = run.sample(100)
-    found = _ask_density(page, "averaged", codec.encode(np.asarray(rows)).numpy())
+    found = _ask_density(reopened, "averaged", codec.encode(np.asarray(rows)).numpy())
     expected = run.log_prob(rows) + np.log(codec.scale).sum()
     assert np.median(np.abs(found - expected)) < 0.02
-    page.close()
 
 
 def _ask_density(shown: Shown, source: str, x: np.ndarray) -> np.ndarray:
