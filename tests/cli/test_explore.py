@@ -44,7 +44,7 @@ def test_however_it_ends_the_fit_is_saved_and_no_process_stays(
     with explored(tmp_path) as (running, address):
         assert address.startswith("http://127.0.0.1:")
         with page(address) as opened:
-            opened.send(drawn(100_000))
+            opened.send(drawn(100_000, rows=100))
             opened.until_step(1)
             (worker,) = workers(running.pid)
             running.send_signal(signum)

@@ -30,6 +30,7 @@ __all__ = ["browser"]
 
 # Of standard deviations: what float32 networks of two makers may differ by after all steps.
 CLOSE = 1e-4
+WINDOW: Any = {"width": 1280, "height": 900}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def moons_html(moons: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(browser: "Browser", moons_html: Path) -> Iterator[Shown]:
-    page = Shown(browser, moons_html, viewport={"width": 1280, "height": 900})
+    page = Shown(browser, moons_html, viewport=WINDOW)
     yield page
     page.close()
 
@@ -50,16 +51,20 @@ def shown(browser: "Browser", moons_html: Path) -> Iterator[Shown]:
 @pytest.fixture(scope="module")
 def reopened(browser: "Browser", moons_html: Path) -> Iterator[Shown]:
     """A page for one file after another, as another page takes longer than what it shows."""
-    page = Shown(browser, moons_html, viewport={"width": 1280, "height": 900})
+    page = Shown(browser, moons_html, viewport=WINDOW)
     yield page
     page.close()
 
 
 @pytest.fixture
-def fresh(reopened: Shown, moons_html: Path) -> Shown:
+def fresh(reopened: Shown, moons_html: Path) -> Iterator[Shown]:
     """The page as it opens, for what changes it."""
+    reopened.page.set_viewport_size(WINDOW)
     reopened.open(moons_html)
-    return reopened
+    yield reopened
+    errors = [*reopened.errors]
+    reopened.errors.clear()  # of this test alone
+    assert not errors, errors
 
 
 def _in_units(run: Run, drawn: list[float]) -> np.ndarray:
@@ -366,17 +371,17 @@ def test_what_chance_reaches_is_the_evaluations_limit(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_wider_than_the_screen(width: int, browser: "Browser", moons_html: Path) -> None:
-    page = Shown(browser, moons_html, viewport={"width": width, "height": 844})
-    page.choose("Points", "500")  # whose number has no width
+def test_nothing_is_wider_than_the_screen(width: int, reopened: Shown, moons_html: Path) -> None:
+    reopened.page.set_viewport_size({"width": width, "height": 844})
+    reopened.open(moons_html)
+    reopened.choose("Points", "500")  # whose number has no width
     for language in ("en", "zh"):
-        page.page.evaluate(f"() => {{ window.sfumato.language.value = '{language}'; }}")
-        page.page.get_by_test_id("begin-tour").click()
+        reopened.page.evaluate(f"() => {{ window.sfumato.language.value = '{language}'; }}")
+        reopened.page.get_by_test_id("begin-tour").click()
         for _ in range(7):
-            assert page.value("document.documentElement.scrollWidth") <= width
-            page.page.get_by_test_id("tour").get_by_role("button", name="›").click()
-        page.page.get_by_test_id("tour").locator(".close").click()
-    page.close()
+            assert reopened.value("document.documentElement.scrollWidth") <= width
+            reopened.page.get_by_test_id("tour").get_by_role("button", name="›").click()
+        reopened.page.get_by_test_id("tour").locator(".close").click()
 
 
 def test_the_keyboard_alone_is_enough(fresh: Shown) -> None:
