@@ -169,8 +169,8 @@ def test_holes_are_filled_and_nothing_else_changes(
 
 
 def test_draws_know_what_stands_beside_the_hole(frame: pd.DataFrame) -> None:
-    """Wage is age times 50.5, give or take 150: after 400 steps that is found."""
-    model = DiffusionModel(steps=400, width=64, random_state=0).fit(frame)
+    """Wage is age times 50.5, give or take 150: after 250 steps that is found."""
+    model = DiffusionModel(steps=250, width=64, random_state=0).fit(frame)
     holes = frame.assign(wage=np.nan)[frame["age"].notna()]
     filled = model.impute(holes)
     real = frame.loc[holes.index, "wage"]
@@ -200,12 +200,12 @@ def test_a_file_brings_it_back(model: DiffusionModel, frame: pd.DataFrame, tmp_p
 
 
 def test_it_is_chosen_by_its_likelihood() -> None:
-    """Of a thing to choose, two steps of training against two hundred."""
+    """Of a thing to choose, two steps of training against sixty."""
     rows = RNG.normal(size=(200, 2)) @ np.array([[1.0, 0.9], [0.0, 0.3]])
     search = GridSearchCV(
-        DiffusionModel(width=32, settings=QUICK, random_state=0), {"steps": [2, 200]}, cv=2
+        DiffusionModel(width=32, settings=QUICK, random_state=0), {"steps": [2, 60]}, cv=2
     ).fit(rows)
-    assert search.best_params_ == {"steps": 200}
+    assert search.best_params_ == {"steps": 60}
 
 
 def test_rows_keep_their_index_as_with_other_imputers(
@@ -343,7 +343,7 @@ def test_dropout_is_for_training_alone() -> None:
 
 
 def test_a_value_far_beyond_is_unlikely_and_said() -> None:
-    rows = RNG.normal(size=(200, 4))
+    rows = RNG.normal(size=(80, 4))
     model = DiffusionModel(steps=20, width=16, random_state=0).fit(rows)
     with pytest.warns(UserWarning, match="'x0': 1 of 1 values lie beyond"):
         far = model.score_samples(np.array([[1e39, 0.0, 0.0, 0.0]]))
@@ -351,7 +351,7 @@ def test_a_value_far_beyond_is_unlikely_and_said() -> None:
 
 
 def test_points_have_no_bounds_but_those_of_32_bits() -> None:
-    rows = RNG.normal(size=(200, 2))
+    rows = RNG.normal(size=(80, 2))
     model = DiffusionModel(steps=20, width=16, random_state=0).fit(rows)
     far = model.score_samples(np.array([[30.0, 0.0]]))
     assert far < model.score_samples(rows).min()
@@ -387,11 +387,11 @@ def test_cells_of_object_arrays_are_what_they_are() -> None:
 
 
 def test_it_imputes_in_a_pipeline() -> None:
-    x = RNG.normal(size=(200, 2))
+    x = RNG.normal(size=(60, 2))
     y = x @ [1.0, 2.0]
-    x[RNG.random(200) < 0.3, 1] = np.nan
-    line = make_pipeline(DiffusionImputer(steps=20, random_state=0), LinearRegression())
-    assert line.fit(x, y).predict(x).shape == (200,)
+    x[RNG.random(60) < 0.3, 1] = np.nan
+    line = make_pipeline(DiffusionImputer(steps=5, random_state=0), LinearRegression())
+    assert line.fit(x, y).predict(x).shape == (60,)
     framed = clone(line[0]).set_output(transform="pandas").fit(pd.DataFrame(x, columns=["a", "b"]))
     assert list(framed.transform(pd.DataFrame(x, columns=["a", "b"])).columns) == ["a", "b"]
 
