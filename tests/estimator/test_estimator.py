@@ -26,14 +26,19 @@ from sfumato import DiffusionImputer, DiffusionModel
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.estimator import imputer
 from sfumato.models.gaussian import GaussianModel
+from sfumato.models.table import TableModel
 
 QUICK = {"training.batch_size": 64}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
-    """Rows are computed, and draws of a missing value made, as few as will do."""
-    with small_chunks(), few_guesses():
+    """Rows, draws of a missing value and steps along a flow, as few as will do."""
+    with small_chunks(), few_guesses(), pytest.MonkeyPatch.context() as patch:
+        for each in (GaussianModel, TableModel):
+            defaults = each.log_prob_chunks.__kwdefaults__
+            assert defaults
+            patch.setitem(defaults, "steps", 10)
         yield
 
 
@@ -83,7 +88,8 @@ def frame() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(frame: pd.DataFrame) -> DiffusionModel:
-    return DiffusionModel(steps=150, width=64, random_state=0).fit(frame)
+    quick = {"sampling.steps": 8}
+    return DiffusionModel(steps=150, width=64, settings=quick, random_state=0).fit(frame)
 
 
 def test_frames_come_out_as_they_went_in(model: DiffusionModel, frame: pd.DataFrame) -> None:
@@ -146,7 +152,9 @@ def test_the_first_rows_are_the_same_however_many(model: DiffusionModel) -> None
 
 def test_a_fit_is_decided_by_its_seed(frame: pd.DataFrame) -> None:
     def fitted(seed: int) -> pd.DataFrame:
-        return DiffusionModel(steps=10, width=16, random_state=seed).fit(frame).sample(20, 0)
+        quick = {"sampling.steps": 4}
+        model = DiffusionModel(steps=10, width=16, settings=quick, random_state=seed)
+        return model.fit(frame).sample(20, 0)
 
     pd.testing.assert_frame_equal(fitted(1), fitted(1))
     assert not fitted(1)["wage"].equals(fitted(2)["wage"])
@@ -170,7 +178,8 @@ def test_holes_are_filled_and_nothing_else_changes(
 
 def test_draws_know_what_stands_beside_the_hole(frame: pd.DataFrame) -> None:
     """Wage is age times 50.5, give or take 150: after 250 steps that is found."""
-    model = DiffusionModel(steps=250, width=64, random_state=0).fit(frame)
+    quick = {"sampling.steps": 16}
+    model = DiffusionModel(steps=250, width=64, settings=quick, random_state=0).fit(frame)
     holes = frame.assign(wage=np.nan)[frame["age"].notna()]
     filled = model.impute(holes)
     real = frame.loc[holes.index, "wage"]
@@ -220,7 +229,10 @@ def test_a_column_that_was_left_out_may_be_there_and_comes_back_with_a_file(
     frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     named = frame.assign(id=[f"row {k}" for k in range(N)])
-    model = DiffusionModel(columns={"id": "dropped"}, steps=5, width=16, random_state=0).fit(named)
+    quick = {"sampling.steps": 4}
+    model = DiffusionModel(
+        columns={"id": "dropped"}, steps=5, width=16, settings=quick, random_state=0
+    ).fit(named)
     model.save(tmp_path / "m.safetensors")
     again = DiffusionModel.load(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(
@@ -336,7 +348,7 @@ def test_frames_without_names_are_numbered() -> None:
 
 def test_dropout_is_for_training_alone() -> None:
     rows = RNG.normal(size=(60, 2))
-    options = {"data.kind": "table", "network.options": {"dropout": 0.5}}
+    options = {"data.kind": "table", "network.options": {"dropout": 0.5}, "sampling.steps": 4}
     model = DiffusionModel(steps=5, width=16, settings=options, random_state=0).fit(rows)
     np.testing.assert_array_equal(model.sample(9, 0), model.sample(9, 0))
     np.testing.assert_array_equal(model.score_samples(rows), model.score_samples(rows))

@@ -252,7 +252,7 @@ def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> Non
         quiet=True,
         settings={
             "process.schedule": "cosine",
-            "process.num_levels": 50,
+            "process.num_levels": 25,
             "process.options": {},
             "network.width": 32,
             "network.depth": 1,
@@ -267,7 +267,7 @@ def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> Non
     pipeline.set_progress_bar_config(disable=True)
     drawn = pipeline(
         batch_size=16,
-        num_inference_steps=50,
+        num_inference_steps=25,
         generator=torch.Generator().manual_seed(0),
         output_type="np",
     ).images
