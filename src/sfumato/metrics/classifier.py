@@ -40,23 +40,21 @@ def classifier_auc(
 
 
 def area_under_roc(label: np.ndarray, score: np.ndarray) -> float:
-    """Area under the ROC curve by trapezia, scikit-learn's to the last bit.
+    """Area under the ROC curve: how often a row of 1 scores above one of 0, ties by half.
 
-    That of scikit-learn takes milliseconds to check its arguments, and a measurement asks for
-    hundreds of areas.
+    By the ranks of the scores (Mann & Whitney 1947). scikit-learn takes milliseconds to check its
+    arguments, and a measurement asks for hundreds of areas.
 
     Args:
         label: 1 and 0, or True and False, both of which occur, `(n,)`.
         score: higher where 1 is more likely, `(n,)`.
     """
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.diff(score[order]) != 0, True)  # of the rows that have the same score
-    true = label[order].cumsum(dtype=float)[last]
-    false = np.flatnonzero(last) + 1 - true
-    corner = np.ones(len(true), dtype=bool)
-    corner[1:-1] = (np.diff(true, 2) != 0) | (np.diff(false, 2) != 0)
-    y, x = (np.append(0.0, each[corner]) / each[-1] for each in (true, false))
-    return float((np.diff(x) * (y[1:] + y[:-1]) / 2).sum())
+    from scipy.stats import rankdata
+
+    ones = np.asarray(label, bool)
+    positive, negative = int(ones.sum()), int((~ones).sum())
+    above = rankdata(score)[ones].sum() - positive * (positive + 1) / 2
+    return float(above / (positive * negative))
 
 
 def has_values(rows: np.ndarray) -> np.ndarray:
