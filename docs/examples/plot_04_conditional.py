@@ -13,7 +13,7 @@ import sfumato
 
 run = sfumato.fit("s-curve", settings={"training.steps": 500, "training.snapshots": 0}, quiet=True)
 places = (0.0, 0.05, 0.1)
-drawn = [run.sample(1000, given={"x": place}, steps=30)[:, 1] for place in places]
+drawn = [run.sample(1000, given={"x": place})[:, 1] for place in places]
 
 # %%
 # The true law follows from the known density of the S-curve: its values along the line of that x,

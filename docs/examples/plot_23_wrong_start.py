@@ -34,7 +34,7 @@ for axis, colour, (name, schedule) in zip(axes, colours, schedules.items(), stri
     drawn = torch.cat([*sfumato.sample_chunks(exact, (1,), levels, Ancestral(), n=2048, seed=0)])
     print(f"{name:20} alpha_bar {schedule.alpha_bar[-1]:.5f}", end="  ")
     print(f"mean {drawn.mean():.2f}, deviation {drawn.std():.2f}")
-    axis.hist(drawn[:, 0], 50, density=True, color=colour, alpha=0.5, label="drawn")
+    axis.hist(drawn[:, 0], 32, density=True, color=colour, alpha=0.5, label="drawn")
     axis.plot(x, np.exp(-2 * (x - 1) ** 2) * np.sqrt(2 / np.pi), color="black", label="data")
     axis.set(title=f"{name}\nmean {drawn.mean():.2f}", xlabel="x")
 axes[0].set_ylabel("density")
