@@ -169,10 +169,9 @@ def _print_models(found: Any) -> None:
     console.print(
         Text(
             "energy: energy distance; AUC: classifier two-sample AUC; gap: in mean true log "
-            "density, nats; log p: mean log density of unseen rows, nats (~: an estimate; –: there "
-            f"is none). Real rows: what chance reaches between two sets of {rows}, and the true log "
-            "density. Seconds are of one processor; draw: 10,000 rows; calls: of a network, for a "
-            "row."
+            "density, nats; log p: mean log density of unseen rows, nats (~: estimated; –: none is "
+            f"known). Real rows: what chance reaches between two sets of {rows}, and the true log "
+            "density. Seconds are of one processor; draw: 10,000 rows; calls: of a network, a row."
         )
     )
     console.print("\nLog densities:")

@@ -197,7 +197,15 @@ def _numbers(source: Source, seed: int) -> Dataset[Points]:
     Raises:
         DataError: saying why not.
     """
-    _, data = resolve(source, {"data.kind": "points", "seed": seed})
+    try:
+        _, data = resolve(source, {"data.kind": "points", "seed": seed})
+    except DataError as error:
+        if categories := _categories(source, seed):
+            raise DataError(
+                f"the column {categories[0]!r} holds categories, and these families are compared "
+                "on numbers alone; leave it out, or learn the table with `sfumato fit`."
+            ) from error
+        raise
     name = data.settings.source
     if data.kind != "points":
         raise DataError(
@@ -211,6 +219,13 @@ def _numbers(source: Source, seed: int) -> Dataset[Points]:
             f"{name} has {rows} rows; at least {least} are needed, to learn from and to measure by."
         )
     return data
+
+
+def _categories(source: Source, seed: int) -> list[str]:
+    """The columns of a table that hold text, and no numbers."""
+    _, data = resolve(source, {"seed": seed})
+    columns = data.train if data.kind == "table" else ()
+    return [each.name for each in columns if not np.issubdtype(each.values.dtype, np.number)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

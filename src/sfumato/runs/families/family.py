@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sfumato.process.streams import CHUNK, SAMPLING, TRAINING, generator
+from sfumato.process.streams import SAMPLING, TRAINING, chunk_size, generator
 from sfumato.progress import ProgressLine
 
 
@@ -170,7 +170,8 @@ def batches(rows: Tensor, size: int, seed: int) -> tuple[Callable[[], Tensor], t
 @torch.no_grad()
 def in_chunks(n: int, seed: int, draw: Callable[[torch.Generator, int], Tensor]) -> Tensor:
     """The first `n` samples of a seed, computed in whole chunks, each of a stream of its own."""
-    chunks = [draw(generator(seed, SAMPLING, k), CHUNK) for k in range(max(1, -(-n // CHUNK)))]
+    size = chunk_size((1,))
+    chunks = [draw(generator(seed, SAMPLING, k), size) for k in range(max(1, -(-n // size)))]
     return torch.cat(chunks)[:n]
 
 

@@ -22,7 +22,7 @@ title = "normalizing flow"
 even = True
 likelihood = "exact, by the change of variables"
 
-LAYERS, WIDTH, BINS, BATCH, RATE = 4, 64, 8, 256, 3e-3
+LAYERS, WIDTH, BINS, BATCH, RATE = 4, 64, 8, 256, 1e-2
 recipe = (
     f"neural spline flow (zuko): {LAYERS} autoregressive layers of {BINS} bins, each by a "
     f"perceptron of 2 x {WIDTH}; maximum likelihood, batches of {BATCH}, Adam from {RATE:g} down "

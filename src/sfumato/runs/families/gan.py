@@ -24,14 +24,12 @@ title = "GAN"
 even = True
 likelihood = "none: a GAN only draws"
 
-ACT = nn.ReLU
-BETAS = (0.5, 0.9)
-WIDTH, DEPTH, BATCH = 128, 3, 256
-CRITIC_STEPS, PENALTY, RATE, DECAY = 5, 0.1, 1e-3, 0.99
+WIDTH, DEPTH, BATCH = 64, 3, 256
+CRITIC_STEPS, PENALTY, RATE, BETAS, DECAY = 2, 0.1, 2e-3, (0.5, 0.9), 0.999
 recipe = (
     f"Wasserstein GAN with gradient penalty {PENALTY}: two perceptrons of {DEPTH} x {WIDTH}, "
     f"{CRITIC_STEPS} steps of the critic to one of the generator, batches of {BATCH}, Adam "
-    f"(0.5, 0.9) from {RATE:g} down to 0, averaged weights"
+    f"{BETAS} from {RATE:g} down to 0, averaged weights"
 )
 
 
@@ -66,8 +64,8 @@ class Generator:
 def fit(rows: Tensor, budget: Budget, seed: int) -> Generator:
     """Algorithm 1; a step is one of the generator, after several of the critic."""
     d = rows.shape[1]
-    generator = seeded(lambda: perceptron(d, WIDTH, DEPTH, d, ACT), seed)
-    critic = seeded(lambda: perceptron(d, WIDTH, DEPTH, 1, ACT), seed + 1)
+    generator = seeded(lambda: perceptron(d, WIDTH, DEPTH, d, nn.ReLU), seed)
+    critic = seeded(lambda: perceptron(d, WIDTH, DEPTH, 1, nn.ReLU), seed + 1)
     average = Average(generator, deepcopy(generator), DECAY)
     down, up = (AdamW(each.parameters(), 0.0, BETAS) for each in (generator, critic))
     real, source = batches(rows, BATCH, seed)
@@ -83,7 +81,7 @@ def fit(rows: Tensor, budget: Budget, seed: int) -> Generator:
             x = real()
             up.forget_gradients()
             of_fake, of_real = critic(torch.cat([fake, x])).chunk(2)
-            penalty = _steepness(critic, x, fake, source)
+            penalty = steepness(critic, x, fake, source)
             (of_fake.mean() - of_real.mean() + PENALTY * penalty).backward()
             up.step(RATE * cosine(done))
         down.forget_gradients()
@@ -93,7 +91,7 @@ def fit(rows: Tensor, budget: Budget, seed: int) -> Generator:
     return Generator(average.network, d, count(generator, critic))
 
 
-def _steepness(critic: nn.Module, x: Tensor, fake: Tensor, source: torch.Generator) -> Tensor:
+def steepness(critic: nn.Module, x: Tensor, fake: Tensor, source: torch.Generator) -> Tensor:
     """The penalty of eq. (1), which holds the critic's slope near 1."""
     between = torch.lerp(fake, x, torch.rand(len(x), 1, generator=source)).requires_grad_()
     (slope,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
