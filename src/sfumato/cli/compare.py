@@ -159,7 +159,8 @@ def _print_models(found: Any) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for title in COLUMNS:
-        table.add_column(title, justify="right", vertical="bottom")
+        short = title.replace(", ", ",\n").replace("parameters", "para-\nmeters")
+        table.add_column(short, justify="right", vertical="bottom", no_wrap=True)
     for each in found.entries:
         table.add_row(each.title, *cells(each))
     table.add_row("real rows", *floors(found), style="dim")

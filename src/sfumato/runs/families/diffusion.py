@@ -25,7 +25,7 @@ title = "diffusion"
 even = True
 likelihood = "of its probability flow, integrated with the exact divergence"
 recipe = (
-    "`sfumato fit` with its defaults: a perceptron with Fourier features, an EDM denoiser on a "
+    "sfumato fit with its defaults: a perceptron with Fourier features, an EDM denoiser on a "
     "cosine schedule, AdamW from 0.01 down to 0, averaged weights; DPM-Solver++ 2M SDE in 50 steps"
 )
 
