@@ -1,6 +1,6 @@
-"""Draw the picture of docs/compare-models.md: `python docs/draw_models.py`, in some ten minutes.
+"""Draw the picture of docs/compare-models.md: `python docs/draw_models.py`, in some five minutes.
 
-`sfumato compare models s-curve`, and the same on eight Gaussians for the table of the page.
+`sfumato compare models s-curve --seconds 20`, and eight Gaussians for the page's second table.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from sfumato.runs.compare_models import COLUMNS, ModelComparison, cells, compare
 from sfumato.runs.compare_models import floors as floors_of
 
 IMAGE = Path(__file__).parent / "images" / "models.png"
-SETS = ("s-curve", "eight-gaussians")
+SETS, SECONDS = ("s-curve", "eight-gaussians"), 20.0
 
 
 def lines(comparison: ModelComparison) -> list[str]:
@@ -23,7 +23,7 @@ def lines(comparison: ModelComparison) -> list[str]:
 
 if __name__ == "__main__":
     for name in SETS:
-        found = compare_models(name, quiet=False)
+        found = compare_models(name, seconds=SECONDS, quiet=False)
         print(name, *lines(found), sep="\n", flush=True)
         if name == SETS[0]:
             save_figure(figure_of(found), IMAGE)

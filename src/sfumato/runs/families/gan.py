@@ -64,7 +64,7 @@ class Generator:
 def fit(rows: Tensor, budget: Budget, seed: int) -> Generator:
     """Algorithm 1; a step is one of the generator, after several of the critic."""
     d = rows.shape[1]
-    generator = seeded(lambda: perceptron(d, WIDTH, DEPTH, d, nn.ReLU), seed)
+    generator = seeded(lambda: perceptron(d, WIDTH, DEPTH, d), seed)
     critic = seeded(lambda: perceptron(d, WIDTH, DEPTH, 1, nn.ReLU), seed + 1)
     average = Average(generator, deepcopy(generator), DECAY)
     down, up = (AdamW(each.parameters(), 0.0, BETAS) for each in (generator, critic))
