@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench explorer clean
+.PHONY: demo test lint bench explorer dist clean
 
 demo: .venv/installed
 	$(BIN)/sfumato demo
@@ -28,6 +28,13 @@ lint: .venv/installed
 # or tests Sfumato needs no Node.js.
 explorer:
 	cd explorer && npm ci --no-audit --no-fund --silent && npm run --silent build
+
+# The packages for others, each installed and used by itself: make dist PYTHONS="python3.11 python3.13".
+PYTHONS ?= $(PYTHON)
+dist: .venv/installed
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	.ci/dist $(PYTHONS)
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sfumato needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ...")'

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from sfumato.samplers.inpainting import Inpainting as Inpainting
     from sfumato.training.loop import train as train
     from sfumato.training.regression import regression_training as regression_training
+    from sfumato.versions import show_versions as show_versions
 
     open = open_run  # noqa: A001
     resume = resume_fit
@@ -65,6 +66,7 @@ _HOME: dict[str, tuple[str, str]] = {
     "explore": ("sfumato.runs.explorer.offline", "explore"),
     "write_report": ("sfumato.runs.report", "write_report"),
     "SfumatoError": ("sfumato.errors", "SfumatoError"),
+    "show_versions": ("sfumato.versions", "show_versions"),
     # the building blocks
     "NoiseLevel": ("sfumato.process.noise", "NoiseLevel"),
     "Noise": ("sfumato.process.streams", "Noise"),

@@ -42,6 +42,7 @@ def test_three_lines_of_python(here: Path) -> None:
     assert run.folder == Path("runs/moons-001")
     assert {path.name for path in run.folder.iterdir()} == {
         ".lock",
+        "README.md",
         "config.toml",
         "model.safetensors",
         "checkpoint",

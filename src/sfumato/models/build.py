@@ -10,6 +10,7 @@ from sfumato.models.gaussian import GaussianModel
 from sfumato.models.model import Model
 from sfumato.models.registry import build_denoiser, build_process, build_table_denoiser
 from sfumato.models.table import TableModel
+from sfumato.networks.skeleton import shapes_only
 from sfumato.process.process import AnyProcess, as_process
 
 
@@ -19,7 +20,7 @@ def build_model(
     *,
     network: nn.Module | None = None,
     process: AnyProcess | None = None,
-    on: str = "cpu",
+    values: bool = True,
 ) -> Model:
     """A model with the network and process that the settings name, or with a user's own.
 
@@ -28,13 +29,13 @@ def build_model(
         codec: of the data.
         network: in place of the one that the settings name.
         process: likewise.
-        on: the device that the weights are made on; "meta" for none.
+        values: of the weights; without them the network has only shapes, and takes no memory.
 
     Raises:
         ArgumentError: if a setting names something unknown, or not for these data.
     """
     own = build_process(settings.process) if process is None else as_process(process)
-    with torch.device(on):
+    with torch.device("cpu") if values else shapes_only():
         if codec.kind == "table":
             if own.num_levels:
                 raise ArgumentError(

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save as save_safetensors
 
 from sfumato import atomic, config
@@ -44,6 +43,7 @@ from sfumato.models.diffusers_unet import load_unet, read_unet, write_unet
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.model import Model
 from sfumato.models.registry import build_denoiser, build_process, device_of, unet_options
+from sfumato.networks.skeleton import shapes_only
 from sfumato.networks.unet import UNet
 
 # Levels that a continuous process is cut into.
@@ -72,7 +72,7 @@ def read_pipeline(folder: Path) -> GaussianModel:
         settings = _settings(codec, network, scheduler)
         process = build_process(settings.process)
         # First without memory: a stranger's file may ask for a network of any size.
-        with torch.device("meta"):
+        with shapes_only():
             skeleton = build_denoiser(settings, codec, process).network
         own = load_unet(skeleton, tensors, unet_options(settings.network))
         denoiser = build_denoiser(settings, codec, process)

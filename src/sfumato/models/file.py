@@ -128,7 +128,8 @@ def load_model(
     _refuse_unlike(path, "process", settings.process.schedule, process)
     try:
         if network is None:  # without memory: a stranger's header may ask for one of any size
-            skeleton = build_model(settings, codec, process=process, on="meta").denoiser.network
+            shapes = build_model(settings, codec, process=process, values=False)
+            skeleton = shapes.denoiser.network
         else:
             skeleton = network
         of_few = {n.removeprefix(_FEW): each for n, each in tensors.items() if n.startswith(_FEW)}

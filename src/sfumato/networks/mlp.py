@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu, silu
+from torch.nn.functional import normalize, relu, silu
 
 from sfumato.networks.embeddings import FourierEmbedding
 
@@ -88,7 +88,7 @@ class VectorMLP(nn.Module):
         # In many coordinates points are far apart, and long waves already separate them.
         directions = torch.randn(dimension, features)
         lengths = torch.logspace(0, math.log10(6), features) * min(1, 3 / dimension)
-        self.register_buffer("directions", directions / directions.norm(dim=0) * lengths)
+        self.register_buffer("directions", normalize(directions, dim=0) * lengths)
         self.noise_features = FourierEmbedding(16, shortest=6.0, longest=60.0)
         self.input_proj = nn.Linear(dimension + 2 * features, width)
         self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import normalize, silu
 
 from sfumato.networks.embeddings import FourierEmbedding
 
@@ -66,7 +66,7 @@ class TableMLP(nn.Module):
         directions = torch.randn(2 * numeric, features)
         lengths = torch.logspace(0, math.log10(6), features) * min(1, 3 / max(numeric, 1))
         if numeric:
-            directions = directions / directions.norm(dim=0) * lengths
+            directions = normalize(directions, dim=0) * lengths
         self.register_buffer("directions", directions)
         # Each column has one row more in the embedding than categories: `not known`.
         offsets = torch.tensor([0, *(count + 1 for count in categories)]).cumsum(0)[:-1]

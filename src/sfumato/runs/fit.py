@@ -30,6 +30,7 @@ from sfumato.models.start import take_weights
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
 from sfumato.progress import ProgressLine
+from sfumato.runs.card import write_card
 from sfumato.runs.continued import continued, described_rate, set_aside
 from sfumato.runs.data import Dataset, Source, load, refuse_settings_of_pictures, take
 from sfumato.runs.distill import learn_map, refuse_numberless, refuse_several
@@ -391,6 +392,8 @@ def finish(job: Job, *, quiet: bool = False) -> Run:
             line.advance_to(record.step, f"loss {record.loss:.4f}")
     run = Run(sampling_model(job), job.folder, job.data)
     few = run.settings.sampling.few
-    if not few or run.model.few is not None:
-        return run
-    return learn_map(run, [few], seed=run.settings.seed, measure=False, quiet=quiet).run
+    if few and run.model.few is None:
+        run = learn_map(run, [few], seed=run.settings.seed, measure=False, quiet=quiet).run
+    if distributed.is_first():
+        write_card(run)
+    return run

@@ -7,6 +7,7 @@ checkpoint/          what resuming needs
 metrics.jsonl        a line per group of steps
 snapshots/           samples drawn on the way
 few/                 what resuming the learning of a few-step map needs
+README.md            the model card
 report.html          with samples, evaluation.json and figures/
 before/              of a run that was trained on: models and reports of earlier steps
 """
@@ -27,6 +28,7 @@ from sfumato.errors import ArgumentError, RunError
 CONFIG, MODEL, CHECKPOINT = "config.toml", "model.safetensors", "checkpoint"
 METRICS, SNAPSHOTS, FEW, LOCK = "metrics.jsonl", "snapshots", "few", ".lock"
 REPORT, EVALUATION, FIGURES, BEFORE = "report.html", "evaluation.json", "figures", "before"
+CARD = "README.md"
 
 
 # What is read of a line of metrics.jsonl.

@@ -6,7 +6,7 @@ Server and worker speak over a pipe: orders are lines of JSON; each event is a f
 """
 
 import struct
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
@@ -20,7 +20,7 @@ State = Literal["empty", "fitting", "stopped", "done"]
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 # ----------------------------------------------------------------------------- page to server

@@ -12,6 +12,7 @@ from sfumato.metrics.predictions import TITLES
 from sfumato.plots import save_figure
 from sfumato.progress import tracked
 from sfumato.runs import doctor
+from sfumato.runs.card import write_measures
 from sfumato.runs.figures import figures_of
 from sfumato.runs.figures.common import Shown
 from sfumato.runs.folder import FIGURES, locked
@@ -70,6 +71,7 @@ def _written(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | No
     with stage("what the settings cost"):
         costs = [] if all(each.sound for each in found) else list(doctor.costs(run, sample))
     evaluation = shown.evaluation
+    write_measures(run, evaluation, said)
     measures = evaluation.measures if evaluation else ()
     path = write_page(
         run,
