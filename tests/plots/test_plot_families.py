@@ -57,3 +57,4 @@ def test_any_number_of_columns_is_shown(columns: int) -> None:
     figure.canvas.draw()
     title = figure.get_suptitle()
     assert ("columns a and b" in title) == (columns == 3)
+    assert ("heights mean nothing" in title) == (columns == 1)

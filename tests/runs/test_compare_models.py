@@ -103,7 +103,8 @@ def test_a_constant_column_is_put_back() -> None:
     rows[:, 1] = 7
     found = compare_models(rows, models=["gan"], steps={"gan": 1})
     assert set(found.entries[0].sample[:, 1]) == {7.0}
-    figure_of(found)
+    shown = figure_of(found).axes[5].collections[0].get_offsets()
+    assert np.array_equal(np.asarray(shown), found.real[:50, [0, 2]])
 
 
 def test_seconds_become_steps_by_what_a_step_costs(monkeypatch: pytest.MonkeyPatch) -> None:

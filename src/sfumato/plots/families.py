@@ -27,7 +27,7 @@ from sfumato.plots.style import (
 
 _STAGES, _INCHES = 5, 1.5
 # Standardised rows and noise alike lie within.
-_SPAN: Limits = ((-3.3, 3.3), (-3.3, 3.3))
+_SPAN = (-3.3, 3.3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,8 +94,8 @@ def families(
             _over_data(row[_STAGES], _flat(way.sample), data, span)
             _write_facts(row[-1], way.facts)
         named = " and ".join(columns[:2])
-        shown = "" if len(columns) <= 2 else f" (columns {named})"
-        headline(figure, f"{title}{shown}")
+        shown = ["", " (one column: heights mean nothing)", "", f" (columns {named})"]
+        headline(figure, f"{title}{shown[min(len(columns), 3)]}")
         engine: Any = figure.get_layout_engine()
         engine.set(w_pad=0.03, h_pad=0.05, wspace=0.01, hspace=0.01)
     return figure
@@ -122,7 +122,7 @@ def _draw_stages(row: Sequence[Axes], way: Way) -> None:
             axes.scatter(
                 *x.T, c=colour, cmap=COLOURS, s=dot_size(len(x), _INCHES), lw=0, rasterized=True
             )
-        axes.set(xlim=_SPAN[0], ylim=_SPAN[1], box_aspect=1)
+        axes.set(xlim=_SPAN, ylim=_SPAN if start.shape[1] > 1 else (-0.3, 1.3), box_aspect=1)
         between = row[places[k - 1] + 1 : place] if k else []
         for empty in between:
             empty.set_axis_off()

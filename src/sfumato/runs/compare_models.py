@@ -370,6 +370,7 @@ def figure_of(comparison: ModelComparison) -> "Figure":
     """A row for each family: how it goes from noise to data, its samples over the data, numbers."""
     from sfumato.plots.families import Stage, Way, families
 
+    varies = comparison.real.max(0) > comparison.real.min(0)  # as in the stages
     ways = [
         Way(
             each.title,
@@ -383,13 +384,15 @@ def figure_of(comparison: ModelComparison) -> "Figure":
                 )
                 for frame in each.frames
             ],
-            each.sample[:_SHOWN],
+            each.sample[:_SHOWN, varies],
             facts(comparison, each),
         )
         for each in comparison.entries
     ]
-    title = f"{comparison.source}: {comparison.seconds:g} processor seconds for each family"
-    return families(ways, comparison.real[:_SHOWN], comparison.columns, title)
+    unit = "second" if comparison.seconds == 1 else "seconds"
+    title = f"{comparison.source}: {comparison.seconds:g} processor {unit} for each family"
+    columns = [name for name, each in zip(comparison.columns, varies, strict=True) if each]
+    return families(ways, comparison.real[:_SHOWN, varies], columns, title)
 
 
 # The measures of a table and a figure: heading, words, digits behind the point.
