@@ -180,7 +180,7 @@ def test_importance_sampling_finds_the_density_of_a_linear_decoder() -> None:
     network.decoder, network.encoder = nn.Sequential(decoder), nn.Sequential(encoder)
     exact = torch.distributions.MultivariateNormal(b, a @ a.T + 0.09 * torch.eye(2))
     x = exact.sample((600,))
-    found = vae.Decoder(network).log_prob(x)
+    found = vae.Decoder(network, 0).log_prob(x)
     assert float((found - exact.log_prob(x)).mean()) == pytest.approx(0, abs=0.03)
 
 

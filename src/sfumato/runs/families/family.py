@@ -7,13 +7,15 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from sfumato.process.streams import SAMPLING, TRAINING, chunk_size, generator
 from sfumato.progress import ProgressLine
+
+N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +156,7 @@ def cosine(done: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+def seeded(make: Callable[[], N], seed: int) -> N:
     """A network whose first weights the seed decides."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

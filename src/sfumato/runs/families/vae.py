@@ -5,8 +5,8 @@ Both descend minus the evidence lower bound,
 
     (1)  -E_q[log p(x | z)] + KL(q(z | x) || N(0, I))
 
-sigma is learned, one for each column: Rybkin et al. (2021), sigma-VAE. A fixed one would weigh the
-two terms by hand. log p(x) is estimated by importance sampling: Burda et al. (2016), eq. 8,
+sigma is learned, one for each column: sigma-VAE, Rybkin et al. (2021). log p(x) is estimated by
+importance sampling: Burda et al. (2016), eq. 8,
 
     (2)  log 1/K sum_k p(x | z_k) p(z_k)/q(z_k | x),   z_k ~ q(z | x)
 
@@ -30,15 +30,12 @@ from sfumato.training.optimizer import AdamW
 title = "VAE"
 even = True
 WIDTH, DEPTH, BATCH, RATE, DECAY = 64, 3, 256, 1e-2, 0.999
-# The first deviation of the decoder: with a wide one the latent numbers are given up at once.
-FIRST_SIGMA = 0.14
-# Draws of z for each row in eq. (2), and rows at once.
-DRAWS, ROWS = 256, 256
+FIRST_SIGMA = 0.14  # with a wide one the latent numbers are given up at once
+DRAWS, ROWS = 256, 256  # of z for each row in eq. (2), and rows at once
 likelihood = f"estimated by importance sampling, {DRAWS} draws; too low on average"
 recipe = (
-    f"encoder and decoder of {DEPTH} x {WIDTH}, as many latent numbers as columns, one learned "
-    f"variance for each column (sigma-VAE), batches of {BATCH}, Adam from {RATE:g} down to 0, "
-    "averaged weights"
+    f"encoder and decoder of {DEPTH} x {WIDTH}, a latent number and a learned variance for each "
+    f"column (sigma-VAE), batches of {BATCH}, Adam from {RATE:g} down to 0, averaged weights"
 )
 
 
@@ -69,12 +66,8 @@ class Decoder:
     """A fitted autoencoder; only its decoder draws."""
 
     network: AutoEncoder
+    parameters: int
     calls: int = 1
-
-    @property
-    def parameters(self) -> int:
-        """Of encoder, decoder and variance."""
-        return count(self.network)
 
     def _stages(self, source: torch.Generator, size: int) -> Tensor:
         """z, the decoder's mean, and the sample, `(size, 3, d)`."""
@@ -93,12 +86,9 @@ class Decoder:
         for chunk, part in enumerate(x.split(ROWS)):
             q = self.network.posterior(part)
             z = q.draw(torch.randn(DRAWS, *part.shape, generator=generator(0, PROBING, chunk)))
-            log_ratio = (
-                self.network.likelihood(z).log_density(part)
-                + _PRIOR.log_density(z)
-                - q.log_density(z)
-            )
-            found.append(log_ratio.sum(-1).logsumexp(0) - math.log(DRAWS))
+            log_joint = self.network.likelihood(z).log_density(part) + _PRIOR.log_density(z)
+            log_ratio = (log_joint - q.log_density(z)).sum(-1)
+            found.append(log_ratio.logsumexp(0) - math.log(DRAWS))
         return torch.cat(found)
 
     def frames(self, n: int, count: int) -> list[Frame]:  # noqa: ARG002
@@ -112,7 +102,6 @@ class Decoder:
 def fit(rows: Tensor, budget: Budget, seed: int) -> Decoder:
     """Descend eq. (1), with one draw of z for each row."""
     network = seeded(lambda: AutoEncoder(rows.shape[1]), seed)
-    assert isinstance(network, AutoEncoder)
     average = Average(network, deepcopy(network), DECAY)
     optimizer = AdamW(network.parameters(), 0.0)
     draw, source = batches(rows, BATCH, seed)
@@ -127,4 +116,4 @@ def fit(rows: Tensor, budget: Budget, seed: int) -> Decoder:
         optimizer.step(RATE * cosine(done))
         average.follow()
     assert isinstance(average.network, AutoEncoder)
-    return Decoder(average.network)
+    return Decoder(average.network, count(network))
