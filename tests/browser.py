@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-# Software rendering, and none of the browser's own errands.
+# Software rendering, of the figures alone and not of the page around them; and none of the
+# browser's own errands.
 _ARGUMENTS = [
     "--no-sandbox",
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
+    "--disable-gpu-compositing",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -47,6 +49,10 @@ class Shown:
         self.page.set_default_timeout(20_000)
         self.page.on("request", lambda asked: self.requests.append(asked.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.open(path)
+
+    def open(self, path: Path) -> None:
+        """Load a page in the place of this one, of which nothing stays."""
         self.page.goto(path.as_uri())
         self.wait()
 

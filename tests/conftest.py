@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 from command_line import fitted, in_an_empty_folder
-from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, runs
+from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, runs, s_curve
 from forked import forks
 from quick import FLOORS, quick_measures
 from shapes import check_once
@@ -75,4 +75,5 @@ __all__ = [
     "of_table",
     "own_moons",
     "runs",
+    "s_curve",
 ]

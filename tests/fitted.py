@@ -4,6 +4,7 @@ The package is imported within the fixtures: what conftest.py imports is importe
 some versions of jaxtyping to check its shapes.
 """
 
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,21 @@ def of_file(runs: Path) -> "Run":
 def of_array(runs: Path) -> "Run":
     """A run of the same rows in memory."""
     return sfumato.fit(normal_rows(), settings=TINY, out=runs / "of-array", quiet=True)
+
+
+@pytest.fixture(scope="session")
+def s_curve(tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A run of the S-curve as long as its recipe says, which all test processes share."""
+    from filelock import FileLock
+
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    with FileLock(place / "s-curve.lock"):
+        if not (place / "s-curve").exists():
+            settings = {"training.snapshots": 0}
+            sfumato.fit("s-curve", seed=1, settings=settings, out=place / "s-curve", quiet=True)
+    return sfumato.open(place / "s-curve")
 
 
 # ------------------------------------------------------------------------- tables and pictures

@@ -189,7 +189,7 @@ def quick() -> Iterator[None]:
         for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):
             patch.setattr(compare, steps, 20)
         patch.setattr(compare, "_MIDDLE", 4)
-        patch.setattr(compare, "_rows", lambda _: 64)
+        patch.setattr(compare, "_rows", lambda _: 32)
         for scored, option, few in (
             (GaussianModel.log_prob_chunks, "steps", 10),
             (TableModel.log_prob_chunks, "steps", 10),

@@ -1,5 +1,6 @@
 """sfumato explore: how it begins, how it ends, and the file that needs no server."""
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -43,7 +44,7 @@ def test_however_it_ends_the_fit_is_saved_and_no_process_stays(
     with explored(tmp_path) as (running, address):
         assert address.startswith("http://127.0.0.1:")
         with page(address) as opened:
-            opened.send(drawn(100_000))
+            opened.send(drawn(100_000, rows=100))
             opened.until_step(1)
             (worker,) = workers(running.pid)
             running.send_signal(signum)
@@ -67,13 +68,18 @@ def test_however_it_ends_the_fit_is_saved_and_no_process_stays(
 def test_the_browser_is_opened_and_ctrl_c_ends_it(
     sfumato: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of a server whose worker cannot start: it would take seconds, and have nothing to do."""
     opened: list[str] = []
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
 
     def look(address: str) -> None:
         opened.append(address)
         assert get(address, f"/?{address.partition('?')[2]}")[0] == 200
         signal.raise_signal(signal.SIGINT)
 
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
     monkeypatch.setattr(webbrowser, "open", look)
     monkeypatch.setattr(server, "is_loopback", lambda host: False)  # as if others reached it
     before = signal.getsignal(signal.SIGINT)

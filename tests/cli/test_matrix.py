@@ -145,7 +145,8 @@ PLOTS = [(name, kind) for kind in KINDS for name in FIGURES[kind]]
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
-    with quick(), small_chunks(), few_guesses():
+    with quick(), small_chunks(), few_guesses(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "PICTURES", 16)  # of the 64 that a figure shows
         yield
 
 

@@ -19,6 +19,7 @@ from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, RunError
 from sfumato.runs import distill
 from sfumato.runs.continued import set_aside
+from sfumato.runs.figures import points
 from sfumato.runs.fit import begin, finish, resolve, resume
 from sfumato.runs.job import fitting
 from sfumato.runs.report import write_report
@@ -235,12 +236,15 @@ def test_rows_in_memory_cannot_be_had_again(tmp_path: Path) -> None:
 
 
 def test_reports_and_maps_of_older_weights_are_set_aside(
-    own_moons: Run, monkeypatch: pytest.MonkeyPatch
+    of_file: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(distill._RECIPES, "points", (200, 6, 0.5, 1))
-    folder = own_moons.folder
-    assert folder is not None
-    distill.learn_map(own_moons, [1, 2], seed=0, measure=False, quiet=True)
+    monkeypatch.setattr(points, "ANIMATION_FRAMES", 3)
+    monkeypatch.setattr(points, "SAMPLED", 200)
+    assert of_file.folder is not None
+    folder = tmp_path / "own"
+    shutil.copytree(of_file.folder, folder)
+    distill.learn_map(sfumato.open(folder), [1, 2], seed=0, measure=False, quiet=True)
     write_report(sfumato.open(folder), quiet=True)
     made = {"report.html", "evaluation.json", "figures", "samples.csv", "few"}
     assert made <= {path.name for path in folder.iterdir()}

@@ -33,12 +33,10 @@ def tiny(fitted: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     return fitted
 
 
-def test_the_s_curve_is_scored_within_three_hundredths_of_a_nat(tmp_path: Path) -> None:
-    run = fit("s-curve", out=tmp_path / "run", seed=1, settings={"training.snapshots": 0},
-              quiet=True)  # fmt: skip
-    rows = run.load_data().fresh(99, 3000)
-    score, nats = score_of(run, rows)
-    density = run.known_log_density()
+def test_the_s_curve_is_scored_within_three_hundredths_of_a_nat(s_curve: Run) -> None:
+    rows = s_curve.load_data().fresh(99, 3000)
+    score, nats = score_of(s_curve, rows)
+    density = s_curve.known_log_density()
     assert density is not None
     assert score.truth == pytest.approx(float(density(rows).mean()))
     # Paired row by row, so that chance is that of the difference: 0.003 nats.

@@ -89,10 +89,9 @@ def test_settings_are_the_start_s_but_for_those_of_the_data(moons: Run, tmp_path
     assert not settings.training.past
 
 
-def test_close_rows_are_learned_in_fewer_steps(runs: Path, tmp_path: Path) -> None:
+def test_close_rows_are_learned_in_fewer_steps(s_curve: Run, tmp_path: Path) -> None:
     """Nats by which the density misses the true one, which is known."""
-    start = sfumato.fit("s-curve", settings={"training.snapshots": 0}, out=runs / "s", quiet=True)
-    data = start.load_data()
+    data = s_curve.load_data()
     offset = 0.3 * data.train.values.std(0) * [1, 0]
     rows, fresh = data.fresh(1, 5000) + offset, data.fresh(2, 1000)
     log_density = data.log_density()
@@ -102,7 +101,7 @@ def test_close_rows_are_learned_in_fewer_steps(runs: Path, tmp_path: Path) -> No
         float(log_density(fresh).mean() - run.log_prob(fresh + offset).mean())
         for run in (
             sfumato.fit(rows, out=tmp_path / "alone", settings=settings, quiet=True),
-            sfumato.fit(rows, start=start, out=tmp_path / "on", settings=settings, quiet=True),
+            sfumato.fit(rows, start=s_curve, out=tmp_path / "on", settings=settings, quiet=True),
         )
     ]
     assert lost[1] < 0.7 * lost[0]

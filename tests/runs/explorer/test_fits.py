@@ -30,8 +30,12 @@ from explorer_pages import (
 from sfumato.data.io.rows import read_points
 from sfumato.data.toy import draw
 from sfumato.runs.explorer.server import Explorer
-from sfumato.runs.fit import fit
+from sfumato.runs.fit import begin, fit, resolve
+from sfumato.runs.job import fitting, sampling_model
 from sfumato.runs.run import Run
+
+# Rows enough to be fitted; and steps of a fit that is not over before it is stopped or killed.
+FEW, LONG = 100, 100_000
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +72,26 @@ def assert_same(one: Run, other: Run) -> None:
         np.testing.assert_array_equal(values, others[name])
 
 
+def stopped_at(source: str, step: int, out: str) -> Run:
+    """A fit of so many steps that nothing interrupts, as it is after some."""
+    settings, data = resolve(source, {"training.steps": LONG})
+    with begin(settings, data, Path(out)) as job:
+        for record in fitting(job):
+            if record.step == step:
+                break
+        return Run(sampling_model(job), job.folder, job.data)
+
+
+def last_step(run: Path) -> int:
+    return int(sfumato.open(run).records()[-1]["step"])
+
+
 def files(place: Path) -> set[str]:
     return {path.relative_to(place).as_posix() for path in place.rglob("*")}
 
 
 def test_what_is_drawn_is_fitted_from_start_to_end(opened: Page, folder: Path) -> None:
-    opened.send(drawn(200))
+    opened.send(drawn(200, FEW))
     begun = opened.until(lambda text: text.get("folder") is not None)
     assert begun["state"] == "fitting"
     opened.until_payload()
@@ -93,7 +111,7 @@ def test_what_is_drawn_is_fitted_from_start_to_end(opened: Page, folder: Path) -
 
     run = sfumato.open(folder / done["folder"])
     assert [record["step"] for record in run.records()] == [50, 100, 150, 200]
-    np.testing.assert_array_equal(read_points(folder / f"{done['folder']}.csv").values, ring())
+    np.testing.assert_array_equal(read_points(folder / f"{done['folder']}.csv").values, ring(FEW))
     assert leave(f"{_line(done['command'])} --out again --quiet") == 0
     assert_same(run, sfumato.open("again"))
     assert files(folder / done["folder"]) == files(folder / "again")
@@ -109,36 +127,34 @@ def _line(command: str) -> str:
 def test_a_stop_is_heard_at_once_and_what_goes_on_is_as_if_it_had_not(
     opened: Page, folder: Path
 ) -> None:
-    opened.send(drawn(600, rows=500))
+    opened.send(drawn(LONG, FEW))
     opened.until_step(1)
     opened.send({"type": "stop"})
-    stopped = opened.until_state("stopped", "done")
-    assert stopped["state"] == "stopped"  # how soon: bench/results/explorer.md
+    stopped = opened.until_state("stopped")  # how soon: bench/results/explorer.md
     run = folder / stopped["folder"]
-    step = sfumato.open(run).records()[-1]["step"]
-    assert step < 600
+    step = last_step(run)
+    assert step < LONG
 
     opened.send({"type": "go_on"})
-    assert opened.until_step(int(step) + 1)["step"] <= step + 50
-    done = opened.until_state("done")
-    assert done["folder"] == stopped["folder"]
-    assert done["command"] == stopped["command"]
-    straight = fit(
-        f"{stopped['folder']}.csv", settings={"training.steps": 600}, out="s", quiet=True
-    )
+    assert opened.until_step(step + 1)["step"] <= step + 50
+    opened.send({"type": "stop"})
+    again = opened.until_state("stopped")
+    assert again["folder"] == stopped["folder"]
+    assert again["command"] == stopped["command"]
+    straight = stopped_at(f"{stopped['folder']}.csv", last_step(run), "s")
     assert_same(sfumato.open(run), straight)
 
 
 def test_the_run_that_is_stopped_is_gone_on_with_by_the_command_line(
     opened: Page, folder: Path
 ) -> None:
-    opened.send(drawn(300, rows=300))
+    opened.send(drawn(150, FEW))
     opened.send({"type": "stop"})  # before it has begun
     stopped = opened.until_state("stopped", "done")
     assert stopped["state"] == "stopped"
     assert leave(f"fit --resume --out {stopped['folder']} --quiet") == 0
     straight = fit(
-        f"{stopped['folder']}.csv", settings={"training.steps": 300}, out="t", quiet=True
+        f"{stopped['folder']}.csv", settings={"training.steps": 150}, out="t", quiet=True
     )
     assert_same(sfumato.open(folder / stopped["folder"]), straight)
 
@@ -228,7 +244,7 @@ def test_what_cannot_be_learned_from_is_one_message_and_leaves_nothing(
 
 
 def test_one_fit_runs_at_a_time_and_every_page_sees_it(explorer: Explorer, opened: Page) -> None:
-    opened.send(drawn(100_000))
+    opened.send(drawn(LONG))
     opened.until_step(1)
     with page(explorer.address) as other:
         seen = other.until_state("fitting")
@@ -253,7 +269,7 @@ def _worker() -> int:
 def test_a_worker_that_dies_is_replaced_and_the_fit_gone_on_with(
     opened: Page, folder: Path
 ) -> None:
-    opened.send(drawn(800, rows=450))
+    opened.send(drawn(LONG, FEW))
     opened.until_step(1)
     killed = _worker()
     os.kill(killed, signal.SIGKILL)
@@ -261,22 +277,29 @@ def test_a_worker_that_dies_is_replaced_and_the_fit_gone_on_with(
     stopped = [text for text in opened.texts if text["type"] == "state"][-1]
     assert stopped["state"] == "stopped"
     opened.send({"type": "go_on"})
-    done = opened.until_state("done")
+    opened.until_step(1)
+    opened.send({"type": "stop"})
+    assert opened.until_state("stopped")["folder"] == stopped["folder"]
     assert _worker() != killed
-    straight = fit(f"{done['folder']}.csv", settings={"training.steps": 800}, out="k", quiet=True)
-    assert_same(sfumato.open(folder / done["folder"]), straight)
+    run = folder / stopped["folder"]
+    straight = stopped_at(f"{stopped['folder']}.csv", last_step(run), "k")
+    assert_same(sfumato.open(run), straight)
 
 
 @FINDS_PROCESSES
 def test_a_worker_that_dies_idle_is_replaced_too(opened: Page) -> None:
     os.kill(_worker(), signal.SIGTERM)
     assert "signal 15" in opened.until_error()
-    opened.send(drawn(50))
+    opened.send(drawn(50, FEW))
     opened.until_state("done")
 
 
 def test_many_pages_beside_a_fit_all_see_it_end(explorer: Explorer) -> None:
-    async def watch(url: str, origin: Origin) -> tuple[list[str], int, int]:
+    pages = 32
+
+    async def watch(
+        url: str, origin: Origin, joined: asyncio.Barrier, stopped: asyncio.Barrier
+    ) -> tuple[list[str], int, int]:
         """What one sees until the last payload, which comes after the end."""
         states: list[str] = []
         steps = payloads = 0
@@ -286,43 +309,40 @@ def test_many_pages_beside_a_fit_all_see_it_end(explorer: Explorer) -> None:
                     payloads += 1
                     if states[-1] == "done":
                         break
+                    if payloads == 1:
+                        await joined.wait()
                     continue
                 text = json.loads(content)
                 assert text["type"] != "error"
                 if text["type"] == "state":
                     states.append(text["state"])
+                    if text["state"] == "stopped":
+                        await stopped.wait()
                 steps = text.get("step", steps)
         return states, steps, payloads
 
     async def together() -> list[tuple[list[str], int, int]]:
+        """Stop a fit when all have joined, and fit anew when all have seen the stop."""
         origin, url = place(explorer.address)[0], socket_of(explorer.address)
+        joined, stopped = asyncio.Barrier(pages + 1), asyncio.Barrier(pages + 1)
         async with connect(url, origin=origin, max_size=None) as socket:
-            await socket.send(json.dumps(drawn(300)))
+            await socket.send(json.dumps(drawn(LONG, FEW)))
             async for content in socket:
                 if isinstance(content, str) and json.loads(content)["type"] == "progress":
                     break
-            return await asyncio.gather(
-                *(watch(url, origin) for _ in range(31)), watch(url, origin)
-            )
+            watching = asyncio.gather(*(watch(url, origin, joined, stopped) for _ in range(pages)))
+            await joined.wait()
+            await socket.send(json.dumps({"type": "stop"}))
+            await stopped.wait()
+            await socket.send(json.dumps(drawn(50, FEW)))
+            return await watching
 
-    for states, steps, payloads in asyncio.run(together()):
-        assert [state for state, _ in itertools.groupby(states)] == ["fitting", "done"]
-        assert steps == 300
+    for states, steps, payloads in asyncio.run(asyncio.wait_for(together(), 60)):
+        seen = [state for state, _ in itertools.groupby(states)]
+        assert seen[:2] == ["fitting", "stopped"]
+        assert seen[-1] == "done"
+        assert steps == 50
         assert payloads >= 2
-
-
-@FINDS_PROCESSES
-def test_a_fit_is_saved_when_the_server_ends(folder: Path) -> None:
-    before = set(workers(os.getpid()))
-    with Explorer() as ending, page(ending.address) as opened:
-        (worker,) = set(workers(os.getpid())) - before
-        opened.send(drawn(100_000))
-        opened.until_step(1)
-    assert ending.parting.startswith("stopped at step ")
-    step = int(ending.parting.split()[3].rstrip(";"))
-    made = ending.parting.rsplit(" ", 1)[1]
-    assert sfumato.open(folder / made).records()[-1]["step"] == step
-    assert not is_running(worker)
 
 
 def test_an_explorer_begins_with_a_run(moons: Run) -> None:
@@ -337,14 +357,25 @@ def test_an_explorer_begins_with_a_run(moons: Run) -> None:
     assert_same(moons, sfumato.open("moons-anew"))
 
 
-def test_a_run_that_was_stopped_is_gone_on_with(opened: Page, folder: Path) -> None:
-    opened.send(drawn(250, rows=350))
-    opened.until_step(1)
+@FINDS_PROCESSES
+def test_a_run_that_was_stopped_is_gone_on_with_and_a_fit_is_saved_when_the_server_ends(
+    opened: Page, folder: Path
+) -> None:
+    opened.send(drawn(150, FEW))
     opened.send({"type": "stop"})
     stopped = opened.until_state("stopped", "done")
     assert stopped["state"] == "stopped"
-    with Explorer(folder / stopped["folder"]) as served, page(served.address) as again:
+    before = set(workers(os.getpid()))
+    with Explorer(folder / stopped["folder"]) as ending, page(ending.address) as again:
+        (worker,) = set(workers(os.getpid())) - before
         again.until_state("stopped")
         again.send({"type": "go_on"})
         again.until_state("done")
-    assert sfumato.open(folder / stopped["folder"]).records()[-1]["step"] == 250
+        again.send(drawn(LONG))
+        again.until_step(1)
+    assert last_step(folder / stopped["folder"]) == 150
+    assert ending.parting.startswith("stopped at step ")
+    step = int(ending.parting.split()[3].rstrip(";"))
+    made = ending.parting.rsplit(" ", 1)[1]
+    assert last_step(folder / made) == step
+    assert not is_running(worker)

@@ -30,26 +30,41 @@ __all__ = ["browser"]
 
 # Of standard deviations: what float32 networks of two makers may differ by after all steps.
 CLOSE = 1e-4
+WINDOW: Any = {"width": 1280, "height": 900}
 
 
 @pytest.fixture(scope="module")
-def shown(
-    moons: Run, browser: "Browser", tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Shown]:
+def moons_html(moons: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run, as a file."""
     path = tmp_path_factory.mktemp("page") / "moons.html"
     explore(moons, path)
-    page = Shown(browser, path, viewport={"width": 1280, "height": 900})
+    return path
+
+
+@pytest.fixture(scope="module")
+def shown(browser: "Browser", moons_html: Path) -> Iterator[Shown]:
+    page = Shown(browser, moons_html, viewport=WINDOW)
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def reopened(browser: "Browser", moons_html: Path) -> Iterator[Shown]:
+    """A page for one file after another, as another page takes longer than what it shows."""
+    page = Shown(browser, moons_html, viewport=WINDOW)
     yield page
     page.close()
 
 
 @pytest.fixture
-def fresh(moons: Run, browser: "Browser", tmp_path: Path) -> Iterator[Shown]:
-    """A page of its own, for what changes it."""
-    explore(moons, tmp_path / "moons.html")
-    page = Shown(browser, tmp_path / "moons.html", viewport={"width": 1280, "height": 900})
-    yield page
-    page.close()
+def fresh(reopened: Shown, moons_html: Path) -> Iterator[Shown]:
+    """The page as it opens, for what changes it."""
+    reopened.page.set_viewport_size(WINDOW)
+    reopened.open(moons_html)
+    yield reopened
+    errors = [*reopened.errors]
+    reopened.errors.clear()  # of this test alone
+    assert not errors, errors
 
 
 def _in_units(run: Run, drawn: list[float]) -> np.ndarray:
@@ -86,9 +101,8 @@ def test_it_asks_nothing_of_any_network(shown: Shown) -> None:
     assert outside == []
 
 
-def test_it_could_not_ask_either(moons: Run, browser: "Browser", tmp_path: Path) -> None:
-    explore(moons, tmp_path / "moons.html")
-    page = Shown(browser, tmp_path / "moons.html")
+def test_it_could_not_ask_either(browser: "Browser", moons_html: Path) -> None:
+    page = Shown(browser, moons_html)
     page.context.set_offline(False)
     refused = page.page.evaluate(
         "() => fetch('http://127.0.0.1:9/').then(() => 'asked', (error) => String(error))"
@@ -109,9 +123,9 @@ def test_it_could_not_ask_either(moons: Run, browser: "Browser", tmp_path: Path)
 def test_each_sampler_draws_what_the_command_beside_it_draws(
     sampler: str, fresh: Shown, moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fresh.choose("Sampler", sampler)
-    fresh.choose("Steps", "12")
     fresh.choose("Points", "500")
+    fresh.choose("Steps", "12")
+    fresh.choose("Sampler", sampler)
     fresh.page.get_by_label("Seed").fill("41")
     fresh.page.get_by_label("Seed").press("Enter")
     fresh.wait()
@@ -159,23 +173,22 @@ def test_to_begin_too_clean_leaves_the_noisier_levels_out(fresh: Shown, moons: R
 
 
 def test_a_few_step_map_draws_as_sample_calls_does(
-    own_moons: Run, browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_moons: Run, reopened: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sfumato.runs import distill
 
     monkeypatch.setitem(distill._RECIPES, "points", (200, 6, 0.5, 1))  # little is learned
     run = distill.learn_map(own_moons, [1, 4], seed=0, measure=False, quiet=True).run
     explore(run, tmp_path / "few.html")
-    page = Shown(browser, tmp_path / "few.html")
+    reopened.open(tmp_path / "few.html")
     for calls in (1, 4):
-        page.choose("Drawn by", str(calls))
-        assert _apart(run, page.drawn("learned"), run.sample(2000, few=calls)) < CLOSE
-    page.close()
+        reopened.choose("Drawn by", str(calls))
+        assert _apart(run, reopened.drawn("learned"), run.sample(2000, few=calls)) < CLOSE
 
 
 @pytest.mark.parametrize("zero_terminal", [False, True])
 def test_a_discrete_process_and_the_networks_of_steps(
-    zero_terminal: bool, browser: "Browser", tmp_path: Path
+    zero_terminal: bool, reopened: Shown, tmp_path: Path
 ) -> None:
     run = sfumato.fit(
         "s-curve",
@@ -197,29 +210,27 @@ def test_a_discrete_process_and_the_networks_of_steps(
         quiet=True,
     )
     explore(run, tmp_path / "steps.html")
-    page = Shown(browser, tmp_path / "steps.html")
-    assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
+    reopened.open(tmp_path / "steps.html")
+    assert _apart(run, reopened.drawn("learned"), run.sample(2000)) < CLOSE
     # From a level without signal, too, where there is no log-SNR.
-    page.choose("Sampler", "dpm++2m")
+    reopened.choose("Sampler", "dpm++2m")
     again = run.sample(2000, sampler="dpm++2m", grid="trailing")
-    assert _apart(run, page.drawn("learned"), again) < CLOSE
-    menu = page.page.get_by_label("Sampler", exact=True).inner_text()
+    assert _apart(run, reopened.drawn("learned"), again) < CLOSE
+    menu = reopened.page.get_by_label("Sampler", exact=True).inner_text()
     assert ("heun" in menu) is not zero_terminal
-    page.close()
 
 
 @pytest.mark.parametrize("columns", [1, 3])
-def test_a_line_and_a_cloud_in_space(columns: int, browser: "Browser", tmp_path: Path) -> None:
+def test_a_line_and_a_cloud_in_space(columns: int, reopened: Shown, tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(600, columns)) * [1, 5, 0.1][:columns]
     run = sfumato.fit(rows, settings=TINY, out=tmp_path / "run", quiet=True)
     explore(run, tmp_path / "page.html")
-    page = Shown(browser, tmp_path / "page.html")
-    assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
-    page.close()
+    reopened.open(tmp_path / "page.html")
+    assert _apart(run, reopened.drawn("learned"), run.sample(2000)) < CLOSE
 
 
 def test_the_tutorials_own_sampling_is_what_the_page_opens_with(
-    browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reopened: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Last weights, variance beta and noise in the last step are settings of the run."""
     monkeypatch.chdir(tmp_path)
@@ -241,14 +252,13 @@ def test_the_tutorials_own_sampling_is_what_the_page_opens_with(
         quiet=True,
     )
     explore(run, tmp_path / "page.html")
-    page = Shown(browser, tmp_path / "page.html")
-    assert _apart(run, page.drawn("learned"), run.sample(2000)) < CLOSE
-    command = shlex.split(page.page.get_by_test_id("command").inner_text())
+    reopened.open(tmp_path / "page.html")
+    assert _apart(run, reopened.drawn("learned"), run.sample(2000)) < CLOSE
+    command = shlex.split(reopened.page.get_by_test_id("command").inner_text())
     assert leave(shlex.join([*command[1:], "-q"])) == 0
     with Path("points.csv").open() as file:
         rows = np.array([[float(cell) for cell in row] for row in [*csv.reader(file)][1:]])
-    assert _apart(run, page.drawn("learned"), rows) < CLOSE
-    page.close()
+    assert _apart(run, reopened.drawn("learned"), rows) < CLOSE
 
 
 def test_one_step_from_too_clean_a_level_is_a_step(fresh: Shown) -> None:
@@ -259,7 +269,7 @@ def test_one_step_from_too_clean_a_level_is_a_step(fresh: Shown) -> None:
     assert fresh.value("s.mixAt('learned').n") == 2000
 
 
-def test_log_densities_between_uneven_levels_too(browser: "Browser", tmp_path: Path) -> None:
+def test_log_densities_between_uneven_levels_too(reopened: Shown, tmp_path: Path) -> None:
     run = sfumato.fit(
         "moons",
         settings={
@@ -272,13 +282,12 @@ def test_log_densities_between_uneven_levels_too(browser: "Browser", tmp_path: P
         quiet=True,
     )
     explore(run, tmp_path / "page.html")
-    page = Shown(browser, tmp_path / "page.html")
+    reopened.open(tmp_path / "page.html")
     codec: Any = run.model.codec
     rows = run.sample(100)
-    found = _ask_density(page, "averaged", codec.encode(np.asarray(rows)).numpy())
+    found = _ask_density(reopened, "averaged", codec.encode(np.asarray(rows)).numpy())
     expected = run.log_prob(rows) + np.log(codec.scale).sum()
     assert np.median(np.abs(found - expected)) < 0.02
-    page.close()
 
 
 def _ask_density(shown: Shown, source: str, x: np.ndarray) -> np.ndarray:
@@ -362,19 +371,17 @@ def test_what_chance_reaches_is_the_evaluations_limit(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_is_wider_than_the_screen(
-    width: int, moons: Run, browser: "Browser", tmp_path: Path
-) -> None:
-    explore(moons, tmp_path / "moons.html")
-    page = Shown(browser, tmp_path / "moons.html", viewport={"width": width, "height": 844})
+def test_nothing_is_wider_than_the_screen(width: int, reopened: Shown, moons_html: Path) -> None:
+    reopened.page.set_viewport_size({"width": width, "height": 844})
+    reopened.open(moons_html)
+    reopened.choose("Points", "500")  # whose number has no width
     for language in ("en", "zh"):
-        page.page.evaluate(f"() => {{ window.sfumato.language.value = '{language}'; }}")
-        page.page.get_by_test_id("begin-tour").click()
+        reopened.page.evaluate(f"() => {{ window.sfumato.language.value = '{language}'; }}")
+        reopened.page.get_by_test_id("begin-tour").click()
         for _ in range(7):
-            assert page.value("document.documentElement.scrollWidth") <= width
-            page.page.get_by_test_id("tour").get_by_role("button", name="›").click()
-        page.page.get_by_test_id("tour").locator(".close").click()
-    page.close()
+            assert reopened.value("document.documentElement.scrollWidth") <= width
+            reopened.page.get_by_test_id("tour").get_by_role("button", name="›").click()
+        reopened.page.get_by_test_id("tour").locator(".close").click()
 
 
 def test_the_keyboard_alone_is_enough(fresh: Shown) -> None:
@@ -468,6 +475,7 @@ def test_picture_and_animation_are_of_what_is_shown(fresh: Shown, tmp_path: Path
 
 
 def test_the_tour_ends_as_it_began(fresh: Shown) -> None:
+    fresh.choose("Points", "500")
     fresh.page.get_by_test_id("begin-tour").click()
     tour = fresh.page.get_by_test_id("tour")
     numbers = []
@@ -486,6 +494,7 @@ def test_the_tour_ends_as_it_began(fresh: Shown) -> None:
 def test_after_the_tour_everything_is_as_before(fresh: Shown) -> None:
     names = "sampler", "showPaths", "background", "direction", "stop", "startTooClean"
     before = {name: fresh.value(f"s.{name}.value") for name in names}
+    fresh.choose("Points", "500")
     fresh.page.get_by_test_id("begin-tour").click()
     tour = fresh.page.get_by_test_id("tour")
     for _ in range(6):
@@ -527,11 +536,8 @@ def test_a_seed_is_what_the_box_says(fresh: Shown) -> None:
         assert box.input_value() == str(used)
 
 
-def test_a_finger_points_too(moons: Run, browser: "Browser", tmp_path: Path) -> None:
-    explore(moons, tmp_path / "moons.html")
-    page = Shown(
-        browser, tmp_path / "moons.html", viewport={"width": 390, "height": 844}, has_touch=True
-    )
+def test_a_finger_points_too(browser: "Browser", moons_html: Path) -> None:
+    page = Shown(browser, moons_html, viewport={"width": 390, "height": 844}, has_touch=True)
     at = page.page.evaluate(
         """() => {
           const { frames, stateAt } = window.sfumato, held = frames.learned.value;

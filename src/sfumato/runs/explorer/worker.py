@@ -28,6 +28,7 @@ from sfumato.data.points import Points
 from sfumato.data.source import IN_MEMORY
 from sfumato.errors import DataError, SfumatoError
 from sfumato.models.registry import OWN
+from sfumato.runs.card import write_card
 from sfumato.runs.explorer import messages
 from sfumato.runs.explorer.messages import (
     Begin,
@@ -163,6 +164,7 @@ class Worker:
             except Stopped as stopped:
                 ended = Ended(state="stopped", message=str(stopped))
             else:
+                write_card(_run_of(job))
                 ended = Ended(state="done", message=f"done: {job.folder}")
         self._tell(ended)  # all is saved, and the folder is free
         self._tell(_shown(job))
@@ -201,8 +203,11 @@ class Worker:
 def _shown(job: Job) -> bytes:
     """What there is so far, with the weights of the moment, averaged and last."""
     last = job.model.settings.sampling.weights == "last"
-    run = Run(sampling_model(job), job.folder, job.data)
-    return payload(run, job.training.drawing_network(last=not last))
+    return payload(_run_of(job), job.training.drawing_network(last=not last))
+
+
+def _run_of(job: Job) -> Run:
+    return Run(sampling_model(job), job.folder, job.data)
 
 
 def _made_by(run: Run) -> str | None:
