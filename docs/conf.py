@@ -6,6 +6,7 @@ pages that show it, and the benchmarks' pages come from where the benchmarks wri
 
 import os
 import re
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -170,7 +171,13 @@ def _read(app: Sphinx, name: str, source: list[str]) -> None:
     source[0] = text
 
 
+def _remove_runs(app: Sphinx, error: Exception | None) -> None:  # noqa: ARG001
+    """Remove the run folders of the gallery, whose examples run where they are."""
+    shutil.rmtree(ROOT / "docs/examples/runs", ignore_errors=True)
+
+
 def setup(app: Sphinx) -> None:
     """Connect what is particular to this site."""
     app.connect("builder-inited", _write_pages, priority=1)
     app.connect("source-read", _read)
+    app.connect("build-finished", _remove_runs)

@@ -1,0 +1,38 @@
+"""
+Fill in missing values many times
+=================================
+
+A missing value is not known, and one guess hides that. ``run.complete`` with ``draws=`` fills a
+table many times; the spread of the draws says how well the value can be known.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import sfumato
+
+run = sfumato.fit("penguins", settings={"training.steps": 200}, quiet=True)
+real = run.load_data().train.to_pandas().dropna().sample(10, random_state=2)
+real = real.sort_values("body_mass_g").reset_index(drop=True)
+
+# %%
+# The body mass of ten penguins is hidden, and in a second table all else but the bill as well.
+
+mass = real.assign(body_mass_g=np.nan)
+most = mass.assign(species=None, island=None, sex=None, flipper_length_mm=np.nan)
+draws = {
+    title: np.stack([table["body_mass_g"] for table in run.complete(rows, draws=30)], axis=1)
+    for title, rows in {"mass alone is hidden": mass, "much else is hidden": most}.items()
+}
+
+# %%
+# Each dot is one draw. Where less is known, the draws spread more on average.
+
+figure, axis = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
+colours, place = ("#0072b2", "#e69f00"), np.arange(10)
+for shift, colour, (title, masses) in zip((-0.15, 0.15), colours, draws.items(), strict=True):
+    axis.scatter(np.repeat(place + shift, 30), masses, s=7, color=colour, alpha=0.6, label=title)
+    print(f"{title:20}  mean deviation of the draws {masses.std(axis=1).mean():.0f} g")
+axis.hlines(real["body_mass_g"], place - 0.35, place + 0.35, color="black", label="true value")
+axis.set(xlabel="penguin", ylabel="body mass, g", xticks=place)
+axis.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))

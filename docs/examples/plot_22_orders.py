@@ -1,0 +1,47 @@
+"""
+Measure the order of a sampler
+==============================
+
+The denoiser of a Gaussian mixture is known exactly, so a sampler's own error can be seen without
+any network's. On log axes the error of a method of order p falls with the slope -p.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+import sfumato
+from sfumato import NoiseLevel, samplers
+from sfumato.denoisers.mixture import gaussian_mixture
+
+means = torch.tensor([[-1.0, 0.0], [0.8, 0.6], [0.4, -0.9]])
+covariances = torch.diag_embed(torch.tensor([[0.09, 0.16], [0.16, 0.04], [0.25, 0.09]]))
+exact = gaussian_mixture(torch.tensor([0.3, 0.4, 0.3]), means, covariances)
+
+
+def end_of(sampler: samplers.Stepper, steps: int) -> torch.Tensor:
+    """Where the flow from 256 points of noise ends, at a level that still has a little noise."""
+    levels = NoiseLevel.from_log_snr(torch.linspace(-10, 5, steps + 1, dtype=torch.float64))
+    return next(sfumato.sample_chunks(exact, (2,), levels, sampler, n=256, seed=0))
+
+
+# %%
+# The reference takes 1,000 steps of the method of third order.
+
+methods = {
+    "DDIM": (samplers.DDIM(), "s-", "#d55e00"),
+    "Heun": (samplers.Heun(), "^-", "#e69f00"),
+    "DPM-Solver++ 2M": (samplers.dpm_solver.dpm_solver_2m(), "o-", "#0072b2"),
+    "UniPC": (samplers.UniPC(), "D-", "#009e73"),
+}
+truth = end_of(samplers.dpm_solver.dpm_solver_3m(), 1000)
+steps = np.array([24, 48, 96, 192])
+figure, axis = plt.subplots(figsize=(6.5, 4.4), layout="constrained")
+for name, (sampler, marks, colour) in methods.items():
+    errors = [float((end_of(sampler, k) - truth).norm(dim=1).mean()) for k in steps]
+    slope = np.polyfit(np.log(steps[1:]), np.log(errors[1:]), 1)[0]
+    axis.loglog(steps, errors, marks, color=colour, label=f"{name}: slope {slope:.1f}")
+axis.set(xlabel="steps", ylabel="mean distance from the flow's end")
+axis.set_xticks(steps, steps)
+axis.minorticks_off()
+axis.legend()
