@@ -1,6 +1,8 @@
 # `make demo` and `make test` need nothing but Python 3.11+ and make; they make .venv themselves.
 PYTHON ?= python3
 BIN := .venv/bin
+# Compiled once, not in every process that the tests start.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test lint bench docs explorer dist clean
 

@@ -20,7 +20,6 @@ def classifier_auc(
         seed: of the split.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import roc_auc_score
 
     rows = np.concatenate([x, y])
     label = np.repeat([0, 1], [len(x), len(y)])
@@ -37,7 +36,25 @@ def classifier_auc(
         max_iter=_TREES, categorical_features=categorical, early_stopping=False, random_state=seed
     )
     trees.fit(rows[learn], label[learn])
-    return float(roc_auc_score(label[~learn], trees.predict_proba(rows[~learn])[:, 1]))
+    return area_under_roc(label[~learn], trees.predict_proba(rows[~learn])[:, 1])
+
+
+def area_under_roc(label: np.ndarray, score: np.ndarray) -> float:
+    """Area under the ROC curve: how often a row of 1 scores above one of 0, ties by half.
+
+    By the ranks of the scores (Mann & Whitney 1947). scikit-learn takes milliseconds to check its
+    arguments, and a measurement asks for hundreds of areas.
+
+    Args:
+        label: 1 and 0, or True and False, both of which occur, `(n,)`.
+        score: higher where 1 is more likely, `(n,)`.
+    """
+    from scipy.stats import rankdata
+
+    ones = np.asarray(label, bool)
+    positive, negative = int(ones.sum()), int((~ones).sum())
+    above = rankdata(score)[ones].sum() - positive * (positive + 1) / 2
+    return float(above / (positive * negative))
 
 
 def has_values(rows: np.ndarray) -> np.ndarray:
