@@ -49,9 +49,9 @@ def samplers(
 ) -> None:
     """Measure every sampler's error against its network calls, on this run.
 
-    Once with the run's own network and once with an exact denoiser (a Gaussian mixture fitted to
-    the same rows), so that what a sampler gets wrong is told from what the network does. Each
-    method visits the levels that suit it best at 20 calls.
+    It measures once with the run's own network and once with an exact denoiser (a Gaussian mixture
+    fitted to the same rows); this separates the sampler's error from the network's. Each method
+    visits the levels that suit it best at 20 calls.
     """
     given = None if calls is None else numbers_of_calls(calls)
     if to is not None:

@@ -39,20 +39,21 @@ def score(
     target: Annotated[
         list[str],
         typer.Option(
-            help="Of a table: log p(this column | the rest of the row). Repeated: of several "
-            "together.",
+            help="For a table: log p(this column | the rest of the row). If repeated, of several "
+            "columns together.",
         ),
     ] = [],  # noqa: B006
     bound: Annotated[
         bool,
-        typer.Option("--bound", help="The variational bound, term by term (not of tables)."),
+        typer.Option("--bound", help="The variational bound, term by term (not for tables)."),
     ] = False,
     tol: Annotated[
         float | None,
         typer.Option(
             min=1e-13,
             max=1,
-            help="The flow to this tolerance, not in a fixed number of steps (not of tables).",
+            help="Solve the flow to this tolerance, not in a fixed number of steps (not for "
+            "tables).",
         ),
     ] = None,
     probes: Annotated[
@@ -65,8 +66,8 @@ def score(
 ) -> None:
     """Say how probable rows are under the model: log densities, in nats and the data's units.
 
-    By the probability flow, exact in its divergence up to 32 columns. For data of a known density
-    the true value stands beside it.
+    It uses the probability flow, with an exact divergence up to 32 columns (64 numbers in a
+    table). For data with a known density it also prints the true value.
     """
     keep_apart(to, file)
 
@@ -117,7 +118,7 @@ def evaluate(
     ] = None,
     n: Annotated[int, typer.Option("-n", max=10**9, help="How many rows at most.")] = 10_000,
     target: Annotated[
-        str | None, typer.Option(help="Of a table: the column to predict from the others.")
+        str | None, typer.Option(help="For a table: the column to predict from the others.")
     ] = None,
     to: Annotated[
         Path | None,
@@ -131,7 +132,7 @@ def evaluate(
 
     The floor is the same distance between two sets of real rows: no model can be expected to do
     better. A toy set is compared with fresh draws, a file with the rows kept out of training.
-    With --target it is also judged how well that column is predicted in these rows, beside a linear
+    With --target it also measures how well that column is predicted in these rows, beside a linear
     model and the column's own law: CRPS, intervals, calibration; Brier score, ROC.
     """
     if to is not None:
@@ -179,16 +180,16 @@ def doctor(
     ],
     data: Annotated[
         Path | None,
-        typer.Option(help="Rows to judge by: unseen ones of a run; any for a schedule."),
+        typer.Option(help="Rows to judge with: unseen ones for a run, any for a schedule."),
     ] = None,
     assignments: Set = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Look for faults: each with a number, what it means, and what to do.
 
-    A schedule is judged from closed forms: does it end in noise, was T changed without beta, is
-    its least noise below the data's detail. A run is asked more: how far its network is from the
-    best possible one, whether it has converged, whether it copies its training rows.
+    A schedule is judged from closed forms: whether it ends in noise, whether T was changed without
+    beta, whether its least noise is below the data's detail. For a run, also: how far its network
+    is from the best possible one, whether it has converged, whether it copies its training rows.
     """
     if Path(target).exists():
         if assignments:
