@@ -56,6 +56,8 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "remove_config_comments": True,
     "abort_on_example_error": True,
+    # An example ends in a figure, and what its last call returns is of no use.
+    "ignore_repr_types": "matplotlib",
 }
 
 exclude_patterns += [] if CHINESE else ["zh"]

@@ -21,15 +21,19 @@ x, y = np.linspace(-1.5, 2.5, 44), np.linspace(-1, 1.5, 30)
 grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 learned, true = run.log_prob(grid, steps=12), run.known_log_density()(grid)
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 2.7), sharey=True, layout="constrained")
-axes[0].scatter(*samples.T, s=1, color="#0072b2", linewidths=0)
-axes[0].set(title="samples of the model", aspect="equal", xlim=(-1.5, 2.5), ylim=(-1, 1.5))
-for axis, nats, title in zip(axes[1:], (learned, true), ("model", "truth"), strict=True):
+figure, axes = plt.subplots(2, 2, figsize=(7.5, 5), layout="constrained")
+axes[0, 0].scatter(*samples.T, s=1, color="#0072b2", linewidths=0)
+axes[0, 0].set(
+    title="samples", aspect="equal", xlim=x[[0, -1]], ylim=y[[0, -1]], xlabel="x", ylabel="y"
+)
+for axis, nats, title in zip(axes[:, 1], (learned, true), ("model", "truth"), strict=True):
     image = axis.pcolormesh(x, y, nats.reshape(30, 44), vmin=-8, vmax=1, cmap="cividis")
-    axis.set(title=f"log density of the {title}", aspect="equal")
-figure.colorbar(image, ax=axes, label="nats", extend="min")
-figure.supxlabel("x")
-axes[0].set_ylabel("y")
+    axis.set(title=f"log density, {title}", aspect="equal", xlabel="x", ylabel="y")
+figure.colorbar(image, ax=axes[:, 1], label="nats", extend="min")
+axes[1, 0].plot(y, learned.reshape(30, 44)[:, 16], color="#0072b2", label="model")
+axes[1, 0].plot(y, true.reshape(30, 44)[:, 16], "--", color="#d55e00", label="truth")
+axes[1, 0].set(title=f"along x = {x[16]:.2f}", xlabel="y", ylabel="nats", ylim=(-8, 1))
+axes[1, 0].legend()
 
 # %%
 # The two agree where the data are, as fresh points show. Far from the data, where the model has

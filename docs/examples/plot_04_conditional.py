@@ -13,14 +13,15 @@ import sfumato
 
 run = sfumato.fit("s-curve", settings={"training.steps": 500, "training.snapshots": 0}, quiet=True)
 places = (0.0, 0.05, 0.1)
-drawn = [run.sample(1000, given={"x": place})[:, 1] for place in places]
+drawn = [run.sample(1000, given={"x": place}, steps=30)[:, 1] for place in places]
 
 # %%
 # The true law follows from the known density of the S-curve: its values along the line of that x,
 # divided by their integral.
 
 y = np.linspace(-0.3, 0.3, 400)
-figure, axes = plt.subplots(1, 4, figsize=(9, 3.2), sharey=True, layout="constrained")
+figure, axes = plt.subplots(2, 2, figsize=(7, 5.4), sharey=True, layout="constrained")
+axes = axes.ravel()
 axes[0].scatter(*run.load_data().train.values[:3000].T, s=1, color="#999999", linewidths=0)
 axes[0].set(title="the data", xlabel="x", ylabel="y")
 colours = ("#0072b2", "#d55e00", "#009e73")

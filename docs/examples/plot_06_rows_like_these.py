@@ -14,17 +14,17 @@ import sfumato
 run = sfumato.fit("moons", settings={"training.steps": 400, "training.snapshots": 0}, quiet=True)
 data = run.load_data().train.values
 given = np.tile(data[data[:, 1].argmax()], (300, 1))  # the highest point, 300 times
-times = (0.2, 0.5, 0.8)
+times = (0.2, 0.5, 0.8, 1.0)
 edited = [run.edit(given, time) for time in times]
 
-figure, axes = plt.subplots(1, 3, figsize=(8, 2.8), sharex=True, sharey=True, layout="constrained")
-for axis, time, points in zip(axes, times, edited, strict=True):
+figure, axes = plt.subplots(2, 2, figsize=(7, 4.8), sharex=True, sharey=True, layout="constrained")
+for axis, time, points in zip(axes.flat, times, edited, strict=True):
     axis.scatter(*data[:2000].T, s=1, color="#bbbbbb", linewidths=0, label="data")
     axis.scatter(*points.T, s=5, color="#0072b2", linewidths=0, label="drawn")
     axis.scatter(*given[0], s=60, marker="x", color="#d55e00", label="given")
-    axis.set(title=f"from time {time}", aspect="equal", xlabel="x")
-axes[0].set_ylabel("y")
-legend = figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    axis.set(title=f"from time {time}", aspect="equal", xlabel="x", ylabel="y")
+    axis.label_outer()
+legend = figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 for handle, size in zip(legend.legend_handles, (20, 20, 60), strict=True):
     handle.set_sizes([size])
 

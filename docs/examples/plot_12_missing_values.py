@@ -21,7 +21,7 @@ real = real.sort_values("body_mass_g").reset_index(drop=True)
 mass = real.assign(body_mass_g=np.nan)
 most = mass.assign(species=None, island=None, sex=None, flipper_length_mm=np.nan)
 draws = {
-    title: np.stack([table["body_mass_g"] for table in run.complete(rows, draws=30)], axis=1)
+    title: np.stack([table["body_mass_g"] for table in run.complete(rows, draws=20)], axis=1)
     for title, rows in {"mass alone is hidden": mass, "much else is hidden": most}.items()
 }
 
@@ -31,7 +31,7 @@ draws = {
 figure, axis = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
 colours, place = ("#0072b2", "#e69f00"), np.arange(10)
 for shift, colour, (title, masses) in zip((-0.15, 0.15), colours, draws.items(), strict=True):
-    axis.scatter(np.repeat(place + shift, 30), masses, s=7, color=colour, alpha=0.6, label=title)
+    axis.scatter(np.repeat(place + shift, 20), masses, s=7, color=colour, alpha=0.6, label=title)
     print(f"{title:20}  mean deviation of the draws {masses.std(axis=1).mean():.0f} g")
 axis.hlines(real["body_mass_g"], place - 0.35, place + 0.35, color="black", label="true value")
 axis.set(xlabel="penguin", ylabel="body mass, g", xticks=place)

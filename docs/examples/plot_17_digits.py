@@ -31,15 +31,15 @@ run = sfumato.fit("digits", settings=settings, quiet=True)
 
 
 def in_rows(guidance: float) -> np.ndarray:
-    """Eight pictures of each of five classes, with black between them."""
+    """Five pictures of each of five classes, with black between them."""
     rows = []
     for digit in (0, 2, 3, 4, 7):
-        drawn = run.sample(8, given={"class": digit}, guidance=guidance, steps=15)
+        drawn = run.sample(5, given={"class": digit}, guidance=guidance, steps=15)
         rows.append(np.hstack(np.pad(drawn[..., 0], [(0, 0), (1, 1), (1, 1)])))
     return np.vstack(rows)
 
 
-figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(7, 3.8), layout="constrained")
 for axis, guidance in zip(axes, (1, 3), strict=True):
     axis.imshow(in_rows(guidance), cmap="gray")
     axis.set(title=f"guidance {guidance}", xticks=[], yticks=4.5 + 10 * np.arange(5))

@@ -35,7 +35,7 @@ run = sfumato.fit("moons", settings={"training.steps": 400, "training.snapshots"
 # Both methods follow the same flow from the same noise. So their error is the distance from where
 # very many small steps end.
 
-end = run.sample(500, sampler=SecondOrder(), steps=400)
+end = run.sample(500, sampler=SecondOrder(), steps=250)
 steps = [5, 10, 20, 40, 80]
 figure, axis = plt.subplots(figsize=(6.5, 4), layout="constrained")
 samplers = {

@@ -31,7 +31,7 @@ x = np.linspace(-1.5, 3, 300)
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), sharex=True, sharey=True, layout="constrained")
 for axis, colour, (name, schedule) in zip(axes, colours, schedules.items(), strict=True):
     levels = grids.trailing(schedule, schedule.num_levels)  # every level
-    drawn = torch.cat([*sfumato.sample_chunks(exact, (1,), levels, Ancestral(), n=4096, seed=0)])
+    drawn = torch.cat([*sfumato.sample_chunks(exact, (1,), levels, Ancestral(), n=2048, seed=0)])
     print(f"{name:20} alpha_bar {schedule.alpha_bar[-1]:.5f}", end="  ")
     print(f"mean {drawn.mean():.2f}, deviation {drawn.std():.2f}")
     axis.hist(drawn[:, 0], 50, density=True, color=colour, alpha=0.5, label="drawn")
