@@ -32,9 +32,10 @@ if not CHINESE:
         "sphinx.ext.napoleon",
         "sphinx_gallery.gen_gallery",
     ]
-exclude_patterns = ["_templates", "examples", "sg_execution_times.rst"]
+exclude_patterns = ["_templates", "node_modules", "examples", "sg_execution_times.rst"]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+default_role = "code"  # one backtick in docstrings
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_class_signature = "mixed"

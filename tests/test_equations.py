@@ -4,6 +4,7 @@ import ast
 import contextlib
 import io
 import math
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -311,6 +312,11 @@ def links(page: str) -> list[tuple[str, str]]:
     return re.findall(r"\[([^\]\[]*)\]\(([^)\s]+)\)", text(page))
 
 
+def place(page: str, target: str) -> str:
+    """Where a link of a page leads, from docs/."""
+    return os.path.normpath(Path(page).parent / target)
+
+
 @cache
 def names(path: Path) -> frozenset[str]:
     """Functions, classes, methods and constants of a Python file."""
@@ -333,10 +339,10 @@ def test_every_function_and_test_that_the_page_links_to_exists(page: str) -> Non
         if not path:
             assert f'<a id="{anchor}"></a>' in text(page), f"{page}: no anchor {anchor}"
         elif not path.startswith("https://"):
-            place = (DOCS / page).parent / path
-            assert place.exists(), f"{page}: {path} is not there"
+            file = DOCS / place(page, path)
+            assert file.exists(), f"{page}: {path} is not there"
             if path.endswith(".py") and label.startswith("`"):
-                assert label.strip("`") in names(place), f"{page}: no {label} in {path}"
+                assert label.strip("`") in names(file), f"{page}: no {label} in {path}"
                 followed += 1
     assert followed > 60
 
@@ -389,7 +395,8 @@ def test_both_pages_say_the_same() -> None:
         body = text(page)
         display = re.findall(r"\$\$\n(.*)\n\$\$", body)
         code = [re.sub(r" *#.*", "", line) for example in examples(page) for line in example]
-        targets = [target for _, target in links(page) if target not in PAGES]
+        places = [place(page, target) for _, target in links(page)]
+        targets = [each.removeprefix("zh/") for each in places if each not in PAGES]
         linked = [label for label, _ in links(page) if label.startswith("`")]
         levels = re.findall(r"^#+", body, re.MULTILINE)
         return [display, code, targets, linked, levels, re.findall(r'<a id="(.*?)"></a>', body)]
@@ -397,4 +404,4 @@ def test_both_pages_say_the_same() -> None:
     for ours, theirs in zip(skeleton(PAGES[0]), skeleton(PAGES[1]), strict=True):
         assert ours == theirs
     for page, other in (PAGES, PAGES[::-1]):
-        assert any(target == other for _, target in links(page)[:2])
+        assert any(place(page, target) == other for _, target in links(page)[:2])

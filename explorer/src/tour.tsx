@@ -161,7 +161,7 @@ function steps(): Step[] {
 export function Tour() {
   if (step.value < 0) return null;
   const all = steps(), last = all.length - 1, { number, equation, title, say } = all[Math.min(step.value, last)];
-  const link = `docs/equations${either("", ".zh-CN")}.md`;
+  const link = `docs/${either("", "zh/")}equations.md`;
   return (
     <aside class="tour" aria-live="polite" data-testid="tour">
       <header>

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sfumato.runs.distill import distill as distill
     from sfumato.runs.explorer.offline import explore as explore
     from sfumato.runs.fit import fit as fit
+    from sfumato.runs.fit import fit_records as fit_records
     from sfumato.runs.fit import resume_fit
     from sfumato.runs.report import write_report as write_report
     from sfumato.runs.run import Run as Run
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 _HOME: dict[str, tuple[str, str]] = {
     # the faces
     "fit": ("sfumato.runs.fit", "fit"),
+    "fit_records": ("sfumato.runs.fit", "fit_records"),
     "resume": ("sfumato.runs.fit", "resume_fit"),
     "open": ("sfumato.runs.run", "open_run"),
     "distill": ("sfumato.runs.distill", "distill"),

@@ -32,7 +32,7 @@ def edit(
     start: Annotated[
         float,
         typer.Option(
-            "--from", help="Time to go back to: near 0 rows stay as they are, at 1 all is new."
+            "--from", help="The time up to which to noise: near 0 rows stay, at 1 all is new."
         ),
     ],
     to: Annotated[Path, typer.Option(help="Where to write, as for `sample`.")],
@@ -40,7 +40,7 @@ def edit(
     assignments: SamplingSet = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
-    """Noise rows or pictures part of the way and sample from there: new ones like them."""
+    """Draw rows or pictures like those given: noise them part of the way and sample from there."""
     changes = sampling_changes(assignments)
     keep_apart(to, file)
 
@@ -68,18 +68,18 @@ def impute(
         typer.Option(
             min=1,
             max=1000,
-            help="Write so many tables (filled-1.csv, ...), each one draw of what may have stood "
-            "in the missing cells, instead of one table of best guesses.",
+            help="Write so many tables (filled-1.csv, ...) instead of one table of best guesses; "
+            "each has one draw of the missing cells.",
         ),
     ] = None,
     seed: Seed = 0,
     assignments: SamplingSet = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
-    """Fill in the missing values of rows; what is there stays as it is.
+    """Fill in the missing values of rows; the known values stay as they are.
 
-    Best guesses are the mean of numbers and the most frequent category of 40 draws: right for
-    reading and for scores, but less spread than the truth. For statistics take --draws and pool.
+    A best guess is the mean, or the most frequent category, of 40 draws: right for reading and for
+    scores, but with less spread than the truth. For statistics, use --draws and pool the results.
     """
     changes = sampling_changes(assignments)
     keep_apart(to, file)
@@ -110,7 +110,7 @@ def impute(
 )
 def inpaint(
     run: RunPath,
-    picture: Annotated[Path, typer.Argument(help="A picture; brought to the run's size.")],
+    picture: Annotated[Path, typer.Argument(help="A picture; it is resized to the run's size.")],
     mask: Annotated[
         Path, typer.Argument(help="A picture, white where to fill in; transparent is not white.")
     ],
@@ -120,7 +120,8 @@ def inpaint(
     n: Annotated[int, typer.Option("-n", min=1, max=64, help="How many different ways.")] = 1,
     given: Given = [],  # noqa: B006
     times: Annotated[
-        int, typer.Option(min=1, max=100, help="How often each step is taken, until parts fit.")
+        int,
+        typer.Option(min=1, max=100, help="How often each step is taken, to make the parts fit."),
     ] = 5,
     seed: Seed = 0,
     assignments: SamplingSet = [],  # noqa: B006

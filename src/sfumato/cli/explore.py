@@ -27,10 +27,10 @@ def explore(
         typer.Argument(metavar="[RUN]", help="A run folder, or its model.safetensors."),
     ] = None,
     to: Annotated[
-        Path | None, typer.Option(help="Write one .html that needs no server, and leave.")
+        Path | None, typer.Option(help="Write one .html that needs no server, and exit.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The port; 0: one that is free. [0]")
+        int | None, typer.Option(min=0, max=65535, help="The port; 0: any free port. [0]")
     ] = None,
     host: Annotated[
         str | None, typer.Option(help="The address to listen on. [127.0.0.1, this machine alone]")
@@ -42,7 +42,7 @@ def explore(
     """See a model of points at work in the browser, or draw points and watch them being learned.
 
     Without RUN the page begins empty: draw points, take a toy set or give a file, and press Fit.
-    Ctrl-C ends it; a fit that is running is saved.
+    Ctrl-C ends the server; a fit that is running is saved.
     """
     if to is not None:
         given = {"--port": port is not None, "--host": host is not None, "--no-browser": no_browser}

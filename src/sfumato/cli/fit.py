@@ -45,8 +45,8 @@ def demo(
 
     `s-curve` and `table` (344 penguins) take about half a minute, `digits` a few minutes.
 
-    `tutorial` keeps the settings of a well-known tutorial to the letter, 4,000 epochs, takes
-    minutes, and its report says what those settings cost.
+    `tutorial` keeps all settings of a well-known tutorial (4,000 epochs) and takes minutes; its
+    report says what those settings cost.
     """
     layers = config.preset(preset), config.parse_assignments(assignments), seeded(seed)
     source = config.resolve(*layers).data.source  # wrong settings are told before PyTorch is loaded
@@ -112,24 +112,24 @@ def fit(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with the run in --out where it was stopped; past its end with --set "
-            "training.steps=N.",
+            help="Continue the run in --out where it was stopped; with --set training.steps=N, "
+            "past its end.",
         ),
     ] = False,
     show_settings: Annotated[
         bool,
         typer.Option(
-            "--show-settings", help="Print all settings, for SOURCE if given, as TOML and leave."
+            "--show-settings", help="Print all settings as TOML (for SOURCE, if given) and exit."
         ),
     ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Fit a model to points, a table or pictures. Every run gets a folder of its own.
 
-    It may be stopped at any time (Ctrl-C finishes the steps at hand and saves) and goes on with
-    --resume, bit for bit as if it had never stopped. With more training.steps it trains on past its
-    end: the learning rate warms up again and falls again, and what was made from the older weights
-    is set aside in the run's folder.
+    It may be stopped at any time (Ctrl-C finishes the current steps and saves). --resume continues
+    it, bit for bit as if it had never stopped. With more training.steps it trains on past its end:
+    the learning rate warms up again and falls again, and files made from the older weights are
+    moved aside in the run's folder.
     """
     changes = [config.load_toml(settings_file)] if settings_file else []
     changes += [config.parse_assignments(assignments), column_types(columns)]
@@ -188,15 +188,15 @@ def distill(
     ] = None,
     seed: FitSeed = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where it was stopped; give only RUN.")
+        bool, typer.Option("--resume", help="Continue where it was stopped; give only RUN.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Learn a map that draws in 1, 2 or 4 network calls, from a fitted run's own network.
 
-    It is kept in the run, beside the network that likelihood, editing and the doctor go on using.
-    `sample --calls 2` draws with it. Where its samples of the most calls cannot be told apart from
-    real rows, they are what `sample` draws from then on.
+    The map is stored in the run, beside the network that likelihood, editing and the doctor still
+    use. `sample --calls 2` draws with it. If its samples with the largest number of calls cannot be
+    told apart from real rows, `sample` uses the map from then on.
     """
     numbers = None if calls is None else numbers_of_calls(calls)
 

@@ -1,4 +1,4 @@
-"""The commands that judge: score, evaluate, compare, doctor."""
+"""The commands that judge: score, evaluate, doctor."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from sfumato.cli.app import (
     say_json,
     warn_of_unseen,
 )
-from sfumato.cli.options import AsJson, File, Quiet, RunPath, Seed, Set, numbers_of_calls
+from sfumato.cli.options import AsJson, File, Quiet, RunPath, Seed, Set
 from sfumato.errors import ArgumentError, unknown
 
 
@@ -39,20 +39,21 @@ def score(
     target: Annotated[
         list[str],
         typer.Option(
-            help="Of a table: log p(this column | the rest of the row). Repeated: of several "
-            "together.",
+            help="For a table: log p(this column | the rest of the row). If repeated, of several "
+            "columns together.",
         ),
     ] = [],  # noqa: B006
     bound: Annotated[
         bool,
-        typer.Option("--bound", help="The variational bound, term by term (not of tables)."),
+        typer.Option("--bound", help="The variational bound, term by term (not for tables)."),
     ] = False,
     tol: Annotated[
         float | None,
         typer.Option(
             min=1e-13,
             max=1,
-            help="The flow to this tolerance, not in a fixed number of steps (not of tables).",
+            help="Solve the flow to this tolerance, not in a fixed number of steps (not for "
+            "tables).",
         ),
     ] = None,
     probes: Annotated[
@@ -65,8 +66,8 @@ def score(
 ) -> None:
     """Say how probable rows are under the model: log densities, in nats and the data's units.
 
-    By the probability flow, exact in its divergence up to 32 columns. For data of a known density
-    the true value stands beside it.
+    It uses the probability flow, with an exact divergence up to 32 columns (64 numbers in a
+    table). For data with a known density it also prints the true value.
     """
     keep_apart(to, file)
 
@@ -117,7 +118,7 @@ def evaluate(
     ] = None,
     n: Annotated[int, typer.Option("-n", max=10**9, help="How many rows at most.")] = 10_000,
     target: Annotated[
-        str | None, typer.Option(help="Of a table: the column to predict from the others.")
+        str | None, typer.Option(help="For a table: the column to predict from the others.")
     ] = None,
     to: Annotated[
         Path | None,
@@ -131,7 +132,7 @@ def evaluate(
 
     The floor is the same distance between two sets of real rows: no model can be expected to do
     better. A toy set is compared with fresh draws, a file with the rows kept out of training.
-    With --target it is also judged how well that column is predicted in these rows, beside a linear
+    With --target it also measures how well that column is predicted in these rows, beside a linear
     model and the column's own law: CRPS, intervals, calibration; Brier score, ROC.
     """
     if to is not None:
@@ -164,69 +165,6 @@ def evaluate(
 
 @app.command(
     epilog=examples(
-        "sfumato compare samplers runs/moons-001",
-        "sfumato compare samplers runs/moons-001 --calls 5,10,20 --to samplers.png",
-    )
-)
-def compare(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="samplers.")],
-    run: RunPath,
-    to: Annotated[Path | None, typer.Option(help="Also draw it: .png, .svg or .pdf.")] = None,
-    calls: Annotated[
-        str | None,
-        typer.Option(
-            help="Numbers of network calls, with commas. [5,10,20,40,80; from 1 with a map]"
-        ),
-    ] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Measure every sampler's error against its network calls, on this run.
-
-    Once with the run's own network and once with an exact denoiser (a Gaussian mixture fitted to
-    the same rows), so that what a sampler gets wrong is told from what the network does. Each
-    method visits the levels that suit it best at 20 calls.
-    """
-    if what != "samplers":
-        raise unknown("thing to compare", what, ("samplers",))
-    given = None if calls is None else numbers_of_calls(calls)
-    if to is not None:
-        from sfumato.plots import check_figure_target
-
-        check_figure_target(to)
-
-    from sfumato.progress import ProgressLine
-    from sfumato.runs.compare import (
-        Comparison,
-        calls_of,
-        compare_samplers,
-        figure_of,
-        most_entries,
-    )
-    from sfumato.runs.run import open_run
-
-    opened, found = open_run(run), []
-    numbers = calls_of(opened) if given is None else given
-    with ProgressLine("compare", most_entries(numbers), "entries", quiet=quiet) as line:
-        for done, each in enumerate(compare_samplers(opened, numbers), start=1):
-            if isinstance(each, Comparison):
-                found.append(each)
-            line.advance_to(done)
-    if to is not None:
-        from sfumato.plots import save_figure
-
-        save_figure(figure_of(found), to)
-    if as_json:
-        say_json([each.to_dict() for each in found])
-        return
-    for comparison in found:
-        _print_comparison(comparison)
-    if to is not None:
-        say(f"Picture in {to}", quiet)
-
-
-@app.command(
-    epilog=examples(
         "sfumato doctor runs/moons-001",
         "sfumato doctor tutorial",
         "sfumato doctor linear --set process.num_levels=50",
@@ -242,16 +180,16 @@ def doctor(
     ],
     data: Annotated[
         Path | None,
-        typer.Option(help="Rows to judge by: unseen ones of a run; any for a schedule."),
+        typer.Option(help="Rows to judge with: unseen ones for a run, any for a schedule."),
     ] = None,
     assignments: Set = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Look for faults: each with a number, what it means, and what to do.
 
-    A schedule is judged from closed forms: does it end in noise, was T changed without beta, is
-    its least noise below the data's detail. A run is asked more: how far its network is from the
-    best possible one, whether it has converged, whether it copies its training rows.
+    A schedule is judged from closed forms: whether it ends in noise, whether T was changed without
+    beta, whether its least noise is below the data's detail. For a run, also: how far its network
+    is from the best possible one, whether it has converged, whether it copies its training rows.
     """
     if Path(target).exists():
         if assignments:
@@ -308,29 +246,3 @@ def _print_findings(found: Iterator[Any]) -> int:
         console.print(Padding(text, (0, 0, 1, 7)))
         faults += not each.sound
     return faults
-
-
-def _print_comparison(comparison: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from sfumato.runs.compare import pivoted
-
-    console = Console(highlight=False)
-    low, high = comparison.floor
-    console.print(f"\n[bold]With {comparison.title}[/bold]")
-    for title, field in (
-        ("Median distance from the flow's end, deviations (deterministic methods)", "flow"),
-        (f"Sliced W2 to real rows (real against real: {low:.3f} to {high:.3f})", "distance"),
-    ):
-        table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-        table.add_column("calls:", no_wrap=True)
-        for most in comparison.calls:
-            table.add_column(str(most), justify="right", no_wrap=True, min_width=4)
-        table.add_column("levels")
-        for name, entries in pivoted(comparison).items():
-            values = [None if each is None else getattr(each, field) for each in entries]
-            if any(value is not None for value in values):
-                grid = next(each.grid for each in entries if each is not None)
-                table.add_row(name, *("" if v is None else f"{v:.2g}" for v in values), grid)
-        console.print(table)

@@ -20,10 +20,10 @@ Columns = Annotated[
     typer.Option(
         "--column",
         metavar="NAME=TYPE",
-        help="Of a table: what a column is, if not what its values suggest: continuous, integer, "
-        "ordinal, categorical, boolean, date, identifier (only names the rows), dropped. May be "
-        "repeated. After a colon, how a file writes it: born=date:day.month.year, "
-        "price=continuous:1.234,5.",
+        help="For a table: the type of a column, if it is not the one that its values suggest: "
+        "continuous, integer, ordinal, categorical, boolean, date, identifier (only names the "
+        "rows), dropped. May be repeated. After a colon, the form in the file: "
+        "born=date:day.month.year, price=continuous:1.234,5.",
     ),
 ]
 Missing = Annotated[
@@ -31,8 +31,8 @@ Missing = Annotated[
     typer.Option(
         "--missing",
         metavar="CELL",
-        help="Cells that are missing values in every column (--missing . --missing -999); of "
-        "numbers, any of that value. May be repeated.",
+        help="Cells that are missing values in every column (--missing . --missing -999); in "
+        "columns of numbers, every cell with that value. May be repeated.",
     ),
 ]
 Rules = Annotated[
@@ -40,9 +40,9 @@ Rules = Annotated[
     typer.Option(
         "--rule",
         metavar="RULE",
-        help='Of a table: what holds in every row: "end >= start", "0 <= discount <= price", '
-        '"total = a + b", "city, country" (only combinations that occur). May be repeated. Rules '
-        "that hold in all rows are found too, and printed; `--rule none` finds none.",
+        help='For a table: what holds in every row: "end >= start", "0 <= discount <= price", '
+        '"total = a + b", "city, country" (only combinations that occur). May be repeated. `fit` '
+        "also finds rules that hold in all rows, and prints them; not with `--rule none`.",
     ),
 ]
 Set = Annotated[

@@ -21,7 +21,7 @@ def predict(
         Path, typer.Argument(metavar="FILE", help="Rows of the run's columns, or of some of them.")
     ],
     target: Annotated[
-        str, typer.Option(help="The column to predict; what stands there is ignored.")
+        str, typer.Option(help="The column to predict; its values in the file are ignored.")
     ],
     to: Annotated[
         Path, typer.Option(help="Where to write: .csv, .csv.gz, .tsv or .parquet, as for `sample`.")
@@ -35,10 +35,10 @@ def predict(
 ) -> None:
     """Predict a column of a table from the others, with its uncertainty.
 
-    The rows are written with new columns: of a number its mean and its 5, 50 and 95 % quantiles
-    (the middle 90 % of the predicted law lies between the outer two); of a category the most
+    The rows are written with new columns: for a number its mean and its 5, 50 and 95 % quantiles
+    (the middle 90 % of the predicted law lies between the outer two); for a category the most
     probable one and the probability of each. Missing cells, and columns that the file lacks, are
-    taken as not known.
+    taken as unknown.
     """
     keep_apart(to, file)
 

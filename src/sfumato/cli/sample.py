@@ -46,8 +46,8 @@ def sample(
     given_file: Annotated[
         Path | None,
         typer.Option(
-            help="Of a table: a file of conditions, a row each, of any columns, empty where "
-            "nothing is known; -n rows are drawn for each. [1]"
+            help="For a table: a file with conditions in each row, on any columns; empty cells are "
+            "unknown. -n rows are drawn for each. [1]"
         ),
     ] = None,
     guidance: Annotated[
@@ -61,7 +61,7 @@ def sample(
         str | None,
         typer.Option(
             metavar="N|auto",
-            help="Steps of the sampler; auto: as many as sampling.tol needs (for those without "
+            help="Steps of the sampler; auto: as many as sampling.tol needs (for samplers without "
             "noise).",
         ),
     ] = None,

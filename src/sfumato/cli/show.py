@@ -31,9 +31,9 @@ def plot(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="data, samples, loss; of points and pictures forward, reverse, errors; of points "
-            "also trajectories and distances; of pictures training and neighbours; of tables "
-            "dependence, likelihoods, intervals and nearest.",
+            help="data, samples, loss; points and pictures: also forward, reverse, errors; points: "
+            "trajectories, distances; pictures: training, neighbours; tables: "
+            "dependence, likelihoods, intervals, nearest.",
         ),
     ],
     to: Annotated[Path, typer.Option(help="Where to write: .png, .svg or .pdf.")],
@@ -113,15 +113,16 @@ def export(
         bool,
         typer.Option(
             "--classes",
-            help="diffusers: keep all classes, as a network that takes class_labels.",
+            help="diffusers: keep all classes, in a network that takes class_labels.",
         ),
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a model for other software. What diffusers wrote can be given wherever a RUN is.
+    """Write a model for other software.
 
-    A pipeline of diffusers draws one class: --given class=NAME; any where not given. A network with
-    --classes needs a loop of your own, as no pipeline of diffusers gives a UNet2DModel its labels.
+    A pipeline of diffusers draws one class (--given class=NAME), or any class without it. With
+    --classes you need a loop of your own, as no pipeline of diffusers gives a UNet2DModel its
+    labels. A folder that diffusers wrote can be given wherever a RUN is expected.
     """
     values = values_given(given)
 

@@ -138,7 +138,7 @@ class TrainingPart(Section):
 
 
 class TrainingSettings(Section):
-    """The recipe."""
+    """How a network is trained: steps, batches, optimizer, noise levels, averaging."""
 
     steps: Count = 1000
     epochs: Count | None = Field(None, description="passes over the data; instead of steps")

@@ -57,7 +57,9 @@ class ClassLabels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guided:
-    """Eq. (1). Costs a second call of the network wherever it changes anything.
+    """Classifier-free guidance of a conditional denoiser.
+
+    Eq. (1); a second call of the network wherever it changes anything.
 
     Args:
         conditional: E[x_0 | x_t, c].

@@ -211,7 +211,9 @@ def log_prob(
     probes: Probes | None = None,
     integrate: Integrator = rk4,
 ) -> LogProb:
-    """Eq. (2) for each row, in float64 whatever the denoiser computes in.
+    """The log density of each row by the probability flow, in nats.
+
+    Eq. (2), in float64 whatever the denoiser computes in.
 
     Args:
         denoise: the denoiser, asked at levels between the given ones too; rows must not depend

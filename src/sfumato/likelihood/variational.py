@@ -72,7 +72,9 @@ def variational_bound(
     variance: str = "beta_tilde",
     bin_width: float | None = None,
 ) -> BoundTerms:
-    """Eq. (1), each expectation over q estimated by one fresh draw per sample and level.
+    """The variational bound on the negative log likelihood of each row, term by term, in nats.
+
+    Eq. (1), each expectation over q estimated by one fresh draw per sample and level.
 
     Args:
         denoise: the denoiser; asked once per level.

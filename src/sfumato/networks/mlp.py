@@ -1,6 +1,7 @@
 """Perceptrons for vectors; a scalar for each sample says how noisy it is."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -8,6 +9,20 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, relu, silu
 
 from sfumato.networks.embeddings import FourierEmbedding
+
+
+def perceptron(
+    inputs: int,
+    width: int,
+    depth: int,
+    outputs: int,
+    activation: Callable[[], nn.Module] = nn.SiLU,
+) -> nn.Sequential:
+    """A plain perceptron for vectors: `depth` hidden layers of `width` units."""
+    layers: list[nn.Module] = []
+    for before in (inputs, *[width] * (depth - 1)):
+        layers += [nn.Linear(before, width), activation()]
+    return nn.Sequential(*layers, nn.Linear(width, outputs))
 
 
 class StepMLP(nn.Module):

@@ -41,7 +41,7 @@ from sfumato.runs.run import Run
 from sfumato.runs.start import Start, adopted, own_parts, recorded_start, refuse_conflicts, start_of
 from sfumato.runs.start import layer as start_layer
 from sfumato.training import checkpoint
-from sfumato.training.loop import Training
+from sfumato.training.loop import StepRecord, Training
 from sfumato.training.precision import Precision, faster
 
 
@@ -361,6 +361,60 @@ def fit(
         DivergedError: if training meets a loss that is not finite.
         KeyboardInterrupt: after SIGINT or SIGTERM, when all is saved.
     """
+    with _begun(source, network, process, start, out, settings, seed) as job:
+        return finish(job, quiet=quiet)
+
+
+def fit_records(
+    source: Source = "s-curve",
+    *,
+    network: nn.Module | None = None,
+    process: Schedule | Process | None = None,
+    start: Run | str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str],
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Iterator[StepRecord]:
+    """As `fit`, a record of each group of steps at a time: for loggers, and loops of your own.
+
+    The run is whole when the records are: `sfumato.open(out)`. Who leaves the loop before has a
+    run that is saved where it stands, and `sfumato.resume(out)` goes on with it.
+
+    Args:
+        source: as of `fit`, and so all others.
+        network: your own.
+        process: your own.
+        start: a fitted model to start from.
+        out: the run's folder.
+        settings: changes to the defaults; `training.log_every` steps make a group.
+        seed: decides every draw.
+
+    Yields:
+        What the steps since the last record did: `step`, `num_steps`, `epoch`, `loss`,
+        `gradient_norm`, `learning_rate`.
+
+    Raises:
+        SfumatoError: as `fit`.
+        KeyboardInterrupt: after SIGINT or SIGTERM, when all is saved.
+    """
+    with (
+        _begun(source, network, process, start, out, settings, seed) as job,
+        distributed.threads(job.model.settings.threads),
+    ):
+        yield from fitting(job)
+        _completed(job, quiet=True)
+
+
+@contextmanager
+def _begun(
+    source: Source,
+    network: nn.Module | None,
+    process: Schedule | Process | None,
+    start: Run | str | os.PathLike[str] | None,
+    out: str | os.PathLike[str] | None,
+    settings: Mapping[str, Any] | None,
+    seed: int,
+) -> Iterator[Job]:
     own: dict[str, Any] = {}
     if network is not None:
         own["network.name"] = OWN
@@ -372,7 +426,7 @@ def fit(
     resolved, data = resolve(source, {"seed": seed, **own, **(settings or {})}, start=first)
     try:
         with begin(resolved, data, out, network=network, process=process, start=first) as job:
-            return finish(job, quiet=quiet)
+            yield job
     except Stopped as stopped:
         raise KeyboardInterrupt(str(stopped)) from stopped
 
@@ -390,6 +444,11 @@ def finish(job: Job, *, quiet: bool = False) -> Run:
     ):
         for record in fitting(job, quiet=quiet):
             line.advance_to(record.step, f"loss {record.loss:.4f}")
+    return _completed(job, quiet=quiet)
+
+
+def _completed(job: Job, *, quiet: bool) -> Run:
+    """What follows the last step: a few-step map, if it is to draw, and the model card."""
     run = Run(sampling_model(job), job.folder, job.data)
     few = run.settings.sampling.few
     if few and run.model.few is None:

@@ -181,7 +181,12 @@ def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
                 if last or record.step - saved >= settings.checkpoint_every:
                     _save(job)
                     saved = record.step
-                yield record
+                try:
+                    yield record
+                except GeneratorExit:  # who asked for records has enough
+                    if saved != record.step:
+                        _save(job)
+                    raise
                 if distributed.any_of(bool(received)) and not last:
                     if saved != record.step:
                         _save(job)

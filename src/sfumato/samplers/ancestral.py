@@ -21,7 +21,7 @@ VARIANCES = ("beta", "beta_tilde", "learned")
 
 @dataclass(frozen=True, slots=True)
 class Ancestral:
-    """DDPM's sampler.
+    """DDPM's ancestral sampling: a draw of the posterior from each level to the next.
 
     Args:
         variance: `beta_tilde`, `beta` or `learned`.

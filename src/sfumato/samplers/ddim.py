@@ -21,7 +21,7 @@ from sfumato.process.streams import Noise
 
 @dataclass(frozen=True, slots=True)
 class DDIM:
-    """The sampler that may leave out steps, and noise.
+    """DDIM: on any of the levels, with all of the ancestral noise, some, or none.
 
     Args:
         eta: share of the posterior's standard deviation that is drawn afresh, 0 to 1.

@@ -26,7 +26,7 @@ Begin = tuple[Tensor, NoiseLevel, Tensor] | None
 
 @dataclass(frozen=True, slots=True)
 class DPMSolverSinglestep:
-    """The singlestep solver of order two."""
+    """DPM-Solver++(2S), of order two: two steps of the grid, a network call each, make one."""
 
     def start(self) -> Begin:
         """The next step is the first of a pair."""

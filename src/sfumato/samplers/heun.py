@@ -22,7 +22,7 @@ from sfumato.process.streams import Noise
 
 @dataclass(frozen=True, slots=True)
 class Heun:
-    """EDM's sampler.
+    """EDM's sampler: Heun's step of order two, with fresh noise before it if asked.
 
     Args:
         churn: the share by which the noise is raised before each step, 0 to sqrt(2) - 1;

@@ -28,7 +28,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inpainting(Generic[S]):
-    """A stepper that wraps another.
+    """Fills in what is not known: another method's steps, the known part put back at every level.
 
     Args:
         stepper: the method.

@@ -27,7 +27,7 @@ Flat = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class RungeKutta:
-    """The adaptive method.
+    """Adaptive Runge–Kutta on the probability flow: steps as long as a tolerance allows.
 
     Args:
         tol: largest error of a step, absolute and beside the size of y.

@@ -36,7 +36,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class UniPC:
-    """Predictor and corrector.
+    """UniPC: a predictor, and a corrector from the same network call.
 
     Args:
         order: of the predictor, 1 or 2; with the corrector the method's is one more.

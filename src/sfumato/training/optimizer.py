@@ -21,11 +21,18 @@ class AdamW:
     Args:
         weights: what is to be trained; changed in place.
         weight_decay: share of a weight that a step of rate 1 takes away; 0 is Adam.
+        betas: what the means of gradients and of their squares keep at each step.
     """
 
-    def __init__(self, weights: Iterable[Tensor], weight_decay: float) -> None:
+    def __init__(
+        self,
+        weights: Iterable[Tensor],
+        weight_decay: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
         self.weights = list(weights)
         self.weight_decay = weight_decay
+        self.betas = betas
         self.means = [torch.zeros_like(weight) for weight in self.weights]
         self.squares = [torch.zeros_like(weight) for weight in self.weights]
         self.counts = [torch.zeros((), device=weight.device) for weight in self.weights]
@@ -48,8 +55,8 @@ class AdamW:
             [self.counts[k] for k in used],
             fused=True,
             amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
             lr=learning_rate,
             weight_decay=self.weight_decay,
             eps=1e-8,

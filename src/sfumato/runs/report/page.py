@@ -93,19 +93,24 @@ def _reproduce(run: Run) -> str:
 
 def write_page(run: Run, folder: Path, **shown: Any) -> Path:
     """Fill the template with what is shown, and write report.html."""
+    return write_filled(
+        "report.html",
+        folder,
+        summary={k: v for k, v in run.summary().items() if not isinstance(v, dict)},
+        settings=run.settings.to_toml(),
+        reproduce=_reproduce(run),
+        **shown,
+    )
+
+
+def write_filled(template: str, folder: Path, **shown: Any) -> Path:
+    """Fill a template of this package with what is shown, and write report.html."""
     here = files("sfumato.runs.report")
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         loader=jinja2.FunctionLoader(lambda name: here.joinpath(name).read_text(encoding="utf-8")),
     )
-    page = environment.get_template("report.html").render(
-        name=folder.name,
-        version=__version__,
-        summary={k: v for k, v in run.summary().items() if not isinstance(v, dict)},
-        settings=run.settings.to_toml(),
-        reproduce=_reproduce(run),
-        **shown,
-    )
+    page = environment.get_template(template).render(name=folder.name, version=__version__, **shown)
     atomic.write_bytes(folder / REPORT, page.encode())
     return folder / REPORT

@@ -1,0 +1,56 @@
+"""A fit that gives its records one at a time is a fit like any other."""
+
+import json
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import nn
+
+import sfumato
+from fitted import TINY
+from sfumato import Run
+from sfumato.errors import ArgumentError
+
+
+def _weights(run: Run) -> list[np.ndarray]:
+    return [each.detach().numpy() for each in run.model.denoiser.network.parameters()]
+
+
+def test_the_records_are_those_on_disk_and_the_run_is_that_of_fit(
+    moons: Run, tmp_path: Path
+) -> None:
+    records = list(sfumato.fit_records("moons", settings=TINY, out=tmp_path / "run"))
+    assert [record.step for record in records] == list(range(10, 70, 10))
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    for record, line in zip(records, lines, strict=True):
+        on_disk = json.loads(line)
+        del on_disk["seconds"]
+        assert asdict(record) == on_disk
+    run = sfumato.open(tmp_path / "run")
+    assert run.is_finished()
+    assert (tmp_path / "run" / "README.md").exists()
+    for own, other in zip(_weights(run), _weights(moons), strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_who_leaves_the_loop_has_a_run_that_goes_on(moons: Run, tmp_path: Path) -> None:
+    records = sfumato.fit_records("moons", settings=TINY, out=tmp_path / "run")
+    assert [record.step for record in islice(records, 3)] == [10, 20, 30]  # 20 is a checkpoint
+    records.close()  # type: ignore[attr-defined] # as a loop does that is left
+    stopped = sfumato.open(tmp_path / "run")
+    assert stopped.summary()["training"].startswith("step 30 of 60")
+    before = _weights(stopped)
+    run = sfumato.resume(tmp_path / "run", quiet=True)
+    assert any((own != other).any() for own, other in zip(before, _weights(run), strict=True))
+    for own, other in zip(_weights(run), _weights(moons), strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_a_fault_is_said_as_by_fit(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="unknown data set 'nosuch'"):
+        next(iter(sfumato.fit_records("nosuch", out=tmp_path / "run")))
+    with pytest.raises(ArgumentError, match=r"torch\.nn\.Module"):
+        next(iter(sfumato.fit_records("moons", network=nn.Linear, out=tmp_path / "run")))  # type: ignore[arg-type]
