@@ -29,11 +29,14 @@ Ran = Callable[..., dict[str, Any]]
 def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ran:
     """Runs an example in an empty folder; gives its names."""
     monkeypatch.chdir(tmp_path)
-    fit = sfumato.fit
+    fit, settings = sfumato.fit, sfumato.TrainingSettings
     torch.manual_seed(0)
 
-    def run(name: str, *, steps: int = 800, **names: Any) -> dict[str, Any]:
+    def run(name: str, *, steps: int = 300, **names: Any) -> dict[str, Any]:
         monkeypatch.setattr(sfumato, "fit", partial(fit, settings={"training.steps": steps}))
+        monkeypatch.setattr(
+            sfumato, "TrainingSettings", lambda **own: settings(**own | {"steps": steps})
+        )
         (path,) = (each for each in EXAMPLES if each.name == name)
         return runpy.run_path(str(path), init_globals=names, run_name="__main__")
 
@@ -80,7 +83,7 @@ def test_each_example_is_tested_here() -> None:
 
 
 def test_own_network(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
-    found = ran("own_network.py", steps=1000)
+    found = ran("own_network.py", steps=500)
     run = found["run"]
     assert_is_moons(run.sample(1000))
     assert isinstance(run.model.denoiser.network, found["MyNetwork"])
@@ -118,7 +121,7 @@ def test_own_sampler(ran: Ran) -> None:
 
 
 def test_own_loss_weighting(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
-    found = ran("own_loss_weighting.py")
+    found = ran("own_loss_weighting.py", steps=500)
     assert_is_moons(
         torch.cat(
             list(
@@ -128,7 +131,7 @@ def test_own_loss_weighting(ran: Ran, capsys: pytest.CaptureFixture[str]) -> Non
             )
         ).numpy()
     )
-    assert found["training"].step == 1000
+    assert found["training"].step == 500
     losses = [float(each) for each in re.findall(r"loss ([\d.]+)", capsys.readouterr().out)]
     assert losses[-1] < losses[0] / 5
     # The weight is what the loss of a row is multiplied by: twice the weight, twice the loss.

@@ -26,14 +26,19 @@ from sfumato import DiffusionImputer, DiffusionModel
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.estimator import imputer
 from sfumato.models.gaussian import GaussianModel
+from sfumato.models.table import TableModel
 
 QUICK = {"training.batch_size": 64}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
-    """Rows are computed, and draws of a missing value made, as few as will do."""
-    with small_chunks(), few_guesses():
+    """Rows, draws of a missing value and steps along a flow, as few as will do."""
+    with small_chunks(), few_guesses(), pytest.MonkeyPatch.context() as patch:
+        for each in (GaussianModel, TableModel):
+            defaults = each.log_prob_chunks.__kwdefaults__
+            assert defaults
+            patch.setitem(defaults, "steps", 10)
         yield
 
 
@@ -83,7 +88,8 @@ def frame() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model(frame: pd.DataFrame) -> DiffusionModel:
-    return DiffusionModel(steps=150, width=64, random_state=0).fit(frame)
+    quick = {"sampling.steps": 8}
+    return DiffusionModel(steps=150, width=64, settings=quick, random_state=0).fit(frame)
 
 
 def test_frames_come_out_as_they_went_in(model: DiffusionModel, frame: pd.DataFrame) -> None:
@@ -146,7 +152,9 @@ def test_the_first_rows_are_the_same_however_many(model: DiffusionModel) -> None
 
 def test_a_fit_is_decided_by_its_seed(frame: pd.DataFrame) -> None:
     def fitted(seed: int) -> pd.DataFrame:
-        return DiffusionModel(steps=10, width=16, random_state=seed).fit(frame).sample(20, 0)
+        quick = {"sampling.steps": 4}
+        model = DiffusionModel(steps=10, width=16, settings=quick, random_state=seed)
+        return model.fit(frame).sample(20, 0)
 
     pd.testing.assert_frame_equal(fitted(1), fitted(1))
     assert not fitted(1)["wage"].equals(fitted(2)["wage"])
@@ -169,8 +177,9 @@ def test_holes_are_filled_and_nothing_else_changes(
 
 
 def test_draws_know_what_stands_beside_the_hole(frame: pd.DataFrame) -> None:
-    """Wage is age times 50.5, give or take 150: after 400 steps that is found."""
-    model = DiffusionModel(steps=400, width=64, random_state=0).fit(frame)
+    """Wage is age times 50.5, give or take 150: after 250 steps that is found."""
+    quick = {"sampling.steps": 16}
+    model = DiffusionModel(steps=250, width=64, settings=quick, random_state=0).fit(frame)
     holes = frame.assign(wage=np.nan)[frame["age"].notna()]
     filled = model.impute(holes)
     real = frame.loc[holes.index, "wage"]
@@ -200,12 +209,12 @@ def test_a_file_brings_it_back(model: DiffusionModel, frame: pd.DataFrame, tmp_p
 
 
 def test_it_is_chosen_by_its_likelihood() -> None:
-    """Of a thing to choose, two steps of training against two hundred."""
+    """Of a thing to choose, two steps of training against sixty."""
     rows = RNG.normal(size=(200, 2)) @ np.array([[1.0, 0.9], [0.0, 0.3]])
     search = GridSearchCV(
-        DiffusionModel(width=32, settings=QUICK, random_state=0), {"steps": [2, 200]}, cv=2
+        DiffusionModel(width=32, settings=QUICK, random_state=0), {"steps": [2, 60]}, cv=2
     ).fit(rows)
-    assert search.best_params_ == {"steps": 200}
+    assert search.best_params_ == {"steps": 60}
 
 
 def test_rows_keep_their_index_as_with_other_imputers(
@@ -220,7 +229,10 @@ def test_a_column_that_was_left_out_may_be_there_and_comes_back_with_a_file(
     frame: pd.DataFrame, tmp_path: Path
 ) -> None:
     named = frame.assign(id=[f"row {k}" for k in range(N)])
-    model = DiffusionModel(columns={"id": "dropped"}, steps=5, width=16, random_state=0).fit(named)
+    quick = {"sampling.steps": 4}
+    model = DiffusionModel(
+        columns={"id": "dropped"}, steps=5, width=16, settings=quick, random_state=0
+    ).fit(named)
     model.save(tmp_path / "m.safetensors")
     again = DiffusionModel.load(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(
@@ -336,14 +348,14 @@ def test_frames_without_names_are_numbered() -> None:
 
 def test_dropout_is_for_training_alone() -> None:
     rows = RNG.normal(size=(60, 2))
-    options = {"data.kind": "table", "network.options": {"dropout": 0.5}}
+    options = {"data.kind": "table", "network.options": {"dropout": 0.5}, "sampling.steps": 4}
     model = DiffusionModel(steps=5, width=16, settings=options, random_state=0).fit(rows)
     np.testing.assert_array_equal(model.sample(9, 0), model.sample(9, 0))
     np.testing.assert_array_equal(model.score_samples(rows), model.score_samples(rows))
 
 
 def test_a_value_far_beyond_is_unlikely_and_said() -> None:
-    rows = RNG.normal(size=(200, 4))
+    rows = RNG.normal(size=(80, 4))
     model = DiffusionModel(steps=20, width=16, random_state=0).fit(rows)
     with pytest.warns(UserWarning, match="'x0': 1 of 1 values lie beyond"):
         far = model.score_samples(np.array([[1e39, 0.0, 0.0, 0.0]]))
@@ -351,7 +363,7 @@ def test_a_value_far_beyond_is_unlikely_and_said() -> None:
 
 
 def test_points_have_no_bounds_but_those_of_32_bits() -> None:
-    rows = RNG.normal(size=(200, 2))
+    rows = RNG.normal(size=(80, 2))
     model = DiffusionModel(steps=20, width=16, random_state=0).fit(rows)
     far = model.score_samples(np.array([[30.0, 0.0]]))
     assert far < model.score_samples(rows).min()
@@ -387,11 +399,11 @@ def test_cells_of_object_arrays_are_what_they_are() -> None:
 
 
 def test_it_imputes_in_a_pipeline() -> None:
-    x = RNG.normal(size=(200, 2))
+    x = RNG.normal(size=(60, 2))
     y = x @ [1.0, 2.0]
-    x[RNG.random(200) < 0.3, 1] = np.nan
-    line = make_pipeline(DiffusionImputer(steps=20, random_state=0), LinearRegression())
-    assert line.fit(x, y).predict(x).shape == (200,)
+    x[RNG.random(60) < 0.3, 1] = np.nan
+    line = make_pipeline(DiffusionImputer(steps=5, random_state=0), LinearRegression())
+    assert line.fit(x, y).predict(x).shape == (60,)
     framed = clone(line[0]).set_output(transform="pandas").fit(pd.DataFrame(x, columns=["a", "b"]))
     assert list(framed.transform(pd.DataFrame(x, columns=["a", "b"])).columns) == ["a", "b"]
 

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from quick import few_trees
 from sfumato import DiffusionClassifier, DiffusionRegressor
 from sfumato.data.column_types import column_types_of
 from sfumato.data.io.frames import from_frame
@@ -83,7 +84,9 @@ def test_odds_of_rows_are_those_of_trees_that_have_not_seen_them() -> None:
 def test_a_target_that_is_often_nought_keeps_its_share_of_noughts() -> None:
     """What is left of a nought after what is expected is none: the target stays as it is."""
     y = np.where(RNG.random(N) < 0.4, 0.0, np.exp(FRAME.a + 0.1 * RNG.normal(size=N)))
-    model = DiffusionRegressor(steps=100, width=32, random_state=0).fit(FRAME[["a", "b"]], y)
+    model = DiffusionRegressor(steps=100, width=32, random_state=0)
+    with few_trees():
+        model.fit(FRAME[["a", "b"]], y)
     law = model.law(FRAME[["a", "b"]][:50])
     assert law.is_mass.any()
     assert (law.weights * law.is_mass).sum(1).mean() == pytest.approx(0.4, abs=0.15)
@@ -91,7 +94,8 @@ def test_a_target_that_is_often_nought_keeps_its_share_of_noughts() -> None:
 
 def test_predictions_stay_in_the_targets_range_and_on_its_grid() -> None:
     y = np.round(20 + 5 * FRAME.a.to_numpy() + RNG.normal(size=N), 1)
-    model = DiffusionRegressor(steps=30, width=16, random_state=0).fit(FRAME, y)
+    with few_trees():
+        model = DiffusionRegressor(steps=30, width=16, random_state=0).fit(FRAME, y)
     assert model.first_ is not None
     far = FRAME.assign(a=FRAME.a * 100)
     found = model.predict_quantiles(far, [0.05, 0.5, 0.95])

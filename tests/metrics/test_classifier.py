@@ -3,9 +3,23 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
 
-from sfumato.metrics.classifier import classifier_auc
+from sfumato.metrics.classifier import area_under_roc, classifier_auc
 from sfumato.metrics.memorisation import nearer_share, nearest_distances
+
+
+@pytest.mark.parametrize("places", [0, 1, 9])
+def test_the_area_is_scikit_learn_s_to_the_bit(places: int) -> None:
+    """Of scores with many ties, some and none; where all are the same it is one half."""
+    rng = np.random.default_rng(0)
+    for n in (2, 3, 10, 500):
+        for _ in range(20):
+            label = np.append(rng.integers(0, 2, n), [0, 1])
+            score = np.round(rng.random(n + 2) + 0.3 * label, places)
+            assert area_under_roc(label, score) == roc_auc_score(label, score)
+            assert area_under_roc(label == 0, score) == roc_auc_score(label == 0, score)
+    assert area_under_roc(label, 0 * score) == 0.5
 
 
 @pytest.mark.parametrize("shift", [0.5, 1.0, 2.0])

@@ -74,7 +74,9 @@ def test_a_missing_mode_costs_recall_and_a_false_one_precision() -> None:
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
     found = digits()
-    return train_classifier(found.pixels, found.labels, 10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "_STEPS", 300)
+        return train_classifier(found.pixels, found.labels, 10)
 
 
 def test_the_classifier_knows_digits_and_says_so(classifier: Classifier) -> None:
@@ -83,7 +85,7 @@ def test_the_classifier_knows_digits_and_says_so(classifier: Classifier) -> None
 
 
 def test_the_same_pictures_make_the_same_classifier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "_STEPS", 20)
+    monkeypatch.setattr(features, "_STEPS", 5)
     pixels, labels = digits().pixels, digits().labels
     first, again = (train_classifier(pixels, labels, 10)(pixels[:9]) for _ in range(2))
     np.testing.assert_array_equal(first, again)

@@ -434,6 +434,7 @@ def test_pairs_of_categories_that_never_occur_are_apart() -> None:
     assert undrawn_pairs(fresh, other) < 10
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_twenty_rows_have_no_power_and_it_is_said() -> None:
     reference, *real = (lumps(20, 40 + k) for k in range(7))
     rows = concatenate([lumps(20, 60 + k) for k in range(10)])
@@ -524,6 +525,7 @@ def test_a_perfect_model_is_beyond_chance_as_rarely_as_chance_is() -> None:
     assert "apart" not in found
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_a_shifted_column_is_found_and_named() -> None:
     shifted = changed(table(ROWS, 0), "x", lambda c: replace(c, values=c.values + 4))
     found = measured(shifted, last="worst_marginal")

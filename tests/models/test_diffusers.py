@@ -45,8 +45,8 @@ _CIFAR: dict[str, Any] = {
     "freq_shift": 1,
     "norm_eps": 1e-6,
 }
-# Half the side for whole walks: the same four resolutions, a quarter of the pixels.
-_SMALL = _CIFAR | {"sample_size": 16}
+# For whole walks: the same four resolutions, a quarter of the pixels, fewer layers of each kind.
+_SMALL = _CIFAR | {"sample_size": 16, "layers_per_block": 1}
 _MODERN: dict[str, Any] = {
     "sample_size": (16, 24),
     "in_channels": 1,
@@ -108,7 +108,7 @@ def _same_noise(shape: tuple[int, ...], seed: int) -> Any:
         {"variance_type": "fixed_small", "beta_schedule": "squaredcos_cap_v2"},
         {"prediction_type": "v_prediction", "beta_schedule": "sigmoid", "clip_sample": False},
         {"prediction_type": "sample", "beta_schedule": "scaled_linear", "clip_sample_range": 0.5},
-        {"trained_betas": np.linspace(0.01, 0.3, 20).tolist(), "rescale_betas_zero_snr": True,
+        {"trained_betas": np.linspace(0.01, 0.3, 10).tolist(), "rescale_betas_zero_snr": True,
          "prediction_type": "v_prediction"},
         {"thresholding": True, "dynamic_thresholding_ratio": 0.8, "sample_max_value": 1e4},
         {"thresholding": True, "dynamic_thresholding_ratio": 0.8},
@@ -119,14 +119,14 @@ def test_a_pipeline_of_diffusers_draws_the_same_samples_here(
     tmp_path: Path, scheduler: dict[str, Any]
 ) -> None:
     own_betas = {"beta_start": 1e-3, "beta_end": 0.3} | scheduler
-    made = diffusers.DDPMScheduler(num_train_timesteps=20, **own_betas)
+    made = diffusers.DDPMScheduler(num_train_timesteps=10, **own_betas)
     outputs = 3 * (1 + (scheduler.get("variance_type") == "learned_range"))
     unet = _random_unet(**_SMALL, out_channels=outputs)
     their = _write(tmp_path / "their", unet, made)
     their.set_progress_bar_config(disable=True)
     drawn = their(
         batch_size=2,
-        num_inference_steps=20,
+        num_inference_steps=10,
         generator=torch.Generator().manual_seed(3),
         output_type="np",
     ).images
@@ -252,7 +252,7 @@ def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> Non
         quiet=True,
         settings={
             "process.schedule": "cosine",
-            "process.num_levels": 50,
+            "process.num_levels": 25,
             "process.options": {},
             "network.width": 32,
             "network.depth": 1,
@@ -267,7 +267,7 @@ def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> Non
     pipeline.set_progress_bar_config(disable=True)
     drawn = pipeline(
         batch_size=16,
-        num_inference_steps=50,
+        num_inference_steps=25,
         generator=torch.Generator().manual_seed(0),
         output_type="np",
     ).images

@@ -16,8 +16,13 @@ from sfumato.errors import RunError
 from sfumato.models.onnx import write_onnx
 from sfumato.runs.run import Run
 
-pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
+
+@pytest.fixture(scope="module", autouse=True)
+def other_runtime() -> None:
+    """Imported by the first test: a worker that runs none of them does without."""
+    for name in ("onnxruntime", "onnxscript"):
+        pytest.importorskip(name)
+
 
 _SHORT = {"training.steps": 20, "training.batch_size": 16, "training.snapshots": 0}
 

@@ -16,9 +16,16 @@ from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.run import Run
 
-onnxruntime = pytest.importorskip("onnxruntime")
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxscript")
+onnxruntime: Any
+onnx: Any
+
+
+@pytest.fixture(scope="module", autouse=True)
+def other_runtime() -> None:
+    """Imported by the first test: a worker that runs none of them does without."""
+    global onnxruntime, onnx
+    onnxruntime, onnx = (pytest.importorskip(name) for name in ("onnxruntime", "onnx"))
+    pytest.importorskip("onnxscript")
 
 
 @dataclass(frozen=True)

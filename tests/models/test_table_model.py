@@ -72,9 +72,9 @@ def test_the_density_of_targets_is_that_of_their_conditional_law(model: TableMod
         joint[k] = share + of_x + state + given
     of_word = joint[code, range(4)] - np.logaddexp(*joint)
     np.testing.assert_allclose(log_prob(model, table, target="word"), of_word, atol=1e-6)
-    found = log_prob(model, table, target="y", steps=60)
+    found = log_prob(model, table, target="y", steps=30)
     np.testing.assert_allclose(found, np.log(holes) + of_y, atol=0.015)
-    found = log_prob(model, table, target=["y", "x"], steps=60)
+    found = log_prob(model, table, target=["y", "x"], steps=30)
     of_x_given_word = stats.norm(MEANS[code, 0].numpy(), math.sqrt(0.5)).logpdf(x)
     np.testing.assert_allclose(found, np.log(holes) + of_y + of_x_given_word, atol=0.015)
 
@@ -104,15 +104,15 @@ def test_densities_of_targets_are_factors_of_the_density_of_a_row(model: TableMo
 
 def test_an_estimated_divergence_is_a_row_s_own_and_right_in_the_mean(model: TableModel) -> None:
     table = rows(["a", "b", "a"], [0.2, -0.7, 1.3], [-0.1, 1.5, 0.4])
-    exact = log_prob(model, table, steps=5)
-    one = log_prob(model, table, steps=5, probes=64)
-    turned = log_prob(model, table.take(np.array([2, 0])), steps=5, probes=64)
+    exact = log_prob(model, table, steps=3)
+    one = log_prob(model, table, steps=3, probes=64)
+    turned = log_prob(model, table.take(np.array([2, 0])), steps=3, probes=64)
     assert turned.tolist() == pytest.approx(one[[2, 0]].tolist(), abs=1e-9)
-    other = log_prob(model, table, steps=5, probes=64, seed=1)
+    other = log_prob(model, table, steps=3, probes=64, seed=1)
     assert (other != one).any()  # as many of +1 and -1 give the same
     # Two numbers: 64 directions are +1 and -1 as often as not, give or take an eighth.
     np.testing.assert_allclose(one, exact, atol=0.5)
-    more = [log_prob(model, table, steps=5, probes=64, seed=k) for k in range(2, 9)]
+    more = [log_prob(model, table, steps=3, probes=64, seed=k) for k in range(2, 9)]
     many = np.mean([one, other, *more], axis=0)
     np.testing.assert_allclose(many, exact, atol=0.15)
 
@@ -371,10 +371,10 @@ def test_without_a_network_the_law_is_the_normal_one_of_its_correlations() -> No
     blurred = TIED + np.eye(3) * float(model.process.at(torch.zeros(1).double()).sigma_ve) ** 2
     table = DataTable(tuple(Column(f"x{k}", own, np.zeros(20, bool)) for k, own in enumerate(z.T)))
     expected = stats.multivariate_normal(np.zeros(3), blurred).logpdf(z)
-    np.testing.assert_allclose(log_prob(model, table, steps=60), expected, atol=0.02)
+    np.testing.assert_allclose(log_prob(model, table, steps=30), expected, atol=0.02)
 
-    drawn = np.stack([each.values for each in model.sample(4096)], 1)
-    error = 4 * np.sqrt(2 / 4096)
+    drawn = np.stack([each.values for each in model.sample(2048)], 1)
+    error = 4 * np.sqrt(2 / 2048)
     np.testing.assert_allclose(np.cov(drawn.T), TIED, atol=error + 0.01)
     between = (drawn[:, 1] - drawn[:, 0]).std()
     assert between == pytest.approx(math.sqrt(2 - 2 * 0.9999), rel=0.1)

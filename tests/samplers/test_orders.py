@@ -27,7 +27,7 @@ from truth import (
 )
 
 DATA = ExactGaussian(mean=1.0, std=0.5)
-STEPS = (48, 96, 192, 384)
+STEPS = (48, 96, 192)
 METHODS: list[tuple[Stepper[Any], float]] = [
     (SAMPLERS["euler"](), 1),
     (SAMPLERS["ddim"](eta=0.0), 1),

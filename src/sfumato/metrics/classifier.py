@@ -20,7 +20,6 @@ def classifier_auc(
         seed: of the split.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import roc_auc_score
 
     rows = np.concatenate([x, y])
     label = np.repeat([0, 1], [len(x), len(y)])
@@ -37,7 +36,27 @@ def classifier_auc(
         max_iter=_TREES, categorical_features=categorical, early_stopping=False, random_state=seed
     )
     trees.fit(rows[learn], label[learn])
-    return float(roc_auc_score(label[~learn], trees.predict_proba(rows[~learn])[:, 1]))
+    return area_under_roc(label[~learn], trees.predict_proba(rows[~learn])[:, 1])
+
+
+def area_under_roc(label: np.ndarray, score: np.ndarray) -> float:
+    """Area under the ROC curve by trapezia, scikit-learn's to the last bit.
+
+    That of scikit-learn takes milliseconds to check its arguments, and a measurement asks for
+    hundreds of areas.
+
+    Args:
+        label: 1 and 0, or True and False, both of which occur, `(n,)`.
+        score: higher where 1 is more likely, `(n,)`.
+    """
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.diff(score[order]) != 0, True)  # of the rows that have the same score
+    true = label[order].cumsum(dtype=float)[last]
+    false = np.flatnonzero(last) + 1 - true
+    corner = np.ones(len(true), dtype=bool)
+    corner[1:-1] = (np.diff(true, 2) != 0) | (np.diff(false, 2) != 0)
+    y, x = (np.append(0.0, each[corner]) / each[-1] for each in (true, false))
+    return float((np.diff(x) * (y[1:] + y[:-1]) / 2).sum())
 
 
 def has_values(rows: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ numbers, whose RMSE depends on their unit, the R² of (2). After Esteban, Hyland
 import numpy as np
 
 from sfumato.metrics.association import associations
-from sfumato.metrics.classifier import has_values
+from sfumato.metrics.classifier import area_under_roc, has_values
 from sfumato.metrics.coded import Coded, ranks
 
 # More rows cost time and teach little more.
@@ -37,7 +37,7 @@ def error(train: Coded, test: Coded, target: str, *, seed: int = 0) -> float:
         seed: of the trees.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from sklearn.metrics import r2_score, roc_auc_score
+    from sklearn.metrics import r2_score
 
     column = train.names.index(target)
     x, x_test = train.features[:_ROWS], test.features[:_ROWS]
@@ -67,7 +67,7 @@ def error(train: Coded, test: Coded, target: str, *, seed: int = 0) -> float:
         trees = HistGradientBoostingClassifier(**options).fit(x, y)
         chance[:, known] = trees.predict_proba(x_test)
     found = [
-        (float(is_it.mean()), roc_auc_score(is_it, chance[:, k]))
+        (float(is_it.mean()), area_under_roc(is_it, chance[:, k]))
         for k, is_it in ((k, y_test == k) for k in range(_CLASSES))
         if 0 < is_it.mean() < 1
     ]
