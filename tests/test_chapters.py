@@ -1,0 +1,133 @@
+"""The chapters of the textbook: code run, links followed, formulas held to other ways to them."""
+
+import contextlib
+import io
+import math
+import re
+
+import pytest
+import torch
+
+from pages import assert_maths_renders, assert_same_in_both_languages, examples, followed, text
+from sfumato.denoisers.denoiser import Denoiser
+from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
+from sfumato.process import discrete
+from sfumato.process.grids import trailing
+from sfumato.process.noise import NoiseLevel
+from sfumato.process.schedules import Cosine
+from sfumato.process.streams import generator, noise_from
+from sfumato.samplers.ancestral import Ancestral
+from sfumato.samplers.ddim import DDIM
+from sfumato.samplers.driver import Stepper, last_frame, trajectory
+
+CHAPTERS = ("schedules.md",)
+PAGES = (*CHAPTERS, *(f"zh/{page}" for page in CHAPTERS))
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
+
+
+def assert_prints(found: str, page: str) -> None:
+    """The same text, and numbers that differ by no more than one of the last digit shown."""
+    assert NUMBER.sub("#", found).split() == NUMBER.sub("#", page).split()
+    for ours, theirs in zip(NUMBER.findall(found), NUMBER.findall(page), strict=True):
+        mantissa, _, exponent = theirs.partition("e")
+        last = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+        allowed = 1.001 * last if "." in theirs else 0
+        assert abs(float(ours) - float(theirs)) <= allowed, f"prints {ours}, the page {theirs}"
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_code_of_a_chapter_prints_what_it_says(page: str) -> None:
+    assert len(examples(page)) == text(page).count("```python") >= 4
+    names: dict[str, object] = {}
+    for code, printed in examples(page):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(compile(code, page, "exec"), names)
+        assert_prints(out.getvalue(), printed)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_a_chapter_name_what_is_there(page: str) -> None:
+    assert followed(page) > 10
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_maths_of_a_chapter_renders(page: str) -> None:
+    assert_maths_renders(page)
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_chapters_are_the_same_in_both_languages(page: str) -> None:
+    assert_same_in_both_languages(page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_equation_of_a_chapter_has_its_function_and_test(page: str) -> None:
+    tags = re.findall(r"\\tag\{([^}]+)\}", text(page))
+    rows = re.findall(r"^\| ([SKG]-\d+(?:[,、] ?[SKG]-\d+)*) \|(.*)\|$", text(page), re.MULTILINE)
+    explained = [number for cell, _ in rows for number in re.findall(r"[SKG]-\d+", cell)]
+    assert explained == [f"{explained[0][0]}-{i + 1}" for i in range(len(explained))]
+    assert set(tags) <= set(explained)
+    assert all("/tests/" in rest and "/src/" in rest for _, rest in rows)
+
+
+def quantiles(n: int) -> torch.Tensor:
+    """N(0, 1) as a column of even quantiles."""
+    return torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)[:, None]
+
+
+def gaussian(mean: float, std: float) -> GaussianMixture:
+    return gaussian_mixture(
+        torch.ones(1), torch.tensor([[mean]]), torch.tensor([[[std]]], dtype=torch.float64) ** 2
+    )
+
+
+def ends(
+    denoise: Denoiser, start: torch.Tensor, levels: NoiseLevel, stepper: Stepper[None]
+) -> torch.Tensor:
+    walk = trajectory(denoise, start, levels, stepper, noise=noise_from(generator(0)))
+    return last_frame(walk).x_t
+
+
+# The tutorial's betas, from their definition.
+_RAMP = torch.linspace(-6, 6, 100, dtype=torch.float64).sigmoid() * (0.005 - 1e-5) + 1e-5
+ALPHA_BAR = float((1 - _RAMP).prod())
+
+
+def test_s_10_the_chain_from_a_wrong_start() -> None:
+    table = discrete.sigmoid(100)
+    x = ends(gaussian(1.0, 0.5), quantiles(20_000), trailing(table, 100), Ancestral())
+    v = 0.25 * ALPHA_BAR + 1 - ALPHA_BAR
+    slope = math.sqrt(ALPHA_BAR) * 0.25 / v
+    std = math.sqrt(0.25 * (1 - ALPHA_BAR) / v + slope**2)
+    assert abs(float(x.mean()) - (1 - ALPHA_BAR * 0.25 / v)) < 4 * std / math.sqrt(len(x))
+    assert float(x.std()) == pytest.approx(std, rel=0.02)  # 100 steps are not yet the limit
+
+
+def test_s_11_the_flow_from_a_wrong_start() -> None:
+    # A table of tiny steps with the tutorial's end: the limit of the flow.
+    beta = -math.expm1(math.log(ALPHA_BAR) / 1000)
+    table = discrete.from_beta(torch.full((1000,), beta, dtype=torch.float64))
+    x = ends(gaussian(1.0, 0.5), quantiles(1000), trailing(table, 1000), DDIM())
+    v = 0.25 * ALPHA_BAR + 1 - ALPHA_BAR
+    slope = 0.5 / math.sqrt(v)
+    assert float(x.mean()) == pytest.approx(1 - slope * math.sqrt(ALPHA_BAR), abs=2e-3)
+    assert float(x.std() / quantiles(1000).std()) == pytest.approx(slope, abs=2e-3)
+
+
+@pytest.mark.parametrize("noise", [0.1, 1.0, 10.0])
+def test_s_13_the_last_jump_narrows_a_detail(noise: float) -> None:
+    width = 0.02
+    level = Cosine()(Cosine().time(torch.tensor(-2 * math.log(noise * width), dtype=torch.float64)))
+    spread = float((level.alpha * width).hypot(level.sigma))
+    mean = gaussian(0.0, width)(spread * quantiles(1000), level).x_0
+    found = float(mean.std() / quantiles(1000).std()) / width
+    assert found == pytest.approx(1 / math.sqrt(1 + noise**2), rel=1e-9)
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_s_15_the_mean_of_pixels_has_less_noise(k: int) -> None:
+    level = Cosine()(torch.tensor(0.3))
+    noise = torch.randn(50_000, k * k, generator=generator(1), dtype=torch.float64)
+    of_mean = float(level.sigma) * float(noise.mean(1).std())
+    log_snr = 2 * math.log(float(level.alpha) / of_mean)
+    assert log_snr == pytest.approx(float(level.log_snr) + 2 * math.log(k), abs=0.03)
