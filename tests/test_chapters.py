@@ -5,14 +5,18 @@ import io
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from pages import assert_maths_renders, assert_same_in_both_languages, examples, followed, text
 from sfumato.denoisers.denoiser import Denoiser
 from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
+from sfumato.likelihood.flow import log_prob, rademacher
+from sfumato.likelihood.variational import mean_and_error, variational_bound
 from sfumato.process import discrete
-from sfumato.process.grids import trailing
+from sfumato.process.grids import trailing, uniform_log_snr
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.schedules import Cosine
 from sfumato.process.streams import generator, noise_from
@@ -20,7 +24,7 @@ from sfumato.samplers.ancestral import Ancestral
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import Stepper, last_frame, trajectory
 
-CHAPTERS = ("schedules.md",)
+CHAPTERS = ("schedules.md", "likelihood.md")
 PAGES = (*CHAPTERS, *(f"zh/{page}" for page in CHAPTERS))
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 
@@ -131,3 +135,49 @@ def test_s_15_the_mean_of_pixels_has_less_noise(k: int) -> None:
     of_mean = float(level.sigma) * float(noise.mean(1).std())
     log_snr = 2 * math.log(float(level.alpha) / of_mean)
     assert log_snr == pytest.approx(float(level.log_snr) + 2 * math.log(k), abs=0.03)
+
+
+def test_k_4_growth_of_a_gaussian() -> None:
+    mean, std, first, last = 1.0, 0.5, math.exp(-5), math.exp(5)
+    x = torch.tensor([-1.0, 0.3, 2.5], dtype=torch.float64)
+    before, after = ((std**2 + r**2) / (1 + r**2) for r in (first, last))
+    kept, left = (1 / math.sqrt(1 + r**2) for r in (first, last))
+    end = left * mean + math.sqrt(after / before) * kept * (x - mean)
+    by_hand = math.log(kept) + 0.5 * math.log(after / before) + torch.from_numpy(norm.logpdf(end))
+    found = log_prob(gaussian(mean, std), x[:, None], uniform_log_snr(Cosine(), 80))
+    torch.testing.assert_close(found.nats, by_hand, rtol=0, atol=1e-4)
+
+
+def test_k_5_error_of_one_direction() -> None:
+    rho = 0.6
+    pair = gaussian_mixture(
+        torch.ones(1), torch.zeros(1, 2), torch.tensor([[[1.0, rho], [rho, 1.0]]])
+    )
+    points = torch.tensor([[0.5, 1.0]]).expand(1000, 2)
+    probes = rademacher(1, generator(2))
+    nats = log_prob(pair, points, uniform_log_snr(Cosine(), 20), probes=probes).nats
+    # Two values, as often: the deviation from their mean is always the standard deviation.
+    assert float(nats.std()) == pytest.approx(math.atanh(rho), rel=5e-3)
+
+
+@pytest.mark.parametrize("num_levels", [5, 50])
+def test_k_8_the_bound_of_unit_data_is_tight(num_levels: int) -> None:
+    bound = variational_bound(
+        gaussian(0.0, 1.0), quantiles(4000), discrete.linear(num_levels),
+        noise=noise_from(generator(3)), variance="beta",
+    )  # fmt: skip
+    mean, error = mean_and_error(bound.nats)
+    assert abs(mean - 0.5 * math.log(2 * math.pi * math.e)) < 4 * error
+    assert error < 0.03
+
+
+def test_k_9_the_posterior_variance_costs_more() -> None:
+    table = discrete.linear(50)
+    beta = np.clip(np.linspace(1e-4, 0.02, 50) * 20, None, 0.999)
+    var = 1 - np.cumprod(1 - beta)
+    bound = variational_bound(
+        gaussian(0.0, 1.0), quantiles(4000), table, noise=noise_from(generator(4))
+    )
+    mean, error = mean_and_error(bound.L_t.sum(1))
+    assert abs(mean - 0.5 * float(np.sum(var[1:] / var[:-1] - 1))) < 4 * error
+    assert mean - 0.5 * math.log(var[-1] / var[0]) > 10 * error
