@@ -12,19 +12,22 @@ from scipy.stats import norm
 
 from pages import assert_maths_renders, assert_same_in_both_languages, examples, followed, text
 from sfumato.denoisers.denoiser import Denoiser
+from sfumato.denoisers.guidance import Guided
 from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.likelihood.flow import log_prob, rademacher
 from sfumato.likelihood.variational import mean_and_error, variational_bound
 from sfumato.process import discrete
 from sfumato.process.grids import trailing, uniform_log_snr
+from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.schedules import Cosine
+from sfumato.process.schedules import Cosine, Until
 from sfumato.process.streams import generator, noise_from
 from sfumato.samplers.ancestral import Ancestral
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import Stepper, last_frame, trajectory
+from sfumato.samplers.unipc import UniPC
 
-CHAPTERS = ("schedules.md", "likelihood.md")
+CHAPTERS = ("schedules.md", "likelihood.md", "guidance.md")
 PAGES = (*CHAPTERS, *(f"zh/{page}" for page in CHAPTERS))
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 
@@ -181,3 +184,68 @@ def test_k_9_the_posterior_variance_costs_more() -> None:
     mean, error = mean_and_error(bound.L_t.sum(1))
     assert abs(mean - 0.5 * float(np.sum(var[1:] / var[:-1] - 1))) < 4 * error
     assert mean - 0.5 * math.log(var[-1] / var[0]) > 10 * error
+
+
+def test_g_1_the_condition_adds_the_gradient_of_its_probability() -> None:
+    level = Cosine()(torch.tensor(0.4, dtype=torch.float64))
+    both = gaussian_mixture(
+        torch.tensor([0.3, 0.7]), torch.tensor([[-1.0], [1.0]]), torch.full((2, 1, 1), 0.25)
+    )
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None].requires_grad_()
+    alpha, sigma = float(level.alpha), float(level.sigma)
+    std = math.sqrt(0.25 * alpha**2 + sigma**2)
+    # log of the probability of the second class, from its logit.
+    logit = (
+        math.log(0.7 / 0.3) + (-0.5 * ((x - alpha) / std) ** 2) - (-0.5 * ((x + alpha) / std) ** 2)
+    )
+    (slope,) = torch.autograd.grad(torch.nn.functional.logsigmoid(logit).sum(), x)
+    apart = gaussian(1.0, 0.5)(x, level).x_0 - both(x, level).x_0
+    torch.testing.assert_close(alpha / sigma**2 * apart, slope, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.5, 3.0])
+def test_g_4_guided_variance_is_a_geometric_mean(scale: float) -> None:
+    guided = Guided(gaussian(0.0, 0.5), gaussian(0.0, 1.0), scale)
+    walk = trajectory(
+        guided, quantiles(500), uniform_log_snr(Cosine(), 100), UniPC(), noise=torch.zeros_like
+    )
+    std = float(last_frame(walk).x_t.std() / quantiles(500).std())
+    assert std == pytest.approx(0.25 ** (scale / 2), rel=2e-3)
+
+
+@pytest.mark.parametrize("ends_at", [(-10, 0), (-2, 2), (0, 10)])
+def test_g_5_guidance_between_two_levels(ends_at: tuple[int, int]) -> None:
+    guided = Guided(gaussian(0.0, 0.5), gaussian(0.0, 1.0), 3.0, ends_at)
+    walk = trajectory(
+        guided, quantiles(500), uniform_log_snr(Cosine(), 400), UniPC(), noise=torch.zeros_like
+    )
+    std = float(last_frame(walk).x_t.std() / quantiles(500).std())
+    near, far = math.exp(-ends_at[1]), math.exp(-ends_at[0])
+    factor = (0.25 + near) * (1 + far) / ((1 + near) * (0.25 + far))
+    assert std == pytest.approx(0.5 * factor, rel=0.02)
+
+
+def test_g_7_an_edit_keeps_the_law_and_moves_the_row() -> None:
+    n, halfway = 20_000, uniform_log_snr(Until(Cosine(), 0.4), 300)
+    kept = float(halfway.alpha[0] ** 2)
+    x = quantiles(n)
+    x_t = noised(x, halfway[0]).draw(noise_from(generator(6))(x))
+    edited = ends(gaussian(0.0, 1.0), x_t, halfway, Ancestral())
+    assert abs(float(edited.mean())) < 4 / math.sqrt(n)
+    assert float(edited.std()) == pytest.approx(1, abs=0.03)
+    slope = float((edited * x).mean() / (x * x).mean())
+    assert slope == pytest.approx(kept, abs=4 * math.sqrt((1 - kept**2) / n))
+
+
+def test_g_8_regression_on_what_is_known_is_the_conditional_mean() -> None:
+    rho, level = 0.9, Cosine()(torch.tensor(0.5, dtype=torch.float64))
+    alpha, sigma = float(level.alpha), float(level.sigma)
+    rows = torch.randn(100_000, 2, generator=generator(7), dtype=torch.float64)
+    rows[:, 1] = rho * rows[:, 0] + math.sqrt(1 - rho**2) * rows[:, 1]
+    eps = torch.randn(len(rows), generator=generator(8), dtype=torch.float64)
+    inputs = torch.stack([alpha * rows[:, 1] + sigma * eps, rows[:, 0]], dim=1)
+    weights = torch.linalg.lstsq(inputs, rows[:, 1:]).solution[:, 0]
+    # Of N(rho x_1, 1 - rho²) and one noisy look at it.
+    gain = alpha * (1 - rho**2) / (alpha**2 * (1 - rho**2) + sigma**2)
+    expected = torch.tensor([gain, rho * (1 - alpha * gain)], dtype=torch.float64)
+    torch.testing.assert_close(weights, expected, rtol=0, atol=0.01)
