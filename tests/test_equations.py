@@ -1,13 +1,9 @@
 """docs/equations.md: its equations against truth from outside, its code run, its links followed."""
 
-import ast
 import contextlib
 import io
 import math
-import os
 import re
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +11,13 @@ import pytest
 import torch
 from scipy.stats import chi2_contingency, chisquare, multivariate_normal, norm
 
+from pages import (
+    assert_maths_renders,
+    assert_same_in_both_languages,
+    examples,
+    followed,
+    text,
+)
 from sfumato.denoisers.denoiser import Prediction
 from sfumato.likelihood.variational import mean_and_error, variational_bound
 from sfumato.process import discrete, kernels
@@ -298,53 +301,13 @@ def test_3_1_x_t_in_one_go_has_the_right_moments_at_every_level() -> None:
 
 # The page itself
 
-DOCS = Path(__file__).parent.parent / "docs"
 PAGES = ("equations.md", "zh/equations.md")
 NUMBERS = [f"1-{i}" for i in range(1, 8)] + [f"2-{i}" for i in range(1, 20)] + ["3-1"]
 
 
-def text(page: str) -> str:
-    return (DOCS / page).read_text(encoding="utf-8")
-
-
-def links(page: str) -> list[tuple[str, str]]:
-    """(text, target) of every link and picture."""
-    return re.findall(r"\[([^\]\[]*)\]\(([^)\s]+)\)", text(page))
-
-
-def place(page: str, target: str) -> str:
-    """Where a link of a page leads, from docs/."""
-    return os.path.normpath(Path(page).parent / target)
-
-
-@cache
-def names(path: Path) -> frozenset[str]:
-    """Functions, classes, methods and constants of a Python file."""
-    found = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-        if isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}.{m.name}" for m in node.body if isinstance(m, ast.FunctionDef)}
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            found.add(node.target.id)
-    return frozenset(found)
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_every_function_and_test_that_the_page_links_to_exists(page: str) -> None:
-    followed = 0
-    for label, target in links(page):
-        path, _, anchor = target.partition("#")
-        if not path:
-            assert f'<a id="{anchor}"></a>' in text(page), f"{page}: no anchor {anchor}"
-        elif not path.startswith("https://"):
-            file = DOCS / place(page, path)
-            assert file.exists(), f"{page}: {path} is not there"
-            if path.endswith(".py") and label.startswith("`"):
-                assert label.strip("`") in names(file), f"{page}: no {label} in {path}"
-                followed += 1
-    assert followed > 60
+    assert followed(page) > 60
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -361,11 +324,6 @@ def test_every_numbered_equation_has_its_function_and_test_beneath(page: str) ->
     assert {tag[1] for tag in tags} == tested
 
 
-def examples(page: str) -> list[tuple[str, str]]:
-    """(code, what it prints) of every example."""
-    return re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", text(page), re.DOTALL)
-
-
 def test_code_on_the_page_prints_what_the_page_says() -> None:
     page = PAGES[0]  # the other has the same code, see below
     assert len(examples(page)) == text(page).count("```python") >= 2
@@ -377,31 +335,8 @@ def test_code_on_the_page_prints_what_the_page_says() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_maths_is_written_so_that_github_renders_it(page: str) -> None:
-    # What GitHub's Markdown takes for its own: a backslash before punctuation, an underscore that
-    # could begin emphasis, `|` in a table, `$` after anything but a space, $$ without blank lines.
-    prose = re.sub(r"```.*?```|`[^`\n]*`", "", text(page), flags=re.DOTALL)
-    display = re.findall(r"\$\$\n(.*)\n\$\$", prose)
-    assert len(display) == len(re.findall(r"(?:^|\n\n)\$\$\n.*\n\$\$(?=\n\n)", prose))
-    rest = re.sub(r"\$\$\n.*\n\$\$", "", prose)
-    inline = re.findall(r"(?<![^\s])\$([^\s$](?:[^$\n]*[^\s$])?)\$(?![\w$])", rest)
-    assert 2 * len(inline) == rest.count("$")
-    for formula in display + inline:
-        assert not re.search(r"\\[^A-Za-z]|[|<>*]|(?<![A-Za-z0-9])_[A-Za-z0-9]", formula), formula
-        assert formula.count("{") == formula.count("}"), formula
+    assert_maths_renders(page)
 
 
 def test_both_pages_say_the_same() -> None:
-    def skeleton(page: str) -> list[list[str]]:
-        body = text(page)
-        display = re.findall(r"\$\$\n(.*)\n\$\$", body)
-        code = [re.sub(r" *#.*", "", line) for example in examples(page) for line in example]
-        places = [place(page, target) for _, target in links(page)]
-        targets = [each.removeprefix("zh/") for each in places if each not in PAGES]
-        linked = [label for label, _ in links(page) if label.startswith("`")]
-        levels = re.findall(r"^#+", body, re.MULTILINE)
-        return [display, code, targets, linked, levels, re.findall(r'<a id="(.*?)"></a>', body)]
-
-    for ours, theirs in zip(skeleton(PAGES[0]), skeleton(PAGES[1]), strict=True):
-        assert ours == theirs
-    for page, other in (PAGES, PAGES[::-1]):
-        assert any(place(page, target) == other for _, target in links(page)[:2])
+    assert_same_in_both_languages(PAGES[0])
