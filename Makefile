@@ -34,8 +34,8 @@ explorer:
 # The site, in English and Chinese, in site/; MathJax comes from npm, as no page asks for anything of
 # the network.
 docs: .venv/installed docs/_static/tex-svg.js
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d site/.doctrees/en docs site/en
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d site/.doctrees/zh -t zh -c docs docs/zh site/zh
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d site/.doctrees/en docs site/en
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d site/.doctrees/zh -t zh -c docs docs/zh site/zh
 	cp docs/_static/index.html site/
 
 docs/_static/tex-svg.js: docs/package-lock.json
