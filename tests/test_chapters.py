@@ -79,7 +79,8 @@ def test_every_equation_of_a_chapter_has_its_function_and_test(page: str) -> Non
 
 def quantiles(n: int) -> torch.Tensor:
     """N(0, 1) as a column of even quantiles."""
-    return torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)[:, None]
+    x: torch.Tensor = torch.special.ndtri((torch.arange(n, dtype=torch.float64) + 0.5) / n)
+    return x[:, None]
 
 
 def gaussian(mean: float, std: float) -> GaussianMixture:
