@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 
+from sfumato.plots.columns import plain
 from sfumato.plots.scatter import plane
 from sfumato.plots.style import (
     BLUE,
@@ -77,7 +78,7 @@ def families(
         ways: family by family.
         real: unseen rows of the data, `(m, columns)`.
         columns: their names.
-        title: above all.
+        title: above all; plain text, as the names are.
     """
     data = _flat(real)
     span = limits(data, margin=0.15)  # strays of one family are no reason to shrink all
@@ -93,9 +94,9 @@ def families(
             _draw_stages(row[:_STAGES], way)
             _over_data(row[_STAGES], _flat(way.sample), data, span)
             _write_facts(row[-1], way.facts)
-        named = " and ".join(columns[:2])
+        named = " and ".join(plain(name, 24) for name in columns[:2])
         shown = ["", " (one column: heights mean nothing)", "", f" (columns {named})"]
-        headline(figure, f"{title}{shown[min(len(columns), 3)]}")
+        headline(figure, f"{plain(title, 90) if title else ''}{shown[min(len(columns), 3)]}")
         engine: Any = figure.get_layout_engine()
         engine.set(w_pad=0.03, h_pad=0.05, wspace=0.01, hspace=0.01)
     return figure
