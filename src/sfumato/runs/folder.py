@@ -16,7 +16,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -108,9 +108,12 @@ def _refuse_taken(folder: Path) -> None:
 def new_folder(out: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
     """Make the run's folder, `out` or the next free number under runs/, and hold it for writing.
 
+    A folder that was made here and that nothing was written to is removed in the end.
+
     Raises:
         RunError: if it is already there with something in it, is in use, or cannot be made.
     """
+    there = out is not None and Path(out).exists()
     try:
         if out is None:
             folder = _numbered_folder(name)
@@ -123,7 +126,19 @@ def new_folder(out: str | os.PathLike[str] | None, name: str) -> Iterator[Path]:
         ) from error
     with locked(folder):
         _refuse_taken(folder)  # another process may have filled and left it in the meantime
-        yield folder
+        try:
+            yield folder
+        finally:
+            if not there:
+                _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder that holds its lock alone, while that is held."""
+    with suppress(OSError):
+        if all(path.name == LOCK for path in folder.iterdir()):
+            (folder / LOCK).unlink()
+            folder.rmdir()
 
 
 @contextmanager
