@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from command_line import Command
+from sfumato.errors import DivergedError
 from sfumato.runs import compare_models
+from sfumato.runs.families import Fitted, gan
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,31 @@ def test_json_is_all_that_is_printed(sfumato: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("end", "code"), [(KeyboardInterrupt(), 130), (DivergedError("not finite."), 1)]
+)
+def test_what_ends_early_leaves_no_folder(
+    sfumato: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: BaseException,
+    code: int,
+) -> None:
+    held = []
+
+    def fit(*_: object) -> Fitted:
+        held.extend(path.name for path in (tmp_path / "runs").iterdir())
+        raise end
+
+    monkeypatch.setattr(gan, "fit", fit)
+    assert sfumato("compare models moons --models gan --quiet")[0] == code
+    assert held == ["moons-models-001"]
+    assert not list((tmp_path / "runs").iterdir())
+    (tmp_path / "mine").mkdir()
+    assert sfumato("compare models moons --models gan --out mine --quiet")[0] == code
+    assert (tmp_path / "mine").is_dir()  # it was there before
+
+
+@pytest.mark.parametrize(
     ("line", "code", "told"),
     [
         ("moonz", 2, "did you mean 'moons'"),
@@ -56,6 +83,8 @@ def test_json_is_all_that_is_printed(sfumato: Command, tmp_path: Path) -> None:
         ("moons --seconds -3", 2, "above 0"),
         ("digits", 3, "digits holds pictures"),
         ("penguins", 3, "the column 'species' holds categories"),
+        ("dates.csv", 3, "the column 'day' holds dates, and"),
+        ("keys.csv", 3, "the column 'key' holds keys, which name the rows, and"),
         ("gaps.csv", 3, "100 values are missing"),
         ("few.csv", 3, "few.csv has 30 rows; at least 140"),
         ("none.csv", 3, "there is no file none.csv"),
@@ -74,6 +103,11 @@ def test_what_cannot_be_compared_is_one_line(
     monkeypatch.setitem(sys.modules, "zuko", None)
     (tmp_path / "gaps.csv").write_text("a,b\n" + "1.5,\n2.5,0.5\n" * 100)
     (tmp_path / "few.csv").write_text("a,b\n" + "".join(f"{k}.5,{k * k}.5\n" for k in range(30)))
+    days = np.datetime64("2020-01-01") + np.arange(150)
+    lines = "".join(f"{day},{k * k}.5\n" for k, day in enumerate(days))
+    (tmp_path / "dates.csv").write_text(f"day,b\n{lines}")
+    lines = "".join(f"k-{k * 7919:x}z,{k * k}.5\n" for k in range(150))
+    (tmp_path / "keys.csv").write_text(f"key,b\n{lines}")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/note.txt").write_text("mine")
     left, out, err = sfumato(f"compare models {line} --quiet")

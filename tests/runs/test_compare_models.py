@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,12 +151,28 @@ def test_without_zuko_the_flow_is_left_out_unless_named(monkeypatch: pytest.Monk
         ({"models": []}, "name at least one family"),
         ({"seconds": 0}, "`seconds` must be a number above 0; got 0"),
         ({"seconds": math.inf}, "above 0"),
-        ({"steps": {"gan": 0}}, "`steps` must be at least 1"),
+        ({"seconds": math.nan}, "above 0"),
+        ({"seconds": "20"}, "`seconds` must be a number above 0; got '20'"),
+        ({"steps": {"gan": 0}}, "`steps` must be integers of at least 1; gan has 0"),
+        ({"steps": {"gan": 2.5}}, "integers of at least 1; gan has 2.5"),
+        ({"steps": {"gan": "x"}}, "integers of at least 1; gan has 'x'"),
+        (
+            {"steps": {"gna": 5}},
+            r"unknown family of models \(in `steps`\) 'gna'; did you mean 'gan'",
+        ),
     ],
 )
 def test_wrong_options_are_one_line(options: dict[str, object], told: str) -> None:
     with pytest.raises(ArgumentError, match=told):
         prepare("moons", **options)  # type: ignore[arg-type]
+
+
+def test_the_mark_of_an_estimate_follows_the_model(every: ModelComparison) -> None:
+    entry = next(each for each in every.entries if each.name == "diffusion")
+    assert not cells(entry)[3].startswith("~")
+    estimate = replace(entry, estimated=True)
+    assert cells(estimate)[3] == f"~{cells(entry)[3]}"
+    assert any("log density about" in line for line in facts(every, estimate))
 
 
 def test_too_few_rows_are_none() -> None:

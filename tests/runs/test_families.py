@@ -4,17 +4,30 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 
 from quick import small_chunks
 from sfumato.data.toy import draw
 from sfumato.errors import MissingDependencyError
 from sfumato.metrics.distances import energy, pair_means
-from sfumato.runs.families import FAMILIES, Clock, Fitted, Steps, family, flow, gan, mixture, vae
+from sfumato.runs.families import (
+    FAMILIES,
+    Clock,
+    Fitted,
+    Steps,
+    diffusion,
+    family,
+    flow,
+    gan,
+    mixture,
+    vae,
+)
 
 # Steps that take a second or two, and an energy distance that they stay below. Of twelve sets of
 # 2,000 real rows the farthest is at 0.0011; one Gaussian of the same mean and deviation at 0.053.
@@ -110,6 +123,20 @@ def test_any_number_of_columns(name: str, columns: int) -> None:
     assert model.frames(10, 5)[0].rows.shape == (10, columns)
 
 
+@pytest.mark.parametrize(("columns", "width", "batch"), [(3, 64, 256), (5, 128, 512)])
+def test_flow_matching_has_the_network_and_the_batches_of_diffusion(
+    columns: int, width: int, batch: int
+) -> None:
+    rows = torch.randn(600, columns, generator=torch.Generator().manual_seed(0))
+    models = [FAMILIES[name].fit(rows, Steps(1), 0) for name in ("diffusion", "flow-matching")]
+    assert models[0].parameters == models[1].parameters
+    for each in models:
+        assert isinstance(each, diffusion.Denoised)
+        settings = each.model.settings
+        assert (settings.network.width, settings.training.batch_size) == (width, batch)
+    assert settings.process.schedule == "rectified-flow"
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_stages_begin_in_noise_and_end_in_the_samples(
     learned: Callable[[str], Fitted], name: str
@@ -161,6 +188,26 @@ def test_no_density_beats_the_truth(learned: Callable[[str], Fitted], name: str)
     assert -0.25 < short < (1.6 if name == "vae" else 0.8)
 
 
+@pytest.mark.parametrize("name", ["flow", "flow-matching", "diffusion", "mixture", "vae"])
+def test_a_density_does_not_depend_on_the_rows_beside_it(
+    learned: Callable[[str], Fitted], name: str
+) -> None:
+    rows = standardised("eight-gaussians", 300, "fresh")
+    many, few = learned(name).log_prob(rows), learned(name).log_prob(rows[:10])
+    assert many is not None
+    torch.testing.assert_close(few, many[:10], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["diffusion", "flow-matching"])
+@pytest.mark.parametrize("columns", [32, 33])
+def test_densities_of_many_columns_are_called_estimates(name: str, columns: int) -> None:
+    rows = torch.randn(600, columns, generator=torch.Generator().manual_seed(0))
+    fitted = FAMILIES[name].fit(rows, Steps(1), 0)
+    assert isinstance(fitted, diffusion.Denoised)
+    (found,) = fitted.model.log_prob_chunks(rows[:2].double().numpy(), steps=1)
+    assert fitted.estimated == (found.standard_error is not None) == (columns == 33)
+
+
 def test_a_gan_has_no_density(learned: Callable[[str], Fitted]) -> None:
     assert learned("gan").log_prob(torch.zeros(3, 2)) is None
 
@@ -179,7 +226,8 @@ def test_importance_sampling_finds_the_density_of_a_linear_decoder() -> None:
         network.log_sigma.fill_(math.log(0.3))
     network.decoder, network.encoder = nn.Sequential(decoder), nn.Sequential(encoder)
     exact = torch.distributions.MultivariateNormal(b, a @ a.T + 0.09 * torch.eye(2))
-    x = exact.sample((600,))
+    noise = torch.randn(600, 2, generator=torch.Generator().manual_seed(0))
+    x = b + noise @ exact.scale_tril.T
     found = vae.Decoder(network, 0).log_prob(x)
     assert float((found - exact.log_prob(x)).mean()) == pytest.approx(0, abs=0.03)
 
@@ -201,6 +249,28 @@ def test_a_mixture_takes_as_many_components_as_unseen_rows_want() -> None:
         torch.randn(3000, 2, generator=torch.Generator().manual_seed(0)), Steps(14), 0
     )
     assert len(one.law.means) <= 2
+
+
+def test_a_mixture_is_fitted_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.mixture import GaussianMixture
+
+    seen, whole = list[int](), GaussianMixture.fit
+
+    def fit(self: GaussianMixture, *args: Any) -> GaussianMixture:
+        seen.append(most_threads())
+        return whole(self, *args)
+
+    monkeypatch.setattr(GaussianMixture, "fit", fit)
+    with threadpool_limits(2):
+        assert most_threads() == 2
+        mixture.fit(standardised("moons", 300), Steps(1), 0)
+        assert most_threads() == 2
+    assert seen == [1]
+
+
+def most_threads() -> int:
+    """Of the libraries that are loaded."""
+    return max(each["num_threads"] for each in threadpool_info())
 
 
 def test_the_flow_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

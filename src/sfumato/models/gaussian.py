@@ -64,7 +64,7 @@ from sfumato.samplers.runge_kutta import RungeKutta
 from sfumato.samplers.steps import Choice, choose_steps
 
 # Up to here the exact divergence is as quick as an estimate that is good for something.
-_EXACT_DIMENSIONS = 32
+EXACT_DIMENSIONS = 32
 # Directions of pictures, of which each costs a pass of a large network.
 _PICTURE_PROBES = 4
 
@@ -558,8 +558,8 @@ class GaussianModel:
                 levels of its own discrete schedule.
             DataError: if the rows do not fit the model.
         """
-        if probes is None and self.codec.dimension > _EXACT_DIMENSIONS:
-            probes = _PICTURE_PROBES if self.codec.bin_width else _EXACT_DIMENSIONS
+        if probes is None and self.codec.dimension > EXACT_DIMENSIONS:
+            probes = _PICTURE_PROBES if self.codec.bin_width else EXACT_DIMENSIONS
         schedule = self._continuous()
         levels = uniform_log_snr(schedule, steps + 1)
         integrate = rk4 if tol is None else Adaptive(tol, tol)

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from sfumato import distributed
 from sfumato.data.codecs.points import PointCodec
+from sfumato.data.column_types import column_types_of
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, DivergedError, MissingDependencyError, unknown
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation, Measure, evaluate
@@ -53,6 +55,7 @@ class ModelEntry:
             none.
         log_prob_error: standard error of that mean.
         likelihood: how that is had, or why there is none.
+        estimated: whether it is an estimate.
         sample: rows that were measured.
         frames: stages from noise to data, in standardised units.
     """
@@ -69,13 +72,9 @@ class ModelEntry:
     log_prob: float | None
     log_prob_error: float | None
     likelihood: str
+    estimated: bool
     sample: np.ndarray = field(repr=False)
     frames: Sequence[Frame] = field(repr=False)
-
-    @property
-    def estimated(self) -> bool:
-        """Whether the log density is an estimate."""
-        return self.log_prob is not None and self.likelihood.startswith("estimated")
 
     def measure(self, name: str) -> Measure | None:
         """A measure by its name; None if it was not taken."""
@@ -160,11 +159,14 @@ def prepare(
         DataError: if the source holds pictures, text or missing values, or too few rows.
         MissingDependencyError: if a family is named whose library is not installed.
     """
-    if not 0 < seconds < math.inf:
-        raise ArgumentError(f"`seconds` must be a number above 0; got {seconds:g}.")
+    if not isinstance(seconds, Real) or not 0 < seconds < math.inf:
+        raise ArgumentError(f"`seconds` must be a number above 0; got {seconds!r}.")
     fixed = dict(steps or {})
-    if any(each < 1 for each in fixed.values()):
-        raise ArgumentError(f"`steps` must be at least 1; got {fixed}.")
+    for name, each in fixed.items():
+        if name not in FAMILIES:
+            raise unknown("family of models (in `steps`)", name, FAMILIES)
+        if not isinstance(each, Integral) or each < 1:
+            raise ArgumentError(f"`steps` must be integers of at least 1; {name} has {each!r}.")
     chosen, left_out = _chosen(models)
     data = _numbers(source, seed)
     real = real_sets(data, _MEASURED)
@@ -200,9 +202,10 @@ def _numbers(source: Source, seed: int) -> Dataset[Points]:
     try:
         _, data = resolve(source, {"data.kind": "points", "seed": seed})
     except DataError as error:
-        if categories := _categories(source, seed):
+        if found := _without_numbers(source, seed):
+            name, held = found
             raise DataError(
-                f"the column {categories[0]!r} holds categories, and these families are compared "
+                f"the column {name!r} holds {held}, and these families are compared "
                 "on numbers alone; leave it out, or learn the table with `sfumato fit`."
             ) from error
         raise
@@ -221,11 +224,23 @@ def _numbers(source: Source, seed: int) -> Dataset[Points]:
     return data
 
 
-def _categories(source: Source, seed: int) -> list[str]:
-    """The columns of a table that hold text, and no numbers."""
+# What a column without numbers holds, by its type; categories where it is none of these.
+_HELD = {
+    "boolean": "booleans", "constant": "one value that is no number", "date": "dates",
+    "identifier": "keys, which name the rows",
+}  # fmt: skip
+
+
+def _without_numbers(source: Source, seed: int) -> tuple[str, str] | None:
+    """The first column of a table that holds no numbers, and what it holds."""
     _, data = resolve(source, {"seed": seed})
-    columns = data.train if data.kind == "table" else ()
-    return [each.name for each in columns if not np.issubdtype(each.values.dtype, np.number)]
+    if data.kind != "table":
+        return None
+    types = column_types_of(data.train, {})
+    for each in data.train:
+        if not np.issubdtype(each.values.dtype, np.number):
+            return each.name, _HELD.get(types[each.name], "categories")
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -310,6 +325,7 @@ class Task:
             None if nats is None else float(nats.mean()),
             None if nats is None else float(nats.std() / math.sqrt(len(nats))),
             family.likelihood,
+            model.estimated,
             sample,
             model.frames(_SHOWN, _STAGES),
         )

@@ -1,4 +1,4 @@
-"""Sfumato's own model: the denoiser, the process and the sampler that `sfumato fit` takes.
+"""Sfumato's model of points: the denoiser, the process and the sampler of its recipe.
 
 What flow matching has in common with it is here as well: both train a denoiser by the same loop.
 """
@@ -15,6 +15,7 @@ from sfumato import config
 from sfumato.config import recipes
 from sfumato.data.points import Points
 from sfumato.data.table import default_names
+from sfumato.models.gaussian import EXACT_DIMENSIONS
 from sfumato.models.model import Model
 from sfumato.runs.data import Dataset
 from sfumato.runs.families.family import Budget, Frame, count
@@ -25,7 +26,7 @@ title = "diffusion"
 even = True
 likelihood = "of its probability flow, by the divergence along it (exact up to 32 columns)"
 recipe = (
-    "sfumato fit with its defaults: a perceptron with Fourier features, an EDM denoiser on a "
+    "Sfumato's model of points: a perceptron with Fourier features, an EDM denoiser on a "
     "cosine schedule, AdamW from 0.01 down to 0, averaged weights; DPM-Solver++ 2M SDE in 50 steps"
 )
 
@@ -45,6 +46,11 @@ class Denoised:
     def parameters(self) -> int:
         """Of the denoiser's network."""
         return count(self.model.denoiser.network)
+
+    @property
+    def estimated(self) -> bool:
+        """Of many columns, the divergence is estimated."""
+        return self.model.codec.dimension > EXACT_DIMENSIONS
 
     def sample(self, n: int, seed: int) -> Tensor:
         """Noise, denoised step by step."""
@@ -78,10 +84,10 @@ def fit(rows: Tensor, budget: Budget, seed: int) -> Denoised:
     return denoiser(rows, budget, seed, recipes.points(rows.shape[1]))
 
 
-def denoiser(rows: Tensor, budget: Budget, seed: int, layer: Mapping[str, Any]) -> Denoised:
-    """Fit a denoiser with these changes to the default settings."""
+def denoiser(rows: Tensor, budget: Budget, seed: int, *layers: Mapping[str, Any]) -> Denoised:
+    """Fit a denoiser with these changes to the default settings, later ones before earlier."""
     own = {"seed": seed, "training": {"steps": budget.num_steps or 10**6}}
-    settings = config.resolve(layer, own)
+    settings = config.resolve(*layers, own)
     points = Points(rows.double().numpy(), default_names(rows.shape[1]))
     training, model = prepare(settings, Dataset(points, None, settings.data, seed))
     with training.learning():

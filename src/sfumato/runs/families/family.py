@@ -63,6 +63,11 @@ class Fitted(Protocol):
         """How many numbers were learned."""
         ...
 
+    @property
+    def estimated(self) -> bool:
+        """Whether its log densities are estimates."""
+        ...
+
     def sample(self, n: int, seed: int) -> Tensor:
         """Draw `(n, d)`; row k depends on the seed and k alone."""
         ...

@@ -36,6 +36,7 @@ class Flow:
 
     network: nn.Module
     dimension: int
+    estimated: bool = False
 
     @property
     def calls(self) -> int:

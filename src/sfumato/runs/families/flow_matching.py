@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sfumato.config import recipes
 from sfumato.runs.families.diffusion import Denoised, denoiser
 from sfumato.runs.families.family import Budget
 
@@ -18,8 +19,9 @@ title = "flow matching"
 even = True
 likelihood = "of its flow, by the divergence along it (exact up to 32 columns)"
 recipe = (
-    "optimal-transport path, velocity predicted by the same perceptron as in diffusion, batches "
-    "of 256, Adam from 0.003 down to 0, averaged weights; Euler's method in 100 steps of equal time"
+    "optimal-transport path, velocity predicted by the same perceptron as in diffusion, in "
+    "batches of the same size, Adam from 0.003 down to 0, averaged weights; Euler's method in 100 "
+    "steps of equal time"
 )
 SETTINGS: dict[str, Any] = {
     "process": {"schedule": "rectified-flow"},
@@ -37,5 +39,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def fit(rows: Tensor, budget: Budget, seed: int) -> Denoised:
-    """Eq. (1) by Sfumato's own training loop."""
-    return denoiser(rows, budget, seed, SETTINGS)
+    """Eq. (1) by Sfumato's own training loop, network and batches of the sizes of diffusion."""
+    recipe = recipes.points(rows.shape[1])
+    sizes = {part: recipe.get(part, {}) for part in ("network", "training")}
+    return denoiser(rows, budget, seed, sizes, SETTINGS)

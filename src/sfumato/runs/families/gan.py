@@ -41,6 +41,7 @@ class Generator:
     dimension: int
     parameters: int
     calls: int = 1
+    estimated: bool = False
 
     def sample(self, n: int, seed: int) -> Tensor:
         """Noise, and one call of the network."""

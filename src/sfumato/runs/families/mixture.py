@@ -35,6 +35,7 @@ class Mixture:
 
     law: GaussianMixture
     calls: int = 0
+    estimated: bool = False
 
     @property
     def parameters(self) -> int:
@@ -74,13 +75,15 @@ def fit(rows: Tensor, budget: Budget, seed: int) -> Mixture:
     """Try ever more components; a step is one number of them."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture as Fit
+    from threadpoolctl import threadpool_limits
 
     x = np.random.default_rng(seed).permutation(rows.double().numpy())[:MOST_ROWS]
     held, learned = x[: len(x) // 10], x[len(x) // 10 :]
     best, score, worse = None, -np.inf, 0
     sizes = [size for size in SIZES if size <= max(1, len(learned) // (5 * x.shape[1]))]
     for size, _ in zip(sizes, budget, strict=False):
-        with warnings.catch_warnings():  # what has not settled is judged by its score all the same
+        # One thread, as the other families have. What has not settled is judged by its score too.
+        with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             tried = Fit(size, reg_covar=1e-5, max_iter=200, random_state=seed % 2**32).fit(learned)
         found = float(tried.score(held))

@@ -68,6 +68,7 @@ class Decoder:
     network: AutoEncoder
     parameters: int
     calls: int = 1
+    estimated: bool = True
 
     def _stages(self, source: torch.Generator, size: int) -> Tensor:
         """z, the decoder's mean, and the sample, `(size, 3, d)`."""
@@ -81,11 +82,13 @@ class Decoder:
 
     @torch.no_grad()
     def log_prob(self, x: Tensor) -> Tensor:
-        """Eq. (2), a few rows at a time."""
+        """Eq. (2), a few rows at a time; a row's draws do not depend on how many follow it."""
         found = []
         for chunk, part in enumerate(x.split(ROWS)):
             q = self.network.posterior(part)
-            z = q.draw(torch.randn(DRAWS, *part.shape, generator=generator(0, PROBING, chunk)))
+            source = generator(0, PROBING, chunk)
+            eps = torch.randn(DRAWS, ROWS, part.shape[1], generator=source)
+            z = q.draw(eps[:, : len(part)])
             log_joint = self.network.likelihood(z).log_density(part) + _PRIOR.log_density(z)
             log_ratio = (log_joint - q.log_density(z)).sum(-1)
             found.append(log_ratio.logsumexp(0) - math.log(DRAWS))
