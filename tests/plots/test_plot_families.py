@@ -62,7 +62,7 @@ def test_any_number_of_columns_is_shown(columns: int) -> None:
 
 def test_names_are_plain_text() -> None:
     names = ["price_$", "tax_%_$", "z"]
-    figure = families([way(3, 3)], RNG.normal(size=(30, 3)), names, "in_$^: 1 second")
+    figure = families([way(3, 3)], RNG.normal(size=(30, 3)), names, "$^_$: 1 second")
     figure.canvas.draw()
     title = figure.get_suptitle().replace(r"\$", "$")  # matplotlib draws the sign alone
-    assert title == "in_$^: 1 second (columns price_$ and tax_%_$)"
+    assert title == "$^_$: 1 second (columns price_$ and tax_%_$)"
