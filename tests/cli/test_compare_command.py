@@ -58,7 +58,7 @@ def test_what_ends_early_leaves_no_folder(
     end: BaseException,
     code: int,
 ) -> None:
-    held = []
+    held = list[str]()
 
     def fit(*_: object) -> Fitted:
         held.extend(path.name for path in (tmp_path / "runs").iterdir())

@@ -154,6 +154,7 @@ def test_without_zuko_the_flow_is_left_out_unless_named(monkeypatch: pytest.Monk
         ({"seconds": math.nan}, "above 0"),
         ({"seconds": "20"}, "`seconds` must be a number above 0; got '20'"),
         ({"steps": {"gan": 0}}, "`steps` must be integers of at least 1; gan has 0"),
+        ({"steps": {1: 5}}, r"unknown family of models \(in `steps`\) '1'"),
         ({"steps": {"gan": 2.5}}, "integers of at least 1; gan has 2.5"),
         ({"steps": {"gan": "x"}}, "integers of at least 1; gan has 'x'"),
         (

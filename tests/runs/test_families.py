@@ -270,7 +270,7 @@ def test_a_mixture_is_fitted_by_one_thread(monkeypatch: pytest.MonkeyPatch) -> N
 
 def most_threads() -> int:
     """Of the libraries that are loaded."""
-    return max(each["num_threads"] for each in threadpool_info())
+    return max(int(each["num_threads"]) for each in threadpool_info())
 
 
 def test_the_flow_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,19 +158,19 @@ def prepare(
         DataError: if the source holds pictures, text or missing values, or too few rows.
         MissingDependencyError: if a family is named whose library is not installed.
     """
-    if not isinstance(seconds, Real) or not 0 < seconds < math.inf:
+    if not isinstance(seconds, int | float | np.number) or not 0 < seconds < math.inf:
         raise ArgumentError(f"`seconds` must be a number above 0; got {seconds!r}.")
     fixed = dict(steps or {})
     for name, each in fixed.items():
         if name not in FAMILIES:
-            raise unknown("family of models (in `steps`)", name, FAMILIES)
-        if not isinstance(each, Integral) or each < 1:
+            raise unknown("family of models (in `steps`)", str(name), FAMILIES)
+        if not isinstance(each, int | np.integer) or each < 1:
             raise ArgumentError(f"`steps` must be integers of at least 1; {name} has {each!r}.")
     chosen, left_out = _chosen(models)
     data = _numbers(source, seed)
     real = real_sets(data, _MEASURED)
     codec = PointCodec.fit(data.train)
-    return Task(data, real, codec, seconds, fixed, tuple(chosen), left_out, seed)
+    return Task(data, real, codec, float(seconds), fixed, tuple(chosen), left_out, seed)
 
 
 def _chosen(models: Sequence[str] | None) -> tuple[list[str], tuple[str, ...]]:

@@ -50,7 +50,7 @@ class Denoised:
     @property
     def estimated(self) -> bool:
         """Of many columns, the divergence is estimated."""
-        return self.model.codec.dimension > EXACT_DIMENSIONS
+        return bool(self.model.codec.dimension > EXACT_DIMENSIONS)
 
     def sample(self, n: int, seed: int) -> Tensor:
         """Noise, denoised step by step."""
