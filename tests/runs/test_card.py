@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import sfumato
 from sfumato import Run
 from sfumato.metrics.evaluation import Evaluation, Measure
-from sfumato.runs.card import write_measures
+from sfumato.runs import distill
+from sfumato.runs.card import write_card, write_measures
 
 
 def _card(run: Run) -> Path:
@@ -90,9 +92,50 @@ def test_names_are_plain_text(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
-def test_who_trains_on_gets_a_new_one(own_moons: Run) -> None:
+def test_training_on_changes_the_facts_and_nothing_of_the_users(own_moons: Run) -> None:
     assert own_moons.folder is not None
-    before = _card(own_moons).read_bytes()
-    more = sfumato.resume(own_moons.folder, settings={"training.steps": 70}, quiet=True)
-    assert "| training | step 70 of 70" in _card(more).read_text("utf-8")
-    assert (own_moons.folder / "before" / "step-0000060" / "README.md").read_bytes() == before
+    card = _card(own_moons)
+    write_measures(own_moons, _MEASURED, "They are close.")
+    # Another encoding, and the ends of lines of another system.
+    card.write_bytes(card.read_bytes().replace(b"Not stated.", b"CC BY \xe9.\r\n"))
+    sfumato.resume(own_moons.folder, quiet=True)  # at its end: nothing has changed
+    assert b"They are close." in card.read_bytes()
+    sfumato.resume(own_moons.folder, settings={"training.steps": 70}, quiet=True)
+    after = card.read_bytes()
+    assert b"| training | step 70 of 70" in after
+    assert b"Not measured yet" in after
+    assert b"They are close." not in after
+    assert b"CC BY \xe9.\r\n" in after
+    write_measures(sfumato.open(own_moons.folder), _MEASURED, "They are close.")
+    assert b"They are close." in card.read_bytes()
+
+
+def test_a_map_that_draws_is_on_the_card(own_moons: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(distill._RECIPES, "points", (200, 6, 0.5, 1))
+    distill.learn_map(own_moons, [1, 2], seed=0, measure=False, quiet=True)
+    assert "| map | few-step map of 1, 2 calls" in _card(own_moons).read_text("utf-8")
+
+
+def test_the_name_of_a_folder_is_a_name_wherever_it_stands(
+    moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert moons.folder is not None
+    place = tmp_path / 'h"i` <b>'
+    shutil.copytree(moons.folder, place)
+    (place / "README.md").unlink()
+    monkeypatch.chdir(place)
+    write_card(sfumato.open("."))
+    text = (place / "README.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(code, {})
+    assert "<b>" not in re.sub(r"```.*?```|``.*?``", "", text, flags=re.DOTALL)
+
+
+def test_a_start_is_named_without_its_place(moons: Run, tmp_path: Path) -> None:
+    settings = {"training.steps": 1}
+    run = sfumato.fit("moons", start=moons, settings=settings, out=tmp_path / "run", quiet=True)
+    assert moons.folder is not None
+    text = _card(run).read_text("utf-8")
+    assert f"| start | the weights of {moons.folder.name} |" in text
+    assert str(moons.folder.parent) not in text

@@ -267,7 +267,7 @@ def test_reports_and_maps_of_older_weights_are_set_aside(
     assert not made & names
     assert "notes.txt" in names
     aside = folder / "before" / "step-0000060"
-    assert {path.name for path in aside.iterdir()} == made | {"README.md", "model.safetensors"}
+    assert {path.name for path in aside.iterdir()} == made | {"model.safetensors"}
     np.testing.assert_array_equal(sfumato.open(aside / "model.safetensors").sample(5, few=2), old)
 
 
@@ -295,7 +295,6 @@ def test_a_kill_between_setting_aside_and_going_on_loses_nothing(own_moons: Run)
     sfumato.resume(folder, settings={"training.steps": 70}, quiet=True)
     aside = folder / "before" / "step-0000060"
     assert {path.name for path in aside.iterdir()} == {
-        "README.md",
         "report.html",
         "figures",
         "model.safetensors",

@@ -30,6 +30,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from sfumato.metrics.classifier import area_under_roc
+
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Of the levels, those between which an interval lies, and the share that it claims to hold.
 SHARES = {0.5: (1, 3), 0.9: (0, 4)}
@@ -650,4 +652,4 @@ def _roc(score: np.ndarray, happened: np.ndarray) -> tuple[np.ndarray, float]:
     alarms = [
         np.append(0, each[order].cumsum()[last] / each.sum()) for each in (~happened, happened)
     ]
-    return np.stack(alarms), float(area(score, happened).mean())
+    return np.stack(alarms), area_under_roc(happened, score)

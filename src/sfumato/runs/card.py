@@ -1,10 +1,12 @@
 """The model card of a run folder: what it is, what it learned from, how well, and its limits.
 
 Its form is that of the Hugging Face hub's README.md (Mitchell et al. 2019, Model Cards for Model
-Reporting). It is the user's to edit: a report replaces nothing but what stands between its marks.
+Reporting). It is the user's to edit: nothing is replaced but what stands between its marks.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from sfumato.runs.folder import CARD
 from sfumato.runs.run import Run
 from sfumato.versions import installed
 
-_BEGINS, _ENDS = "<!-- measured -->", "<!-- end of measured -->"
+_FACTS = "<!-- facts -->", "<!-- end of facts -->"
+_MEASURED = "<!-- measured -->", "<!-- end of measured -->"
 _TAGS = {"points": "points", "table": "tabular", "images": "images"}
 
 _LIMITS = """\
@@ -24,15 +27,23 @@ _LIMITS = """\
 - Drawn {unit} are not anonymous by themselves: they may come close to training {unit}. The measures
   of memorisation above, where there are any, say how close.
 - Measures hold for the data named here; for others, measure again:
-  `sfumato evaluate {folder} --against FILE`."""
+  {evaluate}."""
 
 
 def write_card(run: Run) -> None:
-    """Write README.md into a fitted run's folder, unless there is one."""
+    """Write README.md into a fitted run's folder; in one that is there, only what has changed.
+
+    A model that changed (trained on, or with a map that draws) is not measured yet.
+    """
     assert run.folder is not None
     path = run.folder / CARD
     if not path.exists():
-        atomic.write_bytes(path, "\n".join(_card(run, run.folder.name)).encode())
+        atomic.write_bytes(path, "\n".join(_card(run)).encode())
+        return
+    before = path.read_bytes()
+    after = _between(before, _FACTS, _facts(run))
+    if after != before:
+        atomic.write_bytes(path, _between(after, _MEASURED, [_not_measured(run)]))
 
 
 def write_measures(run: Run, evaluation: Evaluation | None, said: str) -> None:
@@ -46,34 +57,65 @@ def write_measures(run: Run, evaluation: Evaluation | None, said: str) -> None:
     assert run.folder is not None
     write_card(run)
     path = run.folder / CARD
-    head, begins, rest = path.read_text(encoding="utf-8").partition(_BEGINS)
-    _, ends, tail = rest.partition(_ENDS)
-    if begins and ends:
-        measured = "\n".join(["", said, "", *_measures(evaluation), ""])
-        atomic.write_bytes(path, f"{head}{_BEGINS}{measured}{_ENDS}{tail}".encode())
+    measured = [_plain(said), "", *_measures(evaluation)]
+    atomic.write_bytes(path, _between(path.read_bytes(), _MEASURED, measured))
 
 
-def _card(run: Run, folder: str) -> Iterator[str]:
-    facts, settings, unit = run.summary(), run.settings, run.kind.unit
-    del facts["settings"]
-    source = settings.data.source
-    in_python = source == IN_MEMORY
-    facts["source"] = "rows in memory" if in_python else Path(source).name
+def _between(card: bytes, marks: tuple[str, str], lines: Iterable[str]) -> bytes:
+    """The card with other lines between two marks; as it is where they are gone."""
+    begins, ends = (mark.encode() for mark in marks)
+    head, found, rest = card.partition(begins)
+    _, closed, tail = rest.partition(ends)
+    if not (found and closed):
+        return card
+    return b"".join([head, begins, "\n".join(["", *lines, ""]).encode(), ends, tail])
+
+
+def _card(run: Run) -> Iterator[str]:
+    unit, name = run.kind.unit, _name(run)
     yield from ("---", "library_name: sfumato", "tags:", "- diffusion")
-    yield from (f"- {_TAGS[run.kind.name]}", "---", "", f"# {_plain(folder)}", "")
+    yield from (f"- {_TAGS[run.kind.name]}", "---", "", f"# {_plain(name)}", "")
     yield f"A denoising diffusion model of {unit}, fitted with Sfumato."
     yield from ("", "## Use", "", "```python", "import sfumato", "")
-    yield from (f'run = sfumato.open("{folder}")', f"{unit} = run.sample(1000)", "```", "")
-    yield from ("## What it is", "", *_table(facts), "")
-    heldout = run.load_data().heldout
-    kept = "" if heldout is None else f" {len(heldout):,} {unit} were kept out of training."
-    yield from (f"Seed {settings.seed}; all settings are in `config.toml`.{kept}", "")
-    yield from ("## How well", "", _BEGINS)
-    yield from (f"Not measured yet; `sfumato report {folder}` does it.", _ENDS, "")
-    yield from ("## Limits", "", _LIMITS.format(unit=unit, folder=folder), "")
+    yield f"run = sfumato.open({json.dumps(name, ensure_ascii=False)})"
+    yield from (f"{unit} = run.sample(1000)", "```", "")
+    yield from ("## What it is", "", _FACTS[0], *_facts(run), _FACTS[1], "")
+    yield from ("## How well", "", _MEASURED[0], _not_measured(run), _MEASURED[1], "")
+    evaluate = _code(f"sfumato evaluate {shlex.quote(name)} --against FILE")
+    yield from ("## Limits", "", _LIMITS.format(unit=unit, evaluate=evaluate), "")
     yield from ("## Licence", "")
     yield "Not stated. Whoever owns the data decides; write it here before you hand this on."
     yield from ("", "## Made with", "", *_table(installed()), "")
+
+
+def _facts(run: Run) -> Iterator[str]:
+    facts, settings = run.summary(), run.settings
+    del facts["settings"]
+    # Names, not where they lie on this machine.
+    source = settings.data.source
+    facts["source"] = "rows in memory" if source == IN_MEMORY else Path(source).name
+    if settings.start.path:
+        facts["start"] = f"the weights of {Path(settings.start.path).name}"
+    yield from _table(facts)
+    data = run.known_data()
+    heldout = None if data is None else data.heldout
+    kept = (
+        "" if heldout is None else f" {len(heldout):,} {run.kind.unit} were kept out of training."
+    )
+    yield from ("", f"Seed {settings.seed}; all settings are in `config.toml`.{kept}")
+
+
+def _not_measured(run: Run) -> str:
+    return f"Not measured yet; {_code(f'sfumato report {shlex.quote(_name(run))}')} does it."
+
+
+def _name(run: Run) -> str:
+    assert run.folder is not None
+    return run.folder.resolve().name
+
+
+def _code(text: str) -> str:
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def _measures(evaluation: Evaluation | None) -> Iterator[str]:

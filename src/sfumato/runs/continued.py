@@ -13,7 +13,7 @@ from typing import Any
 from sfumato import config
 from sfumato.config import Settings, TrainingPart, TrainingSettings
 from sfumato.errors import ArgumentError
-from sfumato.runs.folder import BEFORE, CARD, EVALUATION, FEW, FIGURES, MODEL, REPORT
+from sfumato.runs.folder import BEFORE, EVALUATION, FEW, FIGURES, MODEL, REPORT
 from sfumato.training.loop import num_steps
 from sfumato.training.optimizer import learning_rate
 
@@ -139,5 +139,5 @@ def set_aside(folder: Path, step: int, sample_file: str, *, model: bool) -> list
 def _made_from_weights(folder: Path, sample_file: str) -> Iterator[Path]:
     """A report with its files, and what was learned of a few-step map."""
     report = (REPORT, EVALUATION, FIGURES, sample_file)
-    names = (*(report if (folder / REPORT).exists() else ()), CARD, FEW)
+    names = (*(report if (folder / REPORT).exists() else ()), FEW)
     return (folder / name for name in names if (folder / name).exists())

@@ -26,6 +26,7 @@ from sfumato.models.file import save_model
 from sfumato.models.model import Model, changed
 from sfumato.process.streams import DISTILLING, chunk_size, generator
 from sfumato.progress import ProgressLine
+from sfumato.runs.card import write_card
 from sfumato.runs.folder import CHECKPOINT, FEW, MODEL, locked, read_settings, resume_command
 from sfumato.runs.job import Job, fitting
 from sfumato.runs.kinds import KINDS
@@ -262,6 +263,7 @@ def _kept(run: Run, named: int, *, measure: bool, quiet: bool) -> Distilled:
     chosen = named if named in few.times else most * equal
     run = in_few(run, chosen)
     save_model(run.model, folder / MODEL)
+    write_card(run)
     return Distilled(run, evaluation, chosen)
 
 

@@ -6,8 +6,8 @@ last checkpoint and the model made from it.
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -374,11 +374,13 @@ def fit_records(
     out: str | os.PathLike[str],
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
-) -> Iterator[StepRecord]:
+) -> Generator[StepRecord, None, None]:
     """As `fit`, a record of each group of steps at a time: for loggers, and loops of your own.
 
-    The run is whole when the records are: `sfumato.open(out)`. Who leaves the loop before has a
-    run that is saved where it stands, and `sfumato.resume(out)` goes on with it.
+    The run is whole when the records are: `sfumato.open(out)`. A loop that is left before leaves a
+    run that is saved where it stands, and `sfumato.resume(out)` continues it, unless its rows were
+    in memory or its network or schedule are your own. (Records that are kept under a name hold the
+    folder until their `close()`.)
 
     Args:
         source: as of `fit`, and so all others.
@@ -395,14 +397,19 @@ def fit_records(
 
     Raises:
         SfumatoError: as `fit`.
-        KeyboardInterrupt: after SIGINT or SIGTERM, when all is saved.
     """
-    with (
-        _begun(source, network, process, start, out, settings, seed) as job,
-        distributed.threads(job.model.settings.threads),
-    ):
-        yield from fitting(job)
-        _completed(job, quiet=True)
+    with _begun(source, network, process, start, out, settings, seed) as job:
+        threads, records = job.model.settings.threads, fitting(job, stoppable=False)
+        # The caller's own code runs between records, with its own number of threads.
+        with closing(records):
+            while True:
+                with distributed.threads(threads):
+                    record = next(records, None)
+                if record is None:
+                    break
+                yield record
+        with distributed.threads(threads):
+            _completed(job, quiet=True)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -149,12 +149,16 @@ def _appending(path: Path) -> AbstractContextManager[TextIO]:
     return path.open("a", encoding="utf-8") if distributed.is_first() else nullcontext(StringIO())
 
 
-def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
+def fitting(
+    job: Job, *, quiet: bool = True, stoppable: bool = True
+) -> Generator[StepRecord, None, None]:
     """Train to the end in a run's folder, saving on the way; yields as `train` does.
 
     Args:
         job: from `begin` or `resume`.
         quiet: do not tell that a signal has been heard.
+        stoppable: finish the step and save at SIGINT and SIGTERM; otherwise they do what they do
+            elsewhere, as is right where the caller's own code runs between records.
 
     Raises:
         Stopped: after SIGINT or SIGTERM, when all is saved.
@@ -164,7 +168,7 @@ def fitting(job: Job, *, quiet: bool = True) -> Iterator[StepRecord]:
     """
     training, settings = job.training, job.training.settings
     snapshots = _snapshot_steps(training.num_steps, settings.log_every, settings.snapshots)
-    with _signals(quiet=quiet) as received:
+    with _signals(quiet=quiet) if stoppable else nullcontext(list[int]()) as received:
         spent = _begin_metrics(job.folder / METRICS, training.step)
         saved = training.step
         if saved == 0:

@@ -339,8 +339,8 @@ def test_many_pages_beside_a_fit_all_see_it_end(explorer: Explorer) -> None:
 
     for states, steps, payloads in asyncio.run(asyncio.wait_for(together(), 60)):
         seen = [state for state, _ in itertools.groupby(states)]
-        assert seen[:2] == ["fitting", "stopped"]
-        assert seen[-1] == "done"
+        # A state that comes while the one before was not sent yet takes its place.
+        assert seen in (["fitting", "stopped", "fitting", "done"], ["fitting", "stopped", "done"])
         assert steps == 50
         assert payloads >= 2
 
