@@ -45,6 +45,8 @@ html_theme = "furo"
 html_title = "Sfumato"
 html_static_path = [str(ROOT / "docs/_static")]
 html_css_files = ["site.css"]
+# Sphinx 9.0 names a ChineseStemmer that it does not define, and its search never ends.
+html_js_files = [("chinese-search.js", {"priority": 100})] if CHINESE else []
 mathjax_path = "tex-svg.js"
 
 sphinx_gallery_conf = {
@@ -72,7 +74,10 @@ html_sidebars = {
         "sidebar/scroll-end.html",
     ]
 }
-html_context = {"chinese": {path.stem for path in (ROOT / "docs/zh").glob("*.md")}}
+html_context = {
+    "in_chinese": CHINESE,
+    "chinese": {path.stem for path in (ROOT / "docs/zh").glob("*.md")},
+}
 templates_path = [str(ROOT / "docs/_templates")]
 
 # The pages that are other files of the repository.
