@@ -45,7 +45,8 @@ html_theme = "furo"
 html_title = "Sfumato"
 html_static_path = [str(ROOT / "docs/_static")]
 html_css_files = ["site.css"]
-# Sphinx 9.0 names a ChineseStemmer that it does not define, and its search never ends.
+# Sphinx 9.0 names a ChineseStemmer that it does not define, and its search never ends:
+# https://github.com/sphinx-doc/sphinx/issues/14229
 html_js_files = [("chinese-search.js", {"priority": 100})] if CHINESE else []
 mathjax_path = "tex-svg.js"
 
