@@ -10,6 +10,7 @@ One component gives the Gaussian; its estimate is affine in x_t.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -107,3 +108,9 @@ def gaussian_mixture(weights: Tensor, means: Tensor, covariances: Tensor) -> Gau
             f"{float(variances.min()):.3g}. Add a small multiple of the identity."
         )
     return GaussianMixture((weights / weights.sum()).log(), means, axes, variances)
+
+
+def from_scikit_learn(fit: Any) -> GaussianMixture:
+    """What a fitted `sklearn.mixture.GaussianMixture` with full covariances has learned."""
+    parts = (fit.weights_, fit.means_, fit.covariances_)
+    return gaussian_mixture(*map(torch.from_numpy, parts))

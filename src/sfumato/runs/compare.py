@@ -21,7 +21,7 @@ from torch import Tensor
 from sfumato import distributed
 from sfumato.config import SamplingSettings
 from sfumato.denoisers.denoiser import Denoiser, PerChunk, Prediction
-from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
+from sfumato.denoisers.mixture import GaussianMixture, from_scikit_learn
 from sfumato.errors import ArgumentError
 from sfumato.metrics.distances import sliced_wasserstein_2
 from sfumato.models.few import FewSteps, as_map
@@ -183,11 +183,7 @@ def fitted_mixture(rows: Tensor, seed: int) -> GaussianMixture:
 
     components = max(1, min(_COMPONENTS, len(rows) // (10 * rows.shape[1])))
     fit = Fit(components, reg_covar=1e-5, random_state=seed).fit(rows[:10_000].numpy())
-    return gaussian_mixture(
-        torch.from_numpy(fit.weights_),
-        torch.from_numpy(fit.means_),
-        torch.from_numpy(fit.covariances_),
-    )
+    return from_scikit_learn(fit)
 
 
 def calls_of(run: Run) -> tuple[int, ...]:

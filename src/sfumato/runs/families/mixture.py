@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
+from sfumato.denoisers.mixture import GaussianMixture, from_scikit_learn
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.families.family import Budget, Frame, in_chunks
 
@@ -93,5 +93,4 @@ def fit(rows: Tensor, budget: Budget, seed: int) -> Mixture:
         if worse == 2:
             break
     assert best is not None
-    parts = (best.weights_, best.means_, best.covariances_)
-    return Mixture(gaussian_mixture(*map(torch.from_numpy, parts)))
+    return Mixture(from_scikit_learn(best))
