@@ -49,6 +49,7 @@ from sfumato.process.streams import (
     noise_from,
 )
 from sfumato.samplers.driver import (
+    Frame,
     Stepper,
     chunk_frames,
     draws_noise,
@@ -449,20 +450,45 @@ class GaussianModel:
         """
         known = np.isfinite(rows) if known is None else known
         check_known(known, rows.shape)
-        denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given)
         rows, known = np.repeat(rows, draws, axis=0), np.repeat(known, draws, axis=0)
+        _, walks = self.completions(
+            rows, known, seed=seed, given=given, times=times, skip=skip, **sampling
+        )
+        size = chunk_size(self.codec.event)
+        for chunk, walk in enumerate(walks):
+            own = slice(chunk * size, (chunk + 1) * size)
+            filled = self.codec.decode(last_frame(walk).x_t[: len(rows[own])])
+            yield np.where(known[own], rows[own], filled)
+
+    def completions(
+        self,
+        rows: np.ndarray,
+        known: np.ndarray,
+        *,
+        seed: int = 0,
+        given: Mapping[str, Any] | None = None,
+        times: int = 5,
+        skip: int = 0,
+        **sampling: Any,
+    ) -> tuple[NoiseLevel, Iterator[Iterator[Frame]]]:
+        """As `complete_chunks`, on the way: the levels, and of each chunk its frames, encoded.
+
+        A chunk is whole: after the last row there are others, of zeros filled in.
+        """
+        denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given)
         # Where nothing is known there may be anything, which must not reach the codec.
         x_0 = self.encoded(np.where(known, rows, self._typical_row()))
         mask, size = self.codec.places(known), chunk_size(self.codec.event)
-        for chunk, (clean, there) in enumerate(zip(x_0.split(size), mask.split(size), strict=True)):
+
+        def frames(chunk: int, clean: Tensor, there: Tensor) -> Iterator[Frame]:
             whole = filled_up(clean)
             held = Inpainting(stepper, whole, filled_up(there.to(whole)).bool(), times)
-            frames = chunk_frames(
+            return chunk_frames(
                 denoise, self.codec.event, levels, held, seed=seed, chunk=chunk + skip
             )
-            filled = self.codec.decode(last_frame(frames).x_t[: len(clean)])
-            own = slice(chunk * size, chunk * size + len(clean))
-            yield np.where(known[own], rows[own], filled)
+
+        parts = zip(x_0.split(size), mask.split(size), strict=True)
+        return levels, (frames(chunk, *part) for chunk, part in enumerate(parts))
 
     def _typical_row(self) -> np.ndarray:
         """A row in the middle of the data, `(1, ...)`."""
@@ -529,6 +555,15 @@ class GaussianModel:
         denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given, in_few=True)
         walk = sample_frames(denoise, self.codec.event, levels, stepper, n=n, seed=seed)
         return ((levels[k], self.codec.decode(x)) for k, x in enumerate(walk))
+
+    def walk(
+        self, *, seed: int = 0, given: Mapping[str, Any] | None = None, **sampling: Any
+    ) -> tuple[NoiseLevel, Iterator[Frame]]:
+        """The first chunk of samples on its way: the levels, and the frames, encoded."""
+        denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given, in_few=True)
+        return levels, chunk_frames(
+            denoise, self.codec.event, levels, stepper, seed=seed, chunk=0
+        )
 
     def log_prob_chunks(
         self,

@@ -1,0 +1,418 @@
+"""Pictures in the explorer: drawn and filled in by Python, on their way from noise, for the page.
+
+For one seed they are those of `run.sample` and of `run.complete`. The page shows each picture at a
+few stops of its way twice: as the sampler has it there, and as the network predicts it from there.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato import distributed
+from sfumato.data.codecs.images import ImageCodec
+from sfumato.data.images import BYTES, Images
+from sfumato.errors import ArgumentError
+from sfumato.models.gaussian import GaussianModel
+from sfumato.process.noise import NoiseLevel
+from sfumato.runs.run import Run
+from sfumato.samplers.driver import Frame
+
+Content = tuple[dict[str, Any], dict[str, np.ndarray]]
+"""A header and arrays, for the page."""
+
+# Stops of a walk, noise and picture included.
+_STOPS = 17
+# Real pictures to look at and to fill in: at most so many, and of so many bytes, but a few.
+_REAL, _REAL_BYTES, _FEW = 64, 3_000_000, 4
+# Bytes of one answer.
+_ANSWER = 32_000_000
+
+# Of a file: bytes of all that is drawn, how many pictures at how many stops are tried in turn until
+# that is enough, guidance weights besides the run's own, and fillings of each part of a picture.
+_FILE = 11_000_000
+_SIZES = ((64, 17), (64, 9), (32, 9), (16, 17), (16, 9), (16, 5), (8, 5), (4, 5), (4, 2))
+_GUIDANCE = (1.0, 2.0, 4.0)
+_FILLED, _FILLINGS = 4, 5
+
+
+class Cancelled(Exception):
+    """Nobody wants any more what is computed."""
+
+
+def _never() -> bool:
+    return False
+
+
+def _untold(done: int, of: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who waits for what is computed.
+
+    Args:
+        told: how many steps of how many are done.
+        cancelled: whether it waits no more; asked before each call of the network.
+    """
+
+    told: Callable[[int, int], None] = _untold
+    cancelled: Callable[[], bool] = _never
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """A run of pictures as the page sees it.
+
+    Args:
+        run: the run.
+    """
+
+    run: Run
+
+    @property
+    def model(self) -> GaussianModel:
+        """The run's model."""
+        model = self.run.model
+        assert isinstance(model, GaussianModel)
+        return model
+
+    @property
+    def codec(self) -> ImageCodec:
+        """Between the pictures and the network's numbers."""
+        codec = self.model.codec
+        assert isinstance(codec, ImageCodec)
+        return codec
+
+    @cached_property
+    def real(self) -> Images | None:
+        """Some real pictures, not seen in training if there are such, classes in turn."""
+        data = self.run.known_data()
+        if data is None:
+            return None
+        rows = data.heldout if data.heldout is not None and len(data.heldout) else data.train
+        most = max(_REAL_BYTES // self.codec.dimension, _FEW)
+        return rows.take(_in_turn(rows)[: min(most, _REAL)])
+
+    def described(self) -> Content:
+        """What the page shows before anything is drawn."""
+        codec, model = self.codec, self.model
+        sampling = model.settings.sampling
+        steps = model.choose_steps().num_steps if sampling.steps == "auto" else sampling.steps
+        header: dict[str, Any] = {
+            "height": codec.height,
+            "width": codec.width,
+            "classes": list(codec.classes),
+            "guided": bool(codec.classes) and model.class_labels.knows_any,
+            "sampling": {
+                "sampler": sampling.sampler,
+                "steps": steps,
+                "few": sampling.few if model.few else 0,
+                "guidance": sampling.guidance,
+            },
+            "calls": sorted(model.few.times) if model.few else [],
+            "most_steps": model.process.num_levels or None,
+            # Whether a PNG holds such a picture exactly.
+            "exact": codec.dtype == "uint8" and codec.range == BYTES and codec.channels in (1, 3),
+        }
+        if self.real is None:
+            return header, {}
+        header["real_labels"] = self._names(self.real.labels)
+        return header, {"real": codec.visible(self.real.pixels)}
+
+    def draw(
+        self,
+        pictures: int,
+        *,
+        seed: int,
+        label: str | None = None,
+        guidance: float | None = None,
+        steps: int | None = None,
+        calls: int | None = None,
+        listener: Listener = Listener(),
+        stops: int = _STOPS,
+    ) -> Content:
+        """New pictures on their way from noise; the last are `run.sample(pictures, seed=seed)`.
+
+        Args:
+            pictures: how many, up to 64.
+            seed: of the samples.
+            label: the class of all of them.
+            guidance: how strongly it is followed.
+            steps: of the sampler.
+            calls: of the few-step map; 0: the sampler draws.
+            listener: who waits for them.
+            stops: at how many moments they are shown, at most.
+
+        Raises:
+            ArgumentError: if the model cannot draw so.
+            Cancelled: when the listener waits no more.
+        """
+        model, given = self.model, None if label is None else {"class": label}
+        changes = _without_none(guidance=guidance, steps=steps, few=calls)
+        began = time.monotonic()
+        with self._computing(listener):
+            levels, frames = model.walk(seed=seed, given=given, **changes)
+            walk = self._walked(levels, frames, pictures, listener, stops)
+            labels = model.labels(pictures, seed=seed, given=given)
+        header = self._described(levels, began, labels)
+        return header | {"stops": walk.stops}, walk.arrays
+
+    def fill(
+        self,
+        picture: int,
+        mask: np.ndarray,
+        *,
+        draws: int,
+        seed: int,
+        label: str | None = None,
+        guidance: float | None = None,
+        steps: int | None = None,
+        listener: Listener = Listener(),
+    ) -> Content:
+        """A real picture with a part made anew, several times, as `run.complete` does.
+
+        Args:
+            picture: which of `real`.
+            mask: 1 where it is to be filled, 0 elsewhere, height x width bytes.
+            draws: how many fillings, up to 64.
+            seed: of the draws.
+            label: the class that it is to have.
+            guidance: how strongly that is followed.
+            steps: of the sampler.
+            listener: who waits for them.
+
+        Raises:
+            ArgumentError: if there is no such picture, the mask is of another size or empty, or the
+                model cannot draw so.
+            Cancelled: when the listener waits no more.
+        """
+        made_anew = self._checked(picture, mask)
+        real = self._wanted_real()
+        rows = np.repeat(real.pixels[picture][None], draws, axis=0)
+        known = np.broadcast_to(~made_anew[..., None], rows.shape)
+        given = None if label is None else {"class": label}
+        changes = _without_none(guidance=guidance, steps=steps)
+        began = time.monotonic()
+        with self._computing(listener):
+            header, arrays = self._filled(rows, known, seed, given, changes, listener, _STOPS)
+        return header | {"seconds": time.monotonic() - began}, arrays
+
+    def drawn_beforehand(self, listener: Listener = Listener()) -> Content:
+        """All that a page without a server shows: walks under some settings, and fillings.
+
+        What a file has no room for is named in the header's `left_out`.
+        """
+        header, arrays = self.described()
+        walks: list[dict[str, Any]] = [{}]
+        if header["guided"]:
+            own = header["sampling"]["guidance"]
+            walks += [{"guidance": weight, "calls": 0} for weight in _GUIDANCE if weight != own]
+        walks += [{"calls": calls} for calls in (0, *header["calls"]) if header["calls"]]
+        walks = _unlike(walks, header["sampling"])
+        pictures, stops = self._room(len(walks))
+        picture_bytes = self.codec.visible(self.model.empty()).shape[1:]
+        size = 2 * pictures * stops * int(np.prod(picture_bytes))
+        kept = max(_FILE // size, 1)
+        seed = self.model.settings.seed
+        done = []
+        for number, walk in enumerate(walks[:kept]):
+            described, drawn = self.draw(pictures, seed=seed, stops=stops, **walk, listener=listener)
+            done.append(described | walk | {"seed": seed})
+            arrays |= {f"walk/{number}/{name}": each for name, each in drawn.items()}
+        header |= {"walks": done, "left_out": walks[kept:]}
+        if self.real is not None and len(walks) < kept:
+            self._fill_beforehand(self.real, header, arrays, stops, listener)
+        return header, arrays
+
+    def _fill_beforehand(
+        self,
+        real: Images,
+        header: dict[str, Any],
+        arrays: dict[str, np.ndarray],
+        stops: int,
+        listener: Listener,
+    ) -> None:
+        """Three parts of a few pictures, all in one chunk: what a row is filled with is its own."""
+        masks = _masks(self.codec.height, self.codec.width)
+        count = min(_FILLED, len(real))
+        rows = np.repeat(real.pixels[:count], len(masks) * _FILLINGS, axis=0)
+        each = np.tile(np.repeat(np.stack(list(masks.values())), _FILLINGS, axis=0), (count, 1, 1))
+        known = np.broadcast_to(~each[..., None], rows.shape)
+        with self._computing(listener):
+            seed = self.model.settings.seed
+            made, drawn = self._filled(rows, known, seed, None, {}, listener, stops)
+        arrays["masks"] = np.stack(list(masks.values())).astype(np.uint8)
+        arrays |= {f"fill/{name}": each for name, each in drawn.items()}
+        header["fills"] = made | {
+            "masks": list(masks),
+            "pictures": count,
+            "draws": _FILLINGS,
+            "seed": seed,
+        }
+
+    # ------------------------------------------------------------------------------- the parts
+
+    def _filled(
+        self,
+        rows: np.ndarray,
+        known: np.ndarray,
+        seed: int,
+        given: Mapping[str, Any] | None,
+        changes: Mapping[str, Any],
+        listener: Listener,
+        stops: int,
+    ) -> Content:
+        """Rows of one chunk filled in, on the way."""
+        began = time.monotonic()
+        levels, walks = self.model.completions(rows, known, seed=seed, given=given, **changes)
+
+        def put_back(filled: np.ndarray) -> np.ndarray:
+            return np.where(known, rows, filled)
+
+        walk = self._walked(levels, next(walks), len(rows), listener, stops, put_back)
+        return self._described(levels, began, None) | {"stops": walk.stops}, walk.arrays
+
+    def _walked(
+        self,
+        levels: NoiseLevel,
+        frames: Iterator[Frame],
+        n: int,
+        listener: Listener,
+        stops: int,
+        put_back: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels,
+    ) -> "_Walk":
+        """The first `n` pictures at some of the levels; `put_back` is for all but what is noisy."""
+        last = len(levels) - 1
+        room = max(_ANSWER // (2 * n * self.codec.dimension), 2)
+        count = min(stops, room, last + 1)
+        chosen = sorted({round(last * k / (count - 1)) for k in range(count)})
+        noisy, clean = [], []
+        for k, frame in enumerate(frames):
+            if frame.prediction is not None and k - 1 in chosen:
+                clean.append(self._visible(frame.prediction.x_0[:n], put_back))
+            if k == last:
+                noisy.append(self._visible(frame.x_t[:n], put_back))
+            elif k in chosen:
+                # At unit scale, whatever the process's: of variance exploding, too.
+                scale = torch.hypot(levels.alpha[k], levels.sigma[k])
+                noisy.append(self._visible(frame.x_t[:n] / scale))
+            listener.told(k, last)
+        clean.append(noisy[-1])
+        described = [
+            {"step": k, "alpha": float(levels.alpha[k]), "sigma": float(levels.sigma[k])}
+            for k in chosen
+        ]
+        return _Walk(described, {"noisy": np.stack(noisy), "clean": np.stack(clean)})
+
+    def _visible(
+        self, x: Tensor, put_back: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels
+    ) -> np.ndarray:
+        return self.codec.visible(put_back(self.codec.decode(x)))
+
+    def _described(
+        self, levels: NoiseLevel, began: float, labels: np.ndarray | None
+    ) -> dict[str, Any]:
+        return {
+            "steps": len(levels) - 1,
+            "labels": self._names(labels),
+            "seconds": time.monotonic() - began,
+        }
+
+    def _names(self, labels: np.ndarray | None) -> list[str] | None:
+        """Names of classes; empty for pictures of none."""
+        classes = self.codec.classes
+        if labels is None or not classes:
+            return None
+        return [classes[label] if label >= 0 else "" for label in labels]
+
+    def _wanted_real(self) -> Images:
+        if self.real is None:
+            raise ArgumentError(
+                "the pictures of this run cannot be had any more, so there is none to fill in."
+            )
+        return self.real
+
+    def _checked(self, picture: int, mask: np.ndarray) -> np.ndarray:
+        """Where to fill in, `(height, width)` booleans."""
+        real, (_, height, width) = self._wanted_real(), self.codec.event
+        if not 0 <= picture < len(real):
+            raise ArgumentError(
+                f"`picture` is 0 to {len(real) - 1}, one of those on the page; got {picture}."
+            )
+        if mask.size != height * width:
+            raise ArgumentError(
+                f"the mask has {height} x {width} = {height * width} bytes; got {mask.size}."
+            )
+        if not np.isin(mask, (0, 1)).all():
+            raise ArgumentError("the mask is of 0 (kept) and 1 (filled in); it has other bytes.")
+        if not mask.any():
+            raise ArgumentError("nothing is painted; paint what is to be filled in.")
+        return mask.reshape(height, width).astype(bool)
+
+    def _room(self, walks: int) -> tuple[int, int]:
+        """How many pictures at how many stops a file can hold of all walks and fillings."""
+        pixels = int(np.prod(self.codec.visible(self.model.empty()).shape[1:]))
+        most = 64 if self.codec.classes else 16
+        sizes = [each for each in _SIZES if each[0] <= most]
+        fits = ((n, stops) for n, stops in sizes if 2 * n * stops * pixels * (walks + 1) <= _FILE)
+        return next(fits, sizes[-1])
+
+    @contextmanager
+    def _computing(self, listener: Listener) -> Iterator[None]:
+        """With the run's threads, and given up before a call of the network."""
+        few = self.model.few
+
+        def check(*_: Any) -> None:
+            if listener.cancelled():
+                raise Cancelled
+
+        networks = [self.model.denoiser.network, *([] if few is None else [few.network])]
+        hooks = [network.register_forward_pre_hook(check) for network in networks]
+        try:
+            with distributed.threads(self.run.settings.threads):
+                yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    stops: list[dict[str, Any]]
+    arrays: dict[str, np.ndarray]
+
+
+def _masks(height: int, width: int) -> dict[str, np.ndarray]:
+    """Three parts to fill in, True there; the page has buttons of the same names."""
+    down, across = np.mgrid[:height, :width]
+    middle = (abs(2 * down + 1 - height) <= height / 2) & (abs(2 * across + 1 - width) <= width / 2)
+    return {"right": across >= width / 2, "lower": down >= height / 2, "centre": middle}
+
+
+def _in_turn(pictures: Images) -> np.ndarray:
+    """The order in which the first pictures of all classes come first."""
+    if pictures.labels is None:
+        return np.arange(len(pictures))
+    turn = np.zeros(len(pictures), dtype=np.int64)
+    for label in np.unique(pictures.labels):
+        (own,) = np.nonzero(pictures.labels == label)
+        turn[own] = np.arange(len(own))
+    return np.lexsort((pictures.labels, turn))
+
+
+def _without_none(**changes: Any) -> dict[str, Any]:
+    return {name: value for name, value in changes.items() if value is not None}
+
+
+def _unlike(walks: list[dict[str, Any]], own: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Without those that draw what the run's own settings draw."""
+    return [walk for k, walk in enumerate(walks) if not k or walk.get("calls") != own["few"]]
