@@ -16,24 +16,25 @@ interface Pending {
 export class Replaced extends Error {}
 
 export class Engine {
-  private readonly workers: Worker[];
+  private workers: Worker[] = [];
   private readonly running = new Map<Worker, Pending>();
   private waiting: Pending[] = [];
   private next = 0;
 
-  constructor(count = Math.min(4, Math.max(2, navigator.hardwareConcurrency || 2))) {
-    this.workers = Array.from({ length: count }, () => {
-      const worker = new PageWorker();
-      worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.receive(worker, data);
-      worker.onerror = ({ message }) => this.fail(worker, message);
-      return worker;
-    });
-  }
+  constructor(private readonly count = Math.min(4, Math.max(2, navigator.hardwareConcurrency || 2))) {}
 
   /** Give every worker the run; what was asked about the one before is forgotten. */
   load(payload: ArrayBuffer): void {
     this.cancel("");
+    if (!this.workers.length) this.workers = Array.from({ length: this.count }, () => this.started());
     for (const worker of this.workers) this.send(worker, { load: payload });
+  }
+
+  private started(): Worker {
+    const worker = new PageWorker();
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.receive(worker, data);
+    worker.onerror = ({ message }) => this.fail(worker, message);
+    return worker;
   }
 
   /**

@@ -10,24 +10,26 @@ import { density, pending } from "./layers";
 import { captioned, Panel } from "./panel";
 import { connect, served } from "./server";
 import { Share } from "./share";
+import { open, run as shown } from "./shown";
 import * as state from "./state";
-import { failure, hasExact, open, payload, together } from "./state";
+import { failure, hasExact, payload, together } from "./state";
+import { Tables } from "./tables";
+import * as tables from "./tables_state";
 import { language, text } from "./text";
 import { Timeline } from "./timeline";
 import { begin, Tour } from "./tour";
 import { reach } from "./view";
 
 function App() {
-  const t = text.value, run = payload.value;
-  const both = hasExact.value && !together.value && captioned.value;
+  const t = text.value, run = shown.value, kind = run?.kind;
   document.documentElement.lang = language.value === "zh" ? "zh-CN" : "en";
   return (
     <>
       <header class="top">
         <h1>{t.title}</h1>
-        {run && <p>{t.subtitle(run.header.name)}</p>}
+        {run && <p>{t.subtitle(run.name)}</p>}
         <div class="buttons">
-          {run && <button type="button" onClick={begin} data-testid="begin-tour">{t.tour}</button>}
+          {kind === "points" && <button type="button" onClick={begin} data-testid="begin-tour">{t.tour}</button>}
           <button type="button" lang={language.value === "zh" ? "en" : "zh-CN"} data-testid="language"
             onClick={() => (language.value = language.value === "zh" ? "en" : "zh")}>{t.language}</button>
         </div>
@@ -35,23 +37,31 @@ function App() {
       {failure.value && <p class="problem" role="alert">{failure.value}</p>}
       <main class={served ? "served" : ""}>
         {served && <Draw />}
-        {run ? (
-          <div class="look">
-            <Tour />
-            <div class={`panels ${both ? "two" : "one"}`}>
-              <Panel key="learned" side="learned" />
-              {both && <Panel key="exact" side="exact" />}
-            </div>
-            <Pointed />
-            <Timeline />
-            <Notes />
-            <Share />
-          </div>
-        ) : (
-          <p class="faint wide">{served ? t.nothingYet : t.connecting}</p>
-        )}
-        <Controls />
+        {!run && <p class="faint wide">{served ? t.nothingYet : t.connecting}</p>}
+        {kind === "points" && <Points />}
+        {kind === "table" && <Tables />}
       </main>
+    </>
+  );
+}
+
+/** A run of points: the network in this page, at work. */
+function Points() {
+  const both = hasExact.value && !together.value && captioned.value;
+  return (
+    <>
+      <div class="look">
+        <Tour />
+        <div class={`panels ${both ? "two" : "one"}`}>
+          <Panel key="learned" side="learned" />
+          {both && <Panel key="exact" side="exact" />}
+        </div>
+        <Pointed />
+        <Timeline />
+        <Notes />
+        <Share />
+      </div>
+      <Controls />
     </>
   );
 }
@@ -83,8 +93,8 @@ function Notes() {
 // The offline file carries its run; the served page is sent one.
 const carried = document.getElementById("payload")?.textContent?.trim();
 if (carried) open(Uint8Array.from(atob(carried), (letter) => letter.charCodeAt(0)).buffer);
-if (served) connect();
+if (served) connect(open);
 render(<App />, document.getElementById("page")!);
 
 // What tests read: the samples as they were drawn, and what there is to ask.
-Object.assign(window, { sfumato: { ...state, language, shade: { pending, density }, view: { reach } } });
+Object.assign(window, { sfumato: { ...state, tables, language, shade: { pending, density }, view: { reach } } });

@@ -1,4 +1,76 @@
-// The run, as sfumato/runs/explorer/payload.py writes it.
+// What Python sends, as sfumato/runs/explorer/binary.py writes it; of points the run itself.
+
+interface Packing {
+  format: number;
+  kind: "points" | "table" | "images" | "answer";
+  arrays: Record<string, { dtype: "<f4" | "<f8" | "<i4" | "|u1"; shape: number[]; offset: number }>;
+}
+
+/** What every run says of itself. */
+export interface RunHeader extends Packing {
+  version: string;
+  name: string;
+  folder: string | null;
+  seed: number;
+}
+
+const FORMAT = 1;
+
+/** A header and its arrays, read in place. */
+export class Packed<H extends Packing> {
+  readonly header: H;
+  private readonly start: number;
+
+  constructor(readonly bytes: ArrayBuffer) {
+    const length = new DataView(bytes).getUint32(0, true);
+    this.header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
+    if (this.header.format !== FORMAT) {
+      throw new Error(`this page reads runs of format ${FORMAT}; got ${this.header.format}`);
+    }
+    this.start = 4 + length;
+  }
+
+  has(name: string): boolean {
+    return name in this.header.arrays;
+  }
+
+  /** Names of arrays under a prefix, without it. */
+  under(prefix: string): string[] {
+    const names = Object.keys(this.header.arrays).filter((name) => name.startsWith(prefix));
+    return names.map((name) => name.slice(prefix.length));
+  }
+
+  shape(name: string): number[] {
+    return this.described(name).shape;
+  }
+
+  floats(name: string): Float32Array {
+    return this.read(Float32Array, name);
+  }
+
+  doubles(name: string): Float64Array {
+    return this.read(Float64Array, name);
+  }
+
+  integers(name: string): Int32Array {
+    return this.read(Int32Array, name);
+  }
+
+  pixels(name: string): Uint8Array {
+    return this.read(Uint8Array, name);
+  }
+
+  private read<A>(type: new (bytes: ArrayBuffer, at: number, length: number) => A, name: string): A {
+    const { shape, offset } = this.described(name);
+    return new type(this.bytes, this.start + offset, product(shape));
+  }
+
+  private described(name: string) {
+    const found = this.header.arrays[name];
+    if (!found) throw new Error(`this run has no ${name}`);
+    return found;
+  }
+}
 
 export interface Sampling {
   sampler: string;
@@ -9,22 +81,16 @@ export interface Sampling {
   few: number;
 }
 
-interface Header {
-  format: number;
-  version: string;
-  name: string;
-  folder: string | null;
+interface Header extends RunHeader {
   columns: string[];
   mean: number[];
   scale: number[];
   network: { name: "vector-mlp" | "step-mlp"; width: number; layers: number };
   sampling: Sampling;
-  seed: number;
   rows: number | null;
   /** How many deviations over the mean of real sets chance reaches. */
   chance: number;
   exact: "distribution" | "training rows" | null;
-  arrays: Record<string, { dtype: "<f4" | "<f8"; shape: number[]; offset: number }>;
 }
 
 /** A noise level: scales of signal and noise, the network's number, and its three scalings. */
@@ -37,21 +103,9 @@ export interface Level {
   cOut: number;
 }
 
-const FORMAT = 1;
-
-export class Payload {
-  readonly header: Header;
-  private readonly start: number;
+/** A run of points. */
+export class Payload extends Packed<Header> {
   private shown: number | null = null;
-
-  constructor(readonly bytes: ArrayBuffer) {
-    const length = new DataView(bytes).getUint32(0, true);
-    this.header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
-    if (this.header.format !== FORMAT) {
-      throw new Error(`this page reads runs of format ${FORMAT}; got ${this.header.format}`);
-    }
-    this.start = 4 + length;
-  }
 
   /** Coordinates of a point. */
   get dimension(): number {
@@ -71,30 +125,6 @@ export class Payload {
     return Math.hypot(alpha, sigma / this.shown);
   }
 
-  has(name: string): boolean {
-    return name in this.header.arrays;
-  }
-
-  /** Names of arrays under a prefix, without it. */
-  under(prefix: string): string[] {
-    const names = Object.keys(this.header.arrays).filter((name) => name.startsWith(prefix));
-    return names.map((name) => name.slice(prefix.length));
-  }
-
-  shape(name: string): number[] {
-    return this.described(name).shape;
-  }
-
-  floats(name: string): Float32Array {
-    const { shape, offset } = this.described(name);
-    return new Float32Array(this.bytes, this.start + offset, product(shape));
-  }
-
-  doubles(name: string): Float64Array {
-    const { shape, offset } = this.described(name);
-    return new Float64Array(this.bytes, this.start + offset, product(shape));
-  }
-
   /** Noise levels, noisiest first, the clean one last. */
   levels(name: string): Level[] {
     const numbers = this.doubles(name);
@@ -103,12 +133,6 @@ export class Payload {
       const [alpha, sigma, number, cIn, cSkip, cOut] = numbers.subarray(6 * k, 6 * k + 6);
       return { alpha, sigma, number, cIn, cSkip, cOut };
     });
-  }
-
-  private described(name: string) {
-    const found = this.header.arrays[name];
-    if (!found) throw new Error(`this run has no ${name}`);
-    return found;
   }
 }
 

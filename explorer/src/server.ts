@@ -1,8 +1,12 @@
-// The connection to `sfumato explore`, where the page is served: runs come in, fits are asked for.
+// The connection to `sfumato explore`, where the page is served: runs come in, fits are asked for, and
+// of tables and pictures what is to be drawn.
 
 import { effect, signal } from "@preact/signals";
 
-import { busy, open } from "./state";
+import { Replaced } from "./engine";
+import { Packed, type RunHeader } from "./payload";
+import { busy } from "./state";
+import { text } from "./text";
 
 export type Request =
   | { type: "fit"; source: "drawn"; points: number[][]; steps: number }
@@ -10,6 +14,16 @@ export type Request =
   | { type: "fit"; source: "csv"; name: string; text: string; steps: number }
   | { type: "stop" }
   | { type: "go_on" };
+
+/** What is to be drawn; its number is this module's. */
+export type Draw =
+  | { type: "draw_rows"; seed: number; rows: number; given: Record<string, number | string | null> }
+  | { type: "fill_row"; seed: number; draws: number; row: number; columns: string[] }
+  | {
+    type: "draw_pictures"; seed: number; pictures: number; label: string | null; guidance: number | null;
+    steps: number | null; calls: number | null;
+  }
+  | { type: "fill_picture"; seed: number; draws: number; picture: number; mask: string };
 
 export interface State {
   type: "state";
@@ -28,7 +42,15 @@ export interface Progress {
   left: number;
 }
 
-type Message = State | Progress | { type: "error"; message: string };
+type Message = State | Progress | { type: "error"; message: string; request: number | null };
+
+/** The header of an answer. */
+export interface Answer extends RunHeader {
+  request: number;
+  /** Network calls, and seconds that they took. */
+  calls: number;
+  seconds: number;
+}
 
 export const served = location.protocol.startsWith("http") && new URLSearchParams(location.search).has("token");
 export const connected = signal<"no" | "yes" | "lost">("no");
@@ -37,7 +59,11 @@ export const progress = signal<Progress | null>(null);
 export const losses = signal<number[]>([]);
 export const complaint = signal("");
 
+type Open = (run: ArrayBuffer, how: { keep: boolean }) => void;
+
 let socket: WebSocket | null = null;
+/** Where runs go that come in. */
+let open: Open = () => undefined;
 /** Whether the run on the screen is the one that is being fitted: its settings stay as they are. */
 let following = false;
 /** The newest state of a fit, until what is on the screen has been drawn whole. */
@@ -51,7 +77,9 @@ effect(() => {
   following = state.peek()?.state === "fitting";
 });
 
-export function connect(): void {
+/** Connect, again and again; runs that come in are opened so. */
+export function connect(show: Open): void {
+  open = show;
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   const token = new URLSearchParams(location.search).get("token") ?? "";
   socket = new WebSocket(`${scheme}//${location.host}/ws?token=${encodeURIComponent(token)}`);
@@ -59,16 +87,48 @@ export function connect(): void {
   socket.onopen = () => (connected.value = "yes");
   socket.onclose = () => {
     connected.value = "lost";
-    setTimeout(connect, 2000); // the server may be there still, or again
+    settle(waiting?.request, (each) => each.reject(new Error(text.value.lostServer)));
+    setTimeout(() => connect(show), 2000); // the server may be there still, or again
   };
   socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
-    if (data instanceof ArrayBuffer) next.value = data;
-    else receive(JSON.parse(data));
+    if (!(data instanceof ArrayBuffer)) receive(JSON.parse(data));
+    else if (new Packed(data).header.kind === "answer") {
+      const answer = new Packed<Answer>(data);
+      settle(answer.header.request, (each) => each.resolve(answer));
+    } else next.value = data;
   };
 }
 
+interface Waiting {
+  request: number;
+  resolve: (answer: Packed<Answer>) => void;
+  reject: (error: Error) => void;
+}
+
+/** The newest draw, until it is answered: an older one is nobody's any more. */
+let waiting: Waiting | null = null;
+let requests = 0;
+
+function settle(request: number | undefined, by: (each: Waiting) => void): void {
+  if (!waiting || waiting.request !== request) return;
+  const each = waiting;
+  waiting = null;
+  by(each);
+}
+
+/** Have something drawn; the promise of the one before is rejected with `Replaced`. */
+export function draw(message: Draw): Promise<Packed<Answer>> {
+  settle(waiting?.request, (each) => each.reject(new Replaced()));
+  if (socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Error(text.value.lostServer));
+  const request = (requests += 1);
+  socket.send(JSON.stringify({ ...message, request }));
+  return new Promise((resolve, reject) => (waiting = { request, resolve, reject }));
+}
+
 function receive(message: Message): void {
-  if (message.type === "error") complaint.value = message.message;
+  if (message.type === "error" && message.request !== null) {
+    settle(message.request, (each) => each.reject(new Error(message.message)));
+  } else if (message.type === "error") complaint.value = message.message;
   else if (message.type === "progress") {
     if (message.step < (progress.value?.step ?? 0)) losses.value = [];
     progress.value = message;

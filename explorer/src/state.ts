@@ -204,16 +204,9 @@ export function usualEta(name: string): number {
 
 /** Open a run: its own settings, and everything drawn anew. A run that is being fitted keeps them. */
 export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
-  let found: Payload;
-  try {
-    found = new Payload(bytes);
-  } catch (error) {
-    failure.value = error instanceof Error ? error.message : String(error);
-    return;
-  }
+  const found = new Payload(bytes);
   engine.load(bytes);
   batch(() => {
-    failure.value = "";
     const { sampling, seed: own } = found.header, before = payload.value;
     payload.value = found;
     if (!keep || before?.dimension !== found.dimension) {

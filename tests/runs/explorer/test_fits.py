@@ -217,11 +217,8 @@ def test_a_file_is_fitted_under_runs_whatever_its_name(
     ("message", "reason"),
     [
         (csv(""), "mine.csv"),
-        (csv("a,b\n1.5,2.5\n1.5,x\n" * 40), "mine.csv"),
+        (csv("a,b\n" + "1.5,2.5\n2.5,inf\n" * 40), "mine.csv"),
         (csv("a,b\n1.5,2.5\n1.5\n"), "mine.csv"),
-        (csv("a,b,c,d\n" + "1.5,2.5,3.5,4.5\n2.5,3.5,4.5,1.5\n" * 40), "4 columns"),
-        (csv("a,b\n" + "1.5,cat\n2.5,dog\n" * 40), "is a table"),
-        (csv("a,b\n" + "1.5,\n2.5,3.5\n" * 40), "is a table"),
         (csv("a,b\n" + "1.5,2.5\n" * 40), "mine.csv"),
         (csv("a,b\n1.5,2.5\n2.5,1.5\n"), "at least 3 rows"),
         (csv(ROWS, "mine.xlsx"), "mine.xlsx is not a file of rows"),

@@ -101,7 +101,7 @@ def test_a_worker_that_cannot_be_started_is_said_and_nothing_is_fitted(
         session = Session()
         await session.start(None)
         outbox = session.join()
-        await session.hear(json.dumps(DRAWN))
+        await session.hear(json.dumps(DRAWN), outbox)
         assert await session.close() == ""
         return [json.loads(await outbox.next()) for _ in range(2)]
 

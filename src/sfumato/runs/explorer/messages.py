@@ -1,8 +1,9 @@
 """What the explorer's page, its server and the fitting worker say to one another.
 
-Pages and server speak over a WebSocket: JSON text, and payloads (`payload.py`) as binary frames.
-Server and worker speak over a pipe: orders are lines of JSON; each event is a frame of one letter,
-`t` for JSON or `p` for a payload, its length in four bytes, and its content.
+Pages and server speak over a WebSocket: JSON text, and payloads and answers (`binary.py`) as binary
+frames. Server and worker speak over a pipe: orders are lines of JSON; each event is a frame of one
+letter, `t` for JSON, `p` for a payload or `a` for an answer, its length in four bytes, and its
+content.
 """
 
 import struct
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, Val
 from sfumato.data.toy import TOY_SETS, toy_set
 from sfumato.errors import ArgumentError
 
+LARGEST = 2**53 - 1  # of the integers that a page has exactly
 MOST_STEPS = 100_000
 LEAST_ROWS, MOST_ROWS = 100, 20_000
 
@@ -72,13 +74,71 @@ class GoOn(_Message):
     type: Literal["go_on"]
 
 
-Fit = Annotated[FitDrawn | FitToy | FitCsv, Field(discriminator="source")]
-_REQUEST: TypeAdapter[FitDrawn | FitToy | FitCsv | Stop | GoOn] = TypeAdapter(
-    Annotated[Fit | Stop | GoOn, Field(discriminator="type")]
+Number = Annotated[int, Field(ge=0, le=LARGEST)]
+Name = Annotated[str, Field(max_length=1000)]
+Value = (
+    Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
+    | FiniteFloat
+    | Annotated[str, Field(max_length=10_000)]
+    | None
 )
 
 
-def request(text: str) -> FitDrawn | FitToy | FitCsv | Stop | GoOn:
+class DrawRows(_Message):
+    """Draw rows of a table, all with the values given; None is a missing value."""
+
+    type: Literal["draw_rows"]
+    request: Number
+    seed: Number
+    rows: Annotated[int, Field(ge=1, le=5000)]
+    given: Annotated[dict[Name, Value], Field(max_length=1000)]
+
+
+class FillRow(_Message):
+    """Empty some columns of a real row that the page holds, and fill it in many ways."""
+
+    type: Literal["fill_row"]
+    request: Number
+    seed: Number
+    draws: Annotated[int, Field(ge=1, le=500)]
+    row: Number
+    columns: Annotated[list[Name], Field(max_length=1000)]
+
+
+class DrawPictures(_Message):
+    """Draw pictures, of a class and with guidance where the model has classes."""
+
+    type: Literal["draw_pictures"]
+    request: Number
+    seed: Number
+    pictures: Annotated[int, Field(ge=1, le=64)]
+    label: Name | None
+    guidance: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None
+    steps: Annotated[int, Field(ge=1, le=1000)] | None
+    calls: Annotated[int, Field(ge=0, le=1000)] | None
+
+
+class FillPicture(_Message):
+    """Fill in the part of a real picture that is 1 in the mask: base64 of a byte a pixel."""
+
+    type: Literal["fill_picture"]
+    request: Number
+    seed: Number
+    draws: Annotated[int, Field(ge=1, le=16)]
+    picture: Number
+    mask: Annotated[str, Field(max_length=2**22)]
+
+
+Fit = Annotated[FitDrawn | FitToy | FitCsv, Field(discriminator="source")]
+Draw = DrawRows | FillRow | DrawPictures | FillPicture
+Asked = Annotated[Draw, Field(discriminator="type")]
+Request = FitDrawn | FitToy | FitCsv | Stop | GoOn | Draw
+_REQUEST: TypeAdapter[Request] = TypeAdapter(
+    Annotated[Fit | Stop | GoOn | Draw, Field(discriminator="type")]
+)
+
+
+def request(text: str) -> Request:
     """A page's message.
 
     Raises:
@@ -126,10 +186,11 @@ class Progress(_Message):
 
 
 class Refusal(_Message):
-    """Why something was not done."""
+    """Why something was not done; of a draw, which one."""
 
     type: Literal["error"] = "error"
     message: str
+    request: int | None = None
 
 
 # --------------------------------------------------------------------------- server to worker
@@ -162,7 +223,23 @@ class Halt(_Message):
     do: Literal["halt"] = "halt"
 
 
-Order = Open | Begin | Resume | Halt
+class Perform(_Message):
+    """Draw what a page asked for from the run in `path`; numbers of orders rise."""
+
+    do: Literal["draw"] = "draw"
+    number: int
+    path: str
+    asked: Asked
+
+
+class GiveUp(_Message):
+    """Nobody waits any more for draws up to this number."""
+
+    do: Literal["give_up"] = "give_up"
+    number: int
+
+
+Order = Open | Begin | Resume | Halt | Perform | GiveUp
 ORDERS: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="do")])
 
 
@@ -208,17 +285,39 @@ class Failed(_Message):
     exit_code: int
 
 
-Event = Ready | Opened | Begun | Ended | Failed | Progress
+class GivenUp(_Message):
+    """A draw was given up."""
+
+    type: Literal["given_up"] = "given_up"
+    number: int
+
+
+class Refused(_Message):
+    """What a page asked for cannot be drawn."""
+
+    type: Literal["refused"] = "refused"
+    number: int
+    message: str
+
+
+Event = Ready | Opened | Begun | Ended | Failed | Progress | GivenUp | Refused
 EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
 
-# Of a frame: its letter and its length.
-HEAD = struct.Struct("<cI")
-TEXT, PAYLOAD = b"t", b"p"
+# Of a frame: its letter and its length. An answer begins with the number of its draw.
+HEAD, NUMBER = struct.Struct("<cI"), struct.Struct("<Q")
+TEXT, PAYLOAD, ANSWER = b"t", b"p", b"a"
 
 
-def frame(content: Event | bytes) -> bytes:
-    """A frame of the pipe from the worker."""
-    if isinstance(content, bytes):
+def frame(content: Event | bytes, number: int | None = None) -> bytes:
+    """A frame of the pipe from the worker.
+
+    Args:
+        content: an event, a payload or an answer.
+        number: of the draw that is answered.
+    """
+    if not isinstance(content, bytes):
+        text = content.model_dump_json().encode()
+        return HEAD.pack(TEXT, len(text)) + text
+    if number is None:
         return HEAD.pack(PAYLOAD, len(content)) + content
-    text = content.model_dump_json().encode()
-    return HEAD.pack(TEXT, len(text)) + text
+    return HEAD.pack(ANSWER, NUMBER.size + len(content)) + NUMBER.pack(number) + content

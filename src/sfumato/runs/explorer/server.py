@@ -217,7 +217,7 @@ async def _receive(websocket: WebSocket, outbox: Outbox, session: Session) -> No
         try:
             if message.get("text") is None:
                 raise ArgumentError("a message is JSON text; this one is binary.")
-            await session.hear(message["text"])
+            await session.hear(message["text"], outbox)
         except ArgumentError as error:
             outbox.refuse(str(error))
         await asyncio.sleep(0)  # who sends much at once does not hold up the others

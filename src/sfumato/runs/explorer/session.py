@@ -1,7 +1,10 @@
 """The one session that all pages of an explorer see: one model, and one fit at a time.
 
-What is fitted is fitted by the worker, a process of its own. Nothing here waits for a page: each
-has an outbox in which what is newer takes the place of what was not sent yet.
+What is fitted or drawn is so by the worker, a process of its own. Nothing here waits for a page:
+each has an outbox in which what is newer takes the place of what was not sent yet.
+
+One draw runs at a time, and of each page one waits at most: a newer request takes its place. Pages
+take turns in the order of their requests.
 """
 
 import asyncio
@@ -9,6 +12,7 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,16 +21,21 @@ from sfumato.runs.explorer import messages
 from sfumato.runs.explorer.messages import (
     Begin,
     Begun,
+    Draw,
     Ended,
     Event,
     Failed,
+    GivenUp,
+    GiveUp,
     Halt,
     Open,
     Opened,
     Order,
+    Perform,
     Progress,
     Ready,
     Refusal,
+    Refused,
     Resume,
     State,
 )
@@ -35,8 +44,13 @@ from sfumato.runs.explorer.messages import (
 _TO_SAVE, _TO_END = 10.0, 5.0
 
 
+_Kind = Literal["state", "progress", "payload", "answer"]
+
+_FITTING = "a fit is running; stop it first."
+
+
 class Outbox:
-    """What is to be sent to one page: of state, progress and payload only the newest.
+    """What is to be sent to one page: of state, progress, payload and answer only the newest.
 
     Refusals are all sent, up to the last `_MOST_REFUSALS` of a page that does not read.
     """
@@ -48,14 +62,14 @@ class Outbox:
         self._refused = 0
         self._filled = asyncio.Event()
 
-    def put(self, kind: Literal["state", "progress", "payload"], content: str | bytes) -> None:
+    def put(self, kind: _Kind, content: str | bytes) -> None:
         """Send it after what is there, and instead of what is there of its kind."""
         self._add(kind, content)
 
-    def refuse(self, reason: str) -> None:
-        """Send why something was not done."""
+    def refuse(self, reason: str, request: int | None = None) -> None:
+        """Send why something was not done; of a draw, which one."""
         self._refused += 1
-        self._add(self._refused, Refusal(message=reason).model_dump_json())
+        self._add(self._refused, Refusal(message=reason, request=request).model_dump_json())
         self._waiting.pop(self._refused - self._MOST_REFUSALS, None)
 
     def _add(self, key: str | int, content: str | bytes) -> None:
@@ -72,6 +86,15 @@ class Outbox:
         return content
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """The draw that the worker has; its page is None once nobody waits for it."""
+
+    number: int
+    page: Outbox | None
+    request: int
+
+
 class Session:
     """What is fitted, and who sees it; to be used within one event loop."""
 
@@ -80,6 +103,10 @@ class Session:
         self.state: State = "empty"
         self.folder: str | None = None
         self.command: str | None = None
+        self._run: str | None = None  # where the run lies that all see
+        self._waiting: dict[Outbox, Draw] = {}  # in the order of their turns
+        self._running: _Running | None = None
+        self._draws = 0
         self._progress: str | None = None
         self._payload: bytes | None = None
         self._before: State = "empty"  # a fit that is refused
@@ -106,7 +133,8 @@ class Session:
             return
         self._opened = asyncio.get_running_loop().create_future()
         await self._start_worker()
-        self._order(Open(path=str(run)))
+        self._run = str(run)
+        self._order(Open(path=self._run))
         await self._opened
 
     async def close(self) -> str:
@@ -144,8 +172,9 @@ class Session:
     def leave(self, outbox: Outbox) -> None:
         """A page is gone."""
         self.pages.discard(outbox)
+        self._withdraw(outbox)
 
-    async def hear(self, text: str) -> None:
+    async def hear(self, text: str, page: Outbox) -> None:
         """Do what a page asks for.
 
         Raises:
@@ -161,17 +190,71 @@ class Session:
                 if self.state != "stopped" or self.folder is None:
                     raise ArgumentError("there is no stopped fit to go on with.")
                 await self._begin(Resume(folder=self.folder))
-            case _:
+            case messages.FitDrawn() | messages.FitToy() | messages.FitCsv():
                 if self.state == "fitting":
-                    raise ArgumentError("a fit is running; stop it first.")
+                    raise ArgumentError(_FITTING)
                 await self._begin(Begin(fit=asked))
+            case _:
+                self._withdraw(page)
+                if self.state == "fitting":
+                    page.refuse(_FITTING, asked.request)
+                elif self._run is None:
+                    page.refuse("there is no run to draw from yet.", asked.request)
+                else:
+                    self._waiting[page] = asked
+                    self._next_draw()
 
     async def _begin(self, order: Begin | Resume) -> None:
+        self._refuse_draws(_FITTING)
         self._before, self._begun = self.state, False
         self._at_rest.clear()
         self._change("fitting")
         await self._start_worker()
         self._order(order)
+
+    # ---------------------------------------------------------------------------------- draws
+
+    def _next_draw(self) -> None:
+        """Order the next draw, if the worker has none and one waits."""
+        if self._running is not None or not self._waiting:
+            return
+        page = next(iter(self._waiting))
+        asked = self._waiting.pop(page)
+        assert self._run is not None
+        self._draws += 1
+        self._running = _Running(self._draws, page, asked.request)
+        self._order(Perform(number=self._draws, path=self._run, asked=asked))
+
+    def _withdraw(self, page: Outbox) -> None:
+        """Nothing is to be drawn for a page any more."""
+        self._waiting.pop(page, None)
+        if self._running is not None and self._running.page is page:
+            self._give_up(self._running)
+
+    def _give_up(self, running: _Running) -> None:
+        self._running = replace(running, page=None)
+        self._order(GiveUp(number=running.number))
+
+    def _refuse_draws(self, reason: str) -> None:
+        """Say why to all who wait for a draw."""
+        if self._running is not None and self._running.page is not None:
+            self._running.page.refuse(reason, self._running.request)
+            self._give_up(self._running)
+        for page, asked in self._waiting.items():
+            page.refuse(reason, asked.request)
+        self._waiting.clear()
+
+    def _drawn(self, number: int, answer: bytes | str | None) -> None:
+        """A draw has ended: its answer, or why there is none, goes to who still waits for it."""
+        running = self._running
+        if running is None or running.number != number:
+            return
+        if running.page is not None and isinstance(answer, bytes):
+            running.page.put("answer", answer)
+        elif running.page is not None and isinstance(answer, str):
+            running.page.refuse(answer, running.request)
+        self._running = None
+        self._next_draw()
 
     # ------------------------------------------------------------------------ from the worker
 
@@ -218,6 +301,9 @@ class Session:
                 if letter == messages.PAYLOAD:
                     self._payload = content
                     self._to_all("payload", content)
+                elif letter == messages.ANSWER:
+                    size = messages.NUMBER.size
+                    self._drawn(messages.NUMBER.unpack(content[:size])[0], content[size:])
                 else:
                     event = messages.EVENTS.validate_json(content)
                     was_ready = was_ready or isinstance(event, Ready)
@@ -237,7 +323,8 @@ class Session:
                 self._to_all("progress", text)
             case Begun(folder=folder, command=command):
                 self._begun, self._progress, self._payload = True, None, None
-                self.folder, self.command = folder, command or self.command
+                self._run = self.folder = folder
+                self.command = command or self.command
                 self._change("fitting")
             case Ended(state=state, message=message):
                 self._said = message
@@ -246,6 +333,10 @@ class Session:
                 self.folder, self.command = folder, command
                 self._change(state)
                 self._answer(None)
+            case GivenUp(number=number):
+                self._drawn(number, None)
+            case Refused(number=number, message=message):
+                self._drawn(number, message)
             case Failed(message=message, exit_code=exit_code):
                 error = SfumatoError(message)
                 error.exit_code = exit_code
@@ -253,7 +344,10 @@ class Session:
 
     def _lost(self, code: int) -> None:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        self._fail(RunError(f"the process that fits has ended unexpectedly ({how})."))
+        reason = f"the process that fits has ended unexpectedly ({how})."
+        self._refuse_draws(reason)
+        self._running = None
+        self._fail(RunError(reason))
 
     def _fail(self, error: SfumatoError) -> None:
         """Nothing is being fitted any more; a run that was begun can be gone on with."""
@@ -285,7 +379,7 @@ class Session:
             state=self.state, folder=self.folder, command=self.command
         ).model_dump_json()
 
-    def _to_all(self, kind: Literal["state", "progress", "payload"], content: str | bytes) -> None:
+    def _to_all(self, kind: _Kind, content: str | bytes) -> None:
         for page in self.pages:
             page.put(kind, content)
 

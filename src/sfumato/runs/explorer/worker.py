@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,6 +31,7 @@ from sfumato.errors import DataError, SfumatoError
 from sfumato.models.registry import OWN
 from sfumato.runs.card import write_card
 from sfumato.runs.explorer import messages
+from sfumato.runs.explorer.calls import Abandoned
 from sfumato.runs.explorer.messages import (
     Begin,
     Begun,
@@ -39,14 +41,18 @@ from sfumato.runs.explorer.messages import (
     FitCsv,
     FitDrawn,
     FitToy,
+    GivenUp,
+    GiveUp,
     Halt,
     Opened,
     Order,
+    Perform,
     Progress,
     Ready,
+    Refused,
     Resume,
 )
-from sfumato.runs.explorer.payload import payload
+from sfumato.runs.explorer.payload import drawn, payload
 from sfumato.runs.fit import begin, resolve, resume
 from sfumato.runs.folder import CONFIG
 from sfumato.runs.job import Job, Stopped, fitting, sampling_model
@@ -60,7 +66,7 @@ _ENDINGS = (".csv", ".tsv", ".txt")
 
 
 class Worker:
-    """One order after the other; *halt* reaches the one at hand.
+    """One order after the other; *halt* and *give up* reach the one at hand.
 
     Args:
         orders: lines of JSON.
@@ -71,6 +77,8 @@ class Worker:
         self.orders, self.events = orders, events
         self.waiting: queue.Queue[Order | None] = queue.Queue()
         self.halted = threading.Event()
+        self.given_up = 0  # the number up to which draws are
+        self.opened: tuple[str, Run] | None = None  # where, and what is there
 
     def run(self) -> None:
         """Until there are no more orders."""
@@ -82,23 +90,24 @@ class Worker:
             except SfumatoError as error:
                 self._tell(Failed(message=str(error), exit_code=error.exit_code))
             except OSError as error:
-                where = f"{error.filename}: " if error.filename else ""
-                self._tell(Failed(message=f"{where}{error.strerror or error}.", exit_code=5))
+                self._tell(Failed(message=_said(error), exit_code=5))
 
     def _listen(self) -> None:
         for line in self.orders:
             order = messages.ORDERS.validate_json(line)
             if isinstance(order, Halt):
                 self.halted.set()
+            elif isinstance(order, GiveUp):
+                self.given_up = order.number
             else:
                 self.halted.clear()
                 self.waiting.put(order)
         self.halted.set()
         self.waiting.put(None)
 
-    def _tell(self, content: Event | bytes) -> None:
+    def _tell(self, content: Event | bytes, number: int | None = None) -> None:
         try:
-            self.events.write(messages.frame(content))
+            self.events.write(messages.frame(content, number))
             self.events.flush()
         except OSError:  # nobody listens any more: save, and end
             self.halted.set()
@@ -106,7 +115,9 @@ class Worker:
     def _obey(self, order: Order) -> None:
         match order:
             case messages.Open(path=path):
-                self._open(Path(path))
+                self._open(path)
+            case Perform():
+                self._perform(order)
             case Begin(fit=FitToy(name=name, noise=noise, steps=steps)):
                 changes = {} if noise is None else {"data.noise": noise}
                 self._fit(name, changes | {"training.steps": steps})
@@ -123,8 +134,8 @@ class Worker:
             case Resume(folder=folder):
                 self._go(resume(Path(folder)), None)
 
-    def _open(self, path: Path) -> None:
-        run = open_run(path)
+    def _open(self, path: str) -> None:
+        run = self._opened(path)
         self._tell(payload(run))
         self._tell(
             Opened(
@@ -134,16 +145,32 @@ class Worker:
             )
         )
 
+    def _opened(self, path: str) -> Run:
+        """The run that lies there, with its rows where they can be had."""
+        if self.opened is None or self.opened[0] != path:
+            run = open_run(path)
+            self.opened = path, replace(run, data=run.known_data())
+        return self.opened[1]
+
+    def _perform(self, order: Perform) -> None:
+        """Draw, unless nobody waits for it any more."""
+        try:
+            answer = drawn(
+                self._opened(order.path), order.asked, lambda: order.number <= self.given_up
+            )
+        except Abandoned:
+            self._tell(GivenUp(number=order.number))
+        except SfumatoError as error:
+            self._tell(Refused(number=order.number, message=str(error)))
+        except OSError as error:
+            self._tell(Refused(number=order.number, message=_said(error)))
+        else:
+            self._tell(answer, order.number)
+
     def _fit(
         self, source: str | Path, changes: Mapping[str, Any], kept: ExitStack | None = None
     ) -> None:
         settings, data = resolve(source, changes)
-        if data.kind != "points":
-            raise DataError(
-                f"{source} is a table ({len(data.train.columns)} columns), and this page shows "
-                "points: up to three columns of decimals without missing values; take "
-                "`sfumato fit`."
-            )
         out = source.with_suffix("") if isinstance(source, Path) else None
         said = "".join(f" --set {name}={value}" for name, value in changes.items())
         command = f"sfumato fit {shlex.quote(str(source))}{said}"
@@ -156,6 +183,7 @@ class Worker:
         kept: ExitStack | None = None,
     ) -> None:
         with beginning as job, distributed.threads(job.model.settings.threads):
+            self.opened = None  # to be read again when it has been trained
             if kept is not None:
                 kept.pop_all()
             self._tell(Begun(folder=str(job.folder), command=command))
@@ -204,6 +232,11 @@ def _shown(job: Job) -> bytes:
     """What there is so far, with the weights of the moment, averaged and last."""
     last = job.model.settings.sampling.weights == "last"
     return payload(_run_of(job), job.training.drawing_network(last=not last))
+
+
+def _said(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}."
 
 
 def _run_of(job: Job) -> Run:

@@ -1,0 +1,27 @@
+// The run on the screen, of whatever kind.
+
+import { batch, signal } from "@preact/signals";
+
+import { Packed, type RunHeader } from "./payload";
+import * as points from "./state";
+import * as tables from "./tables_state";
+
+/** What every run says of itself; none where no run is shown. */
+export const run = signal<RunHeader | null>(null);
+
+/** Show a run. One that is being fitted is shown again and again, and keeps what was chosen. */
+export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
+  batch(() => {
+    points.failure.value = "";
+    try {
+      const { header } = new Packed<RunHeader>(bytes);
+      const same = keep && run.value?.kind === header.kind;
+      if (header.kind !== "points") points.payload.value = null;
+      if (header.kind === "points") points.open(bytes, { keep: same });
+      if (header.kind === "table") tables.open(bytes, { keep: same });
+      run.value = header;
+    } catch (error) {
+      points.failure.value = error instanceof Error ? error.message : String(error);
+    }
+  });
+}
