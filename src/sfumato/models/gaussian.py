@@ -561,9 +561,7 @@ class GaussianModel:
     ) -> tuple[NoiseLevel, Iterator[Frame]]:
         """The first chunk of samples on its way: the levels, and the frames, encoded."""
         denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given, in_few=True)
-        return levels, chunk_frames(
-            denoise, self.codec.event, levels, stepper, seed=seed, chunk=0
-        )
+        return levels, chunk_frames(denoise, self.codec.event, levels, stepper, seed=seed, chunk=0)
 
     def log_prob_chunks(
         self,

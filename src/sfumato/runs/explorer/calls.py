@@ -11,6 +11,30 @@ class Abandoned(Exception):  # noqa: N818 - not an error, but a way to leave
     """Nobody waits any more for what was being drawn."""
 
 
+def _never() -> bool:
+    return False
+
+
+def _untold(done: int, of: int) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who waits for what is computed.
+
+    Args:
+        told: how many steps of how many are done.
+        is_given_up: whether it waits no more; asked before each call of the network.
+    """
+
+    told: Callable[[int, int], None] = _untold
+    is_given_up: Callable[[], bool] = _never
+
+
+NOBODY = Listener()
+
+
 @dataclass
 class Count:
     """Of network calls."""

@@ -105,6 +105,10 @@ class FillRow(_Message):
     columns: Annotated[list[Name], Field(max_length=1000)]
 
 
+Guidance = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+SamplingSteps = Annotated[int, Field(ge=1, le=1000)]
+
+
 class DrawPictures(_Message):
     """Draw pictures, of a class and with guidance where the model has classes."""
 
@@ -113,8 +117,8 @@ class DrawPictures(_Message):
     seed: Number
     pictures: Annotated[int, Field(ge=1, le=64)]
     label: Name | None
-    guidance: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None
-    steps: Annotated[int, Field(ge=1, le=1000)] | None
+    guidance: Guidance | None
+    steps: SamplingSteps | None
     calls: Annotated[int, Field(ge=0, le=1000)] | None
 
 
@@ -127,14 +131,23 @@ class FillPicture(_Message):
     draws: Annotated[int, Field(ge=1, le=16)]
     picture: Number
     mask: Annotated[str, Field(max_length=2**22)]
+    label: Name | None
+    guidance: Guidance | None
+    steps: SamplingSteps | None
+
+
+class Cancel(_Message):
+    """Nobody waits any more for what this page asked to be drawn."""
+
+    type: Literal["cancel"]
 
 
 Fit = Annotated[FitDrawn | FitToy | FitCsv, Field(discriminator="source")]
 Draw = DrawRows | FillRow | DrawPictures | FillPicture
 Asked = Annotated[Draw, Field(discriminator="type")]
-Request = FitDrawn | FitToy | FitCsv | Stop | GoOn | Draw
+Request = FitDrawn | FitToy | FitCsv | Stop | GoOn | Cancel | Draw
 _REQUEST: TypeAdapter[Request] = TypeAdapter(
-    Annotated[Fit | Stop | GoOn | Draw, Field(discriminator="type")]
+    Annotated[Fit | Stop | GoOn | Cancel | Draw, Field(discriminator="type")]
 )
 
 
@@ -182,6 +195,16 @@ class Progress(_Message):
     steps: int
     loss: float
     rate: float
+    left: float
+
+
+class Drawing(_Message):
+    """How far a draw is, and seconds left."""
+
+    type: Literal["drawing"] = "drawing"
+    request: int
+    done: int
+    of: int
     left: float
 
 
@@ -300,7 +323,17 @@ class Refused(_Message):
     message: str
 
 
-Event = Ready | Opened | Begun | Ended | Failed | Progress | GivenUp | Refused
+class Advanced(_Message):
+    """How far a draw is, and seconds left."""
+
+    type: Literal["advanced"] = "advanced"
+    number: int
+    done: int
+    of: int
+    left: float
+
+
+Event = Ready | Opened | Begun | Ended | Failed | Progress | Advanced | GivenUp | Refused
 EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
 
 # Of a frame: its letter and its length. An answer begins with the number of its draw.

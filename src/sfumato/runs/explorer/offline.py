@@ -27,7 +27,7 @@ def explore(run: Run | str | os.PathLike[str], to: str | os.PathLike[str] | None
     if to is not None:
         check_page_target(Path(to))
     opened = run if isinstance(run, Run) else open_run(run)
-    page = Page(page_html(payload(opened)))
+    page = Page(page_html(payload(opened, served=False)))
     if to is not None:
         atomic.write_bytes(Path(to), page.html.encode())
     return page

@@ -1,22 +1,23 @@
 """What the explorer's page is given of a run, by the kind of its data."""
 
-from collections.abc import Callable
-
 from torch import nn
 
 from sfumato.errors import ArgumentError
-from sfumato.runs.explorer import points, tables
-from sfumato.runs.explorer.messages import Asked, DrawRows, FillRow
+from sfumato.runs.explorer import pictures, points, tables
+from sfumato.runs.explorer.calls import Listener
+from sfumato.runs.explorer.messages import Asked, DrawPictures, DrawRows, FillPicture, FillRow
 from sfumato.runs.run import Run
 
 
-def payload(run: Run, other: nn.Module | None = None) -> bytes:
+def payload(run: Run, other: nn.Module | None = None, *, served: bool = True) -> bytes:
     """All that the page shows of a run, fitted or half fitted.
 
     Args:
-        run: of points with one to three columns that vary, or of a table.
+        run: of points with one to three columns that vary, of a table, or of pictures.
         other: of points, the network with the weights that the run does not draw with (the last
             ones of averaged ones) while it is being fitted; else they are those of its checkpoint.
+        served: whether the page has a server to ask; of pictures, if it has none, some are drawn
+            beforehand.
 
     Raises:
         ArgumentError: if the page has no place for such a run; says why.
@@ -27,19 +28,16 @@ def payload(run: Run, other: nn.Module | None = None) -> bytes:
         case "table":
             return tables.payload(run)
         case _:
-            raise ArgumentError(
-                "the explorer shows points of one to three columns and tables; this is a run of "
-                "pictures. `sfumato report` and `sfumato animate` show it."
-            )
+            return pictures.payload(run, served=served)
 
 
-def drawn(run: Run, asked: Asked, is_given_up: Callable[[], bool]) -> bytes:
+def drawn(run: Run, asked: Asked, listener: Listener) -> bytes:
     """What a page asked the model for, as `binary.answer` writes it.
 
     Args:
-        run: of a table.
+        run: of a table or of pictures.
         asked: the page's message.
-        is_given_up: asked before each call of the network.
+        listener: who waits for it.
 
     Raises:
         Abandoned: if it is given up.
@@ -47,9 +45,11 @@ def drawn(run: Run, asked: Asked, is_given_up: Callable[[], bool]) -> bytes:
     """
     match run.model.codec.kind, asked:
         case "table", DrawRows():
-            return tables.drawn_rows(run, asked, is_given_up)
+            return tables.drawn_rows(run, asked, listener.is_given_up)
         case "table", FillRow():
-            return tables.filled_row(run, asked, is_given_up)
+            return tables.filled_row(run, asked, listener.is_given_up)
+        case "images", DrawPictures() | FillPicture():
+            return pictures.drawn(run, asked, listener)
         case kind, _:
             kinds = {"points": "points", "table": "a table", "images": "pictures"}
             raise ArgumentError(f"a run of {kinds[kind]} is not asked for this.")

@@ -5,11 +5,11 @@ few stops of its way twice: as the sampler has it there, and as the network pred
 """
 
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,10 @@ from sfumato.data.images import BYTES, Images
 from sfumato.errors import ArgumentError
 from sfumato.models.gaussian import GaussianModel
 from sfumato.process.noise import NoiseLevel
+from sfumato.runs.data import Dataset
+from sfumato.runs.explorer.binary import answer, header_of, written
+from sfumato.runs.explorer.calls import NOBODY, Listener, counted
+from sfumato.runs.explorer.messages import DrawPictures, FillPicture
 from sfumato.runs.run import Run
 from sfumato.samplers.driver import Frame
 
@@ -43,29 +47,55 @@ _GUIDANCE = (1.0, 2.0, 4.0)
 _FILLED, _FILLINGS = 4, 5
 
 
-class Cancelled(Exception):
-    """Nobody wants any more what is computed."""
-
-
-def _never() -> bool:
-    return False
-
-
-def _untold(done: int, of: int) -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Who waits for what is computed.
+def payload(run: Run, *, served: bool) -> bytes:
+    """All that the page shows of a run of pictures before it asks for more.
 
     Args:
-        told: how many steps of how many are done.
-        cancelled: whether it waits no more; asked before each call of the network.
+        run: of pictures.
+        served: whether there is a server to ask; if not, some are drawn beforehand.
     """
+    shown = Pictures(run)
+    header, arrays = shown.described() if served else shown.drawn_beforehand()
+    return written(header_of(run) | header, arrays)
 
-    told: Callable[[int, int], None] = _untold
-    cancelled: Callable[[], bool] = _never
+
+def drawn(run: Run, asked: DrawPictures | FillPicture, listener: Listener) -> bytes:
+    """The pictures that a page asks for.
+
+    Raises:
+        Abandoned: if they are given up.
+        ArgumentError: if the model cannot draw so, or there is no such picture or mask.
+    """
+    shown = Pictures(run)
+    if isinstance(asked, DrawPictures):
+        content = shown.draw(
+            asked.pictures,
+            seed=asked.seed,
+            label=asked.label,
+            guidance=asked.guidance,
+            steps=asked.steps,
+            calls=asked.calls,
+            listener=listener,
+        )
+    else:
+        content = shown.fill(
+            asked.picture,
+            _bytes(asked.mask),
+            draws=asked.draws,
+            seed=asked.seed,
+            label=asked.label,
+            guidance=asked.guidance,
+            steps=asked.steps,
+            listener=listener,
+        )
+    return answer(asked.request, *content)
+
+
+def _bytes(mask: str) -> np.ndarray:
+    try:
+        return np.frombuffer(b64decode(mask, validate=True), np.uint8)
+    except ValueError as error:
+        raise ArgumentError("the mask is not in base64.") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +125,11 @@ class Pictures:
     @cached_property
     def real(self) -> Images | None:
         """Some real pictures, not seen in training if there are such, classes in turn."""
-        data = self.run.known_data()
+        data: Dataset[Images] | None = self.run.known_data()
         if data is None:
             return None
         rows = data.heldout if data.heldout is not None and len(data.heldout) else data.train
-        most = max(_REAL_BYTES // self.codec.dimension, _FEW)
+        most = max(_REAL_BYTES // self._pixels, _FEW)
         return rows.take(_in_turn(rows)[: min(most, _REAL)])
 
     def described(self) -> Content:
@@ -137,7 +167,7 @@ class Pictures:
         guidance: float | None = None,
         steps: int | None = None,
         calls: int | None = None,
-        listener: Listener = Listener(),
+        listener: Listener = NOBODY,
         stops: int = _STOPS,
     ) -> Content:
         """New pictures on their way from noise; the last are `run.sample(pictures, seed=seed)`.
@@ -154,17 +184,15 @@ class Pictures:
 
         Raises:
             ArgumentError: if the model cannot draw so.
-            Cancelled: when the listener waits no more.
+            Abandoned: when the listener waits no more.
         """
         model, given = self.model, None if label is None else {"class": label}
         changes = _without_none(guidance=guidance, steps=steps, few=calls)
-        began = time.monotonic()
-        with self._computing(listener):
+        with self._computing(listener) as spent:
             levels, frames = model.walk(seed=seed, given=given, **changes)
-            walk = self._walked(levels, frames, pictures, listener, stops)
-            labels = model.labels(pictures, seed=seed, given=given)
-        header = self._described(levels, began, labels)
-        return header | {"stops": walk.stops}, walk.arrays
+            header, arrays = self._walked(levels, frames, pictures, listener, stops)
+            labels = self._names(model.labels(pictures, seed=seed, given=given))
+        return header | {"labels": labels} | spent, arrays
 
     def fill(
         self,
@@ -176,7 +204,7 @@ class Pictures:
         label: str | None = None,
         guidance: float | None = None,
         steps: int | None = None,
-        listener: Listener = Listener(),
+        listener: Listener = NOBODY,
     ) -> Content:
         """A real picture with a part made anew, several times, as `run.complete` does.
 
@@ -193,7 +221,7 @@ class Pictures:
         Raises:
             ArgumentError: if there is no such picture, the mask is of another size or empty, or the
                 model cannot draw so.
-            Cancelled: when the listener waits no more.
+            Abandoned: when the listener waits no more.
         """
         made_anew = self._checked(picture, mask)
         real = self._wanted_real()
@@ -201,63 +229,59 @@ class Pictures:
         known = np.broadcast_to(~made_anew[..., None], rows.shape)
         given = None if label is None else {"class": label}
         changes = _without_none(guidance=guidance, steps=steps)
-        began = time.monotonic()
-        with self._computing(listener):
+        with self._computing(listener) as spent:
             header, arrays = self._filled(rows, known, seed, given, changes, listener, _STOPS)
-        return header | {"seconds": time.monotonic() - began}, arrays
+        return header | spent, arrays
 
-    def drawn_beforehand(self, listener: Listener = Listener()) -> Content:
+    def drawn_beforehand(self, listener: Listener = NOBODY) -> Content:
         """All that a page without a server shows: walks under some settings, and fillings.
 
         What a file has no room for is named in the header's `left_out`.
         """
         header, arrays = self.described()
-        walks: list[dict[str, Any]] = [{}]
-        if header["guided"]:
-            own = header["sampling"]["guidance"]
-            walks += [{"guidance": weight, "calls": 0} for weight in _GUIDANCE if weight != own]
-        walks += [{"calls": calls} for calls in (0, *header["calls"]) if header["calls"]]
-        walks = _unlike(walks, header["sampling"])
+        own, calls = header["sampling"], header["calls"]
+        weights = _GUIDANCE if header["guided"] else ()
+        wanted = [
+            (own["guidance"], own["few"]),
+            *((weight, 0) for weight in weights),
+            *((own["guidance"], few) for few in (0, *calls) if calls),
+        ]
+        walks = list(dict.fromkeys(wanted))
         pictures, stops = self._room(len(walks))
-        picture_bytes = self.codec.visible(self.model.empty()).shape[1:]
-        size = 2 * pictures * stops * int(np.prod(picture_bytes))
-        kept = max(_FILE // size, 1)
-        seed = self.model.settings.seed
-        done = []
-        for number, walk in enumerate(walks[:kept]):
-            described, drawn = self.draw(pictures, seed=seed, stops=stops, **walk, listener=listener)
-            done.append(described | walk | {"seed": seed})
+        kept = max(_FILE // self._size(pictures, stops), 1)
+        seed, done = self.model.settings.seed, []
+        for number, (guidance, few) in enumerate(walks[:kept]):
+            about, drawn = self.draw(
+                pictures,
+                seed=seed,
+                guidance=None if few else guidance,
+                calls=few,
+                listener=listener,
+                stops=stops,
+            )
+            done.append(about | {"guidance": guidance, "few": few})
             arrays |= {f"walk/{number}/{name}": each for name, each in drawn.items()}
-        header |= {"walks": done, "left_out": walks[kept:]}
+        left_out = [{"guidance": guidance, "few": few} for guidance, few in walks[kept:]]
+        header |= {"walks": done, "left_out": left_out}
         if self.real is not None and len(walks) < kept:
-            self._fill_beforehand(self.real, header, arrays, stops, listener)
+            fills, filled = self._fill_beforehand(self.real, stops, listener)
+            header["fills"] = fills
+            arrays |= filled
         return header, arrays
 
-    def _fill_beforehand(
-        self,
-        real: Images,
-        header: dict[str, Any],
-        arrays: dict[str, np.ndarray],
-        stops: int,
-        listener: Listener,
-    ) -> None:
-        """Three parts of a few pictures, all in one chunk: what a row is filled with is its own."""
+    def _fill_beforehand(self, real: Images, stops: int, listener: Listener) -> Content:
+        """Three parts of a few pictures, all in one chunk, as each row is filled by itself."""
         masks = _masks(self.codec.height, self.codec.width)
-        count = min(_FILLED, len(real))
-        rows = np.repeat(real.pixels[:count], len(masks) * _FILLINGS, axis=0)
-        each = np.tile(np.repeat(np.stack(list(masks.values())), _FILLINGS, axis=0), (count, 1, 1))
-        known = np.broadcast_to(~each[..., None], rows.shape)
-        with self._computing(listener):
-            seed = self.model.settings.seed
-            made, drawn = self._filled(rows, known, seed, None, {}, listener, stops)
-        arrays["masks"] = np.stack(list(masks.values())).astype(np.uint8)
-        arrays |= {f"fill/{name}": each for name, each in drawn.items()}
-        header["fills"] = made | {
-            "masks": list(masks),
-            "pictures": count,
-            "draws": _FILLINGS,
-            "seed": seed,
-        }
+        parts, count = np.stack(list(masks.values())), min(_FILLED, len(real))
+        rows = np.repeat(real.pixels[:count], len(parts) * _FILLINGS, axis=0)
+        made_anew = np.tile(np.repeat(parts, _FILLINGS, axis=0), (count, 1, 1))
+        known = np.broadcast_to(~made_anew[..., None], rows.shape)
+        seed = self.model.settings.seed
+        with self._computing(listener) as spent:
+            header, arrays = self._filled(rows, known, seed, None, {}, listener, stops)
+        about = {"masks": list(masks), "pictures": count, "draws": _FILLINGS}
+        named = {f"fill/{name}": each for name, each in arrays.items()}
+        return header | about | spent, named | {"masks": parts.astype(np.uint8)}
 
     # ------------------------------------------------------------------------------- the parts
 
@@ -272,14 +296,12 @@ class Pictures:
         stops: int,
     ) -> Content:
         """Rows of one chunk filled in, on the way."""
-        began = time.monotonic()
         levels, walks = self.model.completions(rows, known, seed=seed, given=given, **changes)
 
         def put_back(filled: np.ndarray) -> np.ndarray:
             return np.where(known, rows, filled)
 
-        walk = self._walked(levels, next(walks), len(rows), listener, stops, put_back)
-        return self._described(levels, began, None) | {"stops": walk.stops}, walk.arrays
+        return self._walked(levels, next(walks), len(rows), listener, stops, put_back)
 
     def _walked(
         self,
@@ -289,10 +311,10 @@ class Pictures:
         listener: Listener,
         stops: int,
         put_back: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels,
-    ) -> "_Walk":
+    ) -> Content:
         """The first `n` pictures at some of the levels; `put_back` is for all but what is noisy."""
         last = len(levels) - 1
-        room = max(_ANSWER // (2 * n * self.codec.dimension), 2)
+        room = max(_ANSWER // (2 * n * self._pixels), 2)
         count = min(stops, room, last + 1)
         chosen = sorted({round(last * k / (count - 1)) for k in range(count)})
         noisy, clean = [], []
@@ -311,21 +333,13 @@ class Pictures:
             {"step": k, "alpha": float(levels.alpha[k]), "sigma": float(levels.sigma[k])}
             for k in chosen
         ]
-        return _Walk(described, {"noisy": np.stack(noisy), "clean": np.stack(clean)})
+        header = {"steps": last, "stops": described}
+        return header, {"noisy": np.stack(noisy), "clean": np.stack(clean)}
 
     def _visible(
         self, x: Tensor, put_back: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels
     ) -> np.ndarray:
         return self.codec.visible(put_back(self.codec.decode(x)))
-
-    def _described(
-        self, levels: NoiseLevel, began: float, labels: np.ndarray | None
-    ) -> dict[str, Any]:
-        return {
-            "steps": len(levels) - 1,
-            "labels": self._names(labels),
-            "seconds": time.monotonic() - began,
-        }
 
     def _names(self, labels: np.ndarray | None) -> list[str] | None:
         """Names of classes; empty for pictures of none."""
@@ -358,37 +372,35 @@ class Pictures:
             raise ArgumentError("nothing is painted; paint what is to be filled in.")
         return mask.reshape(height, width).astype(bool)
 
+    @property
+    def _pixels(self) -> int:
+        """Bytes of a picture on the page."""
+        codec = self.codec
+        empty = np.zeros((1, codec.height, codec.width, codec.channels), codec.dtype)
+        return codec.visible(empty).size
+
+    def _size(self, pictures: int, stops: int) -> int:
+        """Bytes of a walk."""
+        return 2 * pictures * stops * self._pixels
+
     def _room(self, walks: int) -> tuple[int, int]:
         """How many pictures at how many stops a file can hold of all walks and fillings."""
-        pixels = int(np.prod(self.codec.visible(self.model.empty()).shape[1:]))
         most = 64 if self.codec.classes else 16
         sizes = [each for each in _SIZES if each[0] <= most]
-        fits = ((n, stops) for n, stops in sizes if 2 * n * stops * pixels * (walks + 1) <= _FILE)
+        fits = (each for each in sizes if (walks + 1) * self._size(*each) <= _FILE)
         return next(fits, sizes[-1])
 
     @contextmanager
-    def _computing(self, listener: Listener) -> Iterator[None]:
-        """With the run's threads, and given up before a call of the network."""
-        few = self.model.few
-
-        def check(*_: Any) -> None:
-            if listener.cancelled():
-                raise Cancelled
-
-        networks = [self.model.denoiser.network, *([] if few is None else [few.network])]
-        hooks = [network.register_forward_pre_hook(check) for network in networks]
-        try:
-            with distributed.threads(self.run.settings.threads):
-                yield
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-
-@dataclass(frozen=True, slots=True)
-class _Walk:
-    stops: list[dict[str, Any]]
-    arrays: dict[str, np.ndarray]
+    def _computing(self, listener: Listener) -> Iterator[dict[str, Any]]:
+        """With the run's threads; what it took is in the header that is given."""
+        spent: dict[str, Any] = {}
+        began = time.monotonic()
+        with (
+            distributed.threads(self.run.settings.threads),
+            counted(self.model, listener.is_given_up) as count,
+        ):
+            yield spent
+        spent |= {"calls": count.calls, "seconds": time.monotonic() - began}
 
 
 def _masks(height: int, width: int) -> dict[str, np.ndarray]:
@@ -411,8 +423,3 @@ def _in_turn(pictures: Images) -> np.ndarray:
 
 def _without_none(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in changes.items() if value is not None}
-
-
-def _unlike(walks: list[dict[str, Any]], own: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Without those that draw what the run's own settings draw."""
-    return [walk for k, walk in enumerate(walks) if not k or walk.get("calls") != own["few"]]

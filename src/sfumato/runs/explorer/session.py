@@ -19,9 +19,11 @@ from typing import Any, Literal
 from sfumato.errors import ArgumentError, RunError, SfumatoError
 from sfumato.runs.explorer import messages
 from sfumato.runs.explorer.messages import (
+    Advanced,
     Begin,
     Begun,
     Draw,
+    Drawing,
     Ended,
     Event,
     Failed,
@@ -44,7 +46,7 @@ from sfumato.runs.explorer.messages import (
 _TO_SAVE, _TO_END = 10.0, 5.0
 
 
-_Kind = Literal["state", "progress", "payload", "answer"]
+_Kind = Literal["state", "progress", "payload", "drawing", "answer"]
 
 _FITTING = "a fit is running; stop it first."
 
@@ -190,6 +192,8 @@ class Session:
                 if self.state != "stopped" or self.folder is None:
                     raise ArgumentError("there is no stopped fit to go on with.")
                 await self._begin(Resume(folder=self.folder))
+            case messages.Cancel():
+                self._withdraw(page)
             case messages.FitDrawn() | messages.FitToy() | messages.FitCsv():
                 if self.state == "fitting":
                     raise ArgumentError(_FITTING)
@@ -243,6 +247,15 @@ class Session:
         for page, asked in self._waiting.items():
             page.refuse(reason, asked.request)
         self._waiting.clear()
+
+    def _advanced(self, event: Advanced) -> None:
+        """How far a draw is, for who still waits for it."""
+        running = self._running
+        if running is not None and running.number == event.number and running.page is not None:
+            drawing = Drawing(
+                request=running.request, done=event.done, of=event.of, left=event.left
+            )
+            running.page.put("drawing", drawing.model_dump_json())
 
     def _drawn(self, number: int, answer: bytes | str | None) -> None:
         """A draw has ended: its answer, or why there is none, goes to who still waits for it."""
@@ -333,6 +346,8 @@ class Session:
                 self.folder, self.command = folder, command
                 self._change(state)
                 self._answer(None)
+            case Advanced():
+                self._advanced(event)
             case GivenUp(number=number):
                 self._drawn(number, None)
             case Refused(number=number, message=message):

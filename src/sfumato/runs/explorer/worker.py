@@ -31,8 +31,9 @@ from sfumato.errors import DataError, SfumatoError
 from sfumato.models.registry import OWN
 from sfumato.runs.card import write_card
 from sfumato.runs.explorer import messages
-from sfumato.runs.explorer.calls import Abandoned
+from sfumato.runs.explorer.calls import Abandoned, Listener
 from sfumato.runs.explorer.messages import (
+    Advanced,
     Begin,
     Begun,
     Ended,
@@ -154,10 +155,18 @@ class Worker:
 
     def _perform(self, order: Perform) -> None:
         """Draw, unless nobody waits for it any more."""
+        began, last = time.monotonic(), 0.0
+
+        def told(done: int, of: int) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if done and now >= last + _PROGRESS:
+                last, left = now, (now - began) * (of - done) / done
+                self._tell(Advanced(number=order.number, done=done, of=of, left=left))
+
         try:
-            answer = drawn(
-                self._opened(order.path), order.asked, lambda: order.number <= self.given_up
-            )
+            listener = Listener(told, lambda: order.number <= self.given_up)
+            answer = drawn(self._opened(order.path), order.asked, listener)
         except Abandoned:
             self._tell(GivenUp(number=order.number))
         except SfumatoError as error:
