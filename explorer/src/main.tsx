@@ -8,6 +8,8 @@ import { Draw } from "./draw";
 import { hovered, logDensities } from "./hover";
 import { density, pending } from "./layers";
 import { captioned, Panel } from "./panel";
+import { Pictures } from "./pictures";
+import * as pictures from "./pictures_state";
 import { connect, served } from "./server";
 import { Share } from "./share";
 import { open, run as shown } from "./shown";
@@ -35,11 +37,12 @@ function App() {
         </div>
       </header>
       {failure.value && <p class="problem" role="alert">{failure.value}</p>}
-      <main class={served ? "served" : ""}>
-        {served && <Draw />}
+      <main class={served && kind !== "images" ? "served" : ""}>
+        {served && kind !== "images" && <Draw />}
         {!run && <p class="faint wide">{served ? t.nothingYet : t.connecting}</p>}
         {kind === "points" && <Points />}
         {kind === "table" && <Tables />}
+        {kind === "images" && <Pictures />}
       </main>
     </>
   );
@@ -97,4 +100,4 @@ if (served) connect(open);
 render(<App />, document.getElementById("page")!);
 
 // What tests read: the samples as they were drawn, and what there is to ask.
-Object.assign(window, { sfumato: { ...state, tables, language, shade: { pending, density }, view: { reach } } });
+Object.assign(window, { sfumato: { ...state, tables, pictures, language, shade: { pending, density }, view: { reach } } });

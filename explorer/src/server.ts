@@ -23,7 +23,10 @@ export type Draw =
     type: "draw_pictures"; seed: number; pictures: number; label: string | null; guidance: number | null;
     steps: number | null; calls: number | null;
   }
-  | { type: "fill_picture"; seed: number; draws: number; picture: number; mask: string };
+  | {
+    type: "fill_picture"; seed: number; draws: number; picture: number; mask: string; label: string | null;
+    guidance: number | null; steps: number | null;
+  };
 
 export interface State {
   type: "state";
@@ -42,7 +45,16 @@ export interface Progress {
   left: number;
 }
 
-type Message = State | Progress | { type: "error"; message: string; request: number | null };
+/** How far a draw is. */
+export interface Drawing {
+  type: "drawing";
+  request: number;
+  done: number;
+  of: number;
+  left: number;
+}
+
+type Message = State | Progress | Drawing | { type: "error"; message: string; request: number | null };
 
 /** The header of an answer. */
 export interface Answer extends RunHeader {
@@ -58,6 +70,8 @@ export const state = signal<State | null>(null);
 export const progress = signal<Progress | null>(null);
 export const losses = signal<number[]>([]);
 export const complaint = signal("");
+/** Of the draw that is waited for, once something is known. */
+export const drawing = signal<Drawing | null>(null);
 
 type Open = (run: ArrayBuffer, how: { keep: boolean }) => void;
 
@@ -113,7 +127,15 @@ function settle(request: number | undefined, by: (each: Waiting) => void): void 
   if (!waiting || waiting.request !== request) return;
   const each = waiting;
   waiting = null;
+  drawing.value = null;
   by(each);
+}
+
+/** Nobody waits any more for what is drawn. */
+export function cancel(): void {
+  if (!waiting) return;
+  settle(waiting.request, (each) => each.reject(new Replaced()));
+  socket?.send(JSON.stringify({ type: "cancel" }));
 }
 
 /** Have something drawn; the promise of the one before is rejected with `Replaced`. */
@@ -129,6 +151,9 @@ function receive(message: Message): void {
   if (message.type === "error" && message.request !== null) {
     settle(message.request, (each) => each.reject(new Error(message.message)));
   } else if (message.type === "error") complaint.value = message.message;
+  else if (message.type === "drawing") {
+    if (message.request === waiting?.request) drawing.value = message;
+  }
   else if (message.type === "progress") {
     if (message.step < (progress.value?.step ?? 0)) losses.value = [];
     progress.value = message;

@@ -3,6 +3,7 @@
 import { batch, signal } from "@preact/signals";
 
 import { Packed, type RunHeader } from "./payload";
+import * as pictures from "./pictures_state";
 import * as points from "./state";
 import * as tables from "./tables_state";
 
@@ -19,6 +20,7 @@ export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
       if (header.kind !== "points") points.payload.value = null;
       if (header.kind === "points") points.open(bytes, { keep: same });
       if (header.kind === "table") tables.open(bytes, { keep: same });
+      if (header.kind === "images") pictures.open(bytes);
       run.value = header;
     } catch (error) {
       points.failure.value = error instanceof Error ? error.message : String(error);

@@ -1,0 +1,248 @@
+// A run of pictures on the screen: what was chosen, what Python has drawn, and which moment is looked at.
+
+import { batch, computed, effect, signal } from "@preact/signals";
+
+import { Replaced } from "./engine";
+import { Packed, type RunHeader } from "./payload";
+import { cancel, draw, type Draw, served } from "./server";
+
+/** A moment of a walk, as it was reached after so many steps. */
+interface Stop {
+  step: number;
+  alpha: number;
+  sigma: number;
+}
+
+/** What every walk says of itself. */
+interface WalkHeader {
+  steps: number;
+  stops: Stop[];
+  labels?: string[] | null;
+  seconds: number;
+  /** Network calls. */
+  calls: number;
+}
+
+interface StoredWalk extends WalkHeader {
+  guidance: number;
+  few: number;
+}
+
+interface StoredFills extends WalkHeader {
+  masks: string[];
+  pictures: number;
+  draws: number;
+}
+
+interface PicturesHeader extends RunHeader {
+  height: number;
+  width: number;
+  classes: string[];
+  /** Whether a class may be followed more or less. */
+  guided: boolean;
+  sampling: { sampler: string; steps: number; few: number; guidance: number };
+  calls: number[];
+  most_steps: number | null;
+  /** Whether a PNG holds the run's pictures exactly. */
+  exact: boolean;
+  real_labels?: string[] | null;
+  /** Of a page without a server, what was drawn beforehand, and what its file has no room for. */
+  walks?: StoredWalk[];
+  fills?: StoredFills;
+  left_out?: { guidance: number; few: number }[];
+}
+
+/** Pictures on their way from noise. */
+export interface Walk extends WalkHeader {
+  noisy: Uint8Array;
+  clean: Uint8Array;
+  /** Which of the pictures in the arrays are shown. */
+  places: number[];
+  /** How many there are in the arrays. */
+  held: number;
+  /** What was asked for, to know when it is no longer what is chosen. */
+  key: string;
+}
+
+export type Mode = "new" | "fill";
+/** As the sampler has a picture, or as the network predicts it from there. */
+export type View = "noisy" | "clean";
+
+export const MOST_GUIDANCE = 10;
+
+export const run = signal<Packed<PicturesHeader> | null>(null);
+export const mode = signal<Mode>("new");
+export const view = signal<View>("noisy");
+export const walks = { new: signal<Walk | null>(null), fill: signal<Walk | null>(null) };
+export const walk = computed(() => walks[mode.value].value);
+
+export const label = signal<string | null>(null);
+export const guidance = signal(1);
+export const steps = signal(50);
+export const few = signal(0);
+export const count = signal(16);
+export const seed = signal(0);
+
+/** Which real picture is filled in, the part of it (1: made anew), its class, and how many times. */
+export const picture = signal(0);
+export const mask = signal(new Uint8Array());
+export const fillLabel = signal<string | null>(null);
+export const draws = signal(4);
+/** Without a server, which of the stored parts. */
+export const stored = signal(0);
+
+export const stop = signal(0);
+export const playing = signal(false);
+export const lastStop = computed(() => Math.max((walk.value?.stops.length ?? 1) - 1, 0));
+/** The stop that is seen: the slider may stand further than a shorter walk goes. */
+export const at = computed(() => Math.min(stop.value, lastStop.value));
+
+export const busy = signal(false);
+export const problem = signal("");
+
+export const channels = computed(() => {
+  const held = run.value;
+  if (held?.has("real")) return held.shape("real")[3];
+  return held?.has("walk/0/noisy") ? held.shape("walk/0/noisy")[4] : 1;
+});
+
+/** The pixels of a real picture. */
+export function real(place: number): Uint8Array {
+  const held = run.value!, size = held.shape("real").slice(1).reduce((a, b) => a * b);
+  return held.pixels("real").subarray(place * size, (place + 1) * size);
+}
+
+export const realCount = computed(() => (run.value?.has("real") ? run.value.shape("real")[0] : 0));
+export const realLabel = (place: number): string => run.value?.header.real_labels?.[place] ?? "";
+
+/** The pixels of a picture of a walk at a stop. */
+export function pixels(of: Walk, kind: View, moment: number, place: number): Uint8Array {
+  const all = of[kind], size = all.length / of.stops.length / of.held;
+  const from = (moment * of.held + place) * size;
+  return all.subarray(from, from + size);
+}
+
+export const byMap = computed(() => few.value > 0);
+
+/** What would draw what is chosen. */
+const drawMessage = computed<Draw | null>(() => {
+  const own = run.value?.header;
+  if (!own) return null;
+  return {
+    type: "draw_pictures", seed: seed.value, pictures: count.value, label: label.value,
+    guidance: own.guided && !byMap.value ? guidance.value : null,
+    steps: byMap.value ? null : steps.value, calls: own.calls.length ? few.value : null,
+  };
+});
+
+const fillMessage = computed<Draw | null>(() => {
+  const own = run.value?.header;
+  if (!own || !mask.value.length) return null;
+  return {
+    type: "fill_picture", seed: seed.value, draws: draws.value, picture: picture.value, label: fillLabel.value,
+    guidance: own.guided ? guidance.value : null, steps: steps.value, mask: btoa(Array.from(mask.value, (v) => String.fromCharCode(v)).join("")),
+  };
+});
+
+const wanted = computed(() => (mode.value === "new" ? drawMessage.value : fillMessage.value));
+/** Whether something else is chosen than what is seen. */
+export const stale = computed(() => served && walk.value?.key !== JSON.stringify(wanted.value));
+export const painted = computed(() => mask.value.reduce((sum, v) => sum + v, 0));
+
+/** Have drawn what is chosen. */
+export function ask(): void {
+  const message = wanted.peek(), of = walks[mode.peek()];
+  if (!message) return;
+  busy.value = true;
+  problem.value = "";
+  draw(message).then((answer) => {
+    const held = answer.shape("noisy")[1], before = of.value;
+    batch(() => {
+      busy.value = false;
+      of.value = {
+        ...(answer.header as unknown as WalkHeader), noisy: answer.pixels("noisy"), clean: answer.pixels("clean"),
+        held, places: Array.from({ length: held }, (_, k) => k), key: JSON.stringify(message),
+      };
+      if (!before) stop.value = lastStop.value;
+      else if (of === walks[mode.value]) keepPlace(before);
+    });
+  }, (error: Error) => {
+    if (error instanceof Replaced) return;
+    busy.value = false;
+    problem.value = error.message;
+  });
+}
+
+/** The slider stays where it was between noise and picture, whatever the number of stops. */
+function keepPlace(before: Walk): void {
+  stop.value = Math.round((Math.min(stop.value, before.stops.length - 1) / Math.max(before.stops.length - 1, 1)) * lastStop.value);
+}
+
+/** Give up what is being drawn. */
+export function giveUp(): void {
+  cancel();
+  busy.value = false;
+}
+
+export function open(bytes: ArrayBuffer): void {
+  const found = new Packed<PicturesHeader>(bytes), own = found.header;
+  // After a break of the connection the same run comes again.
+  if (JSON.stringify(run.peek()?.header) === JSON.stringify(own)) return;
+  batch(() => {
+    run.value = found;
+    walks.new.value = walks.fill.value = null;
+    mode.value = "new";
+    label.value = null;
+    guidance.value = own.sampling.guidance;
+    steps.value = own.sampling.steps;
+    few.value = own.sampling.few;
+    count.value = own.walks && own.classes.length ? 64 : 16;
+    seed.value = own.seed;
+    mask.value = new Uint8Array(own.height * own.width);
+    choose(0);
+    problem.value = "";
+  });
+}
+
+export function choose(place: number): void {
+  picture.value = place;
+  fillLabel.value = realLabel(place) || null;
+}
+
+// A change of what is drawn draws it, once it has settled.
+let settling = 0;
+effect(() => {
+  const chosen = drawMessage.value;
+  if (!served || !chosen || mode.value !== "new") return;
+  if (walks.new.peek()?.key === JSON.stringify(chosen)) return;
+  clearTimeout(settling);
+  settling = window.setTimeout(ask, walks.new.peek() ? 300 : 0);
+});
+
+// Without a server, what is chosen is looked up.
+effect(() => {
+  const held = run.value;
+  if (!held?.header.walks) return;
+  const found = held.header.walks.findIndex((each) => each.few === few.value && (byMap.value || each.guidance === guidance.value));
+  const number = Math.max(found, 0), own = held.header.walks[number];
+  const all = own.stops.length, size = held.shape(`walk/${number}/noisy`)[1];
+  const places = Array.from({ length: size }, (_, k) => k)
+    .filter((k) => label.value === null || own.labels?.[k] === label.value).slice(0, count.value);
+  const before = walks.new.peek();
+  walks.new.value = {
+    ...own, noisy: held.pixels(`walk/${number}/noisy`), clean: held.pixels(`walk/${number}/clean`), held: size, places,
+    key: String(number),
+  };
+  if (!before) stop.value = all - 1;
+});
+
+effect(() => {
+  const held = run.value, own = held?.header.fills;
+  if (!held || !own) return;
+  const first = (picture.value * own.masks.length + stored.value) * own.draws, size = held.header.height * held.header.width;
+  walks.fill.value = {
+    ...own, noisy: held.pixels("fill/noisy"), clean: held.pixels("fill/clean"), held: held.shape("fill/noisy")[1],
+    places: Array.from({ length: own.draws }, (_, k) => first + k), key: String(first),
+  };
+  mask.value = held.pixels("masks").slice(stored.value * size, (stored.value + 1) * size);
+});
