@@ -41,7 +41,7 @@ export function Pictures() {
           </fieldset>
         )}
         {fills ? <Filling /> : <Drawn />}
-        {walk.value && <Timeline />}
+        {walk.value && !fills && <Timeline />}
         {walk.value && <Share />}
         <p class="faint">{t.version(own.version)}</p>
       </div>
@@ -68,10 +68,10 @@ function Thumb({ pixels, name }: { pixels: Uint8Array; name: string }) {
   return <canvas ref={element} width={width} height={height} role="img" aria-label={name} />;
 }
 
-function Grid({ of, named }: { of: Walk; named: string }) {
-  const t = texts.value;
+function Grid({ of, named, across }: { of: Walk; named: string; across: number }) {
+  const t = texts.value, old = busy.value || stale.value;
   return (
-    <ul class={`thumbs ${busy.value ? "waiting" : ""}`} aria-label={named} data-testid="drawn">
+    <ul class={`thumbs ${old ? "waiting" : ""}`} style={`--across: ${across}`} aria-label={named} data-testid="drawn">
       {of.places.map((place, k) => (
         <li key={k}>
           <Thumb pixels={held.pixels(of, view.value, at.value, place)} name={t.drawnAlt(k + 1, of.labels?.[place] ?? "")} />
@@ -82,22 +82,28 @@ function Grid({ of, named }: { of: Walk; named: string }) {
   );
 }
 
+/** How many in a row make a square. */
+function square(count: number): number {
+  return Math.ceil(Math.sqrt(count));
+}
+
 function Drawn() {
   const t = texts.value, found = walk.value, chosen = label.value;
   const places = Array.from({ length: realCount.value }, (_, k) => k).filter((k) => chosen === null || realLabel(k) === chosen);
+  const shown = places.slice(0, Math.max(found?.places.length ?? count.value, 4));
   return (
     <div class="beside">
       <section>
         <h2>{t.drawn(found?.places.length ?? count.value)}</h2>
         <State />
-        {found && <Grid of={found} named={t.drawn(found.places.length)} />}
+        {found && <Grid of={found} named={t.drawn(found.places.length)} across={square(found.places.length)} />}
       </section>
       <section>
         <h2>{chosen === null ? t.real : t.realOf(chosen)}</h2>
         {!realCount.value && <p class="faint">{t.noReal}</p>}
         {realCount.value > 0 && !places.length && <p class="faint">{t.noneOf}</p>}
-        <ul class="thumbs" aria-label={t.real} data-testid="real">
-          {places.slice(0, Math.max(found?.places.length ?? 16, 16)).map((k) => (
+        <ul class="thumbs" style={`--across: ${square(Math.max(found?.places.length ?? count.value, 4))}`} aria-label={t.real} data-testid="real">
+          {shown.map((k) => (
             <li key={k}><Thumb pixels={real(k)} name={t.realAlt(k + 1, realLabel(k))} />{realLabel(k)}</li>
           ))}
         </ul>
@@ -109,7 +115,7 @@ function Drawn() {
 /** How far a draw is; or what it took, and a way to have what is chosen now. */
 function State() {
   const t = texts.value, now = drawing.value, found = walk.value;
-  if (problem.value) return <div class="state"><p class="problem" role="alert" data-testid="problem">{problem.value}</p><Again /></div>;
+  if (problem.value) return <div class="state"><p class="problem" role="alert" data-testid="problem">{problem.value}</p>{mode.value === "new" && <Again />}</div>;
   if (busy.value) {
     return (
       <div class="state" role="status" data-testid="progress">
@@ -121,12 +127,13 @@ function State() {
   const fills = mode.value === "fill";
   return (
     <div class="state" data-testid="state">
-      {served && stale.value && !fills && <><span>{t.cancelled}</span><Again /></>}
-      {found && !(stale.value && !fills) && (
-        <span>{t.took(found.places.length, found.seconds < 10 ? found.seconds.toFixed(1) : found.seconds.toFixed(0), found.calls)}</span>
-      )}
-      {served && !stale.value && !fills && (
-        <button type="button" data-testid="others" onClick={() => (seed.value = (seed.value + 1) % Number.MAX_SAFE_INTEGER)}>{t.others}</button>
+      {stale.value ? (
+        found || !fills ? <><span>{fills ? t.changed : t.cancelled}</span>{!fills && <Again />}</> : null
+      ) : found && (
+        <>
+          <span>{(fills ? t.tookFills : t.took)(found.places.length, found.seconds.toFixed(found.seconds < 10 ? 1 : 0), found.calls)}</span>
+          {served && !fills && <button type="button" data-testid="others" onClick={held.others}>{t.others}</button>}
+        </>
       )}
     </div>
   );
@@ -174,7 +181,8 @@ function Filling() {
             </div>
           )}
           <State />
-          {found ? <Grid of={found} named={t.filled} /> : <p class="faint">{t.nothingPainted}</p>}
+          {found ? <Grid of={found} named={t.filled} across={Math.min(found.places.length, 4)} /> : <p class="faint">{t.nothingPainted}</p>}
+          {found && <Timeline />}
         </section>
       </div>
     </>
@@ -394,7 +402,7 @@ function Share() {
         }}>{making.value ? t.making : t.gif}</button>
       </div>
       {!exact && <p class="faint">{t.inexact}</p>}
-      {exact && !(fills && !served) && (
+      {exact && !(fills && (!served || stale.value)) && (
         <Command line={command()} title={fills ? t.fillCommand : t.command}>
           {fills && (
             <>

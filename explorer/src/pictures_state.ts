@@ -178,6 +178,11 @@ function keepPlace(before: Walk): void {
   stop.value = Math.round((Math.min(stop.value, before.stops.length - 1) / Math.max(before.stops.length - 1, 1)) * lastStop.value);
 }
 
+/** Draw others, by the next seed. */
+export function others(): void {
+  seed.value = seed.value < Number.MAX_SAFE_INTEGER ? seed.value + 1 : 0;
+}
+
 /** Give up what is being drawn. */
 export function giveUp(): void {
   cancel();

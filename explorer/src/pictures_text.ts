@@ -34,7 +34,10 @@ const EN = {
   others: "Other pictures",
   took: (n: number, seconds: string, calls: number) =>
     `${n} ${n === 1 ? "picture" : "pictures"} in ${seconds} s, ${calls} network ${calls === 1 ? "call" : "calls"}`,
-  settings: "Drawing",
+  tookFills: (n: number, seconds: string, calls: number) =>
+    `${n} ${n === 1 ? "filling" : "fillings"} in ${seconds} s, ${calls} network ${calls === 1 ? "call" : "calls"}`,
+  changed: "Something was changed since: press Fill in.",
+  settings: "Settings",
   label: "Class",
   anyLabel: "any, as often as in the data",
   anyOne: "any",
@@ -109,6 +112,8 @@ const ZH: Text = {
   again: "生成",
   others: "换一批",
   took: (n, seconds, calls) => `${n} 张图片用时 ${seconds} 秒，调用网络 ${calls} 次`,
+  tookFills: (n, seconds, calls) => `补全 ${n} 次，用时 ${seconds} 秒，调用网络 ${calls} 次`,
+  changed: "之后有所改动：请再点击“开始补全”。",
   settings: "生成设置",
   label: "类别",
   anyLabel: "任意，比例与数据相同",
