@@ -46,7 +46,7 @@ function composed(): HTMLCanvasElement {
   return made;
 }
 
-function download(content: Blob, name: string): void {
+export function download(content: Blob, name: string): void {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(content);
   link.download = name;
@@ -73,7 +73,7 @@ async function animation(): Promise<Blob> {
 }
 
 /** Words of a shell, quoted where they must be. */
-function quoted(word: string): string {
+export function quoted(word: string): string {
   return /^[\w./+=:-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 

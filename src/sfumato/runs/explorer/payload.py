@@ -10,27 +10,55 @@ from sfumato.runs.explorer.messages import Asked, DrawRows, FillRow
 from sfumato.runs.run import Run
 
 
-def payload(run: Run, other: nn.Module | None = None) -> bytes:
+def payload(
+    run: Run, other: nn.Module | None = None, is_given_up: Callable[[], bool] = lambda: False
+) -> bytes:
     """All that the page shows of a run, fitted or half fitted.
 
     Args:
         run: of points with one to three columns that vary, or of a table.
         other: of points, the network with the weights that the run does not draw with (the last
             ones of averaged ones) while it is being fitted; else they are those of its checkpoint.
+        is_given_up: asked before each call of the network.
 
     Raises:
+        Abandoned: if it is given up.
         ArgumentError: if the page has no place for such a run; says why.
     """
     match run.model.codec.kind:
         case "points":
             return points.payload(run, other)
         case "table":
-            return tables.payload(run)
+            return tables.payload(run, is_given_up)
         case _:
-            raise ArgumentError(
-                "the explorer shows points of one to three columns and tables; this is a run of "
-                "pictures. `sfumato report` and `sfumato animate` show it."
-            )
+            raise _no_place()
+
+
+def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str]]:
+    """All that a page without a server shows of a run, and what it has to do without.
+
+    Args:
+        run: as for `payload`.
+        most: bytes that it may have; of points all is needed.
+        quiet: show no progress.
+
+    Raises:
+        ArgumentError: as for `payload`.
+    """
+    match run.model.codec.kind:
+        case "points":
+            return points.payload(run), []
+        case "table":
+            return tables.carried(run, most, quiet=quiet)
+        case _:
+            raise _no_place()
+
+
+def _no_place() -> ArgumentError:
+    return ArgumentError(
+        "the explorer shows points of one to three columns and tables; this is a run of pictures. "
+        "`sfumato report` and `sfumato animate` show it."
+    )
 
 
 def drawn(run: Run, asked: Asked, is_given_up: Callable[[], bool]) -> bytes:
