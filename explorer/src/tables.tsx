@@ -23,7 +23,6 @@ export function Tables() {
   return (
     <>
       <div class="look tables">
-        <Modes />
         {mode.value === "draw" && <Columns />}
         {!real.value && <p class="faint">{t.noReal}</p>}
         {fitting.value && <p class="faint" data-testid="while-fitting">{t.whileFitting}</p>}
@@ -39,6 +38,7 @@ export function Tables() {
         <Share />
       </div>
       <section class="controls">
+        <Modes />
         {mode.value === "draw" ? <Conditions /> : <Cells />}
         <Sampling />
       </section>
@@ -247,7 +247,7 @@ function Cells() {
     <Group title={t.row}>
       <div class="buttons">
         <button type="button" aria-label={t.previous} onClick={() => move(-1)}>‹</button>
-        <input type="number" aria-label={t.row} min="1" max={rows.n} value={row.value + 1} readOnly={places !== null} data-testid="row"
+        <input type="number" aria-label={t.row} min="1" max={rows.n} value={row.value + 1} disabled={places !== null} data-testid="row"
           onChange={(event) => {
             const wanted = Math.floor(Number(event.currentTarget.value) || 1);
             choose(Math.min(Math.max(wanted, 1), rows.n) - 1);

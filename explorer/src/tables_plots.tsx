@@ -135,7 +135,7 @@ function Bars({ k, sets, large }: { k: number; sets: Shown; large: boolean }) {
   const truth = sets.truth?.(k) ?? null;
   const top = Math.max(...series.flatMap((each) => each ?? []), 1e-9);
   const width = large ? 640 : 260, step = large ? 24 : 16, left = large ? 150 : 92, right = large ? 110 : 36, above = 22;
-  const height = Math.max(above + bars.length * step + 6, large ? 0 : 150);
+  const height = above + bars.length * step + 6;
   const x = (share: number) => left + (share / top) * (width - left - right);
   return (
     <Figure width={width} height={height} title={cut(column.name, large ? 60 : 28)} label={said(k, sets)} testid={`plot-${k}`}>

@@ -289,7 +289,7 @@ def _shown_value(value: Any, part: ColumnCodec) -> float | str:
 
 def _fillings(real: DataTable, columns: Sequence[int]) -> list[tuple[int, int | None]]:
     """Row and column of what is to be emptied; None where the row has missing values anyway."""
-    missing: np.ndarray = np.stack([column.missing for column in real]).any(axis=0)
+    missing = np.asarray(np.stack([column.missing for column in real]).any(axis=0))
     rows = list(range(min(_FILLED, len(real))))
     if not missing[rows].any():
         rows += np.flatnonzero(missing)[:1].tolist()
