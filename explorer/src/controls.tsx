@@ -125,7 +125,7 @@ function Speed() {
   );
 }
 
-function Group({ title, children }: { title: string; children: ComponentChildren }) {
+export function Group({ title, children }: { title: string; children: ComponentChildren }) {
   return <fieldset><legend>{title}</legend>{children}</fieldset>;
 }
 

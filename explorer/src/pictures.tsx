@@ -52,10 +52,13 @@ export function Pictures() {
 
 /** What a file has no room for, in a sentence. */
 function leftOut(): string {
-  const t = texts.value, own = run.value!.header;
-  const said = (own.left_out ?? []).map((each) => (each.few ? t.byMap(each.few) : t.leftGuidance(each.guidance)));
-  if (realCount.value && !own.fills) said.push(t.leftFills);
-  return said.length ? t.leftOut(said.join(", ")) : "";
+  const t = texts.value, less = run.value!.header.left_out;
+  if (!less) return "";
+  const said = [
+    ...less.guidance.map(t.leftGuidance), ...less.few.map(t.byMap), ...(less.fills ? [t.leftFills] : []),
+    ...(less.pictures ? [t.leftPictures(less.pictures)] : []), ...(less.stops ? [t.leftStops(less.stops)] : []),
+  ];
+  return said.length ? t.leftOut(said.join(t.comma)) : "";
 }
 
 // ------------------------------------------------------------------------------------- pictures
@@ -96,6 +99,7 @@ function Drawn() {
       <section>
         <h2>{t.drawn(found?.places.length ?? count.value)}</h2>
         <State />
+        {found && !served && chosen !== null && <p class="faint">{t.among(found.held)}</p>}
         {found && <Grid of={found} named={t.drawn(found.places.length)} across={square(found.places.length)} />}
       </section>
       <section>
@@ -131,7 +135,7 @@ function State() {
         found || !fills ? <><span>{fills ? t.changed : t.cancelled}</span>{!fills && <Again />}</> : null
       ) : found && (
         <>
-          <span>{(fills ? t.tookFills : t.took)(found.places.length, found.seconds.toFixed(found.seconds < 10 ? 1 : 0), found.calls)}</span>
+          <span>{(fills ? t.tookFills : t.took)(served ? found.places.length : found.held, found.seconds.toFixed(found.seconds < 10 ? 1 : 0), found.calls)}</span>
           {served && !fills && <button type="button" data-testid="others" onClick={held.others}>{t.others}</button>}
         </>
       )}

@@ -49,7 +49,7 @@ interface PicturesHeader extends RunHeader {
   /** Of a page without a server, what was drawn beforehand, and what its file has no room for. */
   walks?: StoredWalk[];
   fills?: StoredFills;
-  left_out?: { guidance: number; few: number }[];
+  left_out?: { guidance: number[]; few: number[]; fills: boolean; pictures: number; stops: number };
 }
 
 /** Pictures on their way from noise. */

@@ -78,6 +78,10 @@ const EN = {
   leftOut: (what: string) => `Left out, as the file would be too large: ${what}.`,
   leftGuidance: (weight: number) => `guidance ${weight}`,
   leftFills: "a part of a picture filled in",
+  leftPictures: (n: number) => `${n} of the pictures`,
+  leftStops: (n: number) => `${n} of the stops on the way`,
+  comma: ", ",
+  among: (n: number) => `Those of this class among ${n} drawn pictures.`,
   version: (v: string) => `Made by Sfumato ${v}.`,
 };
 
@@ -155,6 +159,10 @@ const ZH: Text = {
   leftOut: (what) => `因文件会过大而未收入：${what}。`,
   leftGuidance: (weight) => `引导强度 ${weight}`,
   leftFills: "图片的补全",
+  leftPictures: (n) => `${n} 张图片`,
+  leftStops: (n) => `途中的 ${n} 个停留点`,
+  comma: "、",
+  among: (n) => `${n} 张生成图片中属于此类别的图片。`,
   version: (v) => `由 Sfumato ${v} 生成。`,
 };
 

@@ -39,8 +39,9 @@ def explore(
         bool, typer.Option("--no-browser", help="Print the address, and open nothing.")
     ] = False,
 ) -> None:
-    """See a model of points at work in the browser, or draw points and watch them being learned.
+    """See a model of points or of a table at work in the browser, or fit one there.
 
+    Of a table: real rows beside drawn ones, under conditions that you set, and rows filled in.
     Without RUN the page begins empty: draw points, take a toy set or give a file, and press Fit.
     Ctrl-C ends the server; a fit that is running is saved.
     """
@@ -81,8 +82,10 @@ def _write(run: Path | None, to: Path) -> None:
 
     from sfumato.runs.explorer.offline import explore as write
 
-    write(run, to)
+    page = write(run, to, quiet=False)
     say(f"Page: {to} ({to.stat().st_size / 1e6:.2f} MB); it needs no server and no network.")
+    if page.left:
+        say(f"It does without {', '.join(page.left)}")
 
 
 @contextmanager

@@ -4,19 +4,28 @@ import os
 from pathlib import Path
 
 from sfumato import atomic
-from sfumato.runs.explorer.page import Page, check_page_target, page_html
-from sfumato.runs.explorer.payload import payload
+from sfumato.runs.explorer.page import MOST_CONTENT, Page, check_page_target, page_html
+from sfumato.runs.explorer.payload import carried
 from sfumato.runs.run import Run, open_run
 
 
-def explore(run: Run | str | os.PathLike[str], to: str | os.PathLike[str] | None = None) -> Page:
-    """A page that draws with the run's own network, in the browser and without a server.
+def explore(
+    run: Run | str | os.PathLike[str],
+    to: str | os.PathLike[str] | None = None,
+    *,
+    quiet: bool = True,
+) -> Page:
+    """A page of a run that needs no server.
 
-    A notebook shows what is returned; `to` keeps it as one file, which opens anywhere.
+    Of points it draws with the run's own network, in the browser; rows of a table and pictures are
+    drawn beforehand. A notebook shows what is returned; `to` keeps it as one file, which opens
+    anywhere.
 
     Args:
-        run: of points with one to three columns that vary; or its folder or model file.
+        run: of points with one to three columns that vary, of a table, or of pictures; or its
+            folder or model file.
         to: a file to write, .html.
+        quiet: show no progress.
 
     Raises:
         ArgumentError: if the run is of other data, the file's name does not end in .html, or its
@@ -27,7 +36,8 @@ def explore(run: Run | str | os.PathLike[str], to: str | os.PathLike[str] | None
     if to is not None:
         check_page_target(Path(to))
     opened = run if isinstance(run, Run) else open_run(run)
-    page = Page(page_html(payload(opened, served=False)))
+    content, left = carried(opened, MOST_CONTENT, quiet=quiet)
+    page = Page(page_html(content), tuple(left))
     if to is not None:
         atomic.write_bytes(Path(to), page.html.encode())
     return page

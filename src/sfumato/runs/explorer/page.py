@@ -22,6 +22,11 @@ _ALONE = (
 # Of a page in a notebook.
 _HEIGHT = 900
 
+# A file larger than this is hard to hand on; and what its run may have of it, before it is written
+# in letters, four for three bytes.
+MOST_BYTES = 20_000_000
+MOST_CONTENT = (MOST_BYTES - 500_000) // 4 * 3
+
 
 def check_page_target(path: Path) -> None:
     """Refuse a file that a page cannot be written to, before anything is computed.
@@ -54,9 +59,11 @@ class Page:
 
     Args:
         html: the whole page, which needs no network.
+        left: what it has to do without.
     """
 
     html: str
+    left: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
         # A document of its own: its styles do not reach the notebook, nor the notebook's it.

@@ -1,5 +1,7 @@
 """What the explorer's page is given of a run, by the kind of its data."""
 
+from collections.abc import Callable
+
 from torch import nn
 
 from sfumato.errors import ArgumentError
@@ -9,26 +11,48 @@ from sfumato.runs.explorer.messages import Asked, DrawPictures, DrawRows, FillPi
 from sfumato.runs.run import Run
 
 
-def payload(run: Run, other: nn.Module | None = None, *, served: bool = True) -> bytes:
+def payload(
+    run: Run, other: nn.Module | None = None, is_given_up: Callable[[], bool] = lambda: False
+) -> bytes:
     """All that the page shows of a run, fitted or half fitted.
 
     Args:
         run: of points with one to three columns that vary, of a table, or of pictures.
         other: of points, the network with the weights that the run does not draw with (the last
             ones of averaged ones) while it is being fitted; else they are those of its checkpoint.
-        served: whether the page has a server to ask; of pictures, if it has none, some are drawn
-            beforehand.
+        is_given_up: asked before each call of the network.
 
     Raises:
+        Abandoned: if it is given up.
         ArgumentError: if the page has no place for such a run; says why.
     """
     match run.model.codec.kind:
         case "points":
             return points.payload(run, other)
         case "table":
-            return tables.payload(run)
+            return tables.payload(run, is_given_up)
         case _:
-            return pictures.payload(run, served=served)
+            return pictures.payload(run)
+
+
+def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str]]:
+    """All that a page without a server shows of a run, and what it has to do without.
+
+    Args:
+        run: as for `payload`.
+        most: bytes that it may have; of points all is needed.
+        quiet: show no progress.
+
+    Raises:
+        ArgumentError: as for `payload`.
+    """
+    match run.model.codec.kind:
+        case "points":
+            return points.payload(run), []
+        case "table":
+            return tables.carried(run, most, quiet=quiet)
+        case _:
+            return pictures.carried(run, most, quiet=quiet)
 
 
 def drawn(run: Run, asked: Asked, listener: Listener) -> bytes:

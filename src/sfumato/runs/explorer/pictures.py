@@ -22,6 +22,7 @@ from sfumato.data.images import BYTES, Images
 from sfumato.errors import ArgumentError
 from sfumato.models.gaussian import GaussianModel
 from sfumato.process.noise import NoiseLevel
+from sfumato.progress import ProgressLine
 from sfumato.runs.data import Dataset
 from sfumato.runs.explorer.binary import answer, header_of, written
 from sfumato.runs.explorer.calls import NOBODY, Listener, counted
@@ -36,27 +37,32 @@ Content = tuple[dict[str, Any], dict[str, np.ndarray]]
 _STOPS = 17
 # Real pictures to look at and to fill in: at most so many, and of so many bytes, but a few.
 _REAL, _REAL_BYTES, _FEW = 64, 3_000_000, 4
-# Bytes of one answer.
-_ANSWER = 32_000_000
+# Bytes of one answer; and of a file's header.
+_ANSWER, _HEADER = 32_000_000, 100_000
 
-# Of a file: bytes of all that is drawn, how many pictures at how many stops are tried in turn until
-# that is enough, guidance weights besides the run's own, and fillings of each part of a picture.
-_FILE = 11_000_000
+# Of a file: how many pictures at how many stops are tried in turn until there is room, guidance
+# weights besides the run's own, and how many pictures are filled in, each part how often.
 _SIZES = ((64, 17), (64, 9), (32, 9), (16, 17), (16, 9), (16, 5), (8, 5), (4, 5), (4, 2))
 _GUIDANCE = (1.0, 2.0, 4.0)
 _FILLED, _FILLINGS = 4, 5
 
 
-def payload(run: Run, *, served: bool) -> bytes:
-    """All that the page shows of a run of pictures before it asks for more.
+def payload(run: Run) -> bytes:
+    """All that the page shows of a run of pictures before it asks for more."""
+    header, arrays = Pictures(run).described()
+    return written(header_of(run) | header, arrays)
+
+
+def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str]]:
+    """All that a page without a server shows, drawn beforehand, and what it has to do without.
 
     Args:
         run: of pictures.
-        served: whether there is a server to ask; if not, some are drawn beforehand.
+        most: bytes that it may have.
+        quiet: show no progress.
     """
-    shown = Pictures(run)
-    header, arrays = shown.described() if served else shown.drawn_beforehand()
-    return written(header_of(run) | header, arrays)
+    (header, arrays), left = Pictures(run).drawn_beforehand(most, quiet=quiet)
+    return written(header_of(run) | header, arrays), left
 
 
 def drawn(run: Run, asked: DrawPictures | FillPicture, listener: Listener) -> bytes:
@@ -233,41 +239,61 @@ class Pictures:
             header, arrays = self._filled(rows, known, seed, given, changes, listener, _STOPS)
         return header | spent, arrays
 
-    def drawn_beforehand(self, listener: Listener = NOBODY) -> Content:
+    def drawn_beforehand(self, most: int, *, quiet: bool = True) -> tuple[Content, list[str]]:
         """All that a page without a server shows: walks under some settings, and fillings.
 
-        What a file has no room for is named in the header's `left_out`.
+        Args:
+            most: bytes that it may have.
+            quiet: show no progress.
+
+        Returns:
+            It, and what it has to do without; the page says so by the header's `left_out`.
         """
         header, arrays = self.described()
         own, calls = header["sampling"], header["calls"]
-        weights = _GUIDANCE if header["guided"] else ()
         wanted = [
             (own["guidance"], own["few"]),
-            *((weight, 0) for weight in weights),
+            *((weight, 0) for weight in (_GUIDANCE if header["guided"] else ())),
             *((own["guidance"], few) for few in (0, *calls) if calls),
         ]
-        walks = list(dict.fromkeys(wanted))
-        pictures, stops = self._room(len(walks))
-        kept = max(_FILE // self._size(pictures, stops), 1)
-        seed, done = self.model.settings.seed, []
-        for number, (guidance, few) in enumerate(walks[:kept]):
-            about, drawn = self.draw(
-                pictures,
-                seed=seed,
-                guidance=None if few else guidance,
-                calls=few,
-                listener=listener,
-                stops=stops,
-            )
-            done.append(about | {"guidance": guidance, "few": few})
-            arrays |= {f"walk/{number}/{name}": each for name, each in drawn.items()}
-        left_out = [{"guidance": guidance, "few": few} for guidance, few in walks[kept:]]
-        header |= {"walks": done, "left_out": left_out}
-        if self.real is not None and len(walks) < kept:
-            fills, filled = self._fill_beforehand(self.real, stops, listener)
-            header["fills"] = fills
-            arrays |= filled
-        return header, arrays
+        settings = list(dict.fromkeys(wanted))
+        sizes = [each for each in _SIZES if self.codec.classes or each[0] <= _SIZES[3][0]]
+        room = most - sum(each.nbytes for each in arrays.values()) - _HEADER
+        fits = (size for size in sizes if (len(settings) + 1) * self._size(*size) <= room)
+        pictures, stops = next(fits, sizes[-1])
+        kept = settings[: max(room // self._size(pictures, stops), 1)]
+        fills = self.real is not None and len(settings) < room // self._size(pictures, stops)
+
+        of_each = [few or own["steps"] for _, few in kept] + [own["steps"]] * fills
+        seed, walks, before = self.model.settings.seed, [], 0
+        with ProgressLine("draw", sum(of_each), "steps", quiet=quiet) as line:
+
+            def told(done: int, _: int) -> None:
+                line.advance_to(before + done)
+
+            listener = Listener(told)
+            for number, (guidance, few) in enumerate(kept):
+                changes = {"guidance": None if few else guidance, "calls": few}
+                about, drawn = self.draw(
+                    pictures, seed=seed, **changes, listener=listener, stops=stops
+                )
+                walks.append(about | {"guidance": guidance, "few": few})
+                arrays |= {f"walk/{number}/{name}": each for name, each in drawn.items()}
+                before += of_each[number]
+            header["walks"] = walks
+            if fills:
+                assert self.real is not None
+                header["fills"], filled = self._fill_beforehand(self.real, stops, listener)
+                arrays |= filled
+        without = settings[len(kept) :]
+        header["left_out"] = {
+            "guidance": [guidance for guidance, few in without if not few],
+            "few": [few for _, few in without if few],
+            "fills": self.real is not None and not fills,
+            "pictures": sizes[0][0] - pictures,
+            "stops": sizes[0][1] - stops,
+        }
+        return (header, arrays), _said(header["left_out"])
 
     def _fill_beforehand(self, real: Images, stops: int, listener: Listener) -> Content:
         """Three parts of a few pictures, all in one chunk, as each row is filled by itself."""
@@ -301,7 +327,9 @@ class Pictures:
         def put_back(filled: np.ndarray) -> np.ndarray:
             return np.where(known, rows, filled)
 
-        return self._walked(levels, next(walks), len(rows), listener, stops, put_back)
+        header, arrays = self._walked(levels, next(walks), len(rows), listener, stops, put_back)
+        labels = self._names(self.model.labels(len(rows), seed=seed, given=given))
+        return header | {"labels": labels}, arrays
 
     def _walked(
         self,
@@ -383,13 +411,6 @@ class Pictures:
         """Bytes of a walk."""
         return 2 * pictures * stops * self._pixels
 
-    def _room(self, walks: int) -> tuple[int, int]:
-        """How many pictures at how many stops a file can hold of all walks and fillings."""
-        most = 64 if self.codec.classes else 16
-        sizes = [each for each in _SIZES if each[0] <= most]
-        fits = (each for each in sizes if (walks + 1) * self._size(*each) <= _FILE)
-        return next(fits, sizes[-1])
-
     @contextmanager
     def _computing(self, listener: Listener) -> Iterator[dict[str, Any]]:
         """With the run's threads; what it took is in the header that is given."""
@@ -401,6 +422,17 @@ class Pictures:
         ):
             yield spent
         spent |= {"calls": count.calls, "seconds": time.monotonic() - began}
+
+
+def _said(left_out: Mapping[str, Any]) -> list[str]:
+    """What a file has to do without, for the terminal."""
+    return [
+        *(f"guidance {weight:g}" for weight in left_out["guidance"]),
+        *(f"the map of {few} calls" for few in left_out["few"]),
+        *(["pictures filled in"] if left_out["fills"] else []),
+        *([f"{left_out['pictures']} of the pictures"] if left_out["pictures"] else []),
+        *([f"{left_out['stops']} of the stops on the way"] if left_out["stops"] else []),
+    ]
 
 
 def _masks(height: int, width: int) -> dict[str, np.ndarray]:

@@ -5,8 +5,8 @@ categories are the place of their text in the header, -1 where missing.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,30 +29,38 @@ from sfumato.runs.run import Run
 REAL, DRAWN = 2000, 1000
 
 
-def payload(run: Run, drawn: int = DRAWN) -> bytes:
+def payload(run: Run, is_given_up: Callable[[], bool] = lambda: False) -> bytes:
     """All that the page shows of a run of a table before it asks for more.
 
-    Args:
-        run: of a table.
-        drawn: rows to draw, of the run's own seed.
+    Raises:
+        Abandoned: if it is given up.
     """
-    header, arrays = parts(run, drawn)
-    return written(header, arrays)
+    with counted(run.model, is_given_up):
+        rows = run.draw(DRAWN, seed=run.settings.seed)
+    return written(*_parts(run, _known_rows(run), rows))
 
 
-def parts(run: Run, drawn: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _known_rows(run: Run) -> tuple[DataTable | None, int]:
+    """As `real_rows`; none of a lone model file."""
+    try:
+        return real_rows(run)
+    except (RunError, DataError):
+        return None, 0
+
+
+def _parts(
+    run: Run, known: tuple[DataTable | None, int], rows: DataTable
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The header of a payload, and its arrays."""
     codec: TableCodec = run.model.codec
-    real, heldout = None, 0
-    with suppress(RunError, DataError):  # of a lone model file there are none
-        real, heldout = real_rows(run)
-    rows = run.draw(drawn, seed=run.settings.seed)
+    real, heldout = known
     columns = [_described(part, real) for part in codec.parts]
     header = header_of(run) | {
         "columns": columns,
         "rules": list(dict.fromkeys(rule.text for rule in codec.rules)),
         "heldout": heldout,
         "hidden": [each.name for each in codec.identifiers],
+        "stored": None,
     }
     arrays = encoded("drawn", rows, codec.parts, columns)
     if real is not None:
@@ -189,3 +197,105 @@ def _answer(
     columns = [_described(part, None) for part in codec.parts]
     spent = {"calls": calls, "seconds": time.perf_counter() - started}
     return answer(request, spent | more, encoded("rows", rows, codec.parts, columns))
+
+
+# ------------------------------------------------------------------------------ without a server
+
+# Of a file: rows drawn without conditions, and under each; real rows that are filled in, and how
+# often; the columns of which this is done; the quantiles and the categories that are conditions.
+_CARRIED, _UNDER_EACH, _FILLED, _FILLINGS, _COLUMNS = 5000, 300, 3, 100, 30
+_QUANTILES, _CATEGORIES = (0.05, 0.25, 0.5, 0.75, 0.95), 12
+
+
+def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str]]:
+    """All that a page without a server shows, drawn beforehand, and what it has to do without.
+
+    Args:
+        run: of a table.
+        most: bytes that it may have.
+        quiet: show no progress.
+    """
+    codec: TableCodec = run.model.codec
+    real, heldout = _known_rows(run)
+    seed, of_row = run.settings.seed, sum(8 if part.is_numeric else 4 for part in codec.parts)
+    room = most // of_row - len(real or ()) - 100
+    count = min(_CARRIED, max(room, 1))
+    drawn, room, left = run.draw(count, seed=seed, quiet=quiet), room - count, list[str]()
+    if count < _CARRIED:
+        left.append(f"{_CARRIED - count:,} of {_CARRIED:,} drawn rows")
+
+    header, arrays = _parts(run, (real, heldout), drawn)
+    columns = header["columns"]
+    shown = [k for k, part in enumerate(codec.parts) if part.kind != "constant"][:_COLUMNS]
+    all_conditions = [
+        (k, value)
+        for k in shown
+        for value in _conditions(codec.parts[k], drawn if real is None else real)
+    ]
+    conditions = all_conditions[: max(room, 0) // _UNDER_EACH]
+    room -= len(conditions) * _UNDER_EACH
+    if len(conditions) < len(all_conditions):
+        less = len(all_conditions) - len(conditions)
+        left.append(f"{less:,} of {len(all_conditions):,} conditions")
+    if conditions:
+        values = [run.model.condition({codec.parts[k].name: value}) for k, value in conditions]
+        rows = run.draw(_UNDER_EACH, seed=seed, given=concatenate(values), quiet=quiet)
+        arrays |= encoded("given", rows, codec.parts, columns)
+
+    all_fillings = [] if real is None else _fillings(real, shown)
+    fillings = all_fillings[: max(room, 0) // _FILLINGS]
+    if len(fillings) < len(all_fillings):
+        left.append(f"{len(all_fillings) - len(fillings):,} of {len(all_fillings):,} filled rows")
+    if real is not None and fillings:
+        holed = concatenate(
+            [
+                emptied(real.take(np.array([row])), [] if k is None else [codec.parts[k].name])
+                for row, k in fillings
+            ]
+        )
+        filled = concatenate(run.filled(holed, _FILLINGS, seed=seed, quiet=quiet))
+        by_row = np.arange(len(filled)).reshape(_FILLINGS, -1).T.ravel()
+        arrays |= encoded("filled", filled.take(by_row), codec.parts, columns)
+    if len(codec.parts) > _COLUMNS:
+        left.append(f"conditions and fillings beyond the first {_COLUMNS} columns")
+    shown_values = [(k, _shown_value(value, codec.parts[k])) for k, value in conditions]
+    header["stored"] = {
+        "conditions": [{"column": k, "value": value} for k, value in shown_values],
+        "rows": _UNDER_EACH,
+        "fillings": [{"row": row, "column": k} for row, k in fillings],
+        "draws": _FILLINGS,
+        "left": left,
+    }
+    return written(header, arrays), left
+
+
+def _conditions(part: ColumnCodec, rows: DataTable) -> list[Any]:
+    """The commonest categories of a column, or quantiles of its numbers."""
+    present = as_learned(rows[part.name], part).present
+    if not isinstance(part, NumericCodec):
+        known = np.array(part.categories, part.dtype).tolist()
+        counts = Counter(present.tolist())
+        return sorted(known, key=lambda each: -counts[each])[:_CATEGORIES]
+    ranks = (np.array(_QUANTILES) * (len(present) - 1)).round().astype(int)
+    return list(np.unique(np.sort(present)[ranks])) if len(present) else []
+
+
+def _shown_value(value: Any, part: ColumnCodec) -> float | str:
+    """A condition as the page names it."""
+    if not isinstance(part, NumericCodec):
+        return str(value)
+    return value.astype(np.int64) / 1000 if part.kind == "date" else float(value)
+
+
+def _fillings(real: DataTable, columns: Sequence[int]) -> list[tuple[int, int | None]]:
+    """Row and column of what is to be emptied; None where the row has missing values anyway."""
+    missing = np.asarray(np.stack([column.missing for column in real]).any(axis=0))
+    rows = list(range(min(_FILLED, len(real))))
+    if not missing[rows].any():
+        rows += np.flatnonzero(missing)[:1].tolist()
+    return [
+        (row, k)
+        for row in rows
+        for k in [*([None] if missing[row] else []), *columns]
+        if k is None or not real.columns[k].missing[row]
+    ]

@@ -15,8 +15,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -232,15 +232,16 @@ class Worker:
     def _shown_until_next(self, job: Job) -> float:
         """Send what there is so far; when to send again."""
         began = time.monotonic()
-        self._tell(_shown(job))
+        with suppress(Abandoned):
+            self._tell(_shown(job, self.halted.is_set))
         now = time.monotonic()
         return max(began + _PAYLOADS, now + (now - began) * (1 - _SHARE) / _SHARE)
 
 
-def _shown(job: Job) -> bytes:
+def _shown(job: Job, is_given_up: Callable[[], bool] = lambda: False) -> bytes:
     """What there is so far, with the weights of the moment, averaged and last."""
     last = job.model.settings.sampling.weights == "last"
-    return payload(_run_of(job), job.training.drawing_network(last=not last))
+    return payload(_run_of(job), job.training.drawing_network(last=not last), is_given_up)
 
 
 def _said(error: OSError) -> str:
