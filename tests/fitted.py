@@ -141,3 +141,16 @@ def of_pictures(runs: Path) -> "Run":
     """A run of pictures."""
     settings = SHORT | {"network.width": 16, "network.options": {"multipliers": [1]}}
     return sfumato.fit(squares(), settings=settings, out=runs / "of-pictures", quiet=True)
+
+
+@pytest.fixture(scope="session")
+def of_classes(runs: Path) -> "Run":
+    """A run of the same pictures in a file, with the half that is bright as their class."""
+    names = np.array(["above" if k % 2 else "below" for k in range(180)])
+    np.savez(runs / "halves.npz", images=squares(), labels=names)
+    settings = SHORT | {
+        "data.labels": True,
+        "network.width": 16,
+        "network.options": {"multipliers": [1]},
+    }
+    return sfumato.fit(runs / "halves.npz", settings=settings, out=runs / "of-classes", quiet=True)
