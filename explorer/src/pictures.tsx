@@ -100,6 +100,7 @@ function Drawn() {
         <h2>{t.drawn(found?.places.length ?? count.value)}</h2>
         <State />
         {found && !served && chosen !== null && <p class="faint">{t.among(found.held)}</p>}
+        {found && !found.places.length && <p class="faint">{t.noneOf}</p>}
         {found && <Grid of={found} named={t.drawn(found.places.length)} across={square(found.places.length)} />}
       </section>
       <section>
@@ -135,12 +136,16 @@ function State() {
         found || !fills ? <><span>{fills ? t.changed : t.cancelled}</span>{!fills && <Again />}</> : null
       ) : found && (
         <>
-          <span>{(fills ? t.tookFills : t.took)(served ? found.places.length : found.held, found.seconds.toFixed(found.seconds < 10 ? 1 : 0), found.calls)}</span>
+          <span>{(fills ? t.tookFills : t.took)(served ? found.places.length : found.held, duration(found.seconds), found.calls)}</span>
           {served && !fills && <button type="button" data-testid="others" onClick={held.others}>{t.others}</button>}
         </>
       )}
     </div>
   );
+}
+
+function duration(seconds: number): string {
+  return seconds < 0.05 ? "< 0.1" : seconds.toFixed(seconds < 10 ? 1 : 0);
 }
 
 function Again() {
@@ -277,8 +282,8 @@ function Settings() {
               onInput={(event) => (guidance.value = weights[Number(event.currentTarget.value)])} />
           </label>
         )}
-        {new Set(calls).size > 1 && (
-          <Choice label={t.by} value={String(few.value)} disabled={fills} onPick={(v) => (few.value = Number(v))}
+        {new Set(calls).size > 1 && !fills && (
+          <Choice label={t.by} value={String(few.value)} onPick={(v) => (few.value = Number(v))}
             items={[...new Set(calls)].sort((a, b) => a - b).map((k): [string, string] => [String(k), k ? t.byMap(k) : t.bySampler(own.sampling.sampler)])} />
         )}
         {fills && byMap.value && <p class="faint">{t.notForFills}</p>}

@@ -4,7 +4,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
 import { Packed, type RunHeader } from "./payload";
-import { cancel, draw, type Draw, served } from "./server";
+import { cancel, connected, draw, type Draw, served } from "./server";
 
 /** A moment of a walk, as it was reached after so many steps. */
 interface Stop {
@@ -163,19 +163,21 @@ export function ask(): void {
         ...(answer.header as unknown as WalkHeader), noisy: answer.pixels("noisy"), clean: answer.pixels("clean"),
         held, places: Array.from({ length: held }, (_, k) => k), key: JSON.stringify(message),
       };
-      if (!before) stop.value = lastStop.value;
-      else if (of === walks[mode.value]) keepPlace(before);
+      if (of !== walks[mode.value]) return;
+      if (before) keepPlace(before, of.value);
+      else stop.value = of.value.stops.length - 1;
     });
   }, (error: Error) => {
     if (error instanceof Replaced) return;
     busy.value = false;
-    problem.value = error.message;
+    if (connected.value !== "lost") problem.value = error.message; // else that is said already
   });
 }
 
 /** The slider stays where it was between noise and picture, whatever the number of stops. */
-function keepPlace(before: Walk): void {
-  stop.value = Math.round((Math.min(stop.value, before.stops.length - 1) / Math.max(before.stops.length - 1, 1)) * lastStop.value);
+function keepPlace(before: Walk, after: Walk): void {
+  const [from, to] = [before, after].map((each) => each.stops.length - 1);
+  stop.value = Math.round((Math.min(stop.peek(), from) / Math.max(from, 1)) * to);
 }
 
 /** Draw others, by the next seed. */
@@ -230,7 +232,7 @@ effect(() => {
   if (!held?.header.walks) return;
   const found = held.header.walks.findIndex((each) => each.few === few.value && (byMap.value || each.guidance === guidance.value));
   const number = Math.max(found, 0), own = held.header.walks[number];
-  const all = own.stops.length, size = held.shape(`walk/${number}/noisy`)[1];
+  const size = held.shape(`walk/${number}/noisy`)[1];
   const places = Array.from({ length: size }, (_, k) => k)
     .filter((k) => label.value === null || own.labels?.[k] === label.value).slice(0, count.value);
   const before = walks.new.peek();
@@ -238,7 +240,8 @@ effect(() => {
     ...own, noisy: held.pixels(`walk/${number}/noisy`), clean: held.pixels(`walk/${number}/clean`), held: size, places,
     key: String(number),
   };
-  if (!before) stop.value = all - 1;
+  if (!before) stop.value = own.stops.length - 1;
+  else keepPlace(before, walks.new.peek()!);
 });
 
 effect(() => {

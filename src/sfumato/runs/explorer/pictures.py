@@ -40,9 +40,11 @@ _REAL, _REAL_BYTES, _FEW = 64, 3_000_000, 4
 # Bytes of one answer; and of a file's header.
 _ANSWER, _HEADER = 32_000_000, 100_000
 
-# Of a file: how many pictures at how many stops are tried in turn until there is room, guidance
-# weights besides the run's own, and how many pictures are filled in, each part how often.
+# Of a file: how many pictures at how many stops are tried in turn until there is room (where there
+# is no class to choose, fewer are enough), guidance weights besides the run's own, and how many
+# pictures are filled in, each part how often.
 _SIZES = ((64, 17), (64, 9), (32, 9), (16, 17), (16, 9), (16, 5), (8, 5), (4, 5), (4, 2))
+_UNLABELLED = 16
 _GUIDANCE = (1.0, 2.0, 4.0)
 _FILLED, _FILLINGS = 4, 5
 
@@ -257,7 +259,11 @@ class Pictures:
             *((own["guidance"], few) for few in (0, *calls) if calls),
         ]
         settings = list(dict.fromkeys(wanted))
-        sizes = [each for each in _SIZES if self.codec.classes or each[0] <= _SIZES[3][0]]
+        sizes = [
+            (n, min(stops, own["steps"] + 1))
+            for n, stops in _SIZES
+            if self.codec.classes or n <= _UNLABELLED
+        ]
         room = most - sum(each.nbytes for each in arrays.values()) - _HEADER
         fits = (size for size in sizes if (len(settings) + 1) * self._size(*size) <= room)
         pictures, stops = next(fits, sizes[-1])
