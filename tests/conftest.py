@@ -15,7 +15,17 @@ import pytest
 from hypothesis import settings
 
 from command_line import fitted, in_an_empty_folder
-from fitted import moons, of_array, of_file, of_pictures, of_table, own_moons, runs, s_curve
+from fitted import (
+    moons,
+    of_array,
+    of_file,
+    of_orders,
+    of_pictures,
+    of_table,
+    own_moons,
+    runs,
+    s_curve,
+)
 from forked import forks
 from quick import FLOORS, quick_measures
 from shapes import check_once
@@ -71,6 +81,7 @@ __all__ = [
     "moons",
     "of_array",
     "of_file",
+    "of_orders",
     "of_pictures",
     "of_table",
     "own_moons",
