@@ -5,10 +5,9 @@ import json
 from typing import Any
 
 import pytest
-from test_tables import frame, read
 
 import sfumato
-from explorer_pages import Page, page
+from explorer_pages import Page, frame, page, read
 from sfumato.errors import ArgumentError
 from sfumato.runs.explorer import messages
 from sfumato.runs.explorer.messages import GiveUp, Order, Perform

@@ -1,7 +1,5 @@
 """What the page is given of a table: the rows of Python's own calls, number by number."""
 
-import json
-import struct
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +10,7 @@ import pandas as pd
 import pytest
 
 import sfumato
+from explorer_pages import frame, read
 from fitted import people
 from sfumato import Run
 from sfumato.errors import SfumatoError
@@ -23,34 +22,6 @@ from sfumato.runs.explorer.offline import explore
 from sfumato.runs.explorer.page import MOST_BYTES
 from sfumato.runs.explorer.payload import drawn, payload
 from sfumato.runs.explorer.worker import Worker
-
-
-def read(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The header and the arrays of what a page is given."""
-    (length,) = struct.unpack("<I", content[:4])
-    header = json.loads(content[4 : 4 + length])
-    arrays = {
-        name: np.frombuffer(
-            content, each["dtype"], int(np.prod(each["shape"])), 4 + length + each["offset"]
-        )
-        for name, each in header["arrays"].items()
-    }
-    return header, arrays
-
-
-def frame(arrays: dict[str, np.ndarray], prefix: str, columns: list[dict[str, Any]]) -> Any:
-    """Rows as the page reads them: numbers, moments, and text."""
-    found = {}
-    for k, column in enumerate(columns):
-        values = arrays[f"{prefix}/{k}"]
-        if column["kind"] == "date":
-            found[column["name"]] = pd.to_datetime(pd.Series(values), unit="ms")
-        elif "categories" in column:
-            text = [*column["categories"], None]
-            found[column["name"]] = pd.Series([text[code] for code in values], dtype=object)
-        else:
-            found[column["name"]] = pd.Series(values)
-    return pd.DataFrame(found)
 
 
 def assert_same(found: Any, rows: Any) -> None:
