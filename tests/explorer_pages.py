@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,3 +132,36 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+# ---------------------------------------------------------------------------- what it is given
+
+
+def read(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The header and the arrays of what a page is given."""
+    (length,) = struct.unpack("<I", content[:4])
+    header = json.loads(content[4 : 4 + length])
+    arrays = {
+        name: np.frombuffer(
+            content, each["dtype"], int(np.prod(each["shape"])), 4 + length + each["offset"]
+        )
+        for name, each in header["arrays"].items()
+    }
+    return header, arrays
+
+
+def frame(arrays: dict[str, np.ndarray], prefix: str, columns: list[dict[str, Any]]) -> Any:
+    """Rows as the page reads them: numbers, moments, and text."""
+    import pandas as pd
+
+    found = {}
+    for k, column in enumerate(columns):
+        values = arrays[f"{prefix}/{k}"]
+        if column["kind"] == "date":
+            found[column["name"]] = pd.to_datetime(pd.Series(values), unit="ms")
+        elif "categories" in column:
+            text = [*column["categories"], None]
+            found[column["name"]] = pd.Series([text[code] for code in values], dtype=object)
+        else:
+            found[column["name"]] = pd.Series(values)
+    return pd.DataFrame(found)

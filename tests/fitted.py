@@ -126,6 +126,29 @@ def of_table(runs: Path) -> "Run":
     )
 
 
+def orders_csv(n: int = 300) -> str:
+    """A table with an identifier, dates that a rule binds, missing values, and booleans."""
+    rng = np.random.default_rng(5)
+    lines = ["order,ordered,shipped,city,price,gift"]
+    for k in range(n):
+        ordered = np.datetime64("2024-01-01") + int(rng.integers(0, 300))
+        shipped = "" if k % 8 == 0 else ordered + int(rng.integers(0, 9))
+        city = ("Oslo", "Paris", "上海")[int(rng.integers(0, 3))]
+        price = rng.gamma(2, 10 + 10 * (city == "Oslo"))
+        lines.append(f"A-{k:05d},{ordered},{shipped},{city},{price:.2f},{str(price > 40).lower()}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="session")
+def of_orders(runs: Path) -> "Run":
+    """A run of that table, from its file."""
+    (runs / "orders.csv").write_text(orders_csv(), "utf-8")
+    settings = {"network.width": 16, "network.depth": 1, "data.rules": ["shipped >= ordered"]}
+    return sfumato.fit(
+        runs / "orders.csv", settings=SHORT | settings, out=runs / "of-orders", quiet=True
+    )
+
+
 def squares(n: int = 180) -> np.ndarray:
     """Grey pictures of 4 x 4: a bright half, above or below."""
     rng = np.random.default_rng(4)

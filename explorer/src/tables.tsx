@@ -306,7 +306,7 @@ function command(): string {
   if (mode.value === "fill") {
     return ["sfumato", "impute", folder, "row.csv", "--draws", String(FILLINGS), "--seed", number, "--to", "filled.csv"].map(quoted).join(" ");
   }
-  const said = given.value.flatMap(({ k, value }) => {
+  const said = (fitting.value ? [] : given.value).flatMap(({ k, value }) => {
     const column = columns.value[k];
     return ["--given", `${column.name}=${asked(value, column) ?? ""}`];
   });

@@ -30,15 +30,14 @@ export function inks() {
 
 export const FONT = 'system-ui, "Segoe UI", Roboto, "Noto Sans", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif';
 
-function Figure({ width, height, title, aside, label, children, testid }: {
-  width: number; height: number; title: string; aside?: string; label: string; children: ComponentChildren; testid: string;
+function Figure({ width, height, title, label, children, testid }: {
+  width: number; height: number; title: string; label: string; children: ComponentChildren; testid: string;
 }) {
   const ink = inks();
   return (
     <svg class="plot" viewBox={`0 0 ${width} ${height}`} width={width} height={height} xmlns="http://www.w3.org/2000/svg"
       role="img" aria-label={label} data-testid={testid} font-family={FONT} font-size="11">
       <text x="2" y="13" font-size="12.5" font-weight="600" fill={ink.ink}>{title}</text>
-      {aside && <text x={width - 4} y="13" text-anchor="end" fill={ink.ink}>{aside}</text>}
       {children}
     </svg>
   );
@@ -308,13 +307,14 @@ function Heat({ a, b, sets }: { a: number; b: number; sets: Shown }) {
     { rows: sets.drawn, colour: ink.drawn, title: (sets.without ? t.given : t.generated)(sets.drawn.n.toLocaleString("en")), id: "heat-drawn" },
   ].flatMap((each) => (each ? [{ ...each, shares: sharesOfBoth(each.rows) }] : []));
   const top = Math.max(...panels.flatMap(({ shares }) => shares.flat()), 1e-9);
-  const width = 330, left = 92, cell = (width - left - 4) / across.length, step = 24, above = 44;
+  const width = 330, left = 92, cell = (width - left - 4) / across.length, step = 24, above = 48;
   const height = above + down.length * step + 8;
-  const names = `→ ${cut(columns.value[a].name, 12)}  ↓ ${cut(columns.value[b].name, 12)}`;
   return (
     <div class="plots pair">
       {panels.map(({ colour, title, id, shares }) => (
-        <Figure key={id} width={width} height={height} title={title} aside={names} testid={id} label={`${title}: ${columns.value[a].name} × ${columns.value[b].name}`}>
+        <Figure key={id} width={width} height={height} title={title} testid={id} label={`${title}: ${columns.value[a].name} × ${columns.value[b].name}`}>
+          <text x="2" y="28" fill={ink.faint}>→ {cut(columns.value[a].name, 40)}</text>
+          <text x="2" y={above - 5} fill={ink.faint}>↓ {cut(columns.value[b].name, 13)}</text>
           {across.map((bar, u) => (
             <text key={u} x={left + (u + 0.5) * cell} y={above - 6} text-anchor="middle" fill={ink.ink} font-size="10.5"
               font-style={bar.missing || bar.others ? "italic" : "normal"}>{cut(bar.text, Math.floor(cell / 6.4))}<title>{bar.text}</title></text>

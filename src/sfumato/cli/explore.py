@@ -19,6 +19,7 @@ from sfumato.errors import ArgumentError
         "sfumato explore",
         "sfumato explore runs/moons-001",
         "sfumato explore runs/moons-001 --to moons.html",
+        "sfumato explore runs/people",
     )
 )
 def explore(

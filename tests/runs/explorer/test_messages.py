@@ -13,9 +13,12 @@ ROW = [0.5, 1]
 DRAWN = {"type": "fit", "source": "drawn", "points": [ROW] * 100, "steps": 10}
 TOY = {"type": "fit", "source": "toy", "name": "moons", "noise": None, "steps": 10}
 CSV = {"type": "fit", "source": "csv", "name": "a.csv", "text": "x\n1\n", "steps": 10}
+GIVEN = {"age": 40, "weight": 0.5, "sex": "F", "born": None}
+ROWS = {"type": "draw_rows", "request": 1, "seed": 2**53 - 1, "rows": 5000, "given": GIVEN}
+FILL = {"type": "fill_row", "request": 0, "seed": 0, "draws": 500, "row": 3, "columns": ["age"]}
 
 
-@pytest.mark.parametrize("message", [DRAWN, TOY, TOY | {"noise": 0.1}, CSV])
+@pytest.mark.parametrize("message", [DRAWN, TOY, TOY | {"noise": 0.1}, CSV, ROWS, FILL])
 def test_what_is_right_is_taken_as_it_is(message: dict[str, object]) -> None:
     assert messages.request(json.dumps(message)).model_dump() == message
 
@@ -56,6 +59,27 @@ def test_stop_and_go_on_are_words_of_their_own() -> None:
         (json.dumps(TOY | {"noise": float("nan")}), "noise"),
         (json.dumps(CSV | {"text": 3}), "valid string"),
         (json.dumps(CSV | {"name": "x" * 256}), "at most 255"),
+        (json.dumps(ROWS | {"rows": 0}), "rows: Input should be greater than or equal to 1"),
+        (json.dumps(ROWS | {"rows": 5001}), "less than or equal to 5000"),
+        (json.dumps(ROWS | {"rows": "all"}), "valid integer"),
+        (json.dumps(ROWS | {"seed": -1}), "seed: Input should be greater than or equal to 0"),
+        (json.dumps(ROWS | {"seed": 2**53}), "seed: Input should be less than or equal"),
+        (json.dumps(ROWS | {"request": None}), "request: Input should be a valid integer"),
+        (json.dumps(ROWS | {"given": {"age": [40]}}), "given: age: "),
+        (json.dumps(ROWS | {"given": {"age": True}}), "given: age: "),
+        (json.dumps(ROWS | {"given": {"age": float("inf")}}), "given: age: "),
+        (json.dumps(ROWS | {"given": {"age": "x" * 10_001}}), "given: age: "),
+        (json.dumps(ROWS | {"given": {"x" * 1001: 1}}), "given: xxx"),
+        (json.dumps(ROWS | {"given": {str(k): 1 for k in range(1001)}}), "at most 1000"),
+        (json.dumps(ROWS | {"given": ["age"]}), "given: "),
+        (json.dumps(ROWS | {"path": "/etc/passwd"}), "path: Extra inputs"),
+        (json.dumps(FILL | {"draws": 501}), "less than or equal to 500"),
+        (json.dumps(FILL | {"draws": 0}), "greater than or equal to 1"),
+        (json.dumps(FILL | {"row": -1}), "greater than or equal to 0"),
+        (json.dumps(FILL | {"row": 1.5}), "valid integer"),
+        (json.dumps(FILL | {"columns": "age"}), "columns: Input should be a valid array"),
+        (json.dumps(FILL | {"columns": ["a"] * 1001}), "at most 1000"),
+        (json.dumps(FILL | {"columns": [1]}), "valid string"),
         ('{"type":"stop"' + " " * 100 + "x", "Invalid JSON"),
         ("[" * 100_000, "Invalid JSON"),
         (json.dumps({"type": "x" * 10**6}), "x" * 100),

@@ -131,9 +131,7 @@ def test_of_a_file_its_name_alone_is_in_the_page(of_file: Run) -> None:
     assert header["name"] == "rows.npy"
 
 
-def test_what_the_page_has_no_place_for_is_refused_by_name(
-    of_pictures: Run, tmp_path: Path
-) -> None:
+def test_what_the_page_has_no_place_for_is_refused_by_name(tmp_path: Path) -> None:
     wide = sfumato.fit(
         np.random.default_rng(0).normal(size=(300, 4)),
         settings={**TINY, "data.kind": "points"},
@@ -144,7 +142,6 @@ def test_what_the_page_has_no_place_for_is_refused_by_name(
         "moons", settings={**TINY, "sampling.clip": 2.0}, out=tmp_path / "clipped", quiet=True
     )
     for run, said in (
-        (of_pictures, "this is a run of pictures"),
         (wide, "this run has 4 that vary"),
         (clipped, "sampling.clip"),
     ):

@@ -77,7 +77,7 @@ class GoOn(_Message):
 Number = Annotated[int, Field(ge=0, le=LARGEST)]
 Name = Annotated[str, Field(max_length=1000)]
 Value = (
-    Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
+    Annotated[int, Field(ge=-LARGEST, le=LARGEST)]  # a larger one is the float next to it
     | FiniteFloat
     | Annotated[str, Field(max_length=10_000)]
     | None

@@ -1,0 +1,336 @@
+"""The page of a table in a real browser, served and as a file: Python's rows, usable by anyone."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from browser import browser
+from command_line import leave
+from sfumato import Run
+from sfumato.runs.explorer.offline import explore
+from sfumato.runs.explorer.server import Explorer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+__all__ = ["browser"]
+
+# Places of the columns of `fitted.orders_csv` on the page.
+ORDERED, SHIPPED, CITY, PRICE, GIFT = range(5)
+IDLE = """() => {
+  const { table, drawing } = window.sfumato.tables;
+  return table.value !== null && !drawing.value;
+}"""
+
+
+class Tab:
+    """One tab, with what it asked of the network and what went wrong."""
+
+    def __init__(self, browser: "Browser", address: str) -> None:
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        self.context = browser.new_context(
+            viewport={"width": 1280, "height": 900}, accept_downloads=True
+        )
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.open(address)
+
+    def open(self, address: str) -> None:
+        self.page.goto(address)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until what was asked for has been answered."""
+        self.page.wait_for_function(IDLE)
+
+    def rows(self, name: str, column: int) -> list[float | None]:
+        """A column of `begun`, or of the rows of `drawn` or `filled`; null where missing."""
+        rows = "begun.value" if name == "begun" else f"{name}.value.rows"
+        found: list[float | None] = self.page.evaluate(
+            f"() => Array.from(window.sfumato.tables.{rows}.columns[{column}],"
+            " (value) => Number.isNaN(value) ? null : value)"
+        )
+        return found
+
+    def condition(self, column: int) -> "Locator":
+        return self.page.get_by_test_id(f"condition-{column}")
+
+    def said(self, name: str) -> str:
+        return self.page.get_by_test_id(name).inner_text()
+
+    def download(self, button: str, to: Path) -> Path:
+        with self.page.expect_download() as begun:
+            self.page.get_by_test_id(button).click()
+        begun.value.save_as(to / begun.value.suggested_filename)
+        return to / begun.value.suggested_filename
+
+    def mode(self, name: str) -> None:
+        self.page.get_by_label(name, exact=True).check()
+        self.wait()
+
+    def close(self) -> None:
+        self.context.close()
+        assert not self.errors, self.errors
+
+
+@pytest.fixture(scope="module")
+def orders(of_orders: Run) -> Run:
+    return replace(of_orders, data=of_orders.known_data())
+
+
+@pytest.fixture(scope="module")
+def served(browser: "Browser", of_orders: Run) -> Iterator[Tab]:
+    assert of_orders.folder is not None
+    with Explorer(of_orders.folder) as explorer:
+        tab = Tab(browser, explorer.address)
+        yield tab
+        tab.close()
+        home = explorer.address.partition("/?")[0]
+        outside = [url for url in tab.asked if not url.startswith((home, "blob:", "data:"))]
+        assert outside == []
+
+
+@pytest.fixture
+def fresh(served: Tab) -> Tab:
+    """The page as it opens."""
+    served.page.set_viewport_size({"width": 1280, "height": 900})
+    served.open(served.page.url)
+    return served
+
+
+@pytest.fixture(scope="module")
+def file(
+    browser: "Browser", of_orders: Run, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Tab]:
+    path = tmp_path_factory.mktemp("page") / "orders.html"
+    explore(of_orders, path)
+    tab = Tab(browser, path.as_uri())
+    tab.context.set_offline(True)
+    yield tab
+    tab.close()
+    assert all(url.startswith(("file:", "blob:", "data:")) for url in tab.asked)
+
+
+def prices(rows: Any) -> list[float]:
+    found: list[float] = rows.to_pandas()["price"].tolist()
+    return found
+
+
+def test_a_condition_is_drawn_as_sample_and_its_command_draw(
+    fresh: Tab, orders: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fresh.rows("begun", PRICE) == prices(orders.sample(1000))
+    fresh.condition(CITY).locator("select").select_option("=上海")
+    fresh.page.get_by_label("Rows", exact=True).select_option("500")
+    fresh.page.get_by_label("Seed").fill("41")
+    fresh.page.get_by_label("Seed").press("Enter")
+    fresh.wait()
+    assert fresh.condition(CITY).get_by_role("checkbox").is_checked()
+    expected = orders.sample(500, seed=41, given={"city": "上海"})
+    assert fresh.rows("drawn", PRICE) == prices(expected)
+    assert fresh.said("speed").startswith("500 rows in ")
+    command = shlex.split(fresh.said("command"))
+    assert command[0] == "sfumato"
+    assert orders.folder is not None
+    monkeypatch.chdir(orders.folder.parent)
+    words = [str(tmp_path / word) if word == "rows.csv" else word for word in command[1:]]
+    assert leave(shlex.join([*words, "-q"])) == 0
+    rows = pd.read_csv(tmp_path / "rows.csv")
+    assert rows["price"].tolist() == prices(expected)
+    assert set(rows["city"]) == {"上海"}
+    # Switched off again, the rows are those it began with.
+    fresh.page.get_by_test_id("clear").click()
+    fresh.page.get_by_label("Rows", exact=True).select_option("1000")
+    fresh.page.get_by_label("Seed").fill("0")
+    fresh.page.get_by_label("Seed").press("Enter")
+    fresh.page.wait_for_function("() => window.sfumato.tables.drawn.value === null")
+
+
+def test_the_keyboard_alone_moves_a_slider(fresh: Tab, orders: Run) -> None:
+    slider = fresh.condition(ORDERED).get_by_label("Value of ordered")
+    slider.focus()
+    fresh.page.keyboard.press("End")
+    fresh.page.wait_for_function("() => window.sfumato.tables.drawn.value !== null")
+    fresh.wait()
+    days = orders.load_data().train.to_pandas()["ordered"]
+    assert slider.get_attribute("aria-valuetext") == str(days.max().date())
+    expected = orders.sample(1000, given={"ordered": days.max()}).to_pandas()
+    assert fresh.rows("drawn", PRICE) == expected["price"].tolist()
+    shipped = [value for value in fresh.rows("drawn", SHIPPED) if value is not None]
+    assert min(shipped) >= days.max().timestamp() * 1000  # the rule
+    fresh.page.keyboard.press("Shift+Tab")
+    fresh.page.keyboard.press("Space")
+    assert not fresh.condition(ORDERED).get_by_role("checkbox").is_checked()
+
+
+def test_what_contradicts_a_rule_is_said_and_can_be_undone(fresh: Tab) -> None:
+    for column, key in ((ORDERED, "End"), (SHIPPED, "Home")):
+        fresh.condition(column).locator("input[type=range]").focus()
+        fresh.page.keyboard.press(key)
+    refusal = fresh.page.get_by_test_id("refusal")
+    refusal.wait_for()
+    assert "breaks the rule 'shipped >= ordered'" in refusal.inner_text()
+    fresh.page.get_by_test_id("clear").click()
+    fresh.wait()
+    assert refusal.count() == 0
+
+
+def test_a_missing_value_is_a_condition_too(fresh: Tab) -> None:
+    fresh.condition(SHIPPED).get_by_label("shipped: missing").check()
+    fresh.page.wait_for_function("() => window.sfumato.tables.drawn.value !== null")
+    assert set(fresh.rows("drawn", SHIPPED)) == {None}
+    assert "--given shipped=" in fresh.said("command")
+
+
+def test_a_row_is_filled_in_many_ways(
+    fresh: Tab, orders: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.mode("Fill in a row")
+    row = 1
+    fresh.page.get_by_test_id("row").fill(str(row + 1))
+    fresh.page.get_by_test_id("row").press("Enter")
+    cells = fresh.page.get_by_test_id("cells")
+    cells.get_by_label("city").check()
+    cells.get_by_label("price").check()
+    fresh.page.wait_for_function("() => window.sfumato.tables.filled.value?.empty.length === 2")
+    assert fresh.page.get_by_test_id("truth").count() == 2
+    assert fresh.said("speed").startswith("filled 100 times in ")
+    table = fresh.download("row-csv", tmp_path)
+    again = orders.complete(table, draws=100)
+    assert fresh.rows("filled", PRICE) == [each.to_pandas()["price"][0] for each in again]
+    heldout = orders.load_data().heldout
+    assert heldout is not None
+    assert set(fresh.rows("filled", GIFT)) == {int(heldout.to_pandas()["gift"][row])}
+    assert orders.folder is not None
+    monkeypatch.chdir(orders.folder.parent)
+    words = [
+        str(tmp_path / word) if word.endswith(".csv") else word
+        for word in shlex.split(fresh.said("command"))[1:]
+    ]
+    assert leave(shlex.join([*words, "-q"])) == 0
+    written = [pd.read_csv(tmp_path / f"filled-{k}.csv")["price"][0] for k in range(1, 101)]
+    assert written == fresh.rows("filled", PRICE)
+    cells.get_by_label("city").uncheck()
+    cells.get_by_label("price").uncheck()
+    assert "Tick a cell" in fresh.page.locator(".look").inner_text()
+
+
+def _inked(path: Path) -> float:
+    """The share of a picture that is not its paper."""
+    pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3).astype(int)
+    return float((np.abs(pixels - pixels[0]).sum(1) > 30).mean())
+
+
+def test_one_column_or_two_are_plotted_as_they_are(fresh: Tab, tmp_path: Path) -> None:
+    assert fresh.page.locator("svg.plot").count() == 5
+    fresh.condition(GIFT).get_by_role("checkbox").check()
+    fresh.page.wait_for_function("() => window.sfumato.tables.drawn.value !== null")
+    first, second = (fresh.page.get_by_label(name, exact=True) for name in ("Column", "and"))
+    first.select_option(str(PRICE))
+    assert fresh.page.get_by_test_id("numbers").locator("tbody tr").count() == 3
+    for other, plots in (
+        (ORDERED, ["scatter-real", "scatter-drawn"]),
+        (CITY, ["strips"]),
+    ):
+        second.select_option(str(other))
+        assert all(fresh.page.get_by_test_id(each).count() == 1 for each in plots)
+        assert fresh.page.locator("svg.plot").count() == len(plots)
+    first.select_option(str(GIFT))
+    # The shares of the cells are those of the rows.
+    cells = fresh.page.get_by_test_id("heat-drawn").locator("g > title").all_text_contents()
+    share = np.mean(np.array(fresh.rows("drawn", CITY)) == 2)
+    assert f"False, 上海: {100 * share:.0f}%" in cells
+    assert share > 0.1  # such shares are written without decimals
+    picture = fresh.download("png", tmp_path)
+    assert picture.name == "orders-csv.png"
+    assert 0.01 < _inked(picture) < 0.5
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_screen(width: int, fresh: Tab) -> None:
+    fresh.page.set_viewport_size({"width": width, "height": 844})
+    for language in ("en", "zh"):
+        fresh.page.evaluate(f"() => {{ window.sfumato.language.value = '{language}'; }}")
+        for first, second in ((-1, -1), (PRICE, -1), (PRICE, ORDERED), (CITY, PRICE), (CITY, GIFT)):
+            fresh.page.evaluate(
+                "([first, second]) => { const t = window.sfumato.tables;"
+                " t.first.value = first; t.second.value = second; }",
+                [first, second],
+            )
+            wide = fresh.page.evaluate("() => document.documentElement.scrollWidth")
+            assert wide <= width, (language, first, second)
+
+
+def test_both_languages_have_every_sentence(fresh: Tab) -> None:
+    fresh.condition(CITY).get_by_role("checkbox").check()
+    fresh.page.wait_for_function("() => window.sfumato.tables.drawn.value !== null")
+    for mode in (0, 1):
+        fresh.page.locator("input[name=mode]").nth(mode).check()
+        before = fresh.page.inner_text("body")
+        fresh.page.get_by_test_id("language").click()
+        after = fresh.page.inner_text("body")
+        fresh.page.get_by_test_id("language").click()
+        names = ("sfumato ", "runs/", "shipped >= ordered")
+        kept = [line for line in before.splitlines() if len(line.split()) > 2 and line in after]
+        assert [line for line in kept if not any(name in line for name in names)] == []
+
+
+def test_every_control_and_plot_has_a_name(fresh: Tab) -> None:
+    for mode in (0, 1):
+        fresh.page.locator("input[name=mode]").nth(mode).check()
+        nameless = fresh.page.evaluate(
+            """() => [...document.querySelectorAll("button, select, input, canvas, svg.plot")]
+              .filter((each) => !(each.ariaLabel || each.labels?.length || each.textContent.trim()))
+              .map((each) => each.outerHTML)"""
+        )
+        assert nameless == []
+
+
+# ----------------------------------------------------------------------------- without a server
+
+
+def test_a_file_says_that_its_rows_were_drawn_beforehand(file: Tab, orders: Run) -> None:
+    text = file.page.inner_text("body")
+    assert "No internet and no server: all rows of this page were drawn beforehand." in text
+    assert file.rows("begun", PRICE) == prices(orders.sample(5000))
+    assert file.page.get_by_test_id("draw").count() == 0
+
+
+def test_a_file_has_one_condition_at_a_time(file: Tab) -> None:
+    file.condition(CITY).locator("select").select_option("=Paris")
+    assert set(file.rows("drawn", CITY)) == {1}
+    assert len(file.rows("drawn", CITY)) == 300
+    slider = file.condition(PRICE).get_by_label("Value of price")
+    slider.focus()
+    file.page.keyboard.press("End")
+    assert not file.condition(CITY).get_by_role("checkbox").is_checked()
+    (price,) = set(file.rows("drawn", PRICE))
+    assert slider.get_attribute("aria-valuetext") == f"{price:g}"
+    assert f"--given price={price:g}" in file.said("command")
+    file.page.get_by_test_id("clear").click()
+    assert file.page.evaluate("() => window.sfumato.tables.drawn.value") is None
+
+
+def test_a_file_has_rows_that_are_filled_in(file: Tab) -> None:
+    file.mode("Fill in a row")
+    cells = file.page.get_by_test_id("cells")
+    cells.get_by_label("city").check()
+    assert len(file.rows("filled", CITY)) == 100
+    assert file.page.get_by_test_id("truth").count() == 1
+    cells.get_by_label("price").check()
+    assert not cells.get_by_label("city").is_checked()
+    assert len(set(file.rows("filled", PRICE))) > 10
+    assert len(set(file.rows("filled", CITY))) == 1
+    file.page.get_by_label("Next row").click()
+    assert len(file.rows("filled", PRICE)) == 100
+    file.mode("Draw rows")
