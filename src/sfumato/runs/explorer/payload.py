@@ -6,7 +6,7 @@ from torch import nn
 
 from sfumato.errors import ArgumentError
 from sfumato.runs.explorer import pictures, points, tables
-from sfumato.runs.explorer.calls import Listener
+from sfumato.runs.explorer.calls import Listener, untold
 from sfumato.runs.explorer.messages import Asked, DrawPictures, DrawRows, FillPicture, FillRow
 from sfumato.runs.run import Run
 
@@ -55,13 +55,19 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
             return pictures.carried(run, most, quiet=quiet)
 
 
-def drawn(run: Run, asked: Asked, listener: Listener) -> bytes:
+def drawn(
+    run: Run,
+    asked: Asked,
+    is_given_up: Callable[[], bool],
+    told: Callable[[int, int], None] = untold,
+) -> bytes:
     """What a page asked the model for, as `binary.answer` writes it.
 
     Args:
         run: of a table or of pictures.
         asked: the page's message.
-        listener: who waits for it.
+        is_given_up: asked before each call of the network.
+        told: how many steps of how many are done; of pictures.
 
     Raises:
         Abandoned: if it is given up.
@@ -69,11 +75,11 @@ def drawn(run: Run, asked: Asked, listener: Listener) -> bytes:
     """
     match run.model.codec.kind, asked:
         case "table", DrawRows():
-            return tables.drawn_rows(run, asked, listener.is_given_up)
+            return tables.drawn_rows(run, asked, is_given_up)
         case "table", FillRow():
-            return tables.filled_row(run, asked, listener.is_given_up)
+            return tables.filled_row(run, asked, is_given_up)
         case "images", DrawPictures() | FillPicture():
-            return pictures.drawn(run, asked, listener)
+            return pictures.drawn(run, asked, Listener(told, is_given_up))
         case kind, _:
             kinds = {"points": "points", "table": "a table", "images": "pictures"}
             raise ArgumentError(f"a run of {kinds[kind]} is not asked for this.")

@@ -31,7 +31,7 @@ from sfumato.errors import DataError, SfumatoError
 from sfumato.models.registry import OWN
 from sfumato.runs.card import write_card
 from sfumato.runs.explorer import messages
-from sfumato.runs.explorer.calls import Abandoned, Listener
+from sfumato.runs.explorer.calls import Abandoned
 from sfumato.runs.explorer.messages import (
     Advanced,
     Begin,
@@ -165,8 +165,12 @@ class Worker:
                 self._tell(Advanced(number=order.number, done=done, of=of, left=left))
 
         try:
-            listener = Listener(told, lambda: order.number <= self.given_up)
-            answer = drawn(self._opened(order.path), order.asked, listener)
+            answer = drawn(
+                self._opened(order.path),
+                order.asked,
+                lambda: order.number <= self.given_up,
+                told,
+            )
         except Abandoned:
             self._tell(GivenUp(number=order.number))
         except SfumatoError as error:
