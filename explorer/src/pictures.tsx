@@ -63,12 +63,15 @@ function leftOut(): string {
 
 // ------------------------------------------------------------------------------------- pictures
 
+/** Pixels from which on a picture is shown smaller than it is, where single pixels are no help. */
+const LARGE = 130;
+
 function Thumb({ pixels, name }: { pixels: Uint8Array; name: string }) {
   const element = useRef<HTMLCanvasElement>(null), { height, width } = run.value!.header;
   useLayoutEffect(() => {
     element.current!.getContext("2d")!.putImageData(rgba(pixels, width, height, channels.value), 0, 0);
   }, [pixels, width, height]);
-  return <canvas ref={element} width={width} height={height} role="img" aria-label={name} />;
+  return <canvas ref={element} class={width > LARGE ? "large" : ""} width={width} height={height} role="img" aria-label={name} />;
 }
 
 function Grid({ of, named, across }: { of: Walk; named: string; across: number }) {

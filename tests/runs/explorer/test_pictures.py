@@ -274,12 +274,25 @@ def test_a_file_holds_what_python_draws(of_classes: Run) -> None:
         assert not same[~kept].all()
 
 
-def test_a_file_that_would_be_too_large_says_what_it_does_without(of_classes: Run) -> None:
-    most = 112_000
-    content, left = carried(of_classes, most)
+@pytest.mark.parametrize(
+    ("room", "settings", "pictures", "filled"),
+    [(29_000, 3, 32, 4), (6_500, 3, 8, 1), (250, 1, 2, 0)],
+)
+def test_a_file_that_would_be_too_large_says_what_it_does_without(
+    of_classes: Run, room: int, settings: int, pictures: int, filled: int
+) -> None:
+    real = Pictures(of_classes).described()[1]["real"]
+    content, left = carried(of_classes, 100_000 + real.nbytes + room)
     header, arrays = unpacked(content)
-    assert len(content) <= most
-    assert left
-    assert len(header["walks"]) + len(header["left_out"]["guidance"]) == 3
-    assert header["left_out"]["pictures"] == 64 - arrays["walk/0/noisy"].shape[1]
-    assert header["left_out"]["fills"] == ("fills" not in header)
+    assert len(content) - sum(each.nbytes for each in arrays.values()) < 100_000
+    drawn = [each.nbytes for name, each in arrays.items() if name.startswith(("walk", "fill"))]
+    assert sum(drawn) <= room
+    assert len(header["walks"]) == settings
+    assert arrays["walk/0/noisy"].shape[1] == pictures
+    assert header.get("fills", {}).get("pictures", 0) == filled
+    less = header["left_out"]
+    assert less["pictures"] == 64 - pictures
+    assert len(less["guidance"]) == 3 - settings
+    assert less["fills"] == (filled == 0)
+    assert f"{64 - pictures} of the pictures" in left
+    assert ("pictures filled in" in left) == (filled == 0)

@@ -43,10 +43,11 @@ _ANSWER, _HEADER = 32_000_000, 100_000
 # Of a file: how many pictures at how many stops are tried in turn until there is room (where there
 # is no class to choose, fewer are enough), guidance weights besides the run's own, and how many
 # pictures are filled in, each part how often.
-_SIZES = ((64, 17), (64, 9), (32, 9), (16, 17), (16, 9), (16, 5), (8, 5), (4, 5), (4, 2))
+_SIZES = ((64, 17), (64, 9), (32, 9), (16, 17), (16, 9), (16, 5), (8, 5), (4, 5), (4, 2), (2, 2))
 _UNLABELLED = 16
 _GUIDANCE = (1.0, 2.0, 4.0)
 _FILLED, _FILLINGS = 4, 5
+_PARTS = ("right", "lower", "centre")  # as the page's buttons
 
 
 def payload(run: Run) -> bytes:
@@ -259,18 +260,11 @@ class Pictures:
             *((own["guidance"], few) for few in (0, *calls) if calls),
         ]
         settings = list(dict.fromkeys(wanted))
-        sizes = [
-            (n, min(stops, own["steps"] + 1))
-            for n, stops in _SIZES
-            if self.codec.classes or n <= _UNLABELLED
-        ]
         room = most - sum(each.nbytes for each in arrays.values()) - _HEADER
-        fits = (size for size in sizes if (len(settings) + 1) * self._size(*size) <= room)
-        pictures, stops = next(fits, sizes[-1])
-        kept = settings[: max(room // self._size(pictures, stops), 1)]
-        fills = self.real is not None and len(settings) < room // self._size(pictures, stops)
+        plan = self._plan(len(settings), own["steps"] + 1, room)
+        kept, without = settings[: plan.settings], settings[plan.settings :]
 
-        of_each = [few or own["steps"] for _, few in kept] + [own["steps"]] * fills
+        of_each = [few or own["steps"] for _, few in kept] + [own["steps"]] * (plan.filled > 0)
         seed, walks, before = self.model.settings.seed, [], 0
         with ProgressLine("draw", sum(of_each), "steps", quiet=quiet) as line:
 
@@ -281,37 +275,52 @@ class Pictures:
             for number, (guidance, few) in enumerate(kept):
                 changes = {"guidance": None if few else guidance, "calls": few}
                 about, drawn = self.draw(
-                    pictures, seed=seed, **changes, listener=listener, stops=stops
+                    plan.pictures, seed=seed, **changes, listener=listener, stops=plan.stops
                 )
                 walks.append(about | {"guidance": guidance, "few": few})
                 arrays |= {f"walk/{number}/{name}": each for name, each in drawn.items()}
                 before += of_each[number]
             header["walks"] = walks
-            if fills:
-                assert self.real is not None
-                header["fills"], filled = self._fill_beforehand(self.real, stops, listener)
+            if plan.filled:
+                header["fills"], filled = self._fill_beforehand(plan, listener)
                 arrays |= filled
-        without = settings[len(kept) :]
         header["left_out"] = {
             "guidance": [guidance for guidance, few in without if not few],
             "few": [few for _, few in without if few],
-            "fills": self.real is not None and not fills,
-            "pictures": sizes[0][0] - pictures,
-            "stops": sizes[0][1] - stops,
+            "fills": self.real is not None and not plan.filled,
+            "pictures": plan.fewer_pictures,
+            "stops": plan.fewer_stops,
         }
         return (header, arrays), _said(header["left_out"])
 
-    def _fill_beforehand(self, real: Images, stops: int, listener: Listener) -> Content:
+    def _plan(self, settings: int, most_stops: int, room: int) -> "_Plan":
+        """The most that so many bytes hold of walks under some settings, and of fillings."""
+        real = 0 if self.real is None else len(self.real)
+        sizes = [
+            (pictures, min(stops, most_stops))
+            for pictures, stops in _SIZES
+            if self.codec.classes or pictures <= _UNLABELLED
+        ]
+        for pictures, stops in sizes:
+            fewer = sizes[0][0] - pictures, sizes[0][1] - stops
+            filled = min(real, _FILLED if pictures >= _UNLABELLED else 1)
+            drawn = settings * pictures + filled * len(_PARTS) * _FILLINGS
+            if self._size(drawn, stops) <= room:
+                return _Plan(pictures, stops, settings, filled, *fewer)
+        kept = max(room // self._size(pictures, stops), 1)
+        return _Plan(pictures, stops, min(kept, settings), 0, *fewer)
+
+    def _fill_beforehand(self, plan: "_Plan", listener: Listener) -> Content:
         """Three parts of a few pictures, all in one chunk, as each row is filled by itself."""
-        masks = _masks(self.codec.height, self.codec.width)
-        parts, count = np.stack(list(masks.values())), min(_FILLED, len(real))
-        rows = np.repeat(real.pixels[:count], len(parts) * _FILLINGS, axis=0)
-        made_anew = np.tile(np.repeat(parts, _FILLINGS, axis=0), (count, 1, 1))
+        parts = _parts(self.codec.height, self.codec.width)
+        pixels = self._wanted_real().pixels[: plan.filled]
+        rows = np.repeat(pixels, len(parts) * _FILLINGS, axis=0)
+        made_anew = np.tile(np.repeat(parts, _FILLINGS, axis=0), (plan.filled, 1, 1))
         known = np.broadcast_to(~made_anew[..., None], rows.shape)
         seed = self.model.settings.seed
         with self._computing(listener) as spent:
-            header, arrays = self._filled(rows, known, seed, None, {}, listener, stops)
-        about = {"masks": list(masks), "pictures": count, "draws": _FILLINGS}
+            header, arrays = self._filled(rows, known, seed, None, {}, listener, plan.stops)
+        about = {"masks": list(_PARTS), "pictures": plan.filled, "draws": _FILLINGS}
         named = {f"fill/{name}": each for name, each in arrays.items()}
         return header | about | spent, named | {"masks": parts.astype(np.uint8)}
 
@@ -430,6 +439,18 @@ class Pictures:
         spent |= {"calls": count.calls, "seconds": time.monotonic() - began}
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a file holds: pictures at stops under each of some settings, and pictures filled in."""
+
+    pictures: int
+    stops: int
+    settings: int
+    filled: int
+    fewer_pictures: int
+    fewer_stops: int
+
+
 def _said(left_out: Mapping[str, Any]) -> list[str]:
     """What a file has to do without, for the terminal."""
     return [
@@ -441,11 +462,11 @@ def _said(left_out: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _masks(height: int, width: int) -> dict[str, np.ndarray]:
-    """Three parts to fill in, True there; the page has buttons of the same names."""
+def _parts(height: int, width: int) -> np.ndarray:
+    """The parts that are filled in, True there, `(3, height, width)`."""
     down, across = np.mgrid[:height, :width]
     middle = (abs(2 * down + 1 - height) <= height / 2) & (abs(2 * across + 1 - width) <= width / 2)
-    return {"right": across >= width / 2, "lower": down >= height / 2, "centre": middle}
+    return np.stack([across >= width / 2, down >= height / 2, middle])
 
 
 def _in_turn(pictures: Images) -> np.ndarray:
