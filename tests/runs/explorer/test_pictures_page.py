@@ -14,7 +14,10 @@ from browser import browser
 from command_line import leave
 from explorer_pages import page as opened
 from sfumato import Run
+from sfumato.runs.explorer.binary import header_of, written
 from sfumato.runs.explorer.offline import explore
+from sfumato.runs.explorer.page import page_html
+from sfumato.runs.explorer.pictures import Pictures
 from sfumato.runs.explorer.server import Explorer
 
 if TYPE_CHECKING:
@@ -352,3 +355,24 @@ def test_the_file_shows_what_python_drew_and_asks_nothing(
     assert tab.evaluate("() => document.documentElement.scrollWidth") <= HAND["width"]
     tab.context.set_offline(False)
     assert [url for url in asked if not url.startswith(("file:", "blob:", "data:"))] == []
+
+
+def test_colours_are_red_green_and_blue(tab: "Page", of_classes: Run, tmp_path: Path) -> None:
+    header, arrays = Pictures(of_classes).drawn_beforehand(200_000)[0]
+
+    def coloured(grey: np.ndarray) -> np.ndarray:
+        return np.concatenate([grey, 255 - grey, grey // 2], axis=-1)
+
+    shown = {name: each if name == "masks" else coloured(each) for name, each in arrays.items()}
+    page = page_html(written(header_of(of_classes) | header, shown))
+    (tmp_path / "coloured.html").write_text(page, "utf-8")
+    tab.goto((tmp_path / "coloured.html").as_uri())
+    pixels = tab.evaluate(
+        """() => {
+          const first = document.querySelector("[data-testid=drawn] canvas");
+          return Array.from(first.getContext("2d").getImageData(0, 0, 4, 4).data);
+        }"""
+    )
+    found = np.array(pixels).reshape(4, 4, 4)
+    np.testing.assert_array_equal(found[..., :3], coloured(of_classes.sample(1)[0]))
+    assert (found[..., 3] == 255).all()
