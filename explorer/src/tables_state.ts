@@ -194,8 +194,8 @@ function idle(): void {
   refusal.value = "";
 }
 
-/** Have it drawn, in a moment; `about` are the cells that it fills. */
-function ask(message: Draw, take: (found: Drawn) => void, about: number[] = []): void {
+/** Have it drawn, in a moment; `about` are the cells that it fills. What is refused leaves nothing. */
+function ask(message: Draw, take: (found: Drawn | null) => void, about: number[] = []): void {
   idle();
   const own = turn, of = columns.peek();
   drawing.value = true;
@@ -210,8 +210,11 @@ function ask(message: Draw, take: (found: Drawn) => void, about: number[] = []):
       said = error instanceof Error ? error.message : String(error);
     }
     if (own !== turn) return;
-    drawing.value = false;
-    refusal.value = said;
+    batch(() => {
+      if (said) take(null);
+      drawing.value = false;
+      refusal.value = said;
+    });
   }, PAUSE);
 }
 
