@@ -128,14 +128,16 @@ export const empty = computed(() => {
   return columns.value.flatMap((column, k) => (emptied.value.has(k) || isMissing(rows.columns[k][row.value], column) ? [k] : []));
 });
 
-/** Show a table; one that is being fitted keeps what was chosen. */
-export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
+/** Show a table; of the run on the screen, trained on or sent again, what was chosen is kept. */
+export function open(bytes: ArrayBuffer): void {
   const found = new Packed<TableHeader>(bytes), before = table.peek();
-  const names = (each: Packed<TableHeader> | null) => JSON.stringify(each?.header.columns.map(({ name, kind }) => [name, kind]));
+  const which = (each: Packed<TableHeader> | null) =>
+    JSON.stringify([each?.header.name, each?.header.folder, each?.header.columns.map(({ name, kind }) => [name, kind])]);
+  const keep = which(found) === which(before);
   batch(() => {
     drawn.value = filled.value = null;
     refusal.value = "";
-    if (!keep || names(found) !== names(before)) {
+    if (!keep) {
       mode.value = "draw";
       first.value = second.value = -1;
       conditions.value = new Map();
