@@ -26,6 +26,7 @@ NAMES = (
     "numeric",
     "start_up",
     "picture_networks",
+    "few_pictures",
     "decoding",
     "tables",
     "small_tables",

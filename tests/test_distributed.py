@@ -132,7 +132,8 @@ def test_shares_are_whole_chunks_in_order(
     monkeypatch: pytest.MonkeyPatch, processes: int, n: int, first: int
 ) -> None:
     monkeypatch.setattr(distributed, "count", lambda: processes)
-    shares = distributed.shares(n, 16, first)
+    starts = [start for start in range(0, first + n, 16) if n and start + 16 > first]
+    shares = distributed.shares(n, starts, first)
     assert len(shares) == processes
     where = first
     for begin, length in shares:

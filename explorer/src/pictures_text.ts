@@ -33,9 +33,9 @@ const EN = {
   again: "Draw",
   others: "Other pictures",
   took: (n: number, seconds: string, calls: number) =>
-    `${n} ${n === 1 ? "picture" : "pictures"} in ${seconds} s, ${calls} network ${calls === 1 ? "call" : "calls"}`,
+    `${n} ${n === 1 ? "picture" : "pictures"} in ${seconds} s, ${calls} network ${calls === 1 ? "call" : "calls"} each`,
   tookFills: (n: number, seconds: string, calls: number) =>
-    `${n} ${n === 1 ? "filling" : "fillings"} in ${seconds} s, ${calls} network ${calls === 1 ? "call" : "calls"}`,
+    `${n} ${n === 1 ? "filling" : "fillings"} in ${seconds} s, ${calls} network ${calls === 1 ? "call" : "calls"} each`,
   changed: "Something was changed since: press Fill in.",
   settings: "Settings",
   label: "Class",
@@ -115,8 +115,8 @@ const ZH: Text = {
   cancelled: "尚未按此设置生成。",
   again: "生成",
   others: "换一批",
-  took: (n, seconds, calls) => `${n} 张图片用时 ${seconds} 秒，调用网络 ${calls} 次`,
-  tookFills: (n, seconds, calls) => `补全 ${n} 次，用时 ${seconds} 秒，调用网络 ${calls} 次`,
+  took: (n, seconds, calls) => `${n} 张图片用时 ${seconds} 秒，每张调用网络 ${calls} 次`,
+  tookFills: (n, seconds, calls) => `补全 ${n} 次，用时 ${seconds} 秒，每次调用网络 ${calls} 次`,
   changed: "之后有所改动：请再点击“开始补全”。",
   settings: "生成设置",
   label: "类别",

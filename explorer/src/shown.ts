@@ -16,10 +16,10 @@ export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
     points.failure.value = "";
     try {
       const { header } = new Packed<RunHeader>(bytes);
-      const same = keep && run.value?.kind === header.kind;
       if (header.kind !== "points") points.payload.value = null;
-      if (header.kind === "points") points.open(bytes, { keep: same });
-      if (header.kind === "table") tables.open(bytes, { keep: same });
+      if (header.kind !== "table") tables.table.value = null;
+      if (header.kind === "points") points.open(bytes, { keep: keep && run.value?.kind === "points" });
+      if (header.kind === "table") tables.open(bytes);
       if (header.kind === "images") pictures.open(bytes);
       run.value = header;
     } catch (error) {

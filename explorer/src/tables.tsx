@@ -95,7 +95,7 @@ function sets(): Shown | null {
 
 function Plots() {
   const t = words.value, shown = sets();
-  if (!shown) return <p class="faint">{mode.value === "fill" ? t.tickOne : t.drawing}</p>;
+  if (!shown) return !drawing.value && !refusal.value && <p class="faint">{t.tickOne}</p>;
   const all = mode.value === "fill" ? filled.value!.empty : columns.value.map((_, k) => k);
   const ofOne = mode.value === "draw" && first.value >= 0;
   const wide = mode.value === "fill" && all.length === 1;

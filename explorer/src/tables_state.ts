@@ -128,14 +128,16 @@ export const empty = computed(() => {
   return columns.value.flatMap((column, k) => (emptied.value.has(k) || isMissing(rows.columns[k][row.value], column) ? [k] : []));
 });
 
-/** Show a table; one that is being fitted keeps what was chosen. */
-export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
+/** Show a table; of the run on the screen, trained on or sent again, what was chosen is kept. */
+export function open(bytes: ArrayBuffer): void {
   const found = new Packed<TableHeader>(bytes), before = table.peek();
-  const names = (each: Packed<TableHeader> | null) => JSON.stringify(each?.header.columns.map(({ name, kind }) => [name, kind]));
+  const which = (each: Packed<TableHeader> | null) =>
+    JSON.stringify([each?.header.name, each?.header.folder, each?.header.columns.map(({ name, kind }) => [name, kind])]);
+  const keep = which(found) === which(before);
   batch(() => {
     drawn.value = filled.value = null;
     refusal.value = "";
-    if (!keep || names(found) !== names(before)) {
+    if (!keep) {
       mode.value = "draw";
       first.value = second.value = -1;
       conditions.value = new Map();
@@ -194,8 +196,8 @@ function idle(): void {
   refusal.value = "";
 }
 
-/** Have it drawn, in a moment; `about` are the cells that it fills. */
-function ask(message: Draw, take: (found: Drawn) => void, about: number[] = []): void {
+/** Have it drawn, in a moment; `about` are the cells that it fills. What is refused leaves nothing. */
+function ask(message: Draw, take: (found: Drawn | null) => void, about: number[] = []): void {
   idle();
   const own = turn, of = columns.peek();
   drawing.value = true;
@@ -210,8 +212,11 @@ function ask(message: Draw, take: (found: Drawn) => void, about: number[] = []):
       said = error instanceof Error ? error.message : String(error);
     }
     if (own !== turn) return;
-    drawing.value = false;
-    refusal.value = said;
+    batch(() => {
+      if (said) take(null);
+      drawing.value = false;
+      refusal.value = said;
+    });
   }, PAUSE);
 }
 

@@ -7,7 +7,7 @@ one process everything here is nothing.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -145,14 +145,16 @@ def any_of(flag: bool) -> bool:
     return bool(total)
 
 
-def shares(n: int, unit: int, first: int = 0) -> list[tuple[int, int]]:
+def shares(n: int, starts: Sequence[int], first: int = 0) -> list[tuple[int, int]]:
     """`(first, n)` of each process's part of `first ... first + n - 1`.
 
-    Parts end at multiples of `unit`, as samples are computed in chunks of that size.
+    Args:
+        n: how many there are.
+        starts: the first numbers of the chunks in which they are computed; only there parts end.
+        first: the number of the first.
     """
-    chunks = range(first // unit, -(-(first + n) // unit))
-    ends = [chunks[0] + len(chunks) * k // count() for k in range(count() + 1)] if n else []
-    bounds = [min(max(end * unit, first), first + n) for end in ends] or [first] * (count() + 1)
+    ends = [*starts, first + n]
+    bounds = [max(ends[len(starts) * k // count()], first) for k in range(count() + 1)]
     return [(a, b - a) for a, b in pairwise(bounds)]
 
 

@@ -138,10 +138,20 @@ def test_without_zuko_the_flow_is_left_out_unless_named(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "zuko", None)
     task = prepare("moons")
     assert task.chosen == tuple(name for name in FAMILIES if name != "flow")
-    (note,) = task.left_out
+    (note,) = task.notes
     assert note.startswith("flow is left out: the normalizing flow needs zuko; install it")
     with pytest.raises(MissingDependencyError, match="needs zuko"):
         prepare("moons", models=["flow"])
+
+
+def test_columns_that_teach_nothing_are_named() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.permutation(400) + 7.0, np.full(400, 2.5), rng.normal(size=400)])
+    notes = prepare(rows, models=["mixture"]).notes
+    assert len(notes) == 2
+    assert notes[0].startswith("the column 'x0' numbers the rows, 7 to 406, and is learned like")
+    assert notes[1] == "the column 'x1' is 2.5 in every row; each family draws that."
+    assert prepare("moons", models=["mixture"]).notes == ()
 
 
 @pytest.mark.parametrize(

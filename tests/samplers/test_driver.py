@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.denoisers.denoiser import Denoiser, NetworkDenoiser, Prediction, step_of
 from sfumato.errors import ArgumentError
@@ -15,14 +15,21 @@ from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process import discrete, grids
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import eps
-from sfumato.process.streams import CHUNK, Noise, generator, noise_from
+from sfumato.process.streams import CHUNK, Chunk, Noise, generator, noise_from
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.ancestral import Ancestral
 from sfumato.samplers.ddim import DDIM
-from sfumato.samplers.driver import chunk_frames, sample_chunks, sample_frames, trajectory
+from sfumato.samplers.driver import (
+    chunk_frames,
+    sample_chunks,
+    sample_frames,
+    trajectory,
+    walk_rows,
+)
 
 TABLE = discrete.sigmoid(30)
 LEVELS = grids.trailing(TABLE, 5)
+WHOLE = Chunk(0, CHUNK, 0, CHUNK)
 
 
 def network() -> NetworkDenoiser:
@@ -188,13 +195,65 @@ def test_a_chunk_is_never_larger_than_chunk(n: int, first: int) -> None:
 
 @pytest.mark.parametrize("event", [(), (3,), (2, 3, 4)])
 def test_any_event(event: tuple[int, ...]) -> None:
-    (chunk,) = sample_chunks(keep, event, falling(2, 1, 0), DDIM(), n=5, seed=0)
-    assert chunk.shape == (5, *event)
-    assert chunk.dtype == torch.float64
+    drawn = torch.cat(list(sample_chunks(keep, event, falling(2, 1, 0), DDIM(), n=5, seed=0)))
+    assert drawn.shape == (5, *event)
+    assert drawn.dtype == torch.float64
+
+
+class Convolution:
+    """A denoiser that mixes neighbours, and notes how many pictures it is given."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(2)
+        self.network = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.SiLU(), nn.Conv2d(8, 1, 1))
+        self.seen: list[int] = []
+
+    def __call__(self, x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:
+        self.seen.append(len(x_t))
+        return Prediction(self.network(x_t.float()).double())
+
+
+def pictures(n: int, first: int = 0) -> tuple[Tensor, list[int]]:
+    denoise, levels = Convolution(), falling(2, 0)
+    chunks = sample_chunks(denoise, (1, 6, 6), levels, DDIM(), n=n, seed=5, first=first)
+    return torch.cat(list(chunks)), denoise.seen
+
+
+@pytest.mark.parametrize(
+    ("n", "first", "computed"),
+    [
+        (1, 0, [1]),
+        (4, 0, [1, 3]),
+        (5, 0, [1, 3, 12]),
+        (64, 0, [1, 3, 12, 48]),
+        (1, 3, [3]),
+        (60, 4, [12, 48]),
+        (1, 64, [64]),
+        (66, 63, [48, 64, 64]),
+    ],
+)
+def test_few_pictures_cost_what_few_cost_and_are_the_first_of_many(
+    n: int, first: int, computed: list[int]
+) -> None:
+    drawn, seen = pictures(n, first)
+    assert seen == computed
+    assert torch.equal(drawn, pictures(200)[0][first : first + n])
+
+
+def test_few_given_pictures_cost_what_few_cost() -> None:
+    def walked(x: Tensor) -> tuple[Tensor, list[int]]:
+        denoise = Convolution()
+        walk = walk_rows(denoise, x, falling(2, 0), DDIM(), seed=5, fresh_noise=True)
+        return torch.cat(list(walk)), denoise.seen
+
+    rows = noise_from(generator(9))(torch.empty(20, 1, 6, 6, dtype=torch.float64))
+    few, seen = walked(rows[:4])
+    assert seen == [1, 3]
+    assert torch.equal(few, walked(rows)[0][:4])
 
 
 def start(levels: NoiseLevel, seed: int) -> Iterator[Tensor]:
-    frames = chunk_frames(keep, (64,), levels, DDIM(), seed=seed, chunk=0)
+    frames = chunk_frames(keep, (64,), levels, DDIM(), seed=seed, chunk=WHOLE)
     yield next(frames).x_t
 
 
@@ -232,6 +291,6 @@ def test_the_start_and_the_first_noise_are_independent() -> None:
             seen.extend([x_t, noise(x_t)])
             return x_t, Prediction(x_t), None
 
-    list(chunk_frames(keep, (64,), LEVELS[-2:], Listening(), seed=3, chunk=0))
+    list(chunk_frames(keep, (64,), LEVELS[-2:], Listening(), seed=3, chunk=WHOLE))
     x, z = seen
     assert abs(float((x * z).mean())) < 4 / math.sqrt(x.numel())

@@ -9,12 +9,14 @@ from sfumato.errors import ArgumentError
 from sfumato.process.discrete import linear
 from sfumato.process.grids import trailing, uniform_log_snr
 from sfumato.process.schedules import Cosine
+from sfumato.process.streams import CHUNK, Chunk
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import chunk_frames
 from sfumato.samplers.steps import Choice, choose_steps
 from truth import ExactGaussian
 
 DATA = ExactGaussian(1.0, 0.5)
+WHOLE = Chunk(0, CHUNK, 0, CHUNK)
 
 
 @cache
@@ -29,11 +31,11 @@ def chosen(name: str, tol: float) -> Choice:
 def test_the_chosen_steps_keep_the_tolerance_against_the_exact_flow(name: str, tol: float) -> None:
     def end(num_steps: int) -> torch.Tensor:
         levels = uniform_log_snr(Cosine(), num_steps)
-        *_, last = chunk_frames(DATA, (1,), levels, SAMPLERS[name](), seed=0, chunk=0)
+        *_, last = chunk_frames(DATA, (1,), levels, SAMPLERS[name](), seed=0, chunk=WHOLE)
         return last.x_t
 
     start, *_ = chunk_frames(
-        DATA, (1,), uniform_log_snr(Cosine(), 4), SAMPLERS[name](), seed=0, chunk=0
+        DATA, (1,), uniform_log_snr(Cosine(), 4), SAMPLERS[name](), seed=0, chunk=WHOLE
     )
     alpha, sigma = float(start.level.alpha), float(start.level.sigma)
     # The flow keeps the quantile: x_0 = m + s (x_t - alpha m)/std(x_t), for the clean level.

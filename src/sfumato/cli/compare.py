@@ -135,7 +135,7 @@ def models(
     from sfumato.runs.report.models import write_comparison
 
     task = prepare(source, seconds=seconds, models=chosen, seed=seed)
-    for each in task.left_out:
+    for each in task.notes:
         typer.echo(f"note: {each}", err=True)
     with new_folder(out, f"{Path(source).stem}-models") as folder:
         found = task.compared(quiet=quiet)
@@ -175,9 +175,10 @@ def _print_models(found: Any) -> None:
             "density. Seconds are of one processor; draw: 10,000 rows; calls: of a network, a row."
         )
     )
-    console.print("\nLog densities:")
+    console.print("\nVerdicts of all measures together, and how log densities are had:")
     for each in found.entries:
-        console.print(Padding(Text(f"{each.title}: {each.likelihood}."), (0, 0, 0, 2)))
+        said = f"{each.title}: {each.evaluation.verdict}; {each.likelihood}."
+        console.print(Padding(Text(said), (0, 0, 0, 2)))
 
 
 def _print_samplers(comparison: Any) -> None:

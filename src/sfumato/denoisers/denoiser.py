@@ -16,6 +16,7 @@ from sfumato.errors import ArgumentError
 from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.parameterisations import Parameterisation
+from sfumato.process.streams import Chunk
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,10 +81,10 @@ class PerChunk:
     """Denoisers that differ from chunk to chunk, as when each sample has a class of its own.
 
     Args:
-        of: the denoiser of the chunk of that number.
+        of: the denoiser of a chunk.
     """
 
-    of: Callable[[int], Denoiser]
+    of: Callable[[Chunk], Denoiser]
 
 
 # Beyond any schedule here: e^-15 of signal beside the noise, or of noise beside the signal.

@@ -3,6 +3,8 @@
 import numpy as np
 
 _TREES = 100
+# Rows of a leaf, scikit-learn's own number; of few rows a tenth, as no tree could split them else.
+_LEAF = 20
 
 
 def classifier_auc(
@@ -33,7 +35,11 @@ def classifier_auc(
         return 0.5
     rows, categorical = rows[:, usable], None if categorical is None else categorical[usable]
     trees = HistGradientBoostingClassifier(
-        max_iter=_TREES, categorical_features=categorical, early_stopping=False, random_state=seed
+        max_iter=_TREES,
+        min_samples_leaf=min(_LEAF, max(1, int(learn.sum()) // 10)),
+        categorical_features=categorical,
+        early_stopping=False,
+        random_state=seed,
     )
     trees.fit(rows[learn], label[learn])
     return area_under_roc(label[~learn], trees.predict_proba(rows[~learn])[:, 1])

@@ -16,7 +16,7 @@ Up to the limit the sample `cannot be told apart`. Beyond it the sample is `clos
 is below what counts as small (stated with each measure) or no farther from the floor's mean than
 twice the limit is, and `apart` above both. Where more is better all of this is mirrored. A measure
 whose limit lies halfway to the worst possible value has `no power`: with so few rows it would pass
-tables that are half wrong, so that passing it says nothing.
+samples that are half wrong, so that passing it says nothing. Distances have no worst value.
 
 Shares of values that lie where none should be have a floor of one set of fresh real rows, and
 binomial limits in the place of t's; see `judged_share`.
@@ -124,7 +124,7 @@ class Evaluation:
 
     @property
     def without_power(self) -> tuple[Measure, ...]:
-        """Measures that would pass tables that are half wrong."""
+        """Measures that would pass samples that are half wrong."""
         return tuple(each for each in self.measures if each.verdict == "no power")
 
     @property
@@ -309,7 +309,8 @@ def evaluate(
     base, own, others = scaled(reference), scaled(sample), [scaled(part) for part in real]
 
     auc, *auc_floor = (classifier_auc(base, part, seed=seed) for part in (own, *others))
-    yield judged("classifier_auc", "classifier two-sample AUC", auc, auc_floor, 0.55, rows)
+    title = "classifier two-sample AUC"
+    yield judged("classifier_auc", title, auc, auc_floor, 0.55, rows, worst=1)
 
     few = min(rows, _PAIRWISE_ROWS)
     bandwidth = median_bandwidth(base)
@@ -333,7 +334,8 @@ def evaluate(
         value = nearer_share(nearest_distances(own, known), held)
         halves = (rng.permutation(held) for _ in others)
         floor = [nearer_share(half[: rows // 2], half[rows // 2 :]) for half in halves]
-        yield judged("memorisation", "nearer to training rows than real", value, floor, 0.55, rows)
+        title = "nearer to training rows than real"
+        yield judged("memorisation", title, value, floor, 0.55, rows, worst=1)
 
     if log_density is not None:
         truth = float(log_density(reference).mean())

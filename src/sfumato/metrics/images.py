@@ -112,17 +112,21 @@ def evaluate_images(
     for name in ("precision", "recall", "density", "coverage"):
         value, *floor = (1 - each[name] for each in found)
         small = float(np.mean(floor)) + 0.05  # a twentieth of the pictures
-        yield judged(name, f"1 - {name}", value, floor, small, rows)
+        # A density has no upper end; the others are shares.
+        worst = None if name == "density" else 1
+        yield judged(name, f"1 - {name}", value, floor, small, rows, worst=worst)
 
     learned = classifier(train)
     held = nearest_distances(base, learned)
     value = nearer_share(nearest_distances(own, learned), held)
     halves = [np.random.default_rng((seed, k)).permutation(held) for k in range(len(real))]
     floor = [nearer_share(half[: rows // 2], half[rows // 2 :]) for half in halves]
-    yield judged("memorisation", "nearer to training pictures than real", value, floor, 0.55, rows)
+    title = "nearer to training pictures than real"
+    yield judged("memorisation", title, value, floor, 0.55, rows, worst=1)
     if asked is not None:
         wrong = float((classifier.classify(sample) != asked).mean())
         # As often as it misjudges real pictures, give or take what chance does with so few.
         error = 1 - classifier.accuracy
         floor = list(np.random.default_rng(seed).binomial(rows, error, len(real)) / rows)
-        yield judged("label_errors", "read as another class than asked", wrong, floor, 0.03, rows)
+        title = "read as another class than asked"
+        yield judged("label_errors", title, wrong, floor, 0.03, rows, worst=1)

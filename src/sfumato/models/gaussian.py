@@ -43,10 +43,9 @@ from sfumato.process.streams import (
     DEQUANTISING,
     LABELLING,
     PROBING,
-    Noise,
-    chunk_size,
+    Chunk,
+    chunks,
     generator,
-    noise_from,
 )
 from sfumato.samplers.driver import (
     Frame,
@@ -54,6 +53,7 @@ from sfumato.samplers.driver import (
     chunk_frames,
     draws_noise,
     filled_up,
+    in_step,
     last_frame,
     sample_chunks,
     sample_frames,
@@ -143,21 +143,20 @@ class GaussianModel:
 
     def _labels_by_chunk(
         self, seed: int, given: Mapping[str, Any] | None
-    ) -> Callable[[int], Tensor]:
+    ) -> Callable[[Chunk], Tensor]:
         """The class number of each sample of a chunk."""
-        size = chunk_size(self.codec.event)
         shares = torch.tensor(self.codec.shares)
         if given or not len(shares):
             number = self.class_number(given)
             assert number is not None
-            return lambda _: torch.full((size,), number)
+            return lambda chunk: torch.full((chunk.size,), number)
 
-        def drawn(chunk: int) -> Tensor:
+        def drawn(chunk: Chunk) -> Tensor:
             # Evenly over the shares, in an order of its own: no class comes up short by chance.
-            source = generator(seed, LABELLING, chunk)
-            even = (torch.arange(size) + torch.rand(1, generator=source)) / size
+            source, n = generator(seed, LABELLING, chunk.stream), chunk.sheet
+            even = (torch.arange(n) + torch.rand(1, generator=source)) / n
             labels = torch.bucketize(even, shares.cumsum(0), right=True).clamp(max=len(shares) - 1)
-            return labels[torch.randperm(size, generator=source)]
+            return labels[torch.randperm(n, generator=source)][chunk.within]
 
         return drawn
 
@@ -203,11 +202,10 @@ class GaussianModel:
         """
         if not self.codec.classes:
             return None
-        size, of_chunk = chunk_size(self.codec.event), self._labels_by_chunk(seed, given)
-        chunks = range(first // size, -(-(first + n) // size) if n else first // size)
-        every = [of_chunk(chunk) for chunk in chunks]
-        whole = torch.cat([torch.empty(0, dtype=torch.int64), *every]).numpy()
-        return whole[first % size :][:n]
+        of_chunk = self._labels_by_chunk(seed, given)
+        parts = list(chunks(self.codec.event, n, first))
+        whole = torch.cat([torch.empty(0, dtype=torch.int64), *map(of_chunk, parts)]).numpy()
+        return whole[first - parts[0].first :][:n] if parts else whole
 
     def check_sampling(self) -> None:
         """Refuse settings that could not be sampled with; nothing is drawn.
@@ -298,26 +296,13 @@ class GaussianModel:
         """
         refuse_negative(n=n, seed=seed, first=first)
         if given and self.codec.columns:
-            return self._given_chunks(n, self.condition(given), seed, first, sampling)
+            rows = np.repeat(self.condition(given), n, axis=0)
+            return self.complete_chunks(rows, None, seed=seed, first=first, **sampling)
         denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given, in_few=True)
-        chunks = sample_chunks(
+        drawn = sample_chunks(
             denoise, self.codec.event, levels, stepper, n=n, seed=seed, first=first
         )
-        return (self.codec.decode(x) for x in chunks)
-
-    def _given_chunks(
-        self, n: int, row: np.ndarray, seed: int, first: int, sampling: Mapping[str, Any]
-    ) -> Iterator[np.ndarray]:
-        """Rows of which some columns are given: the others filled in, from sample `first` on."""
-        size, done = chunk_size(self.codec.event), 0
-        offset = first % size
-        rows = np.repeat(row, n + offset, axis=0)
-        chunks = self.complete_chunks(rows, None, seed=seed, skip=first // size, **sampling)
-        for chunk in chunks:
-            kept = chunk[max(offset - done, 0) :]
-            done += len(chunk)
-            if len(kept):
-                yield kept
+        return (self.codec.decode(x) for x in drawn)
 
     def condition(self, given: Mapping[str, Any]) -> np.ndarray:
         """One row of the columns `(1, columns)`: the values given, and NaN elsewhere.
@@ -427,7 +412,7 @@ class GaussianModel:
         seed: int = 0,
         given: Mapping[str, Any] | None = None,
         times: int = 5,
-        skip: int = 0,
+        first: int = 0,
         **sampling: Any,
     ) -> Iterator[np.ndarray]:
         """Fill in what is not known; what is known stays as it is, exactly. Chunk by chunk.
@@ -441,7 +426,7 @@ class GaussianModel:
             seed: of the noise.
             given: of pictures, the class of all of them.
             times: how often each step is taken, see `samplers.inpainting`.
-            skip: chunks of rows that are left out.
+            first: the number of the first row among the samples of the seed.
             **sampling: as for `sample`.
 
         Raises:
@@ -451,16 +436,12 @@ class GaussianModel:
         known = np.isfinite(rows) if known is None else known
         check_known(known, rows.shape)
         rows, known = np.repeat(rows, draws, axis=0), np.repeat(known, draws, axis=0)
-        _, walks = self.completions(
-            rows, known, seed=seed, given=given, times=times, skip=skip, **sampling
-        )
-        size = chunk_size(self.codec.event)
-        for chunk, walk in enumerate(walks):
-            own = slice(chunk * size, (chunk + 1) * size)
-            filled = self.codec.decode(last_frame(walk).x_t[: len(rows[own])])
+        _, walks = self._completions(rows, known, seed, given, times, first, sampling)
+        for own, before, walk in walks:
+            filled = self.codec.decode(last_frame(walk).x_t[before : before + len(rows[own])])
             yield np.where(known[own], rows[own], filled)
 
-    def completions(
+    def completion(
         self,
         rows: np.ndarray,
         known: np.ndarray,
@@ -468,27 +449,42 @@ class GaussianModel:
         seed: int = 0,
         given: Mapping[str, Any] | None = None,
         times: int = 5,
-        skip: int = 0,
         **sampling: Any,
-    ) -> tuple[NoiseLevel, Iterator[Iterator[Frame]]]:
-        """As `complete_chunks`, on the way: the levels, and of each chunk its frames, encoded.
+    ) -> tuple[NoiseLevel, Iterator[Frame]]:
+        """As `complete_chunks`, on the way: the levels, and a frame at each, encoded.
 
-        A chunk is whole: after the last row there are others, of zeros filled in.
+        After the frames' last row there are others, which fill up its chunk.
         """
+        levels, walks = self._completions(rows, known, seed, given, times, 0, sampling)
+        return levels, in_step([walk for _, _, walk in walks])
+
+    def _completions(
+        self,
+        rows: np.ndarray,
+        known: np.ndarray,
+        seed: int,
+        given: Mapping[str, Any] | None,
+        times: int,
+        first: int,
+        sampling: Mapping[str, Any],
+    ) -> tuple[NoiseLevel, Iterator[tuple[slice, int, Iterator[Frame]]]]:
+        """The levels, and of each chunk its rows, how many others come first, and its frames."""
         denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given)
         # Where nothing is known there may be anything, which must not reach the codec.
         x_0 = self.encoded(np.where(known, rows, self._typical_row()))
-        mask, size = self.codec.places(known), chunk_size(self.codec.event)
+        mask, event = self.codec.places(known).to(x_0), self.codec.event
 
-        def frames(chunk: int, clean: Tensor, there: Tensor) -> Iterator[Frame]:
-            whole = filled_up(clean)
-            held = Inpainting(stepper, whole, filled_up(there.to(whole)).bool(), times)
-            return chunk_frames(
-                denoise, self.codec.event, levels, held, seed=seed, chunk=chunk + skip
-            )
+        def walks() -> Iterator[tuple[slice, int, Iterator[Frame]]]:
+            for chunk in chunks(event, len(rows), first):
+                before = max(first - chunk.first, 0)
+                done = chunk.first + before - first
+                own = slice(done, done + chunk.size - before)
+                clean, there = (filled_up(each[own], chunk.size, before) for each in (x_0, mask))
+                held = Inpainting(stepper, clean, there.bool(), times)
+                walk = chunk_frames(denoise, event, levels, held, seed=seed, chunk=chunk)
+                yield own, before, walk
 
-        parts = zip(x_0.split(size), mask.split(size), strict=True)
-        return levels, (frames(chunk, *part) for chunk, part in enumerate(parts))
+        return levels, walks()
 
     def _typical_row(self) -> np.ndarray:
         """A row in the middle of the data, `(1, ...)`."""
@@ -512,7 +508,7 @@ class GaussianModel:
         Args:
             first: number of a sample.
             last: number of another.
-            n: how many, both ends among them; 2 to the size of a chunk.
+            n: how many, both ends among them; 2 or more.
             seed: names the list of samples.
             given: `{"class": ...}` of all of them; any, where not given.
             **sampling: as for `sample`; a method that draws noise gives way to DPM-Solver++ 2M.
@@ -520,10 +516,9 @@ class GaussianModel:
         Raises:
             ArgumentError: if a number is out of its range, or a sampling setting is wrong.
         """
-        size = chunk_size(self.codec.event)
-        if not 2 <= n <= size or min(first, last) < 0:
+        if n < 2 or min(first, last) < 0:
             raise ArgumentError(
-                f"an interpolation is between samples 0, 1, ..., in 2 to {size} pictures; got "
+                "an interpolation is between samples 0, 1, ..., in 2 or more pictures; got "
                 f"{first}, {last} and {n}."
             )
         denoise, levels, stepper = self._sampler({"sampler": "dpm++2m", **sampling}, given=given)
@@ -533,10 +528,10 @@ class GaussianModel:
             raise ArgumentError("a method that draws noise has no path between two samples.")
 
         def noise_of(k: int) -> Tensor:
-            chunk = chunk_frames(
-                denoise, self.codec.event, levels, stepper, seed=seed, chunk=k // size
+            noise = sample_frames(
+                denoise, self.codec.event, levels, stepper, n=1, seed=seed, first=k
             )
-            return next(chunk).x_t[k % size]
+            return next(noise)[0]
 
         a, b = noise_of(first), noise_of(last)
         angle = torch.acos((a.flatten() @ b.flatten() / (a.norm() * b.norm())).clamp(-1, 1))
@@ -545,8 +540,8 @@ class GaussianModel:
             x = (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / angle.sin()
         else:
             x = a + share * (b - a)
-        (walked,) = walk_rows(denoise, x, levels, stepper, seed=seed, fresh_noise=False)
-        return self.codec.decode(walked)
+        walked = walk_rows(denoise, x, levels, stepper, seed=seed, fresh_noise=False)
+        return self.codec.decode(torch.cat(list(walked)))
 
     def frames(
         self, n: int, *, seed: int = 0, given: Mapping[str, Any] | None = None, **sampling: Any
@@ -557,11 +552,19 @@ class GaussianModel:
         return ((levels[k], self.codec.decode(x)) for k, x in enumerate(walk))
 
     def walk(
-        self, *, seed: int = 0, given: Mapping[str, Any] | None = None, **sampling: Any
+        self, n: int, *, seed: int = 0, given: Mapping[str, Any] | None = None, **sampling: Any
     ) -> tuple[NoiseLevel, Iterator[Frame]]:
-        """The first chunk of samples on its way: the levels, and the frames, encoded."""
+        """As `frames`, with what is predicted on the way: the levels, and a frame at each, encoded.
+
+        After the frames' first `n` samples there may be others, of the same chunk.
+        """
         denoise, levels, stepper = self._sampler(sampling, seed=seed, given=given, in_few=True)
-        return levels, chunk_frames(denoise, self.codec.event, levels, stepper, seed=seed, chunk=0)
+        event = self.codec.event
+        walks = [
+            chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk)
+            for chunk in chunks(event, n)
+        ]
+        return levels, in_step(walks)
 
     def log_prob_chunks(
         self,
@@ -597,19 +600,19 @@ class GaussianModel:
         levels = uniform_log_snr(schedule, steps + 1)
         integrate = rk4 if tol is None else Adaptive(tol, tol)
         jacobian = self.codec.log_abs_det_jacobian
-        size, bin_width = chunk_size(self.codec.event), self.codec.bin_width
-        for chunk, x_0 in enumerate(self.encoded(rows).split(size)):
-            directions = None
+        bin_width, event, encoded = self.codec.bin_width, self.codec.event, self.encoded(rows)
+        for chunk in chunks(event, len(encoded)):
+            x_0, directions = encoded[chunk.first : chunk.first + chunk.size], None
             if bin_width:  # the density of a byte and what is below it: Uria et al. (2013)
-                source = generator(seed, DEQUANTISING, chunk)
-                below = torch.rand(size, *self.codec.event, generator=source, dtype=torch.float64)
-                x_0 = x_0 + bin_width * (below[: len(x_0)] - 0.5)
+                source = generator(seed, DEQUANTISING, chunk.stream)
+                below = torch.rand(chunk.sheet, *event, generator=source, dtype=torch.float64)
+                x_0 = x_0 + bin_width * (below[chunk.within][: len(x_0)] - 0.5)
             if probes is not None:
-                # Drawn for a whole chunk, so that a row's do not depend on how many follow it.
-                whole = rademacher(probes, generator(seed, PROBING, chunk))(
-                    x_0.new_empty(size, self.codec.dimension)
+                # Drawn for a whole sheet, so that a row's do not depend on how many follow it.
+                whole = rademacher(probes, generator(seed, PROBING, chunk.stream))(
+                    x_0.new_empty(chunk.sheet, self.codec.dimension)
                 )
-                directions = partial(_first_of, whole)
+                directions = partial(_first_of, whole[:, chunk.within])
             found = log_prob(self.unlabelled, x_0, levels, probes=directions, integrate=integrate)
             yield replace(found, nats=found.nats + jacobian)
 
@@ -653,13 +656,13 @@ class GaussianModel:
             variance = "learned" if self.denoiser.learns_variance else "beta"
         # The decoder of pictures gives the probability of a byte, that of points a density.
         bin_width = self.codec.bin_width
-        size = chunk_size(self.codec.event)
-        for chunk, x_0 in enumerate(self.encoded(rows).split(size)):
+        encoded = self.encoded(rows)
+        for chunk in chunks(self.codec.event, len(encoded)):
             yield variational_bound(
                 self.unlabelled,
-                x_0,
+                encoded[chunk.first : chunk.first + chunk.size],
                 schedule,
-                noise=partial(_whole_chunk, noise_from(generator(seed, PROBING, chunk))),
+                noise=chunk.noise(seed, PROBING),
                 variance=variance,
                 bin_width=bin_width,
             )
@@ -709,11 +712,6 @@ def check_known(known: np.ndarray, shape: tuple[int, ...]) -> None:
         raise DataError(
             f"`known` is True or False for each of {shape}; got {known.dtype} of {known.shape}."
         )
-
-
-def _whole_chunk(noise: Noise, x: Tensor) -> Tensor:
-    """Noise drawn for a whole chunk, so that a row's does not depend on how many follow it."""
-    return noise(x.new_empty(chunk_size(x.shape[1:]), *x.shape[1:]))[: len(x)]
 
 
 def _first_of(directions: Tensor, x: Tensor) -> Tensor:

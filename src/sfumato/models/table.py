@@ -46,6 +46,7 @@ from sfumato.process.streams import (
     LEVELS,
     ORDERS,
     PROBING,
+    Chunk,
     generator,
     noise_from,
 )
@@ -412,8 +413,8 @@ class TableModel:
         """
         known = self._given(None)[1].take(torch.zeros(CHUNK, dtype=torch.int64))
 
-        def of_chunk(chunk: int) -> Denoiser:
-            categories = self.categories(known, seed, chunk)
+        def of_chunk(chunk: Chunk) -> Denoiser:
+            categories = self.categories(known, seed, chunk.stream)
             numbers, requested = self.codec.free(known, categories)
             denoise = self.conditioned(numbers, requested, categories)
 
@@ -731,7 +732,8 @@ class TableModel:
             levels = few.levels(self.process, settings.few)
             drawing = replace(self, denoiser=as_map(self.denoiser, few.network))
         denoise = drawing.conditioned(numbers, requested, categories)
-        return chunk_frames(denoise, self.codec.event, levels, stepper, seed=seed, chunk=chunk)
+        part = Chunk(chunk * CHUNK, CHUNK, chunk, CHUNK)
+        return chunk_frames(denoise, self.codec.event, levels, stepper, seed=seed, chunk=part)
 
     def _drawn(
         self,

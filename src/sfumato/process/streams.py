@@ -1,12 +1,15 @@
 """Noise that belongs to the sample, not to the batch it was drawn in.
 
-Samples are numbered 0, 1, 2, ... and drawn in chunks of a size that their shape decides; each
-chunk has its own generator, seeded from (seed, chunk). A chunk is always computed whole and in
-the same shape, because matrix products of another shape may round differently. So the first 100
-of 1,000 samples are the 100, bit for bit on one machine, and any process can draw any chunk.
+Samples are numbered 0, 1, 2, ... and their noise is drawn for so many together as their shape
+decides, 1,024 rows or a sheet of 64 pictures, by a generator seeded from (seed, number of the
+sheet). What is computed together, a chunk, is a sheet or a part of it, cut at the same places
+whatever is asked for, because matrix products of another shape may round differently. So the first
+100 of 1,000 samples are the 100, bit for bit on one machine, and any process can draw any chunk.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,7 +21,10 @@ CHUNK = 1024
 """Rows of a table that are computed together."""
 
 PICTURES = 64
-"""Pictures that are computed together: a sheet of 8 x 8."""
+"""Pictures whose noise is drawn together: a sheet of 8 x 8."""
+
+# The first sheet is cut before these pictures, so that one or four do not cost what 64 cost.
+_CUTS = (1, 4, 16)
 
 Noise = Callable[[Tensor], Tensor]
 """Standard normal noise in the shape, dtype and device of what it is given."""
@@ -30,9 +36,50 @@ LABELLING, DEQUANTISING, LEVELS, ORDERS = 4, 5, 6, 7
 CORRELATING, PREDICTING, DISTILLING = 8, 9, 10
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Samples that are computed together.
+
+    Args:
+        first: the number of its first sample.
+        size: how many samples it has.
+        stream: the number of the stream of noise that it shares with the rest of its sheet.
+        sheet: how many samples the sheet has, from `stream * sheet` on.
+    """
+
+    first: int
+    size: int
+    stream: int
+    sheet: int
+
+    @property
+    def within(self) -> slice:
+        """Where it lies in its sheet."""
+        begin = self.first - self.stream * self.sheet
+        return slice(begin, begin + self.size)
+
+    def noise(self, seed: int, purpose: int) -> Noise:
+        """Its own part of the successive draws of its stream, for the samples it is given."""
+        draw = noise_from(generator(seed, purpose, self.stream))
+        return lambda x: draw(x.new_empty(self.sheet, *x.shape[1:]))[self.within][: len(x)]
+
+
 def chunk_size(event: Sequence[int]) -> int:
-    """How many samples of shape `event` are computed together."""
-    return CHUNK if len(event) == 1 else PICTURES
+    """How many samples of shape `event` are computed together, where so many are asked for."""
+    return CHUNK if len(event) <= 1 else PICTURES
+
+
+def chunks(event: Sequence[int], n: int, first: int = 0) -> Iterator[Chunk]:
+    """The chunks that the samples `first` to `first + n - 1` of shape `event` lie in.
+
+    Rows of a table are computed by 1,024; pictures by 1, 3, 12, 48, and then 64 each.
+    """
+    size, stop = chunk_size(event), first + n
+    for stream in range(first // size, -(-stop // size) if n else 0):
+        cuts = [cut for cut in _CUTS if cut < size] if len(event) > 1 and stream == 0 else []
+        for begin, end in pairwise(stream * size + cut for cut in (0, *cuts, size)):
+            if begin < stop and end > first:
+                yield Chunk(begin, end - begin, stream, size)
 
 
 def generator(seed: int, *stream: int) -> torch.Generator:

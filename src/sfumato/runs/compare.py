@@ -30,14 +30,12 @@ from sfumato.models.registry import build_stepper
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import Process
-from sfumato.process.streams import chunk_size, generator
+from sfumato.process.streams import Chunk, chunk_size, chunks, generator
 from sfumato.runs.run import Run
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import (
     Stepper,
-    chunk_frames,
     draws_noise,
-    last_frame,
     sample_chunks,
     trajectory,
 )
@@ -106,7 +104,7 @@ class _Counted:
     denoise: Denoiser | PerChunk
     calls: int = 0
 
-    def of(self, chunk: int) -> Denoiser:
+    def of(self, chunk: Chunk) -> Denoiser:
         """The denoiser of a chunk."""
         own = self.denoise.of(chunk) if isinstance(self.denoise, PerChunk) else self.denoise
 
@@ -144,7 +142,7 @@ class _Bench:
         return Entry(
             sampler,
             grid,
-            counted.calls // -(-len(x) // chunk_size(self.event)),
+            counted.calls // len(list(chunks(self.event, len(x)))),
             None if draws_noise(stepper, levels) else float(off / self.end.std()),
             sliced_wasserstein_2(x.flatten(1).numpy(), self.real),
         )
@@ -168,7 +166,9 @@ class _Bench:
         counted = _Counted(_no_denoiser)
         x = torch.zeros(1, 1, dtype=torch.float64)
         levels = self.process.grid(self.process.default_grid, num_steps)
-        for _ in trajectory(counted.of(0), x, levels, stepper, noise=torch.zeros_like):
+        for _ in trajectory(
+            counted.of(Chunk(0, 1, 0, 1)), x, levels, stepper, noise=torch.zeros_like
+        ):
             pass
         return counted.calls
 
@@ -342,7 +342,7 @@ def _adaptive(bench: _Bench, calls: Sequence[int]) -> Iterator[Entry]:
 def _end_of_flow(
     denoise: Denoiser | PerChunk, process: Process, event: tuple[int, ...], *, any_level: bool
 ) -> Tensor:
-    """Where the probability flow takes the chunk that every method begins with.
+    """Where the probability flow takes the samples that every method begins with.
 
     In fine steps in continuous time; for a network that knows no levels but its own, by the best
     method through all of them, which is as near to the flow as it can be taken.
@@ -352,8 +352,8 @@ def _end_of_flow(
         levels = uniform_log_snr(process.continuous(), steps)
     else:
         levels = process.grid(process.default_grid, process.num_levels)
-    last = last_frame(chunk_frames(denoise, event, levels, UniPC(), seed=0, chunk=0))
-    return last.x_t
+    walk = sample_chunks(denoise, event, levels, UniPC(), n=chunk_size(event), seed=0)
+    return torch.cat(list(walk))
 
 
 def _takes_any_level(

@@ -9,7 +9,7 @@ model. A mixture, whose steps differ in length, is stopped by the clock.
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +98,7 @@ class ModelComparison:
         seed: of everything.
         truth: true mean log density of the rows that were scored, where it is known.
         entries: family by family.
-        left_out: why a family is missing, a line each.
+        notes: why a family is missing, and which columns teach nothing, a line each.
         real: rows that nobody learned from.
     """
 
@@ -109,7 +109,7 @@ class ModelComparison:
     seed: int
     truth: float | None
     entries: tuple[ModelEntry, ...]
-    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
     real: np.ndarray = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -166,11 +166,12 @@ def prepare(
             raise unknown("family of models (in `steps`)", str(name), FAMILIES)
         if not isinstance(each, int | np.integer) or each < 1:
             raise ArgumentError(f"`steps` must be integers of at least 1; {name} has {each!r}.")
-    chosen, left_out = _chosen(models)
+    chosen, missing = _chosen(models)
     data = _numbers(source, seed)
     real = real_sets(data, _MEASURED)
     codec = PointCodec.fit(data.train)
-    return Task(data, real, codec, float(seconds), fixed, tuple(chosen), left_out, seed)
+    notes = (*missing, *_of_columns(data))
+    return Task(data, real, codec, float(seconds), fixed, tuple(chosen), notes, seed)
 
 
 def _chosen(models: Sequence[str] | None) -> tuple[list[str], tuple[str, ...]]:
@@ -223,6 +224,19 @@ def _numbers(source: Source, seed: int) -> Dataset[Points]:
     return data
 
 
+def _of_columns(data: Dataset[Points]) -> Iterator[str]:
+    """The columns that no family can learn from, a line each."""
+    sets = [data.train.values, *([] if data.heldout is None else [data.heldout.values])]
+    for name, values in zip(data.train.columns, np.concatenate(sets).T, strict=True):
+        if values.min() == values.max():
+            yield f"the column {name!r} is {values[0]:g} in every row; each family draws that."
+        elif (np.diff(np.sort(values)) == 1).all():
+            yield (
+                f"the column {name!r} numbers the rows, {values.min():g} to {values.max():g}, and "
+                "is learned like the others; leave it out, unless it means something."
+            )
+
+
 # What a column without numbers holds, by its type; categories where it is none of these.
 _HELD = {
     "boolean": "booleans", "constant": "one value that is no number", "date": "dates",
@@ -253,7 +267,7 @@ class Task:
         seconds: of a processor, for each training.
         steps: of families by name, in the place of seconds.
         chosen: names of the families.
-        left_out: why one is missing, a line each.
+        notes: why a family is missing, and which columns teach nothing, a line each.
         seed: decides every draw.
     """
 
@@ -263,7 +277,7 @@ class Task:
     seconds: float
     steps: Mapping[str, int]
     chosen: tuple[str, ...]
-    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
     seed: int
 
     def compared(self, *, quiet: bool = True) -> ModelComparison:
@@ -282,7 +296,7 @@ class Task:
             self.seed,
             self.truth,
             entries,
-            self.left_out,
+            self.notes,
             self.real.reference.values,
         )
 

@@ -6,7 +6,7 @@ to the last one.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -18,7 +18,7 @@ from sfumato.denoisers.denoiser import Denoiser, PerChunk, Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
-from sfumato.process.streams import EDITING, SAMPLING, Noise, chunk_size, generator, noise_from
+from sfumato.process.streams import EDITING, SAMPLING, Chunk, Noise, chunks
 
 S = TypeVar("S")
 
@@ -86,7 +86,7 @@ def trajectory(
         yield Frame(x, levels[k + 1], prediction)
 
 
-def _of_chunk(denoise: Denoiser | PerChunk, chunk: int) -> Denoiser:
+def _of_chunk(denoise: Denoiser | PerChunk, chunk: Chunk) -> Denoiser:
     return denoise.of(chunk) if isinstance(denoise, PerChunk) else denoise
 
 
@@ -97,9 +97,9 @@ def chunk_frames(
     stepper: Stepper[S],
     *,
     seed: int,
-    chunk: int,
+    chunk: Chunk,
 ) -> Iterator[Frame]:
-    """A whole chunk of the samples of a seed, from noise: `(chunk_size(event), *event)` each.
+    """A whole chunk of the samples of a seed, from noise: `(chunk.size, *event)` each.
 
     Args:
         denoise: the denoiser.
@@ -109,8 +109,8 @@ def chunk_frames(
         seed: names the infinite list of samples.
         chunk: which part of the list.
     """
-    noise = noise_from(generator(seed, SAMPLING, chunk))
-    x = noise(torch.empty(chunk_size(event), *event, dtype=torch.float64))
+    noise = chunk.noise(seed, SAMPLING)
+    x = noise(torch.empty(chunk.size, *event, dtype=torch.float64))
     # The prior of alpha x_0 + sigma eps for data of unit variance; N(0, I) where
     # alpha² + sigma² = 1.
     scale = (levels.alpha[0] ** 2 + levels.sigma[0] ** 2).sqrt()
@@ -134,15 +134,19 @@ def sample_frames(
     if n == 0:
         yield from (torch.empty(0, *event, dtype=torch.float64) for _ in range(len(levels)))
         return
-    size = chunk_size(event)
-    start, stop = first // size, -(-(first + n) // size)
-    walks = [
-        chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk)
-        for chunk in range(start, stop)
-    ]
-    offset = first - start * size
+    parts = list(chunks(event, n, first))
+    walks = [chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=part) for part in parts]
+    offset = first - parts[0].first
+    for frame in in_step(walks):
+        yield frame.x_t[offset : offset + n]
+
+
+def in_step(walks: Sequence[Iterator[Frame]]) -> Iterator[Frame]:
+    """The walks of several chunks as one of all their samples, a level after the other."""
     for frames in zip(*walks, strict=True):
-        yield torch.cat([frame.x_t for frame in frames])[offset : offset + n]
+        predicted = [each.prediction.x_0 for each in frames if each.prediction is not None]
+        prediction = Prediction(torch.cat(predicted)) if predicted else None
+        yield Frame(torch.cat([each.x_t for each in frames]), frames[0].level, prediction)
 
 
 def last_frame(frames: Iterator[Frame]) -> Frame:
@@ -165,11 +169,9 @@ def sample_chunks(
 
     Sample k is the same whatever `first` and `n` are.
     """
-    size, stop = chunk_size(event), first + n
-    for chunk in range(first // size, -(-stop // size) if n else 0):
+    for chunk in chunks(event, n, first):
         last = last_frame(chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk))
-        offset = chunk * size
-        yield last.x_t[max(first - offset, 0) : stop - offset]
+        yield last.x_t[max(first - chunk.first, 0) : first + n - chunk.first]
 
 
 def walk_rows(
@@ -193,19 +195,29 @@ def walk_rows(
         seed: of all noise.
         fresh_noise: bring clean rows to `levels[0]` first.
     """
-    for chunk, rows in enumerate(x.split(chunk_size(x.shape[1:]))):
-        whole = filled_up(rows)
-        noise = noise_from(generator(seed, EDITING, chunk))
+    for chunk in chunks(x.shape[1:], len(x)):
+        rows = x[chunk.first : chunk.first + chunk.size]
+        whole = filled_up(rows, chunk.size)
+        noise = chunk.noise(seed, EDITING)
         begin = noised(whole, levels[0]).draw(noise(whole)) if fresh_noise else whole
         own = _of_chunk(denoise, chunk)
         last = last_frame(trajectory(own, begin, levels, stepper, noise=noise))
         yield last.x_t[: len(rows)]
 
 
-def filled_up(rows: Float[Tensor, "batch *event"]) -> Float[Tensor, "chunk *event"]:
-    """Rows with zeros after them to a whole chunk, as a chunk is always computed whole."""
-    size = chunk_size(rows.shape[1:])
-    return torch.cat([rows, rows.new_zeros(size - len(rows), *rows.shape[1:])])
+def filled_up(
+    rows: Float[Tensor, "batch *event"], size: int, before: int = 0
+) -> Float[Tensor, "size *event"]:
+    """Rows with zeros around them, as a chunk is always computed whole.
+
+    Args:
+        rows: `(batch, *event)`.
+        size: of the chunk.
+        before: how many of the chunk come before the rows.
+    """
+    whole = rows.new_zeros(size, *rows.shape[1:])
+    whole[before : before + len(rows)] = rows
+    return whole
 
 
 def draws_noise(stepper: Stepper[S], levels: NoiseLevel) -> bool:

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sfumato.denoisers.denoiser import Denoiser, PerChunk
 from sfumato.errors import ArgumentError
 from sfumato.process.noise import NoiseLevel
-from sfumato.samplers.driver import Stepper, chunk_frames, draws_noise, last_frame
+from sfumato.process.streams import chunk_size
+from sfumato.samplers.driver import Stepper, draws_noise, sample_chunks
 
 # Each is half of the next but one.
 _LADDER = [4, 6, *(k * 2**j for j in range(7) for k in (8, 12))]
@@ -53,7 +55,7 @@ def choose_steps(
         stepper: a deterministic method.
         tol: largest error of 19 samples in 20, in standard deviations of the samples.
         most: steps that the grid can have, of which half can be doubled; None for any number.
-        seed: of the chunk that is tried.
+        seed: of the samples that are tried, a whole chunk.
 
     Raises:
         ArgumentError: if the method draws noise, or no number of steps is enough.
@@ -69,8 +71,10 @@ def choose_steps(
         )
 
     def drawn(num_steps: int) -> Tensor:
-        frames = chunk_frames(denoise, event, grid(num_steps), stepper, seed=seed, chunk=0)
-        return last_frame(frames).x_t
+        walk = sample_chunks(
+            denoise, event, grid(num_steps), stepper, n=chunk_size(event), seed=seed
+        )
+        return torch.cat(list(walk))
 
     ends: dict[int, Tensor] = {}
     held: Choice | None = None

@@ -70,12 +70,13 @@ def test_the_stops_on_the_way_are_the_samplers_and_the_networks(
     names = model.labels(64, seed=1)
     assert header["labels"] == [model.codec.classes[k] for k in names[:5]]
 
-    levels, walk = model.walk(seed=1, steps=40)
-    x = next(walk).x_t
-    denoise = model.conditional(torch.tensor(names), model.settings.sampling)
+    levels, walk = model.walk(5, seed=1, steps=40)
+    x = next(walk).x_t[:5]
+    denoise = model.conditional(torch.tensor(names[:5]), model.settings.sampling)
     with torch.no_grad():
-        predicted = model.codec.decode(denoise(x, levels[0]).x_0)[:5]
-    np.testing.assert_array_equal(arrays["clean"][0], predicted)
+        predicted = model.codec.decode(denoise(x, levels[0]).x_0)
+    assert abs(arrays["clean"][0].astype(int) - predicted).max() <= 1
+    assert predicted.std() > 1
 
 
 def test_noise_is_shown_at_unit_scale_whatever_the_process(of_classes: Run) -> None:

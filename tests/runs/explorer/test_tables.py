@@ -213,6 +213,8 @@ def test_what_is_given_up_is_left_between_two_calls(orders: Run) -> None:
     with pytest.raises(Abandoned):
         drawn(orders, asked(), third)
     assert len(calls) == 3
+    with pytest.raises(Abandoned):
+        payload(orders, is_given_up=lambda: True)
     with counted(orders.model, never) as count:  # nothing of it stays
         orders.draw(1)
     assert len(calls) == 3
@@ -236,7 +238,7 @@ def events(worker: Worker) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def test_the_worker_answers_refuses_or_gives_up(of_orders: Run) -> None:
+def test_the_worker_answers_or_refuses(of_orders: Run) -> None:
     assert of_orders.folder is not None
     path = str(of_orders.folder)
 
@@ -258,9 +260,21 @@ def test_the_worker_answers_refuses_or_gives_up(of_orders: Run) -> None:
     assert (letter, refused.number) == (b"t", 2)
     assert "never was 'Rome'" in refused.message
 
-    worker.given_up = 3
-    assert messages.EVENTS.validate_json(perform(3, asked())[1]) == messages.GivenUp(number=3)
-    assert perform(4, asked())[0] == b"a"
+
+def test_the_worker_leaves_what_was_given_up_and_goes_on(of_orders: Run) -> None:
+    path = str(of_orders.folder)
+    orders = [
+        messages.GiveUp(number=1),
+        *(messages.Perform(number=k, path=path, asked=asked()) for k in (1, 2)),
+    ]
+    worker = Worker(
+        BytesIO(b"".join(each.model_dump_json().encode() + b"\n" for each in orders)), BytesIO()
+    )
+    worker.run()
+    ready, left, answer = events(worker)
+    assert messages.EVENTS.validate_json(ready[1]) == messages.Ready()
+    assert messages.EVENTS.validate_json(left[1]) == messages.GivenUp(number=1)
+    assert (answer[0], answer[1][: messages.NUMBER.size]) == (b"a", messages.NUMBER.pack(2))
 
 
 # ----------------------------------------------------------------------------- without a server

@@ -22,6 +22,7 @@ from sfumato.data.images import BYTES, Images
 from sfumato.errors import ArgumentError
 from sfumato.models.gaussian import GaussianModel
 from sfumato.process.noise import NoiseLevel
+from sfumato.process.streams import chunks
 from sfumato.progress import ProgressLine
 from sfumato.runs.data import Dataset
 from sfumato.runs.explorer.binary import answer, header_of, written
@@ -197,8 +198,8 @@ class Pictures:
         """
         model, given = self.model, None if label is None else {"class": label}
         changes = _without_none(guidance=guidance, steps=steps, few=calls)
-        with self._computing(listener) as spent:
-            levels, frames = model.walk(seed=seed, given=given, **changes)
+        with self._computing(pictures, listener) as spent:
+            levels, frames = model.walk(pictures, seed=seed, given=given, **changes)
             header, arrays = self._walked(levels, frames, pictures, listener, stops)
             labels = self._names(model.labels(pictures, seed=seed, given=given))
         return header | {"labels": labels} | spent, arrays
@@ -238,7 +239,7 @@ class Pictures:
         known = np.broadcast_to(~made_anew[..., None], rows.shape)
         given = None if label is None else {"class": label}
         changes = _without_none(guidance=guidance, steps=steps)
-        with self._computing(listener) as spent:
+        with self._computing(len(rows), listener) as spent:
             header, arrays = self._filled(rows, known, seed, given, changes, listener, _STOPS)
         return header | spent, arrays
 
@@ -311,14 +312,14 @@ class Pictures:
         return _Plan(pictures, stops, min(kept, settings), 0, *fewer)
 
     def _fill_beforehand(self, plan: "_Plan", listener: Listener) -> Content:
-        """Three parts of a few pictures, all in one chunk, as each row is filled by itself."""
+        """Three parts of a few pictures, all together, as each row is filled by itself."""
         parts = _parts(self.codec.height, self.codec.width)
         pixels = self._wanted_real().pixels[: plan.filled]
         rows = np.repeat(pixels, len(parts) * _FILLINGS, axis=0)
         made_anew = np.tile(np.repeat(parts, _FILLINGS, axis=0), (plan.filled, 1, 1))
         known = np.broadcast_to(~made_anew[..., None], rows.shape)
         seed = self.model.settings.seed
-        with self._computing(listener) as spent:
+        with self._computing(len(rows), listener) as spent:
             header, arrays = self._filled(rows, known, seed, None, {}, listener, plan.stops)
         about = {"masks": list(_PARTS), "pictures": plan.filled, "draws": _FILLINGS}
         named = {f"fill/{name}": each for name, each in arrays.items()}
@@ -336,13 +337,13 @@ class Pictures:
         listener: Listener,
         stops: int,
     ) -> Content:
-        """Rows of one chunk filled in, on the way."""
-        levels, walks = self.model.completions(rows, known, seed=seed, given=given, **changes)
+        """Rows filled in, on the way."""
+        levels, frames = self.model.completion(rows, known, seed=seed, given=given, **changes)
 
         def put_back(filled: np.ndarray) -> np.ndarray:
             return np.where(known, rows, filled)
 
-        header, arrays = self._walked(levels, next(walks), len(rows), listener, stops, put_back)
+        header, arrays = self._walked(levels, frames, len(rows), listener, stops, put_back)
         labels = self._names(self.model.labels(len(rows), seed=seed, given=given))
         return header | {"labels": labels}, arrays
 
@@ -427,8 +428,8 @@ class Pictures:
         return 2 * pictures * stops * self._pixels
 
     @contextmanager
-    def _computing(self, listener: Listener) -> Iterator[dict[str, Any]]:
-        """With the run's threads; what it took is in the header that is given."""
+    def _computing(self, pictures: int, listener: Listener) -> Iterator[dict[str, Any]]:
+        """With the run's threads; what it took is put into the header that is given."""
         spent: dict[str, Any] = {}
         began = time.monotonic()
         with (
@@ -436,7 +437,9 @@ class Pictures:
             counted(self.model, listener.is_given_up) as count,
         ):
             yield spent
-        spent |= {"calls": count.calls, "seconds": time.monotonic() - began}
+        # Each chunk has its own calls, as many as one picture.
+        parts = len(list(chunks(self.codec.event, pictures)))
+        spent |= {"calls": round(count.calls / parts), "seconds": time.monotonic() - began}
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from sfumato.runs.data import Dataset
 from sfumato.runs.explorer.binary import answer, header_of, written
 from sfumato.runs.explorer.calls import counted
 from sfumato.runs.explorer.messages import DrawRows, FillRow
+from sfumato.runs.kinds.table import stated_rules
 from sfumato.runs.run import Run
 
 # Rows that the page holds: real ones, and those that it begins with.
@@ -57,7 +58,7 @@ def _parts(
     columns = [_described(part, real) for part in codec.parts]
     header = header_of(run) | {
         "columns": columns,
-        "rules": list(dict.fromkeys(rule.text for rule in codec.rules)),
+        "rules": [text for text, _ in stated_rules(codec)],
         "heldout": heldout,
         "hidden": [each.name for each in codec.identifiers],
         "stored": None,

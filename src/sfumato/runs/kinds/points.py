@@ -25,7 +25,7 @@ from sfumato.metrics.evaluation import evaluate as measure_points
 from sfumato.models.gaussian import check_known
 from sfumato.models.model import Model
 from sfumato.process.process import Process
-from sfumato.process.streams import chunk_size
+from sfumato.process.streams import chunks
 from sfumato.progress import tracked
 from sfumato.runs.data import Dataset, RealSets
 from sfumato.runs.kinds.kind import Prepared, RowsLike
@@ -251,7 +251,8 @@ def count_missing(rows: np.ndarray) -> int:
 
 def shares(model: Model, n: int, first: int) -> list[tuple[int, int]]:
     """Of each process whole chunks."""
-    return distributed.shares(n, chunk_size(model.codec.event), first)
+    starts = [chunk.first for chunk in chunks(model.codec.event, n, first)]
+    return distributed.shares(n, starts, first)
 
 
 def joined(chunks: Sequence[np.ndarray], lengths: list[int]) -> np.ndarray:

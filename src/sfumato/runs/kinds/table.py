@@ -192,7 +192,7 @@ def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
     ]
 
 
-def _stated(codec: TableCodec) -> list[tuple[str, bool]]:
+def stated_rules(codec: TableCodec) -> list[tuple[str, bool]]:
     """The text of each rule and whether it was found, without those that follow from others."""
     every = dict.fromkeys(
         (rule.text, rule.found)
@@ -204,7 +204,7 @@ def _stated(codec: TableCodec) -> list[tuple[str, bool]]:
 
 def _rules_of(codec: TableCodec) -> list[str]:
     """The rules that are held, and how those that were found are left out."""
-    said = _stated(codec)
+    said = stated_rules(codec)
     if not said:
         return []
     lines = [f"  {text}" + "  (found in all rows)" * found for text, found in said]
@@ -223,7 +223,7 @@ def summary(model: Model) -> dict[str, str]:
     columns = (f"{title} ({kinds[title]})" for title in codec.names if title in kinds)
     return {
         "columns": ", ".join(columns),
-        **({"rules": "; ".join(text for text, _ in _stated(codec))} if codec.rules else {}),
+        **({"rules": "; ".join(text for text, _ in stated_rules(codec))} if codec.rules else {}),
         "learned": f"{codec.event[0]} numeric, {len(codec.sizes)} categorical parts of columns",
     }
 
