@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 import sfumato
 
-WIDTH, HEIGHT = 1080, 700
+WIDTH, HEIGHT = 1080, 740
 TARGET = Path(__file__).parent / "images" / "explorer-pictures.png"
 
 
@@ -30,8 +30,8 @@ def main() -> None:
         )
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, locale="en")
         page.goto((Path(folder) / "digits.html").as_uri())
-        page.get_by_label("Pictures", exact=True).select_option("36")
-        page.get_by_test_id("slider").fill("10")
+        page.get_by_label("Pictures", exact=True).select_option("16")
+        page.get_by_test_id("slider").fill("9")
         page.mouse.click(WIDTH / 2, 40)  # nothing has the focus
         picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
         browser.close()
