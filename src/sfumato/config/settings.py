@@ -116,7 +116,7 @@ class NetworkSettings(Section):
         64,
         ge=1,
         le=65_536,
-        description="of a hidden layer; channels at the highest resolution (unet), of a token (dit)",
+        description="of a hidden layer, of a token (dit); channels at full resolution (unet)",
     )
     depth: int = Field(
         3,
