@@ -55,7 +55,11 @@ def commands() -> str:
     text = text.replace("# `sfumato`\n", "# Commands\n", 1)
     text = re.sub(r"\*\*Commands\*\*:\n\n(?:\* .*\n)+\n?", "", text)
     text = text.replace("* `--help`: Show this message and exit.\n", "")
-    return re.sub(r"\*\*Options\*\*:\n\n(?!\*)", "", text)
+    text = re.sub(r"\*\*Options\*\*:\n\n(?!\*)", "", text)
+    # Options in prose are code: the site would make a dash of their two hyphens.
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"(--[a-z][\w-]*)", r"`\1`", each) for each in parts[::2]]
+    return "`".join(parts)
 
 
 def settings() -> str:
