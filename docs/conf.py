@@ -7,12 +7,14 @@ pages that show it, and the benchmarks' pages come from where the benchmarks wri
 import os
 import re
 import shutil
+import sys
 from importlib import metadata
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "docs"))
 CHINESE = tags.has("zh")  # type: ignore[name-defined]
 
 project = "Sfumato"
@@ -132,6 +134,11 @@ def _write_pages(app: Sphinx) -> None:
         for path in pages.rglob("*.md")
         if not {"code", "zh"} & {*path.relative_to(pages).parts}
     ]
+    if not CHINESE:
+        import reference  # what the package knows of itself
+
+        _write(pages / "commands.md", reference.commands())
+        _write(pages / "settings.md", reference.settings())
     code = set().union(
         *(
             _linked(each.read_text("utf-8"), each.parent, pages, str(each.relative_to(pages)))[1]

@@ -272,11 +272,6 @@ BAD = [
     ),
     BadTable("clock.parquet", _parquet(a=pa.array([datetime.time(1)])), ("'a' is of type time64",)),
     BadTable(
-        "zone.parquet",
-        _parquet(a=pa.array([1], pa.timestamp("us", "UTC"))),
-        ("'a' has the time zone UTC", "take the zone off"),
-    ),
-    BadTable(
         "nanoseconds.parquet",
         _parquet(a=pa.array([0, 1], pa.timestamp("ns"))),
         ("data row 2", "finer than a microsecond"),

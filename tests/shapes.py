@@ -6,7 +6,7 @@ take longer than all that they check; so it is kept which were found right.
 """
 
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from types import FunctionType, NoneType
 from typing import Any
@@ -58,10 +58,12 @@ def jaxtyped(*, typechecker: Any) -> Callable[[Any], Any]:
 def _once(function: FunctionType, strict: Callable[[_Function], _Function]) -> _Function:
     where = (function.__module__, function.__qualname__, function.__code__)
     if where not in _found:
-        text = repr(function.__annotations__)
+        # An axis may be named by a value, "{n}".
+        text = repr([*function.__annotations__.values()])
         _found[where] = _Found("{" in text or "Literal" in text)
     found = _found[where]
     right, values_count = found.right, found.values_count
+    looks = _LOOKS[values_count]
     checked = functools.cache(lambda: strict(function))
     answer, answered = _answering(function)
     checked_answer = functools.cache(lambda: strict(answer))
@@ -71,7 +73,8 @@ def _once(function: FunctionType, strict: Callable[[_Function], _Function]) -> _
         __tracebackhide__ = True
         if config.jaxtyping_disable:
             return function(*args, **kwargs)
-        outs = right.get(key := (_kind(args, values_count), _kind(kwargs, values_count)))
+        key = tuple(looks.of(args)), tuple(kwargs) and (*kwargs, *looks.of(kwargs.values()))
+        outs = right.get(key)
         if outs is None:
             out = checked()(*args, **kwargs)
             right[key] = {_kind(out, values_count)}
@@ -100,30 +103,38 @@ def _answering(function: FunctionType) -> tuple[_Function, list[Any]]:
 
 def _kind(value: Any, values_count: bool) -> Any:
     """All of a value that the checks look at: equal for values that they cannot tell apart."""
-    kind = type(value)
-    match _form(kind):  # type: ignore[arg-type]
-        case "array":
-            return kind, tuple(value.shape), value.dtype
-        case "value":
-            return (kind, value) if values_count else kind
-        case "type":
-            return kind, value
-        case "mapping":
-            return kind, *((name, _kind(each, values_count)) for name, each in value.items())
-        case "collection":
-            return kind, *(_kind(each, values_count) for each in value)
-    return kind
+    seen = _LOOKS[values_count][type(value)]
+    return type(value) if seen is None else seen(value)
 
 
-@functools.cache
-def _form(kind: type) -> str:
-    """What of a value of that type counts."""
-    if hasattr(kind, "shape") and hasattr(kind, "dtype"):
-        return "array"
-    forms = {
-        "value": (NoneType, float, int, str),
-        "type": (type,),
-        "mapping": (Mapping,),
-        "collection": (Collection,),
-    }
-    return next((name for name, kinds in forms.items() if issubclass(kind, kinds)), "object")
+class _Looks(dict[type, Callable[[Any], Any] | None]):
+    """For each type what of its values counts; None: the type alone. Found once for each type."""
+
+    def __init__(self, values_count: bool) -> None:
+        self.values_count = values_count
+
+    def __missing__(self, kind: type) -> Callable[[Any], Any] | None:
+        self[kind] = seen = self._look(kind)
+        return seen
+
+    def _look(self, kind: type) -> Callable[[Any], Any] | None:
+        if hasattr(kind, "shape") and hasattr(kind, "dtype"):
+            return lambda array: (kind, array.shape, array.dtype)
+        if issubclass(kind, (NoneType, float, int, str)):
+            return (lambda value: (kind, value)) if self.values_count else None
+        if issubclass(kind, type):
+            return lambda value: (kind, value)
+        if issubclass(kind, Mapping):
+            return lambda each: (kind, *each, *self.of(each.values()))
+        if issubclass(kind, Collection):
+            return lambda each: (kind, *self.of(each))
+        return None
+
+    def of(self, values: Iterable[Any]) -> list[Any]:
+        """What counts of each."""
+        return [
+            type(value) if (seen := self[type(value)]) is None else seen(value) for value in values
+        ]
+
+
+_LOOKS = (_Looks(False), _Looks(True))

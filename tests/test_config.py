@@ -1,13 +1,15 @@
 """Settings: layers, nearest names, whole round trips, the two presets."""
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from sfumato import config
-from sfumato.config import recipes
+from sfumato.config import Settings, recipes
 from sfumato.errors import ArgumentError, RenamedWarning
 from sfumato.models.registry import build_process, build_stepper
 from sfumato.process.process import ContinuousProcess
@@ -284,3 +286,16 @@ def test_both_names_in_one_place_are_refused() -> None:
         ArgumentError, match=r"`network\.target` is now `network\.parameterisation`"
     ):
         config.current(both)
+
+
+def _undescribed(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _undescribed(kind, f"{name}.")
+        elif not field.description:
+            yield prefix + name
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert list(_undescribed(Settings)) == []

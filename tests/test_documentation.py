@@ -16,7 +16,7 @@ PAGES = sorted(
     )
 )
 # Made when the site is built, of other pages.
-MADE = {"docs/contributing.md", "docs/changelog.md"}
+MADE = {"docs/contributing.md", "docs/changelog.md", "docs/commands.md", "docs/settings.md"}
 
 
 def _text(page: Path) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, Literal
 
 import jaxtyping
@@ -32,6 +33,11 @@ def rows_of(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"], out: Any) -> Float
 @checked
 def in_way(way: Literal["sum", "mean"], sizes: list[Float[Tensor, "..."]]) -> str:
     return way
+
+
+@checked
+def first_rows(x: Float[Tensor, "rows d"], n: int) -> Float[Tensor, "{n} d"]:
+    return x[:3]
 
 
 @checked
@@ -70,6 +76,40 @@ def test_values_count_where_annotations_speak_of_them_and_what_is_in_a_list_does
             in_way("product", [X])
         with pytest.raises(TypeCheckError):
             in_way("sum", [X.long()])
+
+
+def test_a_value_that_names_an_axis_counts() -> None:
+    for _ in range(2):
+        assert len(first_rows(X, 3)) == 3
+        with pytest.raises(TypeCheckError):
+            first_rows(X, 2)
+
+
+def test_another_number_is_not_checked_again_and_another_type_is() -> None:
+    checks: list[tuple[Any, ...]] = []
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        strict = beartype(function)
+
+        @wraps(function)
+        def counting(*args: Any, **kwargs: Any) -> Any:
+            checks.append(args)
+            return strict(*args, **kwargs)
+
+        return counting
+
+    def scaled(x: Float[Tensor, "n d"], by: float) -> float:
+        return by
+
+    scaled = jaxtyped(typechecker=counted)(scaled)
+    scaled(X, 1.0)
+    once = len(checks)
+    assert once > 0
+    for by in (2.0, 3.0, 2.0):
+        assert scaled(X, by) == by
+    assert len(checks) == once
+    with pytest.raises(TypeCheckError):
+        scaled(X, "2")  # type: ignore[arg-type]
 
 
 def test_data_classes_are_checked_as_they_are_made() -> None:

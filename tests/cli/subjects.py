@@ -184,7 +184,8 @@ def quick() -> Iterator[None]:
         for module in (points, images, table):
             patch.setattr(module, "ANIMATION_FRAMES", 3)
             patch.setattr(module, "SAMPLED", 100)
-        patch.setattr(common, "_ERROR_ROWS", 50)
+        for most in ("_ERROR_ROWS", "_ERROR_PICTURES"):
+            patch.setattr(common, most, 50)
         patch.setattr(doctor, "_PICTURES", 10)
         for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):
             patch.setattr(compare, steps, 20)

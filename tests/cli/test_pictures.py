@@ -201,6 +201,14 @@ def test_a_sample_that_is_given_is_the_one_that_is_measured(run: Run) -> None:
     # Whether a picture is of the class that was asked for is known of fresh ones alone.
     assert set(fresh) - set(given) == {"label_errors"}
     assert given == {name: fresh[name].value for name in given}
+    labels = run.model.labels(n)
+    assert labels is not None
+    labelled = {
+        each.name: each.value for each in run.evaluate(sample=drawn, labels=labels).measures
+    }
+    assert labelled == {name: each.value for name, each in fresh.items()}
+    with pytest.raises(ArgumentError, match=f"`labels` are of {n - 1} pictures; {n} are given"):
+        run.evaluate(sample=drawn, labels=labels[1:])
     same = {each.name: each.value for each in run.evaluate(sample=real.reference.values).measures}
     assert same["frechet"] == pytest.approx(0, abs=1e-6)
     assert fresh["frechet"].value > 0.01

@@ -28,8 +28,9 @@ from sfumato.runs.kinds.table import put_back
 INTEGERS, FRACTIONS, TEXT = [1, 2, None, 1], [0.5, 1.5, None, 0.5], ["a", "b", None, "a"]
 BOOLEANS, NULLS, BYTES = [True, False, None, True], [None] * 4, [b"a"] * 4
 DAYS = [date(2024, 1, 1), date(2025, 3, 1), None, date(2024, 1, 1)]
-MOMENTS = [datetime(2024, 1, 1, 3), datetime(2025, 3, 1, 4), None, datetime(2024, 1, 1, 3)]
-ZONED = [datetime(2024, 1, 1, tzinfo=UTC)] * 4
+MOMENTS = [datetime(2024, 1, 1, 3), datetime(2025, 7, 1, 4), None, datetime(2024, 1, 1, 3)]
+ZONED = [each and each.replace(tzinfo=UTC) for each in MOMENTS]
+ZONES = "UTC", "America/New_York", "UTC+02:00"
 CENTS = [Decimal("0.30"), Decimal("2.50"), None, Decimal("0.30")]
 
 Cases = Iterator[tuple[str, Any]]
@@ -55,6 +56,8 @@ def _arrow() -> Cases:
         yield str(of), pa.array(DAYS, of)
     for unit in ("s", "ms", "us", "ns"):
         yield f"timestamp {unit}", pa.array(MOMENTS, pa.timestamp(unit))
+        for zone in (*ZONES[:2], "+02:00"):
+            yield f"timestamp {unit} of {zone}", pa.array(ZONED, pa.timestamp(unit, zone))
     yield "bool", pa.array(BOOLEANS)
     yield "null", pa.nulls(4)
     text = [pa.array(["z", "a", "b"], of) for of in (pa.string(), pa.large_string())]
@@ -66,7 +69,7 @@ def _arrow() -> Cases:
     for of, values in [
         (pa.int64(), INTEGERS), (pa.float32(), FRACTIONS), (pa.string(), TEXT), (pa.null(), NULLS),
         (pa.bool_(), BOOLEANS), (pa.date32(), DAYS), (pa.timestamp("ms"), MOMENTS),
-        (pa.decimal128(5, 2), CENTS),
+        (pa.decimal128(5, 2), CENTS), (pa.timestamp("s", "Asia/Tokyo"), ZONED),
     ]:  # fmt: skip
         yield f"runs of {of}", pc.run_end_encode(pa.array(values, of))
     for ends in (pa.int16(), pa.int64()):
@@ -86,7 +89,6 @@ def _arrow_refused() -> Iterator[tuple[str, Any, str]]:
         yield str(of), pa.array(values, of), other
     eight = pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0, 1, 0], pa.int8()))
     yield "bool8", eight, other
-    yield "zone", pa.array(MOMENTS, pa.timestamp("us", "UTC")), "'v' has the time zone UTC"
     for values in (
         pa.array([0.5, 1.5, 2.5]), pa.array([True, False, None]), pa.array(DAYS[:3]),
         pa.array(CENTS[:3]), pa.array(BYTES[:3]), pa.array(MOMENTS[:3]),
@@ -107,6 +109,9 @@ def _polars() -> Cases:
         yield f"Float{width}", pl.Series(FRACTIONS, dtype=getattr(pl, f"Float{width}"))
     for unit in ("ms", "us", "ns"):
         yield f"Datetime {unit}", pl.Series(MOMENTS, dtype=pl.Datetime(unit))
+        for zone in ZONES[:2]:
+            zoned = pl.Series(ZONED).dt.convert_time_zone(zone)
+            yield f"Datetime {unit} of {zone}", zoned.cast(pl.Datetime(unit, zone))
     for precision, scale in ((5, 2), (38, 20)):
         yield f"Decimal {precision}", pl.Series(CENTS, dtype=pl.Decimal(precision, scale))
     yield "Boolean", pl.Series(BOOLEANS)
@@ -131,7 +136,6 @@ def _polars_refused() -> Iterator[tuple[str, Any, str]]:
     yield "Array", pl.Series([[1]] * 4, dtype=pl.Array(pl.Int64, 1)), other
     yield "Struct", pl.Series([{"a": 1}] * 4), other
     yield "Object", pl.Series([object()] * 4), other
-    yield "zone", pl.Series(ZONED), "'v' has the time zone UTC"
     for name in ("Int128", "UInt128"):
         wide = pl.Series([1, 2**53 + 1], dtype=getattr(pl, name))
         yield name, wide, "data row 2, column 'v': 9007199254740993 is an integer that a 64-bit"
@@ -162,6 +166,9 @@ def _pandas() -> Cases:
         yield f"{text!r} {text.storage}", pd.Series(TEXT, dtype=text)
     for unit in ("s", "ms", "us", "ns"):
         yield f"datetime {unit}", pd.Series(MOMENTS).astype(f"datetime64[{unit}]")
+        for zone in ZONES:
+            zoned = pd.Series(ZONED).dt.tz_convert(zone)
+            yield f"datetime {unit} of {zone}", zoned.astype(f"datetime64[{unit}, {zone}]")
     for cells in (TEXT, INTEGERS, FRACTIONS, BOOLEANS, DAYS, MOMENTS, CENTS, NULLS):
         yield f"objects {cells[0]!r}", pd.Series(cells, dtype=object)
     categories = [pd.Index(["b", "a"], dtype=text) for text in (*STRINGS, object)]
@@ -191,7 +198,7 @@ def _pandas_refused() -> Iterator[tuple[str, Any, str]]:
     yield "durations", pd.Series(pd.to_timedelta([1] * 4)), other
     yield "periods", pd.Series(pd.period_range("2024", periods=4)), other
     yield "intervals", pd.Series(pd.interval_range(0, 4)), other
-    yield "zone", pd.Series(ZONED), "'v' has the time zone UTC"
+    yield "objects of a zone", pd.Series(ZONED, dtype=object), "objects with the time zone UTC"
     yield "complex", pd.Series([1j] * 4), "of type complex128 is none of numbers"
     words = pd.Series(pd.arrays.SparseArray(["a", "b"], fill_value="a"))
     yield "sparse text", words, "is of type Sparse[object, 'a'], which would come back as "

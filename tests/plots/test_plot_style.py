@@ -111,6 +111,16 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path, ending: str, start
     assert not re.search(rb"CreationDate|dc:date", first.read_bytes())
 
 
+def test_a_png_is_that_of_matplotlib_s_own_saving(tmp_path: Path) -> None:
+    figure, same = drawing(), drawing()
+    dpi = figure.dpi
+    save_figure(figure, tmp_path / "ours.png")
+    assert figure.dpi == dpi
+    with styled():
+        same.savefig(tmp_path / "theirs.png")
+    assert (tmp_path / "ours.png").read_bytes() == (tmp_path / "theirs.png").read_bytes()
+
+
 def test_another_ending_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(
         ArgumentError, match=r"a\.jpg: the ending must be one of \.png, \.svg, \.pdf"

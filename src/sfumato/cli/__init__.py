@@ -24,7 +24,7 @@ def main() -> None:
     """
     from typer.exceptions import TyperException
 
-    # In the order of the help; each adds its commands.
+    # Each adds its commands.
     from sfumato.cli import compare, edit, explore, fit, judge, predict, sample, show  # noqa: F401
     from sfumato.cli.app import app
 

@@ -6,12 +6,30 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from sfumato import __version__
 from sfumato.errors import ArgumentError
 
+# The order of the help: what most begin with comes first.
+_ORDER = (
+    "demo", "fit", "sample", "evaluate", "report", "explore", "score", "impute", "predict", "edit",
+    "inpaint", "interpolate", "plot", "animate", "doctor", "compare", "distill", "export", "info",
+    "datasets",
+)  # fmt: skip
+
+
+class _InOrder(TyperGroup):
+    """The commands in the order of `_ORDER`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Their names."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 app = typer.Typer(
     name="sfumato",
+    cls=_InOrder,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",

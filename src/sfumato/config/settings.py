@@ -30,7 +30,7 @@ class Section(BaseModel):
 class DataSettings(Section):
     """Where the data come from and how they enter the model."""
 
-    source: str = Field("s-curve", min_length=1)
+    source: str = Field("s-curve", min_length=1, description="a set's name, a file or a folder")
     rows: int = Field(10_000, ge=2, le=10**8, description="rows to draw of a toy set")
     noise: float | None = Field(
         None, ge=0, le=1e6, description="noise of a toy set, if not its own"
@@ -92,7 +92,7 @@ class DataSettings(Section):
 class ProcessSettings(Section):
     """The forward process."""
 
-    schedule: str = "cosine"
+    schedule: str = Field("cosine", description="how noise grows over time")
     num_levels: int = Field(
         0, ge=0, le=1_000_000, description="levels of a discrete table; 0: continuous"
     )
@@ -108,8 +108,16 @@ class ProcessSettings(Section):
 class NetworkSettings(Section):
     """The network and what it predicts."""
 
-    name: str = "vector-mlp"
-    width: int = Field(64, ge=1, le=65_536)
+    name: str = Field(
+        "vector-mlp",
+        description="vector-mlp and step-mlp are for points, unet and dit for pictures",
+    )
+    width: int = Field(
+        64,
+        ge=1,
+        le=65_536,
+        description="of a hidden layer, of a token (dit); channels at full resolution (unet)",
+    )
     depth: int = Field(
         3,
         ge=1,
@@ -140,7 +148,7 @@ class TrainingPart(Section):
 class TrainingSettings(Section):
     """How a network is trained: steps, batches, optimizer, noise levels, averaging."""
 
-    steps: Count = 1000
+    steps: Count = Field(1000, description="of the optimizer, each with a batch")
     epochs: Count | None = Field(None, description="passes over the data; instead of steps")
     batch_size: int = Field(
         256, ge=1, le=10**6, description="rows of a step, of all processes together"
@@ -174,10 +182,12 @@ class TrainingSettings(Section):
         description="rows whose mean, as each may have been the noised one, is the target; at "
         "least the batch. 0: the noised row itself",
     )
-    optimizer: Literal["adam", "adamw"] = "adamw"
-    learning_rate: float = Field(1e-2, gt=0)
+    optimizer: Literal["adam", "adamw"] = Field("adamw", description="Adam, or AdamW")
+    learning_rate: float = Field(1e-2, gt=0, description="the largest, after the warm-up")
     warmup: int = Field(10, ge=0, le=10**9, description="steps of linear warm-up")
-    decay: Literal["constant", "cosine"] = "cosine"
+    decay: Literal["constant", "cosine"] = Field(
+        "cosine", description="of the learning rate, from the warm-up to the end"
+    )
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     flip: bool = Field(
         False, description="pictures: mirror half of them, and tell the network which"
@@ -186,8 +196,8 @@ class TrainingSettings(Section):
         0.1, ge=0, lt=1, description="share of the labels that is kept from the network: guidance"
     )
     average: float = Field(0.99, ge=0, lt=1, description="decay of the weights' average")
-    times: str = "stratified"
-    weighting: str = "simple"
+    times: str = Field("stratified", description="how the noise levels of a batch are drawn")
+    weighting: str = Field("simple", description="of the loss, by noise level")
     target: str = Field(
         "", description="of a table: a column that most rows ask for, given all others"
     )
@@ -218,9 +228,11 @@ class TrainingSettings(Section):
 class SamplingSettings(Section):
     """How samples are drawn unless the command says otherwise."""
 
-    sampler: str = "dpm++2m-sde"
-    steps: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = 50
-    grid: str = "uniform-log-snr"
+    sampler: str = Field("dpm++2m-sde", description="the method; see `sfumato compare samplers`")
+    steps: Annotated[int, Field(ge=1, le=10**6)] | Literal["auto"] = Field(
+        50, description="of the sampler; auto: as many as `tol` needs, for those without noise"
+    )
+    grid: str = Field("uniform-log-snr", description="where between noise and data the steps are")
     grid_offset: int = Field(
         0, ge=0, le=1_000_000, description="a table's levels by which each of the grid is noisier"
     )
@@ -243,7 +255,9 @@ class SamplingSettings(Section):
     threshold: float | None = Field(
         None, gt=0, le=1, description="quantile of dynamic thresholding at `clip`"
     )
-    weights: Literal["averaged", "last"] = "averaged"
+    weights: Literal["averaged", "last"] = Field(
+        "averaged", description="which draw: their average over the training, or the last"
+    )
     few: Literal[0, 1, 2, 4] = Field(
         0,
         description="network calls of a few-step map that draws in the sampler's place; `fit` then "
@@ -261,7 +275,7 @@ class StartSettings(Section):
 class Settings(Section):
     """Everything that makes a run what it is."""
 
-    seed: int = Field(0, ge=0, le=LARGEST_SEED)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="decides every draw")
     threads: int = Field(
         1,
         ge=0,

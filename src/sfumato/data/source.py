@@ -15,6 +15,7 @@ import numpy as np
 from sfumato import atomic
 from sfumato.config import DataSettings
 from sfumato.data.images import Images, PictureReading, digits, fingerprint, with_range
+from sfumato.data.io.forms import typed
 from sfumato.data.io.images import holds_images, read_images
 from sfumato.data.io.memory import Container, accept
 from sfumato.data.io.reading import Reading, mark_missing
@@ -82,7 +83,8 @@ def take_source(source: Any, data: DataSettings) -> tuple[Rows, Container, DataT
     rows, container = accept(source, PictureReading.of(data))
     if isinstance(rows, Images):
         return _labelled(rows, data), container, None
-    rows = mark_missing(rows, data.missing)
+    reading = Reading.declared(data.columns, data.missing)
+    rows = typed(mark_missing(rows, data.missing), reading, "the data")
     return points_or_table(rows, data, "the data"), container, rows.take(np.arange(0))
 
 

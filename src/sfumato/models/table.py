@@ -10,8 +10,10 @@ all that is there.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 from zlib import crc32
@@ -24,6 +26,7 @@ from sfumato.config import SamplingSettings, Settings
 from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.rules import told
 from sfumato.data.codecs.table import EncodedTable, TableCodec
+from sfumato.data.io.arrow import zone_of
 from sfumato.data.io.cells import LARGEST_EXACT, sort
 from sfumato.data.io.forms import value_in
 from sfumato.data.table import Column, DataTable, concatenate, is_no_value, select_columns
@@ -778,6 +781,7 @@ def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
 def _single(column: Column, value: Any) -> Column:
     """One value in a column like another, of its frame's type too, or a missing value."""
     dtype, missing = column.values.dtype, value is None or is_no_value(value)
+    value = _in_utc(value) if zone_of(column.dtype) else value
     empty = np.array([""], object) if dtype.kind == "O" else np.zeros(1, dtype)
     if (
         column.form
@@ -793,6 +797,16 @@ def _single(column: Column, value: Any) -> Column:
             f"the column {column.name!r} holds {what[dtype.kind]}; got {value!r}."
         ) from error
     return replace(column, values=held, missing=np.array([missing]))
+
+
+def _in_utc(value: Any) -> Any:
+    """A moment in a time zone as the same in UTC, without one; anything else as it is."""
+    moment = value
+    if isinstance(value, str):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(value.strip())
+    zoned = getattr(moment, "tzinfo", None) is not None
+    return moment.astimezone(UTC).replace(tzinfo=None) if zoned else value
 
 
 def _of_type(value: Any, dtype: np.dtype[Any]) -> Any:

@@ -160,6 +160,19 @@ def save_figure(figure: Figure, path: Path) -> None:
         OSError: if it cannot be written.
     """
     check_figure_target(path)
-    undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with styled(), replacing(path) as temporary:
-        figure.savefig(temporary, metadata=undated[path.suffix.lower()])
+        if (ending := path.suffix.lower()) == ".png":
+            _write_png(figure, temporary)
+        else:
+            figure.savefig(temporary, metadata=undated[ending])
+
+
+def _write_png(figure: Figure, path: Path) -> None:
+    """As `savefig` writes it, which draws twice so that all is laid out; one drawing does it."""
+    dpi = figure.dpi
+    figure.dpi = matplotlib.rcParams["savefig.dpi"]
+    try:
+        FigureCanvasAgg(figure).print_png(path)
+    finally:
+        figure.dpi = dpi

@@ -37,6 +37,9 @@ from sfumato.runs.run import SNAPSHOT_FRAMES
 from sfumato.training import checkpoint
 from sfumato.training.loop import StepRecord, Training, train
 
+# Pictures of a snapshot: the first whole chunks, more than a figure shows.
+_SNAPSHOT_PICTURES = 16
+
 
 class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
     """SIGINT or SIGTERM arrived; the step was finished and everything is saved.
@@ -125,11 +128,13 @@ def _save(job: Job) -> None:
 
 
 def _take_snapshot(job: Job) -> None:
-    """One chunk of samples at SNAPSHOT_FRAMES levels of its way, noise first."""
+    """Rows of one chunk, or a few pictures, at SNAPSHOT_FRAMES levels on their way, noise first."""
     model = sampling_model(job)
     if not distributed.is_first() or not supports(model, "snapshots"):
         return
-    frames = model.pictured_frames(chunk_size(model.codec.event), SNAPSHOT_FRAMES)
+    event = model.codec.event
+    n = chunk_size(event) if len(event) == 1 else _SNAPSHOT_PICTURES
+    frames = model.pictured_frames(n, SNAPSHOT_FRAMES)
     folder = job.folder / SNAPSHOTS
     folder.mkdir(exist_ok=True)
     with atomic.replacing(folder / f"step-{job.training.step:07d}.npy") as path:

@@ -352,6 +352,7 @@ class Run:
         n: int = 10_000,
         seed: int = 0,
         sample: Any = None,
+        labels: np.ndarray | None = None,
         target: str | None = None,
         quiet: bool = True,
     ) -> Evaluation:
@@ -367,12 +368,15 @@ class Run:
             n: how many rows at most.
             seed: of the samples.
             sample: rows to measure, instead of drawing fresh ones.
+            labels: of pictures given as `sample`, the numbers of the classes that they were asked
+                to be of, `(n,)`; not given, it is not measured whether they are.
             target: of a table, the column to predict from the others: the evaluation then has
                 `predictions`, too. Where not given, `efficacy` is of up to three.
             quiet: show no progress.
 
         Raises:
-            ArgumentError: if n is too small, or there is no such column to predict.
+            ArgumentError: if n is too small, there is no such column to predict, or the labels are
+                not as many as the pictures.
             DataError: if there are too few real rows, or other columns.
             RunError: if the real rows cannot be had.
         """
@@ -384,7 +388,9 @@ class Run:
             if sample is None
             else self.kind.read_like(self.model, sample).rows
         )
-        labels = self.model.labels(len(drawn), seed=seed) if sample is None else None
+        labels = self.model.labels(len(drawn), seed=seed) if sample is None else labels
+        if labels is not None and len(labels) != len(drawn):
+            raise ArgumentError(f"`labels` are of {len(labels)} pictures; {len(drawn)} are given.")
         if not distributed.is_first():
             return Evaluation((), len(real.reference))
         with distributed.threads(self.settings.threads):

@@ -1,8 +1,9 @@
 """Tables as Arrow has them: of Parquet files and of data frames, to ours and back.
 
 What a column of ours cannot hold exactly is refused: an integer beyond 2^53, an infinity, a time
-finer than a microsecond or in a time zone, a number of another kind, anything nested. A decimal
-becomes the float64 next to it; of a frame, which is to get it back, one of more digits is refused.
+finer than a microsecond, a number of another kind, anything nested. A decimal becomes the float64
+next to it; of a frame, which is to get it back, one of more digits is refused. Times in a time zone
+are held in UTC, and their type says in which zone they are given back.
 """
 
 import re
@@ -104,11 +105,15 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
         refuse(np.isinf(values), "is infinite; make it missing if it is not known")
         missing |= np.isnan(values)
         return Column(name, np.where(missing, 0.0, values), missing, dtype=dtype)
+    note = ""
     if types.is_timestamp(kind) and kind.tz is not None:
-        raise DataError(
-            f"{where}: the column {name!r} has the time zone {kind.tz}; write its times in one "
-            "zone and take the zone off."
-        )
+        dtype, note = dtype or str(kind), f"times of {kind.tz}, learned in UTC"
+        if not zone_of(dtype):  # Python objects
+            raise DataError(
+                f"{where}: the column {name!r} holds objects with the time zone {kind.tz}; make it "
+                "a column of dates (pandas.to_datetime)."
+            )
+        array = array.cast(pyarrow().timestamp(kind.unit))
     if types.is_date(kind) or types.is_timestamp(kind):
         moments = array.to_numpy()
         years = (
@@ -123,7 +128,7 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
             "is finer than a microsecond",
             moments,
         )
-        return Column(name, np.where(missing, _EPOCH, values), missing, dtype=dtype)
+        return Column(name, np.where(missing, _EPOCH, values), missing, dtype=dtype, note=note)
     raise DataError(
         f"{where}: the column {name!r} is of type {dtype or kind}; numbers, text, true and false, "
         "and dates are read: encode it or drop it."
@@ -183,6 +188,8 @@ def arrow_type(name: str) -> Any | None:
             return arrow.dictionary(indices, values, coded[3] == "1")
         if runs := re.fullmatch(r"run_end_encoded<run_ends: (\w+), values: ([^<>]+)>", name):
             return arrow.run_end_encoded(arrow_type(runs[1]), arrow_type(runs[2]))
+        if moment := re.fullmatch(r"timestamp\[(s|ms|us|ns), tz=([^\[\]]+)\]", name):
+            return arrow.timestamp(moment[1], moment[2])
         if digits := re.fullmatch(r"(decimal(?:32|64|128|256))\((\d+), (-?\d+)\)", name):
             return getattr(arrow, digits[1])(int(digits[2]), int(digits[3]))
         return arrow.type_for_alias(name)
@@ -218,6 +225,14 @@ def to_arrow_type(column: Column, kind: Any) -> Any:
     of = to_arrow_type(Column(column.name, values, np.zeros(len(values), bool)), kind.value_type)
     codes = array.indices.cast(_wide_enough(kind.index_type, len(values) - 1))
     return arrow.DictionaryArray.from_arrays(codes, of, ordered=column.ordered)
+
+
+def zone_of(dtype: str) -> str:
+    """The time zone in the name that a frame or Arrow has for a type; empty where there is none."""
+    found = re.search(
+        r"(?:datetime64\[\w+, |timestamp\[\w+, tz=|Datetime\(.*time_zone=')([^]']+)", dtype
+    )
+    return found[1] if found else ""
 
 
 def _wide_enough(kind: Any, largest: int) -> Any:

@@ -20,6 +20,7 @@ from typing import BinaryIO, Literal, TextIO, cast
 
 import numpy as np
 
+from sfumato.data.io.arrow import zone_of
 from sfumato.data.io.cells import MISSING, MISSING_AMONG_TYPED, Cells, are_keys, number
 from sfumato.data.io.forms import (
     doubted,
@@ -392,8 +393,10 @@ def write_csv(path: Path, table: DataTable) -> None:
 def _texts(column: Column) -> Callable[[slice], list[object]]:
     """What to write for some rows of a column; None for a missing value."""
     unit: Literal["D", "s", "us"] = "us"
+    zone = zone_of(column.dtype)
     if column.values.dtype.kind == "M":
-        for coarse in ("D", "s"):
+        coarser: tuple[Literal["D", "s"], ...] = ("s",) if zone else ("D", "s")  # a day has no zone
+        for coarse in coarser:
             if (column.present.astype(f"datetime64[{coarse}]") == column.present).all():
                 unit = coarse
                 break
@@ -407,6 +410,7 @@ def _texts(column: Column) -> Callable[[slice], list[object]]:
             return [None if gone else write(value) for value, gone in cells]
         if values.dtype.kind == "M":
             values = np.datetime_as_string(values, unit=unit)
+            values = np.char.add(values, "Z") if zone else values
         if values.dtype.kind == "b":
             values = np.where(values, "true", "false")
         written = values.astype(object)

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from sfumato.data.io.cells import LARGEST_EXACT
-from sfumato.data.io.reading import Fault, missing_option, option, short
-from sfumato.data.table import Column
+from sfumato.data.io.reading import Fault, Reading, missing_option, option, refuse, short
+from sfumato.data.table import Column, DataTable
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _NAMES = (
@@ -561,6 +561,48 @@ def writer(form: str) -> Callable[[Any], str]:
     if _is_date(form):
         return _write_date(form)
     return _write_elapsed(form) if form.lstrip("h").startswith(":mm") else _write_number(form)
+
+
+def typed(
+    table: DataTable, reading: Reading, where: str, *, strict: bool = False, dtype: str = ""
+) -> DataTable:
+    """A table with types whose columns of text are dates or amounts where all of them are.
+
+    A column keeps the name of its type, so that `as_text` gives its text back.
+
+    Args:
+        table: its rows.
+        reading: what the user says of them.
+        where: what they stand in, for messages.
+        strict: refuse text that may be read in two ways, which else stays text.
+        dtype: the type of text that has no name for it.
+
+    Raises:
+        DataError: for such text, and for what is not written as the user says.
+    """
+    found = []
+    for column in table:
+        form, read = reading.forms.get(column.name, ""), None
+        is_text = column.values.dtype == object and column.categories is None
+        if is_text and column.name not in (*reading.text, *reading.identifiers):
+            read = read_form(column, form)
+        if isinstance(read, Fault) and not (strict or form):
+            read = None
+        if isinstance(read, Column):
+            read = replace(read, dtype=column.dtype or dtype)
+        found.append(read or column)
+    refuse(where, [each for each in found if isinstance(each, Fault)])
+    return DataTable(tuple(each for each in found if isinstance(each, Column)))
+
+
+def as_text(column: Column) -> Column:
+    """The text that a column of a frame's was read from; another column as it is."""
+    if not (column.form and column.dtype):
+        return column
+    write = writer(column.form)
+    cells = zip(column.values.tolist(), column.missing, strict=True)
+    texts = np.array([*("" if gone else write(value) for value, gone in cells), None], object)[:-1]
+    return Column(column.name, texts, column.missing, dtype=column.dtype)
 
 
 def is_form(form: str, dtype: str = "") -> bool:

@@ -27,8 +27,10 @@ from sfumato.data.io.arrow import (
     pyarrow,
     to_arrow,
     to_arrow_type,
+    zone_of,
 )
 from sfumato.data.io.cells import INEXACT, LARGEST_EXACT
+from sfumato.data.io.forms import as_text
 from sfumato.data.table import Column, DataTable, refuse_repeated
 from sfumato.errors import DataError, MissingDependencyError, unknown
 
@@ -221,6 +223,7 @@ def to_frame(table: DataTable, backend: str) -> Any:
     """
     if backend not in _BACKENDS:
         raise unknown("data frame", backend, _BACKENDS)
+    table = DataTable(tuple(map(as_text, table)))
     for column in table:
         _refuse_misfit(column)
     return _BACKENDS[backend](table)
@@ -331,7 +334,7 @@ def _polars_type(column: Column) -> Any | None:
     if name == "Enum" and column.categories is not None:
         return polars.Enum(column.categories)
     if name == "Datetime" and (unit := re.search(r"'(ms|us|ns)'", inner)):
-        return polars.Datetime(unit[1])
+        return polars.Datetime(unit[1], zone_of(column.dtype) or None)
     if digits := re.fullmatch(r"precision=(\d+), scale=(\d+)\)", inner):
         return polars.Decimal(int(digits[1]), int(digits[2]))
     if column.dtype.startswith("Categorical[") and hasattr(polars, "Categories"):
@@ -406,6 +409,10 @@ def _pandas_series(column: Column) -> Any:
             target = _pandas_type(dtype)
             return pandas.Series(list(values), dtype=target)
         return pandas.Series(list(values))  # pandas has a type for text of its own
+    if zone := zone_of(dtype):
+        moments = pandas.Series(values, dtype="datetime64[us]")
+        target = _pandas_type(dtype) or f"datetime64[us, {zone}]"
+        return moments.dt.tz_localize("UTC").astype(target)
     target = _pandas_type(dtype)
     if target is None:  # another's name for it, or none
         target = column.values.dtype

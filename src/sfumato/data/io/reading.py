@@ -71,7 +71,7 @@ def short(text: object) -> str:
     return line if len(line) <= 40 else f"{line[:37]}..."
 
 
-def refuse(path: Path, faults: Sequence[Fault]) -> None:
+def refuse(path: Path | str, faults: Sequence[Fault]) -> None:
     """All faults of a file, one a line, and what takes it.
 
     Raises:

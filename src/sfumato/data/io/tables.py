@@ -12,11 +12,11 @@ from typing import Any
 
 from sfumato.atomic import replacing
 from sfumato.data.io.arff import arff_rows, declared_text
-from sfumato.data.io.arrow import from_arrow, pyarrow, to_arrow
+from sfumato.data.io.arrow import from_arrow, pyarrow, to_arrow, zone_of
 from sfumato.data.io.csv import MOST_COLUMNS, Opened, read_csv, write_csv
 from sfumato.data.io.excel import sheet_rows
-from sfumato.data.io.forms import read_form
-from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, mark_missing, refuse
+from sfumato.data.io.forms import as_text, typed
+from sfumato.data.io.reading import AS_IT_IS, Reading, mark_missing
 from sfumato.data.io.survey import read_survey
 from sfumato.data.table import Column, DataTable, refuse_repeated
 from sfumato.errors import ArgumentError, DataError
@@ -63,8 +63,11 @@ def read_placed(path: Path, reading: Reading = AS_IT_IS) -> tuple[DataTable, Pla
         ending = ending_of(path, READ)
         if ending not in _BY_LINES:
             table = read_survey(path) if ending in _SURVEY else _read_arrow(path, ending)
-            if ending in _JSON:
-                table = _formed(path, table, reading)
+            # As written, before it is a number or a date.
+            table = mark_missing(table, reading.missing)
+            is_json = ending in _JSON
+            name = "" if is_json else "string"
+            table = typed(table, reading, str(path), strict=is_json, dtype=name)
             return table, lambda row: f"data row {row + 1}"
         if ending == ".arff":
             declared = declared_text(path)
@@ -149,24 +152,6 @@ def _arrow_table(path: Path, ending: str) -> Any:
             return file.read_all()
 
 
-def _formed(path: Path, table: DataTable, reading: Reading) -> DataTable:
-    """Text of JSON that holds dates or amounts, read as that of other text files.
-
-    Raises:
-        DataError: if some may be read in two ways.
-    """
-    table = mark_missing(table, reading.missing)  # as written, before it is a number or a date
-    texts = [
-        read_form(column, reading.forms.get(column.name, ""))
-        if column.values.dtype == object and column.name not in reading.text
-        else None
-        for column in table
-    ]
-    refuse(path, [each for each in texts if isinstance(each, Fault)])
-    pairs = zip(table, texts, strict=True)
-    return DataTable(tuple(new if isinstance(new, Column) else old for old, new in pairs))
-
-
 def _refuse_names(path: Path, names: Sequence[str]) -> None:
     if not names:
         raise DataError(f"{path} has no columns.")
@@ -182,8 +167,14 @@ def _refuse_names(path: Path, names: Sequence[str]) -> None:
 
 def _write_parquet(path: Path, table: DataTable) -> None:
     arrow = pyarrow()
-    arrays: list[Any] = [to_arrow(column) for column in table]
+    arrays: list[Any] = [_typed(column) for column in table]
     arrow.parquet.write_table(arrow.table(arrays, names=list(table.names)), path)
+
+
+def _typed(column: Column) -> Any:
+    """Arrow's array, in the time zone that the column came in."""
+    zone, column = zone_of(column.dtype), as_text(column)
+    return to_arrow(column).cast(pyarrow().timestamp("us", zone)) if zone else to_arrow(column)
 
 
 def check_target(path: Path, endings: Sequence[str] = ENDINGS) -> None:

@@ -27,7 +27,7 @@ from sfumato.runs.run import Run
 # Frames of an animation, 100 ms each.
 ANIMATION_FRAMES = 100
 # Rows whose errors are averaged.
-_ERROR_ROWS = 2048
+_ERROR_ROWS, _ERROR_PICTURES = 2048, 256
 
 Direction = Literal["forward", "reverse"]
 LevelFrames = list[tuple[NoiseLevel, np.ndarray]]
@@ -90,7 +90,8 @@ def errors_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG0
     """The network's squared error by noise level, beside the least possible where it is known."""
     data, encode = run.load_data(), run.model.codec.encode
     unseen = data.fresh(1, _ERROR_ROWS) if data.heldout is None else data.heldout.values
-    learned, new = (encode(rows[:_ERROR_ROWS]).double() for rows in (data.train.values, unseen))
+    most = _ERROR_ROWS if unseen.ndim == 2 else _ERROR_PICTURES
+    learned, new = (encode(rows[:most]).double() for rows in (data.train.values, unseen))
     network, exact = run.model.numeric_denoiser(), exact_denoiser(run)
     lines = {
         "network, rows it learned from": errors_by_level(run, network, learned).mean(1),

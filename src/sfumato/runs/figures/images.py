@@ -123,10 +123,15 @@ FIGURES: Mapping[str, Callable[..., Figure]] = {
 def measured(run: Run, sample: np.ndarray, quiet: bool) -> Shown:
     """A sample, and an evaluation of as many as there are real ones to measure by.
 
+    Those that the sample lacks are drawn; what it has is not drawn again.
+
     Raises:
         DataError: if there are too few real pictures to measure by.
     """
-    return Shown(sample, run.evaluate(quiet=quiet))
+    n = len(run.real_sets().reference)
+    more = run.draw(max(n - len(sample), 0), first=len(sample), quiet=quiet)
+    drawn = np.concatenate([sample, more])[:n]
+    return Shown(sample, run.evaluate(sample=drawn, labels=run.model.labels(n), quiet=quiet))
 
 
 def reported(run: Run, shown: Shown) -> dict[str, Callable[..., Figure]]:  # noqa: ARG001

@@ -17,6 +17,7 @@ from sfumato.data.codecs.find_rules import found_in
 from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.codecs.rules import NONE, Combination
 from sfumato.data.codecs.table import TableCodec, as_learned
+from sfumato.data.io.forms import typed
 from sfumato.data.io.memory import accept, give_like
 from sfumato.data.io.memory import give as give_in
 from sfumato.data.io.reading import Reading, mark_missing
@@ -242,20 +243,21 @@ def read_like(
     """
     codec: TableCodec = model.codec
     give: Callable[[Any], Any]
+    parts = (*codec.parts, *codec.identifiers)
+    reading = Reading(
+        [part.name for part in parts if part.dtype == "object"],
+        model.settings.data.missing,
+        {part.name: part.form for part in codec.parts if part.form},
+    )
     if isinstance(source, str | os.PathLike):
-        parts = (*codec.parts, *codec.identifiers)
-        reading = Reading(
-            [part.name for part in parts if part.dtype == "object"],
-            model.settings.data.missing,
-            {part.name: part.form for part in codec.parts if part.form},
-        )
         table, where = read_rows(Path(source), reading)[0], str(source)
         give = functools.partial(_among_others, table)
     else:
         found = accept(source)[0]
         if not isinstance(found, DataTable):
             raise DataError("this model is of a table, and these are pictures.")
-        table, where = mark_missing(found, model.settings.data.missing), "the data"
+        where = "the data"
+        table = typed(mark_missing(found, reading.missing), reading, where)
         give = lambda rows: give_like(source, _among_others(table, rows))  # noqa: E731
     own = _with_unknown(table, model) if partial else table
     return RowsLike(_selected(own, codec, where), give, table)
