@@ -40,9 +40,11 @@ def explore(
         bool, typer.Option("--no-browser", help="Print the address, and open nothing.")
     ] = False,
 ) -> None:
-    """See a model of points or of a table at work in the browser, or fit one there.
+    """See a model at work in the browser, or fit one to points or a table there.
 
-    Of a table: real rows beside drawn ones, under conditions that you set, and rows filled in.
+    Of a table: real rows beside drawn ones, under conditions that you set, and rows filled in. Of
+    pictures: a grid coming out of noise beside real ones, class and guidance, and a part of a
+    picture made anew.
     Without RUN the page begins empty: draw points, take a toy set or give a file, and press Fit.
     Ctrl-C ends the server; a fit that is running is saved.
     """
