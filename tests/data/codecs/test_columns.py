@@ -249,6 +249,23 @@ def test_numbers_scaled_from_whole_ones_have_their_grid() -> None:
     )
 
 
+def test_decimals_that_a_sum_rounded_are_decimals() -> None:
+    rng = np.random.default_rng(1)
+    exact = rng.normal(3000, 500, 500).round(2)
+    summed = exact + np.where(rng.random(500) < 0.3, 1000.0, 0.0)
+    differs = summed != np.round(summed, 2)
+    assert 0 < differs.sum() < 100
+    codec = NumericCodec.fit(column(summed), "continuous")
+    assert codec.grid_step == 0.01
+    encoded = codec.encode(column(summed), None)
+    assert not encoded.unseen.any()
+    drawn = codec.decode(encoded.z, encoded.category, 500).values
+    np.testing.assert_array_equal(drawn, np.round(summed, 2))
+    # Numbers so large that their last digits are all rounding lie on no such grid.
+    large = NumericCodec.fit(column(rng.normal(1e9, 1e8, 500)), "continuous")
+    assert large.grid_step == 0
+
+
 def test_a_level_or_a_hole_that_was_never_seen_is_marked() -> None:
     words = CategoricalCodec.fit(column(np.array(["a", "b"] * 9, object)), "categorical")
     new = words.encode(column(np.array(["b", "c", "a"], object), [False, False, True]), None)

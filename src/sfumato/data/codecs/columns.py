@@ -383,11 +383,16 @@ def digits_of(step: float) -> int | None:
 
 
 def _decimal_step(values: np.ndarray) -> float:
-    """Of decimal digits, or of integers that were brought to another scale."""
+    """Of decimal digits, or of integers that were brought to another scale.
+
+    A sum of decimals may miss its digits by the rounding of the sum, as 0.1 + 0.2 does; where the
+    digits are far above that, it counts as one of them.
+    """
     finest = np.spacing(np.abs(values).max())
     for digits in range(_MOST_DIGITS + 1):
-        if np.array_equal(np.round(values, digits), values):
-            return 10.0**-digits if 10.0**-digits > 4 * finest else 0.0
+        step, off = 10.0**-digits, np.abs(np.round(values, digits) - values).max()
+        if off == 0 or (off <= 4 * finest and step > 1000 * finest):
+            return step if step > 4 * finest else 0.0
     apart = np.diff(np.unique(values))
     least = float(apart.min())
     cells = apart / least
