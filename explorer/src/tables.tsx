@@ -15,6 +15,9 @@ import { valueText } from "./tables_scales";
 import { words } from "./tables_text";
 import { text } from "./text";
 
+/** Columns whose conditions are shown at once. */
+const FEW_CONDITIONS = 8;
+
 /** Panels that can still be looked through. */
 const MOST_PANELS = 30;
 
@@ -123,9 +126,16 @@ function legendOf(shown: Shown): { name: string; look: "area" | "dashed" | "line
   return [
     ...(shown.real ? [{ name: t.real(number(shown.real)), look: "area" as const }] : []),
     ...(shown.without ? [{ name: t.without, look: "dashed" as const }] : []),
-    { name: shown.truth ? t.fillings(shown.drawn.n) : (shown.without ? t.given : t.generated)(number(shown.drawn)), look: "line" as const },
+    { name: shown.truth ? t.fillings(shown.drawn.n) : drawnAs(shown)(number(shown.drawn)), look: "line" as const },
     ...(shown.truth ? [{ name: t.truth, look: "mark" as const }] : []),
   ];
+}
+
+/** Where conditions were refused, rows without any are still shown. */
+function drawnAs(shown: Shown): (n: string) => string {
+  const t = words.value;
+  if (shown.without) return t.given;
+  return refusal.value && given.value.length ? t.unconditional : t.generated;
 }
 
 function Legend({ shown, ofShares }: { shown: Shown; ofShares: boolean }) {
@@ -159,7 +169,7 @@ function Conditions() {
   return (
     <Group title={t.conditions}>
       <p class="faint">{stored.value ? t.oneCondition : t.conditionsNote}</p>
-      <div class="scrolled">
+      <div class={columns.value.length > FEW_CONDITIONS ? "scrolled" : ""}>
         {columns.value.map((column, k) => column.kind !== "constant" && (!stored.value || choicesOf(k).length > 0) && (
           <Condition key={column.name} k={k} column={column} />
         ))}
@@ -328,7 +338,7 @@ function Share() {
             onClick={() => download(new Blob([filled.value!.csv], { type: "text/csv" }), "row.csv")}>{t.saveRow}</button>
         )}
       </div>
-      {(mode.value === "draw" || served) && (
+      {(mode.value === "draw" || served) && !refusal.value && (
         <>
           <label class="command">{mode.value === "fill" ? t.sameFilling : exact ? t.sameRows : t.likeRows}
             <code data-testid="command">{line}</code>

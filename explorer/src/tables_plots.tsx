@@ -101,7 +101,7 @@ function Histogram({ k, sets, large }: { k: number; sets: Shown; large: boolean 
       ))}
       {hasMissing && <text x={at + bar / 2} y={height - 6} text-anchor="middle" font-style="italic" fill={ink.faint}>{t.missing}</text>}
       <line x1={left} x2={width - (hasMissing ? 4 : right)} y1={y(0)} y2={y(0)} stroke={ink.faint} stroke-width="0.8" />
-      {ticksOf(low, high, column, large ? 7 : 4).map((tick) => (
+      {ticksOf(low, high, column, large ? 7 : 4).filter((tick) => !hasMissing || x(tick.at) < width - right - 3.5 * tick.text.length).map((tick) => (
         <text key={tick.at} x={Math.min(Math.max(x(tick.at), left + 12), width - right - 8)} y={height - 6} text-anchor="middle" fill={ink.faint}>{tick.text}</text>
       ))}
       {beyond > 0 && <text x={width - right} y={above - 6} text-anchor="end" fill={ink.drawn}>↑ {percent(beyond)}</text>}

@@ -144,3 +144,9 @@ def test_a_model_of_such_columns_takes_and_gives_what_the_frame_has(tmp_path: Pa
     for given in (moment, pd.Timestamp(moment).tz_convert("Asia/Tokyo"), moment.isoformat()):
         assert (opened.sample(3, given={"seen": given})["seen"] == moment).all()
     assert (opened.sample(3, given={"day": "05.01.2024"})["day"] == "05.01.2024").all()
+    with pytest.raises(
+        DataError, match=r"holds a date, written as day.month.year; got '31.02.2024'"
+    ):
+        opened.sample(1, given={"day": "31.02.2024"})
+    with pytest.raises(DataError, match=r"holds a number, written as 1234.00%; got 'much'"):
+        opened.sample(1, given={"share": "much"})

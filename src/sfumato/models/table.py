@@ -28,7 +28,7 @@ from sfumato.data.codecs.rules import told
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.arrow import zone_of
 from sfumato.data.io.cells import LARGEST_EXACT, sort
-from sfumato.data.io.forms import value_in
+from sfumato.data.io.forms import in_words, value_in
 from sfumato.data.table import Column, DataTable, concatenate, is_no_value, select_columns
 from sfumato.denoisers.denoiser import Conditioned, Denoiser, PerChunk, Prediction
 from sfumato.denoisers.table import TableDenoiser
@@ -793,8 +793,9 @@ def _single(column: Column, value: Any) -> Column:
         held = empty if missing else np.array([_of_type(value, dtype)], dtype)
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         what = {"f": "a number", "i": "an integer", "b": "true or false", "M": "a date"}
+        written = f", written as {in_words(column.form)}" if column.form else ""
         raise DataError(
-            f"the column {column.name!r} holds {what[dtype.kind]}; got {value!r}."
+            f"the column {column.name!r} holds {what[dtype.kind]}{written}; got {value!r}."
         ) from error
     return replace(column, values=held, missing=np.array([missing]))
 

@@ -16,6 +16,7 @@ import sfumato
 from sfumato import Run
 from sfumato.errors import ArgumentError, SfumatoError
 from sfumato.models.few import FewSteps
+from sfumato.models.gaussian import GaussianModel
 from sfumato.process.process import ContinuousProcess
 from sfumato.process.schedules import VE
 from sfumato.process.streams import SAMPLING, generator
@@ -80,6 +81,7 @@ def test_the_stops_on_the_way_are_the_samplers_and_the_networks(
 
 
 def test_noise_is_shown_at_unit_scale_whatever_the_process(of_classes: Run) -> None:
+    assert isinstance(of_classes.model, GaussianModel)
     model = replace(of_classes.model, process=ContinuousProcess(VE()))
     run = replace(of_classes, model=model)
     _, arrays = Pictures(run).draw(4, seed=8, steps=2)
@@ -231,7 +233,7 @@ def test_messages_have_limits(message: Callable[..., Any], changes: dict[str, An
 def test_it_is_given_up_between_two_calls_of_the_network(
     of_classes: Run, message: DrawPictures | FillPicture
 ) -> None:
-    asked = []
+    asked: list[None] = []
 
     def is_given_up() -> bool:
         asked.append(None)

@@ -111,7 +111,7 @@ def typed(page: "Page", to: Path) -> np.ndarray:
     assert words[0] == "sfumato"
     assert words[-2] == "--to"
     assert leave(shlex.join([*words[1:-1], str(to), "--quiet"])) == 0
-    return np.load(to)[..., 0]
+    return np.asarray(np.load(to)[..., 0])
 
 
 # ------------------------------------------------------------------------------------ new pictures

@@ -267,7 +267,7 @@ def _agreed(found: Sequence[re.Match[str]], numeric: bool, form: str) -> Formed 
         words = tuple(_order_in_words(made) for made, _ in ways)
         return Ambiguous(cells[0], words, tuple(f"date:{each}" for each in words))
     made, values = ways[0]
-    return Formed(made, _in_words(made), values) if _comes_back(cells, values, made) else None
+    return Formed(made, in_words(made), values) if _comes_back(cells, values, made) else None
 
 
 def _moments(parts: Sequence[dict[str, Any]], order: str) -> np.ndarray | None:
@@ -328,14 +328,17 @@ _WORDS = {"d": "day", "m": "month", "b": "month", "B": "month", "y": "year", "Y"
           "P": "am"}  # fmt: skip
 
 
-def _in_words(form: str) -> str:
+def in_words(form: str) -> str:
+    """A form as a person reads it: `day.month.year`, `1,234.5`."""
+    if not _is_date(form):
+        return form.replace("#", "5")
     words = _CODE.sub(lambda code: _WORDS[code[0][-1]], form.replace("T%", " %"))
     return str(words)
 
 
 def _order_in_words(form: str) -> str:
     """Day, month and year as a user settles their order: `day.month.year`."""
-    return _in_words(re.split(r"(?:T| |, )%-?[HI]", form)[0])
+    return in_words(re.split(r"(?:T| |, )%-?[HI]", form)[0])
 
 
 def _order(words: str) -> list[str]:
@@ -344,7 +347,7 @@ def _order(words: str) -> list[str]:
 
 def _same_order(form: str, given: str) -> bool:
     """Whether a user's words or a model's form have day, month and year in the same order."""
-    return _order(_in_words(given)) == _order(_in_words(form))
+    return _order(in_words(given)) == _order(in_words(form))
 
 
 def _is_date(form: str) -> bool:
