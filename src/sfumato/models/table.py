@@ -781,7 +781,6 @@ def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
 def _single(column: Column, value: Any) -> Column:
     """One value in a column like another, of its frame's type too, or a missing value."""
     dtype, missing = column.values.dtype, value is None or is_no_value(value)
-    value = _in_utc(value) if zone_of(column.dtype) else value
     empty = np.array([""], object) if dtype.kind == "O" else np.zeros(1, dtype)
     if (
         column.form
@@ -790,7 +789,8 @@ def _single(column: Column, value: Any) -> Column:
     ):
         value = read
     try:
-        held = empty if missing else np.array([_of_type(value, dtype)], dtype)
+        moment = _in_utc(value) if zone_of(column.dtype) else value
+        held = empty if missing else np.array([_of_type(moment, dtype)], dtype)
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         what = {"f": "a number", "i": "an integer", "b": "true or false", "M": "a date"}
         written = f", written as {in_words(column.form)}" if column.form else ""
@@ -801,7 +801,11 @@ def _single(column: Column, value: Any) -> Column:
 
 
 def _in_utc(value: Any) -> Any:
-    """A moment in a time zone as the same in UTC, without one; anything else as it is."""
+    """A moment in a time zone as the same in UTC, without one; anything else as it is.
+
+    Raises:
+        OverflowError: if it is outside of the years 1 to 9999 there.
+    """
     moment = value
     if isinstance(value, str):
         with suppress(ValueError):

@@ -113,6 +113,8 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
                 f"{where}: the column {name!r} holds objects with the time zone {kind.tz}; make it "
                 "a column of dates (pandas.to_datetime)."
             )
+        if dtype.startswith("datetime64["):  # Arrow names zones so that both read them
+            dtype = f"datetime64[{kind.unit}, {kind.tz}]"
         array = array.cast(pyarrow().timestamp(kind.unit))
     if types.is_date(kind) or types.is_timestamp(kind):
         moments = array.to_numpy()

@@ -173,8 +173,9 @@ def _write_parquet(path: Path, table: DataTable) -> None:
 
 def _typed(column: Column) -> Any:
     """Arrow's array, in the time zone that the column came in."""
-    zone, column = zone_of(column.dtype), as_text(column)
-    return to_arrow(column).cast(pyarrow().timestamp("us", zone)) if zone else to_arrow(column)
+    zone = zone_of(column.dtype) if column.values.dtype.kind == "M" else ""
+    array = to_arrow(as_text(column))
+    return array.cast(pyarrow().timestamp("us", zone)) if zone else array
 
 
 def check_target(path: Path, endings: Sequence[str] = ENDINGS) -> None:
