@@ -144,14 +144,14 @@ def test_a_model_of_such_columns_takes_and_gives_what_the_frame_has(tmp_path: Pa
     for given in (moment, pd.Timestamp(moment).tz_convert("Asia/Tokyo"), moment.isoformat()):
         assert (opened.sample(3, given={"seen": given})["seen"] == moment).all()
     assert (opened.sample(3, given={"day": "05.01.2024"})["day"] == "05.01.2024").all()
-<<<<<<< HEAD
     with pytest.raises(
         DataError, match=r"holds a date, written as day.month.year; got '31.02.2024'"
     ):
         opened.sample(1, given={"day": "31.02.2024"})
     with pytest.raises(DataError, match=r"holds a number, written as 1234.00%; got 'much'"):
         opened.sample(1, given={"share": "much"})
-=======
+    with pytest.raises(DataError, match="the column 'seen' is never empty; give a value"):
+        opened.sample(1, given={"seen": pd.NaT})
     for outside in ("9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"):
         with pytest.raises(DataError, match="the column 'seen' holds a date; got"):
             opened.sample(3, given={"seen": outside})
@@ -180,4 +180,3 @@ def test_a_zone_that_pandas_names_as_it_cannot_read_is_refused_with_one_that_it_
     moments = pd.date_range("2024-03-30", periods=4, tz="dateutil/Europe/Paris")
     with pytest.raises(DataError, match=r"come back as datetime64\[\w+, Europe/Paris\]; make it"):
         read(pd.DataFrame({"t": moments}))
->>>>>>> mended

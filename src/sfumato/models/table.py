@@ -249,7 +249,7 @@ class TableModel:
         row = DataTable(tuple(_single(column, given.get(column.name)) for column in self.empty()))
         for unseen, part in zip(self.codec.encode(row).unseen[0], self.codec.parts, strict=True):
             if unseen and part.name in given:
-                if given[part.name] is None:
+                if row[part.name].missing[0]:
                     raise DataError(f"the column {part.name!r} is never empty; give a value.")
                 seen = part.categories if isinstance(part, CategoricalCodec) else ()
                 known = f"{', '.join(map(repr, seen[:6]))}{', ...' * (len(seen) > 6)}"

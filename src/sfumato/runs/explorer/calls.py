@@ -15,8 +15,8 @@ def _never() -> bool:
     return False
 
 
-def untold(done: int, of: int) -> None:
-    """Nobody wants to know."""
+def ignore_progress(done: int, of: int) -> None:
+    """For draws whose progress is not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Listener:
     """Who waits for what is computed.
 
     Args:
-        told: how many steps of how many are done.
+        progress: how many steps of how many are done.
         is_given_up: whether it waits no more; asked before each call of the network.
     """
 
-    told: Callable[[int, int], None] = untold
+    progress: Callable[[int, int], None] = ignore_progress
     is_given_up: Callable[[], bool] = _never
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from sfumato.errors import ArgumentError
 from sfumato.runs.explorer import pictures, points, tables
-from sfumato.runs.explorer.calls import Listener, untold
+from sfumato.runs.explorer.calls import Listener, ignore_progress
 from sfumato.runs.explorer.messages import Asked, DrawPictures, DrawRows, FillPicture, FillRow
 from sfumato.runs.run import Run
 
@@ -59,7 +59,7 @@ def drawn(
     run: Run,
     asked: Asked,
     is_given_up: Callable[[], bool],
-    told: Callable[[int, int], None] = untold,
+    progress: Callable[[int, int], None] = ignore_progress,
 ) -> bytes:
     """What a page asked the model for, as `binary.answer` writes it.
 
@@ -67,7 +67,7 @@ def drawn(
         run: of a table or of pictures.
         asked: the page's message.
         is_given_up: asked before each call of the network.
-        told: how many steps of how many are done; of pictures.
+        progress: how many steps of how many are done; of pictures.
 
     Raises:
         Abandoned: if it is given up.
@@ -79,7 +79,7 @@ def drawn(
         case "table", FillRow():
             return tables.filled_row(run, asked, is_given_up)
         case "images", DrawPictures() | FillPicture():
-            return pictures.drawn(run, asked, Listener(told, is_given_up))
+            return pictures.drawn(run, asked, Listener(progress, is_given_up))
         case kind, _:
             kinds = {"points": "points", "table": "a table", "images": "pictures"}
             raise ArgumentError(f"a run of {kinds[kind]} is not asked for this.")

@@ -269,10 +269,10 @@ class Pictures:
         seed, walks, before = self.model.settings.seed, [], 0
         with ProgressLine("draw", sum(of_each), "steps", quiet=quiet) as line:
 
-            def told(done: int, _: int) -> None:
+            def progress(done: int, _: int) -> None:
                 line.advance_to(before + done)
 
-            listener = Listener(told)
+            listener = Listener(progress)
             for number, (guidance, few) in enumerate(kept):
                 changes = {"guidance": None if few else guidance, "calls": few}
                 about, drawn = self.draw(
@@ -371,7 +371,7 @@ class Pictures:
                 # At unit scale, whatever the process's: of variance exploding, too.
                 scale = torch.hypot(levels.alpha[k], levels.sigma[k])
                 noisy.append(self._visible(frame.x_t[:n] / scale))
-            listener.told(k, last)
+            listener.progress(k, last)
         clean.append(noisy[-1])
         described = [
             {"step": k, "alpha": float(levels.alpha[k]), "sigma": float(levels.sigma[k])}

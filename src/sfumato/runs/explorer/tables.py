@@ -248,13 +248,13 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
     if len(fillings) < len(all_fillings):
         left.append(f"{len(all_fillings) - len(fillings):,} of {len(all_fillings):,} filled rows")
     if real is not None and fillings:
-        holed = concatenate(
+        incomplete = concatenate(
             [
                 emptied(real.take(np.array([row])), [] if k is None else [codec.parts[k].name])
                 for row, k in fillings
             ]
         )
-        filled = concatenate(run.filled(holed, _FILLINGS, seed=seed, quiet=quiet))
+        filled = concatenate(run.filled(incomplete, _FILLINGS, seed=seed, quiet=quiet))
         by_row = np.arange(len(filled)).reshape(_FILLINGS, -1).T.ravel()
         arrays |= encoded("filled", filled.take(by_row), codec.parts, columns)
     if len(codec.parts) > _COLUMNS:

@@ -157,7 +157,7 @@ class Worker:
         """Draw, unless nobody waits for it any more."""
         began, last = time.monotonic(), 0.0
 
-        def told(done: int, of: int) -> None:
+        def progress(done: int, of: int) -> None:
             nonlocal last
             now = time.monotonic()
             if done and now >= last + _PROGRESS:
@@ -169,7 +169,7 @@ class Worker:
                 self._opened(order.path),
                 order.asked,
                 lambda: order.number <= self.given_up,
-                told,
+                progress,
             )
         except Abandoned:
             self._tell(GivenUp(number=order.number))
