@@ -51,14 +51,7 @@ export function Controls() {
         {sampler.value.endsWith("-sde") && !noiseAtTheEnd.value && <Check of={lateNoise} label={t.lateNoise} disabled={byMap} />}
         <Choice label={t.points} value={String(count.value)} onPick={(v) => (count.value = Number(v))}
           items={[500, 2000, 10000].map((n) => [String(n), n.toLocaleString("en")])} />
-        <label class="row">{t.seed}
-          <input type="number" min="0" max="9007199254740991" step="1" value={seed.value}
-            onChange={(event) => {
-              const given = Math.floor(Number(event.currentTarget.value) || 0);
-              seed.value = Math.min(Math.max(0, given), Number.MAX_SAFE_INTEGER);
-              event.currentTarget.value = String(seed.value); // what is used is what is seen
-            }} />
-        </label>
+        <Integer label={t.seed} of={seed} least={0} most={Number.MAX_SAFE_INTEGER} />
       </Group>
       <Group title={t.faults}>
         <Check of={startTooClean} label={t.tooClean} disabled={byMap} />
@@ -134,6 +127,21 @@ function Check({ of, label, disabled = false }: { of: Signal<boolean>; label: st
     <label class="check">
       <input type="checkbox" checked={of.value} disabled={disabled} onChange={(event) => (of.value = event.currentTarget.checked)} />
       {label}
+    </label>
+  );
+}
+
+/** An integer within limits; what is used is what is seen. */
+export function Integer({ label, of, least, most, disabled = false }: {
+  label: string; of: Signal<number>; least: number; most: number; disabled?: boolean;
+}) {
+  return (
+    <label class="row">{label}
+      <input type="number" min={least} max={most} step="1" value={of.value} disabled={disabled}
+        onChange={(event) => {
+          of.value = Math.min(Math.max(least, Math.floor(Number(event.currentTarget.value) || 0)), most);
+          event.currentTarget.value = String(of.value);
+        }} />
     </label>
   );
 }

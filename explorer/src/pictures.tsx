@@ -1,12 +1,11 @@
 // The page of a run of pictures: a grid that comes out of noise, real ones beside it, and a brush.
 
 import { useSignal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { applyPalette, GIFEncoder, quantize } from "gifenc";
 
 import "./pictures.css";
-import { Choice } from "./controls";
+import { Choice, Integer } from "./controls";
 import { Painter } from "./painter";
 import { rgba } from "./pixels";
 import * as held from "./pictures_state";
@@ -16,7 +15,7 @@ import {
 } from "./pictures_state";
 import { picturesText as texts } from "./pictures_text";
 import { connected, drawing, served } from "./server";
-import { download, quoted } from "./share";
+import { Command, download, quoted } from "./share";
 import { text } from "./text";
 import { dark, still } from "./theme";
 
@@ -290,13 +289,13 @@ function Settings() {
             items={[...new Set(calls)].sort((a, b) => a - b).map((k): [string, string] => [String(k), k ? t.byMap(k) : t.bySampler(own.sampling.sampler)])} />
         )}
         {fills && byMap.value && <p class="faint">{t.notForFills}</p>}
-        {served && <Whole label={t.steps} of={steps} least={1} most={Math.min(1000, own.most_steps ?? 1000)} disabled={mapped} />}
+        {served && <Integer label={t.steps} of={steps} least={1} most={Math.min(1000, own.most_steps ?? 1000)} disabled={mapped} />}
         {fills ? (
           <Choice label={t.draws} value={String(draws.value)} onPick={(v) => (draws.value = Number(v))} items={numbers([1, 4, 8, 16])} />
         ) : (
           <Choice label={t.count} value={String(count.value)} onPick={(v) => (count.value = Number(v))} items={numbers(counts())} />
         )}
-        {served && <Whole label={t.seed} of={seed} least={0} most={Number.MAX_SAFE_INTEGER} />}
+        {served && <Integer label={t.seed} of={seed} least={0} most={Number.MAX_SAFE_INTEGER} />}
       </fieldset>
     </section>
   );
@@ -310,21 +309,6 @@ function counts(): number[] {
 
 function numbers(values: number[]): [string, string][] {
   return values.map((n) => [String(n), String(n)]);
-}
-
-/** A whole number within limits; what is used is what is seen. */
-function Whole({ label: named, of, least, most, disabled = false }: {
-  label: string; of: typeof seed; least: number; most: number; disabled?: boolean;
-}) {
-  return (
-    <label class="row">{named}
-      <input type="number" min={least} max={most} step="1" value={of.value} disabled={disabled}
-        onChange={(event) => {
-          of.value = Math.min(Math.max(least, Math.floor(Number(event.currentTarget.value) || 0)), most);
-          event.currentTarget.value = String(of.value);
-        }} />
-    </label>
-  );
 }
 
 // ----------------------------------------------------------------------------------------- sharing
@@ -425,22 +409,5 @@ function Share() {
         </Command>
       )}
     </section>
-  );
-}
-
-function Command({ line, title, children }: { line: string; title: string; children: ComponentChildren }) {
-  const t = texts.value, copied = useSignal(false);
-  return (
-    <>
-      <label class="command">{title}<code data-testid="command">{line}</code></label>
-      <div class="buttons">
-        <button type="button" onClick={async () => {
-          await navigator.clipboard.writeText(line);
-          copied.value = true;
-          setTimeout(() => (copied.value = false), 2000);
-        }}>{copied.value ? t.copied : t.copy}</button>
-        {children}
-      </div>
-    </>
   );
 }

@@ -2,6 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { applyPalette, GIFEncoder, quantize } from "gifenc";
+import type { ComponentChildren } from "preact";
 
 import { pending } from "./layers";
 import { captioned, COLOURS, nameOf } from "./panel";
@@ -99,7 +100,7 @@ function command(): string {
 }
 
 export function Share() {
-  const t = text.value, run = payload.value, busy = useSignal(false), copied = useSignal(false);
+  const t = text.value, run = payload.value, busy = useSignal(false);
   if (!run) return null;
   const name = run.header.name.replace(/.*[\\/]/, "").replace(/\W+/g, "-");
   const line = command(), onlyHere = !calls.value && (startTooClean.value || withoutAverage.value !== (run.header.sampling.weights === "last"));
@@ -117,14 +118,25 @@ export function Share() {
           }
         }}>{busy.value ? t.making : t.gif}</button>
       </div>
-      <label class="command">{onlyHere ? t.commandWithout : t.command}
-        <code data-testid="command">{line}</code>
-      </label>
-      <button type="button" onClick={async () => {
-        await navigator.clipboard.writeText(line);
-        copied.value = true;
-        setTimeout(() => (copied.value = false), 2000);
-      }}>{copied.value ? t.copied : t.copy}</button>
+      <Command line={line} title={onlyHere ? t.commandWithout : t.command} />
     </section>
+  );
+}
+
+/** A command line and a button that copies it, beside others. */
+export function Command({ line, title, children }: { line: string; title: string; children?: ComponentChildren }) {
+  const t = text.value, copied = useSignal(false);
+  return (
+    <>
+      <label class="command">{title}<code data-testid="command">{line}</code></label>
+      <div class="buttons">
+        <button type="button" onClick={async () => {
+          await navigator.clipboard.writeText(line);
+          copied.value = true;
+          setTimeout(() => (copied.value = false), 2000);
+        }}>{copied.value ? t.copied : t.copy}</button>
+        {children}
+      </div>
+    </>
   );
 }

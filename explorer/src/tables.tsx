@@ -1,11 +1,9 @@
 // The page of a table: columns real beside drawn, under conditions that a person sets; and rows that
 // are filled in.
 
-import { useSignal } from "@preact/signals";
-
-import { Choice, Group } from "./controls";
+import { Choice, Group, Integer } from "./controls";
 import { served } from "./server";
-import { download, quoted } from "./share";
+import { Command, download, quoted } from "./share";
 import {
   asked, begun, choicesOf, type Column, columns, conditions, count, drawing, drawn, emptied, empty, filled, FILLINGS, first, fitting,
   given, isMissing, isNumeric, type Mode, mode, real, refusal, row, second, seed, setCondition, stored, table, usual, type Value,
@@ -298,14 +296,7 @@ function Sampling() {
         <Choice label={t.rows} value={String(count.value)} disabled={fitting.value} onPick={(n) => (count.value = Number(n))}
           items={rows.map((n): [string, string] => [String(n), n.toLocaleString("en")])} />
       )}
-      <label class="row">{t.seed}
-        <input type="number" min="0" max="9007199254740991" step="1" value={seed.value} disabled={fitting.value}
-          onChange={(event) => {
-            const wanted = Math.floor(Number(event.currentTarget.value) || 0);
-            seed.value = Math.min(Math.max(0, wanted), Number.MAX_SAFE_INTEGER);
-            event.currentTarget.value = String(seed.value); // what is used is what is seen
-          }} />
-      </label>
+      <Integer label={t.seed} of={seed} least={0} most={Number.MAX_SAFE_INTEGER} disabled={fitting.value} />
     </Group>
   );
 }
@@ -325,7 +316,7 @@ function command(): string {
 }
 
 function Share() {
-  const t = words.value, copied = useSignal(false), line = command();
+  const t = words.value;
   const name = table.value!.header.name.replace(/.*[\\/]/, "").replace(/\W+/g, "-");
   const exact = served || !drawn.value;
   return (
@@ -339,16 +330,7 @@ function Share() {
         )}
       </div>
       {(mode.value === "draw" || served) && !refusal.value && (
-        <>
-          <label class="command">{mode.value === "fill" ? t.sameFilling : exact ? t.sameRows : t.likeRows}
-            <code data-testid="command">{line}</code>
-          </label>
-          <button type="button" onClick={async () => {
-            await navigator.clipboard.writeText(line);
-            copied.value = true;
-            setTimeout(() => (copied.value = false), 2000);
-          }}>{copied.value ? text.value.copied : text.value.copy}</button>
-        </>
+        <Command line={command()} title={mode.value === "fill" ? t.sameFilling : exact ? t.sameRows : t.likeRows} />
       )}
     </section>
   );
