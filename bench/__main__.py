@@ -27,6 +27,7 @@ NAMES = (
     "start_up",
     "picture_networks",
     "few_pictures",
+    "time_to_quality",
     "decoding",
     "tables",
     "small_tables",

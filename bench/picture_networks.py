@@ -1,14 +1,7 @@
 """Training and sampling steps of picture networks, beside diffusers and denoising-diffusion-pytorch."""
 
-import importlib
-import importlib.util
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -20,6 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.machine import matmul_rate
 from bench.measure import Page, Timing, ratio, side_by_side, table
+from bench.peers.denoising_diffusion_pytorch import NAME as LUCIDRAINS
+from bench.peers.denoising_diffusion_pytorch import diffusion, unet
 from bench.pictures import bars
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.networks.unet import UNet
@@ -58,7 +53,7 @@ def _measured() -> Page:
         training: dict[str, Callable[[], object]] = {
             "Sfumato": _ours(pixels, width, batch, "float32"),
             "diffusers": _diffusers(networks["diffusers"], x_0),
-            _LUCIDRAINS: _lucidrains(networks[_LUCIDRAINS], x_0),
+            LUCIDRAINS: _lucidrains(networks[LUCIDRAINS], x_0),
             "Sfumato, bfloat16": _ours(pixels, width, batch, "bfloat16"),
             "diffusers, bfloat16": _diffusers(networks["diffusers"], x_0, bfloat16=True),
         }
@@ -67,7 +62,7 @@ def _measured() -> Page:
         drawing: dict[str, Callable[[], object]] = {
             "Sfumato": _our_samples(networks["Sfumato"]),
             "diffusers": _diffusers_samples(networks["diffusers"]),
-            _LUCIDRAINS: _lucidrains_samples(networks[_LUCIDRAINS]),
+            LUCIDRAINS: _lucidrains_samples(networks[LUCIDRAINS]),
         }
         drawn = side_by_side(drawing, rounds=5)
         for name, timing in trained.items():
@@ -124,7 +119,6 @@ def _operations(network: nn.Module) -> float:
 
 
 def _networks(width: int, their_width: int) -> dict[str, nn.Module]:
-    unet, _ = _denoising_diffusion_pytorch()
     ours = UNet(3, width, _PYRAMID, 2, (False, True, False, False), head_width=None,
                 scale_shift=False, groups=16 if width % 32 else 32)  # fmt: skip
     theirs = UNet2DModel(
@@ -139,7 +133,7 @@ def _networks(width: int, their_width: int) -> dict[str, nn.Module]:
     return {
         "Sfumato": ours,
         "diffusers": theirs,
-        _LUCIDRAINS: unet(their_width, dim_mults=_PYRAMID),
+        LUCIDRAINS: unet(their_width, _PYRAMID),
     }
 
 
@@ -223,50 +217,22 @@ def _diffusers_samples(network: nn.Module) -> Callable[[], object]:
 
 # ------------------------------------------------------------- denoising-diffusion-pytorch
 
-_LUCIDRAINS = "denoising-diffusion-pytorch"
-
-
-@contextmanager
-def _without_torchvision() -> Iterator[None]:
-    """Its trainer alone uses it, and there is none that fits every PyTorch."""
-    names = ("torchvision", "torchvision.transforms", "torchvision.utils")
-    if importlib.util.find_spec("torchvision"):
-        yield
-        return
-    made = {name: ModuleType(name) for name in names}
-    for name, module in made.items():
-        module.__spec__ = ModuleSpec(name, None)
-    made["torchvision"].transforms = made["torchvision.transforms"]  # type: ignore[attr-defined]
-    made["torchvision"].utils = made["torchvision.utils"]  # type: ignore[attr-defined]
-    sys.modules.update(made)
-    try:
-        yield
-    finally:
-        for name in names:
-            del sys.modules[name]
-
-
-def _denoising_diffusion_pytorch() -> tuple[Any, Any]:
-    with _without_torchvision():
-        peer = importlib.import_module("denoising_diffusion_pytorch")
-    return peer.Unet, peer.GaussianDiffusion
-
 
 def _lucidrains(network: nn.Module, x_0: Tensor) -> Callable[[], object]:
     """The steps of its Trainer, without its reading of files."""
     from ema_pytorch import EMA
 
-    diffusion = _denoising_diffusion_pytorch()[1](network, image_size=_SIDE)
-    optimizer = torch.optim.Adam(diffusion.parameters(), lr=1e-4, betas=(0.9, 0.99))
-    average = EMA(diffusion, beta=0.995, update_every=10)
+    model = diffusion(network, _SIDE)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, betas=(0.9, 0.99))
+    average = EMA(model, beta=0.995, update_every=10)
     pictures = (x_0 + 1) / 2  # it scales them itself
 
     def step() -> None:
-        diffusion.train()
-        loss = diffusion(pictures)
+        model.train()
+        loss = model(pictures)
         loss.item()
         loss.backward()
-        nn.utils.clip_grad_norm_(diffusion.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         average.update()
@@ -275,14 +241,12 @@ def _lucidrains(network: nn.Module, x_0: Tensor) -> Callable[[], object]:
 
 
 def _lucidrains_samples(network: nn.Module) -> Callable[[], object]:
-    diffusion = _denoising_diffusion_pytorch()[1](
-        network, image_size=_SIDE, sampling_timesteps=_STEPS
-    )
-    diffusion.eval()
+    model = diffusion(network, _SIDE, _STEPS)
+    model.eval()
 
     def draw() -> Tensor:
         with torch.inference_mode():
-            samples: Tensor = diffusion.sample(batch_size=PICTURES)
+            samples: Tensor = model.sample(batch_size=PICTURES)
         return samples
 
     return draw

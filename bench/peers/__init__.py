@@ -1,9 +1,9 @@
 """Other people's libraries, each used as its own documentation says: one module a peer.
 
 They are no dependency of Sfumato; `pip install 'sfumato[bench]'` brings them. A module is imported
-only when its peer is measured, so that none pays for another's import. smalldiffusion and
-denoising-diffusion-pytorch are not here: both import torchvision, which does not import beside the
-CPU build of PyTorch that the pinned environment has.
+only when its peer is measured, so that none pays for another's import. smalldiffusion is not here:
+it imports torchvision, which does not import beside the CPU build of PyTorch that the pinned
+environment has.
 """
 
 from collections.abc import Callable
