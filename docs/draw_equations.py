@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/equations.md: `python docs/draw_equations.py`."""
+"""Draw the pictures of the first five chapters: `python docs/draw_equations.py`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from sfumato.denoisers.mixture import gaussian_mixture
+from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.plots.style import (
     BLUE,
     COLOURS,
@@ -21,7 +21,7 @@ from sfumato.plots.style import (
     styled,
 )
 from sfumato.process import discrete, grids, kernels
-from sfumato.process.gaussian import Gaussian
+from sfumato.process.gaussian import Gaussian, kl
 from sfumato.process.streams import generator, noise_from
 from sfumato.samplers.ancestral import Ancestral
 from sfumato.samplers.ddim import DDIM
@@ -35,6 +35,93 @@ DATA = gaussian_mixture(
     torch.tensor([[[0.04]], [[0.09]]]),
 )
 GRID = torch.linspace(-3.4, 3.4, 401, dtype=torch.float64)
+
+
+def gaussians() -> None:
+    """The reparameterised draw (1-7), and the divergence (1-6) from N(0, 1)."""
+    figure = new_figure(9.6, 3.0)
+    draws, divergence = figure.subplots(1, 2)
+    eps = torch.special.ndtri((torch.arange(8, dtype=torch.float64) + 0.5) / 8)
+    narrow, wide = (
+        Gaussian(torch.tensor(m), torch.tensor(s)) for m, s in ((-1.0, 0.4), (1.2, 1.0))
+    )
+    for goal, colour, height in ((narrow, BLUE, 1.0), (wide, ORANGE, 2.0)):
+        draws.plot(
+            goal.draw(eps), torch.full((8,), height), "o", color=colour, markersize=5, zorder=3
+        )
+        curve = goal.log_density(GRID).exp() * 0.8 + height
+        shown = curve > height + 0.002
+        draws.fill_between(GRID[shown], height, curve[shown], color=colour, alpha=0.25, linewidth=0)
+        for noise in eps:
+            draws.plot(
+                [noise, goal.draw(noise)], [0, height], color=colour, linewidth=0.8, alpha=0.6
+            )
+    draws.plot(eps, torch.zeros(8), "o", color=INK, markersize=5, zorder=3, clip_on=False)
+    draws.set_yticks(
+        [0, 1, 2],
+        [r"$\varepsilon$", r"$\mu=-1$, $\sigma=0.4$", r"$\mu=1.2$, $\sigma=1$"],
+    )
+    draws.set_xlim(-3.2, 3.4)
+    draws.set_ylim(0, 2.5)
+    draws.set_title(r"$z=\mu+\sigma\varepsilon$")
+    draws.set_xlabel("$z$")
+    prior = Gaussian(torch.zeros(()), torch.ones(()))
+    for std, colour in ((0.3, BLUE), (1.0, GREEN), (1.8, ORANGE)):
+        away = kl(Gaussian(GRID, torch.tensor(std, dtype=torch.float64)), prior)
+        divergence.plot(GRID, away, color=colour, linewidth=1.8, label=rf"$\sigma_1={std:g}$")
+    divergence.set_ylim(0, 4)
+    divergence.set_xlim(-2.6, 2.6)
+    divergence.set_title(r"$\mathrm{KL}(N(\mu_1,\sigma_1^2)\parallel N(0,1))$, nats")
+    divergence.set_xlabel(r"$\mu_1$")
+    divergence.legend(frameon=False)
+    save_figure(figure, IMAGES / "equations-gaussians.png")
+
+
+def losses() -> None:
+    """What the bound and the simple loss weigh (L-3), and the least simple loss (L-4)."""
+    figure = new_figure(9.6, 3.0)
+    weights, least = figure.subplots(1, 2)
+    t = torch.arange(2, 1001)
+    beta, noise = TABLE.beta[1:], TABLE.levels.sigma[2:] ** 2
+    factor = beta**2 / (2 * TABLE.beta_tilde[1:] * (1 - beta) * noise)
+    weights.plot(t, factor / factor.mean(), color=ORANGE, linewidth=1.8, label="bound (L-3)")
+    weights.axhline(1, color=BLUE, linewidth=1.8, label="simple loss (L-4)")
+    weights.set_xscale("log")
+    weights.set_yscale("log")
+    weights.set_title(r"weight of an error of $\varepsilon$, mean 1")
+    weights.set_xlabel("$t$")
+    weights.legend(frameon=False)
+
+    unit, half = (
+        gaussian_mixture(torch.ones(1), torch.zeros(1, 1), torch.full((1, 1, 1), variance))
+        for variance in (1.0, 0.25)
+    )
+    shown = range(1, 1001, 9)
+    for data, colour, label in (
+        (unit, BLUE, "$N(0, 1)$"),
+        (half, GREEN, "$N(0, 0.5^2)$"),
+        (DATA, ORANGE, "two Gaussians"),
+    ):
+        least.plot(
+            shown, [least_loss(data, i) for i in shown], color=colour, linewidth=1.8, label=label
+        )
+    least.set_ylim(0, 1.02)
+    least.set_title("least simple loss")
+    least.set_xlabel("$t$")
+    least.legend(frameon=False)
+    save_figure(figure, IMAGES / "equations-loss.png")
+
+
+def least_loss(data: GaussianMixture, i: int) -> float:
+    """The mean squared error of the best answer to what eps is, at level i of the table.
+
+    eps has variance one, of which the answer -sigma score keeps sigma² E[score²].
+    """
+    level = TABLE.levels[i]
+    x = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    weight = data.log_density(x[:, None], level).exp() * (x[1] - x[0])
+    eps = (x - level.alpha * data(x[:, None], level).x_0[:, 0]) / level.sigma
+    return 1 - float((weight * eps**2).sum())
 
 
 def density(i: int) -> Tensor:
@@ -130,10 +217,12 @@ def paths() -> None:
 
 
 def main() -> None:
-    """Draw all three."""
+    """Draw all five."""
     with styled():
+        gaussians()
         forward()
         posterior()
+        losses()
         paths()
 
 

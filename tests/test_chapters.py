@@ -27,8 +27,9 @@ from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import Stepper, last_frame, trajectory
 from sfumato.samplers.unipc import UniPC
 
-CHAPTERS = ("schedules.md", "likelihood.md", "guidance.md")
-PAGES = (*CHAPTERS, *(f"zh/{page}" for page in CHAPTERS))
+FIRST = ("probability.md", "forward.md", "reverse.md", "training.md", "sampling.md")
+LATER = ("schedules.md", "likelihood.md", "guidance.md")
+CHAPTERS = (*FIRST, *LATER)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 
 
@@ -44,7 +45,7 @@ def assert_prints(found: str, page: str) -> None:
 
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_code_of_a_chapter_prints_what_it_says(page: str) -> None:
-    assert len(examples(page)) == text(page).count("```python") >= 4
+    assert len(examples(page)) == text(page).count("```python") >= 2
     names: dict[str, object] = {}
     for code, printed in examples(page):
         with contextlib.redirect_stdout(io.StringIO()) as out:
@@ -52,25 +53,29 @@ def test_code_of_a_chapter_prints_what_it_says(page: str) -> None:
         assert_prints(out.getvalue(), printed)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_links_of_a_chapter_name_what_is_there(page: str) -> None:
-    assert followed(page) > 10
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_maths_of_a_chapter_renders(page: str) -> None:
-    assert_maths_renders(page)
-
-
+@pytest.mark.parametrize("language", ["", "zh/"])
 @pytest.mark.parametrize("page", CHAPTERS)
+def test_links_of_a_chapter_name_what_is_there(page: str, language: str) -> None:
+    assert followed(language + page) > 10
+
+
+@pytest.mark.parametrize("language", ["", "zh/"])
+@pytest.mark.parametrize("page", ["equations.md", *CHAPTERS])
+def test_maths_of_a_chapter_renders(page: str, language: str) -> None:
+    assert_maths_renders(language + page)
+
+
+@pytest.mark.parametrize("page", ["equations.md", *CHAPTERS])
 def test_chapters_are_the_same_in_both_languages(page: str) -> None:
     assert_same_in_both_languages(page)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_equation_of_a_chapter_has_its_function_and_test(page: str) -> None:
-    tags = re.findall(r"\\tag\{([^}]+)\}", text(page))
-    rows = re.findall(r"^\| ([SKG]-\d+(?:[,、] ?[SKG]-\d+)*) \|(.*)\|$", text(page), re.MULTILINE)
+@pytest.mark.parametrize("language", ["", "zh/"])
+@pytest.mark.parametrize("page", LATER)
+def test_every_equation_of_a_chapter_has_its_function_and_test(page: str, language: str) -> None:
+    body = text(language + page)
+    tags = re.findall(r"\\tag\{([^}]+)\}", body)
+    rows = re.findall(r"^\| ([SKG]-\d+(?:[,、] ?[SKG]-\d+)*) \|(.*)\|$", body, re.MULTILINE)
     explained = [number for cell, _ in rows for number in re.findall(r"[SKG]-\d+", cell)]
     assert explained == [f"{explained[0][0]}-{i + 1}" for i in range(len(explained))]
     assert set(tags) <= set(explained)
