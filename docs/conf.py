@@ -179,10 +179,9 @@ def _read(app: Sphinx, name: str, source: list[str]) -> None:
     text, _ = _linked(source[0], (pages / name).parent, pages, name)
     text = _OTHER_LANGUAGE.sub("", text)
     text = re.sub(r'<a id="([\w-]+)"></a>', r"(\1)=", text)
-    if CHINESE:  # lines of Chinese are joined without a space
-        text = re.sub(
-            r"(?<=[\u3000-\u9fff\uff00-\uffef])\n(?=[\u3000-\u9fff\uff00-\uffef])", "", text
-        )
+    if CHINESE:  # lines of Chinese are joined without a space, those after a heading are not
+        of_chinese = r"[\u3000-\u9fff\uff00-\uffef]"
+        text = re.sub(rf"^(?!#)(.*{of_chinese})\n(?={of_chinese})", r"\1", text, flags=re.MULTILINE)
     source[0] = text
 
 
