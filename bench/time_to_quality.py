@@ -37,6 +37,7 @@ _GOAL = 1 / 3
 _BATCH = 16  # of both peers' defaults
 _DRAWN, _CALLS = 500, 50
 _FLOORS = 4  # sets of as many real pictures
+_SIDES = (16,)
 _CLASSES = ("airplane", "automobile", "horse")
 _SHOWN = 10
 
@@ -77,8 +78,11 @@ def _sets() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     archive = os.environ.get("SFUMATO_CIFAR10")
     if archive:
         pixels, labels = _cifar(Path(archive))
-        halves = pixels.reshape(len(pixels), 16, 2, 16, 2, 3).mean((2, 4)).round().astype(np.uint8)
-        sets |= {"CIFAR-10, 16 × 16": (halves, labels), "CIFAR-10, 32 × 32": (pixels, labels)}
+        for side in _SIDES:
+            k = pixels.shape[1] // side
+            blocks = pixels.reshape(len(pixels), side, k, side, k, 3)
+            small = blocks.mean((2, 4)).round().astype(np.uint8)
+            sets[f"CIFAR-10, {side} × {side}"] = (small, labels)
     return sets
 
 

@@ -1,4 +1,4 @@
-"""Draw the pictures of the chapters on schedules, likelihood and guidance.
+"""Draw the pictures of the chapters on schedules, likelihood, guidance and rows of tables.
 
 `python docs/draw_chapters.py`.
 """
@@ -6,10 +6,13 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from sfumato.data.codecs.columns import NumericCodec
+from sfumato.data.table import Column
 from sfumato.denoisers.guidance import Guided
 from sfumato.denoisers.mixture import gaussian_mixture
 from sfumato.likelihood.flow import log_prob
@@ -212,6 +215,37 @@ def inpainting() -> None:
     save_figure(figure, IMAGES / "chapter-inpainting.png")
 
 
+def rows() -> None:
+    """The map of a column in which list prices recur, and how often each is drawn."""
+    rng = np.random.default_rng(0)
+    listed = 5.99 + 2 * np.arange(12)
+    free = np.where(rng.random(2000) < 0.7, rng.uniform(5, 30, 2000), rng.uniform(60, 90, 2000))
+    amount = np.where(rng.random(2000) < 0.5, rng.choice(listed, 2000), free).round(2)
+    codec = NumericCodec.fit(Column("amount", amount, np.zeros(2000, bool)), "continuous")
+    z = np.sort(rng.standard_normal(100_000))
+    drawn = codec.decode(z, np.zeros(len(z), int), len(z)).values
+    figure = new_figure(9.6, 3.0)
+    across, often = figure.subplots(1, 2)
+    shown = np.abs(z) < 2.6
+    across.plot(drawn[shown], z[shown], color=BLUE, linewidth=1.4)
+    across.axvspan(30, 60, color=GREY, alpha=0.15, linewidth=0)
+    across.text(45, -2.3, "none here", ha="center", color=GREY)
+    across.set_title("the map: recurring values are steps")
+    across.set_xlabel("amount")
+    across.set_ylabel("$z$")
+    for values, colour, label, shift in (
+        (amount, GREY, "in the file", -0.35),
+        (drawn, ORANGE, "drawn", 0.35),
+    ):
+        share = [(values == value).mean() for value in listed.round(2)]
+        often.bar(listed + shift, share, width=0.7, color=colour, label=label)
+    often.set_title("share of each list price")
+    often.set_xlabel("amount")
+    often.set_ylim(0, 0.062)
+    often.legend(frameon=False, ncols=2, loc="upper center")
+    save_figure(figure, IMAGES / "chapter-rows.png")
+
+
 def main() -> None:
     """Draw them all."""
     with styled():
@@ -221,6 +255,7 @@ def main() -> None:
         bound()
         guidance()
         inpainting()
+        rows()
 
 
 if __name__ == "__main__":

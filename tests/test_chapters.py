@@ -28,7 +28,7 @@ from sfumato.samplers.driver import Stepper, last_frame, trajectory
 from sfumato.samplers.unipc import UniPC
 
 FIRST = ("probability.md", "forward.md", "reverse.md", "training.md", "sampling.md")
-LATER = ("schedules.md", "likelihood.md", "guidance.md")
+LATER = ("schedules.md", "likelihood.md", "guidance.md", "rows.md")
 CHAPTERS = (*FIRST, *LATER)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]\d+)?")
 
@@ -75,8 +75,8 @@ def test_chapters_are_the_same_in_both_languages(page: str) -> None:
 def test_every_equation_of_a_chapter_has_its_function_and_test(page: str, language: str) -> None:
     body = text(language + page)
     tags = re.findall(r"\\tag\{([^}]+)\}", body)
-    rows = re.findall(r"^\| ([SKG]-\d+(?:[,、] ?[SKG]-\d+)*) \|(.*)\|$", body, re.MULTILINE)
-    explained = [number for cell, _ in rows for number in re.findall(r"[SKG]-\d+", cell)]
+    rows = re.findall(r"^\| ([SKGR]-\d+(?:[,、] ?[SKGR]-\d+)*) \|(.*)\|$", body, re.MULTILINE)
+    explained = [number for cell, _ in rows for number in re.findall(r"[SKGR]-\d+", cell)]
     assert explained == [f"{explained[0][0]}-{i + 1}" for i in range(len(explained))]
     assert set(tags) <= set(explained)
     assert all("/tests/" in rest and "/src/" in rest for _, rest in rows)
