@@ -21,10 +21,10 @@ mean or variance are off there by about mean/s_max nats per coordinate.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -37,11 +37,9 @@ from sfumato.process.noise import NoiseLevel
 # Bounds the memory of one backward pass; smaller costs time, larger wins none.
 _ROWS_AT_ONCE = 2048
 
-Field = Callable[[float, Tensor], Tensor]
-"""The derivative of a state `(batch, n)` at a time."""
-
-Integrator = Callable[[Field, Tensor, list[float]], tuple[Tensor, int]]
-"""(field, state, rising times): the state at the last time, and how often the field was asked."""
+Integrator = Callable[["Flow", Tensor, list[float]], tuple[Tensor, Tensor, int]]
+"""(flow, points, rising times): the points at the last time, the divergence integrated on their way,
+and how often the flow was asked."""
 
 Probes = Callable[[Tensor], Tensor]
 """Directions v for points `(batch, d)`: `(k, batch, d)`, independent, with E[v v^T] = I."""
@@ -67,19 +65,92 @@ class LogProb:
         return len(self.nats)
 
 
-def rk4(field: Field, state: Tensor, times: list[float]) -> tuple[Tensor, int]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Flow:
+    """The field (1) of flat rows, at a time log s.
+
+    Args:
+        denoise: see `log_prob`.
+        event: the shape of a sample.
+        directions: v of (3), or the axes, `(k, batch, d)`.
+        exact: whether they are the axes.
+    """
+
+    denoise: Denoiser
+    event: torch.Size
+    directions: Float[Tensor, "k batch d"]
+    exact: bool
+
+    @property
+    def columns(self) -> int:
+        """How many numbers tell the divergence of a row: one, or an estimate for each direction."""
+        return 1 if self.exact else len(self.directions)
+
+    def velocity(self, time: float, x: Float[Tensor, "batch d"]) -> Float[Tensor, "batch d"]:
+        """Eq. (1)."""
+        level = _level(time)
+        alpha = float(level.alpha)
+        return alpha * (alpha * x - self._estimate(level, x))
+
+    def with_divergence(
+        self, time: float, x: Float[Tensor, "batch d"]
+    ) -> tuple[Float[Tensor, "batch d"], Float[Tensor, "batch columns"]]:
+        """Eq. (1) and its divergence."""
+        level = _level(time)
+        alpha, d = float(level.alpha), x.shape[1]
+        velocities, divergences = [], []
+        for part, directions in zip(
+            x.split(_ROWS_AT_ONCE), self.directions.split(_ROWS_AT_ONCE, dim=1), strict=True
+        ):
+            with torch.enable_grad():
+                part = part.detach().requires_grad_()
+                clean = self._estimate(level, part)
+            # Rows are independent, so that one backward pass serves one direction of each.
+            products = torch.stack([(_pulled(clean, part, u) * u).sum(1) for u in directions], 1)
+            trace = products.sum(1, keepdim=True) if self.exact else products
+            velocities.append(alpha * (alpha * part - clean).detach())
+            divergences.append(alpha * (alpha * d - trace))
+        return torch.cat(velocities), torch.cat(divergences)
+
+    def _estimate(self, level: NoiseLevel, x: Tensor) -> Tensor:
+        """E[x_0 | x_t]."""
+        x_t = x.reshape(-1, *self.event)
+        answer = self.denoise(x_t, level).x_0
+        if answer.shape != x_t.shape:
+            raise ArgumentError(
+                f"the denoiser answers {tuple(x_t.shape)} with {tuple(answer.shape)}; "
+                "give it points of its own dimension."
+            )
+        if not bool(answer.isfinite().all()):
+            raise ArgumentError(
+                f"the denoiser answers NaN or infinity at sigma/alpha = "
+                f"{float(level.sigma_ve):.4g}; its weights may have diverged in training."
+            )
+        return answer.flatten(1)
+
+
+def rk4(flow: Flow, x: Tensor, times: list[float]) -> tuple[Tensor, Tensor, int]:
     """The classical method of fourth order, one step from each time to the next.
+
+    The divergence, d times as dear as the flow itself, is asked at the times alone. The integral is
+    that of a cubic spline through its values, of fourth order too.
 
     Rows know nothing of each other: each gets what it would get alone.
     """
-    for now, then in pairwise(times):
+    from scipy.interpolate import CubicSpline
+
+    weights = CubicSpline(times, np.eye(len(times))).integrate(times[0], times[-1]).tolist()
+    k1, divergence = flow.with_divergence(times[0], x)
+    growth = weights[0] * divergence
+    for (now, then), weight in zip(pairwise(times), weights[1:], strict=True):
         h, middle = then - now, (now + then) / 2
-        k1 = field(now, state)
-        k2 = field(middle, state + h / 2 * k1)
-        k3 = field(middle, state + h / 2 * k2)
-        k4 = field(then, state + h * k3)
-        state = state + h / 6 * (k1 + 2 * (k2 + k3) + k4)
-    return state, 4 * (len(times) - 1)
+        k2 = flow.velocity(middle, x + h / 2 * k1)
+        k3 = flow.velocity(middle, x + h / 2 * k2)
+        k4 = flow.velocity(then, x + h * k3)
+        x = x + h / 6 * (k1 + 2 * (k2 + k3) + k4)
+        k1, divergence = flow.with_divergence(then, x)
+        growth = growth + weight * divergence
+    return x, growth, 4 * (len(times) - 1) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +178,7 @@ class Adaptive:
                 f"{self.atol:.3g}."
             )
 
-    def __call__(self, field: Field, state: Tensor, times: list[float]) -> tuple[Tensor, int]:
+    def __call__(self, flow: Flow, x: Tensor, times: list[float]) -> tuple[Tensor, Tensor, int]:
         """From the first time to the last; those between are not visited.
 
         Raises:
@@ -115,16 +186,20 @@ class Adaptive:
         """
         from scipy.integrate import DOP853
 
-        def shaped(values: Any) -> Tensor:
-            return torch.from_numpy(values).to(state).view_as(state)
+        rows, d = x.shape
+
+        def state(values: Any) -> Tensor:
+            return torch.from_numpy(values).to(x).view(rows, d + flow.columns)
 
         def flat(tensor: Tensor) -> Any:
             return tensor.flatten().cpu().numpy()
 
         solver = DOP853(
-            lambda time, values: flat(field(time, shaped(values))),
+            lambda time, values: flat(
+                torch.cat(flow.with_divergence(time, state(values)[:, :d]), dim=1)
+            ),
             times[0],
-            flat(state),
+            flat(torch.cat([x, x.new_zeros(rows, flow.columns)], dim=1)),
             times[-1],
             rtol=self.rtol,
             atol=self.atol,
@@ -136,7 +211,8 @@ class Adaptive:
                 f"the flow cannot be followed to rtol={self.rtol:.3g}, atol={self.atol:.3g} beyond "
                 f"sigma/alpha = {math.exp(solver.t):.4g}; allow more, or take fixed steps (rk4)."
             )
-        return shaped(solver.y), solver.nfev
+        found = state(solver.y)
+        return found[:, :d], found[:, d:], solver.nfev
 
 
 def rademacher(count: int, source: torch.Generator) -> Probes:
@@ -168,25 +244,6 @@ def _times(levels: NoiseLevel) -> list[float]:
             f"sigma/alpha {', '.join(f'{s:.4g}' for s in falling.tolist()[:3])}, ..."
         )
     return falling.log().flip(0).tolist()
-
-
-def _estimate(
-    denoise: Denoiser, level: NoiseLevel, event: torch.Size, x: Float[Tensor, "batch d"]
-) -> Float[Tensor, "batch d"]:
-    """E[x_0 | x_t] of flat rows."""
-    x_t = x.reshape(-1, *event)
-    answer = denoise(x_t, level).x_0
-    if answer.shape != x_t.shape:
-        raise ArgumentError(
-            f"the denoiser answers {tuple(x_t.shape)} with {tuple(answer.shape)}; "
-            "give it points of its own dimension."
-        )
-    if not bool(answer.isfinite().all()):
-        raise ArgumentError(
-            f"the denoiser answers NaN or infinity at sigma/alpha = {float(level.sigma_ve):.4g}; "
-            "its weights may have diverged in training."
-        )
-    return answer.flatten(1)
 
 
 def _pulled(answer: Tensor, x: Tensor, u: Tensor) -> Tensor:
@@ -248,31 +305,12 @@ def log_prob(
     vectors = torch.eye(d).to(start).unsqueeze(1) if probes is None else probes(start)
     vectors = vectors.expand(len(vectors), batch, d)
 
-    def field(time: float, state: Tensor) -> Tensor:
-        level = _level(time)
-        alpha, estimate = float(level.alpha), partial(_estimate, denoise, level, x_0.shape[1:])
-        parts = []
-        for x, v in zip(
-            state[:, :d].split(_ROWS_AT_ONCE), vectors.split(_ROWS_AT_ONCE, dim=1), strict=True
-        ):
-            with torch.enable_grad():
-                x = x.detach().requires_grad_()
-                clean = estimate(x)
-            # Rows are independent, so that one backward pass serves one direction of each.
-            products = torch.stack([(_pulled(clean, x, u) * u).sum(1) for u in v], dim=1)
-            clean, x = clean.detach(), x.detach()
-            trace = products.sum(1, keepdim=True) if probes is None else products
-            parts.append(alpha * torch.cat([alpha * x - clean, alpha * d - trace], dim=1))
-        return torch.cat(parts)
-
-    columns = 1 if probes is None else len(vectors)
     log_alpha = _level(times[0]).alpha.log().to(start)
-    beginning = torch.cat([log_alpha.exp() * start, start.new_zeros(batch, columns)], dim=1)
-    state, num_calls = integrate(field, beginning, times)
-    end, growth = state[:, :d], state[:, d:]
+    flow = Flow(denoise, x_0.shape[1:], vectors, probes is None)
+    end, growth, num_calls = integrate(flow, log_alpha.exp() * start, times)
     prior = Gaussian(torch.zeros_like(end), torch.ones_like(end))
     return LogProb(
         nats=d * log_alpha + prior.log_density(end).sum(1) + growth.mean(1),
-        standard_error=growth.std(1) / math.sqrt(columns) if columns > 1 else None,
+        standard_error=growth.std(1) / math.sqrt(flow.columns) if flow.columns > 1 else None,
         num_calls=num_calls,
     )
