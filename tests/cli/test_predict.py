@@ -98,7 +98,7 @@ def test_a_column_is_scored_given_the_rest(sfumato: Command, people: Path) -> No
 @pytest.mark.parametrize(
     ("line", "code", "reason"),
     [
-        ("score {run} new.csv --target weight", 3, "new.csv lacks the column"),
+        ("score {run} new.csv --target species", 3, "new.csv lacks the column"),
         ("score {run} some.csv --target weight", 2, "unknown column that varies 'weight'"),
         ("score {run} some.csv --target species --bound", 2, "leave them out with --bound"),
         (
@@ -132,6 +132,31 @@ def test_what_cannot_be_done_is_one_line(
     assert found[0] == code
     assert reason in found[2]
     assert not Path("o.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "reason"),
+    [
+        ("--target weight", 2, "unknown column that varies 'weight'"),
+        ("--target species --target weight", 2, "unknown column that varies 'weight'"),
+        ("--target species --probes 4 --bound", 2, "leave them out with --bound"),
+        ("--bound", 2, "a table has its likelihood itself"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_before_the_rows_are_looked_at(
+    sfumato: Command, people: Path, options: str, code: int, reason: str
+) -> None:
+    """The row has a category that was never seen, of which a note would be printed."""
+    Path("some.csv").write_text(
+        "species,island,bill_length_mm,bill_depth_mm,flipper_length_mm,body_mass_g,sex,year\n"
+        "Crow,Texel,39.1,18.7,181,3750,male,2007\n"
+    )
+    assert "note:" in sfumato(f"score {people} some.csv --target body_mass_g")[2]
+    found = sfumato(f"score {people} some.csv {options}")
+    assert found[:2] == (code, "")
+    assert found[2].startswith("sfumato: ")
+    assert reason in found[2]
+    assert found[2].count("\n") == 1
 
 
 def test_points_are_told_what_to_do(sfumato: Command, fitted: Path) -> None:

@@ -71,25 +71,28 @@ def score(
     """
     keep_apart(to, file)
 
+    requested = {"tol": tol, "probes": probes, "target": target or None}
+    options: dict[str, Any] = {name: each for name, each in requested.items() if each is not None}
+    if bound and options:
+        raise ArgumentError(
+            "--tol, --probes and --target are of the flow; leave them out with --bound."
+        )
+
     from sfumato.models.model import require
     from sfumato.runs.run import open_run
-    from sfumato.runs.score import bound_of, score_of
+    from sfumato.runs.score import bound_of, check_targets, score_of
 
     opened = open_run(run)
     kind = opened.kind
+    if bound:
+        require(opened.model, "bound")
     if target:
-        require(opened.model, "predict")
+        check_targets(opened, target)
     like = kind.read_like(opened.model, file)
     if to is not None:
         kind.check_scored(to, like)
     warn_of_unseen(opened, like.rows, "densities there are a guess")
-    requested = {"tol": tol, "probes": probes, "target": target or None}
-    options: dict[str, Any] = {name: each for name, each in requested.items() if each is not None}
     if bound:
-        if options:
-            raise ArgumentError(
-                "--tol, --probes and --target are of the flow; leave them out with --bound."
-            )
         summary, nats = bound_of(opened, like.rows, seed=seed, quiet=quiet)
     else:
         summary, nats = score_of(opened, like.rows, seed=seed, quiet=quiet, **options)

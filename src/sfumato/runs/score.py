@@ -72,6 +72,17 @@ class Score:
         return "\n".join(lines)
 
 
+def check_targets(run: Run, target: Sequence[str]) -> None:
+    """Refuse what cannot be a target, before rows are read or scored.
+
+    Raises:
+        ArgumentError: if a target is no column that varies, or the run learned no table.
+    """
+    require(run.model, "predict")
+    for name in target:
+        run.model.codec.places(name)
+
+
 def score_of(
     run: Run,
     rows: Any,
@@ -96,7 +107,7 @@ def score_of(
         DataError: if the rows do not fit the model.
     """
     if target is not None:
-        require(run.model, "predict")
+        check_targets(run, target)
         options["target"] = target
     chunks = run.model.log_prob_chunks(rows, seed=seed, **options)
     with distributed.threads(run.settings.threads):
