@@ -87,6 +87,11 @@ def test_fit_tells_what_it_inferred_and_what_to_do_next(sfumato: Command) -> Non
     assert "sfumato sample runs/moons-001 -n 10000 --to new.csv" in out
 
 
+def test_quiet_says_where_the_run_is_and_no_more(sfumato: Command) -> None:
+    assert sfumato(f"fit moons -q {TINY}") == (0, "Done: runs/moons-001\n", "")
+    assert sfumato("fit --resume --out runs/moons-001 -q") == (0, "Done: runs/moons-001\n", "")
+
+
 def test_settings_are_shown_and_taken_back(sfumato: Command, tmp_path: Path) -> None:
     _, shown, _ = sfumato("fit --show-settings --set training.steps=7")
     (tmp_path / "mine.toml").write_text(shown)
@@ -100,7 +105,8 @@ def test_the_seed_of_the_demo_may_be_set_either_way(
 ) -> None:
     monkeypatch.setattr("sfumato.runs.report.write_report", lambda run, **_: (run.folder, None))
     size = "--set data.rows=100"
-    assert sfumato(f"demo --out set --quiet {TINY} {size} --set seed=3")[0] == 0
+    told = sfumato(f"demo --out set --quiet {TINY} {size} --set seed=3")
+    assert told == (0, "Report: set\n", "")  # of this write_report, the run itself
     assert json.loads(sfumato("info set --json")[1])["settings"]["seed"] == 3
     assert sfumato(f"demo --out said --quiet {TINY} {size} --set seed=3 --seed 4")[0] == 0
     assert json.loads(sfumato("info said --json")[1])["settings"]["seed"] == 4

@@ -31,6 +31,7 @@ def test_it_prints_a_line_for_each_and_writes_a_page(sfumato: Command, tmp_path:
     verdict = "(cannot be told apart|close|apart|no power)"
     assert re.search(rf"GAN: {verdict}; none: a GAN only draws", out)
     assert "/home" not in out
+    assert out.endswith("Page with the figure: runs/moons-models-001/report.html\n")
     written = {path.name for path in (tmp_path / "runs/moons-models-001").iterdir()}
     assert written >= {"comparison.json", "models.png", "report.html"}
 

@@ -415,7 +415,8 @@ def _moving(ending: str) -> Check:
     return check
 
 
-def _reported(given: Subject, _: str, __: Path) -> None:
+def _reported(given: Subject, out: str, _: Path) -> None:
+    assert out == f"Report: {given.run / 'report.html'}\n"
     page = (given.run / "report.html").read_text(encoding="utf-8")
     assert page.rstrip().endswith("</html>")
     assert json.loads((given.run / "evaluation.json").read_text())["measures"]

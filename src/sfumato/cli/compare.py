@@ -144,7 +144,7 @@ def models(
         say_json({**found.to_dict(), "folder": str(folder)})
         return
     _print_models(found)
-    say(f"Page with the figure: {page}", quiet)
+    say(f"Page with the figure: {page}")
 
 
 def _print_models(found: Any) -> None:

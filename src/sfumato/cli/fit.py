@@ -61,7 +61,8 @@ def demo(
     path, evaluation = write_report(run, quiet=quiet)
     if evaluation and not quiet:
         print_evaluation(evaluation, run.kind.unit)
-    say(f"Report: {path}\nNext:  {sample_command(run)}", quiet)
+    say(f"Report: {path}")
+    say(f"Next:  {sample_command(run)}", quiet)
 
 
 @app.command(
@@ -279,8 +280,10 @@ def described(job: Any) -> str:
 
 
 def _say_next(run: Any, quiet: bool) -> None:
-    folder = shlex.quote(str(run.folder))
-    say(
-        f"Done: {run.folder}\nNext:  {sample_command(run)}\n       sfumato report {folder}",
-        quiet,
-    )
+    from sfumato import distributed
+
+    if not distributed.is_first():
+        return
+    say(f"Done: {run.folder}")
+    report = f"sfumato report {shlex.quote(str(run.folder))}"
+    say(f"Next:  {sample_command(run)}\n       {report}", quiet)

@@ -8,7 +8,12 @@ import typer
 from sfumato import config
 from sfumato.errors import ArgumentError
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Show no progress and no hints, only results and where a run is."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option(min=0, max=config.LARGEST_SEED, help="Same seed, same result.")]
 FitSeed = Annotated[

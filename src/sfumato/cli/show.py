@@ -89,7 +89,8 @@ def report(run: RunPath, quiet: Quiet = False) -> None:
     path, evaluation = write_report(opened, quiet=quiet)
     if evaluation and not quiet:
         print_evaluation(evaluation, opened.kind.unit)
-    say(f"Report: {path}\nNext:  {sample_command(opened)}", quiet)
+    say(f"Report: {path}")
+    say(f"Next:  {sample_command(opened)}", quiet)
 
 
 @app.command(
