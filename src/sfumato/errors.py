@@ -16,7 +16,10 @@ class SfumatoError(Exception):
 
 
 class ArgumentError(SfumatoError, ValueError):
-    """An argument or setting is unknown or out of its range (exit code 2)."""
+    """An argument or setting is unknown or out of its range (exit code 2).
+
+    Values that are given as a condition are arguments, too.
+    """
 
     exit_code = 2
 

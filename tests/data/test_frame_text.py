@@ -17,7 +17,7 @@ from sfumato.data.io.frames import to_frame
 from sfumato.data.io.tables import read_table, write_table
 from sfumato.data.source import take_source
 from sfumato.data.table import Column, DataTable
-from sfumato.errors import DataError
+from sfumato.errors import ArgumentError, DataError
 
 DAYS = np.datetime64("2024-01-05") + 11 * np.arange(40)
 WRITTEN: dict[str, tuple[list[str], list[Any]]] = {
@@ -145,15 +145,15 @@ def test_a_model_of_such_columns_takes_and_gives_what_the_frame_has(tmp_path: Pa
         assert (opened.sample(3, given={"seen": given})["seen"] == moment).all()
     assert (opened.sample(3, given={"day": "05.01.2024"})["day"] == "05.01.2024").all()
     with pytest.raises(
-        DataError, match=r"holds a date, written as day.month.year; got '31.02.2024'"
+        ArgumentError, match=r"holds a date, written as day.month.year; got '31.02.2024'"
     ):
         opened.sample(1, given={"day": "31.02.2024"})
-    with pytest.raises(DataError, match=r"holds a number, written as 1234.00%; got 'much'"):
+    with pytest.raises(ArgumentError, match=r"holds a number, written as 1234.00%; got 'much'"):
         opened.sample(1, given={"share": "much"})
-    with pytest.raises(DataError, match="the column 'seen' is never empty; give a value"):
+    with pytest.raises(ArgumentError, match="the column 'seen' is never empty; give a value"):
         opened.sample(1, given={"seen": pd.NaT})
     for outside in ("9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"):
-        with pytest.raises(DataError, match="the column 'seen' holds a date; got"):
+        with pytest.raises(ArgumentError, match="the column 'seen' holds a date; got"):
             opened.sample(3, given={"seen": outside})
 
 

@@ -140,7 +140,7 @@ def test_rows_drawn_with_a_condition_have_it(model: DiffusionModel) -> None:
 def test_a_moment_that_cannot_be_held_is_not_moved_but_refused(
     model: DiffusionModel, moment: Any
 ) -> None:
-    with pytest.raises(DataError, match="'since' holds a date; got"):
+    with pytest.raises(ArgumentError, match="'since' holds a date; got"):
         model.sample(1, given={"since": moment})
 
 

@@ -127,10 +127,10 @@ def test_columns_that_go_together_follow_what_is_given(tmp_path: Path) -> None:
     [
         ({"x7": 1.0}, ArgumentError, "unknown column 'x7'"),
         ({"class": "a"}, ArgumentError, "unknown column 'class'"),
-        ({"x1": "much"}, DataError, "'x1' holds numbers; got 'much'"),
-        ({"x1": math.inf}, DataError, "'x1' holds finite numbers; got inf"),
-        ({"x1": math.nan}, DataError, "'x1' holds finite numbers; got nan"),
-        ({"x1": None}, DataError, "'x1' holds numbers; got None"),
+        ({"x1": "much"}, ArgumentError, "'x1' holds numbers; got 'much'"),
+        ({"x1": math.inf}, ArgumentError, "'x1' holds finite numbers; got inf"),
+        ({"x1": math.nan}, ArgumentError, "'x1' holds finite numbers; got nan"),
+        ({"x1": None}, ArgumentError, "'x1' holds numbers; got None"),
     ],
 )
 def test_what_points_cannot_be_given_is_refused(

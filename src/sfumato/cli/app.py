@@ -38,7 +38,8 @@ app = typer.Typer(
     help="Denoising diffusion models for your own data: fit, sample, measure, look.\n\n"
     "Begin with `sfumato demo`: within a minute a model is fitted to 10,000 points, 10,000 new "
     "ones are drawn and measured against the data, and a report with pictures is written.",
-    epilog="Exit codes: 0 done, 1 training diverged, 2 arguments, 3 data, 4 run or model file, "
+    epilog="Exit codes: 0 done, 1 training diverged, 2 arguments (values of "
+    "--given, too), 3 data, 4 run or model file, "
     "5 an extra, disk or memory is missing, 130 and 143 stopped by a signal.",
 )
 

@@ -292,7 +292,6 @@ class GaussianModel:
 
         Raises:
             ArgumentError: as `sample`.
-            DataError: as `sample`.
         """
         refuse_negative(n=n, seed=seed, first=first)
         if given and self.codec.columns:
@@ -310,8 +309,7 @@ class GaussianModel:
         Pictures have no columns: there is no row, and what is given must be a class.
 
         Raises:
-            ArgumentError: if a column or a class is unknown.
-            DataError: if a value is no finite number.
+            ArgumentError: if a column or a class is unknown, or a value is no finite number.
         """
         if not self.codec.columns:
             self.class_number(given)
@@ -323,9 +321,9 @@ class GaussianModel:
             try:
                 number = float(value)
             except (TypeError, ValueError) as error:
-                raise DataError(f"the column {name!r} holds numbers; got {value!r}.") from error
+                raise ArgumentError(f"the column {name!r} holds numbers; got {value!r}.") from error
             if not math.isfinite(number):
-                raise DataError(f"the column {name!r} holds finite numbers; got {value!r}.")
+                raise ArgumentError(f"the column {name!r} holds finite numbers; got {value!r}.")
             row[0, self.codec.columns.index(name)] = number
         return row
 
@@ -368,9 +366,8 @@ class GaussianModel:
                 guidance; `sampler` may be a `Stepper`.
 
         Raises:
-            ArgumentError: if n, seed or first is negative, the class or a column is unknown, or a
-                sampling setting is wrong.
-            DataError: if a value given is no number.
+            ArgumentError: if n, seed or first is negative, the class or a column is unknown, a
+                value given is no number, or a sampling setting is wrong.
         """
         rows = self.sample_chunks(n, seed=seed, first=first, given=given, **sampling)
         return np.concatenate([self.empty(), *rows])

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from sfumato.config import SamplingSettings, Settings
 from sfumato.data.codecs.columns import CategoricalCodec
-from sfumato.data.codecs.rules import told
+from sfumato.data.codecs.rules import broken_by
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.arrow import zone_of
 from sfumato.data.io.cells import LARGEST_EXACT, sort
@@ -127,7 +127,6 @@ class TableModel:
 
         Raises:
             ArgumentError: as `sample`.
-            DataError: as `sample`.
         """
         refuse_negative(n=n, seed=seed, first=first)
         row, known = self._given(given)
@@ -225,9 +224,8 @@ class TableModel:
             **sampling: changes to the settings under `[sampling]`.
 
         Raises:
-            ArgumentError: if n, seed or first is negative, a column is unknown, or a sampling
-                setting is wrong.
-            DataError: if a value given was never seen.
+            ArgumentError: if n, seed or first is negative, a column is unknown, a value given was
+                never seen, values given break a rule, or a sampling setting is wrong.
         """
         drawn = self.sample_chunks(n, seed=seed, first=first, given=given, **sampling)
         return concatenate([self.empty(), *drawn])
@@ -236,8 +234,8 @@ class TableModel:
         """One row of the model's columns: the values given, and missing values elsewhere.
 
         Raises:
-            ArgumentError: if a column is unknown.
-            DataError: if a value is not of its column's type, or was never seen there.
+            ArgumentError: if a column is unknown, or a value is not of its column's type or was
+                never seen there.
         """
         for name in given:
             if name in (each.name for each in self.codec.identifiers):
@@ -250,10 +248,10 @@ class TableModel:
         for unseen, part in zip(self.codec.encode(row).unseen[0], self.codec.parts, strict=True):
             if unseen and part.name in given:
                 if row[part.name].missing[0]:
-                    raise DataError(f"the column {part.name!r} is never empty; give a value.")
+                    raise ArgumentError(f"the column {part.name!r} is never empty; give a value.")
                 seen = part.categories if isinstance(part, CategoricalCodec) else ()
                 known = f"{', '.join(map(repr, seen[:6]))}{', ...' * (len(seen) > 6)}"
-                raise DataError(
+                raise ArgumentError(
                     f"the column {part.name!r} never was {given[part.name]!r} in what the model "
                     f"learned; give one of {known}."
                 )
@@ -638,7 +636,12 @@ class TableModel:
         """One row of what is given, and as the network sees it, the rest hidden."""
         row = self.condition(given or {})
         known = np.array([[column.name in (given or {}) for column in row]])
-        return row, self.as_known(row, known, found_too=True)
+        hidden = self._hidden(row, known)
+        if broken := self._broken(hidden, row, known, found_too=True):
+            raise ArgumentError(
+                f"the values given break {broken[1]}; change one of these, or leave it out."
+            )
+        return row, hidden
 
     @property
     def allowed(self) -> Allowed | None:
@@ -658,6 +661,17 @@ class TableModel:
         Raises:
             DataError: if what is known of a row breaks a rule.
         """
+        hidden = self._hidden(table, known)
+        if broken := self._broken(hidden, table, known, found_too=found_too):
+            row, by = broken
+            whose = f"row {row + 1}: its" if len(table) > 1 else "the"
+            raise DataError(
+                f"{whose} known values break {by}; change one of these, or empty its cell."
+            )
+        return hidden
+
+    def _hidden(self, table: DataTable, known: np.ndarray) -> EncodedTable:
+        """Rows as the network sees them, whatever rules they break."""
         encoded = self.codec.encode(table)
         numeric = [k for k, part in enumerate(self.codec.parts) if part.is_numeric]
         categorical = [k for k, part in enumerate(self.codec.parts) if part.sizes]
@@ -667,7 +681,7 @@ class TableModel:
         shown = seen[:, numeric]
         if self.codec.relations:  # a slack is known where the rule's columns are
             shown = torch.from_numpy(self.codec.relations.present(shown.numpy()))
-        hidden = replace(
+        return replace(
             encoded,
             numeric=torch.where(shown, encoded.numeric.clamp(low, high), torch.tensor(math.nan)),
             categories=torch.where(seen[:, categorical], encoded.categories, -1),
@@ -675,14 +689,19 @@ class TableModel:
             if encoded.exact.size
             else encoded.exact,
         )
-        if found := self.codec.contradicted(hidden, found_too=found_too):
-            row, rule = found
-            where = f"row {row + 1}: " if len(table) > 1 else ""
-            raise DataError(
-                f"{where}what is known there breaks the rule {rule.text!r} "
-                f"({told([table[name] for name in rule.names], row)}); change it, or leave it out."
-            )
-        return hidden
+
+    def _broken(
+        self, hidden: EncodedTable, table: DataTable, known: np.ndarray, *, found_too: bool
+    ) -> tuple[int, str] | None:
+        """The first row whose known values break a rule, and that rule in words."""
+        found = self.codec.contradicted(hidden, found_too=found_too)
+        if found is None:
+            return None
+        row, rule = found
+        shown = {
+            column.name for column, is_known in zip(table, known[row], strict=True) if is_known
+        }
+        return row, broken_by(rule, [table[name] for name in rule.names if name in shown], row)
 
     def categories(
         self, known: EncodedTable, seed: int, chunk: int, *, missing_allowed: bool = True
@@ -794,7 +813,7 @@ def _single(column: Column, value: Any) -> Column:
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         what = {"f": "a number", "i": "an integer", "b": "true or false", "M": "a date"}
         written = f", written as {in_words(column.form)}" if column.form else ""
-        raise DataError(
+        raise ArgumentError(
             f"the column {column.name!r} holds {what[dtype.kind]}{written}; got {value!r}."
         ) from error
     return replace(column, values=held, missing=np.array([missing]))

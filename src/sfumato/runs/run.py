@@ -109,9 +109,9 @@ class Run:
             **sampling: changes to the settings under `[sampling]`: steps, grid, options, guidance.
 
         Raises:
-            ArgumentError: if n, seed or first is negative, a name is unknown, or a sampling
-                setting is wrong.
-            DataError: if a value given was never seen in its column.
+            ArgumentError: if n, seed or first is negative, a name is unknown, a value given was
+                never seen in its column, values given break a rule, or a sampling setting is wrong.
+            DataError: if rows of conditions do not fit the model, or break a rule.
         """
         rows = self.draw(
             n, seed=seed, first=first, given=given, sampler=sampler, quiet=quiet, **sampling

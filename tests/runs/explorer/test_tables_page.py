@@ -179,7 +179,7 @@ def test_what_contradicts_a_rule_is_said_and_can_be_undone(fresh: Tab) -> None:
         fresh.page.keyboard.press(key)
     refusal = fresh.page.get_by_test_id("refusal")
     refusal.wait_for()
-    assert "breaks the rule 'shipped >= ordered'" in refusal.inner_text()
+    assert "break the rule 'shipped >= ordered'" in refusal.inner_text()
     assert "Drawn under the conditions" not in fresh.said("legend")  # they are of no conditions
     fresh.page.get_by_test_id("clear").click()
     fresh.wait()

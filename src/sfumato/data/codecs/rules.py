@@ -250,14 +250,33 @@ def _refuse_broken(rule: Relation, table: DataTable) -> None:
 
 
 def told(columns: Sequence[Column], row: int) -> str:
-    """What stands in a row: `end 2024-03-01, start 2024-04-01`."""
+    """What stands in a row: `end 2024-03-01, start 2024-04-01`, `city 'Rome', country missing`."""
     return ", ".join(
         f"{column.name} {'missing' if column.missing[row] else _text(column.values[row])}"
         for column in columns
     )
 
 
+def broken_by(rule: Rule, columns: Sequence[Column], row: int) -> str:
+    """Which rule it is, why it must hold, and the values of a row that break it.
+
+    Args:
+        rule: that is broken.
+        columns: those of its columns that are known.
+        row: where.
+    """
+    if isinstance(rule, Relation) and rule.unless:
+        why = "which follows from the other rules"
+    elif isinstance(rule, Combination):
+        why = "of which only the combinations that were learned are drawn"
+    else:
+        why = f"which {'holds in all rows that were learned' if rule.found else 'was stated'}"
+    return f"the rule {rule.text!r}, {why}: {told(columns, row)}"
+
+
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return repr(value)
     if isinstance(value, np.datetime64):
         return str(np.datetime_as_string(value, unit="auto"))
     return f"{value:.15g}" if isinstance(value, float | np.floating) else str(value)

@@ -125,8 +125,7 @@ def drawn_rows(run: Run, asked: DrawRows, is_given_up: Callable[[], bool]) -> by
 
     Raises:
         Abandoned: if it is given up.
-        ArgumentError: if a column is unknown.
-        DataError: if a value was never seen, or the values break a rule.
+        ArgumentError: if a column is unknown, a value was never seen, or the values break a rule.
     """
     started = time.perf_counter()
     with counted(run.model, is_given_up) as count:
