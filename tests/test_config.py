@@ -80,23 +80,23 @@ def test_an_unknown_setting_offers_the_nearest(name: str, meant: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("training.steps", "0", "greater than or equal to 1"),
+        ("training.steps", "0", "at least 1"),
         ("training.steps", "many", "integer"),
-        ("training.learning_rate", "-1", "greater than 0"),
+        ("training.learning_rate", "-1", "above 0"),
         ("training.learning_rate", "nan", "finite"),
         ("training.optimizer", "sgd", "'adam' or 'adamw'"),
-        ("data.holdout", "0.9", "less than or equal to 0.5"),
-        ("sampling.threshold", "1.5", "less than or equal to 1"),
-        ("seed", "9223372036854775808", "less than or equal to 9223372036854775807"),
-        ("threads", "1000000000000", "less than or equal to 1024"),
-        ("data.source", "", "at least 1 character"),
-        ("data.rows", "100000001", "less than or equal to 100000000"),
-        ("data.noise", "1e308", "less than or equal to 1000000"),
-        ("training.batch_size", "1000001", "less than or equal to 1000000"),
-        ("training.steps", "1" + "0" * 400, "less than or equal to 1000000000"),
-        ("training.epochs", "10000000000", "less than or equal to 1000000000"),
-        ("training.snapshots", "10000000000", "less than or equal to 1000"),
-        ("sampling.steps", "1000000000000", "less than or equal to 1000000"),
+        ("data.holdout", "0.9", "at most 0.5"),
+        ("sampling.threshold", "1.5", "at most 1"),
+        ("seed", "9223372036854775808", "at most 9223372036854775807"),
+        ("threads", "1000000000000", "at most 1024"),
+        ("data.source", "", "not empty"),
+        ("data.rows", "100000001", "at most 100000000"),
+        ("data.noise", "1e308", "at most 1000000"),
+        ("training.batch_size", "1000001", "at most 1000000"),
+        ("training.steps", "1" + "0" * 400, "at most 1000000000"),
+        ("training.epochs", "10000000000", "at most 1000000000"),
+        ("training.snapshots", "10000000000", "at most 1000"),
+        ("sampling.steps", "1000000000000", "at most 1000000"),
     ],
 )
 def test_a_value_out_of_range_says_which_and_why(name: str, value: str, reason: str) -> None:
@@ -203,10 +203,34 @@ def test_a_section_given_a_value_shows_one_of_its_settings(name: str) -> None:
 def test_a_value_of_several_kinds_is_named_as_it_was_given() -> None:
     with pytest.raises(ArgumentError) as raised:
         config.resolve(config.parse_assignments(["sampling.steps=many"]))
-    message = str(raised.value)
-    assert message.startswith("the setting 'sampling.steps' is wrong: ")
-    assert "integer" in message
-    assert ", or input should be 'auto'; got 'many'." in message
+    said = "the setting 'sampling.steps' must be an integer, or 'auto'; got 'many'."
+    assert str(raised.value) == said
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("training.steps=-1", "must be at least 1; got -1."),
+        ("training.steps=1.5", "must be an integer; got 1.5."),
+        ("training.average=2", "must be below 1; got 2."),
+        ("training.flip=yes!", "must be true or false; got 'yes!'."),
+        ("training.learning_rate=nan", "must be a finite number; got nan."),
+        ("training.precision=int8", "one of 'auto', 'float32' or 'bfloat16'; got 'int8'."),
+        ("data.rules=y", "must be a list; got 'y'."),
+        ("data.range=[1,2,3]", "must be a list of 2, or 'auto'; got [1, 2, 3]."),
+        ("sampling.guidance_interval=[1]", "must be a longer list; got [1]."),
+        (
+            "seed=99999999999999999999",
+            "must be at most 9223372036854775807; got 99999999999999999999.",
+        ),
+    ],
+)
+def test_what_a_setting_must_be_is_a_sentence(assignment: str, said: str) -> None:
+    with pytest.raises(ArgumentError) as raised:
+        config.resolve(config.parse_assignments([assignment]))
+    name = assignment.partition("=")[0]
+    assert str(raised.value).startswith(f"the setting {name!r} must be ")
+    assert str(raised.value).endswith(said)
 
 
 def test_the_range_of_pictures_is_two_values_in_order_or_auto() -> None:

@@ -119,7 +119,7 @@ ARGUMENTS = [
     ("fit moons --set data.rows=1000000000000", "'data.rows'"),
     ("fit moons --set training.batch_size=1000000000000", "'training.batch_size'"),
     ("fit moons --set threads=1000000000000", "'threads'"),
-    ("fit moons --seed one", "valid integer"),
+    ("fit moons --seed one", "an integer"),
     ("fit moons --out", "requires an argument"),
     ("fit moons --set training.epoch=3", "did you mean 'training.epochs'"),
     ("fit moons --set epochs=3", "did you mean 'training.epochs'"),
@@ -161,8 +161,8 @@ ARGUMENTS = [
     ("fit --resume", "sfumato fit --resume --out RUN"),
     ("sample RUN", "--to"),
     ("sample RUN -n -5 --to a.csv", "must not be negative"),
-    ("sample RUN -n many --to a.csv", "valid integer"),
-    ("sample RUN -n 1.5 --to a.csv", "valid integer"),
+    ("sample RUN -n many --to a.csv", "an integer"),
+    ("sample RUN -n 1.5 --to a.csv", "an integer"),
     ("sample RUN -n 5 --to a.xls", "must be one of .csv, .csv.gz, .tsv, .parquet, .npy"),
     ("sample RUN -n 5 --to a", "must be one of .csv, .csv.gz, .tsv, .parquet, .npy"),
     ("sample RUN -n 5 --to none/a.csv", "there is no folder none; make it first"),
@@ -310,6 +310,31 @@ def test_a_flipped_bit_anywhere_in_the_header_is_told(
         assert (code, out) == (4, ""), place
         assert "m.safetensors" in _told(err)
         assert not (tmp_path / "a.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "sample run --to a.csv --seed -1",
+            "`--seed` must be at least 0; got -1. Try `sfumato sam",
+        ),
+        (
+            "score run a.csv --tol 5",
+            "`--tol` must be at most 1; got 5. Try `sfumato score --help`.",
+        ),
+        ("sample run --to a.csv -n few", "`-n` must be an integer; got 'few'. Try"),
+        ("sample run --to a.csv --guidance x", "`--guidance` must be a number; got 'x'. Try"),
+        ("interpolate run 1.5 3 --to a.csv", "`FIRST` must be an integer; got '1.5'. Try"),
+        ("export run d --to foo", "`--to` must be one of 'diffusers', 'onnx'; got 'foo'. Try"),
+        ("compare samplers", "Missing argument 'RUN'. Try `sfumato compare samplers --help`."),
+        ("sampel", "No such command 'sampel'. Did you mean 'sample'? Try `sfumato --help`."),
+    ],
+)
+def test_an_option_that_is_wrong_is_a_sentence(sfumato: Command, line: str, said: str) -> None:
+    code, out, err = sfumato(line)
+    assert (code, out) == (2, "")
+    assert _told(err).startswith(f"sfumato: {said}")
 
 
 def test_steps_of_a_table_are_bounded_by_its_levels(sfumato: Command) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from sfumato import config
 from sfumato.errors import (
     ArgumentError,
     FaultsError,
@@ -41,8 +42,8 @@ def main() -> None:
         _complain(*lines)
     except TyperException as error:
         code = 2
-        if message := error.format_message().rstrip("."):  # none where the help was the answer
-            _complain(f"{message}. Try `sfumato --help`.")
+        if message := _explained(error):  # none where the help was the answer
+            _complain(message)
     except BrokenPipeError:  # the reader of our output has gone; nothing is left to say
         os._exit(141)
     except OSError as error:  # a full disk, a place that may not be written
@@ -82,6 +83,24 @@ def _shown(show: Callable[..., None]) -> Callable[..., None]:
             show(message, category, *where, **more)
 
     return shown
+
+
+def _explained(error: Any) -> str:
+    """What was wrong with an option or argument, where, and whose help says more."""
+    from pydantic import ValidationError
+
+    message = error.format_message().rstrip(".")
+    context, option, cause = (getattr(error, name, None) for name in ("ctx", "param", "__cause__"))
+    if option is not None and isinstance(cause, ValidationError):
+        faults, name = cause.errors(), max(option.opts, key=len)
+        name = name if name.startswith("-") else option.metavar or name.upper()
+        got = faults[0]["input"]
+        is_out_of_range = all("ctx" in each and "error" not in each["ctx"] for each in faults)
+        shown = got if is_out_of_range else repr(got)
+        message = f"`{name}` {config.requirement(faults)}; got {shown}"
+    command = "sfumato" if context is None else context.command_path
+    end = "" if message.endswith("?") else "."
+    return f"{message}{end} Try `{command} --help`." if message else ""
 
 
 def _complain(*lines: str) -> None:

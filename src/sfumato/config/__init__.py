@@ -3,6 +3,7 @@
 from sfumato.config import recipes
 from sfumato.config.layers import current, load_toml, merged, nested, parse_assignments, resolve
 from sfumato.config.recipes import PRESETS, preset
+from sfumato.config.requirements import requirement
 from sfumato.config.settings import (
     LARGEST_SEED,
     DataSettings,
@@ -33,5 +34,6 @@ __all__ = [
     "parse_assignments",
     "preset",
     "recipes",
+    "requirement",
     "resolve",
 ]

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sfumato.config.recipes import points
+from sfumato.config.requirements import requirement
 from sfumato.config.settings import Section, Settings
 from sfumato.errors import ArgumentError, RenamedWarning
 
@@ -228,6 +229,5 @@ def _explained(error: ValidationError, values: Any) -> ArgumentError:
             f"`{name}` is a section; set one of its settings, e.g. {_example(name)}."
         )
     # Of several kinds that a value may be, each tells what it lacks.
-    reasons = [each["msg"] for each in errors if _given_name(each["loc"], values) == name]
-    reason = ", or ".join(each[0].lower() + each[1:] for each in reasons)
-    return ArgumentError(f"the setting {name!r} is wrong: {reason}; got {first['input']!r}.")
+    own = [each for each in errors if _given_name(each["loc"], values) == name]
+    return ArgumentError(f"the setting {name!r} {requirement(own)}; got {first['input']!r}.")
