@@ -1,5 +1,6 @@
 """The command line as a person uses it, from the help to a run that was killed and resumed."""
 
+import csv
 import json
 import os
 import signal
@@ -85,6 +86,29 @@ def test_fit_tells_what_it_inferred_and_what_to_do_next(sfumato: Command) -> Non
     assert "Data: 10,000 rows of 2 columns (x, y)" in out
     assert "Run folder: runs/moons-001" in out
     assert "sfumato sample runs/moons-001 -n 10000 --to new.csv" in out
+
+
+def test_points_that_are_no_plain_numbers_say_how_they_were_read(
+    sfumato: Command, tmp_path: Path
+) -> None:
+    """As columns of a table do; a table's samples are written in that form."""
+    rng = np.random.default_rng(0)
+    rows = "".join(f"{a}.{b:03d},5;{b},25\n" for a, b in rng.integers(1, 999, (100, 2)))
+    (tmp_path / "german.csv").write_text(f"price;weight\n{rows}")
+    first = dict(zip(("price", "weight"), rows.splitlines()[0].split(";"), strict=True))
+    for kind in ("auto", "points", "table"):
+        out = sfumato(f"fit german.csv --out {kind} {TINY} --set data.kind={kind}")[1]
+        for name, cell in first.items():
+            number = cell.replace(".", "").replace(",", ".")
+            (line,) = (each for each in out.splitlines() if each.startswith(f"  {name}"))
+            assert line.endswith(f"read as numbers: {cell} is {number}")
+        assert ("samples are written as plain numbers" in out) == (kind != "table")
+        assert sfumato(f"sample {kind} -n 9 --to {kind}.csv")[0] == 0
+        with (tmp_path / f"{kind}.csv").open() as file:
+            cells = [cell for row in list(csv.reader(file))[1:] for cell in row]
+        assert all(("," in cell) == (kind == "table") for cell in cells)
+    out = sfumato(f"fit moons --out plain {TINY}")[1]
+    assert "read as" not in out
 
 
 def test_quiet_says_where_the_run_is_and_no_more(sfumato: Command) -> None:

@@ -1,7 +1,7 @@
 """Rows of numbers with names for their columns."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ class Points:
         values: `(n, d)`, float64.
         columns: d names.
         position: `(n,)` in [0, 1], where along its structure each row lies; colours figures.
+        notes: of columns by name, how their cells were read.
     """
 
     kind: ClassVar[Literal["points"]] = "points"
@@ -24,6 +25,7 @@ class Points:
     values: np.ndarray
     columns: tuple[str, ...]
     position: np.ndarray | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.values.ndim == 2

@@ -93,7 +93,8 @@ def points_of(table: DataTable, where: str, place: Place = data_row) -> Points:
             f"{place(row)}, column {table.names[k]!r}; drop or fill them first."
         )
     values = np.stack([column.values.astype(np.float64) for column in table], axis=1)
-    return Points(values, table.names)
+    notes = {column.name: column.note for column in table if column.note}
+    return Points(values, table.names, notes=notes)
 
 
 def _refuse_text(column: Column, where: str, place: Place) -> None:

@@ -103,8 +103,11 @@ def adopt(model: Model, data: Dataset[Points]) -> tuple[PointCodec, list[str]]:
     return codec, [f"Columns: mean and scale stay the start's; in these {of_rows}"]
 
 
+_PLAIN = "  (samples are written as plain numbers; in the file's form: --set data.kind=table)"
+
+
 def describe(data: Dataset[Points], codec: PointCodec) -> list[str]:
-    """Rows and columns."""
+    """Rows and columns, and how cells were read that are not plain numbers."""
     rows, columns = data.train.values.shape
     names = ", ".join(" ".join(each.split()) for each in data.train.columns[:6])
     constant = columns - codec.dimension
@@ -112,7 +115,9 @@ def describe(data: Dataset[Points], codec: PointCodec) -> list[str]:
     return [
         f"Data: {rows:,} rows of {columns} column{'' if columns == 1 else 's'} "
         f"({names}{', ...' if columns > 6 else ''}){kept}"
-        + (f"; {constant} constant" if constant else "")
+        + (f"; {constant} constant" if constant else ""),
+        *(f"  {' '.join(name.split())}  {note}" for name, note in data.train.notes.items()),
+        *([_PLAIN] if data.train.notes else []),
     ]
 
 
