@@ -96,6 +96,7 @@ def test_compare_measures_every_sampler(
     for name in ("ancestral", "ddim", "dpm++2m", "dpm++3m-sde", "heun", "unipc"):
         assert name in out
     assert "exact denoiser" in out
+    assert out.count("Left out: euler (the same as ddim), euler-ancestral (the same as anc") == 2
     assert (tmp_path / "errors.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(compare, "_REFERENCE_STEPS", 100)
     monkeypatch.setattr(compare, "_MIDDLE", 12)

@@ -24,6 +24,7 @@ from sfumato.runs.compare import (
     pivoted,
 )
 from sfumato.runs.run import Run
+from sfumato.samplers import SAMPLERS
 
 QUICK = {"training.steps": 20, "training.snapshots": 0, "network.width": 16}
 TWO_CALLS = {"heun", "predictor-corrector"}
@@ -67,6 +68,13 @@ def test_calls_are_those_that_were_asked_for(both: list[Comparison]) -> None:
                 assert entry is not None
                 assert most - 1 <= entry.num_calls <= most
                 assert (entry.num_calls % 2 == 1) or name not in TWO_CALLS
+
+
+def test_every_method_has_entries_or_a_reason(both: list[Comparison]) -> None:
+    for each in both:
+        assert {*pivoted(each)} | {*each.left_out} == {*SAMPLERS}
+        assert each.left_out["euler"] == "the same as ddim"
+        assert each.left_out["euler-ancestral"] == "the same as ancestral"
 
 
 def test_with_an_exact_denoiser_higher_orders_are_nearer(both: list[Comparison]) -> None:
@@ -153,8 +161,10 @@ def test_a_learned_variance_is_left_to_its_network(folder: object) -> None:
 def test_a_network_of_steps_is_not_asked_between_them(folder: object) -> None:
     run = fitted(folder, "steps", **{"process.num_levels": 30, "network.name": "step-mlp"})
     with small_chunks():
-        first, _ = (e for e in compare_samplers(run, (6,)) if isinstance(e, Comparison))
+        first, second = (e for e in compare_samplers(run, (6,)) if isinstance(e, Comparison))
     assert "runge-kutta" not in pivoted(first)
+    assert first.left_out["runge-kutta"] == "asks between the levels that this network knows"
+    assert second.left_out["runge-kutta"] == "needs more than 6 calls"
     assert "heun" in pivoted(first)
 
 

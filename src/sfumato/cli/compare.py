@@ -205,3 +205,5 @@ def _print_samplers(comparison: Any) -> None:
                 grid = next(each.grid for each in entries if each is not None)
                 table.add_row(name, *("" if v is None else f"{v:.2g}" for v in values), grid)
         console.print(table)
+    left_out = (f"{name} ({why})" for name, why in comparison.left_out.items())
+    console.print(f"Left out: {', '.join(left_out)}.")

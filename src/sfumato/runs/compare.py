@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 CALLS = (5, 10, 20, 40, 80)
 # Where a method's grid is chosen.
 _MIDDLE = 20
-# The same as ddim and ancestral, see `samplers.euler`.
-_OTHER_NAMES = ("euler", "euler-ancestral")
+# See `samplers.euler`.
+_OTHER_NAMES = {"euler": "the same as ddim", "euler-ancestral": "the same as ancestral"}
 _COMPONENTS = 8
 _REFERENCE_STEPS, _PICTURE_STEPS = 600, 200
 # Sets of real rows, and numbers of a row beyond which there is no exact denoiser.
@@ -85,12 +85,14 @@ class Comparison:
         calls: how many each method might make.
         floor: the least and largest distance between sets of real rows.
         entries: method by method, calls rising.
+        left_out: methods without an entry, and why they have none.
     """
 
     title: str
     calls: tuple[int, ...]
     floor: tuple[float, float]
     entries: tuple[Entry, ...]
+    left_out: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -281,8 +283,9 @@ def _compared(
     parts = [flat[k * size : (k + 1) * size] for k in range(_SETS)]
     between = [sliced_wasserstein_2(parts[0], part) for part in parts[1:]]
     event = real.shape[1:]
-    any_level = _takes_any_level(denoise, process, event)
+    any_level, left_out = _takes_any_level(denoise, process, event), dict(_OTHER_NAMES)
     if not any_level:  # those that stay on its own levels
+        left_out["runge-kutta"] = "asks between the levels that this network knows"
         steppers = {name: each for name, each in steppers.items() if name != "runge-kutta"}
     end = _end_of_flow(denoise, process, event, any_level=any_level)
     bench = _Bench(denoise, process, event, end, parts[0], steppers)
@@ -295,7 +298,10 @@ def _compared(
         for entry in _mapped(bench, model, model.few, calls):
             yield entry
             entries.append(entry)
-    yield Comparison(title, tuple(calls), (min(between), max(between)), tuple(entries))
+    drawn = {entry.sampler for entry in entries}
+    left_out |= {name: f"needs more than {max(calls)} calls" for name in steppers.keys() - drawn}
+    floor = min(between), max(between)
+    yield Comparison(title, tuple(calls), floor, tuple(entries), dict(sorted(left_out.items())))
 
 
 def _method(bench: _Bench, sampler: str, calls: Sequence[int]) -> Iterator[Entry]:
