@@ -51,6 +51,11 @@ def test_a_loop_that_is_left_leaves_a_run_that_goes_on(moons: Run, tmp_path: Pat
         np.testing.assert_array_equal(own, other)
 
 
+def test_records_without_a_place_for_their_run_are_refused_at_once() -> None:
+    with pytest.raises(ArgumentError, match="say where that is to be, out='runs/mine'"):
+        sfumato.fit_records("moons", settings=TINY)
+
+
 def test_records_that_are_kept_hold_the_folder_until_they_are_closed(tmp_path: Path) -> None:
     records = sfumato.fit_records("moons", settings=TINY, out=tmp_path / "run")
     next(records)

@@ -7,7 +7,7 @@ last checkpoint and the model made from it.
 import os
 import shlex
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -371,7 +371,7 @@ def fit_records(
     network: nn.Module | None = None,
     process: Schedule | Process | None = None,
     start: Run | str | os.PathLike[str] | None = None,
-    out: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Generator[StepRecord, None, None]:
@@ -387,7 +387,7 @@ def fit_records(
         network: your own.
         process: your own.
         start: a fitted model to start from.
-        out: the run's folder.
+        out: the run's folder, which must be given: it is all by which the run is found.
         settings: changes to the defaults; `training.log_every` steps make a group.
         seed: decides every draw.
 
@@ -396,9 +396,19 @@ def fit_records(
         `gradient_norm`, `learning_rate`.
 
     Raises:
-        SfumatoError: as `fit`.
+        ArgumentError: at once, if there is no `out`.
+        SfumatoError: as `fit`, when the first record is asked for.
     """
-    with _begun(source, network, process, start, out, settings, seed) as job:
+    if out is None:
+        raise ArgumentError(
+            "fit_records gives records and no run: say where that is to be, out='runs/mine', and "
+            "open it there after the last record."
+        )
+    return _records(_begun(source, network, process, start, out, settings, seed))
+
+
+def _records(begun: AbstractContextManager[Job]) -> Generator[StepRecord, None, None]:
+    with begun as job:
         threads, records = job.model.settings.threads, fitting(job, stoppable=False)
         # The caller's own code runs between records, with its own number of threads.
         with closing(records):
