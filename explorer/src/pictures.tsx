@@ -15,7 +15,7 @@ import {
 } from "./pictures_state";
 import { picturesText as texts } from "./pictures_text";
 import { connected, drawing, served } from "./server";
-import { Command, download, quoted } from "./share";
+import { asGiven, Command, download, quoted } from "./share";
 import { text } from "./text";
 import { dark, still } from "./theme";
 
@@ -368,7 +368,7 @@ function command(): string {
   // Without a server a class is shown, and not drawn: the pictures are among all of them.
   const among = own.walks ? run.value!.shape("walk/0/noisy")[1] : count.value;
   words.push("-n", String(fills ? draws.value : among), "--seed", String(seed.value));
-  if (chosen !== null && served) words.push("--given", `class=${chosen}`);
+  if (chosen !== null && served) words.push(...asGiven("class", chosen));
   const led = own.guided && guidance.value !== own.sampling.guidance, other = steps.value !== own.sampling.steps;
   if (fills) {
     if (led) words.push("--set", `sampling.guidance=${guidance.value}`);

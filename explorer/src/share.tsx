@@ -78,6 +78,12 @@ export function quoted(word: string): string {
   return /^[\w./+=:-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+/** The option that gives a value, quoted as JSON where `--given` would read it as something else. */
+export function asGiven(name: string, value: number | string | null): string[] {
+  const plain = !/^"|=/.test(name), text = value === "" || /^"/.test(String(value)) ? JSON.stringify(value) : value ?? "";
+  return ["--given", `${plain ? name : JSON.stringify(name)}=${text}`];
+}
+
 /** What draws the same points, but for the faults that this page alone has. */
 function command(): string {
   const run = payload.value!, { folder, sampling } = run.header;

@@ -3,7 +3,7 @@
 
 import { Choice, Group, Integer } from "./controls";
 import { served } from "./server";
-import { Command, download, quoted } from "./share";
+import { asGiven, Command, download, quoted } from "./share";
 import {
   asked, begun, choicesOf, type Column, columns, conditions, count, drawing, drawn, emptied, empty, filled, FILLINGS, first, fitting,
   given, isMissing, isNumeric, type Mode, mode, real, refusal, row, second, seed, setCondition, stored, table, usual, type Value,
@@ -309,7 +309,7 @@ function command(): string {
   }
   const said = (fitting.value ? [] : given.value).flatMap(({ k, value }) => {
     const column = columns.value[k];
-    return ["--given", `${column.name}=${asked(value, column) ?? ""}`];
+    return asGiven(column.name, asked(value, column));
   });
   const n = String(stored.value && drawn.value ? stored.value.rows : count.value);
   return ["sfumato", "sample", folder, "-n", n, "--seed", number, ...said, "--to", "rows.csv"].map(quoted).join(" ");

@@ -1,5 +1,8 @@
 """Options that several commands take, and what their text means."""
 
+import json
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,7 +75,8 @@ Given = Annotated[
         "--given",
         metavar="NAME=VALUE",
         help="Only rows with this value in this column (age=40; NAME= for a missing value), or "
-        "pictures of this class (class=cat). May be repeated.",
+        "pictures of this class (class=cat). May be repeated. In double quotes, as in JSON, "
+        """stand a name that holds = and text that is empty: '"a=b"=40', 'name=""'.""",
     ),
 ]
 RunPath = Annotated[
@@ -113,17 +117,30 @@ def rules_stated(rules: list[str]) -> dict[str, Any]:
     return {"data": {"rules": rules}} if rules else {}
 
 
+# A name in double quotes may hold a sign of equality.
+_GIVEN = re.compile(r"""("(?:[^"\\]|\\.)*"|[^=]+)=(.*)""", re.DOTALL)
+
+
 def values_given(given: list[str]) -> dict[str, str | None]:
-    """Of `NAME=VALUE` each; None for `NAME=`."""
-    values = {}
+    """Of `NAME=VALUE` each, of which either may be JSON text; None for `NAME=`."""
+    values: dict[str, str | None] = {}
     for each in given:
-        name, equals, value = each.partition("=")
-        if not equals or not name:
+        found = _GIVEN.fullmatch(each)
+        if found is None:
             raise ArgumentError(f"`--given` takes NAME=VALUE (age=40, class=cat); got {each!r}.")
+        name, value = map(_unquoted, found.groups())
         if name in values:
             raise ArgumentError(f"`--given` says {name!r} twice; give one value.")
-        values[name] = value or None
+        values[name] = value if found[2] else None
     return values
+
+
+def _unquoted(text: str) -> str:
+    """What JSON text in double quotes says; any other text as it is."""
+    if text.startswith('"'):
+        with suppress(ValueError):
+            return str(json.loads(text))
+    return text
 
 
 def sampling_changes(assignments: list[str]) -> dict[str, Any]:

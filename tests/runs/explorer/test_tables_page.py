@@ -13,7 +13,8 @@ from PIL import Image
 
 from browser import browser
 from command_line import leave
-from sfumato import Run
+from fitted import SHORT
+from sfumato import Run, fit
 from sfumato.runs.explorer.offline import explore
 from sfumato.runs.explorer.server import Explorer
 
@@ -154,6 +155,29 @@ def test_a_condition_is_drawn_as_sample_and_its_command_draw(
     fresh.page.get_by_label("Seed").fill("0")
     fresh.page.get_by_label("Seed").press("Enter")
     fresh.page.wait_for_function("() => window.sfumato.tables.drawn.value === null")
+
+
+def test_a_command_quotes_names_and_texts_that_are_hard_to_give(
+    browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    texts = ["", "plain", '"quoted"']
+    frame = pd.DataFrame({"a=b": rng.choice(texts, 200), "x": rng.normal(size=200)})
+    run = fit(frame, out=tmp_path / "run", settings=SHORT, quiet=True)
+    monkeypatch.chdir(tmp_path)
+    with Explorer(tmp_path / "run") as explorer:
+        tab = Tab(browser, explorer.address)
+        for text in texts:
+            tab.condition(0).locator("select").select_option(f"={text}")
+            tab.wait()
+            words = shlex.split(tab.said("command"))[1:]
+            words = ["rows.parquet" if word == "rows.csv" else word for word in words]
+            assert leave(shlex.join([*words, "-q"])) == 0
+            rows = pd.read_parquet("rows.parquet")
+            assert set(rows["a=b"]) == {text}
+            expected = run.sample(1000, given={"a=b": text})
+            assert rows["x"].tolist() == expected["x"].tolist()
+        tab.close()
 
 
 def test_the_keyboard_alone_moves_a_slider(fresh: Tab, orders: Run) -> None:
