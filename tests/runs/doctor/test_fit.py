@@ -13,6 +13,7 @@ from sfumato import fit
 from sfumato.data.points import Points
 from sfumato.data.toy import draw
 from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.metrics.evaluation import Evaluation, Measure
 from sfumato.models.gaussian import GaussianModel
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.doctor import Finding, examine_run
@@ -152,7 +153,44 @@ def test_a_network_that_memorises_is_found_out(tmp_path: Path) -> None:
     )
     told = found(learned, data.train.values[1000:])
     assert not told["Unseen rows fare worse than training rows"].sound
-    assert not told["Samples lie too near to training rows"].sound
+    near = told["Samples lie too near to training rows"]
+    assert not near.sound
+    assert near.remedy.startswith("fewer steps")
+    assert not any("more training.steps" in f.remedy.partition(";")[0] for f in told.values())
+
+
+def test_a_network_that_has_learned_nothing_is_not_told_to_learn_less(tmp_path: Path) -> None:
+    """One that says 0, the mean, whatever it sees: no row is copied, but all are crowded there."""
+    from sfumato.process.parameterisations import x_0
+
+    class Mean(nn.Module):
+        def forward(self, x: Tensor, log_snr: Tensor) -> Tensor:
+            return torch.zeros_like(x)
+
+    rows = np.random.default_rng(0).normal(size=(2000, 2))
+    run = fit(rows, out=tmp_path / "run", settings={**QUICK, "training.steps": 1}, quiet=True)
+    assert isinstance(run.model, GaussianModel)
+    told = found(replace(run, model=replace(run.model, denoiser=NetworkDenoiser(Mean(), x_0))))
+    assert told["Unseen rows fare as training rows do"].sound
+    assert "more training.steps" in told["Trees tell samples from real rows"].remedy
+    near = told["Samples lie too near to training rows"]
+    assert not near.sound
+    assert near.remedy.startswith("train longer")
+    assert "not as copies" in near.sentence
+    assert not any("fewer steps" in each.remedy for each in told.values())
+
+
+@pytest.mark.parametrize("overfit", ["cannot be told apart", "apart", "no power"])
+def test_remedies_of_a_table_do_not_contradict_each_other(of_table: Run, overfit: Any) -> None:
+    def measure(name: str, verdict: Any) -> Measure:
+        return Measure(name, name, 0.9, (0.5,), 0.55, 0.02, 100, verdict)
+
+    measures = measure("detection", "apart"), measure("overfit", overfit)
+    evaluation = Evaluation((*measures, measure("memorisation", "apart")), 100)
+    told = [each.remedy for each in examine_run(of_table, evaluation=evaluation)]
+    asked = {word for word in ("fewer steps", "train longer") if any(word in r for r in told)}
+    if overfit != "no power":  # which says nothing of whether rows are memorised
+        assert asked == {"fewer steps" if overfit == "apart" else "train longer"}
 
 
 def test_what_cannot_be_known_is_said(tmp_path: Path) -> None:

@@ -87,8 +87,9 @@ def _points(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Find
     yield from _regret(run)
     if len(unseen) >= _LEAST:
         train, heldout = (run.model.encoded(rows) for rows in (known.train.values, unseen))
-        yield _generalisation(run, train, heldout, _ROWS)
-        yield from _sampled(run, known.train.values, unseen)
+        found = _generalisation(run, train, heldout, _ROWS)
+        yield found
+        yield from _sampled(run, known.train.values, unseen, memorises=not found.sound)
     else:
         yield _too_few(run, len(unseen))
 
@@ -126,19 +127,29 @@ _LEARNED: Mapping[str, Callable[[Run, Any, Evaluation | None], Iterator[Finding]
     "table": _table,
 }
 
+_LONGER = "train longer (training.steps), or a wider network (network.width)"
+_LESS = "fewer steps (training.steps), a narrower network (network.width), or more rows"
+
+# Where one finding would ask for more steps and another for fewer, how unseen rows fare decides.
+_NO_LONGER = "what is said of the memorising; more training.steps would add to it"
+_CROWDED = (
+    "not as copies, for unseen rows fare as training rows do, but as samples still crowd where "
+    "rows are dense."
+)
+
 # Of a measure beyond chance: what that means, and what to do.
 _JUDGED: Mapping[str, tuple[str, str, str, str]] = {
     "classifier_auc": (
         "Trees do not tell samples from real rows",
         "Trees tell samples from real rows",
         "training has not converged, or the network is too narrow",
-        "train longer (training.steps), or a wider network (network.width)",
+        _LONGER,
     ),
     "detection": (
         "Trees do not tell samples from real rows",
         "Trees tell samples from real rows",
         "training has not converged, or the network is too narrow",
-        "train longer (training.steps), or a wider network (network.width)",
+        _LONGER,
     ),
     "frechet": (
         "Samples are as far from real pictures as others of these are",
@@ -150,21 +161,24 @@ _JUDGED: Mapping[str, tuple[str, str, str, str]] = {
         "Unseen rows are as likely as training rows",
         "Unseen rows are less likely than training rows",
         "the network has begun to memorise them",
-        "fewer steps (training.steps), a narrower network (network.width), or more rows",
+        _LESS,
     ),
     "memorisation": (
         "Samples are no copies",
         "Samples lie too near to training rows",
         "the training data are partly copied",
-        "fewer steps (training.steps), a narrower network (network.width), or more rows",
+        _LESS,
     ),
     "copies": (
         "Samples do not repeat training rows",
         "Samples repeat training rows",
         "rows come out value by value as they were learned",
-        "fewer steps (training.steps), a narrower network (network.width), or more rows",
+        _LESS,
     ),
 }
+
+
+_SOUND = ("no power", "cannot be told apart")
 
 
 def _measured(
@@ -176,10 +190,18 @@ def _measured(
     except DataError as error:
         yield Finding("How far samples are from real ones", "not measured", str(error))
         return
+    verdicts = {measure.name: measure.verdict for measure in evaluation.measures}
+    memorises = any(verdicts.get(name, "no power") not in _SOUND for name in ("overfit", "copies"))
+    apart = verdicts.get(distance, "no power") not in _SOUND
+    generalises = verdicts.get("overfit") == "cannot be told apart" and not memorises
     for measure in evaluation.measures:
         if measure.name not in {distance, "overfit", "memorisation", "copies"}:
             continue
         well, badly, meaning, remedy = _JUDGED[measure.name]
+        if measure.name == "memorisation" and apart and generalises:
+            meaning, remedy = _CROWDED.rstrip("."), _LONGER
+        elif measure.name == distance and memorises:
+            remedy = _NO_LONGER
         reaches = "down to" if measure.higher_is_better else "up to"
         number = f"{measure.value:.3g}, by chance {reaches} {measure.limit:.3g}"
         if measure.verdict == "no power":
@@ -278,7 +300,7 @@ def _regret(run: Run) -> Iterator[Finding]:
         "The network is above the exact floor",
         number,
         f"Its errors cost that much log-likelihood; {place}.",
-        "train longer (training.steps), or a wider network (network.width)",
+        _LONGER,
     )
 
 
@@ -302,11 +324,13 @@ def _generalisation(run: Run, train: Tensor, heldout: Tensor, most: int) -> Find
         number,
         "The bound of held-out rows is that much worse than that of the rows it learned from: "
         "the network has begun to memorise them.",
-        "fewer steps (training.steps), a narrower network (network.width), or more rows",
+        _LESS,
     )
 
 
-def _sampled(run: Run, train: np.ndarray, heldout: np.ndarray) -> Iterator[Finding]:
+def _sampled(
+    run: Run, train: np.ndarray, heldout: np.ndarray, *, memorises: bool
+) -> Iterator[Finding]:
     """What a sample beside real rows shows: trees' AUC, and nearness to the training rows."""
     n = min(_SAMPLED, len(heldout), len(train))
     sample, real = run.draw(n), heldout[:n]
@@ -327,7 +351,10 @@ def _sampled(run: Run, train: np.ndarray, heldout: np.ndarray) -> Iterator[Findi
             number,
             f"Between two sets of {n:,} real rows it is {chance:.3f}; training has not converged, "
             "or the sampler is too coarse.",
-            "`sfumato compare samplers` tells which: more sampling.steps, or more training.steps",
+            _NO_LONGER
+            if memorises
+            else "`sfumato compare samplers` tells which: more sampling.steps, or more "
+            "training.steps",
         )
     scale = np.where(train.std(0) > 0, train.std(0), 1.0)
     far = [nearest_distances(rows / scale, train / scale) for rows in (sample, real)]
@@ -340,10 +367,12 @@ def _sampled(run: Run, train: np.ndarray, heldout: np.ndarray) -> Iterator[Findi
             "A sample is as far from the training rows as a held-out row is.",
         )
     else:
+        crowded = auc > limit and not memorises
+        why = _CROWDED if crowded else "the training data are partly copied."
         yield Finding(
             "Samples lie too near to training rows",
             number,
             "A sample is nearer to its nearest training row than a held-out row is, that often: "
-            "the training data are partly copied.",
-            "fewer steps (training.steps), a narrower network (network.width), or more rows",
+            f"{why}",
+            _LONGER if crowded else _LESS,
         )
