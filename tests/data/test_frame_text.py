@@ -157,6 +157,12 @@ def test_a_model_of_such_columns_takes_and_gives_what_the_frame_has(tmp_path: Pa
             opened.sample(3, given={"seen": outside})
 
 
+def test_a_zone_that_is_not_known_is_refused_when_it_is_read() -> None:
+    times = pa.array([0, 1, 2], pa.timestamp("us", "Mars/Olympus"))
+    with pytest.raises(DataError, match="in the zone 'Mars/Olympus', which is not known here"):
+        take_source(pa.table({"t": times}), DataSettings())
+
+
 @pytest.mark.parametrize("zone", [timezone(timedelta(hours=1)), "-03:30", "UTC", "Europe/Paris"])
 def test_zones_come_back_into_frames_and_parquet(zone: Any, tmp_path: Path) -> None:
     frame = pd.DataFrame({"t": pd.date_range("2024-03-30", periods=40, freq="7h", tz=zone)})

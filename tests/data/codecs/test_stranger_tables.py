@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,26 @@ def described(changed: str = "", changes: dict[str, Any] | None = None) -> dict[
 def test_what_was_fitted_is_sound() -> None:
     plain = described()
     assert json.loads(json.dumps(TableCodec.from_dict(plain).to_dict())) == plain
+
+
+@pytest.mark.parametrize(
+    ("dtype", "zone"),
+    [
+        ("datetime64[us, {}]", "Mars/Olympus"),
+        ("timestamp[ms, tz={}]", "America"),  # a folder of the tz database
+        ("timestamp[ms, tz={}][pyarrow]", "../../etc/passwd"),
+        ("Datetime(time_unit='us', time_zone='{}')", "+25:00"),
+        ("datetime64[us, {}]", "Europe/Paris"),
+        ("timestamp[us, tz={}]", "-03:30"),
+    ],
+)
+def test_a_time_zone_is_one_that_is_known(dtype: str, zone: str) -> None:
+    plain = described("moments", {"frame_dtype": dtype.format(zone)})
+    if zone in ("Europe/Paris", "-03:30"):
+        assert TableCodec.from_dict(plain)
+    else:
+        with pytest.raises(RunError, match=f"column 'moments' is .* zone '{re.escape(zone)}', whi"):
+            TableCodec.from_dict(plain)
 
 
 @pytest.mark.parametrize("form", FORMS)

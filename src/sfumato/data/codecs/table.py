@@ -38,6 +38,7 @@ from sfumato.data.codecs.rules import (
     with_codes,
     with_slack,
 )
+from sfumato.data.io.arrow import is_zone, zone_of
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.forms import is_form
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
@@ -845,6 +846,12 @@ class TableCodec:
             raise RunError("the model's description of its columns is damaged.") from error
         if not sound:
             raise RunError("the model's description of its columns is damaged.")
+        for part in (*codec.parts, *codec.identifiers):
+            if (zone := zone_of(part.frame_dtype)) and not is_zone(zone):
+                raise RunError(
+                    f"the model's column {part.name!r} is of times in the zone {zone!r}, which is "
+                    "not known here; is the tz database (the package tzdata) installed?"
+                )
         return codec
 
 

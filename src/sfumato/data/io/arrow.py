@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Context, Decimal
 from types import ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
@@ -112,6 +113,12 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
             raise DataError(
                 f"{where}: the column {name!r} holds objects with the time zone {kind.tz}; make it "
                 "a column of dates (pandas.to_datetime)."
+            )
+        if not is_zone(kind.tz):
+            raise DataError(
+                f"{where}: the column {name!r} is of times in the zone {kind.tz!r}, which is not "
+                "known here; name it as the tz database does (Europe/Paris), or by its offset "
+                "(+01:00)."
             )
         if dtype.startswith("datetime64["):  # Arrow names zones so that both read them
             dtype = f"datetime64[{kind.unit}, {kind.tz}]"
@@ -235,6 +242,16 @@ def zone_of(dtype: str) -> str:
         r"(?:datetime64\[\w+, |timestamp\[\w+, tz=|Datetime\(.*time_zone=')([^]']+)", dtype
     )
     return found[1] if found else ""
+
+
+def is_zone(zone: str) -> bool:
+    """Whether a time zone is known here: by its name in the tz database, or an offset (+01:00)."""
+    if re.fullmatch(r"[+-]([01]\d|2[0-3]):[0-5]\d", zone):
+        return True
+    try:
+        return bool(ZoneInfo(zone))
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # of a folder there, or of no name at all
+        return False
 
 
 def _wide_enough(kind: Any, largest: int) -> Any:
