@@ -58,6 +58,11 @@ def _arrow() -> Cases:
         yield f"timestamp {unit}", pa.array(MOMENTS, pa.timestamp(unit))
         for zone in (*ZONES[:2], "+02:00"):
             yield f"timestamp {unit} of {zone}", pa.array(ZONED, pa.timestamp(unit, zone))
+        for cells in (INTEGERS, [-(10**6) - 1, 90_000, None, 5]):
+            yield f"duration {unit} {cells[0]}", pa.array(cells, pa.duration(unit))
+        of = pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)
+        cells = [1000, 86_399_000, None, 0] if unit == "ns" else [1, 86_399, None, 0]
+        yield f"time {unit}", pa.array(cells, of)  # Python's own are no finer than microseconds
     yield "bool", pa.array(BOOLEANS)
     yield "null", pa.nulls(4)
     text = [pa.array(["z", "a", "b"], of) for of in (pa.string(), pa.large_string())]
@@ -77,16 +82,17 @@ def _arrow() -> Cases:
 
 
 def _arrow_refused() -> Iterator[tuple[str, Any, str]]:
-    other = "; numbers, text, true and false, and dates are read"
+    other = "; numbers, text, true and false, dates, times and durations are read"
     for of, values in [
-        (pa.time32("s"), INTEGERS), (pa.time64("us"), INTEGERS), (pa.duration("s"), INTEGERS),
+        (pa.run_end_encoded(pa.int32(), pa.duration("s")), INTEGERS),
         (pa.binary(), BYTES), (pa.large_binary(), BYTES), (pa.binary_view(), BYTES),
         (pa.binary(1), BYTES), (pa.list_(pa.int64()), [[1]] * 4), (pa.json_(), ["1"] * 4),
         (pa.struct({"a": pa.int64()}), [{"a": 1}] * 4), (pa.uuid(), [b"a" * 16] * 4),
         (pa.map_(pa.string(), pa.int64()), [[("a", 1)]] * 4),
         (pa.month_day_nano_interval(), [(1, 2, 3)] * 4),
     ]:  # fmt: skip
-        yield str(of), pa.array(values, of), other
+        array = pa.array(values, getattr(of, "value_type", of) if "run_end" in str(of) else of)
+        yield str(of), pc.run_end_encode(array) if "run_end" in str(of) else array, other
     eight = pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0, 1, 0], pa.int8()))
     yield "bool8", eight, other
     for values in (
@@ -112,6 +118,8 @@ def _polars() -> Cases:
         for zone in ZONES[:2]:
             zoned = pl.Series(ZONED).dt.convert_time_zone(zone)
             yield f"Datetime {unit} of {zone}", zoned.cast(pl.Datetime(unit, zone))
+        yield f"Duration {unit}", pl.Series(INTEGERS).cast(pl.Duration(unit))
+    yield "Time", pl.Series([time(1), time(23, 59, 59, 999_999), None, time(0)])
     for precision, scale in ((5, 2), (38, 20)):
         yield f"Decimal {precision}", pl.Series(CENTS, dtype=pl.Decimal(precision, scale))
     yield "Boolean", pl.Series(BOOLEANS)
@@ -128,9 +136,7 @@ def _polars() -> Cases:
 
 
 def _polars_refused() -> Iterator[tuple[str, Any, str]]:
-    other = "; numbers, text, true and false, and dates are read"
-    yield "Time", pl.Series([time(1)] * 4), other
-    yield "Duration", pl.Series([timedelta(1)] * 4), other
+    other = "; numbers, text, true and false, dates, times and durations are read"
     yield "Binary", pl.Series(BYTES), other
     yield "List", pl.Series([[1]] * 4), other
     yield "Array", pl.Series([[1]] * 4, dtype=pl.Array(pl.Int64, 1)), other
@@ -169,7 +175,17 @@ def _pandas() -> Cases:
         for zone in ZONES:
             zoned = pd.Series(ZONED).dt.tz_convert(zone)
             yield f"datetime {unit} of {zone}", zoned.astype(f"datetime64[{unit}, {zone}]")
-    for cells in (TEXT, INTEGERS, FRACTIONS, BOOLEANS, DAYS, MOMENTS, CENTS, NULLS):
+        yield (
+            f"timedelta {unit}",
+            pd.Series(INTEGERS).astype("Int64").astype(f"timedelta64[{unit}]"),
+        )
+    clocks, long = (
+        [time(1), time(23, 59), None, time(0)],
+        [timedelta(1), timedelta(-2), None, timedelta(0)],
+    )
+    for cells in (
+        TEXT, INTEGERS, FRACTIONS, BOOLEANS, DAYS, MOMENTS, CENTS, NULLS, clocks, long
+    ):  # fmt: skip
         yield f"objects {cells[0]!r}", pd.Series(cells, dtype=object)
     categories = [pd.Index(["b", "a"], dtype=text) for text in (*STRINGS, object)]
     categories += [pd.Index(["b", "a"], dtype=pd.ArrowDtype(t)) for t in (pa.string(), pa.utf8())]
@@ -192,10 +208,10 @@ def _pandas() -> Cases:
 
 
 def _pandas_refused() -> Iterator[tuple[str, Any, str]]:
-    other = "; numbers, text, true and false, and dates are read"
+    other = "; numbers, text, true and false, dates, times and durations are read"
     for name, array, why in _arrow_refused():
         yield f"{name} of Arrow", pd.Series(pd.arrays.ArrowExtensionArray(array)), why
-    yield "durations", pd.Series(pd.to_timedelta([1] * 4)), other
+    yield "sparse durations", pd.Series(pd.arrays.SparseArray(pd.to_timedelta([1] * 4))), other
     yield "periods", pd.Series(pd.period_range("2024", periods=4)), other
     yield "intervals", pd.Series(pd.interval_range(0, 4)), other
     yield "objects of a zone", pd.Series(ZONED, dtype=object), "objects with the time zone UTC"

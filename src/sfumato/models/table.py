@@ -28,6 +28,7 @@ from sfumato.data.codecs.rules import broken_by
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.arrow import zone_of
 from sfumato.data.io.cells import LARGEST_EXACT, sort
+from sfumato.data.io.elapsed import elapsed_of, is_held, seconds_of
 from sfumato.data.io.forms import in_words, value_in
 from sfumato.data.table import Column, DataTable, concatenate, is_no_value, select_columns
 from sfumato.denoisers.denoiser import Conditioned, Denoiser, PerChunk, Prediction
@@ -809,10 +810,17 @@ def _single(column: Column, value: Any) -> Column:
         value = read
     try:
         moment = _in_utc(value) if zone_of(column.dtype) else value
+        if elapsed_of(column.dtype):
+            moment = seconds_of(value)
+            if not missing and not is_held(moment, column.dtype):
+                raise ValueError
         held = empty if missing else np.array([_of_type(moment, dtype)], dtype)
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         what = {"f": "a number", "i": "an integer", "b": "true or false", "M": "a date"}
-        written = f", written as {in_words(column.form)}" if column.form else ""
+        if of := elapsed_of(column.dtype):
+            spelt = {"time": "a time of the day (hh:mm:ss)", "duration": "a duration (h:mm:ss)"}
+            what = dict.fromkeys("fi", spelt[of[0]])
+        written = f", written as {in_words(column.form)}" if column.form and not of else ""
         raise ArgumentError(
             f"the column {column.name!r} holds {what[dtype.kind]}{written}; got {value!r}."
         ) from error

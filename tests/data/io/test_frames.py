@@ -198,7 +198,7 @@ OF_ONE: dict[str, tuple[Any, str]] = {
     "infinity": (pd.Series([0, -np.inf]), "data row 2, column 'v': -inf is infinite"),
     "complex": (pd.Series([1j]), "of type complex128 is none of"),
     "objects that are complex": (_objects(1j), "none of numbers"),
-    "durations": (pd.Series(pd.to_timedelta([1])), r"of type timedelta64\[ns\]; numbers, text"),
+    "a duration too fine": (pd.Series(pd.to_timedelta([10**18 + 1])), "data row 1, column 'v'"),
     "periods": (pd.Series(pd.period_range("2024", periods=1)), r"of type period\[D\]"),
     "intervals": (pd.Series(pd.interval_range(0, 1)), "of type interval"),
     "sparse words": (pd.Series(pd.arrays.SparseArray(["a", "b"])), "of type Sparse"),

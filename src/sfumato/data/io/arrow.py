@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from sfumato.data.io.cells import INEXACT, LARGEST_EXACT
+from sfumato.data.io.elapsed import elapsed_of, from_ticks, is_held, to_ticks
 from sfumato.data.table import Column
 from sfumato.errors import DataError, MissingDependencyError
 
@@ -138,10 +139,37 @@ def from_arrow(name: str, array: Any, where: str, dtype: str = "") -> Column:
             moments,
         )
         return Column(name, np.where(missing, _EPOCH, values), missing, dtype=dtype, note=note)
+    if (types.is_duration(kind) or types.is_time(kind)) and elapsed_of(dtype or str(kind)):
+        ticks = array.cast(pyarrow().int32()) if types.is_time32(kind) else array
+        counted = ticks.cast(pyarrow().int64()).fill_null(0).to_numpy()
+        column, inexact = from_ticks(name, counted, missing, dtype or str(kind))
+        refuse(inexact, "is finer than 64 bits of seconds hold; round it", counted)
+        return column
     raise DataError(
         f"{where}: the column {name!r} is of type {dtype or kind}; numbers, text, true and false, "
-        "and dates are read: encode it or drop it."
+        "dates, times and durations are read: encode it or drop it."
     )
+
+
+def elapsed_array(column: Column) -> Any:
+    """Arrow's array of durations or times of the day, of the type that the column remembers.
+
+    Raises:
+        DataError: if a value is none of the type, such as 25 hours in a time of the day.
+    """
+    if (misfit := ~(is_held(column.values, column.dtype) | column.missing)).any():
+        raise DataError(
+            f"the column {column.name!r} holds {column.values[misfit][0]} seconds, which its type "
+            f"{column.dtype} cannot."
+        )
+    what, unit = elapsed_of(column.dtype)  # type: ignore[misc]
+    arrow = pyarrow()
+    ticks = to_ticks(np.where(column.missing, 0, column.values), unit)
+    if what == "duration":
+        return arrow.array(ticks, arrow.int64(), mask=column.missing).cast(arrow.duration(unit))
+    if unit in ("s", "ms"):
+        return arrow.array(ticks, arrow.int32(), mask=column.missing).cast(arrow.time32(unit))
+    return arrow.array(ticks, arrow.int64(), mask=column.missing).cast(arrow.time64(unit))
 
 
 def _is_text(kind: Any) -> bool:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from sfumato.data.io.cells import LARGEST_EXACT
+from sfumato.data.io.elapsed import elapsed_of
 from sfumato.data.io.reading import Fault, Reading, missing_option, option, refuse, short
 from sfumato.data.table import Column, DataTable
 
@@ -600,7 +601,7 @@ def typed(
 
 def as_text(column: Column) -> Column:
     """The text that a column of a frame's was read from; another column as it is."""
-    if not (column.form and column.dtype):
+    if not (column.form and column.dtype) or elapsed_of(column.dtype):
         return column
     write = writer(column.form)
     cells = zip(column.values.tolist(), column.missing, strict=True)

@@ -23,6 +23,7 @@ import numpy as np
 from sfumato.data.io.arrow import (
     arrow_type,
     decimals,
+    elapsed_array,
     from_arrow,
     pyarrow,
     to_arrow,
@@ -30,6 +31,7 @@ from sfumato.data.io.arrow import (
     zone_of,
 )
 from sfumato.data.io.cells import INEXACT, LARGEST_EXACT
+from sfumato.data.io.elapsed import elapsed_of
 from sfumato.data.io.forms import as_text
 from sfumato.data.table import Column, DataTable, refuse_repeated
 from sfumato.errors import DataError, MissingDependencyError, unknown
@@ -144,13 +146,17 @@ def _column(name: str, series: Any) -> Column:
     if not exact:
         raise DataError(
             f"{_FRAME}: the column {name!r} of type {dtype} is none of numbers, text, true and "
-            "false, and dates alone; make all its values one of these."
+            "false, dates, times and durations alone; make all its values one of these."
         )
     types = pyarrow().types
     if dtype == "object" and types.is_date(array.type):
         dtype = _DATES
     if dtype == "object" and types.is_decimal(array.type):
         dtype = f"object[{array.type}]"
+    if dtype == "object" and types.is_time(array.type):
+        dtype = "object[time]"
+    if dtype == "object" and types.is_duration(array.type):
+        dtype = "object[timedelta]"
     if dtype == "category":
         dtype = _category_called(native, array.type.value_type)
     column = from_arrow(name, array, _FRAME, dtype)
@@ -304,6 +310,8 @@ def _arrow_frame(table: DataTable) -> Any:
 
 def _arrow_array(column: Column) -> Any:
     """Of the type that the column remembers, if Arrow knows it."""
+    if elapsed_of(column.dtype):
+        return elapsed_array(column)
     kind = arrow_type(column.dtype.removesuffix("[pyarrow]"))
     return to_arrow(column) if kind is None else to_arrow_type(column, kind)
 
@@ -315,6 +323,8 @@ def _polars_frame(table: DataTable) -> Any:
     polars = _imported("polars")
 
     def series(column: Column) -> Any:
+        if elapsed_of(column.dtype):
+            return polars.Series(column.name, polars.from_arrow(elapsed_array(column)))
         kind = _polars_type(column)
         if kind is not None and kind == polars.Decimal:
             cells = decimals(column.values, column.missing, kind.scale)
@@ -394,6 +404,10 @@ def _pandas_series(column: Column) -> Any:
     dtype = column.dtype
     if dtype.endswith("[pyarrow]"):
         return pandas.Series(pandas.arrays.ArrowExtensionArray(_arrow_array(column)))
+    if elapsed_of(dtype):
+        made = elapsed_array(column)
+        objects = dtype.startswith("object")
+        return pandas.Series(made.to_pylist(), dtype=object) if objects else made.to_pandas()
     values = column.values
     if column.missing.any():
         values = values.astype(object)

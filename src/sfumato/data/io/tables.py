@@ -12,8 +12,9 @@ from typing import Any
 
 from sfumato.atomic import replacing
 from sfumato.data.io.arff import arff_rows, declared_text
-from sfumato.data.io.arrow import from_arrow, pyarrow, to_arrow, zone_of
+from sfumato.data.io.arrow import elapsed_array, from_arrow, pyarrow, to_arrow, zone_of
 from sfumato.data.io.csv import MOST_COLUMNS, Opened, read_csv, write_csv
+from sfumato.data.io.elapsed import elapsed_of
 from sfumato.data.io.excel import sheet_rows
 from sfumato.data.io.forms import as_text, typed
 from sfumato.data.io.reading import AS_IT_IS, Reading, mark_missing
@@ -174,6 +175,8 @@ def _write_parquet(path: Path, table: DataTable) -> None:
 def _typed(column: Column) -> Any:
     """Arrow's array, in the time zone that the column came in."""
     zone = zone_of(column.dtype) if column.values.dtype.kind == "M" else ""
+    if elapsed_of(column.dtype):
+        return elapsed_array(column)
     array = to_arrow(as_text(column))
     return array.cast(pyarrow().timestamp("us", zone)) if zone else array
 
