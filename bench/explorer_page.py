@@ -12,7 +12,6 @@ from playwright.sync_api import sync_playwright
 
 import sfumato
 from bench.measure import Page, table
-from sfumato.runs.explorer.offline import explore
 
 _TIMES = 7
 
@@ -49,7 +48,7 @@ def measure() -> Page:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         run = sfumato.fit("s-curve", out=Path(folder) / "run", quiet=True)
         path = Path(folder) / "page.html"
-        explore(run, path)
+        run.explore(path)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
             args=[

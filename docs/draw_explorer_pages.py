@@ -51,7 +51,7 @@ def draw(
 ) -> None:
     """Use a run's page, and keep what is seen."""
     html = folder / f"{to.stem}.html"
-    sfumato.explore(run, to=html)
+    run.explore(html)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]

@@ -83,9 +83,9 @@ def _write(run: Path | None, to: Path) -> None:
     check_page_target(to)
     keep_apart(to, run)
 
-    from sfumato.runs.explorer.offline import explore as write
+    from sfumato.runs.run import open_run
 
-    page = write(run, to, quiet=False)
+    page = open_run(run).explore(to, quiet=False)
     say(f"Page: {to} ({to.stat().st_size / 1e6:.2f} MB); it needs no server and no network.")
     if page.left:
         say(f"It does without {', '.join(page.left)}")

@@ -49,6 +49,8 @@ from sfumato.samplers.driver import Stepper
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sfumato.runs.explorer.page import Page
+
 SNAPSHOT_FRAMES = 10
 
 
@@ -506,6 +508,26 @@ class Run:
             for name, value in facts.items()
         )
         return f"<table>{rows}</table>"
+
+    def explore(self, to: str | os.PathLike[str] | None = None, *, quiet: bool = True) -> "Page":
+        """The explorer's page of this run, which needs no server: a notebook shows it.
+
+        Of points it draws with the run's own network, in the browser; rows of a table and pictures
+        are drawn beforehand.
+
+        Args:
+            to: a file to keep it in, .html, which opens anywhere.
+            quiet: show no progress.
+
+        Raises:
+            ArgumentError: if the run has none (of points, one to three columns have to vary), the
+                file's name does not end in .html, or its folder is missing.
+            OSError: if the file cannot be written.
+        """
+        # The page is built on runs, so that it is imported when it is asked for.
+        from sfumato.runs.explorer.offline import offline_page
+
+        return offline_page(self, None if to is None else Path(to), quiet=quiet)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one safetensors file, which `sfumato.open` reads.

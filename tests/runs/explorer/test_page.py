@@ -20,7 +20,6 @@ from sfumato.config.recipes import preset
 from sfumato.models.registry import build_stepper
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.exact import errors_by_level, exact_denoiser, regrets_by_level
-from sfumato.runs.explorer.offline import explore
 from sfumato.samplers.driver import sample_chunks
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ WINDOW: Any = {"width": 1280, "height": 900}
 def moons_html(moons: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a run, as a file."""
     path = tmp_path_factory.mktemp("page") / "moons.html"
-    explore(moons, path)
+    moons.explore(path)
     return path
 
 
@@ -94,6 +93,22 @@ def test_the_exact_denoiser_draws_as_pythons_does(shown: Shown, moons: Run) -> N
     drawn = np.array(shown.drawn("exact")).reshape(-1, 2)
     assert np.abs(drawn - expected).max() < 2e-3
     assert np.quantile(np.abs(drawn - expected), 0.99) < CLOSE
+
+
+def test_what_a_notebook_shows_draws_in_its_frame(
+    browser: "Browser", moons: Run, tmp_path: Path
+) -> None:
+    notebook = tmp_path / "notebook.html"
+    notebook.write_text(f"<!doctype html>{moons.explore()._repr_html_()}", encoding="utf-8")
+    page = browser.new_page()
+    page.goto(notebook.as_uri())
+    frame = page.frames[1]
+    frame.wait_for_function("() => window.sfumato?.frames.learned.value?.rows === 2000")
+    frame.wait_for_function("() => !window.sfumato.busy.value")
+    last = "s.stateAt(s.frames.learned.value, s.frames.learned.value.levels.length - 1)"
+    drawn = frame.evaluate(f"() => {{ const s = window.sfumato; return Array.from({last}); }}")
+    assert _apart(moons, drawn, moons.sample(2000)) < CLOSE
+    page.close()
 
 
 def test_it_asks_nothing_of_any_network(shown: Shown) -> None:
@@ -179,7 +194,7 @@ def test_a_few_step_map_draws_as_sample_calls_does(
 
     monkeypatch.setitem(distill._RECIPES, "points", (200, 6, 0.5, 1))  # little is learned
     run = distill.learn_map(own_moons, [1, 4], seed=0, measure=False, quiet=True).run
-    explore(run, tmp_path / "few.html")
+    run.explore(tmp_path / "few.html")
     reopened.open(tmp_path / "few.html")
     for calls in (1, 4):
         reopened.choose("Drawn by", str(calls))
@@ -209,7 +224,7 @@ def test_a_discrete_process_and_the_networks_of_steps(
         out=tmp_path / "steps",
         quiet=True,
     )
-    explore(run, tmp_path / "steps.html")
+    run.explore(tmp_path / "steps.html")
     reopened.open(tmp_path / "steps.html")
     assert _apart(run, reopened.drawn("learned"), run.sample(2000)) < CLOSE
     # From a level without signal, too, where there is no log-SNR.
@@ -224,7 +239,7 @@ def test_a_discrete_process_and_the_networks_of_steps(
 def test_a_line_and_a_cloud_in_space(columns: int, reopened: Shown, tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(600, columns)) * [1, 5, 0.1][:columns]
     run = sfumato.fit(rows, settings=TINY, out=tmp_path / "run", quiet=True)
-    explore(run, tmp_path / "page.html")
+    run.explore(tmp_path / "page.html")
     reopened.open(tmp_path / "page.html")
     assert _apart(run, reopened.drawn("learned"), run.sample(2000)) < CLOSE
 
@@ -251,7 +266,7 @@ def test_the_tutorials_own_sampling_is_what_the_page_opens_with(
         out=tmp_path / "tutorial",
         quiet=True,
     )
-    explore(run, tmp_path / "page.html")
+    run.explore(tmp_path / "page.html")
     reopened.open(tmp_path / "page.html")
     assert _apart(run, reopened.drawn("learned"), run.sample(2000)) < CLOSE
     command = shlex.split(reopened.page.get_by_test_id("command").inner_text())
@@ -281,7 +296,7 @@ def test_log_densities_between_uneven_levels_too(reopened: Shown, tmp_path: Path
         out=tmp_path / "run",
         quiet=True,
     )
-    explore(run, tmp_path / "page.html")
+    run.explore(tmp_path / "page.html")
     reopened.open(tmp_path / "page.html")
     codec: Any = run.model.codec
     rows = run.sample(100)

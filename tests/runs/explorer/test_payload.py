@@ -16,7 +16,6 @@ from sfumato.errors import ArgumentError
 from sfumato.models.registry import build_grid
 from sfumato.process.noise import NoiseLevel
 from sfumato.runs.exact import exact_denoiser
-from sfumato.runs.explorer.offline import explore
 from sfumato.runs.explorer.payload import payload
 
 
@@ -163,19 +162,25 @@ def test_a_network_of_ones_own_is_refused(tmp_path: Path) -> None:
 
     run = sfumato.fit("moons", network=Own(), settings=TINY, out=tmp_path / "own", quiet=True)
     with pytest.raises(ArgumentError, match="this run has Own"):
-        explore(run)
+        run.explore()
 
 
 def test_the_name_of_the_file_is_checked(moons: Run, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=r"name it \.html, not 'page\.txt'"):
-        explore(moons, tmp_path / "page.txt")
+        moons.explore(tmp_path / "page.txt")
     with pytest.raises(ArgumentError, match="there is no folder"):
-        explore(moons, tmp_path / "absent" / "page.html")
+        moons.explore(tmp_path / "absent" / "page.html")
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own(moons: Run) -> None:
-    page = explore(moons)
+    page = moons.explore()
     shown = page._repr_html_()
     assert shown.startswith("<iframe")
     assert "<script" not in shown  # escaped: it runs in the frame alone
     assert len(page.html) < 2_000_000
+
+
+def test_a_run_is_explored_by_where_it_is_too(moons: Run) -> None:
+    assert moons.folder is not None
+    assert sfumato.explore(moons.folder).html == sfumato.explore(moons).html
+    assert sfumato.explore(moons).html == moons.explore().html

@@ -15,7 +15,6 @@ from command_line import leave
 from explorer_pages import page as opened
 from sfumato import Run
 from sfumato.runs.explorer.binary import header_of, written
-from sfumato.runs.explorer.offline import explore
 from sfumato.runs.explorer.page import page_html
 from sfumato.runs.explorer.pictures import Pictures
 from sfumato.runs.explorer.server import Explorer
@@ -328,7 +327,7 @@ def test_in_chinese_and_on_a_telephone(page: "Page", filling: bool) -> None:
 def test_the_file_shows_what_python_drew_and_asks_nothing(
     tab: "Page", of_classes: Run, tmp_path: Path, asked: list[str]
 ) -> None:
-    explore(of_classes, tmp_path / "halves.html")
+    of_classes.explore(tmp_path / "halves.html")
     asked.clear()
     tab.context.set_offline(True)
     tab.set_viewport_size(DESK)

@@ -18,7 +18,6 @@ from sfumato.process.streams import CHUNK
 from sfumato.runs.explorer import messages, tables
 from sfumato.runs.explorer.calls import Abandoned, counted
 from sfumato.runs.explorer.messages import DrawPictures, DrawRows, FillRow
-from sfumato.runs.explorer.offline import explore
 from sfumato.runs.explorer.page import MOST_BYTES
 from sfumato.runs.explorer.payload import drawn, payload
 from sfumato.runs.explorer.worker import Worker
@@ -358,7 +357,7 @@ def test_of_a_file_that_would_be_too_large_it_is_said_what_is_left_out(orders: R
 
 
 def test_the_page_of_a_table_is_a_file(of_orders: Run, tmp_path: Path) -> None:
-    page = explore(of_orders, tmp_path / "orders.html")
+    page = of_orders.explore(tmp_path / "orders.html")
     assert page.left == ()
     assert (tmp_path / "orders.html").stat().st_size < 3_000_000 < MOST_BYTES
     assert of_orders.folder is not None

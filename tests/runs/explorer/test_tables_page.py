@@ -15,7 +15,6 @@ from browser import browser
 from command_line import leave
 from fitted import SHORT
 from sfumato import Run, fit
-from sfumato.runs.explorer.offline import explore
 from sfumato.runs.explorer.server import Explorer
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ def file(
     browser: "Browser", of_orders: Run, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Tab]:
     path = tmp_path_factory.mktemp("page") / "orders.html"
-    explore(of_orders, path)
+    of_orders.explore(path)
     tab = Tab(browser, path.as_uri())
     tab.context.set_offline(True)
     yield tab

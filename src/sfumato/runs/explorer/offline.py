@@ -15,29 +15,20 @@ def explore(
     *,
     quiet: bool = True,
 ) -> Page:
-    """A page of a run that needs no server.
-
-    Of points it draws with the run's own network, in the browser; rows of a table and pictures are
-    drawn beforehand. A notebook shows what is returned; `to` keeps it as one file, which opens
-    anywhere.
-
-    Args:
-        run: of points with one to three columns that vary, of a table, or of pictures; or its
-            folder or model file.
-        to: a file to write, .html.
-        quiet: show no progress.
+    """As `Run.explore`, of a run, or of the folder or model file that one is in.
 
     Raises:
-        ArgumentError: if the run is of other data, the file's name does not end in .html, or its
-            folder is missing.
         RunError: if there is no such run.
-        OSError: if the file cannot be written.
     """
+    return (run if isinstance(run, Run) else open_run(run)).explore(to, quiet=quiet)
+
+
+def offline_page(run: Run, to: Path | None, *, quiet: bool) -> Page:
+    """The page of `Run.explore`, which says more."""
     if to is not None:
-        check_page_target(Path(to))
-    opened = run if isinstance(run, Run) else open_run(run)
-    content, left = carried(opened, MOST_CONTENT, quiet=quiet)
+        check_page_target(to)
+    content, left = carried(run, MOST_CONTENT, quiet=quiet)
     page = Page(page_html(content), tuple(left))
     if to is not None:
-        atomic.write_bytes(Path(to), page.html.encode())
+        atomic.write_bytes(to, page.html.encode())
     return page
