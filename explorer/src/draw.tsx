@@ -130,6 +130,7 @@ export function Draw() {
 
 function Progress() {
   const t = text.value, now = progress.value, fit = state.value;
+  const reached = fit?.state === "stopped" ? fit.reached : null;
   const values = losses.value, [top, bottom] = [Math.max(...values), Math.min(...values)];
   const line = values.map((v, k) => `${(100 * k) / Math.max(values.length - 1, 1)},${30 - (28 * (v - bottom)) / (top - bottom || 1)}`);
   return (
@@ -138,6 +139,12 @@ function Progress() {
         <>
           <progress max={now.steps} value={now.step} aria-label={t.fitTitle} />
           <p>{t.fitting(now.step, now.steps, now.rate, now.left)} · {t.loss} {now.loss.toPrecision(4)}</p>
+        </>
+      )}
+      {reached && (
+        <>
+          <progress max={reached.steps} value={reached.step} aria-label={t.fitTitle} />
+          <p data-testid="stopped-at">{t.stoppedAt(reached.step, reached.steps)}</p>
         </>
       )}
       {values.length > 1 && (

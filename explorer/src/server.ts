@@ -33,6 +33,8 @@ export interface State {
   state: "empty" | "fitting" | "stopped" | "done";
   folder: string | null;
   command: string | null;
+  /** The step that a run which is not being fitted has reached, where it is known. */
+  reached: { step: number; steps: number } | null;
   toys: string[];
 }
 

@@ -95,6 +95,7 @@ const EN = {
   goOn: "Go on",
   fitting: (step: number, steps: number, rate: number, left: number) =>
     `step ${step} of ${steps}, ${Math.round(rate)} steps/s, ${Math.ceil(left)} s left`,
+  stoppedAt: (step: number, steps: number) => `Stopped at step ${step} of ${steps}.`,
   loss: "loss",
   saved: (folder: string) => `The run is in ${folder}.`,
   lostServer: "The connection to sfumato explore is lost. Start it again, and open the new address.",
@@ -200,6 +201,7 @@ const ZH: Text = {
   goOn: "继续",
   fitting: (step, steps, rate, left) =>
     `第 ${step} 步，共 ${steps} 步；每秒 ${Math.round(rate)} 步，还需 ${Math.ceil(left)} 秒`,
+  stoppedAt: (step, steps) => `停在第 ${step} 步，共 ${steps} 步。`,
   loss: "损失",
   saved: (folder) => `结果保存在 ${folder}。`,
   lostServer: "与 sfumato explore 的连接已断开。请重新启动，并打开新的地址。",

@@ -485,12 +485,10 @@ class Run:
             facts["map"] = f"few-step map of {calls} calls" + (
                 f"; `sample` draws with {drawing}" if drawing else ""
             )
-        if records:
+        if (reached := self.reached()) is not None:
             last = records[-1]
-            training = settings.training
-            steps = training.steps if training.past else last["num_steps"]
             facts["training"] = (
-                f"step {last['step']:,} of {steps:,}, loss {last['loss']:.4f}, "
+                f"step {reached[0]:,} of {reached[1]:,}, loss {last['loss']:.4f}, "
                 f"{last['seconds']:.1f} s"
             )
         if settings.start.path:
@@ -582,12 +580,21 @@ class Run:
         Raises:
             RunError: if metrics.jsonl is damaged.
         """
+        reached = self.reached()
+        return self.folder is None if reached is None else reached[0] >= reached[1]
+
+    def reached(self) -> tuple[int, int] | None:
+        """The last training step on record, and how many there are to be; None without records.
+
+        Raises:
+            RunError: if metrics.jsonl is damaged.
+        """
         records, training = self.records(), self.settings.training
         if not records:
-            return self.folder is None
+            return None
         # The last line may have been written before the run was to be trained on.
         steps = training.steps if training.past else records[-1]["num_steps"]
-        return records[-1]["step"] >= steps
+        return int(records[-1]["step"]), int(steps)
 
     def snapshots(self) -> list[tuple[int, np.ndarray]]:
         """Samples drawn while training: step and `(SNAPSHOT_FRAMES, n, columns)` each.

@@ -126,6 +126,11 @@ def test_a_ring_is_painted_fitted_stopped_gone_on_with_and_drawn(
     fitted = folder / "runs" / "drawn-001"
     step = _stop(served, fitted)
     assert 0 < step < LONG
+    said = served.get_by_test_id("stopped-at")
+    assert said.inner_text() == f"Stopped at step {step} of {LONG}."
+    served.get_by_test_id("language").click()
+    assert said.inner_text() == f"停在第 {step} 步，共 {LONG} 步。"
+    served.get_by_test_id("language").click()
     served.get_by_test_id("go-on").click()
     served.wait_for_function(
         "(step) => document.querySelector('progress')?.value >= step", arg=step + 200
@@ -145,6 +150,10 @@ def test_a_ring_is_painted_fitted_stopped_gone_on_with_and_drawn(
     outer = 3 * 70 / (box["width"] / 2)
     assert np.median(radius) == pytest.approx(outer, rel=0.05)
     assert radius.std() < 0.25 * outer
+
+    served.reload()
+    step = int(run.records()[-1]["step"])
+    assert said.inner_text() == f"Stopped at step {step} of {LONG}."
 
 
 def test_a_keyboard_paints_too_and_a_toy_set_is_fitted(served: "Page") -> None:

@@ -134,6 +134,7 @@ def test_a_stop_is_heard_at_once_and_what_goes_on_is_as_if_it_had_not(
     run = folder / stopped["folder"]
     step = last_step(run)
     assert step < LONG
+    assert stopped["reached"] == {"step": step, "steps": LONG}
 
     opened.send({"type": "go_on"})
     assert opened.until_step(step + 1)["step"] <= step + 50
@@ -141,6 +142,7 @@ def test_a_stop_is_heard_at_once_and_what_goes_on_is_as_if_it_had_not(
     again = opened.until_state("stopped")
     assert again["folder"] == stopped["folder"]
     assert again["command"] == stopped["command"]
+    assert again["reached"] == {"step": last_step(run), "steps": LONG}
     straight = stopped_at(f"{stopped['folder']}.csv", last_step(run), "s")
     assert_same(sfumato.open(run), straight)
 
@@ -365,9 +367,10 @@ def test_a_run_that_was_stopped_is_gone_on_with_and_a_fit_is_saved_when_the_serv
     before = set(workers(os.getpid()))
     with Explorer(folder / stopped["folder"]) as ending, page(ending.address) as again:
         (worker,) = set(workers(os.getpid())) - before
-        again.until_state("stopped")
+        reached = {"step": last_step(folder / stopped["folder"]), "steps": 150}
+        assert again.until_state("stopped")["reached"] == reached
         again.send({"type": "go_on"})
-        again.until_state("done")
+        assert again.until_state("done")["reached"] == {"step": 150, "steps": 150}
         again.send(drawn(LONG))
         again.until_step(1)
     assert last_step(folder / stopped["folder"]) == 150

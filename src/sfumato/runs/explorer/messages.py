@@ -177,6 +177,13 @@ def request(text: str) -> Request:
 # ----------------------------------------------------------------------------- server to page
 
 
+class Reached(_Message):
+    """The training step that a run has reached, and how many it is to have."""
+
+    step: int
+    steps: int
+
+
 class Session(_Message):
     """Where the one session stands that all pages see."""
 
@@ -184,6 +191,7 @@ class Session(_Message):
     state: State
     folder: str | None
     command: str | None
+    reached: Reached | None
     toys: tuple[str, ...] = tuple(name for name, each in TOY_SETS.items() if len(each.columns) == 2)
 
 
@@ -282,6 +290,7 @@ class Opened(_Message):
     state: State
     folder: str | None
     command: str | None
+    reached: Reached | None
 
 
 class Begun(_Message):
@@ -298,6 +307,7 @@ class Ended(_Message):
     type: Literal["ended"] = "ended"
     state: Literal["stopped", "done"]
     message: str
+    reached: Reached
 
 
 class Failed(_Message):

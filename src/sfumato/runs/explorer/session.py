@@ -35,6 +35,7 @@ from sfumato.runs.explorer.messages import (
     Order,
     Perform,
     Progress,
+    Reached,
     Ready,
     Refusal,
     Refused,
@@ -105,6 +106,7 @@ class Session:
         self.state: State = "empty"
         self.folder: str | None = None
         self.command: str | None = None
+        self.reached: Reached | None = None  # of a run that is not being fitted
         self._run: str | None = None  # where the run lies that all see
         self._waiting: dict[Outbox, Draw] = {}  # in the order of their turns
         self._running: _Running | None = None
@@ -338,12 +340,13 @@ class Session:
                 self._begun, self._progress, self._payload = True, None, None
                 self._run = self.folder = folder
                 self.command = command or self.command
+                self.reached = None
                 self._change("fitting")
-            case Ended(state=state, message=message):
-                self._said = message
+            case Ended(state=state, message=message, reached=reached):
+                self._said, self.reached = message, reached
                 self._change(state)
-            case Opened(state=state, folder=folder, command=command):
-                self.folder, self.command = folder, command
+            case Opened(state=state, folder=folder, command=command, reached=reached):
+                self.folder, self.command, self.reached = folder, command, reached
                 self._change(state)
                 self._answer(None)
             case Advanced():
@@ -391,7 +394,7 @@ class Session:
 
     def _described(self) -> str:
         return messages.Session(
-            state=self.state, folder=self.folder, command=self.command
+            state=self.state, folder=self.folder, command=self.command, reached=self.reached
         ).model_dump_json()
 
     def _to_all(self, kind: _Kind, content: str | bytes) -> None:

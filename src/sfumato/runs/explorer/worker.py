@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -49,6 +49,7 @@ from sfumato.runs.explorer.messages import (
     Order,
     Perform,
     Progress,
+    Reached,
     Ready,
     Refused,
     Resume,
@@ -137,12 +138,14 @@ class Worker:
 
     def _open(self, path: str) -> None:
         run = self._opened(path)
+        reached = run.reached()
         self._tell(payload(run))
         self._tell(
             Opened(
                 state="done" if run.is_finished() else "stopped",
                 folder=None if run.folder is None else str(run.folder),
                 command=_made_by(run),
+                reached=None if reached is None else Reached(step=reached[0], steps=reached[1]),
             )
         )
 
@@ -200,14 +203,18 @@ class Worker:
             if kept is not None:
                 kept.pop_all()
             self._tell(Begun(folder=str(job.folder), command=command))
+            state: Literal["stopped", "done"]
             try:
                 self._train(job)
             except Stopped as stopped:
-                ended = Ended(state="stopped", message=str(stopped))
+                state, said = "stopped", str(stopped)
             else:
                 write_card(_run_of(job))
-                ended = Ended(state="done", message=f"done: {job.folder}")
-        self._tell(ended)  # all is saved, and the folder is free
+                state, said = "done", f"done: {job.folder}"
+        reached = Reached(step=job.training.step, steps=job.training.num_steps)
+        self._tell(
+            Ended(state=state, message=said, reached=reached)
+        )  # all is saved, and the folder is free
         self._tell(_shown(job))
 
     def _train(self, job: Job) -> None:
