@@ -1,10 +1,12 @@
-// Paint a distribution, or take one, and fit it: only where the page is served.
+// Paint a distribution, or take one, and fit it: only where the page is served. The run on the screen
+// has the place of it, unless a person wants both.
 
-import { useSignal } from "@preact/signals";
+import { computed, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
 import { Choice } from "./controls";
-import { ask, complaint, connected, losses, progress, state } from "./server";
+import { ask, complaint, connected, type Fit, state } from "./server";
+import { run } from "./shown";
 import { text } from "./text";
 import { dark } from "./theme";
 
@@ -19,6 +21,27 @@ const LARGEST = 6 * 2 ** 20;
 function normals(): [number, number] {
   const radius = Math.sqrt(-2 * Math.log(1 - Math.random())), angle = 2 * Math.PI * Math.random();
   return [radius * Math.cos(angle), radius * Math.sin(angle)];
+}
+
+/** What a person has chosen; null where it is open as long as there is no run. */
+const chosen = signal<boolean | null>(null);
+const isOpen = computed(() => chosen.value ?? (run.value === null && ["empty", "fitting"].includes(state.value?.state ?? "")));
+/** Whether it stands beside the run. */
+export const isBeside = computed(() => isOpen.value && run.value !== null);
+
+export function DrawButton() {
+  return (
+    <button type="button" aria-expanded={isOpen.value} aria-controls="draw" data-testid="draw-button"
+      onClick={() => (chosen.value = !isOpen.value)}>{text.value.fitTitle}</button>
+  );
+}
+
+/** Have it fitted. What was painted is painted on while one watches, where there is room for both. */
+function fit(asked: Fit): void {
+  const room = matchMedia("(min-width: 1051px)").matches;
+  chosen.value = asked.source !== "csv" && room ? true : null;
+  if (!room) scrollTo({ top: 0 }); // there one sees how the fit stands
+  ask(asked);
 }
 
 export function Draw() {
@@ -45,7 +68,7 @@ export function Draw() {
       draw.stroke();
     }
   };
-  useEffect(paint, [painted.value, cursor.value, dark.value]);
+  useEffect(paint, [painted.value, cursor.value, dark.value, isOpen.value]);
 
   const spray = (x: number, y: number, count: number) => {
     for (let k = 0; k < count && points.current.length < MOST; k++) {
@@ -73,7 +96,7 @@ export function Draw() {
   const readFile = async (file: File | undefined) => {
     if (!file) return;
     if (file.size > LARGEST) complaint.value = t.tooLarge(file.name);
-    else ask({ type: "fit", source: "csv", name: file.name, text: await file.text(), steps: steps.value });
+    else fit({ type: "fit", source: "csv", name: file.name, text: await file.text(), steps: steps.value });
   };
 
   // Anywhere on the page: a browser would leave it for a file that is dropped beside a small target.
@@ -86,9 +109,8 @@ export function Draw() {
   });
 
   return (
-    <section class="draw" aria-label={t.fitTitle} data-testid="draw">
+    <section class="draw" id="draw" hidden={!isOpen.value} aria-label={t.fitTitle} data-testid="draw">
       <h2>{t.fitTitle}</h2>
-      {connected.value === "lost" && <p class="problem" role="alert">{t.lostServer}</p>}
       <p class="faint">{t.drawHere}</p>
       <canvas ref={element} class="paper" tabIndex={0} role="application" aria-label={t.drawHere} data-testid="paper"
         onPointerDown={(event) => { event.currentTarget.setPointerCapture(event.pointerId); stroked(event); }}
@@ -98,7 +120,7 @@ export function Draw() {
       </label>
       <div class="buttons">
         <button type="button" class="primary" data-testid="fit" disabled={busy || painted.value < LEAST}
-          onClick={() => ask({ type: "fit", source: "drawn", points: points.current, steps: steps.value })}>{t.fitDrawn(painted.value)}</button>
+          onClick={() => fit({ type: "fit", source: "drawn", points: points.current, steps: steps.value })}>{t.fitDrawn(painted.value)}</button>
         <button type="button" disabled={!painted.value} onClick={() => { points.current = []; painted.value = 0; }}>{t.clear}</button>
       </div>
       {painted.value > 0 && painted.value < LEAST && <p class="faint">{t.fitTooFew}</p>}
@@ -111,7 +133,7 @@ export function Draw() {
               <input type="number" min="0" step="0.01" value={noise.value} onInput={(event) => (noise.value = event.currentTarget.value)} />
             </label>
             <button type="button" class="primary" data-testid="fit-toy" disabled={busy}
-              onClick={() => ask({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Math.max(0, Number(noise.value)), steps: steps.value })}>{t.fit}</button>
+              onClick={() => fit({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Math.max(0, Number(noise.value)), steps: steps.value })}>{t.fit}</button>
           </>
         )}
       </div>
@@ -122,39 +144,6 @@ export function Draw() {
         <input type="number" aria-label={t.trainingSteps} min="10" max="100000" step="10" value={steps.value}
           onChange={(event) => (steps.value = Math.min(Math.max(Math.floor(Number(event.currentTarget.value) || 1000), 10), 100000))} />
       </label>
-      <Progress />
-      {complaint.value && <p class="problem" role="alert" data-testid="complaint">{complaint.value}</p>}
     </section>
-  );
-}
-
-function Progress() {
-  const t = text.value, now = progress.value, fit = state.value;
-  const reached = fit?.state === "stopped" ? fit.reached : null;
-  const values = losses.value, [top, bottom] = [Math.max(...values), Math.min(...values)];
-  const line = values.map((v, k) => `${(100 * k) / Math.max(values.length - 1, 1)},${30 - (28 * (v - bottom)) / (top - bottom || 1)}`);
-  return (
-    <div class="progress" aria-live="polite">
-      {now && (
-        <>
-          <progress max={now.steps} value={now.step} aria-label={t.fitTitle} />
-          <p>{t.fitting(now.step, now.steps, now.rate, now.left)} · {t.loss} {now.loss.toPrecision(4)}</p>
-        </>
-      )}
-      {reached && (
-        <>
-          <progress max={reached.steps} value={reached.step} aria-label={t.fitTitle} />
-          <p data-testid="stopped-at">{t.stoppedAt(reached.step, reached.steps)}</p>
-        </>
-      )}
-      {values.length > 1 && (
-        <svg class="loss" viewBox="0 0 100 32" preserveAspectRatio="none" role="img" aria-label={t.loss}>
-          <polyline points={line.join(" ")} vector-effect="non-scaling-stroke" />
-        </svg>
-      )}
-      {fit?.state === "fitting" && <button type="button" data-testid="stop" onClick={() => ask({ type: "stop" })}>{t.stopFit}</button>}
-      {fit?.state === "stopped" && <button type="button" class="primary" data-testid="go-on" onClick={() => ask({ type: "go_on" })}>{t.goOn}</button>}
-      {fit?.folder && fit.state !== "fitting" && <p class="faint">{t.saved(fit.folder)} <code>{fit.command}</code></p>}
-    </div>
   );
 }

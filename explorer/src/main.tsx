@@ -4,13 +4,14 @@ import { render } from "preact";
 
 import "./style.css";
 import { Controls } from "./controls";
-import { Draw } from "./draw";
+import { Draw, DrawButton, isBeside } from "./draw";
+import { FitState } from "./fit_state";
 import { hovered, logDensities } from "./hover";
 import { density, pending } from "./layers";
 import { captioned, Panel } from "./panel";
 import { Pictures } from "./pictures";
 import * as pictures from "./pictures_state";
-import { connect, served } from "./server";
+import { connect, fitting, served, state as fitState } from "./server";
 import { Share } from "./share";
 import { open, run as shown } from "./shown";
 import * as state from "./state";
@@ -31,15 +32,17 @@ function App() {
         <h1>{t.title}</h1>
         {run && <p>{t.subtitle(run.name)}</p>}
         <div class="buttons">
+          {served && <DrawButton />}
           {kind === "points" && <button type="button" onClick={begin} data-testid="begin-tour">{t.tour}</button>}
           <button type="button" lang={language.value === "zh" ? "en" : "zh-CN"} data-testid="language"
             onClick={() => (language.value = language.value === "zh" ? "en" : "zh")}>{t.language}</button>
         </div>
       </header>
       {failure.value && <p class="problem" role="alert">{failure.value}</p>}
-      <main class={served && kind !== "images" ? "served" : ""}>
-        {served && kind !== "images" && <Draw />}
-        {!run && <p class="faint wide">{served ? t.nothingYet : t.connecting}</p>}
+      {served && <FitState />}
+      <main class={isBeside.value ? "beside-draw" : run ? "" : "empty"}>
+        {served && <Draw />}
+        {!run && !fitting.value && <p class="faint wide">{fitState.value ? t.nothingYet : t.connecting}</p>}
         {kind === "points" && <Points />}
         {kind === "table" && <Tables />}
         {kind === "images" && <Pictures />}

@@ -14,9 +14,8 @@ import {
   playing, problem, real, realCount, realLabel, run, seed, stale, steps, stop, stored, view, type View, type Walk, walk,
 } from "./pictures_state";
 import { picturesText as texts } from "./pictures_text";
-import { connected, drawing, served } from "./server";
+import { drawing, fitting, served } from "./server";
 import { asGiven, Command, download, quoted } from "./share";
-import { text } from "./text";
 import { dark, still } from "./theme";
 
 export function Pictures() {
@@ -26,7 +25,6 @@ export function Pictures() {
   return (
     <>
       <div class="look pictures">
-        {connected.value === "lost" && <p class="problem" role="alert">{text.value.lostServer}</p>}
         {!served && <p class="faint" data-testid="offline">{t.offline} {leftOut()}</p>}
         {canFill && (
           <fieldset class="choice">
@@ -122,6 +120,7 @@ function Drawn() {
 /** How far a draw is; or what it took, and a way to have what is chosen now. */
 function State() {
   const t = texts.value, now = drawing.value, found = walk.value;
+  if (fitting.value) return <div class="state" data-testid="while-fitting">{t.whileFitting}</div>;
   if (problem.value) return <div class="state"><p class="problem" role="alert" data-testid="problem">{problem.value}</p>{mode.value === "new" && <Again />}</div>;
   if (busy.value) {
     return (
@@ -188,7 +187,7 @@ function Filling() {
           <h2>{t.result}</h2>
           {served && (
             <div class="buttons">
-              <button type="button" class="primary" disabled={!painted.value || busy.value} onClick={held.ask} data-testid="fill">{t.fill}</button>
+              <button type="button" class="primary" disabled={!painted.value || busy.value || fitting.value} onClick={held.ask} data-testid="fill">{t.fill}</button>
             </div>
           )}
           <State />

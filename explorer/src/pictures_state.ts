@@ -4,7 +4,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
 import { Packed, type RunHeader } from "./payload";
-import { cancel, connected, draw, type Draw, served } from "./server";
+import { cancel, connected, draw, type Draw, fitting, served } from "./server";
 
 /** A moment of a walk, as it was reached after so many steps. */
 interface Stop {
@@ -191,6 +191,11 @@ export function giveUp(): void {
   busy.value = false;
 }
 
+/** Another kind of run is shown. */
+export function close(): void {
+  run.value = null;
+}
+
 export function open(bytes: ArrayBuffer): void {
   const found = new Packed<PicturesHeader>(bytes), own = found.header;
   // After a break of the connection the same run comes again.
@@ -216,11 +221,21 @@ export function choose(place: number): void {
   fillLabel.value = realLabel(place) || null;
 }
 
-// A change of what is drawn draws it, once it has settled.
 let settling = 0;
+
+// What was drawn before the model was trained on is not its own any more.
+effect(() => {
+  if (!fitting.value) return;
+  clearTimeout(settling);
+  giveUp();
+  walks.new.value = walks.fill.value = null;
+  problem.value = "";
+});
+
+// A change of what is drawn draws it, once it has settled.
 effect(() => {
   const chosen = drawMessage.value;
-  if (!served || !chosen || mode.value !== "new") return;
+  if (fitting.value || !served || !chosen || mode.value !== "new") return;
   if (walks.new.peek()?.key === JSON.stringify(chosen)) return;
   clearTimeout(settling);
   settling = window.setTimeout(ask, walks.new.peek() ? 300 : 0);

@@ -1,19 +1,19 @@
 // The connection to `sfumato explore`, where the page is served: runs come in, fits are asked for, and
 // of tables and pictures what is to be drawn.
 
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
 import { Packed, type RunHeader } from "./payload";
 import { busy } from "./state";
 import { text } from "./text";
 
-export type Request =
+export type Fit =
   | { type: "fit"; source: "drawn"; points: number[][]; steps: number }
   | { type: "fit"; source: "toy"; name: string; noise: number | null; steps: number }
-  | { type: "fit"; source: "csv"; name: string; text: string; steps: number }
-  | { type: "stop" }
-  | { type: "go_on" };
+  | { type: "fit"; source: "csv"; name: string; text: string; steps: number };
+
+type Request = Fit | { type: "stop" } | { type: "go_on" };
 
 /** What is to be drawn; its number is this module's. */
 export type Draw =
@@ -69,6 +69,7 @@ export interface Answer extends RunHeader {
 export const served = location.protocol.startsWith("http") && new URLSearchParams(location.search).has("token");
 export const connected = signal<"no" | "yes" | "lost">("no");
 export const state = signal<State | null>(null);
+export const fitting = computed(() => state.value?.state === "fitting");
 export const progress = signal<Progress | null>(null);
 export const losses = signal<number[]>([]);
 export const complaint = signal("");
@@ -90,7 +91,7 @@ effect(() => {
   const content = next.value;
   next.value = null;
   open(content, { keep: following });
-  following = state.peek()?.state === "fitting";
+  following = fitting.peek();
 });
 
 /** Connect, again and again; runs that come in are opened so. */

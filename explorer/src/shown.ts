@@ -18,6 +18,7 @@ export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
       const { header } = new Packed<RunHeader>(bytes);
       if (header.kind !== "points") points.payload.value = null;
       if (header.kind !== "table") tables.table.value = null;
+      if (header.kind !== "images") pictures.close();
       if (header.kind === "points") points.open(bytes, { keep: keep && run.value?.kind === "points" });
       if (header.kind === "table") tables.open(bytes);
       if (header.kind === "images") pictures.open(bytes);

@@ -2,10 +2,10 @@
 // are filled in.
 
 import { Choice, Group, Integer } from "./controls";
-import { served } from "./server";
+import { fitting, served } from "./server";
 import { asGiven, Command, download, quoted } from "./share";
 import {
-  asked, begun, choicesOf, type Column, columns, conditions, count, drawing, drawn, emptied, empty, filled, FILLINGS, first, fitting,
+  asked, begun, choicesOf, type Column, columns, conditions, count, drawing, drawn, emptied, empty, filled, FILLINGS, first,
   given, isMissing, isNumeric, type Mode, mode, real, refusal, row, second, seed, setCondition, stored, table, usual, type Value,
 } from "./tables_state";
 import { cellText, FONT, inks, Marginal, Numbers, Pair, type Shown } from "./tables_plots";
@@ -167,7 +167,7 @@ function Conditions() {
   return (
     <Group title={t.conditions}>
       <p class="faint">{stored.value ? t.oneCondition : t.conditionsNote}</p>
-      <div class={columns.value.length > FEW_CONDITIONS ? "scrolled" : ""}>
+      <div class={columns.value.length > FEW_CONDITIONS ? "scrolled" : "scrolled few"}>
         {columns.value.map((column, k) => column.kind !== "constant" && (!stored.value || choicesOf(k).length > 0) && (
           <Condition key={column.name} k={k} column={column} />
         ))}

@@ -4,7 +4,7 @@ import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
 import { Replaced } from "./engine";
 import { Packed, type RunHeader } from "./payload";
-import { type Answer, draw, type Draw, served, state } from "./server";
+import { type Answer, draw, type Draw, fitting, served } from "./server";
 
 export interface Column {
   name: string;
@@ -84,7 +84,6 @@ export const columns = computed(() => table.value?.header.columns ?? []);
 export const real = computed(() => rowsOf("real"));
 /** Rows of the run's own seed, without conditions. */
 export const begun = computed(() => rowsOf("drawn"));
-export const fitting = computed(() => state.value?.state === "fitting");
 export const stored = computed(() => (served ? null : (table.value?.header.stored ?? null)));
 
 export const isNumeric = (column: Column) => column.categories === undefined;

@@ -158,6 +158,9 @@ def test_a_ring_is_painted_fitted_stopped_gone_on_with_and_drawn(
 
 def test_a_keyboard_paints_too_and_a_toy_set_is_fitted(served: "Page") -> None:
     paper = served.get_by_test_id("paper")
+    served.wait_for_function(WHOLE)
+    assert not paper.is_visible()  # the run that there is has the width
+    served.get_by_test_id("draw-button").click()
     paper.focus()
     for key in ("Space", "ArrowRight", "Space", "ArrowUp", "Space", "ArrowLeft", "Space"):
         served.keyboard.press(key)
@@ -169,3 +172,18 @@ def test_a_keyboard_paints_too_and_a_toy_set_is_fitted(served: "Page") -> None:
     served.get_by_text("The run is in runs/moons-001").wait_for()
     served.wait_for_function("() => window.sfumato.payload.value.header.name === 'moons'")
     served.wait_for_function(WHOLE)
+    assert "100" in served.get_by_test_id("fit").inner_text()  # painted on while one watches
+    served.get_by_test_id("draw-button").click()
+    assert not paper.is_visible()
+
+
+def test_on_a_narrow_screen_the_run_takes_the_place_of_what_was_painted(served: "Page") -> None:
+    served.wait_for_function(WHOLE)
+    served.set_viewport_size({"width": 390, "height": 844})
+    served.get_by_test_id("draw-button").click()
+    served.get_by_label("or take a set").select_option("circles")
+    _steps(served, 20)
+    served.get_by_test_id("fit-toy").click()
+    served.wait_for_function("() => window.sfumato.payload.value.header.name === 'circles'")
+    assert not served.get_by_test_id("paper").is_visible()
+    assert served.evaluate("() => document.documentElement.scrollWidth") == 390

@@ -2,7 +2,9 @@
 
 import re
 import shlex
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sfumato
 from browser import browser
 from command_line import leave
 from explorer_pages import page as opened
+from fitted import SHORT
 from sfumato import Run
 from sfumato.runs.explorer.binary import header_of, written
 from sfumato.runs.explorer.page import page_html
 from sfumato.runs.explorer.pictures import Pictures
 from sfumato.runs.explorer.server import Explorer
+from sfumato.runs.fit import begin, resolve
+from sfumato.runs.job import Stopped, fitting
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -111,6 +117,49 @@ def typed(page: "Page", to: Path) -> np.ndarray:
     assert words[-2] == "--to"
     assert leave(shlex.join([*words[1:-1], str(to), "--quiet"])) == 0
     return np.asarray(np.load(to)[..., 0])
+
+
+def test_the_run_has_the_width_until_a_fit_is_wanted(page: "Page") -> None:
+    look = page.locator(".look")
+    wide = look.bounding_box()
+    page.get_by_test_id("draw-button").click()
+    narrow = look.bounding_box()
+    assert wide is not None
+    assert narrow is not None
+    assert wide["width"] > narrow["width"] + 250
+    assert page.get_by_test_id("paper").is_visible()
+    page.get_by_test_id("draw-button").click()
+    assert look.bounding_box() == wide
+
+
+def _stopped_at_once(of: Run, steps: int, out: Path) -> int:
+    """Fit to the same pictures, and stop; the step that was reached."""
+    small = {"network.width": 16, "network.options": {"multipliers": [1]}}
+    changes = {**SHORT, **small, "data.labels": True, "training.steps": steps}
+    settings, data = resolve(of.settings.data.source, changes)
+    with begin(settings, data, out) as job, suppress(Stopped):
+        for _ in fitting(job):
+            signal.raise_signal(signal.SIGTERM)
+    return job.training.step
+
+
+def test_a_fit_of_pictures_is_gone_on_with_and_drawn_from_anew(
+    tab: "Page", of_classes: Run, tmp_path: Path
+) -> None:
+    step = _stopped_at_once(of_classes, 60, tmp_path / "half")
+    assert 0 < step < 60
+    with Explorer(tmp_path / "half") as running:
+        tab.goto(running.address)
+        until_drawn(tab)
+        before = seen(tab)
+        assert tab.get_by_test_id("stopped-at").inner_text() == f"Stopped at step {step} of 60."
+        tab.get_by_test_id("go-on").click()
+        tab.wait_for_function("() => window.sfumato.pictures.walk.value === null")
+        until_drawn(tab)
+        run = sfumato.open(tmp_path / "half")
+        assert run.is_finished()
+        np.testing.assert_array_equal(seen(tab), run.sample(16)[..., 0])
+        assert (seen(tab) != before).any()
 
 
 # ------------------------------------------------------------------------------------ new pictures
@@ -231,12 +280,12 @@ def test_the_brush_paints_with_the_mouse_a_finger_and_the_keyboard(page: "Page")
     to_fills(page)
     assert page.get_by_test_id("fill").is_disabled()
     canvas = page.get_by_test_id("painter")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    assert box is not None
-    pixel = box["width"] / 4
 
     def middle(down: int, across: int) -> tuple[float, float]:
+        canvas.scroll_into_view_if_needed()
+        box = canvas.bounding_box()
+        assert box is not None
+        pixel = box["width"] / 4
         return box["x"] + (across + 0.5) * pixel, box["y"] + (down + 0.5) * pixel
 
     page.mouse.move(*middle(1, 0))
