@@ -88,7 +88,7 @@ class Page:
         return self.until(lambda text: text.get("state") in states)
 
     def until_error(self) -> str:
-        return str(self.until(lambda text: text["type"] == "error")["message"])
+        return str(self.until(lambda text: text["type"] == "error")["reason"]["message"])
 
     def until_step(self, least: int) -> dict[str, Any]:
         return self.until(lambda text: text["type"] == "progress" and text["step"] >= least)

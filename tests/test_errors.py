@@ -1,5 +1,7 @@
 """Errors for users: one line, the nearest name, an exit code each."""
 
+import pickle
+
 import pytest
 
 from sfumato.errors import (
@@ -54,6 +56,15 @@ def test_exit_codes_and_kin(error: type[SfumatoError], code: int, builtin: type[
     assert error.exit_code == code
     assert issubclass(error, builtin)
     assert issubclass(error, SfumatoError)
+
+
+@pytest.mark.parametrize("kind", [DataError, MissingDependencyError])
+def test_a_frequent_mistake_has_a_code_and_values_beside_its_message(
+    kind: type[SfumatoError],
+) -> None:
+    error = pickle.loads(pickle.dumps(kind("line 3 is empty.", code="empty-line", line=3)))
+    assert (str(error), error.code, error.values) == ("line 3 is empty.", "empty-line", {"line": 3})
+    assert (kind("else.").code, kind("else.").values) == ("", {})
 
 
 def test_an_unknown_name_is_an_argument_error() -> None:

@@ -95,7 +95,7 @@ export function Draw() {
   };
   const readFile = async (file: File | undefined) => {
     if (!file) return;
-    if (file.size > LARGEST) complaint.value = t.tooLarge(file.name);
+    if (file.size > LARGEST) complaint.value = { message: t.tooLarge(file.name), code: "", values: {} };
     else fit({ type: "fit", source: "csv", name: file.name, text: await file.text(), steps: steps.value });
   };
 

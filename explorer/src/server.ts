@@ -5,6 +5,7 @@ import { computed, effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
 import { Packed, type RunHeader } from "./payload";
+import { type Reason, said } from "./reasons";
 import { busy } from "./state";
 import { text } from "./text";
 
@@ -56,7 +57,7 @@ export interface Drawing {
   left: number;
 }
 
-type Message = State | Progress | Drawing | { type: "error"; message: string; request: number | null };
+type Message = State | Progress | Drawing | { type: "error"; reason: Reason; request: number | null };
 
 /** The header of an answer. */
 export interface Answer extends RunHeader {
@@ -72,7 +73,7 @@ export const state = signal<State | null>(null);
 export const fitting = computed(() => state.value?.state === "fitting");
 export const progress = signal<Progress | null>(null);
 export const losses = signal<number[]>([]);
-export const complaint = signal("");
+export const complaint = signal<Reason | null>(null);
 /** Of the draw that is waited for, once something is known. */
 export const drawing = signal<Drawing | null>(null);
 
@@ -152,8 +153,8 @@ export function draw(message: Draw): Promise<Packed<Answer>> {
 
 function receive(message: Message): void {
   if (message.type === "error" && message.request !== null) {
-    settle(message.request, (each) => each.reject(new Error(message.message)));
-  } else if (message.type === "error") complaint.value = message.message;
+    settle(message.request, (each) => each.reject(new Error(said(message.reason))));
+  } else if (message.type === "error") complaint.value = message.reason;
   else if (message.type === "drawing") {
     if (message.request === waiting?.request) drawing.value = message;
   }
@@ -168,7 +169,7 @@ function receive(message: Message): void {
 }
 
 export function ask(request: Request): void {
-  complaint.value = "";
+  complaint.value = null;
   if (request.type === "go_on") following = true;
   if (request.type === "fit") {
     following = false;

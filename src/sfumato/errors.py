@@ -5,14 +5,26 @@ one file are a line each. The command line prints that line and leaves with the 
 get the exception.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 
 class SfumatoError(Exception):
-    """A mistake that the user can mend; never a bug of the package."""
+    """A mistake that the user can mend; never a bug of the package.
+
+    Args:
+        message: what was wrong, what was got, and what to do.
+        code: a name for this mistake, by which a page says it in another language; only the
+            frequent ones have one.
+        values: of this case, what such a sentence needs: a line, a column.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, code: str = "", **values: str | int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.values: Mapping[str, str | int] = values
 
 
 class ArgumentError(SfumatoError, ValueError):

@@ -245,4 +245,8 @@ def refuse_repeated(where: str, names: Sequence[str]) -> None:
         DataError: if one stands twice, naming it and `where` it stands.
     """
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{where}: the column name {twice[0]!r} stands more than once; rename one.")
+        raise DataError(
+            f"{where}: the column name {twice[0]!r} stands more than once; rename one.",
+            code="repeated-name",
+            column=twice[0],
+        )

@@ -639,8 +639,11 @@ class TableModel:
         known = np.array([[column.name in (given or {}) for column in row]])
         hidden = self._hidden(row, known)
         if broken := self._broken(hidden, row, known, found_too=True):
+            _, rule, by = broken
             raise ArgumentError(
-                f"the values given break {broken[1]}; change one of these, or leave it out."
+                f"the values given break {by}; change one of these, or leave it out.",
+                code="broken-rule",
+                rule=rule,
             )
         return row, hidden
 
@@ -664,10 +667,12 @@ class TableModel:
         """
         hidden = self._hidden(table, known)
         if broken := self._broken(hidden, table, known, found_too=found_too):
-            row, by = broken
+            row, rule, by = broken
             whose = f"row {row + 1}: its" if len(table) > 1 else "the"
             raise DataError(
-                f"{whose} known values break {by}; change one of these, or empty its cell."
+                f"{whose} known values break {by}; change one of these, or empty its cell.",
+                code="broken-rule",
+                rule=rule,
             )
         return hidden
 
@@ -693,8 +698,8 @@ class TableModel:
 
     def _broken(
         self, hidden: EncodedTable, table: DataTable, known: np.ndarray, *, found_too: bool
-    ) -> tuple[int, str] | None:
-        """The first row whose known values break a rule, and that rule in words."""
+    ) -> tuple[int, str, str] | None:
+        """The first row whose known values break a rule, that rule, and it in words."""
         found = self.codec.contradicted(hidden, found_too=found_too)
         if found is None:
             return None
@@ -702,7 +707,8 @@ class TableModel:
         shown = {
             column.name for column, is_known in zip(table, known[row], strict=True) if is_known
         }
-        return row, broken_by(rule, [table[name] for name in rule.names if name in shown], row)
+        columns = [table[name] for name in rule.names if name in shown]
+        return row, rule.text, broken_by(rule, columns, row)
 
     def categories(
         self, known: EncodedTable, seed: int, chunk: int, *, missing_allowed: bool = True

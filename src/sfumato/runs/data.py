@@ -200,7 +200,9 @@ def split(rows: Rows, settings: Settings) -> Dataset[Any]:
     if len(rows) < 3:
         raise DataError(
             f"{settings.data.source} has {len(rows)} row{'' if len(rows) == 1 else 's'} of data; "
-            "at least 3 rows are needed, 2 to learn from and 1 to evaluate on."
+            "at least 3 rows are needed, 2 to learn from and 1 to evaluate on.",
+            code="few-rows",
+            rows=len(rows),
         )
     found = whole(rows, settings)
     # Enough to evaluate on, where there are rows to spare.

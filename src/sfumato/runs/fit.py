@@ -129,7 +129,11 @@ def prepare(
     try:
         prepared = KINDS[data.kind].prepare(settings, data, codec)
     except DataError as error:
-        raise DataError(f"{settings.data.source}: among the rows to learn from, {error}") from error
+        raise DataError(
+            f"{settings.data.source}: among the rows to learn from, {error}",
+            code=error.code,
+            **error.values,
+        ) from error
     model = build_model(settings, prepared.codec, network=network, process=process)
     if start is not None:
         take_weights(model, start.model)

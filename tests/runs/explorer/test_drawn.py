@@ -81,6 +81,18 @@ def _shown(page: "Page", run: Run) -> np.ndarray:
     return np.asarray(run.model.codec.decode(torch.tensor(drawn).reshape(-1, 2)))
 
 
+def _until_known(page: "Page") -> None:
+    """Until the page has been told how things stand."""
+    page.locator("option", has_text="moons").wait_for(state="attached")
+
+
+def _open_panel(page: "Page") -> None:
+    """Where one fits, if a run has its place."""
+    _until_known(page)
+    if not page.get_by_test_id("paper").is_visible():
+        page.get_by_test_id("draw-button").click()
+
+
 def _paint_a_ring(page: "Page") -> None:
     box = page.get_by_test_id("paper").bounding_box()
     assert box is not None
@@ -99,7 +111,9 @@ def test_a_file_with_faults_is_answered_with_what_is_wrong(served: "Page", tmp_p
     served.locator("input[type=file]").set_input_files(bad)
     said = served.get_by_test_id("complaint")
     said.wait_for()
-    assert "bad.csv" in said.inner_text()
+    assert said.inner_text().startswith("bad.csv has 2 rows of data; at least 3")
+    served.get_by_test_id("language").click()
+    assert said.inner_text() == "bad.csv 只有 2 行数据；至少需要 3 行。"
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(
@@ -157,10 +171,8 @@ def test_a_ring_is_painted_fitted_stopped_gone_on_with_and_drawn(
 
 
 def test_a_keyboard_paints_too_and_a_toy_set_is_fitted(served: "Page") -> None:
+    _open_panel(served)
     paper = served.get_by_test_id("paper")
-    served.wait_for_function(WHOLE)
-    assert not paper.is_visible()  # the run that there is has the width
-    served.get_by_test_id("draw-button").click()
     paper.focus()
     for key in ("Space", "ArrowRight", "Space", "ArrowUp", "Space", "ArrowLeft", "Space"):
         served.keyboard.press(key)
@@ -175,12 +187,14 @@ def test_a_keyboard_paints_too_and_a_toy_set_is_fitted(served: "Page") -> None:
     assert "100" in served.get_by_test_id("fit").inner_text()  # painted on while one watches
     served.get_by_test_id("draw-button").click()
     assert not paper.is_visible()
+    served.reload()
+    _until_known(served)
+    assert not paper.is_visible()  # a run that there is has the width
 
 
 def test_on_a_narrow_screen_the_run_takes_the_place_of_what_was_painted(served: "Page") -> None:
-    served.wait_for_function(WHOLE)
     served.set_viewport_size({"width": 390, "height": 844})
-    served.get_by_test_id("draw-button").click()
+    _open_panel(served)
     served.get_by_label("or take a set").select_option("circles")
     _steps(served, 20)
     served.get_by_test_id("fit-toy").click()

@@ -8,7 +8,7 @@ import pytest
 
 import sfumato
 from explorer_pages import Page, frame, page, read
-from sfumato.errors import ArgumentError
+from sfumato.errors import ArgumentError, DataError
 from sfumato.runs.explorer import messages
 from sfumato.runs.explorer.messages import GiveUp, Order, Perform
 from sfumato.runs.explorer.server import Explorer
@@ -129,9 +129,10 @@ def test_a_refusal_says_of_which_request_it_is() -> None:
         session = _Ordering()
         one = session.join()
         await _ask(session, one, rows(6))
-        session._drawn(1, "no such column.")
-        refusal = {"type": "error", "message": "no such column.", "request": 6}
-        assert await _sent(one) == [refusal]
+        session._drawn(1, DataError("no such column.", code="absent", column="age"))
+        values = {"column": "age"}
+        reason = {"message": "no such column.", "code": "absent", "values": values}
+        assert await _sent(one) == [{"type": "error", "reason": reason, "request": 6}]
 
     asyncio.run(act())
 
@@ -146,9 +147,9 @@ def test_while_a_fit_runs_nothing_is_drawn() -> None:
         assert session.given_up() == [1]
         await _ask(session, other, rows(3))
         fitting = "a fit is running; stop it first."
-        refused = [(each["request"], each["message"]) for each in await _sent(one)]
+        refused = [(each["request"], each["reason"]["message"]) for each in await _sent(one)]
         assert refused == [(1, fitting)]
-        refused = [(each["request"], each["message"]) for each in await _sent(other)]
+        refused = [(each["request"], each["reason"]["message"]) for each in await _sent(other)]
         assert refused == [(2, fitting), (3, fitting)]
         session._drawn(1, None)
         assert session.draws() == [(1, 1)]
@@ -164,7 +165,7 @@ def test_without_a_run_there_is_nothing_to_draw_from() -> None:
         one = session.join()
         await _ask(session, one, rows(1))
         (refused,) = await _sent(one)
-        assert refused["message"] == "there is no run to draw from yet."
+        assert refused["reason"]["message"] == "there is no run to draw from yet."
 
     asyncio.run(act())
 
@@ -210,7 +211,10 @@ def test_the_worker_draws_for_pages_and_fits_a_table(
             assert found["price"].tolist() == expected["price"].tolist()
             one.send(rows(2, given={"city": "Rome"}))
             refused = one.until(lambda text: text["type"] == "error")
-            assert (refused["request"], "never was 'Rome'" in refused["message"]) == (2, True)
+            assert (refused["request"], "never was 'Rome'" in refused["reason"]["message"]) == (
+                2,
+                True,
+            )
             other.send(rows(9))
             assert _answer(other)[0]["request"] == 9
             assert len(other.payloads) == 2

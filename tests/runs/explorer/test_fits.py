@@ -242,6 +242,25 @@ def test_what_cannot_be_learned_from_is_one_message_and_leaves_nothing(
     assert after == state
 
 
+@pytest.mark.parametrize(
+    ("text", "code", "values"),
+    [
+        ("a,b\n1.5,2.5\n1.5\n", "row-length", {"line": 3, "cells": 1, "expected": 2}),
+        ("a,a\n1.5,2.5\n", "repeated-name", {"column": "a"}),
+        (ROWS + "1.5,green\n", "odd-cell", {"line": 201, "column": "b", "cell": "green"}),
+        ("a,b\n" + "1.5,2.5\n" * 40, "constant", {}),
+        ("a,b\n1.5,2.5\n", "few-rows", {"rows": 1}),
+    ],
+)
+def test_a_page_is_told_what_to_say_in_its_own_language(
+    opened: Page, text: str, code: str, values: dict[str, object]
+) -> None:
+    opened.send(csv(text))
+    reason = opened.until(lambda text: text["type"] == "error")["reason"]
+    assert reason["code"] == code
+    assert reason["values"] == {"file": "mine.csv", **values}
+
+
 def test_one_fit_runs_at_a_time_and_every_page_sees_it(explorer: Explorer, opened: Page) -> None:
     opened.send(drawn(LONG))
     opened.until_step(1)

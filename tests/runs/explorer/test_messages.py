@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import re
+from pathlib import Path
 
 import pytest
 
-from sfumato.errors import ArgumentError
+from sfumato.errors import ArgumentError, SfumatoError
 from sfumato.runs.explorer import messages
 from sfumato.runs.explorer.session import Outbox, Session
 
@@ -100,7 +102,7 @@ def test_only_the_newest_of_a_kind_waits_for_a_slow_page() -> None:
         for k in range(1000):
             outbox.put("payload", b"%d" % k)
             outbox.put("progress", f"{k}")
-            outbox.refuse(f"{k}")
+            outbox.refuse(SfumatoError(f"{k}"))
         outbox.put("state", "done")
         found: list[str | bytes] = []
         while not found or found[-1] != "done":
@@ -110,7 +112,7 @@ def test_only_the_newest_of_a_kind_waits_for_a_slow_page() -> None:
         return found
 
     *refusals, payload, progress, last, state = asyncio.run(sent())
-    said = [json.loads(each)["message"] for each in (*refusals, last)]
+    said = [json.loads(each)["reason"]["message"] for each in (*refusals, last)]
     assert said == [f"{k}" for k in range(992, 1000)]
     assert (payload, progress, state) == (b"999", "999", "done")
 
@@ -132,4 +134,14 @@ def test_a_worker_that_cannot_be_started_is_said_and_nothing_is_fitted(
     monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
     state, refusal = asyncio.run(told())
     assert state["state"] == "empty"
-    assert "cannot be started: Cannot allocate memory" in str(refusal["message"])
+    assert "cannot be started: Cannot allocate memory" in str(refusal["reason"])
+
+
+def test_the_page_says_every_reason_that_has_a_code() -> None:
+    top = Path(__file__).parents[3]
+    page = (top / "explorer" / "src" / "reasons.ts").read_text(encoding="utf-8")
+    known = re.findall(r'^  "([a-z-]+)": \(', page, re.MULTILINE)
+    python = "".join(path.read_text(encoding="utf-8") for path in (top / "src").rglob("*.py"))
+    codes = re.findall(r'\bcode="([a-z-]+)"', python)
+    assert len(known) == len(set(known))
+    assert set(known) == set(codes)

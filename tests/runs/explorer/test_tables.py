@@ -260,7 +260,7 @@ def test_the_worker_answers_or_refuses(of_orders: Run) -> None:
     refused = messages.EVENTS.validate_json(content)
     assert isinstance(refused, messages.Refused)
     assert (letter, refused.number) == (b"t", 2)
-    assert "never was 'Rome'" in refused.message
+    assert "never was 'Rome'" in refused.reason.message
 
 
 def test_the_worker_leaves_what_was_given_up_and_goes_on(of_orders: Run) -> None:

@@ -56,7 +56,7 @@ class PointCodec:
         low, high = values.min(0), values.max(0)
         varies = high > low
         if not varies.any():
-            raise DataError("every column is constant; there is nothing to learn.")
+            raise DataError("every column is constant; there is nothing to learn.", code="constant")
         # Around the middle and by the half range, so that 1e300 and 1e9 + 1e-3 both keep their
         # digits.
         middle = low / 2 + high / 2

@@ -223,7 +223,9 @@ class TableCodec:
         codec = replace(codec, rules=codec._fitted(rules, table, whole))
         if not codec.dimension:
             aside = " or only names the rows" * bool(identifiers)
-            raise DataError(f"every column is constant{aside}; there is nothing to learn.")
+            raise DataError(
+                f"every column is constant{aside}; there is nothing to learn.", code="constant"
+            )
         return codec
 
     def _fitted(

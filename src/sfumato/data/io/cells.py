@@ -310,12 +310,13 @@ class Cells:
         line, cell = self._first[each]
         where = f"{path}, line {line}, column {self.name!r}:"
         as_text = option(self.name, "categorical")
+        values: dict[str, str | int] = {"line": line, "column": self.name, "cell": short(cell)}
         if each.fault == INEXACT:
             text = f"{where} {short(cell)} {each.fault}, or declare that it only names the rows"
-            return Fault(text, (option(self.name, "identifier"),))
+            return Fault(text, (option(self.name, "identifier"),), code="odd-cell", values=values)
         if each.fault:
             text = f"{where} {short(cell)} {each.fault}, or declare the column categorical"
-            return Fault(text, (as_text,))
+            return Fault(text, (as_text,), code="odd-cell", values=values)
         others = f" (and {len(self._odd) - 1} more)" if len(self._odd) > 1 else ""
         few = set(families) == {main, "text"} and len(self._odd) < _KEPT_ODD
         few &= all(map(_is_short, self._odd))
@@ -323,6 +324,8 @@ class Cells:
             f"{where} {short(cell)!r} is not {_CALLED[main]}, as nearly all of the column are"
             f"{others}; mend the cell or leave it empty, or declare the column categorical",
             tuple(map(missing_option, self._odd)) if few else (as_text,),
+            code="odd-cell",
+            values=values,
         )
 
     def _marker(self, families: Counter[str]) -> str | None:
@@ -344,6 +347,8 @@ class Cells:
             f"all other cells are {others}; it stands in {share:.1%} of the column: declare the "
             "column categorical, or say that it is a missing value",
             (missing_option(marker),),
+            code="odd-cell",
+            values={"line": line, "column": self.name, "cell": short(marker)},
         )
 
 

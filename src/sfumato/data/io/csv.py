@@ -89,7 +89,7 @@ def read_csv(
             for column, cells in zip(columns, zip(*chunk, strict=True), strict=True):
                 column.take(cells, numbers)
     if not lines:
-        raise DataError(f"{path} has a header but no rows.")
+        raise DataError(f"{path} has a header but no rows.", code="no-rows")
     found = [column.column() for column in columns]
     stated = {name: form for name, form in reading.forms.items() if name not in reading.text}
 
@@ -185,7 +185,7 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
             start = file.read(512)
         for signature, what in _OTHERS:
             if re.match(signature, start.removeprefix(codecs.BOM_UTF8).lstrip()):
-                raise DataError(f"{path} {what}.")
+                raise DataError(f"{path} {what}.", code="other-format")
         wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
         with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
@@ -196,7 +196,7 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
             if top and _HINT.match(top[0][1][0]):  # Excel's, and no header
                 top = top[1:]
             if not top:
-                raise DataError(f"{path} is empty.")
+                raise DataError(f"{path} is empty.", code="empty")
             if separator in " \t" and len(top) > 1 and len(top[1][1]) == len(top[0][1]) + 1:
                 top[0][1].insert(0, "")  # R names no column of its names of rows
             yield rows_below(path, top[0], chain(top[1:], rows))
@@ -224,12 +224,16 @@ def _checked(text: TextIO, path: Path) -> Iterator[str]:
             )
         if "\0" in line:
             raise DataError(
-                f"{path}, line {place} is not text: it holds zero bytes; save it as CSV in UTF-8."
+                f"{path}, line {place} is not text: it holds zero bytes; save it as CSV in UTF-8.",
+                code="not-text",
+                line=place,
             )
         if not line.isascii() and (wrong := _UNDECODED.search(line)):
             raise DataError(
                 f"{path}, line {place} is not UTF-8 text: byte 0x{ord(wrong[0]) & 0xFF:02x} after "
-                f"{wrong.start()} characters; save it as CSV in UTF-8."
+                f"{wrong.start()} characters; save it as CSV in UTF-8.",
+                code="not-text",
+                line=place,
             )
         yield line
 
@@ -254,7 +258,11 @@ def _parsed(text: TextIO, separator: str, path: Path) -> Iterator[Row]:
                 f"the quotes opened after line {ended} do not close, or a cell is longer than "
                 f"{LONGEST_CELL:,} characters"
             )
-        raise DataError(f"{path}, line {reader.line_num}: {why}; mend the quotes.") from error
+        raise DataError(
+            f"{path}, line {reader.line_num}: {why}; mend the quotes.",
+            code="quotes",
+            line=reader.line_num,
+        ) from error
 
 
 def rows_below(path: Path, first: Row, rest: Iterable[Row]) -> tuple[list[str], Iterator[Row]]:
@@ -277,7 +285,11 @@ def even(rows: Iterable[Row], header: list[str], path: Path) -> Iterator[Row]:
             if header[0].startswith("#"):
                 remedy = "if the first line is a comment, take it away"
             raise DataError(
-                f"{path}, line {line}: {len(row)} cells where {width} are expected; {remedy}."
+                f"{path}, line {line}: {len(row)} cells where {width} are expected; {remedy}.",
+                code="row-length",
+                line=line,
+                cells=len(row),
+                expected=width,
             )
         yield line, row
 
@@ -306,12 +318,20 @@ def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
     if numbers:
         raise DataError(
             f"{path}, line {line} holds both names and numbers ({short(numbers[0])!r}); if it is a "
-            "header, give every column a name that is no number; if it is data, mend it."
+            "header, give every column a name that is no number; if it is data, mend it.",
+            code="names-and-numbers",
+            line=line,
+            cell=short(numbers[0]),
         )
     for place, name in enumerate(names, 1):
         if not name:
             comma = ", or take away what ends each line" if place == len(names) else ""
-            raise DataError(f"{path}, line {line}: column {place} has no name; give it one{comma}.")
+            raise DataError(
+                f"{path}, line {line}: column {place} has no name; give it one{comma}.",
+                code="no-name",
+                line=line,
+                column=place,
+            )
         if len(name) > LONGEST_NAME:
             raise DataError(
                 f"{path}, line {line}: the name of column {place} ({short(name)!r}) is longer than "

@@ -59,10 +59,14 @@ class Fault:
     Args:
         text: where, what stands there, and what to do.
         options: of the command line, that take the column all the same.
+        code: as of an error.
+        values: as of an error.
     """
 
     text: str
     options: tuple[str, ...]
+    code: str = ""
+    values: Mapping[str, str | int] = field(default_factory=dict)
 
 
 def short(text: object) -> str:
@@ -83,12 +87,14 @@ def refuse(path: Path | str, faults: Sequence[Fault]) -> None:
     options = " ".join(dict.fromkeys(each for fault in faults for each in fault.options))
     if len(faults) == 1:
         said = "" if options in faults[0].text else f" ({options})"
-        raise DataError(f"{faults[0].text}{said}.")
+        raise DataError(f"{faults[0].text}{said}.", code=faults[0].code, **faults[0].values)
     lines = [fault.text.removeprefix(str(path)).lstrip(",: ") for fault in faults]
     raise FaultsError(
         f"{path} has {len(faults)} columns that cannot be read as they are:\n"
         + "".join(f"{line}.\n" for line in lines)
-        + f"Mend the cells, or take it with: sfumato fit {shlex.quote(str(path))} {options}"
+        + f"Mend the cells, or take it with: sfumato fit {shlex.quote(str(path))} {options}",
+        code="odd-columns",
+        columns=len(faults),
     )
 
 

@@ -97,7 +97,7 @@ def ending_of(path: Path, endings: Sequence[str]) -> str:
     if not path.exists():
         raise DataError(f"there is no file {path}.")
     if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty.")
+        raise DataError(f"{path} is empty.", code="empty")
     return ending
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from sfumato.data.toy import TOY_SETS, toy_set
-from sfumato.errors import ArgumentError
+from sfumato.errors import ArgumentError, SfumatoError
 
 LARGEST = 2**53 - 1  # of the integers that a page has exactly
 MOST_STEPS = 100_000
@@ -216,11 +216,24 @@ class Drawing(_Message):
     left: float
 
 
+class Reason(_Message):
+    """Why something was not done: a mistake's message, code and values, see `SfumatoError`."""
+
+    message: str
+    code: str = ""
+    values: dict[str, str | int] = {}
+
+    @classmethod
+    def of(cls, error: SfumatoError) -> "Reason":
+        """Of a mistake."""
+        return cls(message=str(error), code=error.code, values=dict(error.values))
+
+
 class Refusal(_Message):
     """Why something was not done; of a draw, which one."""
 
     type: Literal["error"] = "error"
-    message: str
+    reason: Reason
     request: int | None = None
 
 
@@ -314,7 +327,7 @@ class Failed(_Message):
     """A user's mistake, or a full disk; `exit_code` as in `errors`."""
 
     type: Literal["failed"] = "failed"
-    message: str
+    reason: Reason
     exit_code: int
 
 
@@ -330,7 +343,7 @@ class Refused(_Message):
 
     type: Literal["refused"] = "refused"
     number: int
-    message: str
+    reason: Reason
 
 
 class Advanced(_Message):

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sfumato.errors import ArgumentError, MissingDependencyError
-from sfumato.runs.explorer.messages import Refusal
+from sfumato.runs.explorer.messages import Reason, Refusal
 from sfumato.runs.explorer.page import page_html
 from sfumato.runs.explorer.session import Outbox, Session
 
@@ -183,8 +183,12 @@ def application(session: Session, token: str, host: str, html: str) -> ASGIApp:
             return
         await websocket.accept()
         if len(session.pages) >= MOST_PAGES:
-            reason = f"{MOST_PAGES} pages are open already; close one."
-            await websocket.send_text(Refusal(message=reason).model_dump_json())
+            reason = Reason(
+                message=f"{MOST_PAGES} pages are open already; close one.",
+                code="most-pages",
+                values={"most": MOST_PAGES},
+            )
+            await websocket.send_text(Refusal(reason=reason).model_dump_json())
             await websocket.close(1013)
             return
         outbox = session.join()
@@ -219,7 +223,7 @@ async def _receive(websocket: WebSocket, outbox: Outbox, session: Session) -> No
                 raise ArgumentError("a message is JSON text; this one is binary.")
             await session.hear(message["text"], outbox)
         except ArgumentError as error:
-            outbox.refuse(str(error))
+            outbox.refuse(error)
         await asyncio.sleep(0)  # who sends much at once does not hold up the others
 
 

@@ -37,6 +37,7 @@ from sfumato.runs.explorer.messages import (
     Progress,
     Reached,
     Ready,
+    Reason,
     Refusal,
     Refused,
     Resume,
@@ -49,7 +50,9 @@ _TO_SAVE, _TO_END = 10.0, 5.0
 
 _Kind = Literal["state", "progress", "payload", "drawing", "answer"]
 
-_FITTING = "a fit is running; stop it first."
+
+def _fitting() -> ArgumentError:
+    return ArgumentError("a fit is running; stop it first.", code="fitting")
 
 
 class Outbox:
@@ -69,10 +72,11 @@ class Outbox:
         """Send it after what is there, and instead of what is there of its kind."""
         self._add(kind, content)
 
-    def refuse(self, reason: str, request: int | None = None) -> None:
+    def refuse(self, error: SfumatoError, request: int | None = None) -> None:
         """Send why something was not done; of a draw, which one."""
         self._refused += 1
-        self._add(self._refused, Refusal(message=reason, request=request).model_dump_json())
+        refusal = Refusal(reason=Reason.of(error), request=request)
+        self._add(self._refused, refusal.model_dump_json())
         self._waiting.pop(self._refused - self._MOST_REFUSALS, None)
 
     def _add(self, key: str | int, content: str | bytes) -> None:
@@ -188,30 +192,33 @@ class Session:
         match asked:
             case messages.Stop():
                 if self.state != "fitting":
-                    raise ArgumentError("nothing is being fitted.")
+                    raise ArgumentError("nothing is being fitted.", code="not-fitting")
                 self._order(Halt())
             case messages.GoOn():
                 if self.state != "stopped" or self.folder is None:
-                    raise ArgumentError("there is no stopped fit to go on with.")
+                    raise ArgumentError(
+                        "there is no stopped fit to go on with.", code="not-stopped"
+                    )
                 await self._begin(Resume(folder=self.folder))
             case messages.Cancel():
                 self._withdraw(page)
             case messages.FitDrawn() | messages.FitToy() | messages.FitCsv():
                 if self.state == "fitting":
-                    raise ArgumentError(_FITTING)
+                    raise _fitting()
                 await self._begin(Begin(fit=asked))
             case _:
                 self._withdraw(page)
                 if self.state == "fitting":
-                    page.refuse(_FITTING, asked.request)
+                    page.refuse(_fitting(), asked.request)
                 elif self._run is None:
-                    page.refuse("there is no run to draw from yet.", asked.request)
+                    none = ArgumentError("there is no run to draw from yet.", code="no-run")
+                    page.refuse(none, asked.request)
                 else:
                     self._waiting[page] = asked
                     self._next_draw()
 
     async def _begin(self, order: Begin | Resume) -> None:
-        self._refuse_draws(_FITTING)
+        self._refuse_draws(_fitting())
         self._before, self._begun = self.state, False
         self._at_rest.clear()
         self._change("fitting")
@@ -241,13 +248,13 @@ class Session:
         self._running = replace(running, page=None)
         self._order(GiveUp(number=running.number))
 
-    def _refuse_draws(self, reason: str) -> None:
+    def _refuse_draws(self, error: SfumatoError) -> None:
         """Say why to all who wait for a draw."""
         if self._running is not None and self._running.page is not None:
-            self._running.page.refuse(reason, self._running.request)
+            self._running.page.refuse(error, self._running.request)
             self._give_up(self._running)
         for page, asked in self._waiting.items():
-            page.refuse(reason, asked.request)
+            page.refuse(error, asked.request)
         self._waiting.clear()
 
     def _advanced(self, event: Advanced) -> None:
@@ -259,14 +266,14 @@ class Session:
             )
             running.page.put("drawing", drawing.model_dump_json())
 
-    def _drawn(self, number: int, answer: bytes | str | None) -> None:
+    def _drawn(self, number: int, answer: bytes | SfumatoError | None) -> None:
         """A draw has ended: its answer, or why there is none, goes to who still waits for it."""
         running = self._running
         if running is None or running.number != number:
             return
         if running.page is not None and isinstance(answer, bytes):
             running.page.put("answer", answer)
-        elif running.page is not None and isinstance(answer, str):
+        elif running.page is not None and isinstance(answer, SfumatoError):
             running.page.refuse(answer, running.request)
         self._running = None
         self._next_draw()
@@ -353,19 +360,21 @@ class Session:
                 self._advanced(event)
             case GivenUp(number=number):
                 self._drawn(number, None)
-            case Refused(number=number, message=message):
-                self._drawn(number, message)
-            case Failed(message=message, exit_code=exit_code):
-                error = SfumatoError(message)
+            case Refused(number=number, reason=reason):
+                self._drawn(number, _error(reason))
+            case Failed(reason=reason, exit_code=exit_code):
+                error = _error(reason)
                 error.exit_code = exit_code
                 self._fail(error)
 
     def _lost(self, code: int) -> None:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        reason = f"the process that fits has ended unexpectedly ({how})."
-        self._refuse_draws(reason)
+        error = RunError(
+            f"the process that fits has ended unexpectedly ({how}).", code="worker-ended", how=how
+        )
+        self._refuse_draws(error)
         self._running = None
-        self._fail(RunError(reason))
+        self._fail(error)
 
     def _fail(self, error: SfumatoError) -> None:
         """Nothing is being fitted any more; a run that was begun can be gone on with."""
@@ -373,7 +382,7 @@ class Session:
         if self.state == "fitting":
             self._change("stopped" if self._begun else self._before)
         for page in self.pages:
-            page.refuse(str(error))
+            page.refuse(error)
         self._answer(error)
 
     def _answer(self, error: SfumatoError | None) -> None:
@@ -400,6 +409,11 @@ class Session:
     def _to_all(self, kind: _Kind, content: str | bytes) -> None:
         for page in self.pages:
             page.put(kind, content)
+
+
+def _error(reason: Reason) -> SfumatoError:
+    """The mistake that a worker has told."""
+    return SfumatoError(reason.message, code=reason.code, **reason.values)
 
 
 async def _ended(worker: asyncio.subprocess.Process) -> int:

@@ -51,6 +51,7 @@ from sfumato.runs.explorer.messages import (
     Progress,
     Reached,
     Ready,
+    Reason,
     Refused,
     Resume,
 )
@@ -90,9 +91,9 @@ class Worker:
             try:
                 self._obey(order)
             except SfumatoError as error:
-                self._tell(Failed(message=str(error), exit_code=error.exit_code))
+                self._tell(Failed(reason=Reason.of(error), exit_code=error.exit_code))
             except OSError as error:
-                self._tell(Failed(message=_said(error), exit_code=5))
+                self._tell(Failed(reason=_reason(error), exit_code=5))
 
     def _listen(self) -> None:
         for line in self.orders:
@@ -177,9 +178,9 @@ class Worker:
         except Abandoned:
             self._tell(GivenUp(number=order.number))
         except SfumatoError as error:
-            self._tell(Refused(number=order.number, message=str(error)))
+            self._tell(Refused(number=order.number, reason=Reason.of(error)))
         except OSError as error:
-            self._tell(Refused(number=order.number, message=_said(error)))
+            self._tell(Refused(number=order.number, reason=_reason(error)))
         else:
             self._tell(answer, order.number)
 
@@ -255,9 +256,9 @@ def _shown(job: Job, is_given_up: Callable[[], bool] = lambda: False) -> bytes:
     return payload(_run_of(job), job.training.drawing_network(last=not last), is_given_up)
 
 
-def _said(error: OSError) -> str:
+def _reason(error: OSError) -> Reason:
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}."
+    return Reason(message=f"{where}{error.strerror or error}.")
 
 
 def _run_of(job: Job) -> Run:
@@ -280,7 +281,13 @@ def _named(name: str) -> tuple[str, str]:
     """
     stem, dot, ending = name.rpartition(".")
     if f"{dot}{ending.lower()}" not in _ENDINGS:
-        raise DataError(f"{name} is not a file of rows; give one of {', '.join(_ENDINGS)}.")
+        endings = ", ".join(_ENDINGS)
+        raise DataError(
+            f"{name} is not a file of rows; give one of {endings}.",
+            code="ending",
+            file=name,
+            endings=endings,
+        )
     return re.sub(r"[^\w-]+", "-", stem)[:40].strip("-") or "points", f".{ending.lower()}"
 
 
@@ -302,7 +309,8 @@ def _file(stem: str, ending: str, known_as: str) -> Iterator[tuple[Path, ExitSta
         try:
             yield path, kept
         except DataError as error:
-            raise type(error)(str(error).replace(str(path), known_as)) from error
+            said, values = str(error).replace(str(path), known_as), {"file": known_as}
+            raise type(error)(said, code=error.code, **{**error.values, **values}) from error
 
 
 def main() -> None:
