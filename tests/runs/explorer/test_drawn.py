@@ -192,6 +192,39 @@ def test_a_keyboard_paints_too_and_a_toy_set_is_fitted(served: "Page") -> None:
     assert not paper.is_visible()  # a run that there is has the width
 
 
+def test_a_table_is_dropped_fitted_and_its_rows_appear(served: "Page", folder: Path) -> None:
+    city = ["Oslo", "Rome", "Paris"]
+    lines = "".join(
+        f"{city[k % 3]},{20 + 10 * (k % 3) + k / 64},{k % 2 == 0}\n" for k in range(150)
+    )
+    _open_panel(served)
+    _steps(served, 60)
+    # As a hand drops it: anywhere on the page.
+    served.evaluate(
+        """([name, text]) => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([text], name, { type: "text/csv" }));
+          document.body.dispatchEvent(
+            new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        ["towns.csv", f"city,warmth,paid\n{lines}"],
+    )
+    served.get_by_text("The run is in runs/towns-001").wait_for()
+    assert not served.get_by_test_id("paper").is_visible()  # the table has the width
+    rows = sfumato.open(folder / "runs" / "towns-001").sample(1000).to_pandas()
+    # The newest rows come a moment after the end of the fit.
+    served.wait_for_function(
+        """([cities, warmths]) => {
+          const { begun, columns } = window.sfumato.tables, { categories } = columns.value[0];
+          const [city, warmth] = begun.value.columns;
+          return cities.every((name, k) => categories[city[k]] === name)
+            && warmths.every((value, k) => warmth[k] === value);
+        }""",
+        arg=[rows["city"].tolist(), rows["warmth"].tolist()],
+    )
+    assert served.get_by_test_id("plot-0").is_visible()
+
+
 def test_on_a_narrow_screen_the_run_takes_the_place_of_what_was_painted(served: "Page") -> None:
     served.set_viewport_size({"width": 390, "height": 844})
     _open_panel(served)
