@@ -38,8 +38,8 @@ from sfumato.process.noise import NoiseLevel
 _ROWS_AT_ONCE = 2048
 
 Integrator = Callable[["Flow", Tensor, list[float]], tuple[Tensor, Tensor, int]]
-"""(flow, points, rising times): the points at the last time, the divergence integrated on their way,
-and how often the flow was asked."""
+"""(flow, points, rising times): the points at the last time, the divergence integrated on the way
+there, and how often the flow was asked."""
 
 Probes = Callable[[Tensor], Tensor]
 """Directions v for points `(batch, d)`: `(k, batch, d)`, independent, with E[v v^T] = I."""
