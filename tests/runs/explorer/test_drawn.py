@@ -182,7 +182,7 @@ def test_a_keyboard_paints_too_and_a_toy_set_is_fitted(served: "Page") -> None:
     _steps(served, 50)
     served.get_by_test_id("fit-toy").click()
     served.get_by_text("The run is in runs/moons-001").wait_for()
-    served.wait_for_function("() => window.sfumato.payload.value.header.name === 'moons'")
+    served.wait_for_function("() => window.sfumato.payload.value?.header.name === 'moons'")
     served.wait_for_function(WHOLE)
     assert "100" in served.get_by_test_id("fit").inner_text()  # painted on while one watches
     served.get_by_test_id("draw-button").click()
@@ -231,6 +231,6 @@ def test_on_a_narrow_screen_the_run_takes_the_place_of_what_was_painted(served: 
     served.get_by_label("or take a set").select_option("circles")
     _steps(served, 20)
     served.get_by_test_id("fit-toy").click()
-    served.wait_for_function("() => window.sfumato.payload.value.header.name === 'circles'")
+    served.wait_for_function("() => window.sfumato.payload.value?.header.name === 'circles'")
     assert not served.get_by_test_id("paper").is_visible()
     assert served.evaluate("() => document.documentElement.scrollWidth") == 390

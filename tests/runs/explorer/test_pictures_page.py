@@ -70,8 +70,9 @@ def tab(browser: "Browser", asked: list[str]) -> Iterator["Page"]:
 
 
 @pytest.fixture
-def page(tab: "Page", explorer: Explorer) -> "Page":
+def page(tab: "Page", explorer: Explorer, asked: list[str]) -> "Page":
     """The served page as it opens, with its first pictures."""
+    asked.clear()
     tab.set_viewport_size(DESK)
     tab.goto(explorer.address)
     until_drawn(tab)
