@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from sfumato import config
 from sfumato.errors import (
     ArgumentError,
     FaultsError,
@@ -89,6 +88,8 @@ def _explained(error: Any) -> str:
     """What was wrong with an option or argument, where, and whose help says more."""
     from pydantic import ValidationError
 
+    from sfumato.config import requirement
+
     message = error.format_message().rstrip(".")
     context, option, cause = (getattr(error, name, None) for name in ("ctx", "param", "__cause__"))
     if option is not None and isinstance(cause, ValidationError):
@@ -97,7 +98,7 @@ def _explained(error: Any) -> str:
         got = faults[0]["input"]
         is_out_of_range = all("ctx" in each and "error" not in each["ctx"] for each in faults)
         shown = got if is_out_of_range else repr(got)
-        message = f"`{name}` {config.requirement(faults)}; got {shown}"
+        message = f"`{name}` {requirement(faults)}; got {shown}"
     command = "sfumato" if context is None else context.command_path
     end = "" if message.endswith("?") else "."
     return f"{message}{end} Try `{command} --help`." if message else ""
