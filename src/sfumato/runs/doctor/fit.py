@@ -134,7 +134,7 @@ _LESS = "fewer steps (training.steps), a narrower network (network.width), or mo
 _NO_LONGER = "what is said of the memorising; more training.steps would add to it"
 _CROWDED = (
     "not as copies, for unseen rows fare as training rows do, but as samples still crowd where "
-    "rows are dense."
+    "rows are dense"
 )
 
 # Of a measure beyond chance: what that means, and what to do.
@@ -199,7 +199,7 @@ def _measured(
             continue
         well, badly, meaning, remedy = _JUDGED[measure.name]
         if measure.name == "memorisation" and apart and generalises:
-            meaning, remedy = _CROWDED.rstrip("."), _LONGER
+            meaning, remedy = _CROWDED, _LONGER
         elif measure.name == distance and memorises:
             remedy = _NO_LONGER
         reaches = "down to" if measure.higher_is_better else "up to"
@@ -368,11 +368,11 @@ def _sampled(
         )
     else:
         crowded = auc > limit and not memorises
-        why = _CROWDED if crowded else "the training data are partly copied."
+        why = _CROWDED if crowded else "the training data are partly copied"
         yield Finding(
             "Samples lie too near to training rows",
             number,
             "A sample is nearer to its nearest training row than a held-out row is, that often: "
-            f"{why}",
+            f"{why}.",
             _LONGER if crowded else _LESS,
         )
