@@ -15,6 +15,8 @@ from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
+import chinese_gallery  # noqa: E402
+
 CHINESE = tags.has("zh")  # type: ignore[name-defined]
 
 project = "Sfumato"
@@ -26,8 +28,10 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx_copybutton",
 ]
-# The reference and the gallery are in English.
-if not CHINESE:
+# The API is in English. The Chinese gallery shows what the English one has computed.
+if CHINESE:
+    extensions += ["sphinx_gallery.load_style"]
+else:
     extensions += [
         "sphinx.ext.autodoc",
         "sphinx.ext.autosummary",
@@ -79,7 +83,9 @@ html_sidebars = {
 }
 html_context = {
     "in_chinese": CHINESE,
-    "chinese": {path.stem for path in (ROOT / "docs/zh").glob("*.md")},
+    "chinese": {path.stem for path in (ROOT / "docs/zh").glob("*.md")}
+    | {f"gallery/{path.stem}" for path in (ROOT / "docs/zh/examples").glob("*.py")}
+    | {"gallery/index"},
 }
 templates_path = [str(ROOT / "docs/_templates")]
 
@@ -134,7 +140,9 @@ def _write_pages(app: Sphinx) -> None:
         for path in pages.rglob("*.md")
         if not {"code", "zh"} & {*path.relative_to(pages).parts}
     ]
-    if not CHINESE:
+    if CHINESE:
+        chinese_gallery.write(ROOT / "docs/gallery", pages / "gallery")
+    else:
         import reference  # what the package knows of itself
 
         _write(pages / "commands.md", reference.commands())
@@ -179,10 +187,7 @@ def _read(app: Sphinx, name: str, source: list[str]) -> None:
     text, _ = _linked(source[0], (pages / name).parent, pages, name)
     text = _OTHER_LANGUAGE.sub("", text)
     text = re.sub(r'<a id="([\w-]+)"></a>', r"(\1)=", text)
-    if CHINESE:  # lines of Chinese are joined without a space, those after a heading are not
-        of_chinese = r"[\u3000-\u9fff\uff00-\uffef]"
-        text = re.sub(rf"^(?!#)(.*{of_chinese})\n(?={of_chinese})", r"\1", text, flags=re.MULTILINE)
-    source[0] = text
+    source[0] = chinese_gallery.joined(text) if CHINESE else text
 
 
 def _remove_runs(app: Sphinx, error: Exception | None) -> None:  # noqa: ARG001

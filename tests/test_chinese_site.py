@@ -1,0 +1,134 @@
+"""The Chinese half of the site: its examples have the code of the English ones, and no English."""
+
+import ast
+import importlib
+import io
+import json
+import re
+import tokenize
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ENGLISH, CHINESE = ROOT / "docs/examples", ROOT / "docs/zh/examples"
+EXAMPLES = sorted(path.name for path in ENGLISH.glob("plot_*.py"))
+
+
+@pytest.fixture
+def gallery(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    return importlib.import_module("chinese_gallery")
+
+
+def _docstrings(tree: ast.Module) -> list[ast.Expr]:
+    """The statements that are docstrings of the module, its classes and its functions."""
+    parts = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    return [
+        each.body[0]
+        for each in ast.walk(tree)
+        if isinstance(each, parts)
+        and ast.get_docstring(each) is not None
+        and isinstance(each.body[0], ast.Expr)
+    ]
+
+
+def _code(path: Path) -> str:
+    """The code of an example without its comments and docstrings."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for each in _docstrings(tree):
+        each.value = ast.Constant("")
+    return ast.unparse(tree)
+
+
+def test_every_example_has_its_chinese_twin() -> None:
+    assert sorted(path.name for path in CHINESE.glob("*.py")) == EXAMPLES
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_chinese_examples_have_the_code_of_the_english_ones(name: str, gallery: ModuleType) -> None:
+    assert _code(CHINESE / name) == _code(ENGLISH / name)
+    english, chinese = (gallery.blocks(folder / name) for folder in (ENGLISH, CHINESE))
+    assert [kind for kind, *_ in chinese] == [kind for kind, *_ in english]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_texts_and_comments_of_chinese_examples_are_chinese(name: str, gallery: ModuleType) -> None:
+    text = (CHINESE / name).read_text("utf-8")
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    said = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    said = [each for each in said if each != "# %%" and not re.fullmatch("# -+", each)]
+    said += [ast.unparse(each) for each in _docstrings(ast.parse(text))]
+    said += [content for kind, content, _ in gallery.blocks(CHINESE / name) if kind == "text"]
+    assert [each for each in said if not re.search(r"[\u4e00-\u9fff]", each)] == []
+
+
+_PAGE = """\
+:ref:`Go to the end <sphx_glr_download_plot.py>`
+        to download the full example code.
+
+Add
+===
+
+Two numbers.
+
+.. code-block:: Python
+
+
+    print(1 + 1)  # their sum
+
+.. code-block:: none
+
+    2
+
+**Total running time of the script:** (0 minutes 5.274 seconds)
+:download:`Download Jupyter notebook: plot.ipynb <plot.ipynb>`
+:download:`Download Python source code: plot.py <plot.py>`
+:download:`Download zipped: plot.zip <plot.zip>`
+"""
+_ENGLISH = '"""\nAdd\n===\n\nTwo numbers.\n"""\n\nprint(1 + 1)  # their sum\n'
+_CHINESE = '"""\n相加\n====\n\n两个数，\n它们之和。\n"""\n\nprint(1 + 1)  # 两者之和\n'
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> tuple[Path, Path]:
+    english, chinese = tmp_path / "plot.py", tmp_path / "zh.py"
+    english.write_text(_ENGLISH, "utf-8")
+    chinese.write_text(_CHINESE, "utf-8")
+    return english, chinese
+
+
+def test_a_page_has_chinese_words_beside_the_english_outputs(
+    twins: tuple[Path, Path], gallery: ModuleType
+) -> None:
+    page = gallery.page(_PAGE, *twins)
+    assert "相加\n====\n\n两个数，\n它们之和。" in page
+    assert "    print(1 + 1)  # 两者之和\n\n.. code-block:: none\n\n    2\n" in page
+    assert not re.search("[A-Z][a-z]+ [a-z]+", page), page
+
+
+def test_a_page_of_another_version_of_the_example_is_refused(
+    twins: tuple[Path, Path], gallery: ModuleType
+) -> None:
+    with pytest.raises(ValueError, match="0 times, not once"):
+        gallery.page(_PAGE.replace("1 + 1", "1 + 2"), *twins)
+    with pytest.raises(ValueError, match="Total running time"):
+        gallery.page(_PAGE.replace("Total", "Whole"), *twins)
+
+
+def test_a_notebook_has_the_chinese_cells(twins: tuple[Path, Path], gallery: ModuleType) -> None:
+    cells = [{"cell_type": "markdown", "source": ["# Add"]}, {"cell_type": "code", "source": [""]}]
+    made = json.loads(gallery.notebook(json.dumps({"cells": cells, "nbformat": 4}), twins[1]))
+    assert [each["source"] for each in made["cells"]] == [
+        ["# 相加\n\n两个数，它们之和。"],
+        ["print(1 + 1)  # 两者之和"],
+    ]
+    assert made["nbformat"] == 4
+
+
+def test_without_the_english_gallery_it_says_to_build_it(
+    tmp_path: Path, gallery: ModuleType
+) -> None:
+    with pytest.raises(FileNotFoundError, match="build the English site first"):
+        gallery.write(tmp_path / "gallery", tmp_path / "zh")
