@@ -16,6 +16,8 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
 import chinese_gallery  # noqa: E402
+import reference  # noqa: E402  (what the package knows of itself)
+from chinese_words import ChineseWords  # noqa: E402
 
 CHINESE = tags.has("zh")  # type: ignore[name-defined]
 
@@ -41,6 +43,8 @@ else:
 exclude_patterns = ["_templates", "node_modules", "examples", "sg_execution_times.rst"]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+# From a Chinese page to one that is in English only.
+myst_url_schemes = {"http": None, "https": None, "mailto": None, "en": "../en/{{path}}"}
 default_role = "code"  # one backtick in docstrings
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
@@ -71,6 +75,7 @@ sphinx_gallery_conf = {
 
 exclude_patterns += [] if CHINESE else ["zh"]
 language = "zh_CN" if CHINESE else "en"
+locale_dirs = [str(ROOT / "docs/locale")]  # the theme's words
 html_sidebars = {
     "**": [
         "sidebar/brand.html",
@@ -85,7 +90,7 @@ html_context = {
     "in_chinese": CHINESE,
     "chinese": {path.stem for path in (ROOT / "docs/zh").glob("*.md")}
     | {f"gallery/{path.stem}" for path in (ROOT / "docs/zh/examples").glob("*.py")}
-    | {"gallery/index"},
+    | {"gallery/index", "commands", "settings"},
 }
 templates_path = [str(ROOT / "docs/_templates")]
 
@@ -125,6 +130,8 @@ def _linked(text: str, here: Path, pages: Path, name: str) -> tuple[str, set[Pat
             return f"]({os.path.relpath(target, (pages / name).parent)})"
         if target.is_dir() and target.is_relative_to(ROOT / "src"):
             return "](/contributing.md)"
+        if CHINESE and target == ROOT / "docs/api.md":
+            return "](en:api.html)"
         if target.suffix == ".md" and target.is_relative_to(ROOT / "docs"):
             return f"](/{target.name}{found[2] or ''})"
         return found[0]
@@ -135,18 +142,16 @@ def _linked(text: str, here: Path, pages: Path, name: str) -> tuple[str, set[Pat
 def _write_pages(app: Sphinx) -> None:
     """The pages that are other files, and those that show the code that a page leads to."""
     pages = Path(app.srcdir)
+    if CHINESE:
+        chinese_gallery.write(ROOT / "docs/gallery", pages / "gallery")
+    say = ChineseWords() if CHINESE else str
+    _write(pages / "commands.md", reference.commands(say))
+    _write(pages / "settings.md", reference.settings(say))
     sources = [
         path
         for path in pages.rglob("*.md")
         if not {"code", "zh"} & {*path.relative_to(pages).parts}
     ]
-    if CHINESE:
-        chinese_gallery.write(ROOT / "docs/gallery", pages / "gallery")
-    else:
-        import reference  # what the package knows of itself
-
-        _write(pages / "commands.md", reference.commands())
-        _write(pages / "settings.md", reference.settings())
     code = set().union(
         *(
             _linked(each.read_text("utf-8"), each.parent, pages, str(each.relative_to(pages)))[1]

@@ -1,4 +1,4 @@
-"""The Chinese half of the site: its examples have the code of the English ones, and no English."""
+"""The Chinese half of the site: nothing of the English one is missing, stale or left in English."""
 
 import ast
 import importlib
@@ -6,6 +6,7 @@ import io
 import json
 import re
 import tokenize
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,9 +18,24 @@ EXAMPLES = sorted(path.name for path in ENGLISH.glob("plot_*.py"))
 
 
 @pytest.fixture
-def gallery(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    return importlib.import_module("chinese_gallery")
+    return importlib.import_module
+
+
+@pytest.fixture
+def gallery(module: Callable[[str], ModuleType]) -> ModuleType:
+    return module("chinese_gallery")
+
+
+@pytest.fixture
+def chinese_words(module: Callable[[str], ModuleType]) -> ModuleType:
+    return module("chinese_words")
+
+
+@pytest.fixture
+def reference(module: Callable[[str], ModuleType]) -> ModuleType:
+    return module("reference")
 
 
 def _docstrings(tree: ast.Module) -> list[ast.Expr]:
@@ -132,3 +148,38 @@ def test_without_the_english_gallery_it_says_to_build_it(
 ) -> None:
     with pytest.raises(FileNotFoundError, match="build the English site first"):
         gallery.write(tmp_path / "gallery", tmp_path / "zh")
+
+
+def test_every_command_and_setting_is_in_chinese_and_no_translation_is_stale(
+    chinese_words: ModuleType, reference: ModuleType
+) -> None:
+    words = chinese_words.ChineseWords()
+    english, chinese = reference.settings() + reference.commands(), reference.settings(words)
+    chinese += reference.commands(words)  # a text without its Chinese is refused, by its name
+    assert words.unused == set()
+    for marks in (r"^\| (`\S+`) \|", r"^(\* `.*?`)[:：]", r"^#+ (`.*`)$", r"^\$ .*$"):
+        found = re.findall(marks, english, re.MULTILINE)
+        assert len(found) > 10
+        assert re.findall(marks, chinese, re.MULTILINE) == found
+    prose = re.sub(r"```.*?```|`[^`]*`|\[[^\]]*\]", "", chinese, flags=re.DOTALL)
+    assert re.findall(r"\b(?:the|of|is|are|with|for|from|what) ", prose) == []
+
+
+def test_words_without_a_translation_are_named(chinese_words: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "words.toml"
+    file.write_text('[[text]]\nen = "decides every draw"\nzh = "决定每一次抽取"\n', "utf-8")
+    words = chinese_words.ChineseWords(file)
+    assert words.unused == {"decides every draw"}
+    assert words("decides\n    every draw") == "决定每一次抽取"
+    assert words.unused == set()
+    with pytest.raises(
+        ValueError, match=r"words\.toml has no Chinese of: decides every other draw"
+    ):
+        words("decides every other draw")
+
+
+def test_a_text_may_be_translated_once_only(chinese_words: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "words.toml"
+    file.write_text('[[text]]\nen = "a"\nzh = "甲"\n' * 2, "utf-8")
+    with pytest.raises(ValueError, match="has twice: a"):
+        chinese_words.ChineseWords(file)

@@ -17,7 +17,7 @@ rng = np.random.default_rng(0)
 shuffled = real[names].apply(lambda column: rng.permutation(column))
 
 # %%
-# 斯皮尔曼秩相关系数。第三幅图中，真实数据的各列各自打乱：每一列单独看仍然正确，
+# Spearman 秩相关系数。第三幅图中，真实数据的各列各自打乱：每一列单独看仍然正确，
 # 但列与列之间的依赖已不复存在。
 
 labels = ["bill length", "bill depth", "flipper", "mass"]
