@@ -35,7 +35,8 @@ def write(english: Path, chinese: Path) -> None:
     """Write the Chinese gallery to a folder, from the folder of the built English one."""
     if not (english / "index.rst").exists():
         raise FileNotFoundError(f"{english} is missing: build the English site first")
-    shutil.copytree(english / "images", chinese / "images", dirs_exist_ok=True)
+    shutil.rmtree(chinese, ignore_errors=True)  # examples that are no more
+    shutil.copytree(english / "images", chinese / "images")
     index = (english / "index.rst").read_text("utf-8")
     header = "GALLERY_HEADER.rst"
     index = _once(
