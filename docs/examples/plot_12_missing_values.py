@@ -16,7 +16,7 @@ real = run.load_data().train.to_pandas().dropna().sample(10, random_state=2)
 real = real.sort_values("body_mass_g").reset_index(drop=True)
 
 # %%
-# The body mass of ten penguins is hidden, and in a second table all else but the bill as well.
+# The body mass of ten penguins is hidden; in a second table species, island, sex and flipper, too.
 
 mass = real.assign(body_mass_g=np.nan)
 most = mass.assign(species=None, island=None, sex=None, flipper_length_mm=np.nan)

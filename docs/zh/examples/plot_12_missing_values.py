@@ -16,7 +16,7 @@ real = run.load_data().train.to_pandas().dropna().sample(10, random_state=2)
 real = real.sort_values("body_mass_g").reset_index(drop=True)
 
 # %%
-# 把十只企鹅的体重隐去；在第二张表里，除喙的长度与厚度外，其余各列也一并隐去。
+# 把十只企鹅的体重隐去；在第二张表里，物种、岛屿、性别与鳍肢长度也一并隐去。
 
 mass = real.assign(body_mass_g=np.nan)
 most = mass.assign(species=None, island=None, sex=None, flipper_length_mm=np.nan)

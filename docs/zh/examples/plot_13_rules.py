@@ -28,7 +28,7 @@ for title, rules in {"without the rule": ["none"], "with end >= start": ["end >=
     print(f"{title:18} {broken} of 1500 drawn rows break it")
 
 # %%
-# 两者之间的时间，它不应为负。
+# 两者之间的时间差，它不应为负。
 
 figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
 bins = np.arange(-1.105, 3, 0.1)

@@ -3,7 +3,7 @@
 ======================
 
 图片的训练方法与点和表格相同。学习了类别之后，由 ``given`` 指定类别，引导则使样本更贴近该类别。
-这里只对一个小型 transformer 作短时间的训练。
+这里只对一个小型 transformer 做了短时间的训练。
 """
 
 import matplotlib.pyplot as plt
