@@ -208,5 +208,6 @@ _DECODING = {
     "images": "low + (x + 1) (high - low) / 2 by the range of the codec, rounded if its dtype is "
     "of integers, channels last",
     "table": "numeric columns, then the slacks of rules, by the knots and heights of their codec, "
-    "categories by their place",
+    "categories by their place; a column whose category is the one after its point masses, if it "
+    "repeats another, has that one's value",
 }

@@ -16,6 +16,7 @@ Where more of a row is missing than the target, that is drawn beside it, for eac
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -289,16 +290,44 @@ def _numbers(
     masses = np.array(part.point_masses, np.float64)
     for chunk, first in enumerate(range(0, max(1, len(seen)), at_once)):
         index = torch.arange(first, min(first + at_once, len(seen)))
-        rows = filled_up(seen.take(index), at_once)
-        values = _flowed(model, rows, part, state, place, seed, chunk, count, steps)
+        rows, atoms = _told(model, filled_up(seen.take(index), at_once), place)
+        flowed = partial(_flowed, model, rows, part, state, place, seed, chunk, count, steps)
         chance = np.ones((at_once, 1))
         if part.sizes:
-            chance = _probabilities(model, rows, state, 1 + len(masses))
-        every = np.c_[values, np.broadcast_to(masses, (at_once, len(masses)))]
-        weights = np.c_[(chance[:, :1] / count).repeat(count, 1), chance[:, 1:]]
+            chance = _probabilities(model, rows, state, part.repeat_code + bool(part.repeats))
+        of_numbers = [flowed(0), *([flowed(part.repeat_code)] if part.repeats else [])]
+        every = np.c_[of_numbers[0], np.tile(masses, (at_once, 1)), *of_numbers[1:]]
+        shares = [chance[:, :1], *([chance[:, part.repeat_code :]] if part.repeats else [])]
+        spread = [(share / count).repeat(count, 1) for share in shares]
+        weights = np.c_[spread[0], chance[:, 1 : part.repeat_code], *spread[1:]]
+        left = 1 - sum((chance for _, chance in atoms), np.zeros(at_once))
+        every = np.c_[every, *(value for value, _ in atoms)]
+        weights = np.c_[weights * left[:, None], *(chance for _, chance in atoms)]
         is_mass = np.broadcast_to(np.arange(every.shape[1]) >= count, every.shape)
         own = (each[: len(index)] for each in (every, weights, is_mass))
         yield PredictedNumbers.rising(part, *own)
+
+
+def _told(
+    model: TableModel, rows: EncodedTable, place: int
+) -> tuple[EncodedTable, list[tuple[np.ndarray, np.ndarray]]]:
+    """Rows where nothing that is known repeats the target; values of what may, and how probable.
+
+    Args:
+        model: of the table.
+        rows: without the target.
+        place: of the target among the numbers.
+    """
+    atoms, left = [], np.ones(len(rows))
+    for each in model.codec.repeats:
+        if each.other_number == place:
+            chance = left * model.chance_of_repeat(model.denoiser, rows, each).numpy()
+            values = model.codec.value_repeated(rows, each).values
+            kind = np.int64 if values.dtype.kind == "M" else values.dtype
+            atoms.append((values.astype(kind).astype(np.float64), chance))
+            left = left - chance
+            rows = model.codec.decided(rows, each, torch.zeros(len(rows), dtype=torch.bool))
+    return rows, atoms
 
 
 def _flowed(
@@ -311,13 +340,15 @@ def _flowed(
     chunk: int,
     count: int,
     steps: int,
+    code: int,
 ) -> np.ndarray:
-    """Eq. (2): K values of the column for each row, given that it is a number; `(rows, K)`."""
+    """Eq. (2): K values of the column for each row, given its category; `(rows, K)`."""
     every = rows.take(torch.arange(len(rows)).repeat_interleave(count))
     if part.sizes:
         categories = every.categories.clone()
-        categories[:, state] = 0
+        categories[:, state] = code
         every = replace(every, categories=categories)
+    every = model.settled(every, seed, chunk)
     categories = model.categories(every, seed, chunk)
     source = noise_from(generator(seed, PREDICTING, chunk))
     numbers, requested = model.codec.free(every, categories)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from sfumato.config import SamplingSettings, Settings
 from sfumato.data.codecs.columns import CategoricalCodec
+from sfumato.data.codecs.repeats import Repeat
 from sfumato.data.codecs.rules import broken_by
 from sfumato.data.codecs.table import EncodedTable, TableCodec
 from sfumato.data.io.arrow import zone_of
@@ -151,6 +152,7 @@ class TableModel:
         """
         sampler, rows = self._sampler(sampling), np.arange(min(n, CHUNK))
         known = self._given(given)[1].take(torch.zeros(CHUNK, dtype=torch.int64))
+        known = self.settled(known, seed, 0)
         categories = self.categories(known, seed, 0)
         numbers, requested = self.codec.free(known, categories)
         there = self.codec.present(categories)
@@ -512,16 +514,18 @@ class TableModel:
         encoded = self.codec.encode(own)
         known = self.as_known(own, np.tile(~asked, (len(own), 1)))
         of_target = torch.tensor([part.name in targets for part in parts for _ in part.sizes])
+        numeric = np.array([part.is_numeric for part in parts])
+        known, told = self._told(self._exact, known, encoded, asked[numeric])
         given = self.hidden(known.categories)
         categories = self.codec.hide_broken(self.hidden(encoded.categories), encoded.broken)
         categories = torch.where(of_target.bool(), categories, given)
         nats, unseen = self.codec.log_width_of(own, targets, encoded, known, categories)
+        nats += told
         seen = math.log(n / (n + 1)) * (self.codec.can_be_unseen & asked)
         nats += np.where(unseen, -math.log(n + 1), seen).sum(1)
         of_rule = [not targets.isdisjoint(rule.names) for rule in self.codec.rules]
         broken = encoded.broken[:, of_rule]
         nats += np.where(broken, -math.log(n + 1), math.log(n / (n + 1))).sum(1)
-        numeric = np.array([part.is_numeric for part in parts])
         in_gap = torch.from_numpy(unseen[:, numeric])
         z = encoded.numeric.double()
         z[:, : in_gap.shape[1]][in_gap] = math.nan
@@ -678,7 +682,7 @@ class TableModel:
 
     def _hidden(self, table: DataTable, known: np.ndarray) -> EncodedTable:
         """Rows as the network sees them, whatever rules they break."""
-        encoded = self.codec.encode(table)
+        encoded = self.codec.encode(table, known=known)
         numeric = [k for k, part in enumerate(self.codec.parts) if part.is_numeric]
         categorical = [k for k, part in enumerate(self.codec.parts) if part.sizes]
         seen = torch.from_numpy(known)
@@ -709,6 +713,53 @@ class TableModel:
         }
         columns = [table[name] for name in rule.names if name in shown]
         return row, rule.text, broken_by(rule, columns, row)
+
+    def settled(self, known: EncodedTable, seed: int, chunk: int) -> EncodedTable:
+        """What is known of a chunk; whether a number repeats one that is not is drawn."""
+        repeats = self.codec.repeats
+        if not any(self.codec.undecided(known, each).any() for each in repeats):
+            return known
+        uniform = torch.rand(len(known), len(repeats), generator=generator(seed, LEVELS, chunk, 2))
+        for k, each in enumerate(repeats):
+            same = uniform[:, k] < self.chance_of_repeat(self.denoiser, known, each)
+            known = self.codec.decided(known, each, same)
+        return known
+
+    def chance_of_repeat(self, denoise: TableDenoiser, known: EncodedTable, each: Repeat) -> Tensor:
+        """How probable it is that a number repeats the other; 0 where that is decided: `(n,)`."""
+        open_, first = self.codec.undecided(known, each), sum(self.codec.sizes[: each.category])
+        found = torch.zeros(len(known), dtype=torch.float64)
+        if open_.any():
+            logits = self._logits_given(denoise, known, self.hidden(known.categories))
+            both = logits[:, [first, first + each.code]].softmax(1)[:, 1]
+            found = torch.where(open_, both, found)
+        return found
+
+    def _told(
+        self, denoise: TableDenoiser, known: EncodedTable, whole: EncodedTable, asked: np.ndarray
+    ) -> tuple[EncodedTable, np.ndarray]:
+        """What is known once it is told whether numbers repeat targets, and the nats of that.
+
+        Args:
+            denoise: in float64.
+            known: of rows without their targets.
+            whole: the same rows.
+            asked: which numbers are targets, `(C,)`.
+        """
+        nats = np.zeros(len(known))
+        for each in self.codec.repeats:
+            open_ = self.codec.undecided(known, each)
+            same = open_ & (whole.categories[:, each.category] == each.code)
+            for first in range(0, len(known) if open_.any() else 0, _SCORED):
+                some = torch.arange(first, min(first + _SCORED, len(known)))
+                chance = self.chance_of_repeat(denoise, known.take(some), each)
+                chance = torch.where(same[some], chance, 1 - chance)
+                nats[some.numpy()] += torch.where(open_[some], chance.log(), 0.0).numpy()
+            other = self.codec.numeric_parts[each.other_number]
+            unit = 1.0 if other.kind == "date" else other.grid_step or 1.0
+            nats -= np.where(same.numpy() & asked[each.other_number], math.log(unit), 0.0)
+            known = self.codec.decided(known, each, same)
+        return known, nats
 
     def categories(
         self, known: EncodedTable, seed: int, chunk: int, *, missing_allowed: bool = True
@@ -774,6 +825,7 @@ class TableModel:
         missing_allowed: bool = True,
     ) -> DataTable:
         """A chunk of rows, whole: what is known as it was encoded, the rest drawn."""
+        known = self.settled(known, seed, chunk)
         categories = self.categories(known, seed, chunk, missing_allowed=missing_allowed)
         numbers, requested = self.codec.free(known, categories)
         if requested.any():

@@ -15,7 +15,9 @@ masks, as Tashiro et al. (2021) do for series. A hidden category whose column ha
 that number. Where one column is the target, three rows in four ask for it alone, all others known.
 A number that has a cell is put elsewhere in it each time that it is seen. Where rules
 bind numbers, some are left out, and some are known because the known ones determine them, as when
-rows are drawn (`data.codecs.relations`).
+rows are drawn (`data.codecs.relations`). Where a number is known that may repeat another which
+is not, task (1) asks whether it does, and in task (2) the other is known if so
+(`data.codecs.repeats`).
 """
 
 from collections.abc import Callable, Sequence
@@ -29,6 +31,7 @@ from torch.nn.functional import cross_entropy
 
 from sfumato.config import TrainingSettings
 from sfumato.data.codecs.relations import ABSENT, FREE, KNOWN, Relations
+from sfumato.data.codecs.repeats import Repeat
 from sfumato.data.codecs.table import TableCells, TableRows
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError
@@ -88,12 +91,14 @@ class Masking:
             -1: always.
         relations: of numbers that rules bind, whose slacks are numbers too; None where none are.
         asked: the column that three rows in four ask for; None where all are alike.
+        repeats: the columns that repeat others.
     """
 
     sizes: tuple[int, ...]
     states: tuple[int, ...]
     relations: Relations | None = None
     asked: Asked | None = None
+    repeats: tuple[Repeat, ...] = ()
 
     @property
     def numbers(self) -> int:
@@ -132,19 +137,52 @@ class Masking:
             of_categories = torch.where(asks, first, of_categories)
             hidden = torch.where(asks, first & (torch.arange(count) == category), hidden)
             known = torch.where(asks, torch.arange(len(self.states)) != number, known)
+        hidden, known, shown = self._open(rows.categories, of_categories[:, 0], hidden, known)
         there, unhidden = self._there(rows.categories, hidden)
         known = there & unhidden & known
         noisy = there & ~known
         if self.relations:
             known, noisy = self._bound(self.relations, there & unhidden, known)
         sizes = torch.tensor(self.sizes, dtype=torch.int64)
+        known = known | shown
         condition = TableCondition(
             torch.where(known, rows.numeric, 0.0),
             known,
-            noisy & ~of_categories,
+            noisy & ~shown & ~of_categories,
             torch.where(hidden, sizes, rows.categories),
         )
         return Requested(condition, hidden)
+
+    def _open(
+        self, categories: Tensor, of_categories: Tensor, hidden: Tensor, known: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Numbers that are known beside others that are not and that they may repeat.
+
+        Args:
+            categories: of the rows.
+            of_categories: which rows have task (1), `(batch,)`.
+            hidden: which categories are hidden.
+            known: which numbers are known, if they are there.
+
+        Returns:
+            The last two, and which numbers are shown though their category is asked for.
+        """
+        shown = torch.zeros(len(known), self.numbers, dtype=torch.bool)
+        if not self.repeats:
+            return hidden, known, shown
+        hidden, known = hidden.clone(), known.clone()
+        for each in self.repeats:
+            own, told = categories[:, each.category], known[:, each.other_number]
+            if each.other_category >= 0:
+                of_other = categories[:, each.other_category]
+                decides = ~torch.isin(of_other, torch.tensor(each.other_codes))
+                told = (told | decides) & ~hidden[:, each.other_category]
+            valued = (own == 0) | (own == each.code)
+            open_ = valued & known[:, each.number] & ~hidden[:, each.category] & ~told
+            hidden[open_ & of_categories, each.category] = True
+            shown[open_ & of_categories, each.number] = True
+            known[open_ & ~of_categories & (own == each.code), each.other_number] = True
+        return hidden, known, shown
 
     @staticmethod
     def _bound(relations: Relations, there: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
@@ -352,6 +390,7 @@ def masking(
     states: Sequence[int],
     relations: Relations | None = None,
     asked: Asked | None = None,
+    repeats: Sequence[Repeat] = (),
 ) -> MaskedModelling:
     """The objective of tables, as the settings say.
 
@@ -363,6 +402,7 @@ def masking(
         states: see `Masking`.
         relations: see `Masking`.
         asked: see `Masking`.
+        repeats: see `Masking`.
 
     Raises:
         ArgumentError: if a time draw or weighting is unknown, or not for tables.
@@ -379,6 +419,5 @@ def masking(
             "set it to 0."
         )
     weighting = named_weighting(settings.weighting, denoiser.parameterisation, process)
-    return MaskedModelling(
-        process, Masking(tuple(sizes), tuple(states), relations, asked), weighting, times
-    )
+    masks = Masking(tuple(sizes), tuple(states), relations, asked, tuple(repeats))
+    return MaskedModelling(process, masks, weighting, times)

@@ -5,8 +5,9 @@ A column becomes a category, a numeric value, or both:
     category  k of a value that is one of a few; `missing` is one category more
     numeric   z = h(x), h piecewise linear from the column's quantiles to those of N(0, 1): heavy
               tails, bounds and piles come out near normal, log|h'| is exact
-    both      a number that often takes the same value (0, say) or may be missing: a category says
-              `a number`, `that value` or `missing`, and only with the first there is a z
+    both      a number that often takes the same value (0, say) or that of another column, or may be
+              missing: a category says `a number`, `that value`, `as the other` or `missing`, and
+              only with the first there is a z
 
 h jumps where a value recurs, by as much as the value is frequent, and is level where no value can
 be: the probability integral transform of the column's empirical law. So a value that recurs comes
@@ -161,6 +162,7 @@ class NumericCodec:
         dtype: of the values in memory: "float64", "int64" or "datetime64[us]".
         frame_dtype: what the frame it came from calls its type.
         form: how a text file writes them.
+        repeats: name of the column whose value it often has (see `data.codecs.repeats`), if any.
     """
 
     name: str
@@ -175,6 +177,7 @@ class NumericCodec:
     dtype: str
     frame_dtype: str = ""
     form: str = ""
+    repeats: str = ""
 
     @classmethod
     def fit(cls, column: Column, kind: ColumnType, *, point_masses: bool = True) -> "NumericCodec":
@@ -210,9 +213,21 @@ class NumericCodec:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Number of its categories: a number, point masses, missing; empty if always a number."""
-        size = 1 + len(self.point_masses) + self.has_missing
+        """Number of its categories: a number, point masses, as the other, missing.
+
+        Empty if always a number.
+        """
+        size = self._missing_code + self.has_missing
         return (size,) if size > 1 else ()
+
+    @property
+    def repeat_code(self) -> int:
+        """The category of a row where it has the other column's value."""
+        return 1 + len(self.point_masses)
+
+    @property
+    def _missing_code(self) -> int:
+        return self.repeat_code + bool(self.repeats)
 
     is_numeric = True
 
@@ -230,7 +245,7 @@ class NumericCodec:
         """
         there = ~column.missing
         exact = column.values.astype(np.int64 if self.kind == "date" else column.values.dtype)
-        category = np.where(there, 0, 1 + len(self.point_masses) if self.has_missing else -1)
+        category = np.where(there, 0, self._missing_code if self.has_missing else -1)
         for k, mass in enumerate(self.point_masses, start=1):
             category[there & (exact == mass)] = k
         x = self._counted(column)
@@ -281,9 +296,7 @@ class NumericCodec:
         values = self.nearest(self._down(np.nan_to_num(z)) + self.low)
         for k, mass in enumerate(self.point_masses, start=1):
             values[category == k] = np.array([mass]).astype(values.dtype)
-        missing = (
-            category == 1 + len(self.point_masses) if self.has_missing else np.zeros(rows, bool)
-        )
+        missing = category == self._missing_code if self.has_missing else np.zeros(rows, bool)
         return Column(self.name, values, missing, dtype=self.frame_dtype, form=self.form)
 
     def nearest(self, values: np.ndarray) -> np.ndarray:

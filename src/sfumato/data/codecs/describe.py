@@ -26,6 +26,7 @@ def described(part: ColumnCodec) -> str:
         return (
             f"{_text(low)} to {_text(high)}"
             + (f"; often {', '.join(map(_text, often))}" if part.point_masses else "")
+            + (f"; often as {part.repeats!r}" if part.repeats else "")
             + _codes(part, often)
         )
     values = [" ".join(str(value).split()) or repr(value) for value in part.categories]

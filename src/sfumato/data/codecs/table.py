@@ -27,6 +27,16 @@ from sfumato.data.codecs.combinations import Combinations
 from sfumato.data.codecs.correlations import correlations
 from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.codecs.relations import ABSENT, FREE, KNOWN, Relations
+from sfumato.data.codecs.repeats import (
+    Repeat,
+    as_repeats,
+    in_order,
+    may_repeat,
+    nearest,
+    repeated,
+    repeating,
+)
+from sfumato.data.codecs.repeats import found_in as repeats_in
 from sfumato.data.codecs.rules import (
     Combination,
     Relation,
@@ -210,10 +220,13 @@ class TableCodec:
             raise DataError(f"at least 2 rows are needed to learn from; got {len(table)}.")
         relations = [rule for rule in rules if isinstance(rule, Relation) and len(rule.names) > 1]
         bound = {name for rule in relations for name in rule.names}
+        learned = [c for c in table if kinds[c.name] not in ("dropped", "identifier")]
+        every = [_codec_of(column, kinds[column.name], bound) for column in learned]
+        numeric = {part.name: part for part in every if isinstance(part, NumericCodec)}
+        others = repeats_in(learned, numeric, bound)
         parts = tuple(
-            _codec_of(column, kinds[column.name], bound)
-            for column in table
-            if kinds[column.name] not in ("dropped", "identifier")
+            replace(numeric[part.name], repeats=others[part.name]) if part.name in others else part
+            for part in every
         )
         whole = table if heldout is None else concatenate([table, heldout])
         identifiers = tuple(
@@ -324,6 +337,18 @@ class TableCodec:
             size - 1 if part.has_missing else -1 for part in self.parts for size in part.sizes
         )
 
+    @property
+    def repeats(self) -> tuple[Repeat, ...]:
+        """The columns that repeat others, each before the one that it repeats."""
+        parts = {part.name: part for part in self.parts if isinstance(part, NumericCodec)}
+        found = []
+        for part in reversed(in_order(list(parts.values()))):
+            other = parts[part.repeats]
+            open_ = (0, other.repeat_code) if other.repeats else (0,)
+            places = self.places(part.name), self.places(other.name)
+            found.append(Repeat(*places[0], part.repeat_code, *places[1], open_))
+        return tuple(found)
+
     def places(self, name: str) -> tuple[int, int]:
         """Where a column stands among the numeric values and among the categories; -1: nowhere.
 
@@ -427,6 +452,9 @@ class TableCodec:
         if not self.relations:
             drawn = there & ~numeric.isfinite()
             return numeric, drawn if asked is None else drawn & torch.from_numpy(asked)
+        open_ = torch.zeros_like(there)
+        for each in self.repeats:
+            open_[:, each.number] = self.undecided(known, each)
         state = self._state(known, categories, asked)
         roles, z = self.relations.roles(state), numeric.numpy().copy()
         values = self.relations.completed(np.where(state == KNOWN, known.exact, np.nan), state)
@@ -434,7 +462,7 @@ class TableCodec:
         low, high = self.z_range
         z = np.where(np.isnan(z), told.clip(low, high), z)
         return (
-            torch.from_numpy(np.where(roles == KNOWN, z, np.nan)),
+            torch.from_numpy(np.where((roles == KNOWN) | open_.numpy(), z, np.nan)),
             torch.from_numpy(roles == FREE),
         )
 
@@ -484,7 +512,12 @@ class TableCodec:
             )
         )
 
-    def encode(self, table: DataTable, rng: np.random.Generator | None = None) -> EncodedTable:
+    def encode(
+        self,
+        table: DataTable,
+        rng: np.random.Generator | None = None,
+        known: np.ndarray | None = None,
+    ) -> EncodedTable:
         """Rows as the network sees them; a category that training never had is not known.
 
         A number in a gap is at the gap's edge.
@@ -492,11 +525,13 @@ class TableCodec:
         Args:
             table: of these columns, in any order.
             rng: spreads values on a grid over their cell; in its middle if None.
+            known: which values are told, `(n, columns)`: whether a number repeats one that is not
+                is open, see `undecided`. All are where not given.
 
         Raises:
             DataError: if a column is missing or of another type.
         """
-        encoded = [_encoded(part, table, rng) for part in self.parts]
+        encoded = self._encoded(table, rng, known)
         of_numbers = [each for each in encoded if each.z is not None]
         categories = [each.category for each in encoded if each.category is not None]
         bound = self._bound(table, of_numbers, rng)
@@ -509,6 +544,77 @@ class TableCodec:
             bound.broken,
             bound.exact,
         )
+
+    def _encoded(
+        self,
+        table: DataTable,
+        rng: np.random.Generator | None = None,
+        known: np.ndarray | None = None,
+    ) -> list[Encoded]:
+        """Each column of the table, see `encode`."""
+        encoded = [_encoded(part, table, rng) for part in self.parts]
+        places = {part.name: k for k, part in enumerate(self.parts)}
+        for name, k in places.items():
+            part = self.parts[k]
+            if isinstance(part, NumericCodec) and part.repeats:
+                own, other = (
+                    as_learned(table[each], self.parts[places[each]])
+                    for each in (name, part.repeats)
+                )
+                rows = repeating(own, other, part)
+                if known is not None:
+                    told, codec = known[:, places[part.repeats]], self.parts[places[part.repeats]]
+                    assert isinstance(codec, NumericCodec)
+                    category = encoded[k].category
+                    assert category is not None
+                    open_ = ~told & (category == 0) & may_repeat(own, codec)
+                    category = np.where(open_, -1, category)
+                    encoded[k], rows = replace(encoded[k], category=category), rows & told
+                encoded[k] = as_repeats(encoded[k], rows, part)
+        return encoded
+
+    def undecided(self, known: EncodedTable, each: Repeat) -> Tensor:
+        """In which rows it is open whether a number that is known repeats the other, `(n,)`."""
+        return (known.categories[:, each.category] < 0) & known.numeric[:, each.number].isfinite()
+
+    def value_repeated(self, known: EncodedTable, each: Repeat) -> Column:
+        """The other's values in rows where the number that is known repeats it."""
+        own, other = self.numeric_parts[each.number], self.numeric_parts[each.other_number]
+        z = known.numeric[:, each.number].double().nan_to_num().numpy()
+        return nearest(own.decode(z, None, len(z)), other)
+
+    def decided(self, known: EncodedTable, each: Repeat, same: Tensor) -> EncodedTable:
+        """What is known where a number that is known does, or does not, repeat the other.
+
+        Args:
+            known: of rows.
+            each: which repeats which.
+            same: whether it does, where that is undecided, `(n,)`.
+        """
+        open_ = self.undecided(known, each)
+        does = open_ & same
+        numeric, categories = known.numeric.clone(), known.categories.clone()
+        categories[open_, each.category] = 0
+        categories[does, each.category] = each.code
+        numeric[does, each.number] = math.nan
+        other = self.numeric_parts[each.other_number].encode(self.value_repeated(known, each), None)
+        assert other.z is not None
+        numeric[does, each.other_number] = torch.from_numpy(other.z).to(numeric)[does]
+        if each.other_category >= 0:
+            assert other.category is not None
+            codes = torch.from_numpy(other.category)
+            # Whether the other repeats a third in turn is open, unless that is known.
+            for third in self.repeats:
+                if third.number == each.other_number:
+                    z = numeric[:, third.other_number]
+                    codes = torch.where((codes == 0) & z.isnan(), -1, codes)
+            categories[does, each.other_category] = codes[does]
+        return replace(known, numeric=numeric, categories=categories)
+
+    @property
+    def numeric_parts(self) -> list[NumericCodec]:
+        """Of the numeric columns."""
+        return [part for part in self.parts if isinstance(part, NumericCodec)]
 
     def log_width_of(
         self,
@@ -534,10 +640,10 @@ class TableCodec:
         asked = np.array([part.name in targets for part in self.parts if part.is_numeric], bool)
         drawn = self.free(known, categories, asked)[1].numpy()
         nats, unseen = np.zeros(len(table)), np.zeros((len(table), len(self.parts)), bool)
-        place = 0
+        place, encoded = 0, self._encoded(table)
         for k, part in enumerate(self.parts):
             if part.name in targets:
-                each = _encoded(part, table, None)
+                each = encoded[k]
                 # A number that follows from others by a rule is not read.
                 read = True if each.z is None else drawn[:, place] | ~np.isfinite(each.z)
                 nats += np.where(read, each.log_width, 0.0)
@@ -694,6 +800,9 @@ class TableCodec:
             if rule.slack is not None
         ]
         there = encoded.numeric.isfinite()
+        # Of what repeats another, too: where that is not known the number is shown.
+        for each in self.repeats:
+            there[:, each.number] |= encoded.categories[:, each.category] == each.code
         low, high = (
             torch.where(there, torch.from_numpy(_side_by_side(ends, len(table), np.float32)), 0.0)
             for ends in ([cell[end].astype(np.float32) for cell in cells] for end in (0, 1))
@@ -718,7 +827,12 @@ class TableCodec:
             columns.append(part.decode(of_z, of_k, len(z)))
             i += of_z is not None
             j += of_k is not None
-        return DataTable(tuple(self._held(columns, z, categories, exact)))
+        found = {each.name: each for each in self._held(columns, z, categories, exact)}
+        for part in in_order([part for part in self.parts if isinstance(part, NumericCodec)]):
+            rows = k[:, self.places(part.name)[1]] == part.repeat_code
+            other = found[part.repeats]
+            found[part.name] = repeated(found[part.name], other, rows, part)
+        return DataTable(tuple(found.values()))
 
     def _held(
         self, columns: list[Column], z: np.ndarray, categories: Tensor, exact: np.ndarray | None
@@ -844,6 +958,7 @@ class TableCodec:
             sound = len(set(columns)) == len(columns) and codec.dimension > 0 < codec.rows
             sound = sound and set(columns) <= set(names) and _all(names, str)
             sound = sound and codec.container in _CONTAINERS and _are_correlations(codec)
+            sound = sound and _are_repeats(codec)
         except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
         if not sound:
@@ -1021,6 +1136,16 @@ def _are_correlations(codec: TableCodec) -> bool:
     return bool((np.diagonal(matrix) == 1).all() and np.linalg.eigvalsh(matrix)[0] > 0)
 
 
+def _are_repeats(codec: TableCodec) -> bool:
+    """Whether its columns repeat others of their kind; raises what `from_dict` catches."""
+    numeric = {part.name: part for part in codec.parts if isinstance(part, NumericCodec)}
+    return not any(
+        (part.kind == "date") != (numeric[part.repeats].kind == "date")
+        or {part.name, part.repeats} & codec.relations.bound
+        for part in in_order(list(numeric.values()))
+    )
+
+
 def _field(plain: Mapping[str, Any], name: str, kind: type) -> Any:
     """The value of a field, of a type; raises what `from_dict` catches."""
     value = plain[name]
@@ -1037,13 +1162,14 @@ def _part(plain: Mapping[str, Any]) -> ColumnCodec:
     """A column's codec from plain values; raises what `from_dict` catches."""
     ((name, values),) = plain.items()
     kind = {v: k for k, v in _NAMES.items()}[name]
-    values = {"form": "", **values}  # of a model of before there were any
+    before: dict[str, Any] = {"form": "", **({"repeats": ""} if kind is NumericCodec else {})}
+    values = {**before, **values}  # of a model of before there were any
     if set(values) != {field.name for field in fields(kind)}:
         raise ValueError
     part = kind(
         **{k: tuple(each) if isinstance(each, list) else each for k, each in values.items()}
     )
-    for text in ("name", "kind", "dtype", "frame_dtype", "form"):
+    for text in ("name", "kind", "dtype", "frame_dtype", *before):
         _field(values, text, str)
     _field(values, "has_missing", bool)
     if not _all([part.grid_step], int, float) or not 0 <= float(part.grid_step) < math.inf:

@@ -80,7 +80,7 @@ def prepare(
 
     def objective(denoiser: TableDenoiser, process: Process) -> Objective:
         relations = own.relations if own.relations else None
-        of = own.sizes, own.states, relations, asked
+        of = own.sizes, own.states, relations, asked, own.repeats
         return masking(denoiser, process, settings.training, *of)
 
     return Prepared(own, cells, objective)
