@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from bench.isolated import IsolatedPeer
@@ -57,7 +58,7 @@ def drawn_by(
         drawn = min(len(learn), peer.drawn or len(learn))
         job = {"categories": categories, "coded": peer.coded, "seed": 0, "draw": drawn}
         (folder / "job.json").write_text(json.dumps(job))
-        error = _run(peer, folder, minutes)
+        error = _run(peer, folder, minutes, "bench.isolated")
         if error:
             (folder / "error.txt").write_text(error)
     return kept(folder, categories)
@@ -76,10 +77,44 @@ def kept(folder: Path, categories: list[str]) -> Drawn:
     return Drawn(rows, (seconds["fit"], seconds["draw"]))
 
 
-def _run(peer: IsolatedPeer, folder: Path, minutes: float) -> str:
-    """Run a peer; why it failed, or nothing."""
+def laws_of(
+    peer: IsolatedPeer,
+    name: str,
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+    draws: int,
+    minutes: float,
+) -> tuple[np.ndarray | None, tuple[float, float]]:
+    """Let a peer learn y given x and draw y for new rows; what is kept is not made again.
+
+    Args:
+        peer: the library.
+        name: of the set and its fold.
+        rows: x, y, and x of the new rows.
+        draws: for each new row.
+        minutes: of processor time, after which the peer is stopped.
+
+    Returns:
+        `(new rows, draws)`, None if it failed, and processor seconds to fit and to draw.
+    """
+    folder = KEPT / "laws" / f"{name}-{peer.module}"
+    if not (folder / "seconds.json").exists() and not (folder / "error.txt").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        x, y, new = rows
+        np.savez(folder / "rows.npz", x=x, y=y, new=new)
+        (folder / "job.json").write_text(json.dumps({"seed": 0, "draw": draws}))
+        error = _run(peer, folder, minutes, "bench.isolated.laws")
+        if error:
+            (folder / "error.txt").write_text(error)
+    if (folder / "error.txt").exists():
+        return None, (0.0, 0.0)
+    seconds = json.loads((folder / "seconds.json").read_text())
+    return np.load(folder / "drawn.npy"), (seconds["fit"], seconds["draw"])
+
+
+def _run(peer: IsolatedPeer, folder: Path, minutes: float, entry: str) -> str:
+    """Run a peer by the module of that name; why it failed, or nothing."""
     try:
-        command = [str(_python(peer)), "-m", "bench.isolated", peer.module, str(folder)]
+        command = [str(_python(peer)), "-m", entry, peer.module, str(folder)]
         paths = [str(ROOT)]
         if not peer.alone and not peer.needs:
             paths += [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]

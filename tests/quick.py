@@ -53,13 +53,15 @@ def small_chunks() -> Iterator[None]:
 
 @contextmanager
 def few_trees() -> Iterator[None]:
-    """The learners that come before the network of a predictor have few and small trees."""
+    """The learners that come before the network of a predictor are few and small."""
     from sfumato.estimator import stacking
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "_BOOSTED_TREES", 8)
         patch.setattr(stacking, "_EXTRA_TREES", 4)
         patch.setitem(stacking._BOOSTED, "max_leaf_nodes", 8)
+        patch.setitem(stacking._PERCEPTRON, "hidden_layer_sizes", (8,))
+        patch.setitem(stacking._PERCEPTRON, "max_iter", 4)
         yield
 
 

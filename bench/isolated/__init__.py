@@ -1,4 +1,4 @@
-"""Libraries that draw tables, each in an environment of its own; see `bench.environments`.
+"""Libraries that draw or predict tables, each in an environment of its own; see `bench.environments`.
 
 Their requirements contradict each other's and ours. A module here is imported by the Python of its
 own environment, which has neither PyTorch nor Sfumato unless the library needs them; this file
@@ -105,3 +105,10 @@ PEERS = (
         sets=("shoppers",),
     ),
 )  # fmt: skip
+
+
+# Libraries that draw one column given the others; see `bench.isolated.laws`.
+PREDICTORS = (
+    IsolatedPeer("treeffuser", "Treeffuser 0.2.0", "its defaults", needs=("treeffuser==0.2.0",)),
+    IsolatedPeer("diffgbm", "DiffGBM 0.1.2", "its defaults", needs=("diffgbm==0.1.2",)),
+)

@@ -35,6 +35,8 @@ def fewer_trees() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "_BOOSTED_TREES", 60)
         patch.setattr(stacking, "_EXTRA_TREES", 20)
+        patch.setitem(stacking._PERCEPTRON, "hidden_layer_sizes", (32, 32))
+        patch.setitem(stacking._PERCEPTRON, "max_iter", 40)
         yield
 
 
@@ -55,6 +57,18 @@ def test_a_line_is_left_to_the_line_and_a_step_to_the_trees() -> None:
     first, expected = StackedMean.fit(FEATURES, TYPES, step.to_numpy(), seed=0)
     assert first.weights.coef_[1:3].sum() > 0.8
     assert np.sqrt(np.square(expected - step).mean()) < 0.5
+
+
+def test_what_is_smooth_is_left_to_kernels_and_perceptrons() -> None:
+    a, b = np.random.default_rng(1).uniform(-2, 2, (2, 2400))
+    rows = from_frame(pd.DataFrame({"a": a, "b": b}))
+    y = np.sin(2 * a) * np.cos(b)
+    with few_trees():
+        first, expected = StackedMean.fit(rows, column_types_of(rows, {}), y, seed=0)
+    # Of so many rows, what has no part in it, as a line, is left out.
+    assert len(first.learners) == len(first.weights.coef_) < 6
+    assert np.sqrt(np.square(expected - y).mean()) < 0.1 * y.std()
+    assert np.sqrt(np.square(first.predict(rows) - y).mean()) < 0.1 * y.std()
 
 
 def test_what_is_missing_or_new_is_no_number() -> None:

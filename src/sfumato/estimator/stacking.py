@@ -1,16 +1,19 @@
 """What simpler learners expect of a target, for a network to go on from.
 
-A line is right at once where a target is linear, trees where it jumps; a network needs many rows
-for either. Their mean, weighted by how well each predicts rows that it has not seen (Breiman 1996):
+A line is right at once where a target is linear, trees where it jumps, kernels and perceptrons
+where it is smooth; one network for all of that needs many rows. Their mean, weighted by how well
+each predicts rows that it has not seen (Breiman 1996):
 
     (1)  m(x) = w_0 + sum_k w_k m_k(x),   w_k >= 0 of least squares on
 
     (2)  m_k(x_i) by the learner that has not seen the fifth of the rows in which row i is
 
-The rows that they learned from have the values (2) too, so that what is left, y - m(x), is as large
-there as it will be on new rows.
+Of many rows, a learner without a part in the mixture of the first fifth is not asked for the
+others. The rows that they learned from have the values (2) too, so that what is left, y - m(x), is
+as large there as it will be on new rows.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -24,9 +27,11 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     VotingRegressor,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVR
@@ -38,13 +43,18 @@ _FOLDS = 5
 _MOST_CATEGORIES, _MOST_OF_A_LINE = 250, 20
 # Rows that one of the extra trees grows on, at most.
 _ROWS_OF_A_TREE = 10_000
-# A kernel machine takes the square of the rows, so many at most.
-_ROWS_OF_A_KERNEL = 10_000
 _BOOSTED_TREES, _EXTRA_TREES = 800, 100
+# Of at most so many rows there is time for kernel machines, perceptrons and finer boosting, which
+# is no better of fewer than so many.
+_FEW_ROWS, _FINE_ROWS = 10_000, 2_000
+# A fold of so many rows tells which learners have a part in the mixture: a weight of so much.
+_ROWS_TO_CHOOSE, _LEAST_WEIGHT = 400, 0.02
 # scikit-learn's seeds are below this; ours may be larger.
 _SEEDS = 2**32
-_BOOSTED: dict[str, Any] = {
-    "learning_rate": 0.1, "max_features": 0.5, "min_samples_leaf": 5, "early_stopping": False
+_BOOSTED: dict[str, Any] = {"max_features": 0.5, "min_samples_leaf": 5, "early_stopping": False}
+_PERCEPTRON: dict[str, Any] = {
+    "hidden_layer_sizes": (128, 128, 128), "alpha": 0.1, "learning_rate_init": 0.003,
+    "early_stopping": True, "n_iter_no_change": 20,
 }  # fmt: skip
 
 
@@ -95,9 +105,10 @@ class Coding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StackedMean:
-    """Eq. (1) of ridge regression, boosted and extremely randomised trees, and support vectors.
+    """Eq. (1) of a line, trees, kernel machines and perceptrons.
 
-    Of more than 10,000 rows without the last.
+    Ridge regression, boosted and extremely randomised trees; of up to 10,000 rows support vectors
+    with a wide and with a narrow kernel, and perceptrons, too.
 
     Args:
         coding: of the features.
@@ -124,10 +135,16 @@ class StackedMean:
         coding = Coding.fit(features, types)
         x = coding.matrix(features)
         folds = KFold(_FOLDS, shuffle=True, random_state=seed % _SEEDS)
-        learners = _regressors(coding, features, seed)
-        unseen = np.stack([cross_val_predict(each, x, y, cv=folds) for each in learners], 1)
+        learners, unseen = _regressors(coding, features, seed), np.empty((len(y), 0))
+        for rows, others in folds.split(x):
+            found = [_fitted(each, x[rows], y[rows]).predict(x[others]) for each in learners]
+            if not unseen.size:
+                useful = _useful(np.stack(found, 1), y[others])
+                learners, found = ([each[k] for k in useful] for each in (learners, found))
+                unseen = np.empty((len(y), len(useful)))
+            unseen[others] = np.stack(found, 1)
         weights = LinearRegression(positive=True).fit(unseen, y)
-        fitted = tuple(clone(each).fit(x, y) for each in learners)
+        fitted = tuple(_fitted(each, x, y) for each in learners)
         return cls(coding, fitted, weights), weights.predict(unseen)
 
     def predict(self, features: DataTable) -> np.ndarray:
@@ -166,6 +183,7 @@ class StackedOdds:
         coding = Coding.fit(features, types)
         x = coding.matrix(features)
         trees = HistGradientBoostingClassifier(
+            learning_rate=0.1,
             max_iter=_BOOSTED_TREES // 4,
             categorical_features=_categorical(coding, features),
             random_state=seed % _SEEDS,
@@ -190,7 +208,22 @@ def _categorical(coding: Coding, features: DataTable) -> np.ndarray:
     return np.array([each.name in coding.categories for each in features])
 
 
-def _regressors(coding: Coding, features: DataTable, seed: int) -> tuple[BaseEstimator, ...]:
+def _fitted(learner: BaseEstimator, x: np.ndarray, y: np.ndarray) -> BaseEstimator:
+    with warnings.catch_warnings():
+        # Perceptrons may be stopped early: the mixture weighs them as they are.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return clone(learner).fit(x, y)
+
+
+def _useful(unseen: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The places of the learners that have a part in the mixture; of few rows of all of them."""
+    if len(y) < _ROWS_TO_CHOOSE:
+        return np.arange(unseen.shape[1])
+    weights = LinearRegression(positive=True).fit(unseen, y).coef_
+    return np.flatnonzero(weights >= min(_LEAST_WEIGHT, weights.max()))
+
+
+def _regressors(coding: Coding, features: DataTable, seed: int) -> list[BaseEstimator]:
     categorical = _categorical(coding, features)
     numbers = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
     standard = make_column_transformer(
@@ -204,17 +237,6 @@ def _regressors(coding: Coding, features: DataTable, seed: int) -> tuple[BaseEst
         ),
     )  # fmt: skip
     line = make_pipeline(standard, RidgeCV(np.logspace(-2, 4, 13)))
-    kernel = TransformedTargetRegressor(
-        make_pipeline(standard, SVR(C=3, gamma=2 / len(features.names), cache_size=1000)),
-        transformer=StandardScaler(),
-    )
-    # Two that differ in the features of their splits: their mean is better than either.
-    boosted = VotingRegressor([
-        (f"{k}", HistGradientBoostingRegressor(
-            max_iter=_BOOSTED_TREES, categorical_features=categorical, random_state=k, **_BOOSTED
-        ))
-        for k in (seed % _SEEDS, (seed + 1) % _SEEDS)
-    ])  # fmt: skip
     extra = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
         ExtraTreesRegressor(
@@ -222,4 +244,29 @@ def _regressors(coding: Coding, features: DataTable, seed: int) -> tuple[BaseEst
             random_state=seed % _SEEDS,
         ),
     )  # fmt: skip
-    return (line, boosted, extra, *([kernel] if len(features) <= _ROWS_OF_A_KERNEL else []))
+    few, d = len(features) <= _FEW_ROWS, len(features.names)
+    finer = 1 + (few and len(features) >= _FINE_ROWS)
+    # Two that differ in the features of their splits: their mean is better than either.
+    boosted = VotingRegressor([
+        (f"{k}", HistGradientBoostingRegressor(
+            max_iter=finer * _BOOSTED_TREES, learning_rate=0.1 / finer,
+            categorical_features=categorical, random_state=k,
+            **{"max_leaf_nodes": 31 * finer, **_BOOSTED},
+        ))
+        for k in _seeds(seed, 2)
+    ])  # fmt: skip
+    if not few:
+        return [line, boosted, extra]
+    perceptrons = VotingRegressor(
+        [(f"{k}", MLPRegressor(random_state=k, **_PERCEPTRON)) for k in _seeds(seed, 2)]
+    )
+    wide, narrow = (SVR(C=c, gamma=c / d, cache_size=1000) for c in (0.3, 2.0))
+    of_standard = [
+        TransformedTargetRegressor(make_pipeline(standard, each), transformer=StandardScaler())
+        for each in (wide, narrow, perceptrons)
+    ]
+    return [line, boosted, extra, *of_standard]
+
+
+def _seeds(seed: int, count: int) -> list[int]:
+    return [(seed + k) % _SEEDS for k in range(count)]
