@@ -5,6 +5,7 @@ Two workers with two threads each would wait for one another on a machine of two
 
 import gc
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
 
+
+# Files of tests lie in memory where it has room for them: to remove one may take a disk
+# milliseconds, and every test leaves some.
+_MEMORY = Path("/dev/shm")  # Linux's
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 2 * 2**30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 check_once()
 settings.register_profile("same-every-time", derandomize=True, deadline=None, max_examples=50)
