@@ -167,9 +167,9 @@ def chance_reaches(count: int) -> float:
 
     In 1 case of 100: Student's t for a single further value.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats would take half a second to load
 
-    return float(t.ppf(0.99, count - 1)) * math.sqrt(1 + 1 / count)
+    return float(stdtrit(count - 1, 0.99)) * math.sqrt(1 + 1 / count)
 
 
 def judged(
