@@ -1,6 +1,12 @@
-"""A sampler around an ONNX file as a stranger writes it, beside the same walk of the package."""
+"""A sampler around an ONNX file as a stranger writes it, beside the same walk of the package.
+
+And what makes files sooner: PyTorch's exporter reads the source of all its operators once for all
+of them.
+"""
 
 import json
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +16,18 @@ import torch
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.model import Model
 from sfumato.samplers.driver import last_frame, trajectory
+
+
+@pytest.fixture(scope="module")
+def operators_read_once() -> Iterator[None]:
+    """The exporter's list of operators, which takes half a second and is the same for all files."""
+    registration = pytest.importorskip("torch.onnx._internal.exporter._registration")
+    pytest.importorskip("onnxscript")
+    registry = registration.ONNXRegistry
+    with pytest.MonkeyPatch.context() as patch:
+        once = staticmethod(cache(registry.from_torchlib))
+        patch.setattr(registry, "from_torchlib", once)
+        yield
 
 
 def draws_the_same(folder: Path, model: Model) -> None:

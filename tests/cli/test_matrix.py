@@ -12,7 +12,7 @@ from PIL import Image
 from subjects import KINDS, Subject, quick, subject
 
 from command_line import Command, leave
-from onnx_loop import draws_the_same
+from onnx_loop import draws_the_same, operators_read_once
 from quick import few_guesses, small_chunks
 from sfumato import plots
 from sfumato.data.io.rows import read_rows
@@ -22,6 +22,8 @@ from sfumato.runs.figures import images, points, table
 from sfumato.runs.report import build
 from sfumato.runs.run import Run, open_run
 from sfumato.samplers import SAMPLERS
+
+__all__ = ["operators_read_once"]
 
 # What must be true of a run, what was printed, and the folder of what was written.
 Check = Callable[[Subject, str, Path], None]
@@ -210,6 +212,7 @@ def drawn_once() -> Iterator[None]:
 
 @pytest.mark.parametrize(("command", "kind"), CELLS, ids=[f"{c} of {k}" for c, k in CELLS])
 def test_every_command_of_every_kind(
+    request: pytest.FixtureRequest,
     sfumato: Command,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
@@ -221,7 +224,7 @@ def test_every_command_of_every_kind(
     if command.endswith("mp4"):
         pytest.importorskip("av")
     if command == "export onnx":
-        pytest.importorskip("onnxscript")
+        request.getfixturevalue("operators_read_once")
     if command == "compare samplers" and kind not in {"points", "discrete", "table"}:
         few = {name: SAMPLERS[name] for name in ("ancestral", "heun", "unipc")}
         few["runge-kutta"] = SAMPLERS["runge-kutta"]

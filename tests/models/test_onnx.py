@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import sfumato
-from onnx_loop import draws_the_same
+from onnx_loop import draws_the_same, operators_read_once
 from sfumato.errors import RunError
 from sfumato.models.onnx import write_onnx
 from sfumato.runs.run import Run
+
+__all__ = ["operators_read_once"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,6 +43,7 @@ _SHORT = {"training.steps": 20, "training.batch_size": 16, "training.snapshots":
         {"network.name": "dit", "network.width": 32, "network.depth": 1},
     ],
 )
+@pytest.mark.usefixtures("operators_read_once")
 def test_a_loop_around_the_onnx_file_draws_what_ddim_draws_here(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
