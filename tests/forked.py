@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -46,13 +47,15 @@ class Forks:
             text=True,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
+        self.lock = threading.Lock()
 
     def ask(self, **request: Any) -> int:
         """The answer to one request."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        return int(self.process.stdout.readline())
+        with self.lock:
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+            return int(self.process.stdout.readline())
 
     def start(
         self,
@@ -110,6 +113,7 @@ def _serve() -> None:
     import torch.distributed.fsdp  # noqa: F401
     from torch.distributed.launcher import api  # noqa: F401
 
+    import sfumato.runs.explorer.worker
     import sfumato.runs.fit  # noqa: F401
 
     for request in sys.stdin:
@@ -126,6 +130,9 @@ def _become(job: dict[str, Any]) -> None:
     """The rest of the life of a process that was forked."""
     code = 1
     try:
+        if "orders" in job:
+            _work(**job)
+            os._exit(0)
         for number, ending in ((1, "out"), (2, "err")):
             os.dup2(os.open(f"{job['output']}.{ending}", os.O_WRONLY | os.O_CREAT), number)
         os.environ |= job["environment"]
@@ -140,6 +147,17 @@ def _become(job: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _work(orders: str, events: str, folder: str) -> None:
+    """As `python -m sfumato.runs.explorer.worker` in a session of its own."""
+    from sfumato.runs.explorer import worker
+
+    os.setsid()
+    os.chdir(folder)
+    os.dup2(os.open(orders, os.O_RDONLY), 0)
+    os.dup2(os.open(events, os.O_WRONLY), 1)
+    worker.main()
 
 
 def _run(lines: list[str]) -> None:

@@ -16,8 +16,11 @@ import pytest
 import sfumato as package
 from command_line import Command
 from explorer_pages import FINDS_PROCESSES, drawn, get, is_running, page, workers
+from forked_worker import forked_workers
 from sfumato.runs.explorer import server
 from sfumato.runs.run import Run
+
+__all__ = ["forked_workers"]
 
 
 @contextmanager
@@ -96,6 +99,7 @@ def test_a_file_is_written_without_a_server(sfumato: Command, moons: Run) -> Non
     assert out == f"Page: page.html ({size / 1e6:.2f} MB); it needs no server and no network.\n"
 
 
+@pytest.mark.usefixtures("forked_workers")
 @pytest.mark.parametrize(
     ("line", "code", "reason"),
     [

@@ -171,7 +171,7 @@ def test_every_density_integrates_to_one(name: str) -> None:
     assert known.log_density is not None
     values = draw(name, 4000, seed=0).values
     low, high = values.min(0) - 0.15 * np.ptp(values), values.max(0) + 0.15 * np.ptp(values)
-    side = 220
+    side = 120
     axes = [np.linspace(low[k], high[k], side) for k in range(2)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
     cell = np.prod([(axis[-1] - axis[0]) / (side - 1) for axis in axes])

@@ -12,13 +12,14 @@ import torch
 
 import sfumato
 from browser import browser
+from forked_worker import ForkedWorkers, forked_workers
 from sfumato.runs.explorer.server import Explorer
 from sfumato.runs.run import Run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-__all__ = ["browser"]
+__all__ = ["browser", "forked_workers"]
 
 LONG = 100_000  # steps: such a fit is not over before it is stopped
 WHOLE = "() => !window.sfumato.busy.value && window.sfumato.frames.learned.value !== null"
@@ -34,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def explorer(folder: Path) -> Iterator[Explorer]:
+def explorer(folder: Path, forked_workers: ForkedWorkers) -> Iterator[Explorer]:
     with Explorer() as running:
         yield running
 

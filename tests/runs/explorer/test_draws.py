@@ -8,12 +8,15 @@ import pytest
 
 import sfumato
 from explorer_pages import Page, frame, page, read
+from forked_worker import forked_workers
 from sfumato.errors import ArgumentError, DataError
 from sfumato.runs.explorer import messages
 from sfumato.runs.explorer.messages import GiveUp, Order, Perform
 from sfumato.runs.explorer.server import Explorer
 from sfumato.runs.explorer.session import Outbox, Session
 from sfumato.runs.run import Run
+
+__all__ = ["forked_workers"]
 
 FIT = {"type": "fit", "source": "toy", "name": "moons", "noise": None, "steps": 10}
 
@@ -195,6 +198,7 @@ def _answer(opened: Page) -> tuple[dict[str, Any], Any]:
             return header, frame(arrays, "rows", columns)
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_the_worker_draws_for_pages_and_fits_a_table(
     of_orders: Run, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

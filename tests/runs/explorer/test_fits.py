@@ -25,14 +25,16 @@ from explorer_pages import (
     place,
     ring,
     socket_of,
-    workers,
 )
+from forked_worker import ForkedWorkers, forked_workers
 from sfumato.data.io.rows import read_points
 from sfumato.data.toy import draw
 from sfumato.runs.explorer.server import Explorer
 from sfumato.runs.fit import begin, fit, resolve
 from sfumato.runs.job import fitting, sampling_model
 from sfumato.runs.run import Run
+
+__all__ = ["forked_workers"]
 
 # Rows enough to be fitted; and steps of a fit that is not over before it is stopped or killed.
 FEW, LONG = 100, 100_000
@@ -48,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def explorer(folder: Path) -> Iterator[Explorer]:
+def explorer(folder: Path, forked_workers: ForkedWorkers) -> Iterator[Explorer]:
     with Explorer() as served:
         yield served
 
@@ -278,18 +280,18 @@ def test_one_fit_runs_at_a_time_and_every_page_sees_it(explorer: Explorer, opene
         assert "nothing is being fitted" in other.until_error()
 
 
-def _worker() -> int:
-    (pid,) = workers(os.getpid())
+def the_only(workers: ForkedWorkers) -> int:
+    (pid,) = workers.running()
     return pid
 
 
 @FINDS_PROCESSES
 def test_a_worker_that_dies_is_replaced_and_the_fit_gone_on_with(
-    opened: Page, folder: Path
+    opened: Page, folder: Path, forked_workers: ForkedWorkers
 ) -> None:
     opened.send(drawn(LONG, FEW))
     opened.until_step(1)
-    killed = _worker()
+    killed = the_only(forked_workers)
     os.kill(killed, signal.SIGKILL)
     assert "ended unexpectedly (signal 9)" in opened.until_error()
     stopped = [text for text in opened.texts if text["type"] == "state"][-1]
@@ -298,15 +300,17 @@ def test_a_worker_that_dies_is_replaced_and_the_fit_gone_on_with(
     opened.until_step(1)
     opened.send({"type": "stop"})
     assert opened.until_state("stopped")["folder"] == stopped["folder"]
-    assert _worker() != killed
+    assert the_only(forked_workers) != killed
     run = folder / stopped["folder"]
     straight = stopped_at(f"{stopped['folder']}.csv", last_step(run), "k")
     assert_same(sfumato.open(run), straight)
 
 
 @FINDS_PROCESSES
-def test_a_worker_that_dies_idle_is_replaced_too(opened: Page) -> None:
-    os.kill(_worker(), signal.SIGTERM)
+def test_a_worker_that_dies_idle_is_replaced_too(
+    opened: Page, forked_workers: ForkedWorkers
+) -> None:
+    os.kill(the_only(forked_workers), signal.SIGTERM)
     assert "signal 15" in opened.until_error()
     opened.send(drawn(50, FEW))
     opened.until_state("done")
@@ -363,6 +367,7 @@ def test_many_pages_beside_a_fit_all_see_it_end(explorer: Explorer) -> None:
         assert payloads >= 2
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_an_explorer_begins_with_a_run(moons: Run) -> None:
     assert moons.folder is not None
     with Explorer(moons.folder) as served, page(served.address) as opened:
@@ -377,15 +382,15 @@ def test_an_explorer_begins_with_a_run(moons: Run) -> None:
 
 @FINDS_PROCESSES
 def test_a_run_that_was_stopped_is_gone_on_with_and_a_fit_is_saved_when_the_server_ends(
-    opened: Page, folder: Path
+    opened: Page, folder: Path, forked_workers: ForkedWorkers
 ) -> None:
     opened.send(drawn(150, FEW))
     opened.send({"type": "stop"})
     stopped = opened.until_state("stopped", "done")
     assert stopped["state"] == "stopped"
-    before = set(workers(os.getpid()))
+    before = {*forked_workers.running()}
     with Explorer(folder / stopped["folder"]) as ending, page(ending.address) as again:
-        (worker,) = set(workers(os.getpid())) - before
+        (worker,) = {*forked_workers.running()} - before
         reached = {"step": last_step(folder / stopped["folder"]), "steps": 150}
         assert again.until_state("stopped")["reached"] == reached
         again.send({"type": "go_on"})

@@ -17,6 +17,7 @@ from browser import browser
 from command_line import leave
 from explorer_pages import page as opened
 from fitted import SHORT
+from forked_worker import ForkedWorkers, forked_workers
 from sfumato import Run
 from sfumato.runs.explorer.binary import header_of, written
 from sfumato.runs.explorer.page import page_html
@@ -28,7 +29,7 @@ from sfumato.runs.job import Stopped, fitting
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-__all__ = ["browser"]
+__all__ = ["browser", "forked_workers"]
 
 DESK: Any = {"width": 1280, "height": 900}
 HAND: Any = {"width": 390, "height": 844}
@@ -44,7 +45,7 @@ def folder(of_classes: Run) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def explorer(folder: Path) -> Iterator[Explorer]:
+def explorer(folder: Path, forked_workers: ForkedWorkers) -> Iterator[Explorer]:
     with Explorer(folder) as running:
         yield running
 
@@ -144,6 +145,7 @@ def _stopped_at_once(of: Run, steps: int, out: Path) -> int:
     return job.training.step
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_fit_of_pictures_is_gone_on_with_and_drawn_from_anew(
     tab: "Page", of_classes: Run, tmp_path: Path
 ) -> None:

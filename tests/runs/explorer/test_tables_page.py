@@ -14,13 +14,14 @@ from PIL import Image
 from browser import browser
 from command_line import leave
 from fitted import SHORT
+from forked_worker import ForkedWorkers, forked_workers
 from sfumato import Run, fit
 from sfumato.runs.explorer.server import Explorer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
-__all__ = ["browser"]
+__all__ = ["browser", "forked_workers"]
 
 # Places of the columns of `fitted.orders_csv` on the page.
 ORDERED, SHIPPED, CITY, PRICE, GIFT = range(5)
@@ -89,7 +90,7 @@ def orders(of_orders: Run) -> Run:
 
 
 @pytest.fixture(scope="module")
-def served(browser: "Browser", of_orders: Run) -> Iterator[Tab]:
+def served(browser: "Browser", of_orders: Run, forked_workers: ForkedWorkers) -> Iterator[Tab]:
     assert of_orders.folder is not None
     with Explorer(of_orders.folder) as explorer:
         tab = Tab(browser, explorer.address)
@@ -156,6 +157,7 @@ def test_a_condition_is_drawn_as_sample_and_its_command_draw(
     fresh.page.wait_for_function("() => window.sfumato.tables.drawn.value === null")
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_command_quotes_names_and_texts_that_are_hard_to_give(
     browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
