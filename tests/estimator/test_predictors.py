@@ -18,6 +18,7 @@ from quick import few_trees
 from sfumato import DiffusionClassifier, DiffusionModel, DiffusionRegressor
 from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError, DataError
+from sfumato.estimator import stacking
 
 QUICK = {
     "training.batch_size": 64,
@@ -43,10 +44,13 @@ _OF_QUALITY = ("check_classifiers_train", "check_regressors_train")
         DiffusionRegressor(steps=10, width=16, settings=QUICK, random_state=0),
     ]
 )
-def test_scikit_learn_s_own_checks(estimator: BaseEstimator, check: Any) -> None:
+def test_scikit_learn_s_own_checks(
+    estimator: BaseEstimator, check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those that do not ask how well it predicts are answered after a few steps as well."""
     if check.func.__name__ not in _OF_QUALITY:
         estimator = clone(estimator).set_params(steps=3, width=8)
+        monkeypatch.setattr(stacking, "_FOLDS", 2)
     check(estimator)
 
 

@@ -13,6 +13,7 @@ from sfumato import Run
 from sfumato.metrics.evaluation import Evaluation, Measure
 from sfumato.runs import distill
 from sfumato.runs.card import write_card, write_measures
+from sfumato.runs.figures import points
 
 
 def _card(run: Run) -> Path:
@@ -70,7 +71,8 @@ def test_measures_take_their_place_and_nothing_else(own_moons: Run) -> None:
     assert card.read_text("utf-8") == "Mine."
 
 
-def test_a_report_writes_its_measures(own_moons: Run) -> None:
+def test_a_report_writes_its_measures(own_moons: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points, "ANIMATION_FRAMES", 3)
     path, evaluation = sfumato.write_report(own_moons, quiet=True)
     assert evaluation is not None
     text = _card(own_moons).read_text("utf-8")

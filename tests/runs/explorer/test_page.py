@@ -66,6 +66,14 @@ def fresh(reopened: Shown, moons_html: Path) -> Iterator[Shown]:
     assert not errors, errors
 
 
+@pytest.fixture(scope="module")
+def chosen(browser: "Browser", moons_html: Path) -> Iterator[Shown]:
+    """A page for tests that choose all that they rest on, whatever was chosen before."""
+    page = Shown(browser, moons_html, viewport=WINDOW)
+    yield page
+    page.close()
+
+
 def _in_units(run: Run, drawn: list[float]) -> np.ndarray:
     codec: Any = run.model.codec
     return np.asarray(codec.decode(torch.tensor(drawn).reshape(-1, codec.dimension)))
@@ -136,15 +144,15 @@ def test_it_could_not_ask_either(browser: "Browser", moons_html: Path) -> None:
 
 @pytest.mark.parametrize("sampler", ["dpm++2m", "unipc", "heun", "ddim", "ancestral"])
 def test_each_sampler_draws_what_the_command_beside_it_draws(
-    sampler: str, fresh: Shown, moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sampler: str, chosen: Shown, moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fresh.choose("Points", "500")
-    fresh.choose("Steps", "12")
-    fresh.choose("Sampler", sampler)
-    fresh.page.get_by_label("Seed").fill("41")
-    fresh.page.get_by_label("Seed").press("Enter")
-    fresh.wait()
-    command = shlex.split(fresh.page.get_by_test_id("command").inner_text())
+    chosen.choose("Points", "500")
+    chosen.choose("Steps", "12")
+    chosen.choose("Sampler", sampler)
+    chosen.page.get_by_label("Seed").fill("41")
+    chosen.page.get_by_label("Seed").press("Enter")
+    chosen.wait()
+    command = shlex.split(chosen.page.get_by_test_id("command").inner_text())
     assert command[0] == "sfumato"
     assert moons.folder is not None
     monkeypatch.chdir(moons.folder.parent)
@@ -154,7 +162,7 @@ def test_each_sampler_draws_what_the_command_beside_it_draws(
     with to.open() as file:
         rows = np.array([[float(cell) for cell in row] for row in [*csv.reader(file)][1:]])
     assert rows.shape == (500, 2)
-    assert _apart(moons, fresh.drawn("learned"), rows) < CLOSE
+    assert _apart(moons, chosen.drawn("learned"), rows) < CLOSE
 
 
 def test_noise_in_the_last_step_is_ancestral_samplings(fresh: Shown, moons: Run) -> None:
@@ -535,19 +543,19 @@ def test_a_shade_is_of_the_level_that_is_shown_or_not_there(fresh: Shown) -> Non
     assert fresh.value("s.shade.density('learned').stop") == 30
 
 
-def test_ddim_is_without_noise_until_one_asks_for_it(fresh: Shown) -> None:
-    fresh.choose("Sampler", "ddim")
-    assert fresh.value("s.eta.value") == 0
-    fresh.choose("Sampler", "dpm++2m-sde")
-    assert fresh.value("s.eta.value") == 2  # the run's own
+def test_ddim_is_without_noise_until_one_asks_for_it(chosen: Shown) -> None:
+    chosen.choose("Sampler", "ddim")
+    assert chosen.value("s.eta.value") == 0
+    chosen.choose("Sampler", "dpm++2m-sde")
+    assert chosen.value("s.eta.value") == 2  # the run's own
 
 
-def test_a_seed_is_what_the_box_says(fresh: Shown) -> None:
-    box = fresh.page.get_by_label("Seed")
+def test_a_seed_is_what_the_box_says(chosen: Shown) -> None:
+    box = chosen.page.get_by_label("Seed")
     for typed, used in (("-5", 0), ("99999999999999999999", 2**53 - 1)):
         box.fill(typed)
         box.press("Enter")
-        assert fresh.value("s.seed.value") == used
+        assert chosen.value("s.seed.value") == used
         assert box.input_value() == str(used)
 
 
