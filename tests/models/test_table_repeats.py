@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 import sfumato
 from sfumato.models.predictive import PredictedNumbers
@@ -65,7 +64,6 @@ def test_given_what_it_repeats_it_is_that_in_half_of_the_rows(run: Run) -> None:
     own, other = names(run)
     drawn = run.sample(2000, given={other: 5})
     assert (drawn[other] == 5).all()
-    assert stats.binomtest(int((drawn[own] == 5).sum()), 2000, EQUAL).proportion_ci(0.999).low < 0.6
     assert abs((drawn[own] == 5).mean() - EQUAL) < 0.08
     some = pd.DataFrame({other: range(K), own: [0] * K})
     law = run.predict(some, own)
@@ -103,7 +101,7 @@ def test_rows_are_filled_and_edited(run: Run) -> None:
     assert abs(equal[:250].mean() - EQUAL) < 0.12
     assert abs(equal[250:].mean() - EQUAL) < 0.12
     alike = run.edit(rows(1)[:500], 0.3)
-    assert ((alike["a"] == alike["b"]).mean() - EQUAL) > -0.15
+    assert abs((alike["a"] == alike["b"]).mean() - EQUAL) < 0.15
 
 
 def test_it_is_said_and_kept(run: Run, tmp_path: Path) -> None:
@@ -111,3 +109,38 @@ def test_it_is_said_and_kept(run: Run, tmp_path: Path) -> None:
     again = sfumato.open(tmp_path / "m.safetensors")
     assert names(again) == names(run)
     pd.testing.assert_frame_equal(again.sample(50), run.sample(50))
+
+
+def paying(seed: int = 0) -> pd.DataFrame:
+    """Of a bill in cents, often 100.01, all is paid in two rows of five; tips go their own way."""
+    rng = np.random.default_rng(seed)
+    bill = np.where(rng.random(N) < 0.12, 100.01, rng.lognormal(5, 1, N).round(2))
+    paid = np.where(rng.random(N) < 0.4, bill, rng.lognormal(4, 1, N).round(0))
+    low = rng.integers(0, 1000, N)
+    return pd.DataFrame(
+        {"bill": bill, "paid": paid, "low": low, "high": low + rng.integers(0, 300, N)}
+    )
+
+
+@pytest.fixture(scope="module")
+def paid() -> Run:
+    settings: dict[str, Any] = {"training.steps": 300, "network.width": 48}
+    return sfumato.fit(paying(), settings=settings, quiet=True)
+
+
+def test_what_is_decided_stays_known_beside_rules_and_frequent_values(paid: Run) -> None:
+    assert names(paid) == ("paid", "bill")
+    assert len(paid.model.codec.relations.rules) == 1
+    whole = paying()[lambda rows: rows.paid == rows.bill].iloc[:4]
+    value = float(whole.paid[whole.bill != 100.01].iloc[0])
+    drawn = paid.sample(1000, given={"paid": value})
+    share = (drawn.bill == value).mean()
+    assert share > 0.2
+    nats = paid.log_prob(whole, target="bill") + np.log(0.01)  # the probabilities of cents
+    law = paid.predict(whole, "bill")
+    assert isinstance(law, PredictedNumbers)
+    at = (law.weights * np.isclose(law.values, whole.bill.to_numpy()[:, None])).sum(1)
+    np.testing.assert_allclose(np.exp(nats), at, atol=0.03)
+    often = paying()[lambda rows: (rows.paid == rows.bill) & (rows.bill == 100.01)].iloc[:3]
+    nats = paid.log_prob(often, target="bill") + np.log(0.01)
+    assert (nats < 0.01).all()

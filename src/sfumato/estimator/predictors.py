@@ -187,7 +187,8 @@ _DRAWS = 128
 class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
     """Predicts a number with its whole law: mean, quantiles, intervals, draws.
 
-    What simpler learners expect (`estimator.stacking`) comes first: a line, trees, support vectors.
+    What simpler learners expect (`estimator.stacking`) comes first: a line, trees, support vectors,
+    perceptrons.
     Where no value of the target recurs often, the network learns the law of what is left, else of
     the target, given the features and what is expected.
 

@@ -755,10 +755,12 @@ class TableModel:
                 chance = self.chance_of_repeat(denoise, known.take(some), each)
                 chance = torch.where(same[some], chance, 1 - chance)
                 nats[some.numpy()] += torch.where(open_[some], chance.log(), 0.0).numpy()
-            other = self.codec.numeric_parts[each.other_number]
-            unit = 1.0 if other.kind == "date" else other.grid_step or 1.0
-            nats -= np.where(same.numpy() & asked[each.other_number], math.log(unit), 0.0)
             known = self.codec.decided(known, each, same)
+        # A target that is known by now has a probability.
+        for k in np.flatnonzero(asked):
+            part = self.codec.numeric_parts[k]
+            unit = 1.0 if part.kind == "date" else part.grid_step or 1.0
+            nats -= np.where(known.numeric[:, k].isfinite().numpy(), math.log(unit), 0.0)
         return known, nats
 
     def categories(

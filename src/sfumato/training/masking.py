@@ -16,7 +16,7 @@ that number. Where one column is the target, three rows in four ask for it alone
 A number that has a cell is put elsewhere in it each time that it is seen. Where rules
 bind numbers, some are left out, and some are known because the known ones determine them, as when
 rows are drawn (`data.codecs.relations`). Where a number is known that may repeat another which
-is not, task (1) asks whether it does, and in task (2) the other is known if so
+is not, task (1) asks in half of the rows whether it does; elsewhere the other is known if so
 (`data.codecs.repeats`).
 """
 
@@ -137,7 +137,9 @@ class Masking:
             of_categories = torch.where(asks, first, of_categories)
             hidden = torch.where(asks, first & (torch.arange(count) == category), hidden)
             known = torch.where(asks, torch.arange(len(self.states)) != number, known)
-        hidden, known, shown = self._open(rows.categories, of_categories[:, 0], hidden, known)
+        # Of several that are open some are decided already, as when they are one after another.
+        asks = of_categories & (by_category < 0.5)
+        hidden, known, shown = self._open(rows.categories, asks, hidden, known)
         there, unhidden = self._there(rows.categories, hidden)
         known = there & unhidden & known
         noisy = there & ~known
@@ -154,13 +156,13 @@ class Masking:
         return Requested(condition, hidden)
 
     def _open(
-        self, categories: Tensor, of_categories: Tensor, hidden: Tensor, known: Tensor
+        self, categories: Tensor, asks: Tensor, hidden: Tensor, known: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Numbers that are known beside others that are not and that they may repeat.
 
         Args:
             categories: of the rows.
-            of_categories: which rows have task (1), `(batch,)`.
+            asks: which categories may be asked for, as `hidden`.
             hidden: which categories are hidden.
             known: which numbers are known, if they are there.
 
@@ -179,9 +181,10 @@ class Masking:
                 told = (told | decides) & ~hidden[:, each.other_category]
             valued = (own == 0) | (own == each.code)
             open_ = valued & known[:, each.number] & ~hidden[:, each.category] & ~told
-            hidden[open_ & of_categories, each.category] = True
-            shown[open_ & of_categories, each.number] = True
-            known[open_ & ~of_categories & (own == each.code), each.other_number] = True
+            asked = open_ & asks[:, each.category]
+            hidden[asked, each.category] = True
+            shown[asked, each.number] = True
+            known[open_ & ~asked & (own == each.code), each.other_number] = True
         return hidden, known, shown
 
     @staticmethod

@@ -18,8 +18,8 @@ import numpy as np
 from sfumato.data.codecs.columns import Encoded, NumericCodec
 from sfumato.data.table import Column
 
-# Columns repeat each other if they are equal in such a share of the rows, and so many, beside
-# frequent values, and so many times as often as by chance.
+# A column repeats another of the same grid, which is never missing, if they are equal in such a
+# share of the rows, and so many, beside frequent values, and so many times as often as by chance.
 _SHARE, _ROWS, _ABOVE_CHANCE = 0.03, 50, 5.0
 
 # Columns that are compared, and rows that rule out most pairs.
@@ -60,15 +60,17 @@ def found_in(
     numeric = [c for c in columns if c.name in parts and c.name not in bound][:_MOST_COLUMNS]
     total = len(columns[0].values) if columns else 0
     some = np.random.default_rng(0).permutation(total)[:_FIRST_ROWS]
-    few = {column.name: _exact(column)[some] for column in numeric}
+    few = {c.name: _exact(c, parts[c.name])[some] for c in numeric}
     found: list[tuple[float, int, str, str]] = []
     for own, other in permutations(numeric, 2):
-        of_dates = [parts[each.name].kind == "date" for each in (own, other)]
-        if of_dates[0] != of_dates[1] or (few[own.name] == few[other.name]).mean() < _SHARE / 2:
+        unlike = not may_repeat(parts[own.name], parts[other.name])
+        if unlike or (few[own.name] == few[other.name]).mean() < _SHARE / 2:
             continue
         rows = repeating(own, other, parts[own.name])
         share = float(rows.mean())
-        if rows.sum() >= _ROWS and share >= max(_SHARE, _ABOVE_CHANCE * _chance(own, other, rows)):
+        if rows.sum() >= _ROWS and share >= max(
+            _SHARE, _ABOVE_CHANCE * _chance(own, other, rows, parts[own.name])
+        ):
             # Of two that repeat each other, the one with fewer values of its own.
             found.append((share, -len(np.unique(own.present)), own.name, other.name))
     chosen: dict[str, str] = {}
@@ -78,24 +80,34 @@ def found_in(
     return chosen
 
 
+def may_repeat(own: NumericCodec, other: NumericCodec) -> bool:
+    """Whether a column may be said to repeat another: of its kind, on its grid, never missing."""
+    same = (own.kind == "date") == (other.kind == "date") and own.grid_step == other.grid_step
+    return same and not other.has_missing
+
+
 def repeating(own: Column, other: Column, part: NumericCodec) -> np.ndarray:
     """Rows in which a column has the other's value, and not a frequent one of its own, `(n,)`."""
-    a, b = (_exact(column) for column in (own, other))
-    masses = np.array(part.point_masses, a.dtype)
-    return np.asarray((a == b) & ~own.missing & ~other.missing & ~np.isin(a, masses))
+    a, b = (_exact(column, part) for column in (own, other))
+    masses = np.array(part.point_masses, own.values.dtype)
+    frequent = np.isin(a, _exact(Column(own.name, masses, np.zeros(len(masses), bool)), part))
+    return np.asarray((a == b) & ~own.missing & ~other.missing & ~frequent)
 
 
-def _exact(column: Column) -> np.ndarray:
+def _exact(column: Column, part: NumericCodec) -> np.ndarray:
+    """Values that can be compared: places on the part's grid, where it has one."""
     values = column.values
-    return values.astype("datetime64[us]").astype(np.int64) if values.dtype.kind == "M" else values
+    if values.dtype.kind == "M":
+        return values.astype("datetime64[us]").astype(np.int64)
+    return np.round(values / part.grid_step) if part.grid_step else values
 
 
-def _chance(own: Column, other: Column, rows: np.ndarray) -> float:
+def _chance(own: Column, other: Column, rows: np.ndarray, part: NumericCodec) -> float:
     """How often they would be equal if either were shuffled, of the values that are repeated."""
-    shared = np.unique(_exact(own)[rows])
+    shared = np.unique(_exact(own, part)[rows])
     shares = []
     for column in (own, other):
-        values = np.sort(_exact(column)[~column.missing])
+        values = np.sort(_exact(column, part)[~column.missing])
         counts = np.searchsorted(values, shared, "right") - np.searchsorted(values, shared)
         shares.append(counts / len(column.values))
     return float(np.sum(shares[0] * shares[1]))
@@ -130,13 +142,15 @@ def in_order(parts: Sequence[NumericCodec]) -> list[NumericCodec]:
 
 def nearest(own: Column, other: NumericCodec) -> Column:
     """A column's values as the nearest that the other may have."""
-    return Column(other.name, other.nearest(_exact(own)), own.missing)
+    dates = own.values.dtype.kind == "M"
+    values = own.values.astype("datetime64[us]").astype(np.int64) if dates else own.values
+    return Column(other.name, other.nearest(values), own.missing)
 
 
-def may_repeat(own: Column, other: NumericCodec) -> np.ndarray:
-    """Which values of a column the other may have, `(n,)`."""
+def has_value(other: NumericCodec, own: Column) -> np.ndarray:
+    """Which values of a column another may have, `(n,)`."""
     found = nearest(own, other)
-    unlike = (_exact(found) != _exact(own)) | other.encode(found, None).unseen
+    unlike = (_exact(found, other) != _exact(own, other)) | other.encode(found, None).unseen
     return np.asarray(~own.missing & ~unlike)
 
 
@@ -157,7 +171,5 @@ def as_repeats(encoded: Encoded, rows: np.ndarray, part: NumericCodec) -> Encode
 
 def repeated(own: Column, other: Column, rows: np.ndarray, part: NumericCodec) -> Column:
     """A drawn column with the other's values in some rows, or the nearest that it may have."""
-    there = rows & ~other.missing
-    values = np.where(there, nearest(other, part).values, own.values)
-    missing = own.missing | (rows & other.missing & part.has_missing)
-    return replace(own, values=values, missing=missing)
+    values = np.where(rows, nearest(other, part).values, own.values)
+    return replace(own, values=values)

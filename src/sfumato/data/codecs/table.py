@@ -30,6 +30,7 @@ from sfumato.data.codecs.relations import ABSENT, FREE, KNOWN, Relations
 from sfumato.data.codecs.repeats import (
     Repeat,
     as_repeats,
+    has_value,
     in_order,
     may_repeat,
     nearest,
@@ -567,7 +568,7 @@ class TableCodec:
                     assert isinstance(codec, NumericCodec)
                     category = encoded[k].category
                     assert category is not None
-                    open_ = ~told & (category == 0) & may_repeat(own, codec)
+                    open_ = ~told & (category == 0) & has_value(codec, own)
                     category = np.where(open_, -1, category)
                     encoded[k], rows = replace(encoded[k], category=category), rows & told
                 encoded[k] = as_repeats(encoded[k], rows, part)
@@ -593,23 +594,54 @@ class TableCodec:
         """
         open_ = self.undecided(known, each)
         does = open_ & same
-        numeric, categories = known.numeric.clone(), known.categories.clone()
+        numeric, categories, exact = known.numeric.clone(), known.categories.clone(), known.exact
         categories[open_, each.category] = 0
         categories[does, each.category] = each.code
         numeric[does, each.number] = math.nan
-        other = self.numeric_parts[each.other_number].encode(self.value_repeated(known, each), None)
+        values = self.value_repeated(known, each)
+        other = self.numeric_parts[each.other_number].encode(values, None)
         assert other.z is not None
         numeric[does, each.other_number] = torch.from_numpy(other.z).to(numeric)[does]
         if each.other_category >= 0:
             assert other.category is not None
             codes = torch.from_numpy(other.category)
-            # Whether the other repeats a third in turn is open, unless that is known.
-            for third in self.repeats:
-                if third.number == each.other_number:
-                    z = numeric[:, third.other_number]
-                    codes = torch.where((codes == 0) & z.isnan(), -1, codes)
+            # Whether the other repeats a third in turn is open.
+            if any(third.number == each.other_number for third in self.repeats):
+                codes = torch.where(codes == 0, -1, codes)
             categories[does, each.other_category] = codes[does]
-        return replace(known, numeric=numeric, categories=categories)
+        if exact.size:  # no rule binds it: it is enough that it is known
+            exact = exact.copy()
+            exact[does.numpy(), each.other_number] = 0.0
+        # What has the same value as a number that does not repeat the other does not either.
+        for more in self.repeats:
+            if more.other_number == each.other_number and more != each:
+                alike = self.value_repeated(known, more).values == values.values
+                neither = open_ & ~same & self.undecided(known, more) & torch.from_numpy(alike)
+                categories[neither, more.category] = 0
+        found = replace(known, numeric=numeric, categories=categories, exact=exact)
+        return self._compared(found, does)
+
+    def _compared(self, known: EncodedTable, rows: Tensor) -> EncodedTable:
+        """What is open in some rows, `(n,)`, though both are known: whether they are equal."""
+        for each in self.repeats:
+            z = known.numeric[:, each.other_number]
+            told = z.isfinite()
+            if each.other_category >= 0:
+                told |= known.categories[:, each.other_category] > 0
+            both = self.undecided(known, each) & told & rows
+            if not both.any():
+                continue
+            own = self.value_repeated(known, each)
+            part, codes = self.numeric_parts[each.other_number], None
+            if each.other_category >= 0:
+                codes = known.categories[:, each.other_category].clamp(min=0).numpy()
+            other = part.decode(z.double().numpy(), codes, len(z))
+            equal = torch.from_numpy(repeating(own, other, replace(part, point_masses=())))
+            numeric, categories = known.numeric.clone(), known.categories.clone()
+            categories[both, each.category] = torch.where(equal, each.code, 0)[both]
+            numeric[both & equal, each.number] = math.nan
+            known = replace(known, numeric=numeric, categories=categories)
+        return known
 
     @property
     def numeric_parts(self) -> list[NumericCodec]:
@@ -1140,7 +1172,7 @@ def _are_repeats(codec: TableCodec) -> bool:
     """Whether its columns repeat others of their kind; raises what `from_dict` catches."""
     numeric = {part.name: part for part in codec.parts if isinstance(part, NumericCodec)}
     return not any(
-        (part.kind == "date") != (numeric[part.repeats].kind == "date")
+        not may_repeat(part, numeric[part.repeats])
         or {part.name, part.repeats} & codec.relations.bound
         for part in in_order(list(numeric.values()))
     )
