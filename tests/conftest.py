@@ -69,7 +69,6 @@ def pytest_collection_finish() -> None:
     """What the imports left behind stays: to look through it again and again took a tenth."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 # Files of tests lie in memory where it has room for them: to remove one may take a disk
@@ -78,6 +77,7 @@ _MEMORY = Path("/dev/shm")  # Linux's
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 2 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
+gc.set_threshold(50_000, 20, 20)
 check_once()
 settings.register_profile("same-every-time", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("same-every-time")
