@@ -74,7 +74,7 @@ def pytest_collection_finish() -> None:
 # Files of tests lie in memory where it has room for them: to remove one may take a disk
 # milliseconds, and every test leaves some.
 _MEMORY = Path("/dev/shm")  # Linux's
-if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 2 * 2**30:
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 gc.set_threshold(50_000, 20, 20)
