@@ -1,6 +1,7 @@
 """The exact denoiser against numerical integration, Tweedie's formula, and published minima."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def in_2d() -> GaussianMixture:
 
 def density_1d(x: float) -> float:
     parts = zip(WEIGHTS_1D, MEANS_1D, STDS_1D, strict=True)
-    return float(sum(w * norm.pdf(x, m, s) for w, m, s in parts))
+    return float(sum(w * NormalDist(m, s).pdf(x) for w, m, s in parts))
 
 
 def density_2d(x: float, y: float) -> float:
@@ -59,7 +60,7 @@ def density_2d(x: float, y: float) -> float:
 @pytest.mark.parametrize("x_t", [-1.3, 0.2, 2.0])
 def test_1d_estimate_and_density_are_the_integrals(alpha: float, sigma: float, x_t: float) -> None:
     def joint(x_0: float) -> float:
-        return density_1d(x_0) * float(norm.pdf(x_t, alpha * x_0, sigma))
+        return density_1d(x_0) * NormalDist(alpha * x_0, sigma).pdf(x_t)
 
     total = quad(joint, -8, 9, epsabs=1e-13, limit=200)[0]
     moment = quad(lambda x_0: x_0 * joint(x_0), -8, 9, epsabs=1e-13, limit=200)[0]
