@@ -51,6 +51,13 @@ def small_chunks() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def in_small_chunks() -> Iterator[None]:
+    """The same for a module."""
+    with small_chunks():
+        yield
+
+
 @contextmanager
 def few_trees() -> Iterator[None]:
     """The learners that come before the network of a predictor are few and small."""

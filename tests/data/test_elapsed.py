@@ -13,9 +13,14 @@ import pytest
 
 import sfumato
 from fitted import SHORT
+from quick import in_small_chunks
 from sfumato.data.io.frames import from_frame, to_frame
 from sfumato.data.io.tables import read_table, write_table
 from sfumato.errors import ArgumentError, DataError
+
+__all__ = ["in_small_chunks"]
+
+pytestmark = pytest.mark.usefixtures("in_small_chunks")
 
 N = 160
 _SECONDS = np.random.default_rng(0).integers(0, 24 * 3600, N).tolist()

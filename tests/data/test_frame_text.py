@@ -12,12 +12,17 @@ import pyarrow.parquet as pq
 import pytest
 
 import sfumato
+from quick import in_small_chunks
 from sfumato.config import DataSettings
 from sfumato.data.io.frames import to_frame
 from sfumato.data.io.tables import read_table, write_table
 from sfumato.data.source import take_source
 from sfumato.data.table import Column, DataTable
 from sfumato.errors import ArgumentError, DataError
+
+__all__ = ["in_small_chunks"]
+
+pytestmark = pytest.mark.usefixtures("in_small_chunks")
 
 DAYS = np.datetime64("2024-01-05") + 11 * np.arange(40)
 WRITTEN: dict[str, tuple[list[str], list[Any]]] = {

@@ -18,7 +18,7 @@ from scipy import stats
 from scipy.special import ndtr
 from torch import Tensor, nn
 
-from quick import few_guesses
+from quick import few_guesses, small_chunks
 from sfumato import config
 from sfumato.config import recipes
 from sfumato.data.codecs.columns import NumericCodec
@@ -605,7 +605,7 @@ CASES: dict[str, tuple[dict[str, np.ndarray], list[str], Any]] = {
 @pytest.fixture
 def of_ten_draws() -> Iterator[None]:
     """Whether a best guess keeps the rules does not depend on how many draws it is the mean of."""
-    with few_guesses():
+    with few_guesses(), small_chunks():
         yield
 
 
