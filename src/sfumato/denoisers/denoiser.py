@@ -124,7 +124,7 @@ class NetworkDenoiser:
             takes a third argument, the class number of each sample `(batch,)`. It is put in
             evaluation mode: a prediction leaves no unit out at random; only a step of `Training`
             does.
-        parameterisation: turns the answer into x_0 (see `process.parameters`).
+        parameterisation: turns the answer into x_0 (see `process.parameterisations`).
         conditioning: the number that the network takes; log-SNR unless said otherwise.
         learns_variance: the second half of the channels, from -1 to 1 by habit, says where the
             reverse variance lies between beta_tilde and beta: Nichol & Dhariwal (2021), eq. 15.

@@ -396,8 +396,8 @@ def fit_records(
         seed: decides every draw.
 
     Yields:
-        What the steps since the last record did: `step`, `num_steps`, `epoch`, `loss`,
-        `gradient_norm`, `learning_rate`.
+        `step`, `num_steps`, `epoch`, `loss`, `gradient_norm` and `learning_rate` of the steps since
+        the last record.
 
     Raises:
         ArgumentError: at once, if there is no `out`.

@@ -32,9 +32,9 @@ _DIRECTIONS = ("forward", "reverse")
 def write_report(run: Run, *, quiet: bool = False) -> tuple[Path, Evaluation | None]:
     """Make everything that a run folder holds besides the model, and the page that shows it.
 
-    Writes samples.csv (of pictures samples.png), evaluation.json, figures/*.png, figures/*.gif and
-    report.html. Where there are too few real rows to measure against, the page says so and there is
-    no evaluation.
+    Writes samples.csv (of pictures samples.png), evaluation.json, `figures/*.png`, `figures/*.gif`
+    and report.html. Where there are too few real rows to measure against, the page says so and
+    there is no evaluation.
 
     Args:
         run: an opened run.
