@@ -10,16 +10,22 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
+import chinese_docstrings  # noqa: E402
 import chinese_gallery  # noqa: E402
 import reference  # noqa: E402  (what the package knows of itself)
-from chinese_words import ChineseWords  # noqa: E402
+from chinese_words import FILE, ChineseWords  # noqa: E402
+
+import sfumato  # noqa: E402
 
 CHINESE = tags.has("zh")  # type: ignore[name-defined]
+_SAY = ChineseWords() if CHINESE else str  # what the code says of itself
 
 project = "Sfumato"
 author = copyright = "The Sfumato authors"  # noqa: A001
@@ -27,19 +33,14 @@ version = release = metadata.version("sfumato")
 
 extensions = [
     "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    # The Chinese gallery shows what the English one has computed.
+    "sphinx_gallery.load_style" if CHINESE else "sphinx_gallery.gen_gallery",
 ]
-# The API is in English. The Chinese gallery shows what the English one has computed.
-if CHINESE:
-    extensions += ["sphinx_gallery.load_style"]
-else:
-    extensions += [
-        "sphinx.ext.autodoc",
-        "sphinx.ext.autosummary",
-        "sphinx.ext.napoleon",
-        "sphinx_gallery.gen_gallery",
-    ]
 exclude_patterns = ["_templates", "node_modules", "examples", "sg_execution_times.rst"]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -90,6 +91,7 @@ html_context = {
     "in_chinese": CHINESE,
     "chinese": {path.stem for path in (ROOT / "docs/zh").glob("*.md")}
     | {f"gallery/{path.stem}" for path in (ROOT / "docs/zh/examples").glob("*.py")}
+    | {f"api/sfumato.{name}" for name in sfumato.__all__}
     | {"gallery/index", "commands", "settings"},
 }
 templates_path = [str(ROOT / "docs/_templates")]
@@ -121,6 +123,8 @@ def _linked(text: str, here: Path, pages: Path, name: str) -> tuple[str, set[Pat
 
     def page(found: re.Match[str]) -> str:
         target = (here / found[1]).resolve()
+        if CHINESE and target == ROOT / "CONTRIBUTING.md":
+            return "](en:contributing.html)"
         if target in _PAGE_OF:
             return f"](/{_PAGE_OF[target]}{found[2] or ''})"
         if target.suffix in _LANGUAGES and target.is_file():
@@ -130,8 +134,6 @@ def _linked(text: str, here: Path, pages: Path, name: str) -> tuple[str, set[Pat
             return f"]({os.path.relpath(target, (pages / name).parent)})"
         if target.is_dir() and target.is_relative_to(ROOT / "src"):
             return "](/contributing.md)"
-        if CHINESE and target == ROOT / "docs/api.md":
-            return "](en:api.html)"
         if target.suffix == ".md" and target.is_relative_to(ROOT / "docs"):
             return f"](/{target.name}{found[2] or ''})"
         return found[0]
@@ -144,9 +146,8 @@ def _write_pages(app: Sphinx) -> None:
     pages = Path(app.srcdir)
     if CHINESE:
         chinese_gallery.write(ROOT / "docs/gallery", pages / "gallery")
-    say = ChineseWords() if CHINESE else str
-    _write(pages / "commands.md", reference.commands(say))
-    _write(pages / "settings.md", reference.settings(say))
+    _write(pages / "commands.md", reference.commands(_SAY))
+    _write(pages / "settings.md", reference.settings(_SAY))
     sources = [
         path
         for path in pages.rglob("*.md")
@@ -195,6 +196,22 @@ def _read(app: Sphinx, name: str, source: list[str]) -> None:
     source[0] = chinese_gallery.joined(text) if CHINESE else text
 
 
+def _say_docstring(
+    app: Sphinx, kind: str, name: str, obj: object, options: Any, lines: list[str]
+) -> None:
+    """Say a docstring of the API in Chinese, before its lists are taken apart."""
+    if chinese_docstrings.is_shown(kind, name, obj, bool(options.imported_members)):
+        app.env.note_dependency(FILE)
+        lines[:] = chinese_docstrings.chinese("\n".join(lines), _SAY).split("\n")
+
+
+def _write_colons(app: Sphinx, page: nodes.document) -> None:  # noqa: ARG001
+    """Write a colon where Sphinx has two hyphens, of which it makes a dash in English only."""
+    for text in [*page.findall(nodes.Text)]:
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text("："))
+
+
 def _remove_runs(app: Sphinx, error: Exception | None) -> None:  # noqa: ARG001
     """Remove the run folders of the gallery, whose examples run where they are."""
     shutil.rmtree(ROOT / "docs/examples/runs", ignore_errors=True)
@@ -204,4 +221,7 @@ def setup(app: Sphinx) -> None:
     """Connect what is particular to this site."""
     app.connect("builder-inited", _write_pages, priority=1)
     app.connect("source-read", _read)
+    if CHINESE:
+        app.connect("autodoc-process-docstring", _say_docstring, priority=1)
+        app.connect("doctree-read", _write_colons)
     app.connect("build-finished", _remove_runs)

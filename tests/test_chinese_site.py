@@ -2,15 +2,18 @@
 
 import ast
 import importlib
+import inspect
 import io
 import json
 import re
 import tokenize
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+import sfumato
 
 ROOT = Path(__file__).parent.parent
 ENGLISH, CHINESE = ROOT / "docs/examples", ROOT / "docs/zh/examples"
@@ -31,6 +34,11 @@ def gallery(module: Callable[[str], ModuleType]) -> ModuleType:
 @pytest.fixture
 def chinese_words(module: Callable[[str], ModuleType]) -> ModuleType:
     return module("chinese_words")
+
+
+@pytest.fixture
+def chinese_docstrings(module: Callable[[str], ModuleType]) -> ModuleType:
+    return module("chinese_docstrings")
 
 
 @pytest.fixture
@@ -150,19 +158,107 @@ def test_without_the_english_gallery_it_says_to_build_it(
         gallery.write(tmp_path / "gallery", tmp_path / "zh")
 
 
-def test_every_command_and_setting_is_in_chinese_and_no_translation_is_stale(
-    chinese_words: ModuleType, reference: ModuleType
+API = (ROOT / "docs/api.md").read_text("utf-8")
+
+
+def _api() -> Iterator[tuple[object, bool]]:
+    """What the page of the API shows, and whether a class shows what it has inherited."""
+    for name in re.findall(r"^   (\w+)$", API, re.MULTILINE):
+        yield getattr(sfumato, name), True
+    hidden = re.findall(r":exclude-members: (.*)", API)[0].split(", ")
+    for name in re.findall(r"automodule:: (\S+)", API):
+        module = importlib.import_module(name)
+        yield module, False
+        for member in getattr(module, "__all__", vars(module)):
+            value = getattr(module, member)
+            here = hasattr(module, "__all__") or getattr(value, "__module__", "") == name
+            is_code = inspect.isclass(value) or inspect.isroutine(value)
+            if here and is_code and member not in hidden and member[0] != "_":
+                yield value, False
+
+
+def _said(shown: object, inherited: bool) -> Iterator[str]:
+    """The docstrings of an object and of its public members."""
+    yield inspect.getdoc(shown) or ""
+    if not inspect.isclass(shown):
+        return
+    for owner in shown.__mro__ if inherited else (shown,):
+        for name, member in vars(owner).items():
+            home = getattr(getattr(member, "fget", member), "__module__", None) or ""
+            if name[0] != "_" and home.startswith("sfumato"):
+                yield inspect.getdoc(member) or ""
+
+
+def test_the_chinese_page_of_the_api_shows_the_same_names() -> None:
+    chinese = (ROOT / "docs/zh/api.md").read_text("utf-8")
+    english, shown = (re.findall("```{eval-rst}.*?```", each, re.DOTALL) for each in (API, chinese))
+    assert len(english) == 7
+    assert shown == english
+
+
+def test_all_that_the_code_says_is_in_chinese_and_no_translation_is_stale(
+    chinese_words: ModuleType, chinese_docstrings: ModuleType, reference: ModuleType
 ) -> None:
     words = chinese_words.ChineseWords()
     english, chinese = reference.settings() + reference.commands(), reference.settings(words)
     chinese += reference.commands(words)  # a text without its Chinese is refused, by its name
-    assert words.unused == set()
     for marks in (r"^\| (`\S+`) \|", r"^(\* `.*?`)[:：]", r"^#+ (`.*`)$", r"^\$ .*$"):
         found = re.findall(marks, english, re.MULTILINE)
         assert len(found) > 10
         assert re.findall(marks, chinese, re.MULTILINE) == found
+    said = [text for shown, inherited in _api() for text in _said(shown, inherited)]
+    assert len(said) > 100
+    chinese += "\n".join(chinese_docstrings.chinese(text, words) for text in said)
+    assert words.unused == set()
     prose = re.sub(r"```.*?```|`[^`]*`|\[[^\]]*\]", "", chinese, flags=re.DOTALL)
     assert re.findall(r"\b(?:the|of|is|are|with|for|from|what) ", prose) == []
+
+
+@pytest.fixture
+def upper() -> Callable[[str], str]:
+    return lambda text: " ".join(text.split()).upper()
+
+
+def test_the_frame_of_a_docstring_stays(
+    chinese_docstrings: ModuleType, upper: Callable[[str], str]
+) -> None:
+    docstring = """Two\nlines::
+
+    a = b
+
+Args:
+    x: one,
+        two.
+    **more: three.
+
+Returns:
+    A number.
+
+Raises:
+    ValueError: if not."""
+    assert (
+        chinese_docstrings.chinese(docstring, upper)
+        == """TWO LINES::
+
+    A = B
+
+Args:
+    x: ONE, TWO.
+    **more: THREE.
+
+Returns:
+    A NUMBER.
+
+Raises:
+    ValueError: IF NOT."""
+    )
+    with pytest.raises(ValueError, match="no `name: text` in:     nothing"):
+        chinese_docstrings.chinese("Args:\n    nothing", upper)
+
+
+def test_code_between_chinese_words_is_apart_from_them(chinese_docstrings: ModuleType) -> None:
+    said = chinese_docstrings.chinese("x", lambda _: "若 `a` 与`b`（或`c`）。")
+    assert said == r"若 `a` 与\ `b`\ （或\ `c`\ ）。"
 
 
 def test_words_without_a_translation_are_named(chinese_words: ModuleType, tmp_path: Path) -> None:
