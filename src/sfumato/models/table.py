@@ -759,8 +759,7 @@ class TableModel:
         # A target that is known by now has a probability.
         for k in np.flatnonzero(asked):
             part = self.codec.numeric_parts[k]
-            unit = 1.0 if part.kind == "date" else part.grid_step or 1.0
-            nats -= np.where(known.numeric[:, k].isfinite().numpy(), math.log(unit), 0.0)
+            nats -= np.where(known.numeric[:, k].isfinite().numpy(), math.log(part.unit), 0.0)
         return known, nats
 
     def categories(

@@ -187,8 +187,7 @@ def _numbers(
         laws["unconditional"] = unconditional_numbers(known, len(truth), part.nearest)
         if part.grid_step or not _has_jumps(part):
             # On a grid densities are probabilities over the step, but of dates probabilities.
-            unit = 1.0 if part.kind == "date" else part.grid_step or 1.0
-            nats = linear.normal_log_density(truth, part.grid_step) - math.log(unit)
+            nats = linear.normal_log_density(truth, part.grid_step) - math.log(part.unit)
             log_scores["linear"] = -nats - math.log(len(train) / len(whole.values))
         log_scores["unconditional"] = -_marginal_log_density(part, rows[part.name], whole)
     scale = _DAY if part.kind == "date" else 1.0

@@ -138,8 +138,8 @@ class Masking:
             hidden = torch.where(asks, first & (torch.arange(count) == category), hidden)
             known = torch.where(asks, torch.arange(len(self.states)) != number, known)
         # Of several that are open some are decided already, as when they are one after another.
-        asks = of_categories & (by_category < 0.5)
-        hidden, known, shown = self._open(rows.categories, asks, hidden, known)
+        may_ask = of_categories & (by_category < 0.5)
+        hidden, known, shown = self._open(rows.categories, may_ask, hidden, known)
         there, unhidden = self._there(rows.categories, hidden)
         known = there & unhidden & known
         noisy = there & ~known
@@ -150,19 +150,19 @@ class Masking:
         condition = TableCondition(
             torch.where(known, rows.numeric, 0.0),
             known,
-            noisy & ~shown & ~of_categories,
+            noisy & ~of_categories,
             torch.where(hidden, sizes, rows.categories),
         )
         return Requested(condition, hidden)
 
     def _open(
-        self, categories: Tensor, asks: Tensor, hidden: Tensor, known: Tensor
+        self, categories: Tensor, may_ask: Tensor, hidden: Tensor, known: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Numbers that are known beside others that are not and that they may repeat.
 
         Args:
             categories: of the rows.
-            asks: which categories may be asked for, as `hidden`.
+            may_ask: which categories may be asked for, as `hidden`.
             hidden: which categories are hidden.
             known: which numbers are known, if they are there.
 
@@ -181,7 +181,7 @@ class Masking:
                 told = (told | decides) & ~hidden[:, each.other_category]
             valued = (own == 0) | (own == each.code)
             open_ = valued & known[:, each.number] & ~hidden[:, each.category] & ~told
-            asked = open_ & asks[:, each.category]
+            asked = open_ & may_ask[:, each.category]
             hidden[asked, each.category] = True
             shown[asked, each.number] = True
             known[open_ & ~asked & (own == each.code), each.other_number] = True

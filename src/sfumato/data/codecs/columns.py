@@ -232,6 +232,14 @@ class NumericCodec:
     is_numeric = True
 
     @property
+    def unit(self) -> float:
+        """What a value's probability is divided by where it stands for a density: the grid's step.
+
+        1 where there is none, and of dates.
+        """
+        return 1.0 if self.kind == "date" else self.grid_step or 1.0
+
+    @property
     def has_gaps(self) -> bool:
         """Whether there are numbers between the least and the largest that cannot be."""
         return any(a == b for a, b in pairwise(self.heights))
@@ -250,8 +258,8 @@ class NumericCodec:
             category[there & (exact == mass)] = k
         x = self._counted(column)
         z, log_width, in_gap = self._placed(x, 0.5 if spread is None else spread)
-        unit = 1.0 if self.kind == "date" else self.grid_step or 1.0
-        of_number, of_mass = log_width - np.log(unit) * bool(self.grid_step), -np.log(unit)
+        of_number = log_width - np.log(self.unit) * bool(self.grid_step)
+        of_mass = -np.log(self.unit)
         return Encoded(
             np.where(category == 0, z.clip(-_FARTHEST, _FARTHEST), np.nan),
             category if self.sizes else None,

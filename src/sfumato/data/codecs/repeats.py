@@ -96,10 +96,15 @@ def repeating(own: Column, other: Column, part: NumericCodec) -> np.ndarray:
 
 def _exact(column: Column, part: NumericCodec) -> np.ndarray:
     """Values that can be compared: places on the part's grid, where it has one."""
+    values = _plain(column)
+    dates = column.values.dtype.kind == "M"
+    return np.round(values / part.grid_step) if part.grid_step and not dates else values
+
+
+def _plain(column: Column) -> np.ndarray:
+    """Its values, dates in microseconds."""
     values = column.values
-    if values.dtype.kind == "M":
-        return values.astype("datetime64[us]").astype(np.int64)
-    return np.round(values / part.grid_step) if part.grid_step else values
+    return values.astype("datetime64[us]").astype(np.int64) if values.dtype.kind == "M" else values
 
 
 def _chance(own: Column, other: Column, rows: np.ndarray, part: NumericCodec) -> float:
@@ -142,9 +147,7 @@ def in_order(parts: Sequence[NumericCodec]) -> list[NumericCodec]:
 
 def nearest(own: Column, other: NumericCodec) -> Column:
     """A column's values as the nearest that the other may have."""
-    dates = own.values.dtype.kind == "M"
-    values = own.values.astype("datetime64[us]").astype(np.int64) if dates else own.values
-    return Column(other.name, other.nearest(values), own.missing)
+    return Column(other.name, other.nearest(_plain(own)), own.missing)
 
 
 def has_value(other: NumericCodec, own: Column) -> np.ndarray:
@@ -159,12 +162,11 @@ def as_repeats(encoded: Encoded, rows: np.ndarray, part: NumericCodec) -> Encode
     category = encoded.category
     assert encoded.z is not None
     assert category is not None
-    unit = 1.0 if part.kind == "date" else part.grid_step or 1.0
     return replace(
         encoded,
         z=np.where(rows, np.nan, encoded.z),
         category=np.where(rows, part.repeat_code, category),
-        log_width=np.where(rows, -np.log(unit), encoded.log_width),
+        log_width=np.where(rows, -np.log(part.unit), encoded.log_width),
         unseen=encoded.unseen & ~rows,
     )
 
