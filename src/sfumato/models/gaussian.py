@@ -119,8 +119,8 @@ class GaussianModel:
             self.class_number(given)  # refuses one
             if settings.guidance != 1:
                 raise ArgumentError(
-                    "there is nothing to guide: this model learned no classes (fit with "
-                    "data.labels=true); leave guidance at 1."
+                    "there is nothing to guide: this model learned no classes (pictures have them, "
+                    "with data.labels=true); leave guidance at 1."
                 )
             return self._clipped(self.denoiser, settings)
         labels = self._labels_by_chunk(seed, given)
