@@ -1,13 +1,14 @@
 // Everything that can be changed, each change drawn at once.
 
-import { batch, type Signal } from "@preact/signals";
+import { type Signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 
+import { logRatio } from "./payload";
 import { SAMPLERS } from "./samplers";
 import {
   axis, background, type Background, callChoices, calls, canDropAverage, count, energies, energyLimit, eta, frames, grid,
   grids, hasExact, hasFlow, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
-  startTooClean, stepChoices, steps, together, usualEta, walk, withoutAverage,
+  schedule, startTooClean, stepChoices, steps, together, usualEta, walk, walkAlong, withoutAverage,
 } from "./state";
 import { text } from "./text";
 
@@ -38,9 +39,10 @@ export function Controls() {
           onPick={(v) => { sampler.value = v; eta.value = usualEta(v); }}
           items={Object.keys(SAMPLERS).filter((name) => name !== "heun" || divisible).map((name) => [name, name])} />
         {!(own in SAMPLERS) && <p class="faint">{t.samplerMissing(own)}</p>}
+        <Schedule disabled={byMap} />
         <Choice label={t.steps} value={String(steps.value)} disabled={byMap} onPick={(v) => (steps.value = Number(v))}
           items={stepChoices.value.map((k) => [String(k), String(k)])} />
-        <Choice label={t.grid} value={grid.value} disabled={byMap} onPick={pickGrid}
+        <Choice label={t.grid} value={grid.value} disabled={byMap} onPick={(v) => walkAlong(schedule.value, v)}
           items={grids.value.map((name) => [name, name])} />
         {SAMPLERS[sampler.value]?.eta && !noiseAtTheEnd.value && (
           <label class="row">{t.eta} <output>{eta.value.toFixed(2)}</output>
@@ -64,13 +66,39 @@ export function Controls() {
   );
 }
 
-/** Another grid, with the number of its steps that is nearest to the one chosen. */
-function pickGrid(name: string): void {
-  batch(() => {
-    grid.value = name;
-    const before = steps.peek(), all = stepChoices.value;
-    steps.value = all.reduce((best, k) => (Math.abs(k - before) < Math.abs(best - before) ? k : best), all[0]);
-  });
+/** The schedule whose levels are walked, and what is to be known of another than the run's own. */
+function Schedule({ disabled }: { disabled: boolean }) {
+  const t = text.value, { schedule: own, schedules } = payload.value!.header, names = Object.keys(schedules);
+  if (!names.length) return <p class="faint">{t.scheduleFixed}</p>;
+  const ends = schedules[schedule.value], learned = [axis.value[0], axis.value[axis.value.length - 2]].map((each) => 2 * logRatio(each));
+  return (
+    <>
+      <Choice label={t.schedule} value={schedule.value} disabled={disabled} onPick={(v) => walkAlong(v, grid.value)}
+        items={[["", t.ownSchedule(own === "own" ? "" : scheduleName(own))], ...names.map((name): [string, string] => [name, scheduleName(name)])]} />
+      {ends && !disabled && (
+        <p class="faint" data-testid="schedule-note">
+          {t.along(signalLeft(ends[0]), ends.map(signed).join(" … "), learned.map(signed).join(" … "))}
+          {(ends[0] < learned[0] - 0.1 || ends[1] > learned[1] + 0.1) && t.beyondLearned}
+        </p>
+      )}
+    </>
+  );
+}
+
+/** The name of a discrete schedule ends in how many levels it has. */
+function scheduleName(name: string): string {
+  const [, stem, levels] = /^(.*?)(?:-(\d+))?$/.exec(name)!;
+  return levels ? text.value.scheduleOf(stem, Number(levels).toLocaleString("en")) : stem;
+}
+
+/** ᾱ of a log-SNR: the share of the data's variance that is left. */
+function signalLeft(logSnr: number): ComponentChildren {
+  const left = 1 / (1 + Math.exp(-logSnr));
+  return left < 0.001 ? power(left.toExponential(1).replace("e", " × 10^")) : left.toFixed(3);
+}
+
+function signed(v: number): string {
+  return Number.isFinite(v) ? v.toFixed(1).replace("-", "−") : "−∞";
 }
 
 /** What the choice costs, beside what chance gives. */

@@ -88,6 +88,10 @@ interface Header extends RunHeader {
   network: { name: "vector-mlp" | "step-mlp"; width: number; layers: number };
   sampling: Sampling;
   rows: number | null;
+  /** The run's own. */
+  schedule: string;
+  /** Others that can be walked, and the log-SNR of their noisiest and cleanest level. */
+  schedules: Record<string, [number, number]>;
   /** How many deviations over the mean of real sets chance reaches. */
   chance: number;
   exact: "distribution" | "training rows" | null;

@@ -7,7 +7,7 @@ import type { ComponentChildren } from "preact";
 import { pending } from "./layers";
 import { captioned, COLOURS, nameOf } from "./panel";
 import {
-  calls, count, direction, eta, grid, hasExact, lastStop, lateNoise, noiseAtTheEnd, options, payload, playing, sampler, seed,
+  calls, count, direction, eta, grid, hasExact, lastStop, lateNoise, noiseAtTheEnd, options, payload, playing, sampler, schedule, seed,
   type Side, startTooClean, steps, stop, together, withoutAverage,
 } from "./state";
 import { text } from "./text";
@@ -124,7 +124,8 @@ export function Share() {
           }
         }}>{busy.value ? t.making : t.gif}</button>
       </div>
-      <Command line={line} title={onlyHere ? t.commandWithout : t.command} />
+      {schedule.value && !calls.value ? <p class="faint" data-testid="no-command">{t.noCommand}</p>
+        : <Command line={line} title={onlyHere ? t.commandWithout : t.command} />}
     </section>
   );
 }

@@ -26,6 +26,8 @@ export const background = signal<Background>("none");
 export const sampler = signal("dpm++2m-sde");
 export const steps = signal(50);
 export const grid = signal("uniform-log-snr");
+/** Whose levels are walked: the run's own, or a schedule's with its usual options. */
+export const schedule = signal("");
 export const eta = signal(2);
 export const lateNoise = signal(true);
 export const count = signal(2000);
@@ -49,11 +51,24 @@ export const TOO_CLEAN = 0.778;
 export const axis = computed(() => payload.value?.levels("axis") ?? []);
 export const lastStop = computed(() => Math.max(axis.value.length - 1, 0));
 export const level = computed<Level | undefined>(() => axis.value[Math.min(stop.value, lastStop.value)]);
-export const grids = computed(() => [...new Set((payload.value?.under("grid/") ?? []).map((name) => name.split("/")[0]))]);
+/** Where the grids of the chosen schedule are. */
+const place = computed(() => (schedule.value ? `schedule/${schedule.value}` : "grid"));
+export const grids = computed(() => [...new Set((payload.value?.under(`${place.value}/`) ?? []).map((name) => name.split("/")[0]))]);
 export const stepChoices = computed(() => {
-  const names = payload.value?.under(`grid/${grid.value}/`) ?? [];
+  const names = payload.value?.under(`${place.value}/${grid.value}/`) ?? [];
   return names.map(Number).sort((a, b) => a - b);
 });
+const gridName = computed(() => `${place.value}/${grid.value}/${steps.value}`);
+
+/** Walk along another schedule, or by another grid, in the number of steps that is nearest to the one chosen. */
+export function walkAlong(along: string, by: string): void {
+  batch(() => {
+    schedule.value = along;
+    grid.value = grids.value.includes(by) ? by : grids.value[0];
+    const before = steps.peek(), all = stepChoices.value;
+    steps.value = all.reduce((best, k) => (Math.abs(k - before) < Math.abs(best - before) ? k : best), all[0]);
+  });
+}
 export const callChoices = computed(() => (payload.value?.under("few/") ?? []).map(Number).sort((a, b) => a - b));
 /** Whether the network knows the levels between those of its process, as a flow's density needs. */
 export const hasFlow = computed(() => payload.value?.header.network.name === "vector-mlp");
@@ -83,9 +98,8 @@ export const walk = computed<Walk | null>(() => {
   if (calls.value && run.has(`few/${calls.value}`)) {
     return { levels: run.levels(`few/${calls.value}`), method: "renoising" };
   }
-  const name = `grid/${grid.value}/${steps.value}`;
-  if (!run.has(name)) return null;
-  let levels = run.levels(name);
+  if (!run.has(gridName.value)) return null;
+  let levels = run.levels(gridName.value);
   if (startTooClean.value) {
     const from = levels.findIndex((each) => (each.alpha / Math.hypot(each.alpha, each.sigma)) ** 2 >= TOO_CLEAN);
     levels = levels.slice(Math.min(Math.max(from, 0), levels.length - 2)); // one step at least
@@ -214,6 +228,7 @@ export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
       sampler.value = drawable ? sampling.sampler : "dpm++2m";
       steps.value = sampling.steps;
       grid.value = sampling.grid;
+      schedule.value = "";
       eta.value = usualEta(sampling.sampler);
       lateNoise.value = "noise_below" in sampling.options;
       noiseAtTheEnd.value = sampling.options.last_step_noise === true;
@@ -221,6 +236,7 @@ export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
       calls.value = sampling.few;
       seed.value = own;
     }
+    if (!(schedule.value in found.header.schedules)) walkAlong("", grid.value);
     if (!keep) stop.value = found.shape("axis")[0] - 1;
   });
 }
@@ -304,7 +320,7 @@ effect(() => {
   const run = payload.value;
   options(); count.value; seed.value;
   // The exact denoiser is no map: it is drawn with by the sampler, whatever the calls.
-  const name = `grid/${grid.value}/${steps.value}`;
+  const name = gridName.value;
   if (!run || run.header.exact === null || !run.has(name)) {
     frames.exact.value = null;
     drawing.exact.value = false;

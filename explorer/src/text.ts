@@ -1,6 +1,7 @@
 // Every sentence of the page, in English and Chinese.
 
 import { computed, signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 
 export type Language = "en" | "zh";
 
@@ -37,6 +38,13 @@ const EN = {
   steps: "Steps",
   stepsOf: (n: number) => `${n} ${n === 1 ? "step" : "steps"}`,
   grid: "Noise levels",
+  schedule: "Schedule",
+  ownSchedule: (name: string) => `the run's own${name && ` (${name})`}`,
+  scheduleOf: (name: string, levels: string) => `${name}, ${levels} levels`,
+  along: (begin: ComponentChildren, ends: string, learned: string): ComponentChildren =>
+    ["It begins at ᾱ = ", begin, `, taken for pure noise. Log-SNR ${ends}; the training's is ${learned}.`],
+  beyondLearned: " Beyond that the network has learned nothing.",
+  scheduleFixed: "No other schedule: step-mlp knows only the noise levels of its own.",
   eta: "Noise, η",
   lateNoise: "Noise only below σ/α = 1",
   calls: "Drawn by",
@@ -76,6 +84,7 @@ const EN = {
   within: "within chance",
   beyond: "beyond chance",
   commandWithout: "Faults 1 and 3 are this page's alone; without them, on the command line",
+  noCommand: "No command draws these points: the command line has no other schedule than the run's own.",
   offline: "No internet and no server: everything here is computed in this page.",
   tooLarge: (name: string) => `${name} is larger than 6 MiB; take sfumato fit ${name}.`,
   copy: "Copy",
@@ -144,6 +153,12 @@ const ZH: Text = {
   steps: "步数",
   stepsOf: (n) => `${n} 步`,
   grid: "噪声水平的取法",
+  schedule: "噪声调度",
+  ownSchedule: (name) => `该模型自己的${name && `（${name}）`}`,
+  scheduleOf: (name, levels) => `${name}，${levels} 个水平`,
+  along: (begin, ends, learned) => ["从 ᾱ = ", begin, ` 开始，当作纯噪声。对数信噪比 ${ends}；训练时为 ${learned}。`],
+  beyondLearned: "超出的部分，网络没有学过。",
+  scheduleFixed: "不能换用别的噪声调度：step-mlp 只认识自己的那些噪声水平。",
   eta: "噪声 η",
   lateNoise: "仅在 σ/α < 1 时加噪声",
   calls: "采样方式",
@@ -183,6 +198,7 @@ const ZH: Text = {
   within: "属偶然范围",
   beyond: "超出偶然",
   commandWithout: "第一与第三个错误只有本页可以演示；不含它们的命令",
+  noCommand: "没有命令可以得到这些点：命令行只能用该模型自己的噪声调度。",
   offline: "无需联网，也无需服务器：一切都在本页内计算。",
   tooLarge: (name) => `${name} 超过 6 MiB；请用 sfumato fit ${name}。`,
   copy: "复制",

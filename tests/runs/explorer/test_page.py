@@ -3,6 +3,7 @@
 import csv
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,10 @@ from fitted import TINY
 from sfumato import Run
 from sfumato.config.recipes import preset
 from sfumato.models.registry import build_stepper
+from sfumato.process.discrete import sigmoid
 from sfumato.process.noise import NoiseLevel
+from sfumato.process.process import AnyProcess, as_process
+from sfumato.process.schedules import VE, Linear, RectifiedFlow
 from sfumato.runs.exact import errors_by_level, exact_denoiser, regrets_by_level
 from sfumato.samplers.driver import sample_chunks
 
@@ -195,6 +199,58 @@ def test_to_begin_too_clean_leaves_the_noisier_levels_out(fresh: Shown, moons: R
     assert np.abs(drawn - torch.cat(list(chunks)).numpy()).max() < CLOSE
 
 
+@pytest.mark.parametrize(
+    ("name", "process", "grid", "steps"),
+    [
+        ("ve", VE(), "uniform-time", 16),
+        ("rectified-flow", RectifiedFlow(), "uniform-log-snr", 50),
+        ("linear", Linear(), "karras", 8),
+        ("sigmoid-100", sigmoid(), "trailing", 32),
+    ],
+)
+def test_along_another_schedule_points_are_those_of_its_process(
+    name: str, process: AnyProcess, grid: str, steps: int, chosen: Shown, moons: Run
+) -> None:
+    chosen.choose("Schedule", name)
+    chosen.choose("Noise levels", grid)
+    chosen.choose("Steps", str(steps))
+    count, seed = chosen.value("[s.count.value, s.seed.value]")
+    chosen.choose("Sampler", "dpm++2m")
+    model: Any = moons.model
+    along = replace(model, process=as_process(process))
+    rows = along.sample(count, seed=seed, sampler="dpm++2m", grid=grid, steps=steps)
+    assert _apart(moons, chosen.drawn("learned"), rows) < CLOSE
+    # No command draws along it, and it is said.
+    assert chosen.page.get_by_test_id("command").count() == 0
+    assert "no other schedule" in chosen.page.get_by_test_id("no-command").inner_text()
+    chosen.choose("Schedule", "")
+    assert chosen.page.get_by_test_id("command").count() == 1
+
+
+def test_of_a_schedule_it_is_said_where_it_begins_and_what_was_not_learned(chosen: Shown) -> None:
+    note = chosen.page.get_by_test_id("schedule-note")
+    chosen.choose("Schedule", "sigmoid-100")
+    assert "begins at ᾱ = 0.778," in note.inner_text()  # the tutorial's
+    assert "learned nothing" in note.inner_text()  # at its clean end: 10.7 is above 10
+    chosen.choose("Schedule", "scaled-linear-1000")
+    assert "−5.4 … 7.1" in note.inner_text()
+    assert "learned nothing" not in note.inner_text()
+    chosen.choose("Schedule", "")
+    assert note.count() == 0
+
+
+def test_another_schedule_keeps_the_grid_and_the_steps_that_it_has(fresh: Shown) -> None:
+    fresh.choose("Noise levels", "uniform-time")
+    fresh.choose("Steps", "40")
+    fresh.choose("Schedule", "laplace")
+    assert fresh.value("[s.grid.value, s.steps.value]") == ["uniform-time", 32]
+    fresh.choose("Schedule", "linear-1000")  # in levels, where even in time is called otherwise
+    assert fresh.value("[s.grid.value, s.steps.value]") == ["trailing", 32]
+    fresh.choose("Noise levels", "karras")
+    fresh.choose("Schedule", "")
+    assert fresh.value("[s.grid.value, s.steps.value]") == ["karras", 32]
+
+
 def test_a_few_step_map_draws_as_sample_calls_does(
     own_moons: Run, reopened: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,6 +297,8 @@ def test_a_discrete_process_and_the_networks_of_steps(
     assert _apart(run, reopened.drawn("learned"), again) < CLOSE
     menu = reopened.page.get_by_label("Sampler", exact=True).inner_text()
     assert ("heun" in menu) is not zero_terminal
+    assert reopened.page.get_by_label("Schedule", exact=True).count() == 0
+    assert "step-mlp knows only" in reopened.page.inner_text(".controls")
 
 
 @pytest.mark.parametrize("columns", [1, 3])

@@ -7,6 +7,7 @@ grid and no parameterisation of its own: whatever the run has, its levels are ex
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import nn
 
 from sfumato.data.codecs.points import PointCodec
 from sfumato.data.points import Points
-from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.denoisers.denoiser import NetworkDenoiser, log_snr
 from sfumato.denoisers.empirical import Empirical, empirical
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.metrics.evaluation import chance_reaches
@@ -24,7 +25,11 @@ from sfumato.models.format_4 import weight_names
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.registry import build_grid
 from sfumato.networks.mlp import StepMLP, VectorMLP
+from sfumato.process.discrete import DISCRETE_SCHEDULES
 from sfumato.process.noise import NoiseLevel, then_clean
+from sfumato.process.parameterisations import Parameterisation
+from sfumato.process.process import AnyProcess, Process, as_process
+from sfumato.process.schedules import SCHEDULES
 from sfumato.runs.data import FLOOR_SETS, Dataset, real_sets
 from sfumato.runs.exact import compared_levels, exact_denoiser
 from sfumato.runs.explorer.binary import header_of, written
@@ -36,6 +41,8 @@ from sfumato.training import checkpoint
 _STOPS = 256
 # Numbers of steps that the page offers, besides the run's own.
 _STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 100)
+# And along schedules that are not the run's.
+_FEWER_STEPS = (1, 2, 4, 8, 16, 32, 50)
 # Real rows that it holds: of each of two sets, and at most so many to be the exact denoiser's.
 _ROWS = 2000
 
@@ -79,6 +86,8 @@ def payload(run: Run, other: nn.Module | None = None) -> bytes:
         )
         | {"steps": _steps_of(model)},
         "rows": None if data is None else len(data.train),
+        "schedule": _called(settings.process.schedule, settings.process.num_levels),
+        "schedules": _described_schedules(model.denoiser),
         "chance": chance_reaches(FLOOR_SETS),
         "exact": None if exact is None else ("distribution" if known else "training rows"),
     }
@@ -140,6 +149,8 @@ def _arrays(
                 yield f"grid/{name}/{steps}", _grid(model, name, steps)
     if (grid := model.settings.sampling.grid) not in process.suggested_grids:
         yield f"grid/{grid}/{own}", _grid(model, grid, own)
+    if _knows_all_levels(denoiser):
+        yield from _along_others(denoiser.parameterisation).items()
     for name, network in _networks(run, model, other):
         yield from _weights(f"network/{name}", network, model.codec.dimension)
     if model.few is not None:
@@ -160,6 +171,48 @@ def _grid(model: GaussianModel, name: str, steps: int) -> np.ndarray:
 def _steps_of(model: GaussianModel) -> int:
     sampling = model.settings.sampling
     return model.choose_steps().num_steps if sampling.steps == "auto" else sampling.steps
+
+
+def _knows_all_levels(denoiser: NetworkDenoiser) -> bool:
+    """Whether its network can be asked between the levels of its own process."""
+    return denoiser.conditioning is log_snr
+
+
+def _called(schedule: str, num_levels: int) -> str:
+    """The name of a schedule: there is a linear one, and one of 1,000 levels."""
+    return f"{schedule}-{num_levels}" if num_levels else schedule
+
+
+@cache
+def _schedules() -> Mapping[str, Process]:
+    """Every schedule that is registered, with its usual options."""
+    found: dict[str, AnyProcess] = {name: make() for name, make in SCHEDULES.items()}
+    for name, make in DISCRETE_SCHEDULES.items():
+        discrete = make()
+        found[_called(name, discrete.num_levels)] = discrete
+    return {name: as_process(each) for name, each in found.items()}
+
+
+def _described_schedules(denoiser: NetworkDenoiser) -> dict[str, Any]:
+    """The log-SNR of their noisiest and cleanest level; none where the network knows none else."""
+    if not _knows_all_levels(denoiser):
+        return {}
+    return {
+        name: [float(each.noisiest.log_snr), float(each.least_noisy.log_snr)]
+        for name, each in _schedules().items()
+    }
+
+
+@cache
+def _along_others(parameterisation: Parameterisation) -> Mapping[str, np.ndarray]:
+    """The grids of all schedules, for a network that takes the log-SNR."""
+    denoiser = NetworkDenoiser(nn.Identity(), parameterisation)
+    return {
+        f"schedule/{name}/{grid}/{steps}": _levels(denoiser, process.grid(grid, steps))
+        for name, process in _schedules().items()
+        for grid in process.suggested_grids
+        for steps in _FEWER_STEPS
+    }
 
 
 def _levels(denoiser: NetworkDenoiser, levels: NoiseLevel) -> np.ndarray:
