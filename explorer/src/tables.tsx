@@ -1,6 +1,8 @@
 // The page of a table: columns real beside drawn, under conditions that a person sets; and rows that
 // are filled in.
 
+import { signal } from "@preact/signals";
+
 import { Choice, Group, Integer } from "./controls";
 import { fitting, served } from "./server";
 import { asGiven, Command, download, quoted } from "./share";
@@ -38,13 +40,26 @@ export function Tables() {
         </p>
         <Share />
       </div>
-      <section class="controls">
-        <Modes />
+      <section class={`controls sheet ${isOpen.value ? "open" : ""}`}>
+        <div class="sheet-head">
+          <Modes />
+          <button type="button" class="sheet-button" aria-expanded={isOpen.value} data-testid="sheet"
+            onClick={() => (isOpen.value = !isOpen.value)}>{sheetName()}</button>
+        </div>
         {mode.value === "draw" ? <Conditions /> : <Cells />}
         <Sampling />
       </section>
     </>
   );
+}
+
+/** On a narrow screen what can be set lies under the plots, in a sheet that stays at its lower edge. */
+const isOpen = signal(false);
+
+function sheetName(): string {
+  const t = words.value, n = given.value.length;
+  if (mode.value === "fill") return t.row;
+  return n ? `${t.conditions} (${n})` : t.conditions;
 }
 
 function Modes() {

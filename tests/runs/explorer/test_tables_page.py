@@ -297,6 +297,33 @@ def test_nothing_is_wider_than_the_screen(width: int, fresh: Tab) -> None:
             assert wide <= width, (language, first, second)
 
 
+def test_on_a_phone_a_slider_moves_under_the_plots_that_it_changes(fresh: Tab) -> None:
+    height = 844
+    fresh.page.set_viewport_size({"width": 390, "height": height})
+    plot, slider = fresh.page.locator("svg.plot").first, fresh.condition(PRICE)
+
+    def ends(what: "Locator") -> tuple[float, float]:
+        box = what.bounding_box()
+        assert box is not None
+        return box["y"], box["y"] + box["height"]
+
+    # The plots come first; the conditions are one touch away, at the lower edge.
+    assert not slider.is_visible()
+    button = fresh.page.get_by_test_id("sheet")
+    assert ends(plot)[1] < ends(button)[0] < ends(button)[1] <= height
+    button.click()
+    assert button.get_attribute("aria-expanded") == "true"
+    slider.get_by_role("checkbox").first.check()
+    fresh.page.wait_for_function("() => window.sfumato.tables.drawn.value !== null")
+    plot.evaluate("(each) => each.scrollIntoView()")
+    slider.evaluate("(each) => each.closest('.sheet').scrollTo(0, each.offsetTop)")
+    assert -1 <= ends(plot)[0] < ends(plot)[1] < ends(button)[0] < ends(slider)[1] <= height
+    assert button.inner_text().startswith("Conditions (1)")
+    assert fresh.page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    button.click()
+    assert not slider.is_visible()
+
+
 def test_both_languages_have_every_sentence(fresh: Tab) -> None:
     fresh.condition(CITY).get_by_role("checkbox").check()
     fresh.page.wait_for_function("() => window.sfumato.tables.drawn.value !== null")
