@@ -1,6 +1,8 @@
 // Points, lines and a background by WebGL2: positions are mixed on the graphics side, so that a step
 // of the slider sends two numbers.
 
+import { saidHere } from "./reasons";
+
 export interface Scene {
   a: Float32Array;
   b: Float32Array;
@@ -63,7 +65,7 @@ export class Canvas {
   constructor(private readonly element: HTMLCanvasElement) {
     // Without a graphics card smooth edges take three quarters of a frame; points smooth their own.
     const gl = element.getContext("webgl2", { antialias: false, preserveDrawingBuffer: true });
-    if (!gl) throw new Error("this browser has no WebGL2");
+    if (!gl) throw saidHere("noWebgl");
     this.gl = gl;
     this.points = program(gl, POINT_SHADER, POINT_COLOUR);
     this.lines = program(gl, LINE_SHADER, LINE_COLOUR);

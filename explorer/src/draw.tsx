@@ -95,7 +95,7 @@ export function Draw() {
   };
   const readFile = async (file: File | undefined) => {
     if (!file) return;
-    if (file.size > LARGEST) complaint.value = { message: t.tooLarge(file.name), code: "", values: {} };
+    if (file.size > LARGEST) complaint.value = () => text.value.tooLarge(file.name);
     else fit({ type: "fit", source: "csv", name: file.name, text: await file.text(), steps: steps.value });
   };
 
@@ -133,7 +133,7 @@ export function Draw() {
               <input type="number" min="0" step="0.01" value={noise.value} onInput={(event) => (noise.value = event.currentTarget.value)} />
             </label>
             <button type="button" class="primary" data-testid="fit-toy" disabled={busy}
-              onClick={() => fit({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Math.max(0, Number(noise.value)), steps: steps.value })}>{t.fit}</button>
+              onClick={() => fit({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Math.max(0, Math.min(Number(noise.value), 1e6)), steps: steps.value })}>{t.fit}</button>
           </>
         )}
       </div>

@@ -1,7 +1,8 @@
 // The page's side of its workers: a task goes to the one that is free, and newer tasks of a name
 // take the place of older ones.
 
-import type { FromWorker, Kind, Request, Tasks, ToWorker } from "./tasks";
+import { saidHere } from "./reasons";
+import { type FromWorker, type Kind, NO_MEMORY, type Request, type Tasks, type ToWorker } from "./tasks";
 import PageWorker from "./worker?worker&inline";
 
 interface Pending {
@@ -83,14 +84,14 @@ export class Engine {
   private fail(worker: Worker, message: string): void {
     const pending = this.running.get(worker);
     this.running.delete(worker);
-    pending?.reject(new Error(message || "this browser does not let the page start a worker"));
+    pending?.reject(message ? new Error(message) : saidHere("noWorker"));
   }
 
   private receive(worker: Worker, message: FromWorker): void {
     const pending = this.running.get(worker);
     if (!pending || pending.request.id !== message.id) return;
     this.running.delete(worker);
-    if ("error" in message) pending.reject(new Error(message.error));
+    if ("error" in message) pending.reject(message.error === NO_MEMORY ? saidHere("noMemory") : new Error(message.error));
     else pending.resolve(message.answer as never);
     this.dispatch();
   }

@@ -1,6 +1,5 @@
 // How a fit stands, and what is to be said of it: over every run of a served page.
 
-import { said } from "./reasons";
 import { ask, complaint, connected, losses, progress, state } from "./server";
 import { text } from "./text";
 
@@ -10,7 +9,7 @@ export function FitState() {
   return (
     <section class="fit-state" aria-label={t.fitState}>
       {connected.value === "lost" && <p class="problem" role="alert">{t.lostServer}</p>}
-      {complaint.value && <p class="problem" role="alert" data-testid="complaint">{said(complaint.value)}</p>}
+      {complaint.value && <p class="problem" role="alert" data-testid="complaint">{complaint.value()}</p>}
       <div class="progress" aria-live="polite">
         {now && (
           <>

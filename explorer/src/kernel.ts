@@ -1,6 +1,7 @@
 // The compiled kernel (kernel/kernel.ts) and the memory it works in.
 
 import encoded from "./kernel.wasm?url&inline";
+import { NO_MEMORY } from "./tasks";
 
 export interface Kernel {
   memory: WebAssembly.Memory;
@@ -34,7 +35,7 @@ export async function loadKernel(): Promise<Kernel> {
   const text = atob(encoded.slice(encoded.indexOf(",") + 1));
   const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
   const { instance } = await WebAssembly.instantiate(bytes, {
-    env: { abort: () => { throw new Error("the kernel has run out of memory"); } },
+    env: { abort: () => { throw new Error(NO_MEMORY); } },
   });
   return instance.exports as unknown as Kernel;
 }

@@ -4,6 +4,7 @@ import { computed, effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
 import { type Level } from "./payload";
+import { sayingOf } from "./reasons";
 import {
   axis, background, calls, direction, engine, failure, frames, hasExact, lastStop, networkSource, payload, quietly,
   showField, showPaths, type Side, stop, together,
@@ -221,7 +222,7 @@ function begin(kind: Field["kind"]): void {
     (error) => {
       shading = null;
       if (!(error instanceof Replaced)) {
-        failure.value = String(error.message ?? error);
+        failure.value = sayingOf(error);
         waiting.value = false;
       } else if (kind === "marginal" && background.peek() === kind) begin(kind);
     },

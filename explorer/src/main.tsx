@@ -38,7 +38,7 @@ function App() {
             onClick={() => (language.value = language.value === "zh" ? "en" : "zh")}>{t.language}</button>
         </div>
       </header>
-      {failure.value && <p class="problem" role="alert">{failure.value}</p>}
+      {failure.value && <p class="problem" role="alert">{failure.value()}</p>}
       {served && <FitState />}
       <main class={isBeside.value ? "beside-draw" : run ? "" : "empty"}>
         {served && <Draw />}

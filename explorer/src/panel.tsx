@@ -6,6 +6,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { Canvas, rgb } from "./canvas";
 import { type Hovered, hovered, pointAt } from "./hover";
 import { arrows, density, pathLines } from "./layers";
+import { type Saying, sayingOf } from "./reasons";
 import {
   background, direction, forward, type Frames, frames, hasExact, mixAt, payload, showField, type Side, together,
 } from "./state";
@@ -26,7 +27,7 @@ function colourOf(side: Side): [number, number, number] {
 export function Panel({ side }: { side: Side }) {
   const element = useRef<HTMLCanvasElement>(null);
   const canvas = useRef<Canvas | null>(null);
-  const problem = useSignal("");
+  const problem = useSignal<Saying | null>(null);
   const sides = sidesOf(side);
 
   useEffect(() => {
@@ -34,7 +35,7 @@ export function Panel({ side }: { side: Side }) {
       canvas.current = new Canvas(element.current!);
       paint(canvas.current, sides);
     } catch (error) {
-      problem.value = (error as Error).message;
+      problem.value = sayingOf(error);
     }
     const watch = new ResizeObserver(() => canvas.current && paint(canvas.current, sidesOf(side)));
     watch.observe(element.current!);
@@ -63,7 +64,7 @@ export function Panel({ side }: { side: Side }) {
         }}>
         <canvas ref={element} role="img" aria-label={nameOf(side)} />
         <Overlay side={side} />
-        {problem.value && <p class="problem" role="alert">{problem.value}</p>}
+        {problem.value && <p class="problem" role="alert">{problem.value()}</p>}
       </div>
       {d < 3 && <Axes vertical={d === 2} />}
     </figure>

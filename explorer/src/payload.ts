@@ -16,6 +16,9 @@ export interface RunHeader extends Packing {
 
 const FORMAT = 1;
 
+/** What was made by a version whose files this page does not know. */
+export class OtherFormat extends Error {}
+
 /** A header and its arrays, read in place. */
 export class Packed<H extends Packing> {
   readonly header: H;
@@ -25,7 +28,7 @@ export class Packed<H extends Packing> {
     const length = new DataView(bytes).getUint32(0, true);
     this.header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
     if (this.header.format !== FORMAT) {
-      throw new Error(`this page reads runs of format ${FORMAT}; got ${this.header.format}`);
+      throw new OtherFormat();
     }
     this.start = 4 + length;
   }

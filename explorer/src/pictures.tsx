@@ -121,7 +121,7 @@ function Drawn() {
 function State() {
   const t = texts.value, now = drawing.value, found = walk.value;
   if (fitting.value) return <div class="state" data-testid="while-fitting">{t.whileFitting}</div>;
-  if (problem.value) return <div class="state"><p class="problem" role="alert" data-testid="problem">{problem.value}</p>{mode.value === "new" && <Again />}</div>;
+  if (problem.value) return <div class="state"><p class="problem" role="alert" data-testid="problem">{problem.value()}</p>{mode.value === "new" && <Again />}</div>;
   if (busy.value) {
     return (
       <div class="state" role="status" data-testid="progress">

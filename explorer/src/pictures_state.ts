@@ -4,6 +4,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
 import { Packed, type RunHeader } from "./payload";
+import { type Saying, sayingOf } from "./reasons";
 import { cancel, connected, draw, type Draw, fitting, served } from "./server";
 
 /** A moment of a walk, as it was reached after so many steps. */
@@ -98,7 +99,7 @@ export const lastStop = computed(() => Math.max((walk.value?.stops.length ?? 1) 
 export const at = computed(() => Math.min(stop.value, lastStop.value));
 
 export const busy = signal(false);
-export const problem = signal("");
+export const problem = signal<Saying | null>(null);
 
 export const channels = computed(() => {
   const held = run.value;
@@ -154,7 +155,7 @@ export function ask(): void {
   const message = wanted.peek(), of = walks[mode.peek()];
   if (!message) return;
   busy.value = true;
-  problem.value = "";
+  problem.value = null;
   draw(message).then((answer) => {
     const held = answer.shape("noisy")[1], before = of.value;
     batch(() => {
@@ -170,7 +171,7 @@ export function ask(): void {
   }, (error: Error) => {
     if (error instanceof Replaced) return;
     busy.value = false;
-    if (connected.value !== "lost") problem.value = error.message; // else that is said already
+    if (connected.value !== "lost") problem.value = sayingOf(error); // else that is said already
   });
 }
 
@@ -212,7 +213,7 @@ export function open(bytes: ArrayBuffer): void {
     seed.value = own.seed;
     mask.value = new Uint8Array(own.height * own.width);
     choose(0);
-    problem.value = "";
+    problem.value = null;
   });
 }
 
@@ -229,7 +230,7 @@ effect(() => {
   clearTimeout(settling);
   giveUp();
   walks.new.value = walks.fill.value = null;
-  problem.value = "";
+  problem.value = null;
 });
 
 // A change of what is drawn draws it, once it has settled.

@@ -5,9 +5,8 @@ import { computed, effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
 import { Packed, type RunHeader } from "./payload";
-import { type Reason, said } from "./reasons";
+import { type Reason, Said, said, saidHere, type Saying } from "./reasons";
 import { busy } from "./state";
-import { text } from "./text";
 
 export type Fit =
   | { type: "fit"; source: "drawn"; points: number[][]; steps: number }
@@ -73,7 +72,7 @@ export const state = signal<State | null>(null);
 export const fitting = computed(() => state.value?.state === "fitting");
 export const progress = signal<Progress | null>(null);
 export const losses = signal<number[]>([]);
-export const complaint = signal<Reason | null>(null);
+export const complaint = signal<Saying | null>(null);
 /** Of the draw that is waited for, once something is known. */
 export const drawing = signal<Drawing | null>(null);
 
@@ -105,7 +104,7 @@ export function connect(show: Open): void {
   socket.onopen = () => (connected.value = "yes");
   socket.onclose = () => {
     connected.value = "lost";
-    settle(waiting?.request, (each) => each.reject(new Error(text.value.lostServer)));
+    settle(waiting?.request, (each) => each.reject(saidHere("lostServer")));
     setTimeout(() => connect(show), 2000); // the server may be there still, or again
   };
   socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
@@ -145,7 +144,7 @@ export function cancel(): void {
 /** Have something drawn; the promise of the one before is rejected with `Replaced`. */
 export function draw(message: Draw): Promise<Packed<Answer>> {
   settle(waiting?.request, (each) => each.reject(new Replaced()));
-  if (socket?.readyState !== WebSocket.OPEN) return Promise.reject(new Error(text.value.lostServer));
+  if (socket?.readyState !== WebSocket.OPEN) return Promise.reject(saidHere("lostServer"));
   const request = (requests += 1);
   socket.send(JSON.stringify({ ...message, request }));
   return new Promise((resolve, reject) => (waiting = { request, resolve, reject }));
@@ -153,8 +152,8 @@ export function draw(message: Draw): Promise<Packed<Answer>> {
 
 function receive(message: Message): void {
   if (message.type === "error" && message.request !== null) {
-    settle(message.request, (each) => each.reject(new Error(said(message.reason))));
-  } else if (message.type === "error") complaint.value = message.reason;
+    settle(message.request, (each) => each.reject(new Said(() => said(message.reason))));
+  } else if (message.type === "error") complaint.value = () => said(message.reason);
   else if (message.type === "drawing") {
     if (message.request === waiting?.request) drawing.value = message;
   }

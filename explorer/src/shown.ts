@@ -2,8 +2,9 @@
 
 import { batch, signal } from "@preact/signals";
 
-import { Packed, type RunHeader } from "./payload";
+import { OtherFormat, Packed, type RunHeader } from "./payload";
 import * as pictures from "./pictures_state";
+import { saidHere, sayingOf } from "./reasons";
 import * as points from "./state";
 import * as tables from "./tables_state";
 
@@ -13,7 +14,7 @@ export const run = signal<RunHeader | null>(null);
 /** Show a run. One that is being fitted is shown again and again, and keeps what was chosen. */
 export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
   batch(() => {
-    points.failure.value = "";
+    points.failure.value = null;
     try {
       const { header } = new Packed<RunHeader>(bytes);
       if (header.kind !== "points") points.payload.value = null;
@@ -24,7 +25,7 @@ export function open(bytes: ArrayBuffer, { keep = false } = {}): void {
       if (header.kind === "images") pictures.open(bytes);
       run.value = header;
     } catch (error) {
-      points.failure.value = error instanceof Error ? error.message : String(error);
+      points.failure.value = sayingOf(error instanceof OtherFormat ? saidHere("otherFormat") : error);
     }
   });
 }

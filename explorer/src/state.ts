@@ -5,6 +5,7 @@ import { batch, computed, effect, signal, type Signal } from "@preact/signals";
 import { Engine, Replaced } from "./engine";
 import { type Level, logRatio, Payload } from "./payload";
 import { CHUNK, Normals } from "./random";
+import { type Saying, sayingOf } from "./reasons";
 import { SAMPLERS } from "./samplers";
 import type { Errors, Source } from "./tasks";
 
@@ -42,7 +43,7 @@ export const stop = signal(0);
 export const playing = signal(false);
 
 export const payload = signal<Payload | null>(null);
-export const failure = signal("");
+export const failure = signal<Saying | null>(null);
 
 /** alpha² of the tutorial's last level: samplers that begin there begin too near to the data. */
 export const TOO_CLEAN = 0.778;
@@ -278,7 +279,7 @@ async function draw(side: Side, source: Source, chosen: Walk): Promise<void> {
     };
   }
   drawing[side].value = false;
-  failure.value = "";
+  failure.value = null;
   await measure(side);
 }
 
@@ -301,7 +302,7 @@ async function measure(side: Side): Promise<void> {
 export function quietly(task: Promise<void>, underWay?: Signal<boolean>): void {
   task.catch((error) => {
     if (error instanceof Replaced) return;
-    failure.value = String(error.message ?? error);
+    failure.value = sayingOf(error);
     if (underWay) underWay.value = false;
   });
 }

@@ -8,7 +8,7 @@ import { fitting, served } from "./server";
 import { asGiven, Command, download, quoted } from "./share";
 import {
   asked, begun, choicesOf, type Column, columns, conditions, count, drawing, drawn, emptied, empty, filled, FILLINGS, first,
-  given, isMissing, isNumeric, type Mode, mode, real, refusal, row, second, seed, setCondition, stored, table, usual, type Value,
+  given, isMissing, isNumeric, type Left, type Mode, mode, real, refusal, row, second, seed, setCondition, stored, table, usual, type Value,
 } from "./tables_state";
 import { cellText, FONT, inks, Marginal, Numbers, Pair, type Shown } from "./tables_plots";
 import { valueText } from "./tables_scales";
@@ -35,7 +35,7 @@ export function Tables() {
         {run.hidden.length > 0 && <p class="faint">{t.hidden(run.hidden.join(", "))}</p>}
         <p class="faint">
           {!served && <>{t.offline} </>}
-          {stored.value && stored.value.left.length > 0 && <span data-testid="left">{t.left(stored.value.left.join(", "))} </span>}
+          {leftOut() && <span data-testid="left">{t.leftOut(leftOut())} </span>}
           {text.value.version(run.version)}
         </p>
         <Share />
@@ -60,6 +60,12 @@ function sheetName(): string {
   const t = words.value, n = given.value.length;
   if (mode.value === "fill") return t.row;
   return n ? `${t.conditions} (${n})` : t.conditions;
+}
+
+/** What a file has no room for. */
+function leftOut(): string {
+  const t = words.value, left = Object.entries(stored.value?.left ?? {}) as [Left, [number, number]][];
+  return left.map(([what, [less, of]]) => t.left[what](less.toLocaleString("en"), of.toLocaleString("en"))).join(t.comma);
 }
 
 function Modes() {
@@ -164,7 +170,7 @@ function Speed() {
   const t = words.value, found = mode.value === "fill" ? filled.value : drawn.value;
   return (
     <p class="faint" role="status">
-      {refusal.value && <span class="problem" data-testid="refusal">{refusal.value}</span>}
+      {refusal.value && <span class="problem" role="alert" data-testid="refusal">{refusal.value()}</span>}
       {!refusal.value && drawing.value && t.drawing}
       {!refusal.value && !drawing.value && found && found.calls > 0 && (
         <span data-testid="speed">

@@ -4,6 +4,7 @@ import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
 import { Replaced } from "./engine";
 import { Packed, type RunHeader } from "./payload";
+import { type Saying, sayingOf } from "./reasons";
 import { type Answer, draw, type Draw, fitting, served } from "./server";
 
 export interface Column {
@@ -20,6 +21,8 @@ export interface Column {
   known?: number;
 }
 
+export type Left = "drawn" | "conditions" | "fillings" | "columns";
+
 /** What was drawn beforehand for a page without a server. */
 interface Stored {
   /** Each with as many rows, one condition after the other. */
@@ -28,8 +31,8 @@ interface Stored {
   /** Fillings of real rows, each with one column emptied, or none but those that are missing. */
   fillings: { row: number; column: number | null }[];
   draws: number;
-  /** What had no place. */
-  left: string[];
+  /** What had no place: how many, and of how many. */
+  left: Partial<Record<Left, [number, number]>>;
 }
 
 interface TableHeader extends RunHeader {
@@ -76,7 +79,7 @@ export const emptied = signal<ReadonlySet<number>>(new Set());
 export const drawn = signal<Drawn | null>(null);
 export const filled = signal<Drawn | null>(null);
 export const drawing = signal(false);
-export const refusal = signal("");
+export const refusal = signal<Saying | null>(null);
 
 export const FILLINGS = 100;
 
@@ -135,7 +138,7 @@ export function open(bytes: ArrayBuffer): void {
   const keep = which(found) === which(before);
   batch(() => {
     drawn.value = filled.value = null;
-    refusal.value = "";
+    refusal.value = null;
     if (!keep) {
       mode.value = "draw";
       first.value = second.value = -1;
@@ -192,7 +195,7 @@ function idle(): void {
   turn += 1;
   clearTimeout(timer);
   drawing.value = false;
-  refusal.value = "";
+  refusal.value = null;
 }
 
 /** Have it drawn, in a moment; `about` are the cells that it fills. What is refused leaves nothing. */
@@ -201,14 +204,14 @@ function ask(message: Draw, take: (found: Drawn | null) => void, about: number[]
   const own = turn, of = columns.peek();
   drawing.value = true;
   timer = setTimeout(async () => {
-    let said = "";
+    let said: Saying | null = null;
     try {
       const answer = await draw(message);
       const { calls, seconds, notes = [], csv = "" } = answer.header as Answer & { notes?: string[]; csv?: string };
       if (own === turn) take({ rows: taken(answer, "rows", of), calls, seconds, notes, csv, empty: about });
     } catch (error) {
       if (error instanceof Replaced) return;
-      said = error instanceof Error ? error.message : String(error);
+      said = sayingOf(error);
     }
     if (own !== turn) return;
     batch(() => {

@@ -52,3 +52,6 @@ export type ToWorker =
 export type FromWorker =
   | { id: number; answer: Tasks[Kind]["answer"] }
   | { id: number; error: string };
+
+/** The error of a worker whose memory cannot grow any more. */
+export const NO_MEMORY = "the kernel has run out of memory";

@@ -115,6 +115,10 @@ const EN = {
   flatNote: "One column: heights are random, to keep points apart.",
   unitNote: "The cloud is shown with the data's own spread at every level: the axes' units hold at the data end.",
   version: (v: string) => `Made by Sfumato ${v}.`,
+  noWorker: "This browser does not let the page start a worker.",
+  noWebgl: "This browser has no WebGL2, with which the points are drawn.",
+  noMemory: "The browser has no more memory for this run.",
+  otherFormat: "This file was made by another version of Sfumato, and this page cannot read it.",
   samplerMissing: (name: string) => `The run's own sampler, ${name}, is not on this page; dpm++2m takes its place.`,
 };
 
@@ -229,6 +233,10 @@ const ZH: Text = {
   flatNote: "只有一列：高度是随机的，只为把点分开。",
   unitNote: "各噪声水平的点云都按数据自身的散布显示：坐标轴的单位只在数据一端成立。",
   version: (v) => `由 Sfumato ${v} 生成。`,
+  noWorker: "这个浏览器不允许页面启动 worker。",
+  noWebgl: "这个浏览器没有 WebGL2，无法画出点。",
+  noMemory: "浏览器没有足够的内存用于此模型。",
+  otherFormat: "此文件由另一版本的 Sfumato 生成，本页无法读取。",
   samplerMissing: (name) => `本页没有该模型自己的采样器 ${name}，改用 dpm++2m。`,
 };
 

@@ -106,7 +106,10 @@ def _names_the_rows(column: Column, distinct: int) -> bool:
         raise DataError(
             f"the column {column.name!r} holds dates or amounts as text, as {present[0]!r}; make "
             "them dates or numbers (pandas.to_datetime, to_numeric), in a file write all alike, or "
-            f"keep the text ({option(column.name, 'categorical')})."
+            f"keep the text ({option(column.name, 'categorical')}).",
+            code="forms-as-text",
+            column=column.name,
+            cell=str(present[0])[:40],
         )
     return True
 
@@ -150,7 +153,11 @@ def _few_enough(column: Column, distinct: set[object], kind: ColumnType) -> Colu
         raise DataError(
             f"the column {column.name!r} has {len(distinct):,} different values, more than the "
             f"{_MOST_CATEGORIES:,} categories that can be learned; merge the rare ones, or leave "
-            f"it out (--column {column.name}=dropped)."
+            f"it out (--column {column.name}=dropped).",
+            code="many-categories",
+            column=column.name,
+            distinct=len(distinct),
+            most=_MOST_CATEGORIES,
         )
     return kind
 

@@ -164,7 +164,9 @@ def load(settings: Settings) -> Dataset[Any]:
     if data.sha256 is not None and mark != data.sha256:
         raise DataError(
             f"{data.source} is not what this run began with (its SHA-256 has changed); put the "
-            "old data back, or start a new run."
+            "old data back, or start a new run.",
+            code="data-changed",
+            file=data.source,
         )
     return replace(split(rows, settings), settings=data.model_copy(update={"sha256": mark}))
 
@@ -289,5 +291,7 @@ def refuse_extremes(rows: Rows, where: str) -> None:
         if narrow or max(-low, high) > 1e100:
             raise DataError(
                 f"{where}: the column {name!r} goes from {low:g} to {high:g}, beyond what can be "
-                "measured (1e-100 to 1e100); take another unit."
+                "measured (1e-100 to 1e100); take another unit.",
+                code="beyond-measure",
+                column=name,
             )

@@ -231,10 +231,14 @@ def resume(
     """
     settings = read_settings(folder)
     if settings.data.source == IN_MEMORY:
-        raise RunError(f"a run that was fitted to rows in memory cannot be resumed; {_IN_PYTHON}.")
+        raise RunError(
+            f"a run that was fitted to rows in memory cannot be resumed; {_IN_PYTHON}.",
+            code="only-in-python",
+        )
     if OWN in (settings.network.name, settings.process.schedule):
         raise RunError(
-            f"a run with a network or schedule of its own cannot be resumed; {_IN_PYTHON}."
+            f"a run with a network or schedule of its own cannot be resumed; {_IN_PYTHON}.",
+            code="only-in-python",
         )
     if source not in (None, settings.data.source):
         raise ArgumentError(f"{folder} was fitted to {settings.data.source!r}, not to {source!r}.")

@@ -64,7 +64,11 @@ def read_settings(folder: Path) -> Settings:
         RunError: if the folder is not a run's, or they are damaged.
     """
     if not (folder / CONFIG).is_file():
-        raise RunError(f"{folder} is not a run folder: it has no {CONFIG}.")
+        raise RunError(
+            f"{folder} is not a run folder: it has no {CONFIG}.",
+            code="no-run-folder",
+            folder=str(folder),
+        )
     try:
         return config.resolve(config.current(config.load_toml(folder / CONFIG)))
     except ArgumentError as error:
@@ -153,7 +157,9 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise RunError(
-            f"{folder} is in use by another process; wait until it ends, or choose another --out."
+            f"{folder} is in use by another process; wait until it ends, or choose another --out.",
+            code="in-use",
+            folder=str(folder),
         ) from None
     except OSError as error:
         raise RunError(f"cannot write to {folder}: {error.strerror}.") from error

@@ -461,7 +461,8 @@ class Run:
         if self.settings.data.source == IN_MEMORY:
             raise RunError(
                 "this run was fitted to rows in memory, which are gone; give real ones to compare "
-                "with (--against FILE)."
+                "with (--against FILE).",
+                code="rows-gone",
             )
         return load(self.settings)
 
@@ -656,10 +657,16 @@ def open_run(
             raise RunError(
                 f"{place} has no model yet; go on with `{resume_command(place)}`."
                 if begun
-                else f"{place} is not a run folder: it has no {MODEL}."
+                else f"{place} is not a run folder: it has no {MODEL}.",
+                code="no-model",
+                folder=str(place),
             )
     elif not place.exists():
-        raise RunError(f"there is no run folder or model file {place}.")
+        raise RunError(
+            f"there is no run folder or model file {place}.",
+            code="no-run-folder",
+            folder=str(place),
+        )
     elif place.suffix.lower() != Path(MODEL).suffix:
         raise RunError(f"{place} is not a model; give a run folder or its {MODEL}.")
     file = place / MODEL if place.is_dir() else place

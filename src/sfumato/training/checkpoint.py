@@ -63,10 +63,13 @@ def load(
         version = manifest["format"]
         known = version in (1, _FORMAT) and Path(name).name == name
     except FileNotFoundError:
-        raise RunError(f"there is no checkpoint in {folder}; start a new run.") from None
+        raise RunError(
+            f"there is no checkpoint in {folder}; start a new run.", code="no-checkpoint"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
-            f"the checkpoint's record {path} cannot be read; start a new run."
+            f"the checkpoint's record {path} cannot be read; start a new run.",
+            code="no-checkpoint",
         ) from error
     if not known:
         raise RunError(f"{path} is of a format that this version does not know.")
@@ -74,7 +77,8 @@ def load(
     if not state.is_file() or atomic.sha256(state) != checksum:
         raise RunError(
             f"the checkpoint {state} is missing or damaged (its SHA-256 differs from the record); "
-            "start a new run."
+            "start a new run.",
+            code="no-checkpoint",
         )
     try:
         tensors = load_safetensors(state.read_bytes())

@@ -341,7 +341,9 @@ class Training:
             raise DivergedError(
                 f"the loss is {value} at step {self.step + 1} (gradient norm {norm}); start again "
                 f"with --set training.learning_rate={self.settings.learning_rate / 3:.2g}. The "
-                "last checkpoint is whole."
+                "last checkpoint is whole.",
+                code="diverged",
+                step=self.step + 1,
             )
         self.optimizer.step(learning_rate(self.step, self.num_steps, self.settings))
         self.average.follow()

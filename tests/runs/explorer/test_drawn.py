@@ -126,6 +126,9 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(
     said = served.get_by_test_id("complaint")
     said.wait_for()
     assert "large.csv is larger than 6 MiB" in said.inner_text()
+    served.get_by_test_id("language").click()
+    assert "large.csv 超过 6 MiB" in said.inner_text()
+    served.get_by_test_id("language").click()
     assert served.get_by_text("connection").count() == 0
 
 

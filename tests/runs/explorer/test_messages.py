@@ -1,5 +1,6 @@
 """A page's messages: those that are understood, and what is said of the others."""
 
+import ast
 import asyncio
 import json
 import re
@@ -135,6 +136,41 @@ def test_a_worker_that_cannot_be_started_is_said_and_nothing_is_fitted(
     state, refusal = asyncio.run(told())
     assert state["state"] == "empty"
     assert "cannot be started: Cannot allocate memory" in str(refusal["reason"])
+
+
+def _values(call: ast.Call) -> tuple[str, set[str]] | None:
+    """The code of an error, and the names of the values that are given with it, where all are."""
+    given = {each.arg: each.value for each in call.keywords}
+    code = given.get("code")
+    if not isinstance(code, ast.Constant) or not code.value or None in given:
+        return None
+    names = {name for name in given if name is not None} - {"code", "message", "text"}
+    if "values" in given:  # of a word to the page, or of a fault of a file
+        values = given["values"]
+        if not isinstance(values, ast.Dict):
+            return None
+        names |= {str(key.value) for key in values.keys if isinstance(key, ast.Constant)}
+    return str(code.value), names
+
+
+def test_whatever_a_reason_on_the_page_names_is_sent_with_it() -> None:
+    top = Path(__file__).parents[3]
+    page = (top / "explorer" / "src" / "reasons.ts").read_text(encoding="utf-8")
+    wanted = {
+        code: {name.strip() for name in names.split(",")}
+        for code, names in re.findall(r'^  "([a-z-]+)": \(\{ (.+?) \}\)', page, re.MULTILINE)
+    }
+    calls = [
+        node
+        for path in (top / "src").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    found = [each for call in calls if (each := _values(call)) is not None]
+    assert {code for code, _ in found} > {"odd-cell", "in-use", "diverged", "from-system"}
+    for code, values in found:
+        # The worker adds the name of the file that the user knows.
+        assert wanted.get(code, set()) <= values | {"file"}, code
 
 
 def test_the_page_says_every_reason_that_has_a_code() -> None:

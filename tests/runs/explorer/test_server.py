@@ -85,11 +85,13 @@ def test_the_page_is_for_those_who_have_its_address(address: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/?token=", "/?token=b-token", "/?token=a-toke%C3%A9", "/?Token=a-token"]
 )
-def test_without_the_token_there_is_one_line(address: str, path: str) -> None:
+def test_without_the_token_there_is_one_line_in_each_language(address: str, path: str) -> None:
     status, headers, body = get(address, path)
     assert status == 403
     assert headers["Content-Type"].startswith("text/plain")
-    assert body.count("\n") == 1
+    assert body.count("\n") == 2
+    assert "token" in body.splitlines()[0]
+    assert "令牌" in body.splitlines()[1]
     assert TOKEN not in body
 
 

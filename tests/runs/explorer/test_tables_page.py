@@ -16,7 +16,9 @@ from command_line import leave
 from fitted import SHORT
 from forked_worker import ForkedWorkers, forked_workers
 from sfumato import Run, fit
+from sfumato.runs.explorer.page import page_html
 from sfumato.runs.explorer.server import Explorer
+from sfumato.runs.explorer.tables import carried
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -206,6 +208,10 @@ def test_what_contradicts_a_rule_is_said_and_can_be_undone(fresh: Tab) -> None:
     refusal.wait_for()
     assert "break the rule 'shipped >= ordered'" in refusal.inner_text()
     assert "Drawn under the conditions" not in fresh.said("legend")  # they are of no conditions
+    fresh.page.get_by_test_id("language").click()
+    assert "所给的值违反规则 shipped >= ordered" in refusal.inner_text()
+    fresh.page.get_by_test_id("language").click()
+    assert "break the rule" in refusal.inner_text()
     fresh.page.get_by_test_id("clear").click()
     fresh.wait()
     assert refusal.count() == 0
@@ -357,6 +363,20 @@ def test_a_file_says_that_its_rows_were_drawn_beforehand(file: Tab, orders: Run)
     assert "No internet and no server: all rows of this page were drawn beforehand." in text
     assert file.rows("begun", PRICE) == prices(orders.sample(5000))
     assert file.page.get_by_test_id("draw").count() == 0
+
+
+def test_what_a_file_does_without_is_said_in_both_languages(
+    browser: "Browser", of_orders: Run, tmp_path: Path
+) -> None:
+    content, (conditions, fillings) = carried(of_orders, 32 * (400 + 5000 + 900 + 100))
+    path = tmp_path / "small.html"
+    path.write_text(page_html(content), encoding="utf-8")
+    tab = Tab(browser, path.as_uri())
+    assert tab.said("left").strip() == f"This file does without {conditions}, {fillings}."
+    tab.page.get_by_test_id("language").click()
+    less, of = conditions.split()[0], conditions.split()[2]
+    assert tab.said("left").startswith(f"此文件未包含：{of} 个条件中的 {less} 个，")
+    tab.close()
 
 
 def test_a_file_has_one_condition_at_a_time(file: Tab) -> None:

@@ -220,7 +220,10 @@ def _checked(text: TextIO, path: Path) -> Iterator[str]:
         if len(line) == LONGEST_LINE:
             raise DataError(
                 f"{path}, line {place} is longer than {LONGEST_LINE:,} characters; end each row "
-                f"with a line feed, and keep at most {MOST_COLUMNS:,} columns."
+                f"with a line feed, and keep at most {MOST_COLUMNS:,} columns.",
+                code="long-line",
+                line=place,
+                most=LONGEST_LINE,
             )
         if "\0" in line:
             raise DataError(
@@ -306,7 +309,10 @@ def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
     if len(row) > MOST_COLUMNS:
         raise DataError(
             f"{path} has {len(row):,} columns; at most {MOST_COLUMNS:,} are read: keep those that "
-            "matter."
+            "matter.",
+            code="many-columns",
+            columns=len(row),
+            most=MOST_COLUMNS,
         )
     names = [cell.strip() for cell in row]
     if len(names) > 1 and not names[0] and all(names[1:]):  # as R writes the names of rows
@@ -335,7 +341,11 @@ def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
         if len(name) > LONGEST_NAME:
             raise DataError(
                 f"{path}, line {line}: the name of column {place} ({short(name)!r}) is longer than "
-                f"{LONGEST_NAME:,} characters; shorten it."
+                f"{LONGEST_NAME:,} characters; shorten it.",
+                code="long-name",
+                line=line,
+                column=place,
+                most=LONGEST_NAME,
             )
     refuse_repeated(f"{path}, line {line}", names)
     return names

@@ -95,7 +95,7 @@ def ending_of(path: Path, endings: Sequence[str]) -> str:
             f"of rows the ending must be one of {', '.join(endings)}."
         )
     if not path.exists():
-        raise DataError(f"there is no file {path}.")
+        raise DataError(f"there is no file {path}.", code="no-file", file=str(path))
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.", code="empty")
     return ending

@@ -162,7 +162,9 @@ def request(text: str) -> Request:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         said = "".join(f"{part}: " for part in first["loc"]) + first["msg"]
-        raise ArgumentError(f"the message is not understood: {said[:300]}.") from error
+        raise ArgumentError(
+            f"the message is not understood: {said[:300]}.", code="not-understood", said=said[:300]
+        ) from error
     if isinstance(found, FitToy):
         toy_set(found.name)
     if isinstance(found, FitDrawn):

@@ -173,7 +173,7 @@ def application(session: Session, token: str, host: str, html: str) -> ASGIApp:
 
     async def page(request: Request) -> Response:
         if (reason := refusal(request, token, host)) is not None:
-            return PlainTextResponse(f"{reason}\n", 403)
+            return PlainTextResponse(f"{reason}\n{_ZH[reason]}\n", 403)
         policy = _POLICY.format(socket=f"ws://{request.headers['host']}")
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
@@ -227,14 +227,22 @@ async def _receive(websocket: WebSocket, outbox: Outbox, session: Session) -> No
         await asyncio.sleep(0)  # who sends much at once does not hold up the others
 
 
+_ELSEWHERE = "This page has another address."
+_INCOMPLETE = "The address lacks its token: take the whole of what `sfumato explore` printed."
+_ZH = {  # beside the English, as no page is there to choose a language on
+    _ELSEWHERE: "此页面的地址不是这一个。",
+    _INCOMPLETE: "地址缺少令牌：请使用 `sfumato explore` 打印的完整地址。",
+}
+
+
 def refusal(connection: HTTPConnection, token: str, host: str) -> str | None:
     """Why a connection is not answered, if it is not."""
     parsed = _HOST.fullmatch(connection.headers.get("host", "").lower())
     if parsed is None or not _is_ours(parsed[1], host):
-        return "This page has another address."
+        return _ELSEWHERE
     given = connection.query_params.get("token", "")
     if not hmac.compare_digest(given.encode("utf-8", "replace"), token.encode()):
-        return "The address lacks its token: take the whole of what `sfumato explore` printed."
+        return _INCOMPLETE
     return None
 
 

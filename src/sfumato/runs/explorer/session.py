@@ -302,7 +302,7 @@ class Session:
                 )
             except OSError as error:
                 reason = f"the process that fits cannot be started: {error.strerror}."
-                self._fail(RunError(reason))
+                self._fail(RunError(reason, code="no-worker", how=str(error.strerror)))
                 return
             self._listening = asyncio.create_task(self._listen(self._worker))
 

@@ -6,7 +6,7 @@ categories are the place of their text in the header, -1 where missing.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -220,9 +220,8 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
     seed, of_row = run.settings.seed, sum(8 if part.is_numeric else 4 for part in codec.parts)
     room = most // of_row - len(real or ()) - 100
     count = min(_CARRIED, max(room, 1))
-    drawn, room, left = run.draw(count, seed=seed, quiet=quiet), room - count, list[str]()
-    if count < _CARRIED:
-        left.append(f"{_CARRIED - count:,} of {_CARRIED:,} drawn rows")
+    drawn, room = run.draw(count, seed=seed, quiet=quiet), room - count
+    left = {"drawn": (_CARRIED - count, _CARRIED)}
 
     header, arrays = _parts(run, (real, heldout), drawn)
     columns = header["columns"]
@@ -234,9 +233,7 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
     ]
     conditions = all_conditions[: max(room, 0) // _UNDER_EACH]
     room -= len(conditions) * _UNDER_EACH
-    if len(conditions) < len(all_conditions):
-        less = len(all_conditions) - len(conditions)
-        left.append(f"{less:,} of {len(all_conditions):,} conditions")
+    left["conditions"] = len(all_conditions) - len(conditions), len(all_conditions)
     if conditions:
         values = [run.model.condition({codec.parts[k].name: value}) for k, value in conditions]
         rows = run.draw(_UNDER_EACH, seed=seed, given=concatenate(values), quiet=quiet)
@@ -244,8 +241,7 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
 
     all_fillings = [] if real is None else _fillings(real, shown)
     fillings = all_fillings[: max(room, 0) // _FILLINGS]
-    if len(fillings) < len(all_fillings):
-        left.append(f"{len(all_fillings) - len(fillings):,} of {len(all_fillings):,} filled rows")
+    left["fillings"] = len(all_fillings) - len(fillings), len(all_fillings)
     if real is not None and fillings:
         incomplete = concatenate(
             [
@@ -256,8 +252,8 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
         filled = concatenate(run.filled(incomplete, _FILLINGS, seed=seed, quiet=quiet))
         by_row = np.arange(len(filled)).reshape(_FILLINGS, -1).T.ravel()
         arrays |= encoded("filled", filled.take(by_row), codec.parts, columns)
-    if len(codec.parts) > _COLUMNS:
-        left.append(f"conditions and fillings beyond the first {_COLUMNS} columns")
+    left["columns"] = max(len(codec.parts) - _COLUMNS, 0), _COLUMNS
+    left = {what: (less, of) for what, (less, of) in left.items() if less}
     shown_values = [(k, _shown_value(value, codec.parts[k])) for k, value in conditions]
     header["stored"] = {
         "conditions": [{"column": k, "value": value} for k, value in shown_values],
@@ -266,7 +262,20 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
         "draws": _FILLINGS,
         "left": left,
     }
-    return written(header, arrays), left
+    return written(header, arrays), _said(left)
+
+
+_LEFT = {
+    "drawn": "{} of {} drawn rows",
+    "conditions": "{} of {} conditions",
+    "fillings": "{} of {} filled rows",
+    "columns": "conditions and fillings beyond the first {1} columns",
+}
+
+
+def _said(left: Mapping[str, tuple[int, int]]) -> list[str]:
+    """What a file has to do without, for the terminal; the page says it by the header's `left`."""
+    return [_LEFT[what].format(f"{less:,}", f"{of:,}") for what, (less, of) in left.items()]
 
 
 def _conditions(part: ColumnCodec, rows: DataTable) -> list[Any]:

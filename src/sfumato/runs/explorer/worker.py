@@ -6,6 +6,7 @@ It takes orders on its standard input and answers on its standard output, see `m
 when its input does, which is when the server is gone for whatever reason, and saves before.
 """
 
+import errno
 import itertools
 import os
 import queue
@@ -258,7 +259,10 @@ def _shown(job: Job, is_given_up: Callable[[], bool] = lambda: False) -> bytes:
 
 def _reason(error: OSError) -> Reason:
     where = f"{error.filename}: " if error.filename else ""
-    return Reason(message=f"{where}{error.strerror or error}.")
+    said = f"{where}{error.strerror or error}"
+    if error.errno == errno.ENOSPC:
+        return Reason(message=f"{said}.", code="disk-full")
+    return Reason(message=f"{said}.", code="from-system", values={"said": said})
 
 
 def _run_of(job: Job) -> Run:
