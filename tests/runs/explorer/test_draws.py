@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import sfumato
+from command_line import leave
 from explorer_pages import Page, frame, page, read
 from forked_worker import forked_workers
 from sfumato.errors import ArgumentError, DataError
@@ -226,7 +227,7 @@ def test_the_worker_draws_for_pages_and_fits_a_table(
 
         # A table is fitted as points are, shown on the way, and drawn from in the end.
         text = of_orders.folder.with_name("orders.csv").read_text("utf-8")
-        fit = {"type": "fit", "source": "csv", "name": "new.csv", "text": text, "steps": 10}
+        fit = {"type": "fit", "source": "csv", "name": "new.csv", "text": text, "steps": 20}
         one.send(fit)
         one.until_state("fitting")
         one.send(rows(3))
@@ -238,6 +239,11 @@ def test_the_worker_draws_for_pages_and_fits_a_table(
         made = sfumato.open(tmp_path / done["folder"])
         assert header["request"] == 4
         assert found["city"].tolist() == made.sample(10, seed=3).to_pandas()["city"].tolist()
+        # It can be stopped after each few steps, and the command has as many in a group.
+        assert [record["step"] for record in made.records()] == [10, 20]
+        assert leave(f"{done['command'].removeprefix('sfumato ')} --out again --quiet") == 0
+        again = sfumato.open("again").sample(10, seed=3).to_pandas()
+        assert again["city"].tolist() == found["city"].tolist()
 
 
 def test_an_order_goes_through_the_pipe_as_it_is() -> None:

@@ -66,6 +66,9 @@ from sfumato.runs.run import Run, open_run
 # this share of the time.
 _PAYLOADS, _PROGRESS, _SHARE = 0.5, 0.1, 0.3
 
+# A fit is stopped between two groups of steps, which are slow of a table: so many make one.
+_TABLE_STEPS = 10
+
 _ENDINGS = (".csv", ".tsv", ".txt")
 
 
@@ -189,6 +192,11 @@ class Worker:
         self, source: str | Path, changes: Mapping[str, Any], kept: ExitStack | None = None
     ) -> None:
         settings, data = resolve(source, changes)
+        if data.kind == "table":
+            every = {"log_every": _TABLE_STEPS}
+            training = settings.training.model_copy(update=every)
+            settings = settings.model_copy(update={"training": training})
+            changes = {**changes, "training.log_every": _TABLE_STEPS}
         out = source.with_suffix("") if isinstance(source, Path) else None
         said = "".join(f" --set {name}={value}" for name, value in changes.items())
         command = f"sfumato fit {shlex.quote(str(source))}{said}"
