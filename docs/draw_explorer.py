@@ -80,8 +80,11 @@ def main() -> None:
             page.goto(explorer.address)
             frames = [*paint(page), *learn(page), *emerge(page)]
             browser.close()
-    # One palette for all, from a frame that has every colour.
-    palette = frames[-1].quantize(64, method=Image.Quantize.MEDIANCUT)
+    # One palette for all, from two frames that have every colour: a button may be pale.
+    both = Image.new("RGB", (2 * frames[0].width, frames[0].height))
+    for k, frame in enumerate((frames[0], frames[-1])):
+        both.paste(frame, (k * frame.width, 0))
+    palette = both.quantize(64, method=Image.Quantize.MAXCOVERAGE)
     drawn = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     times = [120] * (len(drawn) - 1) + [2500]
     drawn[0].save(TARGET, save_all=True, append_images=drawn[1:], duration=times, loop=0)
