@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,12 @@ def learned() -> Callable[[str], Fitted]:
         return made[name]
 
     return of
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_is_one_file_of_under_120_lines(name: str) -> None:
+    path = Path(family.__file__).with_name(f"{name.replace('-', '_')}.py")
+    assert len(path.read_text("utf-8").splitlines()) < 120
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -37,6 +37,7 @@ recipe = (
     f"encoder and decoder of {DEPTH} x {WIDTH}, a latent number and a learned variance for each "
     f"column (sigma-VAE), batches of {BATCH}, Adam from {RATE:g} down to 0, averaged weights"
 )
+_PRIOR = Gaussian(torch.zeros(()), torch.ones(()))
 
 
 class AutoEncoder(nn.Module):
@@ -56,9 +57,6 @@ class AutoEncoder(nn.Module):
     def likelihood(self, z: Tensor) -> Gaussian:
         """p(x | z)."""
         return Gaussian(self.decoder(z), self.log_sigma.exp())
-
-
-_PRIOR = Gaussian(torch.zeros(()), torch.ones(()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,8 +84,7 @@ class Decoder:
         found = []
         for chunk, part in enumerate(x.split(ROWS)):
             q = self.network.posterior(part)
-            source = generator(0, PROBING, chunk)
-            eps = torch.randn(DRAWS, ROWS, part.shape[1], generator=source)
+            eps = torch.randn(DRAWS, ROWS, part.shape[1], generator=generator(0, PROBING, chunk))
             z = q.draw(eps[:, : len(part)])
             log_joint = self.network.likelihood(z).log_density(part) + _PRIOR.log_density(z)
             log_ratio = (log_joint - q.log_density(z)).sum(-1)
