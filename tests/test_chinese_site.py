@@ -185,7 +185,7 @@ def _said(shown: object, inherited: bool) -> Iterator[str]:
     for owner in shown.__mro__ if inherited else (shown,):
         for name, member in vars(owner).items():
             home = getattr(getattr(member, "fget", member), "__module__", None) or ""
-            if name[0] != "_" and home.startswith("sfumato"):
+            if (name[0] != "_" or name == "__call__") and home.startswith("sfumato"):
                 yield inspect.getdoc(member) or ""
 
 

@@ -59,7 +59,7 @@ class ClassLabels:
 class Guided:
     """Classifier-free guidance of a conditional denoiser.
 
-    Eq. (1); a second call of the network wherever it changes anything.
+    (G-2), Ho & Salimans (2022); a second call of the network wherever it changes anything.
 
     Args:
         conditional: E[x_0 | x_t, c].

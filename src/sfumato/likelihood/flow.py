@@ -270,7 +270,7 @@ def log_prob(
 ) -> LogProb:
     """The log density of each row by the probability flow, in nats.
 
-    Eq. (2), in float64 whatever the denoiser computes in.
+    (4-6), in float64 whatever the denoiser computes in. Song et al. (2021), eq. 39.
 
     Args:
         denoise: the denoiser, asked at levels between the given ones too; rows must not depend

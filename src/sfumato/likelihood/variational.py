@@ -74,7 +74,7 @@ def variational_bound(
 ) -> BoundTerms:
     """The variational bound on the negative log likelihood of each row, term by term, in nats.
 
-    Eq. (1), each expectation over q estimated by one fresh draw per sample and level.
+    (L-2), each expectation over q estimated by one fresh draw per sample and level.
 
     Args:
         denoise: the denoiser; asked once per level.

@@ -7,9 +7,10 @@ whatever is asked for, because matrix products of another shape may round differ
 100 of 1,000 samples are the 100, bit for bit on one machine, and any process can draw any chunk.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,8 +27,18 @@ PICTURES = 64
 # The first sheet is cut before these pictures, so that one or four do not cost what 64 cost.
 _CUTS = (1, 4, 16)
 
-Noise = Callable[[Tensor], Tensor]
-"""Standard normal noise in the shape, dtype and device of what it is given."""
+
+@runtime_checkable
+class Noise(Protocol):
+    """Standard normal noise in the shape, dtype and device of what it is given.
+
+    Samplers and the variational bound draw by it, once for each draw that they need. A plain
+    function will do, such as `torch.randn_like`; those of the package draw from a seed.
+    """
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Noise for samples `x` `(batch, *event)`, independent of all draws before."""
+        ...
 
 
 # What each stream is for. The numbers decide what is drawn: a new stream takes a new one.

@@ -23,6 +23,9 @@ VARIANCES = ("beta", "beta_tilde", "learned")
 class Ancestral:
     """DDPM's ancestral sampling: a draw of the posterior from each level to the next.
 
+    Ho, Jain & Abbeel (2020), algorithm 2, with one of the two variances of their section 3.2, or
+    the learned one of Nichol & Dhariwal (2021), eq. 15.
+
     Args:
         variance: `beta_tilde`, `beta` or `learned`.
         last_step_noise: add noise in the step to the clean level too. A fault of many small
@@ -52,7 +55,7 @@ class Ancestral:
         state: None,
         noise: Noise,
     ) -> tuple[Tensor, Prediction, None]:
-        """One draw from the reverse chain, eq. (2-7).
+        """One draw from the reverse chain (2-7).
 
         Raises:
             ArgumentError: if the variance is to be the learned one and the denoiser has none.

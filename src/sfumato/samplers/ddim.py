@@ -23,6 +23,8 @@ from sfumato.process.streams import Noise
 class DDIM:
     """DDIM: on any of the levels, with all of the ancestral noise, some, or none.
 
+    Song, Meng & Ermon (2021), eq. 12 and 16, between any two levels: (4-4).
+
     Args:
         eta: share of the posterior's standard deviation that is drawn afresh, 0 to 1.
         unclipped_eps: where x_0 is clipped, take eps from x_0 as it was before, as diffusers does;
@@ -58,7 +60,7 @@ class DDIM:
         state: None,
         noise: Noise,
     ) -> tuple[Tensor, Prediction, None]:
-        """Eq. 12."""
+        """From t to s by (4-4)."""
         if float(s.sigma) == 0 and self.final_alpha_bar < 1:
             alpha_bar = s.alpha.new_tensor(self.final_alpha_bar)
             s = NoiseLevel(alpha_bar.sqrt(), (1 - alpha_bar).sqrt())

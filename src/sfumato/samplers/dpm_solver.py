@@ -107,12 +107,12 @@ def _corrected(
 
 
 def dpm_solver_2m() -> DPMSolver:
-    """Second order, deterministic."""
+    """Second order, deterministic: Lu et al. (2022b), algorithm 2."""
     return DPMSolver(2)
 
 
 def dpm_solver_3m() -> DPMSolver:
-    """Third order, deterministic; also where a walk starts half-way, see eq. (1)."""
+    """Third order, deterministic; also where a walk starts half-way."""
     return DPMSolver(3)
 
 

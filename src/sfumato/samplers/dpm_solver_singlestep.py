@@ -26,7 +26,10 @@ Begin = tuple[Tensor, NoiseLevel, Tensor] | None
 
 @dataclass(frozen=True, slots=True)
 class DPMSolverSinglestep:
-    """DPM-Solver++(2S), of order two: two steps of the grid, a network call each, make one."""
+    """DPM-Solver++(2S), of order two: two steps of the grid, a network call each, make one.
+
+    Lu et al. (2022b), algorithm 1.
+    """
 
     def start(self) -> Begin:
         """The next step is the first of a pair."""

@@ -34,7 +34,16 @@ class Stepper(Protocol[S]):
     def step(
         self, denoise: Denoiser, x_t: Tensor, t: NoiseLevel, s: NoiseLevel, state: S, noise: Noise
     ) -> tuple[Tensor, Prediction, S]:
-        """One step from level t to level s: x_s, the prediction made on the way, the new state."""
+        """One step from level t to level s: x_s, the prediction made on the way, the new state.
+
+        Args:
+            denoise: gives E[x_0 | x_t] at any level.
+            x_t: `(batch, *event)`, noisy as t says.
+            t: the level of x_t, `()`.
+            s: the next one, of less noise, `()`; at the last step the clean one, sigma 0.
+            state: what the step before has given back, first what `start` gives.
+            noise: the method's own noise, if it draws any.
+        """
         ...
 
 
@@ -168,6 +177,18 @@ def sample_chunks(
     """Samples of a seed from number `first` on, a chunk at a time.
 
     Sample k is the same whatever `first` and `n` are.
+
+    Args:
+        denoise: the denoiser.
+        event: the shape of one sample: `(2,)` of points, `(channels, height, width)` of pictures.
+        levels: noise falling, `(K + 1,)`, see `process.grids`.
+        stepper: the method.
+        n: how many samples.
+        seed: not negative; decides every draw.
+        first: the number of the first.
+
+    Yields:
+        `(size, *event)`, float64.
     """
     for chunk in chunks(event, n, first):
         last = last_frame(chunk_frames(denoise, event, levels, stepper, seed=seed, chunk=chunk))

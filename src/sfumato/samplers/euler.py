@@ -14,10 +14,10 @@ from sfumato.samplers.ddim import DDIM
 
 
 def euler() -> DDIM:
-    """Eq. (1) by Euler's method; first order, deterministic."""
+    """The probability flow (4-5) by Euler's method: DDIM with eta 0. First order, deterministic."""
     return DDIM(eta=0.0)
 
 
 def euler_ancestral() -> DDIM:
-    """Euler's step to less noise than asked for, and fresh noise up to it."""
+    """Euler's step to less noise than asked for, and fresh noise up to it: DDIM with eta 1."""
     return DDIM(eta=1.0)

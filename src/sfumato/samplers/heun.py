@@ -24,6 +24,8 @@ from sfumato.process.streams import Noise
 class Heun:
     """EDM's sampler: Heun's step of order two, with fresh noise before it if asked.
 
+    Karras et al. (2022), algorithm 2. Two network calls a step, one in the last.
+
     Args:
         churn: the share by which the noise is raised before each step, 0 to sqrt(2) - 1;
             EDM's S_churn divided by the number of steps.
@@ -59,7 +61,7 @@ class Heun:
         state: None,
         noise: Noise,
     ) -> tuple[Tensor, Prediction, None]:
-        """Eqs. (1) to (3)."""
+        """From t to s: fresh noise, a step of Euler, and its correction by the slope at its end."""
         if float(t.alpha) == 0:
             raise ArgumentError(
                 "heun divides by alpha, which is 0 at the first level (zero terminal SNR); "

@@ -30,11 +30,14 @@ S = TypeVar("S")
 class Inpainting(Generic[S]):
     """Fills in what is not known: another method's steps, the known part put back at every level.
 
+    Replacement (G-6), and with `times` above 1 the resampling of RePaint: Lugmayr et al. (2022),
+    algorithm 1.
+
     Args:
         stepper: the method.
         x_0: clean samples, `(batch, *event)`; what they hold where nothing is known is not used.
         known: where they are known, shaped like x_0.
-        times: how often each step is taken, 1 for eq. (1) alone.
+        times: how often each step is taken; 1 is replacement alone.
 
     Raises:
         ArgumentError: if `times` is not positive.
@@ -56,7 +59,10 @@ class Inpainting(Generic[S]):
     def step(
         self, denoise: Denoiser, x_t: Tensor, t: NoiseLevel, s: NoiseLevel, state: S, noise: Noise
     ) -> tuple[Tensor, Prediction, S]:
-        """Eq. (1), and eq. (2) as often as asked; going back, a method forgets what came before."""
+        """The method's step, and what is known put back (G-6); `times` times, each again from t.
+
+        Going back, a method forgets what came before.
+        """
         for left in reversed(range(self.times)):
             x_s, prediction, after = self.stepper.step(denoise, x_t, t, s, state, noise)
             held = self.x_0 if float(s.sigma) == 0 else noised(self.x_0, s).draw(noise(x_s))

@@ -25,6 +25,9 @@ from sfumato.process.streams import Noise
 class PredictorCorrector:
     """Ancestral sampling (beta_tilde) with Langevin corrections; 1 + corrections calls a step.
 
+    Song et al. (2021), algorithms 4 and 5, with a step of Langevin of 2 (snr sigma)², so that a
+    sample does not depend on others.
+
     Args:
         corrections: Langevin steps at each level.
         snr: their size beside the noise.

@@ -29,6 +29,8 @@ Flat = npt.NDArray[np.float64]
 class RungeKutta:
     """Adaptive Runge–Kutta on the probability flow: steps as long as a tolerance allows.
 
+    Dormand and Prince's pair of orders 5 and 4 (SciPy's `RK45`), as Song et al. (2021) use it.
+
     Args:
         tol: largest error of a step, absolute and beside the size of y.
 
@@ -55,7 +57,7 @@ class RungeKutta:
         state: float | None,
         noise: Noise,  # noqa: ARG002 - of the protocol
     ) -> tuple[Tensor, Prediction, float | None]:
-        """Solve eq. (1) from t to s."""
+        """Solve the probability flow (4-5) from t to s."""
         from scipy.integrate import RK45
 
         if float(t.alpha) == 0:

@@ -38,6 +38,8 @@ class Past:
 class UniPC:
     """UniPC: a predictor, and a corrector from the same network call.
 
+    Zhao et al. (2023), algorithms 1 and 2, of predictions of x_0, with B(h) = e^-h - 1 (bh2).
+
     Args:
         order: of the predictor, 1 or 2; with the corrector the method's is one more.
 

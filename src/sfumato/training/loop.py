@@ -432,6 +432,12 @@ def train(training: Training) -> Iterator[StepRecord]:
 
     Between two records the state is at rest: it may be saved, sampled from, or left.
 
+    Args:
+        training: of `regression_training`, new or part of the way.
+
+    Yields:
+        Step, epoch, mean loss, mean norm of the gradient and learning rate of each group of steps.
+
     Raises:
         DivergedError: if the loss is no longer finite.
     """
