@@ -80,7 +80,8 @@ def assert_same_in_both_languages(english: str) -> None:
     def skeleton(page: str) -> list[list[str]]:
         body = text(page)
         display = re.findall(r"\$\$\n(.*)\n\$\$", body)
-        code = [re.sub(r" *#.*", "", line) for example in examples(page) for line in example]
+        said = r'"""[^"]*"""| *#.*'
+        code = [re.sub(said, "", part) for example in examples(page) for part in example]
         places = [place(page, target) for _, target in links(page)]
         targets = [each.removeprefix("zh/") for each in places if each not in pages]
         linked = [label for label, _ in links(page) if label.startswith("`")]

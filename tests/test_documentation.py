@@ -46,6 +46,26 @@ def test_every_link_leads_somewhere(page: str) -> None:
             assert anchor in _anchors(place), f"{page}: {target}#{anchor}"
 
 
+def _comments(code: str) -> list[str]:
+    """What the comments and docstrings of a page's code say in words, not in symbols."""
+    found = re.findall(r'"""([^"]*)"""|(?:^|\s)# ?([^!\n].*)', code)
+    return [each for pair in found for each in pair if re.search("[a-z]{3} [a-z]", each)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "docs/zh/" in page])
+def test_comments_in_the_code_of_a_chinese_page_are_chinese(page: str) -> None:
+    blocks = re.findall(
+        r"```(?:python|sh|toml)\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL
+    )
+    comments = [each for block in blocks for each in _comments(block)]
+    assert [each for each in comments if not re.search("[\u4e00-\u9fff]", each)] == []
+
+
+def test_comments_are_told_from_symbols() -> None:
+    code = 'x = 1  # every level\ny = 2  # (K-4)\n"""A sum of both."""\n#!/bin/bash\n'
+    assert _comments(code) == ["every level", "A sum of both."]
+
+
 def test_both_languages_have_the_same_pages() -> None:
     made = {Path(each).name for each in MADE}
     english = {path.name for path in ROOT.glob("docs/*.md")} - made
