@@ -41,7 +41,7 @@ extensions = [
     # The Chinese gallery shows what the English one has computed.
     "sphinx_gallery.load_style" if CHINESE else "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_templates", "node_modules", "examples", "sg_execution_times.rst"]
+exclude_patterns = ["_templates", "node_modules", "examples"]
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 # From a Chinese page to one that is in English only.
@@ -68,6 +68,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "abort_on_example_error": True,
     # An example ends in a figure, and what its last call returns is of no use.
