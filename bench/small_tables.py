@@ -219,12 +219,12 @@ where it says `±`; columns that do not vary in the rows to learn from are left 
 method draws as many rows as it learned from. What is better:
 
 - **efficacy**, higher: a random forest and a linear model (logistic, or ridge) learn the last column
-  from drawn rows and foretell it for held-out ones: the mean of the two accuracies, or of R² where
+  from drawn rows and predict it for held-out ones: the mean of the two accuracies, or of R² where
   the last column is a number. `{_REAL}`: they learn from the rows that the method learned from.
 - **AUC**, lower, 0.5 is best: a random forest tells drawn rows from held-out ones, five-fold
   cross-validation. `{_REAL}`: the rows to learn from in the place of drawn ones.
 - **nats a row**, higher: mean log likelihood of held-out rows, on one footing. It is the probability
-  of categories, holes and values that many rows have, times the density of other numbers; numbers on
+  of categories, of missing values and of values that many rows have, times the density of other numbers; numbers on
   a grid (of decimals, of integers) have a probability, and count with that over the grid's step.
   Sfumato's `score_samples` does so by the cell's normal mass (`sfumato.data.codecs.columns`); the mixture and
   the kernel density learn numbers that were spread evenly over their cells, and are scored by the mean

@@ -34,9 +34,9 @@ def measure() -> Page:
         "Large tables",
         [
             (
-                "A data frame of pandas: a third of the columns are numbers (heavy tails, often "
-                "nothing, holes), the rest integers, dates, truths and categories of 3 to 500 levels, "
-                f"all moved by two hidden numbers. Fit with the defaults, then {_SAMPLED:,} rows are "
+                "A data frame of pandas: a third of the columns are numbers (heavy tails, many "
+                "zeros, missing values), the rest integers, dates, booleans and categories of 3 to 500 "
+                f"values, all driven by two hidden numbers. Fit with the defaults, then {_SAMPLED:,} rows are "
                 f"drawn and {_SCORED} scored, on {os.cpu_count()} cores that others used too: wall "
                 "seconds, and the processor's for the fit. Memory is the process's peak; `before` is "
                 "what it had with the table made and nothing fitted, libraries and frame. The goal "

@@ -48,7 +48,7 @@ class TableSet:
         )
 
     def frame(self, rows: np.ndarray) -> Any:
-        """Rows as a user would have them: words, whole numbers, and numbers with their holes."""
+        """Rows as a user would have them: text, integers, and numbers with missing values."""
         import pandas
 
         columns: dict[str, Any] = {}
@@ -100,7 +100,7 @@ _ROWS = 2500
 def _mixed(seed: int = 0) -> TableSet:
     """Four kinds of rows, which no column tells.
 
-    Given its kind, a row's columns are independent: a number, another with holes, a number of
+    Given its kind, a row's columns are independent: a number, another with missing values, a number of
     counts, an amount that often is nothing, two categories; and whether it is one thing or the
     other, which goes by the kind and a number.
     """

@@ -60,7 +60,7 @@ def _fit(learn: TableSet, seed: int) -> _Gan:
 
 PEER = TablePeer(
     name="CTGAN",
-    recipe="version 0.2.1 with its defaults, 300 epochs; holes, which it does not know, are "
+    recipe="version 0.2.1 with its defaults, 300 epochs; missing values, which it does not know, are "
     "filled by means beside a category that says so, integers are rounded; one seed",
     fit=_fit,
     can=("sample",),
