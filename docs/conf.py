@@ -111,6 +111,11 @@ _PAGE_OF = {ROOT / path: page for page, path in _MIRRORED.items()} | {
     ROOT / "README.md": "index.md",
     ROOT / "README.zh-CN.md": "index.md",
     ROOT / "examples": "gallery/index.rst",
+    **{
+        path: f"gallery/{path.stem}.rst"
+        for folder in ("docs/examples", "docs/zh/examples")
+        for path in (ROOT / folder).glob("plot_*.py")
+    },
 }
 _LANGUAGES = {".py": "python", ".sh": "bash", ".toml": "toml", ".ts": "typescript"}
 # The site has a switch for it on every page.

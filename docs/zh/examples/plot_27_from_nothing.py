@@ -73,5 +73,5 @@ figure, axes = plt.subplots(1, 5, figsize=(12, 2.7), sharex=True, sharey=True, l
 for axis, t in zip(axes, (T, 60, 20, 0), strict=False):
     axis.scatter(*stages[t].T, s=1, color="#0072b2", linewidths=0)
     axis.set(title=f"level {t}", aspect="equal", xlim=(-3, 3), ylim=(-3, 3))
-axes[4].scatter(*data[:3000].T, s=1, color="#d55e00", linewidths=0)
 axes[4].set(title="data", aspect="equal")
+axes[4].scatter(*data[:3000].T, s=1, color="#d55e00", linewidths=0)

@@ -203,8 +203,8 @@ def _start(settings: ProcessSettings, process: Process, mean: Tensor, std: Tenso
         return Finding(
             "The start is where the process ends",
             f"L_T = {nats:.2g} nats",
-            f"For what is missing, samples shift by at most {float(shift.max()):.1g} of a "
-            f"deviation and stretch by {float((ratio - 1).abs().max()):.1g}.",
+            f"The difference shifts samples by at most {float(shift.max()):.1g} of a "
+            f"deviation and stretches them by {float((ratio - 1).abs().max()):.1g}.",
         )
     left = float(end.alpha**2 / (end.alpha**2 + end.sigma**2))
     known = f"At the last level alpha_bar is {left:.3f} instead of nearly 0"
