@@ -4,10 +4,10 @@
 """
 
 import math
-from pathlib import Path
 
 import numpy as np
 import torch
+from both_languages import save
 from matplotlib.axes import Axes
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from sfumato.data.table import Column
 from sfumato.denoisers.guidance import Guided
 from sfumato.denoisers.mixture import gaussian_mixture
 from sfumato.likelihood.flow import log_prob
-from sfumato.plots.style import BLUE, GREEN, GREY, INK, ORANGE, new_figure, save_figure, styled
+from sfumato.plots.style import BLUE, GREEN, GREY, INK, ORANGE, new_figure, styled
 from sfumato.process import discrete
 from sfumato.process.gaussian import Gaussian
 from sfumato.process.grids import uniform_log_snr
@@ -28,7 +28,6 @@ from sfumato.samplers.driver import last_frame, trajectory
 from sfumato.samplers.inpainting import Inpainting
 from sfumato.samplers.unipc import UniPC
 
-IMAGES = Path(__file__).parent / "images"
 CLEAN = NoiseLevel.clean()
 DASHED, DOTTED = (0, (4, 2)), (0, (1, 1.5))
 
@@ -65,7 +64,7 @@ def schedules() -> None:
     axes.set_xlabel("time $t$")
     axes.set_ylabel(r"log-SNR $\lambda$")
     figure.legend(loc="outside right center")
-    save_figure(figure, IMAGES / "chapter-schedules.png")
+    save(figure, "chapter-schedules.png")
 
 
 def wrong_start() -> None:
@@ -88,7 +87,7 @@ def wrong_start() -> None:
     without_heights(axes)
     axes.set_xlabel("$x_0$")
     figure.legend(loc="outside right center")
-    save_figure(figure, IMAGES / "chapter-schedules-end.png")
+    save(figure, "chapter-schedules-end.png")
 
 
 def likelihood() -> None:
@@ -120,7 +119,7 @@ def likelihood() -> None:
     right.set_xlabel("value, one of 0, 1, 2, 3")
     right.set_ylabel("density")
     right.legend(loc="upper center", ncols=3, fontsize=8, columnspacing=1, handlelength=1.6)
-    save_figure(figure, IMAGES / "chapter-likelihood.png")
+    save(figure, "chapter-likelihood.png")
 
 
 def bound() -> None:
@@ -139,7 +138,7 @@ def bound() -> None:
     axes.set_xlabel("level $t$")
     axes.set_ylabel(r"$L_{t-1}$, nats")
     axes.legend()
-    save_figure(figure, IMAGES / "chapter-likelihood-bound.png")
+    save(figure, "chapter-likelihood-bound.png")
 
 
 def guidance() -> None:
@@ -179,7 +178,7 @@ def guidance() -> None:
     panels[0].set_ylim(0, 1.75)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
-    save_figure(figure, IMAGES / "chapter-guidance.png")
+    save(figure, "chapter-guidance.png")
 
 
 def inpainting() -> None:
@@ -212,7 +211,7 @@ def inpainting() -> None:
     axes.set_xlabel("$x_2$ given $x_1 = 1.5$")
     without_heights(axes)
     figure.legend(loc="outside right center")
-    save_figure(figure, IMAGES / "chapter-inpainting.png")
+    save(figure, "chapter-inpainting.png")
 
 
 def rows() -> None:
@@ -243,7 +242,7 @@ def rows() -> None:
     often.set_xlabel("amount")
     often.set_ylim(0, 0.062)
     often.legend(frameon=False, ncols=2, loc="upper center")
-    save_figure(figure, IMAGES / "chapter-rows.png")
+    save(figure, "chapter-rows.png")
 
 
 def main() -> None:

@@ -1,8 +1,7 @@
 """Draw the pictures of the first five chapters: `python docs/draw_equations.py`."""
 
-from pathlib import Path
-
 import torch
+from both_languages import save
 from matplotlib.axes import Axes
 from torch import Tensor
 
@@ -17,7 +16,6 @@ from sfumato.plots.style import (
     ORANGE,
     PAPER,
     new_figure,
-    save_figure,
     styled,
 )
 from sfumato.process import discrete, grids, kernels
@@ -27,7 +25,6 @@ from sfumato.samplers.ancestral import Ancestral
 from sfumato.samplers.ddim import DDIM
 from sfumato.samplers.driver import Stepper, trajectory
 
-IMAGES = Path(__file__).parent / "images"
 TABLE = discrete.linear(1000)
 DATA = gaussian_mixture(
     torch.tensor([0.35, 0.65]),
@@ -74,7 +71,7 @@ def gaussians() -> None:
     divergence.set_title(r"$\mathrm{KL}(N(\mu_1,\sigma_1^2)\parallel N(0,1))$, nats")
     divergence.set_xlabel(r"$\mu_1$")
     divergence.legend(frameon=False)
-    save_figure(figure, IMAGES / "equations-gaussians.png")
+    save(figure, "equations-gaussians.png")
 
 
 def losses() -> None:
@@ -109,7 +106,7 @@ def losses() -> None:
     least.set_title("least simple loss")
     least.set_xlabel("$t$")
     least.legend(frameon=False)
-    save_figure(figure, IMAGES / "equations-loss.png")
+    save(figure, "equations-loss.png")
 
 
 def least_loss(data: GaussianMixture, i: int) -> float:
@@ -143,7 +140,7 @@ def forward() -> None:
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(r"$x_t$")
     panels[0].set_ylim(0, 0.92)
-    save_figure(figure, IMAGES / "equations-forward.png")
+    save(figure, "equations-forward.png")
 
 
 def posterior_panel(axes: Axes, i: int, x_t: float, x_0: float) -> None:
@@ -182,7 +179,7 @@ def posterior() -> None:
     posterior_panel(panels[1], 3, x_t=0.1, x_0=-1.0)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
-    save_figure(figure, IMAGES / "equations-posterior.png")
+    save(figure, "equations-posterior.png")
 
 
 def paths() -> None:
@@ -213,7 +210,7 @@ def paths() -> None:
         axes.set_xlabel("$t$")
         axes.tick_params(color=FAINT)
     panels[0].set_ylabel("$x_t$")
-    save_figure(figure, IMAGES / "equations-paths.png")
+    save(figure, "equations-paths.png")
 
 
 def main() -> None:

@@ -8,14 +8,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from both_languages import save
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 import sfumato
-from sfumato.plots.style import COLOURS, FAINT, GREY, new_figure, save_figure, styled
+from sfumato.plots.style import COLOURS, FAINT, GREY, new_figure, styled
 from sfumato.runs.distill import distill
 
-IMAGE = Path(__file__).parent / "images" / "few-calls.png"
 PATHS, POINTS = 60, 2000
 
 
@@ -46,7 +46,7 @@ def few_calls(run: sfumato.Run) -> None:
         place = frames[0][:, 0].argsort().argsort() / POINTS
         paths(axes, frames, place)
         axes.set_title(title)
-    save_figure(figure, IMAGE)
+    save(figure, "few-calls.png")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from types import ModuleType
 import pytest
 
 import sfumato
+from sfumato.plots.style import new_figure
 
 ROOT = Path(__file__).parent.parent
 ENGLISH, CHINESE = ROOT / "docs/examples", ROOT / "docs/zh/examples"
@@ -279,3 +280,20 @@ def test_a_text_may_be_translated_once_only(chinese_words: ModuleType, tmp_path:
     file.write_text('[[text]]\nen = "a"\nzh = "甲"\n' * 2, "utf-8")
     with pytest.raises(ValueError, match="has twice: a"):
         chinese_words.ChineseWords(file)
+
+
+def test_words_of_a_picture_are_replaced_and_one_without_chinese_is_named(
+    module: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = module("both_languages")
+    monkeypatch.setattr(pictures, "_family", lambda: "DejaVu Sans")
+    figure = new_figure(3, 2)
+    axes = figure.subplots()
+    axes.set(title=r"reverse variance $\beta_t$", xlabel="$x_0$")
+    monkeypatch.setattr(figure.canvas, "draw", lambda: None)  # this font lacks the signs
+    pictures.translate(figure)
+    assert axes.get_title() == r"反向方差 $\beta_t$"
+    assert axes.get_xlabel() == "$x_0$"
+    axes.set_ylabel("a word")
+    with pytest.raises(ValueError, match="no Chinese of: a word"):
+        pictures.translate(figure)
