@@ -68,16 +68,16 @@ class DiffusionImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  
             ValueError: if X cannot be learned from, or a column without any value is to be kept
                 whose type has no 0.
         """
-        self.seed_ = seed_of(self.random_state)
-        self.model_ = DiffusionModel(
+        self.seed_: int = seed_of(self.random_state)
+        self.model_: DiffusionModel = DiffusionModel(
             columns=self.columns, steps=self.steps, random_state=self.seed_, verbose=self.verbose
         ).fit(X)
-        self.n_features_in_ = self.model_.n_features_in_
+        self.n_features_in_: int = self.model_.n_features_in_
         if hasattr(self.model_, "feature_names_in_"):
-            self.feature_names_in_ = self.model_.feature_names_in_
+            self.feature_names_in_: np.ndarray = self.model_.feature_names_in_
         codec = self.model_.model_.codec
         empty = [part for part in getattr(codec, "parts", ()) if _never_had_a_value(part)]
-        self.empty_features_ = np.isin(codec.names, [part.name for part in empty])
+        self.empty_features_: np.ndarray = np.isin(codec.names, [part.name for part in empty])
         if self.keep_empty_features:
             for part in empty:
                 _refuse_without_zero(part.name, np.dtype(part.dtype))

@@ -17,11 +17,11 @@ from sfumato.data.io.arrays import to_array
 from sfumato.data.io.frames import backend_of, from_frame, to_frame
 from sfumato.data.io.memory import accept
 from sfumato.data.source import IN_MEMORY
-from sfumato.data.table import DataTable, default_names
+from sfumato.data.table import ColumnType, DataTable, default_names
 from sfumato.errors import ArgumentError, RunError, unknown
 from sfumato.estimator.base import RandomState, TableEstimator, seed_of
 from sfumato.models.file import load_model, save_model
-from sfumato.models.model import supports, unsupported
+from sfumato.models.model import Model, supports, unsupported
 from sfumato.models.predictive import PredictedCategories, PredictedNumbers
 from sfumato.progress import ProgressLine
 from sfumato.runs.data import refuse_settings_of_pictures, take
@@ -111,8 +111,10 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
         ):
             for record in train(training):
                 line.advance_to(record.step, f"loss {record.loss:.4f}")
-        self.model_ = model.with_network(training.average.network)
-        self.kinds_ = dict(data.types) or dict.fromkeys(table.names, "continuous")
+        self.model_: Model = model.with_network(training.average.network)
+        self.kinds_: dict[str, ColumnType] = dict(data.types) or dict.fromkeys(
+            table.names, "continuous"
+        )
         return self
 
     def sample(

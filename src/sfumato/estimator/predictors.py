@@ -30,6 +30,10 @@ _LEAST = 100
 class _Predictor(TableEstimator):
     """What both share: a model of the features, what simpler learners predict, and the target."""
 
+    model_: DiffusionModel
+    target_: str
+    widening_: float
+
     def _begin(self, X: Any, y: np.ndarray) -> tuple[DataTable, dict[str, ColumnType]]:  # noqa: N803
         """The features, and what each of them is.
 
@@ -350,7 +354,8 @@ class DiffusionClassifier(ClassifierMixin, _Predictor):  # type: ignore[misc]
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise DataError("y holds NaN or infinity; leave these rows out.")
         check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        classes, codes = np.unique(y, return_inverse=True)
+        self.classes_: np.ndarray = classes
         if len(self.classes_) < 2:
             raise DataError("y has one class only; there is nothing to predict.")
         features, types = self._begin(X, y)

@@ -74,6 +74,14 @@ class VectorMLP(nn.Module):
     """
 
     directions: Tensor
+    noise_features: FourierEmbedding
+    noise_sizes: list[int]
+    hidden: nn.ModuleList
+    input_proj: nn.Linear
+    noise_proj: nn.Linear
+    output_proj: nn.Linear
+    linear_skip_in: nn.Linear
+    linear_skip_out: nn.Linear
 
     def __init__(
         self,

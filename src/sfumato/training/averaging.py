@@ -22,9 +22,9 @@ class Average:
     """
 
     def __init__(self, followed: nn.Module, copy: nn.Module, decay: float) -> None:
-        self.network = copy.requires_grad_(False)
+        self.network: nn.Module = copy.requires_grad_(False)
         self.decay = decay
-        self.count = 0
+        self.count: int = 0
         self._average: list[Tensor] = list(self.network.parameters())
         self._followed: list[Tensor] = list(followed.parameters())
         self._buffers = list(zip(self.network.buffers(), followed.buffers(), strict=True))

@@ -231,10 +231,10 @@ class Training:
                 f"{distributed.count()} cannot share {settings.batch_size} evenly; take a multiple."
             )
         size = settings.batch_size // distributed.count()
-        self.share = slice(distributed.number() * size, (distributed.number() + 1) * size)
-        self.micro_batch = settings.micro_batch or size
-        self.network = denoiser.network
-        self.sharded = settings.shard and distributed.count() > 1
+        self.share: slice = slice(distributed.number() * size, (distributed.number() + 1) * size)
+        self.micro_batch: int = settings.micro_batch or size
+        self.network: nn.Module = denoiser.network
+        self.sharded: bool = settings.shard and distributed.count() > 1
         copy = deepcopy(self.network)
         self._whole = deepcopy(copy).cpu() if self.sharded else None
         if self.sharded:
@@ -242,22 +242,22 @@ class Training:
                 distributed.shard(each, _BLOCKS)
         together = self.network if self.sharded else _in_parallel(self.network)
         together = _compiled(together) if settings.compile else together
-        self.denoiser = denoiser.with_network(together)
-        self.device = next(self.network.parameters()).device
-        self.in_bfloat16 = _in_bfloat16(settings, self.device)
+        self.denoiser: Trainable = denoiser.with_network(together)
+        self.device: torch.device = next(self.network.parameters()).device
+        self.in_bfloat16: bool = _in_bfloat16(settings, self.device)
         self.objective = objective
         self.data = data
-        self.rows_drawn = max(settings.batch_size, objective.min_rows)
+        self.rows_drawn: int = max(settings.batch_size, objective.min_rows)
         self.settings = settings
-        self.num_steps = num_steps(settings, len(data))
-        self.average = Average(self.network, copy, settings.average)
-        self.weights = list(self.network.parameters())
-        self.optimizer = AdamW(self.weights, 0.0 if settings.optimizer == "adam" else 0.01)
+        self.num_steps: int = num_steps(settings, len(data))
+        self.average: Average = Average(self.network, copy, settings.average)
+        self.weights: list[nn.Parameter] = list(self.network.parameters())
+        self.optimizer: AdamW = AdamW(self.weights, 0.0 if settings.optimizer == "adam" else 0.01)
         self.seed = seed
-        self.generator = generator(seed, TRAINING)
-        self.order = torch.empty(0, dtype=torch.int64)
-        self.position = 0
-        self.step = 0
+        self.generator: torch.Generator = generator(seed, TRAINING)
+        self.order: Tensor = torch.empty(0, dtype=torch.int64)
+        self.position: int = 0
+        self.step: int = 0
 
     def next_rows(self) -> Tensor:
         """Which rows a step sees, `(rows_drawn,)`: the next of a shuffled pass.

@@ -30,12 +30,14 @@ class AdamW:
         weight_decay: float,
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
-        self.weights = list(weights)
+        self.weights: list[Tensor] = list(weights)
         self.weight_decay = weight_decay
         self.betas = betas
-        self.means = [torch.zeros_like(weight) for weight in self.weights]
-        self.squares = [torch.zeros_like(weight) for weight in self.weights]
-        self.counts = [torch.zeros((), device=weight.device) for weight in self.weights]
+        self.means: list[Tensor] = [torch.zeros_like(weight) for weight in self.weights]
+        self.squares: list[Tensor] = [torch.zeros_like(weight) for weight in self.weights]
+        self.counts: list[Tensor] = [
+            torch.zeros((), device=weight.device) for weight in self.weights
+        ]
 
     def forget_gradients(self) -> None:
         """Gradients are added to what is there; nothing is."""
