@@ -212,7 +212,7 @@ def test_what_intervals_claim_is_what_order_statistics_of_uniforms_hold() -> Non
 def test_exact_draws_hold_what_they_claim_and_keep_to_it_with_ties() -> None:
     """Whole numbers, dates and skewed levels tie heavily; the claim is exact all the same."""
     found = [intervals(impute, table(300, seed), KINDS, seed=seed) for seed in range(12)]
-    for what in ("numbers", "levels"):
+    for what in ("numbers", "categories"):
         depth = np.concatenate([each[what].depth for each in found])
         observed = replace(found[0][what], depth=depth).observed()
         # Cells of one row share their class, which at most doubles the variance.
@@ -223,7 +223,7 @@ def test_exact_draws_hold_what_they_claim_and_keep_to_it_with_ties() -> None:
 def test_imputing_beats_the_mean_where_columns_tell_of_each_other() -> None:
     found = intervals(impute, table(300, 0, holes=0), KINDS)
     assert found["numbers"].error < 0.9 * found["numbers"].plain_error
-    assert found["levels"].error < 0.9 * found["levels"].plain_error
+    assert found["categories"].error < 0.9 * found["categories"].plain_error
     # The mean is off by one standard deviation.
     assert found["numbers"].plain_error == pytest.approx(1, abs=0.1)
 
@@ -630,7 +630,7 @@ def test_imputing_that_is_too_sure_is_found() -> None:
         return [drawn[0], drawn[1]] * (draws // 2)  # two draws, as if they were twenty
 
     found = verdicts(measured(table(ROWS, 0), impute=sure))
-    assert found["numbers_intervals"] == found["levels_intervals"] == "apart"
+    assert found["numbers_intervals"] == found["categories_intervals"] == "apart"
 
 
 @pytest.mark.usefixtures("few_trees")

@@ -208,7 +208,7 @@ def test_a_table_is_measured_against_other_rows(
         shifted = of_table.evaluate(against=against, sample=other_people(120, 9, shift=30))
         drawn = of_table.evaluate(against=against)
     assert found.rows == 120
-    of_model = {"numbers_intervals", "levels_intervals"}  # whose forty steps are too few
+    of_model = {"numbers_intervals", "categories_intervals"}  # whose forty steps are too few
     verdicts = {m.name: m.verdict for m in found.measures if m.name not in of_model}
     assert set(verdicts.values()) == {"cannot be told apart"}, verdicts
     for apart in (shifted, drawn):

@@ -1,11 +1,11 @@
 """How strongly the columns of a table go together, two by two.
 
     (1)  numbers with numbers  Spearman's rank correlation
-    (2)  levels with levels    Cramer's V without its bias: Bergsma (2013), eqs. (6) to (8)
-    (3)  numbers with levels   the correlation ratio of ranks without its bias, epsilon:
+    (2)  two of categories     Cramer's V without its bias: Bergsma (2013), eqs. (6) to (8)
+    (3)  one of each           the correlation ratio of ranks without its bias, epsilon:
                                epsilon² = 1 - (n - 1)/(n - k) SS_within/SS_total: Kelley (1935)
 
-Without the corrections, (2) and (3) of independent columns would grow with the number of levels.
+Without the corrections, (2) and (3) of independent columns would grow with the categories.
 Each is taken over the rows in which both columns are there; ranks are those among all that are
 there in the column.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from sfumato.metrics.coded import Coded
 
-# More levels than these, the commonest, are taken as one.
+# More categories than these, the commonest, are taken as one.
 _LEVELS = 32
 
 
@@ -54,7 +54,7 @@ def correlations(x: np.ndarray) -> np.ndarray:
 
 
 def _ratios(x: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Eq. (3) of each column of ranks `(n, d)` with one column of levels, `(d,)`."""
+    """Eq. (3) of each column of ranks `(n, d)` with one column of categories, `(d,)`."""
     x, codes = x[codes >= 0], codes[codes >= 0]
     group = np.eye(_LEVELS)[codes]
     there = (~np.isnan(x)).astype(float)
@@ -68,7 +68,7 @@ def _ratios(x: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def _cramer(a: np.ndarray, b: np.ndarray) -> float:
-    """Eq. (2) of two columns of levels."""
+    """Eq. (2) of two columns of categories."""
     both = (a >= 0) & (b >= 0)
     n = int(both.sum())
     counts = np.bincount(a[both] * _LEVELS + b[both], minlength=_LEVELS**2).reshape(_LEVELS, -1)

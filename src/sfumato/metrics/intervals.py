@@ -35,7 +35,7 @@ class Intervals:
     Args:
         depth: `(cells, D + 1)`: the i at and beyond which a value is outside; the truth is first.
         error: of one imputed value for each cell.
-        plain_error: of filling with the mean or the commonest level.
+        plain_error: of filling with the mean or the commonest category.
     """
 
     depth: np.ndarray
@@ -78,7 +78,7 @@ def hidden(
 def intervals(
     impute: Imputer, reference: DataTable, kinds: Mapping[str, ColumnType], *, seed: int = 0
 ) -> dict[str, Intervals]:
-    """Hide cells, impute them, look: of "numbers" and of "levels", where there are any.
+    """Hide cells, impute them, look: of "numbers" and of "categories", where there are any.
 
     Args:
         impute: a table with missing values and how many draws to that many filled tables.
@@ -95,7 +95,7 @@ def intervals(
     place = {name: k for k, name in enumerate(reference.names)}
     rng = np.random.default_rng(seed)
     found = {}
-    for what, names in (("numbers", truth.numeric_names), ("levels", truth.categorical_names)):
+    for what, names in (("numbers", truth.numeric_names), ("categories", truth.categorical_names)):
         of_column = [
             _column(truth, drawn, name, cells[:, place[name]])
             for name in names

@@ -64,7 +64,7 @@ class TableStudy:
 
     @cached_property
     def intervals(self) -> Mapping[str, Intervals]:
-        """Where hidden values lie among those imputed, of "numbers" and of "levels"."""
+        """Where hidden values lie among those imputed, of "numbers" and of "categories"."""
         return intervals(self.impute, self.reference, self.kinds, seed=self.seed)
 
     @property

@@ -284,7 +284,7 @@ def _intervals(what: str, found: Intervals, rows: int) -> Measure:
     # Each draw in the truth's place in turn, because cells of one row are not independent.
     off, *floor = (abs(float(found.observed(k)[0] - found.nominal[0])) for k in range(DRAWS + 1))
     error_of, filling = {
-        "numbers": ("RMSE in deviations", "mean"), "levels": ("share wrong", "commonest level")
+        "numbers": ("RMSE in deviations", "mean"), "categories": ("share wrong", "commonest one")
     }[what]  # fmt: skip
     return judged(
         f"{what}_intervals", f"imputation intervals of {what} off by", off, floor, 0.05, rows,

@@ -1,9 +1,9 @@
-"""Levels drawn one after another, each given those before it.
+"""Categories drawn one after another, each given those before it.
 
     (1)  p(k_1, ..., k_D) = prod_i p(k_o(i) | k_o(1), ..., k_o(i-1))     for any order o
 
 A network that has learned p(k_j | any of the others) gives every factor. It is the reverse of a
-process that hides the levels one by one, diffusion with an absorbing state: Austin et al. (2021),
+process that hides categories one by one, diffusion with an absorbing state: Austin et al. (2021),
 section 3.1; Hoogeboom et al. (2022), who let the order be drawn at random. Here it is one of a few,
 so that
 
@@ -11,7 +11,7 @@ so that
 
 is a probability in closed form, of the very samples that are drawn. Of very many columns several
 are drawn at once, as if independent given those before: (1) and (2) still hold. Where rules let
-only some levels stand beside those before, the others have the probability 0.
+only some categories stand beside those before, the others have the probability 0.
 """
 
 import math
@@ -33,12 +33,12 @@ Order = tuple[tuple[int, ...], ...]
 """Columns, round after round."""
 
 Logits = Callable[[Tensor], Tensor]
-"""Levels `(batch, D)`, a column's number of levels where it is hidden, to `(batch, sum of levels)`,
+"""Categories `(batch, D)`, a column's number of them where it is hidden, to `(batch, their sum)`,
 float64."""
 
 
 Allowed = Callable[[Tensor, int], Tensor | None]
-"""Levels as above and a column to the levels that may stand there, `(batch, its levels)`, if not
+"""Categories as above and a column to those that may stand there, `(batch, its number)`, if not
 all."""
 
 
@@ -54,14 +54,14 @@ def orders(columns: int, seed: int, stream: int) -> tuple[Order, ...]:
 
 
 def _places(sizes: Sequence[int]) -> list[slice]:
-    """Where each column's levels stand among all."""
+    """Where each column's categories stand among all."""
     ends = torch.tensor([0, *sizes]).cumsum(0).tolist()
     return [slice(a, b) for a, b in pairwise(ends)]
 
 
 def draw_categories(
     logits: Logits,
-    levels: Int[Tensor, "batch D"],
+    categories: Int[Tensor, "batch D"],
     sizes: Sequence[int],
     orders: Sequence[Order],
     uniform: Float[Tensor, "batch D"],
@@ -72,70 +72,70 @@ def draw_categories(
 
     Args:
         logits: of the network; rows must not depend on each other in it.
-        levels: known ones; a column's number of levels where it is hidden.
-        sizes: how many levels each column has.
+        categories: known ones; a column's number of categories where it is hidden.
+        sizes: how many categories each column has.
         orders: see `orders`.
         uniform: on [0, 1), what each level is drawn with.
         barred: of each column a level that is not drawn; -1 for none.
-        allowed: which levels may stand beside the known ones; all where not given.
+        allowed: which categories may stand beside the known ones; all where not given.
     """
-    levels, places, hidden = levels.clone(), _places(sizes), torch.tensor(sizes)
+    categories, places, hidden = categories.clone(), _places(sizes), torch.tensor(sizes)
     for turn in range(max((len(order) for order in orders), default=0)):
         columns = [order[turn] for order in orders]
         asked = [
-            bool((levels[k :: len(orders), own] == hidden[list(own)]).any())
+            bool((categories[k :: len(orders), own] == hidden[list(own)]).any())
             for k, own in enumerate(columns)
         ]
         if not any(asked):
             continue
-        answers = logits(levels)
+        answers = logits(categories)
         for k, own in enumerate(columns):
             rows = slice(k, None, len(orders))
             for column in own:
                 chance = answers[rows, places[column]].clone()
                 if barred and barred[column] >= 0:
                     chance[:, barred[column]] = -math.inf
-                may = None if allowed is None else allowed(levels[rows], column)
+                may = None if allowed is None else allowed(categories[rows], column)
                 if may is not None:
                     chance = chance.masked_fill(~may, -math.inf)
                 below = chance.softmax(1).cumsum(1)
                 drawn = (below <= uniform[rows, column, None] * below[:, -1:]).sum(1)
-                here = levels[rows, column]
-                levels[rows, column] = torch.where(here == sizes[column], drawn, here)
-    return levels
+                here = categories[rows, column]
+                categories[rows, column] = torch.where(here == sizes[column], drawn, here)
+    return categories
 
 
 def log_prob_categories(
     logits: Logits,
-    levels: Int[Tensor, "batch D"],
+    categories: Int[Tensor, "batch D"],
     sizes: Sequence[int],
     orders: Sequence[Order],
     allowed: Allowed | None = None,
     given: Int[Tensor, "batch D"] | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Eq. (2) in nats, of those levels that are not hidden.
+    """Eq. (2) in nats, of those categories that are not hidden.
 
     Args:
         logits: as for `draw_categories`.
-        levels: a column's number of levels where it is hidden.
-        sizes: how many levels each column has.
+        categories: a column's number of categories where it is hidden.
+        sizes: how many categories each column has.
         orders: see `orders`.
         allowed: as for `draw_categories`.
-        given: levels that are conditions; a column's number of levels where there is none.
+        given: those that are conditions; a column's number of categories where there is none.
     """
     places, found, hidden = _places(sizes), [], torch.tensor(sizes)
-    given = hidden.expand(len(levels), -1) if given is None else given
+    given = hidden.expand(len(categories), -1) if given is None else given
     open_ = (given == hidden).any(0)
     for order in orders:
         seen = given.clone()
-        nats = torch.zeros(len(levels), dtype=torch.float64)
+        nats = torch.zeros(len(categories), dtype=torch.float64)
         for each in order:
             columns = [column for column in each if open_[column]]
             if not columns:
                 continue
             answers = logits(seen)
             for column in columns:
-                own = levels[:, column]
+                own = categories[:, column]
                 there = (own < sizes[column]) & (seen[:, column] == sizes[column])
                 chance, may = answers[:, places[column]], None
                 if allowed is not None:
