@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sfumato.process.noise import NoiseLevel as NoiseLevel
     from sfumato.process.streams import Noise as Noise
     from sfumato.runs.distill import distill as distill
+    from sfumato.runs.doctor.findings import doctor as doctor
     from sfumato.runs.explorer.offline import explore as explore
     from sfumato.runs.fit import fit as fit
     from sfumato.runs.fit import fit_records as fit_records
@@ -66,6 +67,7 @@ _HOME: dict[str, tuple[str, str]] = {
     "DiffusionRegressor": ("sfumato.estimator", "DiffusionRegressor"),
     "DiffusionClassifier": ("sfumato.estimator", "DiffusionClassifier"),
     "explore": ("sfumato.runs.explorer.offline", "explore"),
+    "doctor": ("sfumato.runs.doctor.findings", "doctor"),
     "write_report": ("sfumato.runs.report", "write_report"),
     "SfumatoError": ("sfumato.errors", "SfumatoError"),
     "show_versions": ("sfumato.versions", "show_versions"),
