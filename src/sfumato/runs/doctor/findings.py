@@ -43,6 +43,10 @@ def doctor(run: Run | str | os.PathLike[str], data: Any = None) -> Findings:
         data: real rows that it has not seen, or a file of them; its own held-out ones where not
             given.
 
+    Returns:
+        Findings in order, each with `title`, `number`, `sentence` and `remedy`; `faults` are those
+        that have a remedy.
+
     Raises:
         RunError: if there is no such run, or the rows it was fitted to cannot be had.
         DataError: if the rows do not fit the model.
