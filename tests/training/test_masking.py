@@ -23,6 +23,7 @@ from sfumato.training.masking import (
     MaskedRows,
     Masking,
     Requested,
+    cross_entropies,
     masking,
     table_loss,
 )
@@ -142,6 +143,28 @@ def test_the_loss_is_the_log_loss_of_categories_and_the_square_of_numbers() -> N
         (-math.log(0.5) - math.log(0.3)) / 2,
     ]
     assert found.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("apart", [1.0, 1e4])
+def test_all_columns_at_once_are_pytorchs_own_cross_entropies(apart: float) -> None:
+    """Values and gradients, also where one column's logits are far above another's."""
+    sizes = (2, 1, 30, 5)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(50, sum(sizes), generator=generator)
+    logits = (logits + apart * torch.tensor([1, 1, 0, *[-1] * 30, *[2] * 5])).requires_grad_()
+    codes = torch.stack([torch.randint(size, (50,), generator=generator) for size in sizes], 1)
+    weight = torch.rand(50, len(sizes), generator=generator)
+
+    def gradient(nats: Tensor) -> Tensor:
+        return torch.autograd.grad((nats * weight).sum(), logits)[0]
+
+    each = zip(logits.split(sizes, 1), codes.unbind(1), strict=True)
+    expected = torch.stack(
+        [nn.functional.cross_entropy(own, code, reduction="none") for own, code in each], 1
+    )
+    found = cross_entropies(logits, codes, sizes)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=apart * 1e-6)
+    torch.testing.assert_close(gradient(found), gradient(expected), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

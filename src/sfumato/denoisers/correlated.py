@@ -98,7 +98,7 @@ def _conditioned(
     """Eq. (1) with 1/v; rows stand last, so that each step is a few long operations."""
     covariance = correlations.double()[..., None] + torch.zeros_like(precision[:, 0])
     for j, own in enumerate(precision.T.contiguous()):
-        column = covariance[:, j]
+        column = covariance[:, j].clone()
         gain = column * (own / (1 + own * column[j]))
-        covariance = covariance - gain[:, None] * column[None]
+        covariance.addcmul_(gain[:, None], column[None], value=-1)
     return covariance
