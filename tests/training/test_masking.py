@@ -54,7 +54,7 @@ def test_a_row_is_of_categories_or_of_numbers_never_of_both(requested: Requested
     for_levels, for_numbers = requested.hidden.any(1), requested.condition.is_noisy.any(1)
     assert not (for_levels & for_numbers).any()
     assert stats.binomtest(*share(for_levels), MASKING.share).pvalue > 1e-3
-    assert MASKING.share == 0.6  # three levels, two numbers
+    assert MASKING.share == 0.4  # three levels, two numbers: as many as may be
 
 
 def test_any_number_of_categories_is_hidden_as_often_and_any_of_them(requested: Requested) -> None:
@@ -137,9 +137,10 @@ def test_the_loss_is_the_log_loss_of_categories_and_the_square_of_numbers() -> N
     found = table_loss(denoise, TableRows(x_0, codes), level, eps, weight, requested, (2, 4))
     # F is 0 and its target alpha... : (x_0 - alpha x_t)/sigma = sigma x_0 - alpha eps.
     errors = (0.6 * x_0[0] - 0.8 * eps[0]).square()
+    # A number counts as four categories do.
     expected = [
-        float(errors.sum() / 2),
-        float(errors[1] / 2),
+        4 * float(errors.sum() / 2),
+        4 * float(errors[1] / 2),
         (-math.log(0.5) - math.log(0.3)) / 2,
     ]
     assert found.tolist() == pytest.approx(expected, rel=1e-5)
@@ -169,7 +170,13 @@ def test_all_columns_at_once_are_pytorchs_own_cross_entropies(apart: float) -> N
 
 @pytest.mark.parametrize(
     ("sizes", "states", "expected"),
-    [((), (-1,), 0.0), ((2,), (), 1.0), ((2,) * 9, (-1,), 0.75), ((2,), (-1,) * 9, 0.25)],
+    [
+        ((), (-1,), 0.0),
+        ((2,), (), 1.0),
+        ((2,) * 9, (-1,), 0.4),
+        ((2,) * 3, (-1,) * 7, 0.3),
+        ((2,), (-1,) * 9, 0.25),
+    ],
 )
 def test_either_task_gets_its_share(
     sizes: tuple[int, ...], states: tuple[int, ...], expected: float

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sfumato import config
 from sfumato.config import recipes
-from sfumato.data.codecs.columns import NumericCodec
+from sfumato.data.codecs.columns import NumericCodec, has_heavy_value
 from sfumato.data.codecs.table import as_learned
 from sfumato.data.column_types import column_types_of
 from sfumato.data.table import Column, ColumnType, DataTable, is_no_value, select_columns
@@ -238,8 +238,8 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
         known = np.ones(len(y), bool)
         column = Column(self.target_, y, ~known)
         self._part = NumericCodec.fit(column, "continuous")
-        # What is left of a value that recurs does not: such a target stays as it is.
-        self._is_rest = self.first_ is not None and not self._part.point_masses
+        # What is left of a value that recurs does not: a target of such values stays as it is.
+        self._is_rest = self.first_ is not None and not has_heavy_value(y)
         if self._is_rest:
             column = replace(column, values=y - expected[:, 0])
         columns = self._expected_columns(expected, known)

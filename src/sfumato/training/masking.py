@@ -79,6 +79,10 @@ class Asked:
 # Share of the rows that ask for it; the others know any part, as without it.
 _ASKED = 0.75
 
+# Numbers that go together take longer to learn than categories: so many of the rows are of these at
+# most where there are both, and a number's error counts so much.
+_MOST_OF_CATEGORIES, _OF_NUMBERS = 0.4, 4.0
+
 
 @dataclass(frozen=True, slots=True)
 class Masking:
@@ -110,7 +114,7 @@ class Masking:
         categories, numbers = len(self.sizes), len(self.states)
         if not numbers or not categories:
             return float(categories > 0)
-        return min(0.75, max(0.25, categories / (categories + numbers)))
+        return min(_MOST_OF_CATEGORIES, max(0.25, categories / (categories + numbers)))
 
     @property
     def draws(self) -> int:
@@ -236,7 +240,7 @@ def table_loss(
     aim = x_0 if target is None else target
     error = ((found.x_0 - aim) * unit).square() * requested.condition.is_noisy
     of_numbers = spread(weight(level), error) * error / max(x_0.shape[1], 1)
-    loss = of_numbers.sum(1)
+    loss = _OF_NUMBERS * of_numbers.sum(1)
     if not sizes:
         return loss
     asked = requested.hidden.any(1).nonzero()[:, 0]

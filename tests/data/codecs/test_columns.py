@@ -123,6 +123,25 @@ def test_a_number_on_a_grid_has_the_width_of_its_cell() -> None:
     assert codec.encode(lump, None).log_width[0] == pytest.approx(math.log(100))
 
 
+def test_values_far_more_frequent_than_the_others_are_point_masses() -> None:
+    """One row in 200, eight times the mean of a value's rows, and 20 rows; the most frequent 24."""
+
+    def masses(*counts: int) -> int:
+        """How many of the values of these many rows are, beside 2,000 of one row each."""
+        own = np.repeat(np.arange(len(counts)) / 8, counts)
+        return len(NumericCodec.fit(column(np.r_[own, rest]), "continuous").point_masses)
+
+    rest = 9 * np.random.default_rng(0).random(2000)
+    assert masses(19) == 0
+    assert masses(20) == 1
+    assert masses(1900, 20) == 2  # one in 200 of 3,920 rows is 19.6 ...
+    assert masses(2000, 20) == 1  # ... and of 4,020 it is 20.1
+    assert masses(*range(30, 60)) == 24
+    assert (
+        NumericCodec.fit(column(np.repeat(np.arange(100.0), 40)), "continuous").point_masses == ()
+    )  # as frequent as one another
+
+
 GRIDS = {
     "geometric": np.random.default_rng(0).geometric(0.15, 2000),
     "few in the middle": np.random.default_rng(0).geometric(0.5, 300),
@@ -378,7 +397,9 @@ RECURRING = {
 
 
 def of_values(values: np.ndarray) -> NumericCodec:
-    return NumericCodec.fit(column(values), "integer" if values.dtype.kind == "i" else "continuous")
+    """The map alone: no value has a category of its own."""
+    kind = "integer" if values.dtype.kind == "i" else "continuous"
+    return NumericCodec.fit(column(values), kind, point_masses=False)
 
 
 def drawn_of(codec: NumericCodec, n: int) -> np.ndarray:
@@ -424,7 +445,7 @@ FAR[30:36] = np.datetime64("1555-02-17", "us")
 
 
 def test_a_code_that_stands_apart_is_a_category_and_nothing_is_drawn_near_it() -> None:
-    codec = of_values(CODED)
+    codec = NumericCodec.fit(column(CODED), "continuous")
     assert codec.point_masses == (-999,)
     drawn = drawn_of(codec, 20_000)
     assert drawn.min() >= CODED[CODED > -999].min()

@@ -33,8 +33,9 @@ from scipy.special import ndtr, ndtri
 from sfumato.data.table import Column, ColumnType
 
 # A point mass is a number that this share of the rows has, at least so many rows, and so many times
-# the mean count of a value; at most so many are taken.
-_MASS, _LEAST_MASS_ROWS, _ABOVE_MEAN, _MOST_MASSES = 0.05, 20, 8, 8
+# the mean count of a value; at most so many are taken. A heavy one is of so many rows that what the
+# column is without it says little.
+_MASS, _LEAST_MASS_ROWS, _ABOVE_MEAN, _MOST_MASSES, _HEAVY = 0.005, 20, 8, 24, 0.05
 
 _MOST_KNOTS = 32
 
@@ -359,10 +360,15 @@ def within(low: Any, high: Any, share: Any) -> tuple[Any, Any]:
     return np.where(turned, -z, z), np.where(far, 0.0, mass)
 
 
-def frequent(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values that many rows have, and which rows have none of them."""
+def has_heavy_value(values: np.ndarray) -> bool:
+    """Whether a value is a point mass of so many rows that the column is another without it."""
+    return len(frequent(values, _HEAVY)[0]) > 0
+
+
+def frequent(values: np.ndarray, share: float = _MASS) -> tuple[np.ndarray, np.ndarray]:
+    """Values that this share of the rows have, and which rows have none of them."""
     values, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    many = counts >= max(_LEAST_MASS_ROWS, _MASS * counts.sum(), _ABOVE_MEAN * counts.mean())
+    many = counts >= max(_LEAST_MASS_ROWS, share * counts.sum(), _ABOVE_MEAN * counts.mean())
     many |= stand_apart(values.astype(np.float64)) & (counts >= _RECURS)
     if many.sum() > _MOST_MASSES:
         many &= counts >= np.sort(counts)[-_MOST_MASSES]

@@ -25,20 +25,24 @@ def described(part: ColumnCodec) -> str:
         often = masses.astype(np.int64).astype(part.dtype) if part.kind == "date" else masses
         return (
             f"{_text(low)} to {_text(high)}"
-            + (f"; often {', '.join(map(_text, often))}" if part.point_masses else "")
+            + (f"; often {_first(list(map(_text, often)))}" if part.point_masses else "")
             + (f"; often as {part.repeats!r}" if part.repeats else "")
             + _codes(part, often)
         )
     values = [" ".join(str(value).split()) or repr(value) for value in part.categories]
-    short = [v if len(v) <= _LONG else f"{v[: _LONG - 3]}..." for v in values[:_NAMED]]
-    if any("," in v for v in short):  # or two would read as three
+    short = [v if len(v) <= _LONG else f"{v[: _LONG - 3]}..." for v in values]
+    if any("," in v for v in short[:_NAMED]):  # or two would read as three
         short = [f'"{v}"' for v in short]
-    shown = ", ".join(short) + ", ..." * (len(values) > _NAMED)
+    shown = _first(short)
     if len(values) == 1:
         return f"always {shown}"
     marks = [v for v in part.categories if isinstance(v, str) and _MARK.fullmatch(v.lower())]
     may = "".join(f"; {v!r} may mean missing ({missing_option(v)})" for v in marks[:2])
     return f"{len(values)} categories: {shown}{may}" if values else "missing values only"
+
+
+def _first(texts: list[str]) -> str:
+    return ", ".join(texts[:_NAMED]) + ", ..." * (len(texts) > _NAMED)
 
 
 def _codes(part: NumericCodec, often: np.ndarray) -> str:

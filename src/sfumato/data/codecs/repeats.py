@@ -71,8 +71,8 @@ def found_in(
         if rows.sum() >= _ROWS and share >= max(
             _SHARE, _ABOVE_CHANCE * _chance(own, other, rows, parts[own.name])
         ):
-            # Of two that repeat each other, the one with fewer values of its own.
-            found.append((share, -len(np.unique(own.present)), own.name, other.name))
+            # Of two that repeat each other as often, the one with fewer values of its own.
+            found.append((round(share, 2), -len(np.unique(own.present)), own.name, other.name))
     chosen: dict[str, str] = {}
     for *_, own_name, other_name in sorted(found, reverse=True):
         if own_name not in chosen and own_name not in _through(other_name, chosen):

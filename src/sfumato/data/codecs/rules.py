@@ -21,8 +21,8 @@ import numpy as np
 from sfumato.data.codecs.columns import (
     NumericCodec,
     digits_of,
-    frequent,
     grid_step_of,
+    has_heavy_value,
     stand_apart,
 )
 from sfumato.data.table import Column, ColumnType, DataTable
@@ -171,7 +171,7 @@ def keeps_values(column: Column) -> bool:
     A frequent value, or values that recur and leave most of their grid free.
     """
     exact, step = _exact_values(column), grid_of(column)
-    if len(frequent(exact)[0]):
+    if has_heavy_value(exact):
         return True
     distinct, width = len(np.unique(exact)), float(exact.max() - exact.min())
     taken = bool(step) and distinct * step >= _TAKEN * (width + step)
