@@ -110,7 +110,8 @@ RECIPES = {
     "points": (recipes.points(2), 3.0),
     "many columns": (recipes.points(9), 3.0),
     "pictures": (recipes.images(8), 1.0),
-    "table": (recipes.table(1000, 4), 3.0),
+    "table": (recipes.table(1000, 4), 1.0),
+    "many rows": (recipes.table(3000, 4), 3.0),
 }
 
 

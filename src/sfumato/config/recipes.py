@@ -30,7 +30,7 @@ def table(rows: int, columns: int, *, one_category: bool = False) -> dict[str, A
     """The recipe for a table: 600 passes over few rows, fewer over many.
 
     Numbers that nearly decide each other are narrow in some direction: the least noise is lower,
-    and the cosine is shifted towards it.
+    and of as many rows as show such detail the cosine is shifted towards it.
 
     Args:
         rows: of the table.
@@ -41,7 +41,7 @@ def table(rows: int, columns: int, *, one_category: bool = False) -> dict[str, A
     passes, least = (10, 100) if one_category else (600, 200)
     steps = min(max(least, passes * rows // 512), 7000)
     return {
-        "process": {"options": {"shift": 3.0, "log_snr_max": 12.0}},
+        "process": {"options": {"shift": 1.0 if rows < 3000 else 3.0, "log_snr_max": 12.0}},
         "network": {"name": "table-mlp", "width": 128 if columns <= 8 else 256, "depth": 3},
         "training": {
             "steps": steps,
