@@ -398,8 +398,9 @@ RECURRING = {
 
 def of_values(values: np.ndarray) -> NumericCodec:
     """The map alone: no value has a category of its own."""
-    kind = "integer" if values.dtype.kind == "i" else "continuous"
-    return NumericCodec.fit(column(values), kind, point_masses=False)
+    return NumericCodec.fit(
+        column(values), "integer" if values.dtype.kind == "i" else "continuous", point_masses=False
+    )
 
 
 def drawn_of(codec: NumericCodec, n: int) -> np.ndarray:
