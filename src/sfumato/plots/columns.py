@@ -14,6 +14,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from sfumato.data.table import CATEGORICAL, Column, ColumnType
+from sfumato.plots import fonts
 from sfumato.plots.scatter import WHO
 from sfumato.plots.style import (
     BLUE,
@@ -216,8 +217,8 @@ def plain(text: str, most: int = _NAME) -> str:
     text = " ".join(text.split()) or "(blank)"
     if len(text) > most:
         text = text[: most - 1] + "…"
-    font = get_font(findfont(FontProperties(family="DejaVu Sans")))
-    text = "".join(c if font.get_char_index(ord(c)) else "□" for c in text)
+    known = [get_font(findfont(FontProperties(family=each))) for each in fonts.families()]
+    text = "".join(c if any(f.get_char_index(ord(c)) for f in known) else "□" for c in text)
     return text.replace("$", r"\$")
 
 

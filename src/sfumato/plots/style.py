@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sfumato.atomic import replacing
 from sfumato.errors import ArgumentError
+from sfumato.plots import fonts
 
 # Okabe & Ito (2008): told apart with any common colour vision.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -34,7 +35,6 @@ _STYLE: Any = {
     "figure.facecolor": PAPER,
     "figure.dpi": 110,
     "savefig.dpi": 160,
-    "font.family": "DejaVu Sans",
     "font.size": 10,
     "mathtext.fontset": "dejavusans",
     "axes.edgecolor": GREY,
@@ -62,7 +62,7 @@ _STYLE: Any = {
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw in this look; the caller's own settings come back afterwards."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE | {"font.family": fonts.families()}):
         yield
 
 
