@@ -1,15 +1,19 @@
-"""Draw the picture of docs/compare-models.md: `python docs/draw_models.py`, in some five minutes.
+"""Draw the pictures of compare-models.md, English and Chinese: `python docs/draw_models.py`.
 
-`sfumato compare models s-curve --seconds 20`, and eight Gaussians for the page's second table.
+`sfumato compare models s-curve --seconds 20`, and eight Gaussians for the page's second table: some
+five minutes. The Chinese picture needs a font (fonts-noto-cjk).
 """
 
 from pathlib import Path
 
-from sfumato.plots import save_figure
-from sfumato.runs.compare_models import COLUMNS, ModelComparison, cells, compare_models, figure_of
+from sfumato.plots import fonts, save_figure
+from sfumato.runs.compare_models import COLUMNS, ModelComparison, cells, compare_models
 from sfumato.runs.compare_models import floors as floors_of
+from sfumato.runs.report.languages import language
+from sfumato.runs.report.models import figure_in
 
-IMAGE = Path(__file__).parent / "images" / "models.png"
+DOCS = Path(__file__).parent
+IMAGES = {"en": DOCS / "images/models.png", "zh": DOCS / "zh/images/models.png"}
 SETS, SECONDS = ("s-curve", "eight-gaussians"), 20.0
 
 
@@ -22,8 +26,11 @@ def lines(comparison: ModelComparison) -> list[str]:
 
 
 if __name__ == "__main__":
+    if fonts.chinese() is None:
+        raise SystemExit(fonts.NO_CHINESE)
     for name in SETS:
         found = compare_models(name, seconds=SECONDS, quiet=False)
         print(name, *lines(found), sep="\n", flush=True)
         if name == SETS[0]:
-            save_figure(figure_of(found), IMAGE)
+            for code, image in IMAGES.items():
+                save_figure(figure_in(found, language(code)), image)

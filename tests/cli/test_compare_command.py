@@ -10,6 +10,7 @@ import pytest
 
 from command_line import Command
 from sfumato.errors import DivergedError
+from sfumato.plots import fonts
 from sfumato.runs import compare_models
 from sfumato.runs.families import Fitted, gan
 
@@ -34,6 +35,22 @@ def test_it_prints_a_line_for_each_and_writes_a_page(sfumato: Command, tmp_path:
     assert out.endswith("Page with the figure: runs/moons-models-001/report.html\n")
     written = {path.name for path in (tmp_path / "runs/moons-models-001").iterdir()}
     assert written >= {"comparison.json", "models.png", "report.html"}
+
+
+def test_the_page_is_chinese_and_a_missing_font_is_one_line(
+    sfumato: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "compare models moons --models gan --seconds 0.01 --language zh --quiet"
+    monkeypatch.setattr(fonts, "chinese", lambda: None)
+    code, out, err = sfumato(line)
+    assert code == 0
+    assert len(err.splitlines()) == 1
+    assert err.startswith("note: the figure has English words, as no font with Chinese characters")
+    assert "apt install fonts-noto-cjk" in err
+    assert "GAN: apart; none: a GAN only draws" in out
+    page = (tmp_path / "runs/moons-models-001/report.html").read_text("utf-8")
+    assert "生成对抗网络 GAN" in page
+    assert "没有：GAN 只能采样" in page
 
 
 def test_json_is_all_that_is_printed(sfumato: Command, tmp_path: Path) -> None:
@@ -82,6 +99,7 @@ def test_what_ends_early_leaves_no_folder(
         ("moonz", 2, "did you mean 'moons'"),
         ("moons --models gan,vea", 2, "did you mean 'vae'"),
         ("moons --models ''", 2, "unknown family of models"),
+        ("moons --language ch", 2, "unknown language 'ch'"),
         ("moons --seconds 0", 2, "above 0"),
         ("moons --seconds -3", 2, "above 0"),
         ("digits", 3, "digits holds pictures"),

@@ -94,6 +94,7 @@ def samplers(
         "sfumato compare models s-curve",
         "sfumato compare models points.csv --seconds 20 --models gan,vae,diffusion",
         "sfumato compare models moons --out runs/families --json",
+        "sfumato compare models moons --language zh",
     )
 )
 def models(
@@ -118,6 +119,14 @@ def models(
     out: Annotated[
         Path | None, typer.Option(help="The folder to write. [runs/NAME-models-NNN]")
     ] = None,
+    language_name: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            metavar="NAME",
+            help="Of the page and its figure: en (English) or zh (Chinese).",
+        ),
+    ] = "en",
     seed: Seed = 0,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -130,16 +139,20 @@ def models(
     """
     chosen = None if names is None else [each.strip() for each in names.split(",")]
 
+    from sfumato.plots import fonts
     from sfumato.runs.compare_models import prepare
     from sfumato.runs.folder import new_folder
+    from sfumato.runs.report.languages import ENGLISH, language
     from sfumato.runs.report.models import write_comparison
 
+    spoken = language(language_name)
     task = prepare(source, seconds=seconds, models=chosen, seed=seed)
-    for each in task.notes:
+    without_font = spoken is not ENGLISH and fonts.chinese() is None
+    for each in (*task.notes, *[fonts.NO_CHINESE] * without_font):
         typer.echo(f"note: {each}", err=True)
     with new_folder(out, f"{Path(source).stem}-models") as folder:
         found = task.compared(quiet=quiet)
-        page = write_comparison(found, folder)
+        page = write_comparison(found, folder, spoken)
     if as_json:
         say_json({**found.to_dict(), "folder": str(folder)})
         return

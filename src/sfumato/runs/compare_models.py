@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -419,7 +420,8 @@ def figure_of(comparison: ModelComparison) -> "Figure":
         for each in comparison.entries
     ]
     unit = "second" if comparison.seconds == 1 else "seconds"
-    title = f"{comparison.source}: {comparison.seconds:g} processor {unit} for each family"
+    source = Path(comparison.source).name  # a whole path would not fit
+    title = f"{source}: {comparison.seconds:g} processor {unit} for each family"
     columns = [name for name, each in zip(comparison.columns, varies, strict=True) if each]
     return families(ways, comparison.real[:_SHOWN, varies], columns, title)
 

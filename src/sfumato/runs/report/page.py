@@ -16,6 +16,7 @@ from sfumato import __version__, atomic
 from sfumato.data.source import IN_MEMORY
 from sfumato.metrics.evaluation import Evaluation
 from sfumato.runs.folder import EVALUATION, REPORT
+from sfumato.runs.report.languages import ENGLISH, Language
 from sfumato.runs.run import Run
 
 
@@ -103,7 +104,7 @@ def write_page(run: Run, folder: Path, **shown: Any) -> Path:
     )
 
 
-def write_filled(template: str, folder: Path, **shown: Any) -> Path:
+def write_filled(template: str, folder: Path, say: Language = ENGLISH, **shown: Any) -> Path:
     """Fill a template of this package with what is shown, and write report.html."""
     here = files("sfumato.runs.report")
     environment = jinja2.Environment(
@@ -111,6 +112,8 @@ def write_filled(template: str, folder: Path, **shown: Any) -> Path:
         undefined=jinja2.StrictUndefined,
         loader=jinja2.FunctionLoader(lambda name: here.joinpath(name).read_text(encoding="utf-8")),
     )
-    page = environment.get_template(template).render(name=folder.name, version=__version__, **shown)
+    page = environment.get_template(template).render(
+        name=folder.name, version=__version__, say=say, **shown
+    )
     atomic.write_bytes(folder / REPORT, page.encode())
     return folder / REPORT
