@@ -220,7 +220,8 @@ def rows() -> None:
     listed = 5.99 + 2 * np.arange(12)
     free = np.where(rng.random(2000) < 0.7, rng.uniform(5, 30, 2000), rng.uniform(60, 90, 2000))
     amount = np.where(rng.random(2000) < 0.5, rng.choice(listed, 2000), free).round(2)
-    codec = NumericCodec.fit(Column("amount", amount, np.zeros(2000, bool)), "continuous")
+    column = Column("amount", amount, np.zeros(2000, bool))
+    codec = NumericCodec.fit(column, "continuous", point_masses=False)
     z = np.sort(rng.standard_normal(100_000))
     drawn = codec.decode(z, np.zeros(len(z), int), len(z)).values
     figure = new_figure(9.6, 3.0)
