@@ -7,7 +7,7 @@ Each row of a batch has one of two tasks, at random:
          The sum of D such losses bounds -log p of all categories: Hoogeboom et al. (2022), eq. 11.
     (2)  its numbers: all categories are known, and the numbers that are not missing are noised;
          what were they?
-             loss   that of a denoiser, over the noisy ones
+             loss   4 times that of a denoiser, over the noisy ones
 
 In half of the rows nothing else is known. In the other half each number is known, clean, with a
 probability drawn for the row, so that a table can be completed from any part of it: training with
@@ -220,6 +220,8 @@ def table_loss(
     target: Float[Tensor, "batch C"] | None = None,
 ) -> Float[Tensor, " batch"]:
     """The loss of each row's task, per number or category of its kind: `(batch,)`.
+
+    A number's counts 4 times.
 
     Args:
         denoise: under training.

@@ -137,6 +137,7 @@ def test_values_far_more_frequent_than_the_others_are_point_masses() -> None:
     assert masses(1900, 20) == 2  # one in 200 of 3,920 rows is 19.6 ...
     assert masses(2000, 20) == 1  # ... and of 4,020 it is 20.1
     assert masses(*range(30, 60)) == 24
+    assert masses(*[200] * 30) == 24  # not more where several are as frequent as the last
     assert (
         NumericCodec.fit(column(np.repeat(np.arange(100.0), 40)), "continuous").point_masses == ()
     )  # as frequent as one another
@@ -443,6 +444,13 @@ CODED = np.where(RNG.random(2500) < 0.06, -999, (4 + RNG.normal(0, 0.8, 2500)).r
 BORN = np.datetime64("1950-01-01", "us") + RNG.integers(0, 20_000, 300) * DAY
 FAR = np.where(np.arange(300) < 27, np.datetime64("9999-12-31", "us"), BORN)
 FAR[30:36] = np.datetime64("1555-02-17", "us")
+
+
+def test_a_code_that_stands_apart_is_a_point_mass_whatever_else_is_frequent() -> None:
+    values = np.r_[np.repeat(np.arange(1.0, 31), 200), 30 * RNG.random(2000), np.full(10, -9999.0)]
+    masses = NumericCodec.fit(column(values), "continuous").point_masses
+    assert masses[0] == -9999
+    assert len(masses) == 24
 
 
 def test_a_code_that_stands_apart_is_a_category_and_nothing_is_drawn_near_it() -> None:

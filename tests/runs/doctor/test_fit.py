@@ -13,6 +13,7 @@ from sfumato import fit
 from sfumato.data.points import Points
 from sfumato.data.toy import draw
 from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.errors import DataError
 from sfumato.metrics.evaluation import Evaluation, Measure
 from sfumato.models.gaussian import GaussianModel
 from sfumato.process.noise import NoiseLevel
@@ -204,6 +205,14 @@ def test_unseen_rows_may_be_given(eight: Run) -> None:
     assert found(eight, other)["Unseen rows fare as training rows do"].sound
     # Rows of something else are worse off, and trees tell.
     assert not found(eight, 2 * other)["Unseen rows fare worse than training rows"].sound
+
+
+def test_rows_that_are_given_and_do_not_fit_are_refused(of_table: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no file"):
+        list(examine_run(of_table, tmp_path / "none.csv"))
+    (tmp_path / "other.csv").write_text("other\n" + "1.5\n2.5\n" * 100)
+    with pytest.raises(DataError):
+        list(examine_run(of_table, tmp_path / "other.csv"))
 
 
 def test_nothing_is_claimed_from_few_rows(eight: Run) -> None:

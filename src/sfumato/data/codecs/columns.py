@@ -369,9 +369,10 @@ def frequent(values: np.ndarray, share: float = _MASS) -> tuple[np.ndarray, np.n
     """Values that this share of the rows have, and which rows have none of them."""
     values, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     many = counts >= max(_LEAST_MASS_ROWS, share * counts.sum(), _ABOVE_MEAN * counts.mean())
-    many |= stand_apart(values.astype(np.float64)) & (counts >= _RECURS)
-    if many.sum() > _MOST_MASSES:
-        many &= counts >= np.sort(counts)[-_MOST_MASSES]
+    apart = stand_apart(values.astype(np.float64)) & (counts >= _RECURS)
+    many |= apart
+    # At most so many: those that stand apart, which may mean missing, then the most frequent.
+    many[np.lexsort((-counts, ~apart))[_MOST_MASSES:]] = False
     # What is left must be numbers still.
     if len(values) - many.sum() < 2:
         many[:] = False

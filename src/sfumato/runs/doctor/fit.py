@@ -188,6 +188,8 @@ def _measured(
     try:
         evaluation = run.evaluate(against=data) if evaluation is None else evaluation
     except DataError as error:
+        if data is not None:
+            raise
         yield Finding("How far samples are from real ones", "not measured", str(error))
         return
     verdicts = {measure.name: measure.verdict for measure in evaluation.measures}
