@@ -7,7 +7,7 @@ Each row of a batch has one of two tasks, at random:
          The sum of D such losses bounds -log p of all categories: Hoogeboom et al. (2022), eq. 11.
     (2)  its numbers: all categories are known, and the numbers that are not missing are noised;
          what were they?
-             loss   4 times that of a denoiser, over the noisy ones
+             loss   4 times that of a denoiser, over the noisy ones; once where there is no (1)
 
 In half of the rows nothing else is known. In the other half each number is known, clean, with a
 probability drawn for the row, so that a table can be completed from any part of it: training with
@@ -221,7 +221,7 @@ def table_loss(
 ) -> Float[Tensor, " batch"]:
     """The loss of each row's task, per number or category of its kind: `(batch,)`.
 
-    A number's counts 4 times.
+    A number's counts 4 times where there are categories too.
 
     Args:
         denoise: under training.
@@ -242,9 +242,10 @@ def table_loss(
     aim = x_0 if target is None else target
     error = ((found.x_0 - aim) * unit).square() * requested.condition.is_noisy
     of_numbers = spread(weight(level), error) * error / max(x_0.shape[1], 1)
-    loss = _OF_NUMBERS * of_numbers.sum(1)
+    loss = of_numbers.sum(1)
     if not sizes:
         return loss
+    loss = _OF_NUMBERS * loss
     asked = requested.hidden.any(1).nonzero()[:, 0]
     hidden = requested.hidden[asked]
     nats = cross_entropies(found.logits.float()[asked], rows.categories[asked], sizes)
