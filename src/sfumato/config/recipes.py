@@ -30,7 +30,7 @@ def table(rows: int, columns: int, *, one_category: bool = False) -> dict[str, A
     """The recipe for a table: 600 passes over few rows, fewer over many.
 
     Numbers that nearly decide each other are narrow in some direction: the least noise is lower,
-    and of as many rows as show such detail the cosine is shifted towards it.
+    and the cosine is shifted towards it where there are enough rows to show such detail.
 
     Args:
         rows: of the table.

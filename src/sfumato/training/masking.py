@@ -79,8 +79,8 @@ class Asked:
 # Share of the rows that ask for it; the others know any part, as without it.
 _ASKED = 0.75
 
-# Numbers that go together take longer to learn than categories: so many of the rows are of these at
-# most where there are both, and a number's error counts so much.
+# How numbers depend on each other takes longer to learn than categories do. So where there are
+# both, at most this share of the rows asks for categories, and a number's error counts so often.
 _MOST_OF_CATEGORIES, _OF_NUMBERS = 0.4, 4.0
 
 

@@ -33,8 +33,8 @@ from scipy.special import ndtr, ndtri
 from sfumato.data.table import Column, ColumnType
 
 # A point mass is a number that this share of the rows has, at least so many rows, and so many times
-# the mean count of a value; at most so many are taken. A heavy one is of so many rows that what the
-# column is without it says little.
+# the mean count of a value; at most so many are taken. A heavy one is of this share of the
+# rows: the column is another without it.
 _MASS, _LEAST_MASS_ROWS, _ABOVE_MEAN, _MOST_MASSES, _HEAVY = 0.005, 20, 8, 24, 0.05
 
 _MOST_KNOTS = 32
