@@ -1,6 +1,7 @@
 // The compiled kernel (kernel/kernel.ts) and the memory it works in.
 
 import encoded from "./kernel.wasm?url&inline";
+import { decoded } from "./payload";
 import { NO_MEMORY } from "./tasks";
 
 export interface Kernel {
@@ -32,8 +33,7 @@ export interface Kernel {
 
 /** An instance with memory of its own. */
 export async function loadKernel(): Promise<Kernel> {
-  const text = atob(encoded.slice(encoded.indexOf(",") + 1));
-  const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  const bytes = decoded(encoded.slice(encoded.indexOf(",") + 1));
   const { instance } = await WebAssembly.instantiate(bytes, {
     env: { abort: () => { throw new Error(NO_MEMORY); } },
   });

@@ -9,6 +9,7 @@ import { FitState } from "./fit_state";
 import { hovered, logDensities } from "./hover";
 import { density, pending } from "./layers";
 import { captioned, Panel } from "./panel";
+import { decoded } from "./payload";
 import { Pictures } from "./pictures";
 import * as pictures from "./pictures_state";
 import { connect, fitting, served, state as fitState } from "./server";
@@ -98,7 +99,7 @@ function Notes() {
 
 // The offline file carries its run; the served page is sent one.
 const carried = document.getElementById("payload")?.textContent?.trim();
-if (carried) open(Uint8Array.from(atob(carried), (letter) => letter.charCodeAt(0)).buffer);
+if (carried) open(decoded(carried).buffer);
 if (served) connect(open);
 render(<App />, document.getElementById("page")!);
 

@@ -16,6 +16,13 @@ export interface RunHeader extends Packing {
 
 const FORMAT = 1;
 
+/** The bytes of base64; a loop, as `Uint8Array.from` takes 30 times as long. */
+export function decoded(text: string): Uint8Array<ArrayBuffer> {
+  const letters = atob(text), bytes = new Uint8Array(letters.length);
+  for (let k = 0; k < letters.length; k++) bytes[k] = letters.charCodeAt(k);
+  return bytes;
+}
+
 /** What was made by a version whose files this page does not know. */
 export class OtherFormat extends Error {}
 

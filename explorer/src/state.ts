@@ -254,18 +254,19 @@ export function options() {
   };
 }
 
-/** Rows of a task: few, so that the first are soon seen; a part of a chunk. */
-const PART = 256;
+/** Rows of a task, a part of a chunk; of the first one few, so that they are soon seen. */
+const PART = 256, FIRST = 64;
 
 async function draw(side: Side, source: Source, chosen: Walk): Promise<void> {
   engine.cancel(`walk ${side}`);
   drawing[side].value = true;
   const total = count.value, d = payload.value!.dimension, started = performance.now();
-  const parts = Array.from({ length: Math.ceil(total / PART) }, (_, k) => k * PART);
+  const begins = [0, FIRST, ...Array.from({ length: Math.ceil(total / PART) }, (_, k) => k * PART).slice(1)];
+  const parts = begins.filter((first) => first < total);
   const asked = parts.map((first, turn) =>
     engine.ask(`walk ${side}`, "walk", {
       source, method: chosen.method, options: options(), levels: chosen.levels, seed: seed.value,
-      chunk: Math.floor(first / CHUNK), first: first % CHUNK, rows: Math.min(PART, total - first),
+      chunk: Math.floor(first / CHUNK), first: first % CHUNK, rows: (parts[turn + 1] ?? total) - first,
     }, turn),
   );
   // The first that is replaced tells of all: the others are not waited for.
