@@ -92,6 +92,7 @@ function command(): string {
   const chosen = noiseAtTheEnd.value ? "ancestral" : sampler.value, set: string[] = [];
   if (sampling.few) words.push("--calls", "0");
   words.push("--sampler", chosen, "--steps", String(steps.value));
+  if (schedule.value) set.push(`sampling.schedule=${schedule.value}`);
   if (grid.value !== sampling.grid) set.push(`sampling.grid=${grid.value}`);
   if (chosen === "ancestral") {
     set.push(`sampling.options.variance=${options().variance}`, `sampling.options.last_step_noise=${noiseAtTheEnd.value}`);
@@ -124,8 +125,7 @@ export function Share() {
           }
         }}>{busy.value ? t.making : t.gif}</button>
       </div>
-      {schedule.value && !calls.value ? <p class="faint" data-testid="no-command">{t.noCommand}</p>
-        : <Command line={line} title={onlyHere ? t.commandWithout : t.command} />}
+      <Command line={line} title={onlyHere ? t.commandWithout : t.command} />
     </section>
   );
 }

@@ -20,9 +20,13 @@ from sfumato.errors import ArgumentError, RunError
 from sfumato.models.file import load_model, save_model
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.registry import build_denoiser, build_process
+from sfumato.process import discrete, grids
+from sfumato.process.conversions import from_schedule
+from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import ContinuousProcess, DiscreteProcess
-from sfumato.process.schedules import Cosine
-from sfumato.samplers.driver import walk_rows
+from sfumato.process.schedules import Cosine, Laplace
+from sfumato.samplers.ddim import DDIM
+from sfumato.samplers.driver import sample_chunks, walk_rows
 from sfumato.samplers.unipc import UniPC
 
 
@@ -98,6 +102,17 @@ def test_negative_numbers_are_refused(model: GaussianModel, changes: dict[str, A
         ({"network": {"parameterisation": "epsilon"}}, "did you mean 'eps'"),
         ({"sampling": {"sampler": "dimm"}}, "did you mean 'ddim'"),
         ({"sampling": {"grid": "kerras"}}, "did you mean 'karras'"),
+        ({"sampling": {"schedule": "laplce"}}, "did you mean 'laplace'"),
+        ({"sampling": {"schedule": "lin-1000"}}, "did you mean 'linear'"),
+        ({"sampling": {"schedule": "scaled-linear"}}, "say how many levels it has"),
+        (
+            {
+                "process": {"num_levels": 9},
+                "network": {"name": "step-mlp"},
+                "sampling": {"grid": "trailing", "schedule": "linear-9"},
+            },
+            "knows the noise levels of its own schedule alone",
+        ),
         ({"sampling": {"grid_offset": 1}}, "grid_offset counts the levels of a discrete schedule"),
         ({"process": {"num_levels": 9}, "sampling": {"grid": "trailing", "steps": 10}}, "1 and 9"),
         (
@@ -109,6 +124,32 @@ def test_negative_numbers_are_refused(model: GaussianModel, changes: dict[str, A
 def test_names_and_numbers_that_do_not_fit_are_told(settings: dict[str, Any], phrase: str) -> None:
     with pytest.raises(ArgumentError, match=phrase):
         _model(settings).sample(1)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "levels"),
+    [
+        ("linear-1000", grids.trailing(discrete.linear(1000), 20)),
+        ("scaled-linear-40", grids.trailing(discrete.scaled_linear(40), 20)),
+        ("laplace-50", grids.trailing(from_schedule(Laplace(), 50), 20)),
+    ],
+)
+def test_along_another_schedule_its_levels_are_walked(
+    schedule: str, levels: NoiseLevel, model: GaussianModel
+) -> None:
+    asked: dict[str, Any] = {
+        "sampler": "ddim",
+        "schedule": schedule,
+        "grid": "trailing",
+        "steps": 20,
+    }
+    (z,) = sample_chunks(model.denoiser, (2,), levels, DDIM(), n=50, seed=3)
+    np.testing.assert_array_equal(model.sample(50, seed=3, **asked), model.codec.decode(z))
+
+
+def test_a_start_part_way_is_a_time_of_the_own_schedule(model: GaussianModel) -> None:
+    with pytest.raises(ArgumentError, match="a start is a time of the run's own schedule"):
+        edited(model, model.sample(3), 0.5, schedule="ve")
 
 
 def test_num_levels_decides_between_discrete_and_continuous() -> None:

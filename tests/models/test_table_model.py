@@ -155,6 +155,15 @@ def test_rows_drawn_follow_the_law(drawn: DataTable) -> None:
     follows_the_law(drawn)
 
 
+def test_along_another_schedule_rows_follow_the_law_too(model: TableModel) -> None:
+    follows_the_law(model.sample(3072, seed=4, schedule="ve", grid="karras"))
+
+
+def test_a_start_part_way_is_a_time_of_the_own_schedule(model: TableModel) -> None:
+    with pytest.raises(ArgumentError, match="a start is a time of the run's own schedule"):
+        list(model.edit_chunks(model.sample(3), 0.5, schedule="ve"))
+
+
 def test_a_row_is_the_same_however_many_are_drawn(model: TableModel, drawn: DataTable) -> None:
     few = model.sample(5, seed=1, first=1020)
     for one, all_of_them in zip(few, drawn, strict=True):

@@ -233,6 +233,11 @@ class SamplingSettings(Section):
         50, description="of the sampler; auto: as many as `tol` needs, for those without noise"
     )
     grid: str = Field("uniform-log-snr", description="where between noise and data the steps are")
+    schedule: str = Field(
+        "",
+        description="whose noise levels are visited, by name, with its usual options; of discrete "
+        "levels with their number (linear-1000). The run's own if not given",
+    )
     grid_offset: int = Field(
         0, ge=0, le=1_000_000, description="a table's levels by which each of the grid is noisier"
     )

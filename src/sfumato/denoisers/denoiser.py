@@ -99,6 +99,11 @@ def log_snr(level: NoiseLevel) -> Tensor:
     return level.log_snr.clamp(-FARTHEST, FARTHEST)
 
 
+def knows_all_levels(conditioning: Conditioning) -> bool:
+    """Whether a network that takes this number can be asked at any schedule's levels."""
+    return conditioning is log_snr
+
+
 def flow_time(level: NoiseLevel) -> Tensor:
     """Conditioning of flows: 1 + 1000 t with x_t = (1 - t) x_0 + t eps; steps count from 1."""
     return 1 + 1000 * level.sigma / (level.alpha + level.sigma)

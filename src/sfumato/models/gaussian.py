@@ -20,7 +20,7 @@ from sfumato.denoisers.denoiser import (
     Denoiser,
     NetworkDenoiser,
     PerChunk,
-    log_snr,
+    knows_all_levels,
 )
 from sfumato.denoisers.guidance import ClassLabels, Guided
 from sfumato.errors import ArgumentError, DataError, ForeignWarning, unknown
@@ -33,7 +33,9 @@ from sfumato.models.registry import (
     build_stepper,
     changed_sampling,
     class_labels_of,
+    refuse_part_way,
     split_stepper,
+    walked,
 )
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
@@ -215,7 +217,8 @@ class GaussianModel:
         """
         settings = self.settings.sampling
         self._stepper(settings)
-        levels = build_grid(settings, self.process, 1 if settings.steps == "auto" else None)
+        process = walked(settings, self.process, self.denoiser.conditioning)
+        levels = build_grid(settings, process, 1 if settings.steps == "auto" else None)
         self.denoiser.parameterisation(levels[0])  # eps has no x_0 where no signal is left
 
     def _stepper(self, settings: SamplingSettings) -> Stepper[Any]:
@@ -233,13 +236,14 @@ class GaussianModel:
             ArgumentError: if the method draws noise, or none is enough.
         """
         settings = self._sampling(sampling)
+        process = walked(settings, self.process, self.denoiser.conditioning)
         return choose_steps(
             self._denoise(settings),
             self.codec.event,
-            lambda num_steps: build_grid(settings, self.process, num_steps),
+            lambda num_steps: build_grid(settings, process, num_steps),
             build_stepper(settings),
             tol=settings.tol,
-            most=self.process.num_levels or None,
+            most=process.num_levels or None,
         )
 
     def _sampler(
@@ -263,9 +267,12 @@ class GaussianModel:
             return self._few(settings, seed, given)
         stepper = self._stepper(settings) if own is None else own
         steps = self.choose_steps(**named).num_steps if settings.steps == "auto" else settings.steps
+        process = walked(settings, self.process, self.denoiser.conditioning)
+        if start < 1:
+            refuse_part_way(settings)
         # A part of the process takes that part of the steps.
-        _warn_of_strides(settings, steps, self.process.num_levels)
-        part = self.process.until(float(start))
+        _warn_of_strides(settings, steps, process.num_levels)
+        part = process.until(float(start))
         levels = build_grid(settings, part, max(1, round(steps * start)))
         return self._denoise(settings, seed, given), levels, stepper
 
@@ -615,7 +622,7 @@ class GaussianModel:
 
     def _continuous(self) -> Schedule:
         """The process in continuous time, which the network must be able to follow."""
-        if self.process.num_levels and self.denoiser.conditioning is not log_snr:
+        if self.process.num_levels and not knows_all_levels(self.denoiser.conditioning):
             raise ArgumentError(
                 "this network knows only the levels of its own discrete schedule, and the flow "
                 "passes between them; take the variational bound (--bound)."

@@ -22,6 +22,7 @@ from sfumato.denoisers.denoiser import (
     NetworkDenoiser,
     edm_noise,
     flow_time,
+    knows_all_levels,
     log_snr,
     step_of,
 )
@@ -557,6 +558,55 @@ def split_stepper(changes: Mapping[str, Any]) -> tuple[Mapping[str, Any], Steppe
             f"noise)`; got {own!r}."
         )
     return {name: value for name, value in changes.items() if name != "sampler"}, own
+
+
+def process_of(schedule: str) -> Process:
+    """The process of a schedule with its usual options.
+
+    Args:
+        schedule: its name; of discrete levels with how many they are, as "linear-1000".
+
+    Raises:
+        ArgumentError: if the name is unknown.
+    """
+    stem, _, levels = schedule.rpartition("-")
+    if stem and levels.isdecimal():
+        return build_process(ProcessSettings(schedule=stem, num_levels=int(levels)))
+    return build_process(ProcessSettings(schedule=schedule))
+
+
+def walked(settings: SamplingSettings, process: Process, conditioning: Conditioning) -> Process:
+    """The process whose levels sampling visits: `sampling.schedule`, or the run's own.
+
+    Args:
+        settings: may name a schedule.
+        process: the run's own.
+        conditioning: the number that its network takes.
+
+    Raises:
+        ArgumentError: if the schedule is unknown, or the network knows the levels of its own alone.
+    """
+    if not settings.schedule:
+        return process
+    if not knows_all_levels(conditioning):
+        raise ArgumentError(
+            "this network knows the noise levels of its own schedule alone; leave "
+            "sampling.schedule out."
+        )
+    return process_of(settings.schedule)
+
+
+def refuse_part_way(settings: SamplingSettings) -> None:
+    """A start between noise and data is a time of the run's own schedule.
+
+    Raises:
+        ArgumentError: if another one is to be walked.
+    """
+    if settings.schedule:
+        raise ArgumentError(
+            "sampling.schedule is for samples that begin at noise: a start is a time of the run's "
+            "own schedule. Leave it out here."
+        )
 
 
 def build_grid(

@@ -39,7 +39,14 @@ from sfumato.likelihood.flow import LogProb, Probes, log_prob, rademacher
 from sfumato.likelihood.variational import BoundTerms
 from sfumato.models.few import FewSteps, as_map, map_of, refuse_few
 from sfumato.models.model import refuse_negative, unsupported
-from sfumato.models.registry import build_grid, build_stepper, changed_sampling, split_stepper
+from sfumato.models.registry import (
+    build_grid,
+    build_stepper,
+    changed_sampling,
+    refuse_part_way,
+    split_stepper,
+    walked,
+)
 from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.kernels import noised
@@ -109,7 +116,11 @@ class TableModel:
                 "sampling.steps=auto, guidance, clip and threshold are not for tables; leave them."
             )
         build_stepper(settings)
-        build_grid(settings, self.process)
+        build_grid(settings, self._walked(settings))
+
+    def _walked(self, settings: SamplingSettings) -> Process:
+        """The process whose levels sampling visits."""
+        return walked(settings, self.process, self.denoiser.conditioning)
 
     def empty(self) -> DataTable:
         """No rows, of the columns' own types."""
@@ -351,6 +362,7 @@ class TableModel:
         """
         process = self.process.until(float(start))
         settings, stepper = self._sampler(sampling, from_noise=False)
+        refuse_part_way(settings)
         own = self.own(rows)
         encoded = self.as_known(own, np.ones((len(own), len(self.codec.parts)), bool))
         levels = build_grid(settings, process, max(1, round(int(settings.steps) * start)))
@@ -806,7 +818,7 @@ class TableModel:
     ) -> Iterator[Frame]:
         """The numbers of a chunk on their way from noise, given what is known."""
         settings, stepper = sampler
-        levels = build_grid(settings, self.process)
+        levels = build_grid(settings, self._walked(settings))
         drawing = self
         if settings.few:
             few = map_of(self.few)

@@ -16,14 +16,14 @@ from torch import nn
 
 from sfumato.data.codecs.points import PointCodec
 from sfumato.data.points import Points
-from sfumato.denoisers.denoiser import NetworkDenoiser, log_snr
+from sfumato.denoisers.denoiser import NetworkDenoiser, knows_all_levels
 from sfumato.denoisers.empirical import Empirical, empirical
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.metrics.evaluation import chance_reaches
 from sfumato.models.few import as_map
 from sfumato.models.format_4 import weight_names
 from sfumato.models.gaussian import GaussianModel
-from sfumato.models.registry import build_grid
+from sfumato.models.registry import build_grid, walked
 from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process.discrete import DISCRETE_SCHEDULES
 from sfumato.process.noise import NoiseLevel, then_clean
@@ -86,7 +86,8 @@ def payload(run: Run, other: nn.Module | None = None) -> bytes:
         )
         | {"steps": _steps_of(model)},
         "rows": None if data is None else len(data.train),
-        "schedule": _called(settings.process.schedule, settings.process.num_levels),
+        "schedule": settings.sampling.schedule
+        or _called(settings.process.schedule, settings.process.num_levels),
         "schedules": _described_schedules(model.denoiser),
         "chance": chance_reaches(FLOOR_SETS),
         "exact": None if exact is None else ("distribution" if known else "training rows"),
@@ -138,9 +139,9 @@ def _rows_of(run: Run) -> Dataset[Points] | None:
 def _arrays(
     run: Run, model: GaussianModel, data: Dataset[Points] | None, other: nn.Module | None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    denoiser, process = model.denoiser, model.process
-    stops = min(_STOPS, process.num_levels or _STOPS)
-    yield "axis", _levels(denoiser, process.grid("uniform-log-snr", stops))
+    denoiser, process = model.denoiser, _walked(model)
+    stops = min(_STOPS, model.process.num_levels or _STOPS)
+    yield "axis", _levels(denoiser, model.process.grid("uniform-log-snr", stops))
     yield "compared", _levels(denoiser, then_clean(compared_levels(run)))
     own = _steps_of(model)
     for name in process.suggested_grids:
@@ -149,7 +150,7 @@ def _arrays(
                 yield f"grid/{name}/{steps}", _grid(model, name, steps)
     if (grid := model.settings.sampling.grid) not in process.suggested_grids:
         yield f"grid/{grid}/{own}", _grid(model, grid, own)
-    if _knows_all_levels(denoiser):
+    if knows_all_levels(denoiser.conditioning):
         yield from _along_others(denoiser.parameterisation).items()
     for name, network in _networks(run, model, other):
         yield from _weights(f"network/{name}", network, model.codec.dimension)
@@ -157,7 +158,7 @@ def _arrays(
         own_map = as_map(denoiser, model.few.network)
         yield from _weights("network/few", model.few.network, model.codec.dimension)
         for calls in model.few.times:
-            yield f"few/{calls}", _levels(own_map, model.few.levels(process, calls))
+            yield f"few/{calls}", _levels(own_map, model.few.levels(model.process, calls))
     if data is not None:
         for name, rows in _real(data):
             yield f"rows/{name}", model.codec.encode(rows.values[:_ROWS]).numpy()
@@ -165,17 +166,17 @@ def _arrays(
 
 def _grid(model: GaussianModel, name: str, steps: int) -> np.ndarray:
     sampling = model.settings.sampling.model_copy(update={"grid": name})
-    return _levels(model.denoiser, build_grid(sampling, model.process, steps))
+    return _levels(model.denoiser, build_grid(sampling, _walked(model), steps))
+
+
+def _walked(model: GaussianModel) -> Process:
+    """The process whose levels sampling visits."""
+    return walked(model.settings.sampling, model.process, model.denoiser.conditioning)
 
 
 def _steps_of(model: GaussianModel) -> int:
     sampling = model.settings.sampling
     return model.choose_steps().num_steps if sampling.steps == "auto" else sampling.steps
-
-
-def _knows_all_levels(denoiser: NetworkDenoiser) -> bool:
-    """Whether its network can be asked between the levels of its own process."""
-    return denoiser.conditioning is log_snr
 
 
 def _called(schedule: str, num_levels: int) -> str:
@@ -195,7 +196,7 @@ def _schedules() -> Mapping[str, Process]:
 
 def _described_schedules(denoiser: NetworkDenoiser) -> dict[str, Any]:
     """The log-SNR of their noisiest and cleanest level; none where the network knows none else."""
-    if not _knows_all_levels(denoiser):
+    if not knows_all_levels(denoiser.conditioning):
         return {}
     return {
         name: [float(each.noisiest.log_snr), float(each.least_noisy.log_snr)]
