@@ -1,6 +1,7 @@
 // E[x_0 given x_t]: a fitted network's, and the exact one of a set of points.
 
 import { Block, type Kernel } from "./kernel";
+import { packed, ROWS, wide } from "./layer";
 import type { Level, Payload } from "./payload";
 
 /** x_0 for each row of x_t, `(rows, dimension)`; and the trace of its Jacobian where asked for. */
@@ -8,9 +9,6 @@ export interface Denoiser {
   readonly dimension: number;
   predict(x: Float64Array, level: Level, traces?: Float64Array): Float64Array;
 }
-
-/** Rows that are computed together: few enough for the processor's nearest memory. */
-const ROWS = 32;
 
 interface Layer {
   weight: Block;
@@ -74,18 +72,12 @@ export class NetworkDenoiser implements Denoiser {
     this.answers = new Block(kernel, ROWS * wide(this.dimension));
   }
 
-  /** Weights padded with zeros, outputs to a multiple of 8, inputs to what comes in; and packed. */
   private layer(
     weight: Float32Array, bias: Float32Array, inputs: number, outputs: number, padded: number,
   ): Layer {
-    const to = wide(outputs), packed = new Float32Array(padded * to), shift = new Float32Array(to);
-    for (let i = 0; i < inputs; i++) {
-      for (let j = 0; j < outputs; j++) {
-        packed[(j - (j % 8)) * padded + 8 * i + (j % 8)] = weight[i * outputs + j];
-      }
-    }
+    const shift = new Float32Array(wide(outputs));
     shift.set(bias);
-    return { weight: Block.of(this.kernel, packed), bias: shift, inputs: padded };
+    return { weight: packed(this.kernel, weight, inputs, outputs, padded), bias: shift, inputs: padded };
   }
 
   predict(x: Float64Array, level: Level, traces?: Float64Array): Float64Array {
@@ -241,11 +233,6 @@ class VectorParts {
     for (let j = 0; j < d; j++) slope += this.skipIn[axis * d + j] * gain[j] * this.skipOut[j * d + axis];
     return slope;
   }
-}
-
-/** Outputs of a layer as the kernel takes them, a multiple of 8. */
-function wide(outputs: number): number {
-  return 8 * Math.ceil(outputs / 8);
 }
 
 /**

@@ -141,13 +141,17 @@ export class Payload extends Packed<Header> {
 
   /** Noise levels, noisiest first, the clean one last. */
   levels(name: string): Level[] {
-    const numbers = this.doubles(name);
-    const [count] = this.shape(name);
-    return Array.from({ length: count }, (_, k) => {
-      const [alpha, sigma, number, cIn, cSkip, cOut] = numbers.subarray(6 * k, 6 * k + 6);
-      return { alpha, sigma, number, cIn, cSkip, cOut };
-    });
+    return levelsOf(this, name);
   }
+}
+
+/** Noise levels of any run, noisiest first, the clean one last. */
+export function levelsOf(run: Packed<Packing>, name: string): Level[] {
+  const numbers = run.doubles(name), [count] = run.shape(name);
+  return Array.from({ length: count }, (_, k) => {
+    const [alpha, sigma, number, cIn, cSkip, cOut] = numbers.subarray(6 * k, 6 * k + 6);
+    return { alpha, sigma, number, cIn, cSkip, cOut };
+  });
 }
 
 function product(shape: number[]): number {

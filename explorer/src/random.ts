@@ -66,6 +66,21 @@ class Twister {
   }
 }
 
+/** `torch.rand(..., dtype=float64)` of a stream under a seed. */
+export function uniforms(count: number, seed: number, ...stream: number[]): Float64Array {
+  const numbers = new Float64Array(count);
+  fill(numbers, new Twister(streamSeed(seed, ...stream)));
+  return numbers;
+}
+
+/** Uniform numbers of 53 bits. */
+function fill(numbers: Float64Array, source: Twister): void {
+  for (let k = 0; k < numbers.length; k++) {
+    const high = source.next() & 0x1fffff;
+    numbers[k] = (high * 2 ** 32 + source.next()) / 2 ** 53;
+  }
+}
+
 /** Successive arrays of normal numbers, as `torch.randn(..., dtype=float64)` gives them. */
 export class Normals {
   private readonly source: Twister;
@@ -92,24 +107,16 @@ export class Normals {
   draw(count: number): Float64Array {
     if (count < 16) return this.draw(16).subarray(0, count);
     const numbers = new Float64Array(count);
-    this.fill(numbers);
+    fill(numbers, this.source);
     const whole = count - (count % 16);
     for (let start = 0; start < whole; start += 16) turn(numbers.subarray(start, start + 16));
     if (whole < count) {
       // What is left over: the last 16 are drawn once more.
       const last = numbers.subarray(count - 16);
-      this.fill(last);
+      fill(last, this.source);
       turn(last);
     }
     return numbers;
-  }
-
-  /** Uniform numbers of 53 bits. */
-  private fill(numbers: Float64Array): void {
-    for (let k = 0; k < numbers.length; k++) {
-      const high = this.source.next() & 0x1fffff;
-      numbers[k] = (high * 2 ** 32 + this.source.next()) / 2 ** 53;
-    }
   }
 }
 

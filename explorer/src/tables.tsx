@@ -8,7 +8,7 @@ import { fitting, served } from "./server";
 import { asGiven, Command, download, quoted } from "./share";
 import {
   asked, begun, choicesOf, type Column, columns, conditions, count, drawing, drawn, emptied, empty, filled, FILLINGS, first,
-  given, isMissing, isNumeric, type Left, type Mode, mode, real, refusal, row, second, seed, setCondition, stored, table, usual, type Value,
+  given, isLive, isMissing, isNumeric, type Left, type Mode, mode, real, refusal, row, second, seed, setCondition, stored, table, usual, type Value,
 } from "./tables_state";
 import { cellText, FONT, inks, Marginal, Numbers, Pair, type Shown } from "./tables_plots";
 import { valueText } from "./tables_scales";
@@ -34,7 +34,7 @@ export function Tables() {
         {run.rules.length > 0 && <p class="faint" data-testid="rules">{t.rules}: {run.rules.map((rule) => <code key={rule} class="inline">{rule}</code>)}</p>}
         {run.hidden.length > 0 && <p class="faint">{t.hidden(run.hidden.join(", "))}</p>}
         <p class="faint">
-          {!served && <>{t.offline} </>}
+          {!served && <>{isLive.value ? text.value.offline : t.offline} </>}
           {leftOut() && <span data-testid="left">{t.leftOut(leftOut())} </span>}
           {text.value.version(run.version)}
         </p>
@@ -339,7 +339,7 @@ function command(): string {
 function Share() {
   const t = words.value;
   const name = table.value!.header.name.replace(/.*[\\/]/, "").replace(/\W+/g, "-");
-  const exact = served || !drawn.value;
+  const exact = served || isLive.value || !drawn.value;
   return (
     <section class="share" aria-label={text.value.share}>
       <div class="buttons">

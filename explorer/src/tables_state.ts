@@ -3,9 +3,13 @@
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
 import { Replaced } from "./engine";
+import { drawHere, type Here } from "./live";
 import { Packed, type RunHeader } from "./payload";
 import { type Saying, sayingOf } from "./reasons";
 import { type Answer, draw, type Draw, fitting, served } from "./server";
+import { engine } from "./state";
+import type { Part } from "./table_codec";
+import { words } from "./tables_text";
 
 export interface Column {
   name: string;
@@ -35,13 +39,28 @@ interface Stored {
   left: Partial<Record<Left, [number, number]>>;
 }
 
-interface TableHeader extends RunHeader {
+/** The model itself, for a page that draws its rows; see sfumato/runs/explorer/live.py. */
+export interface Live {
+  method: string;
+  options: Record<string, number | string | boolean>;
+  /** How many categories each column has that has some, and which of them means missing; -1: none. */
+  sizes: number[];
+  missing: number[];
+  /** Of each number the place of the category that says whether it is there; -1: always. */
+  states: number[];
+  /** Columns of categories, round after round, in a few orders. */
+  orders: number[][][];
+  parts: Part[];
+}
+
+export interface TableHeader extends RunHeader {
   columns: Column[];
   rules: string[];
   /** How many of the real rows, the first, were kept out of training. */
   heldout: number;
   hidden: string[];
   stored: Stored | null;
+  live: Live | null;
 }
 
 /** Values of columns: numbers, NaN where missing; or places of categories, -1 where missing. */
@@ -88,6 +107,8 @@ export const real = computed(() => rowsOf("real"));
 /** Rows of the run's own seed, without conditions. */
 export const begun = computed(() => rowsOf("drawn"));
 export const stored = computed(() => (served ? null : (table.value?.header.stored ?? null)));
+/** Whether this page draws by itself. */
+export const isLive = computed(() => !served && table.value?.header.live != null);
 
 export const isNumeric = (column: Column) => column.categories === undefined;
 
@@ -147,6 +168,7 @@ export function open(bytes: ArrayBuffer): void {
       row.value = 0;
       emptied.value = new Set();
     }
+    if (found.header.live) engine.load(bytes);
     table.value = found;
     if (!keep) count.value = begun.value?.n ?? 1000;
   });
@@ -198,17 +220,27 @@ function idle(): void {
   refusal.value = null;
 }
 
+/** What the server draws, or this page. */
+async function found(message: Draw, here: Here): Promise<Omit<Drawn, "empty">> {
+  if (isLive.peek()) {
+    const { unlike, ...drawn } = await drawHere(engine, table.peek()!, here);
+    return { ...drawn, notes: unlike.map((k) => words.peek().unlike(columns.peek()[k].name)), csv: "" };
+  }
+  const of = columns.peek(), answer = await draw(message);
+  const { calls, seconds, notes = [], csv = "" } = answer.header as Answer & { notes?: string[]; csv?: string };
+  return { rows: taken(answer, "rows", of), calls, seconds, notes, csv };
+}
+
 /** Have it drawn, in a moment; `about` are the cells that it fills. What is refused leaves nothing. */
-function ask(message: Draw, take: (found: Drawn | null) => void, about: number[] = []): void {
+function ask(message: Draw, here: Here, take: (found: Drawn | null) => void, about: number[] = []): void {
   idle();
-  const own = turn, of = columns.peek();
+  const own = turn;
   drawing.value = true;
   timer = setTimeout(async () => {
     let said: Saying | null = null;
     try {
-      const answer = await draw(message);
-      const { calls, seconds, notes = [], csv = "" } = answer.header as Answer & { notes?: string[]; csv?: string };
-      if (own === turn) take({ rows: taken(answer, "rows", of), calls, seconds, notes, csv, empty: about });
+      const answer = await found(message, here);
+      if (own === turn) take({ ...answer, empty: about });
     } catch (error) {
       if (error instanceof Replaced) return;
       said = sayingOf(error);
@@ -240,8 +272,18 @@ function drawRows(of: Packed<TableHeader>): void {
     drawn.value = null;
   } else {
     const named = values.map(({ k, value }) => [columns.value[k].name, asked(value, columns.value[k])]);
-    ask({ type: "draw_rows", seed: seed.value, rows: count.value, given: Object.fromEntries(named) }, (found) => (drawn.value = found));
+    const here = { seed: seed.value, rows: count.value, values: new Map(values.map(({ k, value }) => [k, value])), filling: false };
+    ask({ type: "draw_rows", seed: seed.value, rows: count.value, given: Object.fromEntries(named) }, here, (found) => (drawn.value = found));
   }
+}
+
+/** The values of a real row, but for those of some columns. */
+function valuesOf(row: number, without: number[]): Map<number, Value> {
+  const rows = real.value!;
+  return new Map(columns.value.flatMap((column, k): [number, Value][] => {
+    const value = rows.columns[k][row];
+    return without.includes(k) ? [] : [[k, isNumeric(column) ? value : column.categories![value]]];
+  }));
 }
 
 function fillRow(): void {
@@ -255,7 +297,8 @@ function fillRow(): void {
     filled.value = null;
   } else {
     const names = ticked.map((k) => columns.value[k].name);
-    ask({ type: "fill_row", seed: seed.value, draws: FILLINGS, row: row.value, columns: names }, (found) => (filled.value = found), cells);
+    const here = { seed: seed.value, rows: FILLINGS, values: valuesOf(row.value, cells), filling: true };
+    ask({ type: "fill_row", seed: seed.value, draws: FILLINGS, row: row.value, columns: names }, here, (found) => (filled.value = found), cells);
   }
 }
 

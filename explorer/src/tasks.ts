@@ -1,6 +1,7 @@
 // What the page asks of its workers, and what they answer; typed once for both sides.
 
 import type { Level } from "./payload";
+import type { RowsAsked, RowsDrawn } from "./rows";
 import type { Options } from "./samplers";
 
 /** Whose prediction: weights of the network, the few-step map, or the exact denoiser. */
@@ -34,6 +35,8 @@ export interface Tasks {
   };
   /** Root mean squared errors of x_0 at each level, on real rows: see `Errors`. */
   errors: { ask: { source: Source; levels: Level[]; seed: number }; answer: Errors };
+  /** Rows of a table. */
+  rows: { ask: RowsAsked; answer: RowsDrawn };
   /** Energy distance between two sets of rows. */
   energy: { ask: { a: Float32Array; b: Float32Array }; answer: { distance: number } };
 }

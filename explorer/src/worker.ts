@@ -3,14 +3,17 @@
 import { flowLogDensity } from "./density";
 import { type Denoiser, energyDistance, ExactDenoiser, NetworkDenoiser } from "./denoisers";
 import { loadKernel, type Kernel } from "./kernel";
-import { Payload } from "./payload";
+import { levelsOf, type Packed, Payload } from "./payload";
 import { CHUNK, Normals } from "./random";
+import { RowDrawer } from "./rows";
 import { trajectory } from "./samplers";
+import type { TableHeader } from "./tables_state";
 import type { FromWorker, Kind, Request, Source, Tasks, ToWorker } from "./tasks";
 
 let kernel: Kernel;
 let payload: Payload;
 let denoisers = new Map<Source, Denoiser>();
+let rowDrawer: RowDrawer | null = null;
 const cancelled = new Set<number>();
 const queue: Request[] = [];
 let busy = false;
@@ -68,6 +71,11 @@ const HANDLERS: { [K in Kind]: Handler<K> } = {
       yield null;
     }
     yield known ? found : { ...found, least: null, unlearned: null };
+  },
+  *rows(ask) {
+    const run = payload as unknown as Packed<TableHeader>;
+    rowDrawer ??= new RowDrawer(kernel, run);
+    yield* rowDrawer.draw(ask, levelsOf(run, "levels"));
   },
   *energy({ a, b }) {
     yield { distance: energyDistance(kernel, a, b, payload.dimension) };
@@ -137,6 +145,7 @@ onmessage = ({ data }: MessageEvent<ToWorker>) => {
     payload = new Payload(data.load);
     // Another run has other sizes: memory of its own, and the old one is let go.
     denoisers = new Map();
+    rowDrawer = null;
     kernel = undefined as unknown as Kernel;
   } else if ("cancel" in data) {
     if (busy || queue.length) cancelled.add(data.cancel);

@@ -100,7 +100,8 @@ class TableModel:
         return replace(self, denoiser=replace(self.denoiser, network=network))
 
     @property
-    def _orders(self) -> tuple[Order, ...]:
+    def orders(self) -> tuple[Order, ...]:
+        """The orders in which categories are drawn; see `samplers.unmasking`."""
         return orders(len(self.codec.sizes), self.settings.seed, ORDERS)
 
     def check_sampling(self) -> None:
@@ -550,7 +551,7 @@ class TableModel:
             found = LogProb(torch.from_numpy(nats[some.numpy()]), None, 0)
             if of_target.any():
                 logits = partial(self._logits_given, denoise, part)
-                own_orders = sizes, self._orders, self.allowed
+                own_orders = sizes, self.orders, self.allowed
                 of_categories = log_prob_categories(logits, chunk, *own_orders, given[some])
                 found = replace(found, nats=found.nats + of_categories)
             if len(slots):
@@ -584,7 +585,7 @@ class TableModel:
             lambda seen: denoise.logits(unknown_numbers, seen),
             categories,
             self.codec.sizes,
-            self._orders,
+            self.orders,
             self.allowed,
         )
 
@@ -787,7 +788,7 @@ class TableModel:
             partial(self._logits_given, self.denoiser, known),
             categories,
             sizes,
-            self._orders,
+            self.orders,
             torch.rand(categories.shape, generator=source, dtype=torch.float64),
             barred,
             (lambda seen, column: allowed(seen, column, barred))

@@ -516,6 +516,21 @@ def test_nothing_is_drawn_in_a_gap_and_a_number_there_was_never_seen() -> None:
     assert unseen.tolist() == [False, True, False]
 
 
+def test_between_a_code_that_stands_apart_and_the_numbers_is_a_gap() -> None:
+    values = np.concatenate([np.full(60, -999.0), RNG.normal(5, 1, 940).round(1)])
+    codec = NumericCodec.fit(column(values), "continuous")
+    assert codec.point_masses == (-999,)
+    assert codec.has_gaps
+    tried = np.array([-999, -400.0, values[60:].min(), 5.0, 10.0])
+    encoded = codec.encode(column(tried), None)
+    assert encoded.unseen.tolist() == [False, True, False, False, False]
+    assert encoded.z is not None
+    assert encoded.z[1] == codec.heights[0]  # at the gap's edge
+    # Next to a heap of zeros there is none: the numbers begin beside it.
+    amounts = np.concatenate([np.zeros(300), RNG.gamma(2, 3, 700)])
+    assert not NumericCodec.fit(column(amounts), "continuous").has_gaps
+
+
 def test_a_gap_between_numbers_that_do_not_recur_is_one_too() -> None:
     values = np.concatenate([RNG.normal(size=500), RNG.normal(1000, 1, 500)])
     drawn = drawn_of(of_values(values), 20_000)

@@ -243,7 +243,14 @@ class NumericCodec:
     @property
     def has_gaps(self) -> bool:
         """Whether there are numbers between the least and the largest that cannot be."""
-        return any(a == b for a, b in pairwise(self.heights))
+        level = any(a == b for a, b in pairwise(self.heights))
+        return level or any(self._apart)
+
+    @property
+    def _apart(self) -> tuple[bool, bool]:
+        """Whether a point mass lies farther below, or above, all other numbers than these span."""
+        span = self.knots[-1] - self.knots[0]
+        return self.knots[0] > span, self.high - self.low - self.knots[-1] > span
 
     def encode(self, column: Column, spread: np.ndarray | None) -> "Encoded":
         """z, NaN where there is no number, and the category.
@@ -295,7 +302,12 @@ class NumericCodec:
             far = mass <= _LEAST_PROBABILITY
             width = np.where(far, np.log(high - low), np.log(mass) - _log_normal(z))
             width = np.where(point, np.log(slope), width)
-        in_gap = point & (slope == 0)
+        # From a point mass that stands apart to the other numbers is a gap, too.
+        below, above = self._apart
+        outside = below & (x >= 0) & (x < self.knots[0])
+        outside |= above & (x <= self.high - self.low) & (x > self.knots[-1])
+        in_gap = (point & (slope == 0)) | outside
+        z = np.where(outside, z.clip(self.heights[0], self.heights[-1]), z)
         return z, np.where(in_gap, 0.0, width), in_gap
 
     def decode(self, z: np.ndarray | None, category: np.ndarray | None, rows: int) -> Column:

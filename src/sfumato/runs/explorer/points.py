@@ -11,7 +11,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from sfumato.data.codecs.points import PointCodec
@@ -26,13 +25,14 @@ from sfumato.models.gaussian import GaussianModel
 from sfumato.models.registry import build_grid, walked
 from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process.discrete import DISCRETE_SCHEDULES
-from sfumato.process.noise import NoiseLevel, then_clean
+from sfumato.process.noise import then_clean
 from sfumato.process.parameterisations import Parameterisation
 from sfumato.process.process import AnyProcess, Process, as_process
 from sfumato.process.schedules import SCHEDULES
 from sfumato.runs.data import FLOOR_SETS, Dataset, real_sets
 from sfumato.runs.exact import compared_levels, exact_denoiser
 from sfumato.runs.explorer.binary import header_of, written
+from sfumato.runs.explorer.levels import OPTIONS, levels_of, matrices
 from sfumato.runs.folder import CHECKPOINT
 from sfumato.runs.run import Run
 from sfumato.training import checkpoint
@@ -45,9 +45,6 @@ _STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 100)
 _FEWER_STEPS = (1, 2, 4, 8, 16, 32, 50)
 # Real rows that it holds: of each of two sets, and at most so many to be the exact denoiser's.
 _ROWS = 2000
-
-# Options of samplers that the page has; any other would change what it draws.
-_OPTIONS = {"eta", "noise_below", "variance", "last_step_noise"}
 
 _NETWORKS: Mapping[type[nn.Module], str] = {VectorMLP: "vector-mlp", StepMLP: "step-mlp"}
 
@@ -120,7 +117,7 @@ def explorable(run: Run) -> GaussianModel:
             "the explorer does not clip predictions, and this run is sampled with sampling.clip or "
             "sampling.threshold; fit it without them."
         )
-    if unknown := sorted(set(sampling.options) - _OPTIONS):
+    if unknown := sorted(set(sampling.options) - OPTIONS):
         raise ArgumentError(
             f"the explorer's samplers do not know sampling.options.{unknown[0]}, with which this "
             "run is sampled; fit it without."
@@ -141,8 +138,8 @@ def _arrays(
 ) -> Iterator[tuple[str, np.ndarray]]:
     denoiser, process = model.denoiser, _walked(model)
     stops = min(_STOPS, model.process.num_levels or _STOPS)
-    yield "axis", _levels(denoiser, model.process.grid("uniform-log-snr", stops))
-    yield "compared", _levels(denoiser, then_clean(compared_levels(run)))
+    yield "axis", levels_of(denoiser, model.process.grid("uniform-log-snr", stops))
+    yield "compared", levels_of(denoiser, then_clean(compared_levels(run)))
     own = _steps_of(model)
     for name in process.suggested_grids:
         for steps in sorted({own, *_STEPS}):
@@ -158,7 +155,7 @@ def _arrays(
         own_map = as_map(denoiser, model.few.network)
         yield from _weights("network/few", model.few.network, model.codec.dimension)
         for calls in model.few.times:
-            yield f"few/{calls}", _levels(own_map, model.few.levels(model.process, calls))
+            yield f"few/{calls}", levels_of(own_map, model.few.levels(model.process, calls))
     if data is not None:
         for name, rows in _real(data):
             yield f"rows/{name}", model.codec.encode(rows.values[:_ROWS]).numpy()
@@ -166,7 +163,7 @@ def _arrays(
 
 def _grid(model: GaussianModel, name: str, steps: int) -> np.ndarray:
     sampling = model.settings.sampling.model_copy(update={"grid": name})
-    return _levels(model.denoiser, build_grid(sampling, _walked(model), steps))
+    return levels_of(model.denoiser, build_grid(sampling, _walked(model), steps))
 
 
 def _walked(model: GaussianModel) -> Process:
@@ -209,27 +206,11 @@ def _along_others(parameterisation: Parameterisation) -> Mapping[str, np.ndarray
     """The grids of all schedules, for a network that takes the log-SNR."""
     denoiser = NetworkDenoiser(nn.Identity(), parameterisation)
     return {
-        f"schedule/{name}/{grid}/{steps}": _levels(denoiser, process.grid(grid, steps))
+        f"schedule/{name}/{grid}/{steps}": levels_of(denoiser, process.grid(grid, steps))
         for name, process in _schedules().items()
         for grid in process.suggested_grids
         for steps in _FEWER_STEPS
     }
-
-
-def _levels(denoiser: NetworkDenoiser, levels: NoiseLevel) -> np.ndarray:
-    """Six numbers a level, `(levels, 6)` float64; the clean one, at the end, is asked nothing."""
-    noisy = levels[:-1]
-    scalings = denoiser.parameterisation(noisy)
-    columns = (
-        noisy.alpha,
-        noisy.sigma,
-        denoiser.conditioning(noisy).double(),
-        scalings.c_in,
-        scalings.c_skip,
-        scalings.c_out,
-    )
-    clean = [float(levels.alpha[-1]), 0.0, 0.0, 1.0, 1.0, 0.0]
-    return np.vstack([torch.stack(columns, 1).numpy(), clean])
 
 
 def _networks(
@@ -256,14 +237,14 @@ def _networks(
 
 
 def _weights(prefix: str, network: nn.Module, dimension: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Matrices `(inputs, outputs)`, as the page multiplies them; of a variance nothing."""
-    for name, value in network.state_dict().items():
-        held = value.detach().cpu().float()
-        if name.startswith(("output_proj", "linear_skip_out")):
-            held = held[:dimension]
-        if name.endswith(".weight") and "embeddings" not in name:
-            held = held.T
-        yield f"{prefix}/{name}", held.contiguous().numpy()
+    """Of a variance nothing."""
+    ends = ("output_proj", "linear_skip_out")
+    held = (
+        (name, value[:dimension] if name.startswith(ends) else value)
+        for name, value in network.state_dict().items()
+    )
+    for name, matrix in matrices(held):
+        yield f"{prefix}/{name}", matrix
     if isinstance(network, VectorMLP):
         yield f"{prefix}/frequencies", network.noise_features.frequencies.cpu().numpy()
 

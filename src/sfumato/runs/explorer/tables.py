@@ -22,6 +22,7 @@ from sfumato.errors import ArgumentError, DataError, RunError, unknown
 from sfumato.runs.data import Dataset
 from sfumato.runs.explorer.binary import answer, header_of, written
 from sfumato.runs.explorer.calls import counted
+from sfumato.runs.explorer.live import can_be_live, live_model
 from sfumato.runs.explorer.messages import DrawRows, FillRow
 from sfumato.runs.kinds.table import stated_rules
 from sfumato.runs.run import Run
@@ -62,6 +63,7 @@ def _parts(
         "heldout": heldout,
         "hidden": [each.name for each in codec.identifiers],
         "stored": None,
+        "live": None,
     }
     arrays = encoded("drawn", rows, codec.parts, columns)
     if real is not None:
@@ -208,7 +210,9 @@ _QUANTILES, _CATEGORIES = (0.05, 0.25, 0.5, 0.75, 0.95), 12
 
 
 def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str]]:
-    """All that a page without a server shows, drawn beforehand, and what it has to do without.
+    """All that a page without a server shows, and what it has to do without.
+
+    The model itself, if the page can draw as it does; else rows that were drawn beforehand.
 
     Args:
         run: of a table.
@@ -217,6 +221,9 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
     """
     codec: TableCodec = run.model.codec
     real, heldout = _known_rows(run)
+    live = _live(run, (real, heldout), quiet=quiet)
+    if live is not None and len(live) <= most:
+        return live, []
     seed, of_row = run.settings.seed, sum(8 if part.is_numeric else 4 for part in codec.parts)
     room = most // of_row - len(real or ()) - 100
     count = min(_CARRIED, max(room, 1))
@@ -263,6 +270,16 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
         "left": left,
     }
     return written(header, arrays), _said(left)
+
+
+def _live(run: Run, known: tuple[DataTable | None, int], *, quiet: bool) -> bytes | None:
+    """The payload of a page that draws by itself; None if it cannot."""
+    model: Any = run.model
+    if not can_be_live(model):
+        return None
+    header, arrays = _parts(run, known, run.draw(DRAWN, seed=run.settings.seed, quiet=quiet))
+    header["live"], more = live_model(model)
+    return written(header, arrays | more)
 
 
 _LEFT = {

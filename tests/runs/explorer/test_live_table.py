@@ -1,0 +1,248 @@
+"""A file that draws a table's rows by itself: those of Python, one by one, in a real browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sfumato
+from browser import browser
+from explorer_pages import read
+from fitted import SHORT
+from sfumato import Run
+from sfumato.data.table import concatenate
+from sfumato.runs import distill
+from sfumato.runs.explorer import tables
+from sfumato.runs.explorer.page import MOST_CONTENT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+__all__ = ["browser"]
+
+IDLE = """() => {
+  const { table, drawing } = window.sfumato.tables;
+  return table.value !== null && !drawing.value;
+}"""
+
+# The rows on the screen: texts of categories, numbers, milliseconds of dates, null where missing.
+ROWS = """(name) => {
+  const { columns, [name]: { value } } = window.sfumato.tables;
+  return columns.value.map(({ categories }, k) => Array.from(value.rows.columns[k], (each) =>
+    categories ? categories[each] ?? null : Number.isNaN(each) ? null : each));
+}"""
+
+
+def frame(n: int = 400) -> pd.DataFrame:
+    """Numbers with and without a grid, with missing and frequent values and a gap; dates; words."""
+    rng = np.random.default_rng(7)
+    size = rng.gamma(2, 3, n)
+    days = rng.integers(0, 900, n)
+    return pd.DataFrame(
+        {
+            "size": size,
+            "price": np.where(
+                rng.random(n) < 0.2, np.nan, (9 * size + rng.normal(0, 4, n)).round(2)
+            ),
+            "stock": np.where(rng.random(n) < 0.3, 0, rng.poisson(900, n)),
+            "code": np.where(rng.random(n) < 0.1, -999, rng.normal(5, 1, n).round(1)),
+            "when": pd.Timestamp("2023-01-05") + pd.to_timedelta(days, unit="D"),
+            "grade": rng.integers(1, 5, n),
+            "city": np.where(size > 7, "Oslo", rng.choice(["上海", "Paris"], n)),
+            "open": rng.random(n) < 0.7,
+            "note": [None if share < 0.4 else "late" for share in rng.random(n)],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("shop")
+    frame().to_csv(folder / "shop.csv", index=False)
+    settings = SHORT | {"network.width": 24, "network.depth": 2, "sampling.steps": 9}
+    run = sfumato.fit(folder / "shop.csv", settings=settings, out=folder / "run", quiet=True)
+    assert not run.model.codec.rules
+    assert not run.model.codec.repeats
+    kinds = {part.name: (part.kind, bool(part.sizes)) for part in run.model.codec.parts}
+    assert kinds["price"] == ("continuous", True)  # a number or missing
+    assert kinds["stock"] == ("integer", True)  # a number or 0
+    assert run.model.codec.parts[3].point_masses == (-999.0,)
+    assert kinds["when"][0] == "date"
+    return run
+
+
+class Tab:
+    """The file, open without a network."""
+
+    def __init__(self, browser: "Browser", path: Path) -> None:
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900})
+        self.context.set_offline(True)
+        self.page: Page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_function(IDLE)
+
+    def set(self, **values: Any) -> None:
+        """Signals of the page, and until what they ask for is drawn."""
+        for name, value in values.items():
+            self.page.evaluate(
+                "([name, value]) => { window.sfumato.tables[name].value = value; }", [name, value]
+            )
+        self.page.wait_for_timeout(100)  # a change waits for the next one
+        self.page.wait_for_function(IDLE)
+
+    def given(self, **values: Any) -> None:
+        self.page.evaluate(
+            """(values) => {
+              const { columns, conditions } = window.sfumato.tables;
+              conditions.value = new Map(Object.entries(values).map(([name, value]) =>
+                [columns.value.findIndex((each) => each.name === name), { on: true, value }]));
+            }""",
+            values,
+        )
+        self.set()
+
+    def rows(self, name: str, run: Run) -> pd.DataFrame:
+        found = self.page.evaluate(ROWS, name)
+        return pd.DataFrame(dict(zip(run.model.codec.columns, found, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def tab(browser: "Browser", shop: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    path = tmp_path_factory.mktemp("page") / "shop.html"
+    assert shop.explore(path).left == ()
+    tab = Tab(browser, path)
+    yield tab
+    assert not tab.errors
+    assert all(url.startswith(("file:", "blob:", "data:")) for url in tab.asked)
+    tab.context.close()
+
+
+def assert_same(found: pd.DataFrame, rows: Any) -> None:
+    """The same rows: words exactly; numbers to 1e-4 of their spread, as 32 bits may differ so."""
+    expected = (rows if isinstance(rows, pd.DataFrame) else rows.to_pandas())[list(found)]
+    assert len(found) == len(expected)
+    for name in found:
+        ours, theirs = found[name], expected[name]
+        np.testing.assert_array_equal(ours.isna(), theirs.isna(), err_msg=name)
+        there = ~ours.isna()
+        if theirs.dtype.kind == "M":
+            theirs = theirs.astype("datetime64[ms]").astype(np.int64)
+        if pd.api.types.is_bool_dtype(theirs) or not pd.api.types.is_numeric_dtype(theirs):
+            np.testing.assert_array_equal(
+                ours[there].astype(str), theirs[there].astype(str), err_msg=name
+            )
+        elif name == "grade":  # a few whole numbers are categories
+            np.testing.assert_array_equal(ours[there].astype(int), theirs[there].astype(int))
+        elif there.any():
+            off = np.abs(ours[there].astype(float) - theirs[there].astype(float))
+            # A value on a grid is the next one where 32 bits round the other way.
+            spread = float(theirs[there].astype(float).std()) or 1.0
+            assert (off < 1e-4 * spread).mean() > 0.995, name
+
+
+def test_the_file_draws_the_rows_of_sample(tab: Tab, shop: Run) -> None:
+    text = tab.page.inner_text("body")
+    assert "No internet and no server: everything here is computed in this page." in text
+    tab.set(seed=41, count=1500)
+    assert_same(tab.rows("drawn", shop), shop.sample(1500, seed=41))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"city": "Paris", "price": 44.37},
+        {"stock": 0, "code": -999, "open": "false"},
+        {"stock": 905, "code": 5.3, "grade": "2"},
+        {"price": None, "note": None, "size": 6.25},
+    ],
+)
+def test_under_any_conditions_too(given: dict[str, Any], tab: Tab, shop: Run) -> None:
+    texts = {
+        each["name"]: each for each in read(tables.carried(shop, MOST_CONTENT)[0])[0]["columns"]
+    }
+    shown = {
+        name: next(text for text in texts[name]["categories"] if text.lower() == value.lower())
+        if isinstance(value, str) else value
+        for name, value in given.items()
+    }  # fmt: skip
+    tab.set(seed=5, count=500)
+    tab.given(**shown)
+    asked = {name: int(value) if name == "grade" else value for name, value in given.items()}
+    assert_same(tab.rows("drawn", shop), shop.sample(500, seed=5, given=asked))
+    assert tab.page.get_by_test_id("speed").inner_text().startswith("500 rows in")
+    tab.given()
+
+
+def test_of_a_value_in_a_gap_it_is_said_that_the_nearest_stands_for_it(tab: Tab) -> None:
+    tab.set(seed=5, count=200)
+    tab.given(code=-400)
+    assert "Nothing near this value of code" in tab.page.inner_text("body")
+    tab.given(code=5)
+    assert "Nothing near this value" not in tab.page.inner_text("body")
+    tab.given()
+
+
+def test_a_date_is_a_condition(tab: Tab, shop: Run) -> None:
+    tab.set(seed=5, count=300)
+    tab.given(when=pd.Timestamp("2024-02-29").timestamp() * 1000)
+    rows = shop.sample(300, seed=5, given={"when": "2024-02-29"})
+    assert_same(tab.rows("drawn", shop), rows)
+    tab.given()
+
+
+def test_a_row_is_filled_in_as_complete_fills_it(tab: Tab, shop: Run) -> None:
+    real, _ = tables.real_rows(shop)
+    columns = shop.model.codec.columns
+    place = int(np.flatnonzero(~np.stack([each.missing for each in real]).any(0))[0])
+    tab.set(mode="fill", row=place, seed=8)
+    names = ["price", "city", "when"]
+    tab.page.evaluate(
+        "(at) => { window.sfumato.tables.emptied.value = new Set(at); }",
+        [columns.index(name) for name in names],
+    )
+    tab.set()
+    row = tables.emptied(real.take(np.array([place])), names)
+    filled = concatenate(shop.filled(row, 100, seed=8))
+    found = tab.rows("filled", shop)
+    expected = pd.DataFrame({each.name: each.values for each in filled})
+    assert_same(found[names], expected[names])
+    tab.set(mode="draw")
+
+
+def test_a_few_step_map_draws_in_the_page(
+    browser: "Browser", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(distill._RECIPES, "table", (200, 6, 0.5, 1))  # little is learned
+    settings = SHORT | {"network.width": 24, "network.depth": 1, "sampling.few": 2}
+    few = sfumato.fit(frame(), settings=settings, out=tmp_path / "run", quiet=True)
+    assert few.model.settings.sampling.few == 2
+    few.explore(tmp_path / "few.html")
+    tab = Tab(browser, tmp_path / "few.html")
+    tab.set(seed=3, count=400)
+    assert_same(tab.rows("drawn", few), few.sample(400, seed=3))
+    calls = len(few.model.codec.sizes) + 2
+    assert f"{calls} network calls" in tab.page.get_by_test_id("speed").inner_text()
+    assert not tab.errors
+    tab.context.close()
+
+
+def test_of_rules_and_repeats_rows_are_drawn_beforehand(of_orders: Run) -> None:
+    assert of_orders.model.codec.rules
+    header, _ = read(tables.carried(of_orders, MOST_CONTENT)[0])
+    assert header["live"] is None
+    assert header["stored"]["draws"] == 100
+
+
+def test_what_has_no_place_is_drawn_beforehand(shop: Run) -> None:
+    whole = tables.carried(shop, MOST_CONTENT)[0]
+    assert read(whole)[0]["stored"] is None
+    header, _ = read(tables.carried(shop, len(whole) - 1)[0])
+    assert header["live"] is None
+    assert header["stored"] is not None
