@@ -8,6 +8,7 @@ import { trajectory } from "./samplers";
 import { decoded, type Known } from "./table_codec";
 import { type Condition, TableDenoiser, TableNetwork } from "./table_network";
 import type { TableHeader } from "./tables_state";
+import { Together } from "./together";
 
 /** The stream of the categories of a chunk (`process.streams.LEVELS`). */
 const LEVELS = 6;
@@ -32,9 +33,11 @@ export interface RowsDrawn {
 export class RowDrawer {
   private readonly network: TableNetwork;
   private readonly drawing: TableNetwork;
+  private readonly together: Together;
 
   constructor(kernel: Kernel, private readonly run: Packed<TableHeader>) {
     this.network = new TableNetwork(kernel, run, "network");
+    this.together = new Together(run);
     this.drawing = run.has("few/input_proj.weight") ? new TableNetwork(kernel, run, "few") : this.network;
   }
 
@@ -102,6 +105,8 @@ export class RowDrawer {
           if (categories[row * s + k] !== sizes[k]) continue;
           const own = logits.slice(row * all + begins[k], row * all + begins[k] + sizes[k]);
           if (!missingAllowed && missing[k] >= 0) own[missing[k]] = -Infinity;
+          const may = this.together.allowed(categories.subarray(row * s, (row + 1) * s), k, missingAllowed ? [] : missing);
+          may?.forEach((can, code) => { if (!can) own[code] = -Infinity; });
           categories[row * s + k] = chosen(own, uniform[(first + row) * s + k]);
         }
       }

@@ -50,6 +50,8 @@ export interface Live {
   states: number[];
   /** Columns of categories, round after round, in a few orders. */
   orders: number[][][];
+  /** Columns of categories of which only some combinations occur; the codes are arrays. */
+  together: number[][];
   parts: Part[];
 }
 
@@ -221,10 +223,11 @@ function idle(): void {
 }
 
 /** What the server draws, or this page. */
-async function found(message: Draw, here: Here): Promise<Omit<Drawn, "empty">> {
+async function found(message: Draw, here: Here, tell: (some: Omit<Drawn, "empty">) => void): Promise<Omit<Drawn, "empty">> {
   if (isLive.peek()) {
-    const { unlike, ...drawn } = await drawHere(engine, table.peek()!, here);
-    return { ...drawn, notes: unlike.map((k) => words.peek().unlike(columns.peek()[k].name)), csv: "" };
+    const said = (unlike: number[]) => unlike.map((k) => words.peek().unlike(columns.peek()[k].name));
+    const shown = ({ unlike, ...drawn }: Awaited<ReturnType<typeof drawHere>>) => ({ ...drawn, notes: said(unlike), csv: "" });
+    return shown(await drawHere(engine, table.peek()!, here, (some) => tell(shown(some))));
   }
   const of = columns.peek(), answer = await draw(message);
   const { calls, seconds, notes = [], csv = "" } = answer.header as Answer & { notes?: string[]; csv?: string };
@@ -239,8 +242,8 @@ function ask(message: Draw, here: Here, take: (found: Drawn | null) => void, abo
   timer = setTimeout(async () => {
     let said: Saying | null = null;
     try {
-      const answer = await found(message, here);
-      if (own === turn) take({ ...answer, empty: about });
+      const show = (some: Omit<Drawn, "empty">) => own === turn && take({ ...some, empty: about });
+      show(await found(message, here, show));
     } catch (error) {
       if (error instanceof Replaced) return;
       said = sayingOf(error);

@@ -249,8 +249,8 @@ class TableModel:
         """One row of the model's columns: the values given, and missing values elsewhere.
 
         Raises:
-            ArgumentError: if a column is unknown, or a value is not of its column's type or was
-                never seen there.
+            ArgumentError: if a column is unknown, a value is not of its column's type, or a
+                category was never seen there.
         """
         for name in given:
             if name in (each.name for each in self.codec.identifiers):
@@ -261,10 +261,12 @@ class TableModel:
                 raise unknown("column", name, self.codec.columns)
         row = DataTable(tuple(_single(column, given.get(column.name)) for column in self.empty()))
         for unseen, part in zip(self.codec.encode(row).unseen[0], self.codec.parts, strict=True):
-            if unseen and part.name in given:
-                if row[part.name].missing[0]:
-                    raise ArgumentError(f"the column {part.name!r} is never empty; give a value.")
-                seen = part.categories if isinstance(part, CategoricalCodec) else ()
+            if not unseen or part.name not in given:
+                continue
+            if row[part.name].missing[0]:
+                raise ArgumentError(f"the column {part.name!r} is never empty; give a value.")
+            if isinstance(part, CategoricalCodec):  # for a number the nearest that was seen stands
+                seen = part.categories
                 known = f"{', '.join(map(repr, seen[:6]))}{', ...' * (len(seen) > 6)}"
                 raise ArgumentError(
                     f"the column {part.name!r} never was {given[part.name]!r} in what the model "

@@ -180,9 +180,12 @@ def test_under_any_conditions_too(given: dict[str, Any], tab: Tab, shop: Run) ->
     tab.given()
 
 
-def test_of_a_value_in_a_gap_it_is_said_that_the_nearest_stands_for_it(tab: Tab) -> None:
+def test_of_a_value_in_a_gap_the_nearest_stands_for_it_and_it_is_said(tab: Tab, shop: Run) -> None:
     tab.set(seed=5, count=200)
     tab.given(code=-400)
+    assert_same(tab.rows("drawn", shop), shop.sample(200, seed=5, given={"code": -400}))
+    condition = shop.model.condition({"code": -400})
+    assert "between known values" in shop.kind.unseen(shop.model, condition)[0]
     assert "Nothing near this value of code" in tab.page.inner_text("body")
     tab.given(code=5)
     assert "Nothing near this value" not in tab.page.inner_text("body")
@@ -229,6 +232,31 @@ def test_a_few_step_map_draws_in_the_page(
     assert_same(tab.rows("drawn", few), few.sample(400, seed=3))
     calls = len(few.model.codec.sizes) + 2
     assert f"{calls} network calls" in tab.page.get_by_test_id("speed").inner_text()
+    assert not tab.errors
+    tab.context.close()
+
+
+def test_categories_that_may_stand_together_do(browser: "Browser", tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    towns = pd.DataFrame(
+        [("Oslo", "NO", "nok"), ("Bergen", "NO", "nok"), ("Lyon", "FR", "eur"),
+         ("Bonn", "DE", "eur"), ("Paris", "FR", "eur")], columns=["town", "land", "coin"],
+    )  # fmt: skip
+    table = towns.iloc[rng.integers(0, 5, 300)].reset_index(drop=True)
+    table["size"] = rng.normal(size=300)
+    settings = SHORT | {"network.width": 16, "data.rules": ["town, land", "land, coin"]}
+    run = sfumato.fit(table, settings=settings, out=tmp_path / "run", quiet=True)
+    run.explore(tmp_path / "towns.html")
+    tab = Tab(browser, tmp_path / "towns.html")
+    tab.set(seed=3, count=500)
+    assert_same(tab.rows("drawn", run), run.sample(500, seed=3))
+    tab.given(coin="eur")
+    found = tab.rows("drawn", run)
+    assert_same(found, run.sample(500, seed=3, given={"coin": "eur"}))
+    assert set(found["land"]) == {"FR", "DE"}
+    tab.given(town="Oslo", coin="eur")
+    said = "No row of training has these values of town, coin together; change one of them."
+    assert tab.page.get_by_test_id("refusal").inner_text() == said
     assert not tab.errors
     tab.context.close()
 

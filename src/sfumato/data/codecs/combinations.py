@@ -20,7 +20,7 @@ _MOST_JOINED = 200_000
 
 
 class Combinations:
-    """What may stand together.
+    """What may stand together: `lists` of places and codes, no two of which share a place.
 
     Args:
         rules: of each the places of its columns among those with categories, and the codes that
@@ -47,19 +47,19 @@ class Combinations:
                 else:
                     apart.append(other)
             lists = [*apart, one]
-        self._lists = [(places, torch.from_numpy(codes)) for places, codes in lists]
+        self.lists = tuple((places, torch.from_numpy(codes)) for places, codes in lists)
         self._of: Mapping[int, int] = {
-            place: k for k, (places, _) in enumerate(self._lists) for place in places
+            place: k for k, (places, _) in enumerate(self.lists) for place in places
         }
 
     def __bool__(self) -> bool:
         """Whether there is a rule."""
-        return bool(self._lists)
+        return bool(self.lists)
 
     @property
     def places(self) -> tuple[tuple[int, ...], ...]:
         """The columns of each list, by their places."""
-        return tuple(places for places, _ in self._lists)
+        return tuple(places for places, _ in self.lists)
 
     def allowed(self, categories: Tensor, column: int, barred: Sequence[int] = ()) -> Tensor | None:
         """Which categories of a column may stand beside the known ones, `(n, categories)`.
@@ -73,7 +73,7 @@ class Combinations:
         """
         if column not in self._of:
             return None
-        places, codes = self._lists[self._of[column]]
+        places, codes = self.lists[self._of[column]]
         fits = self._fit(categories, places, codes, barred)
         of_column = torch.nn.functional.one_hot(codes[:, places.index(column)], self.sizes[column])
         found = fits.float() @ of_column.float() > 0
@@ -82,7 +82,7 @@ class Combinations:
     def possible(self, categories: Tensor) -> Tensor:
         """Whether each row's known categories can be completed, `(n,)`; arguments as above."""
         found = torch.ones(len(categories), dtype=torch.bool)
-        for places, codes in self._lists:
+        for places, codes in self.lists:
             found &= self._fit(categories, places, codes, ()).any(1)
         return found
 

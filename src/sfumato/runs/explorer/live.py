@@ -1,8 +1,9 @@
 """A model of tables for a page that draws its rows itself, without a server.
 
 The page has the same steps as Python: categories one after another, then the numbers by the run's
-own sampler, of the same noise (explorer/src/rows.ts). What it does not have are rules and columns
-that repeat others; of such a run rows are drawn beforehand.
+own sampler, of the same noise (explorer/src/rows.ts). It keeps rules of categories that may stand
+together. What it does not have are rules of numbers, and columns that repeat others; of such a run
+rows are drawn beforehand.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, digits_of
+from sfumato.data.codecs.rules import Relation
 from sfumato.models.few import as_map, map_of
 from sfumato.models.registry import build_grid, walked
 from sfumato.models.table import TableModel
@@ -32,7 +34,7 @@ def can_be_live(model: TableModel) -> bool:
         and network.output_proj.in_features % 8
         == network.directions.shape[1] % 4
         == 0  # its kernel
-        and not codec.rules
+        and not any(isinstance(rule, Relation) for rule in codec.rules)
         and not codec.repeats
         and (by_sampler or bool(sampling.few and model.few))
         and sampling.options.get("variance") != "learned"
@@ -62,7 +64,10 @@ def live_model(model: TableModel) -> tuple[dict[str, Any], dict[str, np.ndarray]
         if isinstance(part, NumericCodec):
             arrays[f"codec/{k}/knots"] = np.array(part.knots, np.float64)
             arrays[f"codec/{k}/heights"] = np.array(part.heights, np.float64)
+    for k, (_, codes) in enumerate(codec.combinations.lists):
+        arrays[f"together/{k}"] = codes.numpy().astype(np.int32)
     header = {
+        "together": [list(places) for places, _ in codec.combinations.lists],
         "method": method,
         "options": dict(sampling.options),
         "sizes": list(codec.sizes),
