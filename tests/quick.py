@@ -36,6 +36,22 @@ def quick_measures() -> Iterator[None]:
 
 
 @contextmanager
+def blank_figures() -> Iterator[None]:
+    """A report whose figures are empty, for tests of what else it has.
+
+    What they show is tested beside them; every one of every kind in `cli/test_matrix.py`.
+    """
+    from sfumato.plots.style import new_figure
+    from sfumato.runs.figures import images, points, table
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (images, points, table):
+            blank = {name: lambda *_: new_figure(1, 1) for name in module.FIGURES}
+            patch.setattr(module, "FIGURES", blank)
+        yield
+
+
+@contextmanager
 def small_chunks() -> Iterator[None]:
     """Rows are computed 256 at a time and pictures by eight, where few are asked for.
 
@@ -59,11 +75,21 @@ def in_small_chunks() -> Iterator[None]:
 
 
 @contextmanager
+def few_folds() -> Iterator[None]:
+    """Such learners are fitted to two thirds of the rows at a time, three times instead of five."""
+    from sfumato.estimator import stacking
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stacking, "_FOLDS", 3)
+        yield
+
+
+@contextmanager
 def few_trees() -> Iterator[None]:
     """The learners that come before the network of a predictor are few and small."""
     from sfumato.estimator import stacking
 
-    with pytest.MonkeyPatch.context() as patch:
+    with few_folds(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "_BOOSTED_TREES", 8)
         patch.setattr(stacking, "_EXTRA_TREES", 4)
         patch.setitem(stacking._BOOSTED, "max_leaf_nodes", 8)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 import sfumato
-from quick import quick_measures
+from quick import few_trees, quick_measures
 from sfumato import config
+from sfumato.runs import distill
 
 ROOT = Path(__file__).parent.parent
 CHINESE = [ROOT / "README.zh-CN.md", *sorted((ROOT / "docs/zh").glob("*.md"))]
@@ -91,8 +92,10 @@ def test_the_python_of_a_guide_runs(
     monkeypatch.chdir(tmp_path)
     resolve = config.resolve
     monkeypatch.setattr(config, "resolve", lambda *layers: resolve(*layers, FEW))
+    for kind in distill._RECIPES:
+        monkeypatch.setitem(distill._RECIPES, kind, (200, 6, 0.5, 1))
     torch.manual_seed(0)
-    with quick_measures():
+    with quick_measures(), few_trees():
         known = names(page)
         assert blocks(path, "python")
         for code in blocks(path, "python"):

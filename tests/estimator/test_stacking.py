@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from quick import few_trees
+from quick import few_folds, few_trees
 from sfumato import DiffusionClassifier, DiffusionRegressor
 from sfumato.data.column_types import column_types_of
 from sfumato.data.io.frames import from_frame
@@ -32,7 +32,7 @@ TYPES = column_types_of(FEATURES, {})
 
 @pytest.fixture(scope="module", autouse=True)
 def fewer_trees() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
+    with few_folds(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "_BOOSTED_TREES", 60)
         patch.setattr(stacking, "_EXTRA_TREES", 20)
         patch.setitem(stacking._PERCEPTRON, "hidden_layer_sizes", (32, 32))
