@@ -16,7 +16,7 @@ from subjects import quick
 
 import sfumato
 from command_line import leave
-from quick import small_chunks
+from quick import blank_figures, small_chunks
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.data.images import Images, digits
 from sfumato.data.io.images import read_image
@@ -308,7 +308,8 @@ def test_a_class_that_is_named_by_a_number_is_meant_by_it(tmp_path: Path) -> Non
 
 
 def test_the_page_speaks_of_pictures_and_names_its_features(run: Run) -> None:
-    path, evaluation = write_report(run, quiet=True)
+    with blank_figures():
+        path, evaluation = write_report(run, quiet=True)
     assert evaluation is not None
     page = path.read_text(encoding="utf-8")
     text = re.sub(r"data:image/[^\"]*", "", page.partition("<h2>Again</h2>")[0])

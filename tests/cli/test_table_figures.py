@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from command_line import Command, leave
-from quick import few_guesses, small_chunks
+from quick import blank_figures, few_guesses, small_chunks
 from sfumato.runs.figures import table
 
 TINY = (
@@ -73,7 +73,8 @@ def test_measures_and_what_else_there_is_to_know_fit_a_terminal(
 def test_the_report(sfumato: Command, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "SAMPLED", 100)
     monkeypatch.setattr(table, "ANIMATION_FRAMES", 5)
-    code, out, _ = sfumato(f"report {people}")
+    with blank_figures():
+        code, out, _ = sfumato(f"report {people}")
     assert code == 0
     assert f"Report: {people / 'report.html'}" in out
     assert f"Next:  sfumato sample {people} -n 10000 --to new.csv" in out

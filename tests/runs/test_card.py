@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import sfumato
+from quick import blank_figures
 from sfumato import Run
 from sfumato.metrics.evaluation import Evaluation, Measure
 from sfumato.runs import distill
@@ -73,7 +74,8 @@ def test_measures_take_their_place_and_nothing_else(own_moons: Run) -> None:
 
 def test_a_report_writes_its_measures(own_moons: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(points, "ANIMATION_FRAMES", 3)
-    path, evaluation = sfumato.write_report(own_moons, quiet=True)
+    with blank_figures():
+        path, evaluation = sfumato.write_report(own_moons, quiet=True)
     assert evaluation is not None
     text = _card(own_moons).read_text("utf-8")
     recorded = json.loads((path.parent / "evaluation.json").read_text("utf-8"))["measures"]
