@@ -162,7 +162,10 @@ def squares(n: int = 180) -> np.ndarray:
 @pytest.fixture(scope="session")
 def of_pictures(runs: Path) -> "Run":
     """A run of pictures."""
-    settings = SHORT | {"network.width": 16, "network.options": {"multipliers": [1]}}
+    settings = SHORT | {
+        "network.width": 16,
+        "network.options": {"multipliers": [1], "attention": []},
+    }
     return sfumato.fit(squares(), settings=settings, out=runs / "of-pictures", quiet=True)
 
 
@@ -174,6 +177,6 @@ def of_classes(runs: Path) -> "Run":
     settings = SHORT | {
         "data.labels": True,
         "network.width": 16,
-        "network.options": {"multipliers": [1]},
+        "network.options": {"multipliers": [1], "attention": []},
     }
     return sfumato.fit(runs / "halves.npz", settings=settings, out=runs / "of-classes", quiet=True)

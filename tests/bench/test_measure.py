@@ -3,7 +3,9 @@
 import time
 
 import numpy as np
+import pytest
 
+import bench.floor
 from bench.floor import ROWS, Floor
 from bench.measure import Timing, ratio, side_by_side, table
 from sfumato.data.toy import draw
@@ -29,7 +31,8 @@ def test_a_table_is_markdown() -> None:
     assert table(["x", "y"], [[1, "two"]]) == "| x | y |\n| --- | --- |\n| 1 | two |"
 
 
-def test_real_rows_are_at_the_floor_and_others_are_not() -> None:
+def test_real_rows_are_at_the_floor_and_others_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.floor, "_PAIRWISE", 1000)
     floor = Floor("eight-gaussians")
     real = draw("eight-gaussians", ROWS, seed=5, stream="other").values
     assert floor.distance(real).at_floor

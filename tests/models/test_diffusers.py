@@ -258,7 +258,7 @@ def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> Non
             "network.depth": 1,
             "network.options": {"multipliers": [1, 2], "attention": [False, True]},
             "training.steps": 150,
-            "training.batch_size": 32,
+            "training.batch_size": 16,
             "training.snapshots": 0,
         },
     )

@@ -31,7 +31,7 @@ def rows(seed: int = 0) -> pd.DataFrame:
 def run() -> Run:
     settings: dict[str, Any] = {
         "data.columns": {"a": "integer", "b": "integer"}, "data.rules": ["none"],
-        "training.steps": 600, "network.width": 64,
+        "training.steps": 400, "network.width": 64, "network.depth": 2,
     }  # fmt: skip
     return sfumato.fit(rows(), settings=settings, quiet=True)
 
@@ -124,7 +124,7 @@ def paying(seed: int = 0) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def paid() -> Run:
-    settings: dict[str, Any] = {"training.steps": 300, "network.width": 48}
+    settings: dict[str, Any] = {"training.steps": 250, "network.width": 48, "network.depth": 2}
     return sfumato.fit(paying(), settings=settings, quiet=True)
 
 

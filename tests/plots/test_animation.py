@@ -59,7 +59,7 @@ def coloured(picture: np.ndarray) -> np.ndarray:
     return np.argwhere(np.ptp(picture.astype(int), axis=2) > 40)
 
 
-@pytest.mark.parametrize("count", [1, 100])
+@pytest.mark.parametrize("count", [1, 12])
 def test_each_frame_is_one_picture(tmp_path: Path, count: int) -> None:
     pictures = read(write(tmp_path / "a.gif", cloud(count)))
     assert pictures.shape == (count, 560, 560, 3)

@@ -124,7 +124,9 @@ def test_the_scale_of_points_stays_the_start_s(moons: Run, tmp_path: Path) -> No
 def test_a_column_that_stays_constant_may_have_another_value(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(200, 3)) * [1, 2, 0]
     start = sfumato.fit(rows, out=tmp_path / "start", settings=TINY, quiet=True)
-    run = sfumato.fit(rows + np.array([0, 0, 7.5]), start=start, out=tmp_path / "new", quiet=True)
+    run = sfumato.fit(
+        rows + np.array([0, 0, 7.5]), start=start, settings=TINY, out=tmp_path / "new", quiet=True
+    )
     assert set(run.sample(5)[:, 2]) == {7.5}
     with pytest.raises(DataError, match="'x2' was constant there"):
         sfumato.fit(rows + np.eye(200, 3, -5) * 2, start=start, out=tmp_path / "other")

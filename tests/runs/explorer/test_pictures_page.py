@@ -136,7 +136,7 @@ def test_the_run_has_the_width_until_a_fit_is_wanted(page: "Page") -> None:
 
 def _stopped_at_once(of: Run, steps: int, out: Path) -> int:
     """Fit to the same pictures, and stop; the step that was reached."""
-    small = {"network.width": 16, "network.options": {"multipliers": [1]}}
+    small = {"network.width": 16, "network.options": {"multipliers": [1], "attention": []}}
     changes = {**SHORT, **small, "data.labels": True, "training.steps": steps}
     settings, data = resolve(of.settings.data.source, changes)
     with begin(settings, data, out) as job, suppress(Stopped):
