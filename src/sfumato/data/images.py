@@ -8,6 +8,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -236,12 +237,19 @@ def range_remedy(low: float, high: float) -> str:
 
 def digits() -> Images:
     """The 1,797 handwritten digits of scikit-learn, 8 x 8 pixels, 0 to 16 brought to a byte."""
+    pixels, labels = _read_digits()
+    names = [f"digit {k + 1}" for k in range(len(pixels))]
+    return Images(pixels.copy(), labels.copy(), tuple("0123456789"), names)
+
+
+@cache
+def _read_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and labels; kept, as scikit-learn reads them from text, number by number."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
     pixels = (found.images * (255 / 16)).round().astype(np.uint8)[..., None]
-    names = [f"digit {k + 1}" for k in range(len(pixels))]
-    return Images(pixels, found.target.astype(np.int64), tuple("0123456789"), names)
+    return pixels, found.target.astype(np.int64)
 
 
 def fingerprint(pictures: Images) -> str:

@@ -390,6 +390,15 @@ def test_digits_are_those_of_scikit_learn() -> None:
     np.testing.assert_array_equal(found.labels, known.target)
 
 
+def test_digits_that_were_changed_are_whole_the_next_time() -> None:
+    found, known = digits(), load_digits()
+    assert found.labels is not None
+    found.pixels[:], found.labels[:] = 0, 0
+    again = digits()
+    np.testing.assert_allclose(again.pixels[..., 0] * (16 / 255), known.images, atol=0.04)
+    np.testing.assert_array_equal(again.labels, known.target)
+
+
 @pytest.mark.parametrize("ending", [".npy", ".npz"])
 def test_arrays_are_pictures_if_they_have_their_shape(tmp_path: Path, ending: str) -> None:
     pixels, path = np.stack([_rgb(k) for k in range(3)]), tmp_path / f"x{ending}"
