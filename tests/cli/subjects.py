@@ -114,7 +114,7 @@ def _grey(folder: Path) -> Subject:
     np.save(folder / "grey.npy", pixels)
     one = folder / "one.png"
     Image.fromarray(pixels[0, :, :, 0]).save(one)
-    settings = f"{_PICTURES} {_SNAPSHOTS} --set process.num_levels=30"
+    settings = f"{_PICTURES} {_SNAPSHOTS} --set process.num_levels=12"
     _fit(folder, folder / "grey.npy", settings)
     return Subject(folder / "run", folder / "grey.npy", one, one, "class=0", "class", "npy")
 
@@ -190,7 +190,7 @@ def quick() -> Iterator[None]:
         for steps in ("_REFERENCE_STEPS", "_PICTURE_STEPS"):
             patch.setattr(compare, steps, 20)
         patch.setattr(compare, "_MIDDLE", 4)
-        patch.setattr(compare, "_rows", lambda _: 32)
+        patch.setattr(compare, "_rows", lambda rows: 32 if rows.ndim == 2 else 16)
         for scored, option, few in (
             (GaussianModel.log_prob_chunks, "steps", 10),
             (TableModel.log_prob_chunks, "steps", 10),

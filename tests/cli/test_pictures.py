@@ -352,6 +352,7 @@ def test_the_commands_on_a_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(images, "ANIMATION_FRAMES", common.ANIMATION_FRAMES)
+    monkeypatch.setattr(images, "PICTURES", 8)
     found = digits()
     assert found.labels is not None
     for k in (0, 1):
@@ -376,7 +377,8 @@ def test_the_commands_on_a_folder(
         "animate run reverse --to reverse.gif": "reverse.gif",
         "plot run neighbours --to near.png": "near.png",
     }.items():
-        code, _, err = _left(command, capsys)
+        with small_chunks():
+            code, _, err = _left(command, capsys)
         assert (code, err) == (0, ""), command
         assert Path(made).is_file()
     with Image.open("between.png") as between:

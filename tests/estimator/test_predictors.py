@@ -21,6 +21,7 @@ from sfumato.errors import ArgumentError, DataError
 from sfumato.estimator import stacking
 
 QUICK = {
+    "network.depth": 1,
     "training.batch_size": 64,
     "training.learning_rate": 5e-3,
     "training.warmup": 5,
@@ -184,7 +185,9 @@ def test_classes_keep_their_type_and_probabilities_are_bayes() -> None:
     a = np.where(label == "high", 1.0, -1.0) + RNG.normal(size=N)
     frame = pd.DataFrame({"a": a, "c": pd.Categorical(RNG.choice(["x", "y"], N))})
     frame.loc[RNG.random(N) < 0.1, "a"] = None
-    model = DiffusionClassifier(steps=200, width=32, random_state=0).fit(frame, label)
+    shallow = {"network.depth": 1}
+    model = DiffusionClassifier(steps=200, width=32, settings=shallow, random_state=0)
+    model.fit(frame, label)
     assert model.classes_.tolist() == ["high", "low"]
     new = pd.DataFrame({"a": np.linspace(-2, 2, 41), "c": ["x"] * 41})
     found = model.predict_proba(new)
@@ -203,7 +206,8 @@ def test_they_work_in_a_pipeline_and_a_search() -> None:
 @pytest.fixture(scope="module")
 def model() -> DiffusionModel:
     frame = FRAME.assign(y=Y, kind=np.where(A > 0, "up", "down"))
-    return DiffusionModel(steps=300, width=32, random_state=0).fit(frame)
+    shallow = {"network.depth": 1}
+    return DiffusionModel(steps=300, width=32, settings=shallow, random_state=0).fit(frame)
 
 
 def test_any_column_of_one_model_is_predicted(model: DiffusionModel) -> None:
