@@ -26,8 +26,9 @@ NUMBERS = (
     "--set sampling.steps=6"
 )
 _PICTURES = (
-    f"{_TINY} --set training.steps=20 --set network.width=32 --set network.depth=1 "
+    f"{_TINY} --set training.steps=20 --set network.width=16 --set network.depth=1 "
     "--set network.options.multipliers=[1] --set network.options.attention=[] "
+    "--set network.options.groups=8 "
     "--set sampling.steps=4"
 )
 _SNAPSHOTS = "--set training.snapshots=2"
@@ -114,7 +115,7 @@ def _grey(folder: Path) -> Subject:
     np.save(folder / "grey.npy", pixels)
     one = folder / "one.png"
     Image.fromarray(pixels[0, :, :, 0]).save(one)
-    settings = f"{_PICTURES} {_SNAPSHOTS} --set process.num_levels=12"
+    settings = f"{_PICTURES} {_SNAPSHOTS} --set process.num_levels=20"
     _fit(folder, folder / "grey.npy", settings)
     return Subject(folder / "run", folder / "grey.npy", one, one, "class=0", "class", "npy")
 
