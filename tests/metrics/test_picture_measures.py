@@ -6,7 +6,7 @@ import pytest
 from sfumato.data.images import digits
 from sfumato.errors import DataError
 from sfumato.metrics import features
-from sfumato.metrics.features import Classifier, train_classifier
+from sfumato.metrics.features import Classifier, train_classifier, trained_once
 from sfumato.metrics.images import (
     evaluate_images,
     frechet_distance,
@@ -89,6 +89,27 @@ def test_the_same_pictures_make_the_same_classifier(monkeypatch: pytest.MonkeyPa
     pixels, labels = digits().pixels, digits().labels
     first, again = (train_classifier(pixels, labels, 10)(pixels[:9]) for _ in range(2))
     np.testing.assert_array_equal(first, again)
+
+
+def test_it_is_trained_anew_for_other_pictures_labels_and_seeds_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(features, "_STEPS", 5)
+    pixels, labels = digits().pixels, digits().labels
+    assert labels is not None
+    first = trained_once(pixels, labels, 10)
+    assert trained_once(pixels.copy(), labels.copy(), 10) is first
+    np.testing.assert_array_equal(
+        first(pixels[:9]), train_classifier(pixels, labels, 10)(pixels[:9])
+    )
+    others = [
+        trained_once(pixels[::-1], labels, 10),
+        trained_once(pixels, labels[::-1], 10),
+        trained_once(pixels, None),
+        trained_once(pixels, labels, 10, seed=1),
+        trained_once(pixels, labels, 10),  # only the last one is kept
+    ]
+    assert len({id(each) for each in (first, *others)}) == 6
 
 
 def test_without_labels_it_learns_which_way_up(monkeypatch: pytest.MonkeyPatch) -> None:

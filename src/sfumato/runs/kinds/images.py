@@ -18,7 +18,7 @@ from sfumato.data.io.sheets import check_image_target, write_images
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.errors import ArgumentError, DataError
 from sfumato.metrics.evaluation import Evaluation
-from sfumato.metrics.features import train_classifier
+from sfumato.metrics.features import trained_once
 from sfumato.metrics.images import evaluate_images
 from sfumato.models.model import Model
 from sfumato.models.registry import class_labels_of
@@ -297,7 +297,7 @@ def evaluate(
     learned, labelled = scaled(train.pixels), train
     if train.labels is not None and (train.labels < 0).any():
         labelled = train.take(np.flatnonzero(train.labels >= 0))
-    classifier = train_classifier(
+    classifier = trained_once(
         learned if labelled is train else scaled(labelled.pixels),
         labelled.labels,
         len(train.classes),
