@@ -453,7 +453,7 @@ def _findings(_: Subject, out: str, __: Path) -> None:
     for each in found:
         assert each["title"]
         assert each["number"]
-        assert each["sound"] or each["remedy"]
+        assert each["sentence"]
 
 
 def _compared(_: Subject, out: str, __: Path) -> None:

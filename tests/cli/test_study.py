@@ -196,7 +196,7 @@ def test_doctor_of_a_run(sfumato: Command, toy: Path) -> None:
     assert "above the exact floor" in out  # forty steps of a narrow network
     assert "Do:" in out
     told = json.loads(sfumato(f"doctor {toy} --json")[1])
-    assert {"title", "number", "sentence", "remedy", "sound"} == set(told[0])
+    assert {"title", "number", "sentence", "remedy", "state", "sound"} == set(told[0])
 
 
 def test_steps_auto_says_what_it_chose(sfumato: Command, toy: Path) -> None:

@@ -243,9 +243,12 @@ def _print_findings(found: Iterator[Any]) -> int:
 
     console, faults = Console(highlight=False), 0
     for each in found:
-        mark = "[green]sound[/green]" if each.sound else "[bold red]fault[/bold red]"
-        console.print(f"{mark}  [bold]{each.title}[/bold]: {each.number}", soft_wrap=True)
-        text = each.sentence + ("" if each.sound else f"\n[bold]Do:[/bold] {each.remedy}.")
+        colour = {"sound": "green", "fault": "bold red"}.get(each.state, "yellow")
+        console.print(
+            f"[{colour}]{each.state}[/{colour}]  [bold]{each.title}[/bold]: {each.number}",
+            soft_wrap=True,
+        )
+        text = each.sentence + (f"\n[bold]Do:[/bold] {each.remedy}." if each.remedy else "")
         console.print(Padding(text, (0, 0, 1, 7)))
-        faults += not each.sound
+        faults += bool(each.remedy)
     return faults

@@ -645,9 +645,12 @@ def open_run(
         process: of a run that was fitted with a schedule of its own: the same.
 
     Raises:
+        ArgumentError: if `path` is no path.
         RunError: if it is none of these, is damaged, or needs a network or process that is not
             given.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentError(f"a run is opened by its path; got {path!r}.")
     place = Path(path)
     if is_pipeline(place):
         return Run(read_pipeline(place), None)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import sfumato
-from sfumato.errors import RunError
+from sfumato.errors import ArgumentError, RunError
 from sfumato.runs.doctor import Finding, Findings, examine_run
 
 
@@ -39,15 +39,20 @@ def test_findings_of_a_run_are_those_of_the_command(moons: sfumato.Run) -> None:
 def test_a_notebook_shows_a_row_for_each_finding_with_its_text_as_text() -> None:
     fault = Finding("A <b> title", "1 & 2", "It means x < y.", "take `a`")
     sound = Finding("All is well", "0", "Nothing.")
-    found = Findings([fault, sound])
+    open_ = Finding("What is open", "not measured", "5 rows are too few.")
+    found = Findings([fault, sound, open_])
     assert Cells(found._repr_html_()).rows == [
         ["", "finding", "number", "meaning", "do"],
         ["fault", "A <b> title", "1 & 2", "It means x < y.", "take `a`"],
         ["sound", "All is well", "0", "Nothing.", ""],
+        ["not measured", "What is open", "not measured", "5 rows are too few.", ""],
     ]
     assert found.faults == (fault,)
+    assert [each.sound for each in found] == [False, True, False]
 
 
 def test_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError):
         sfumato.doctor(tmp_path / "none")
+    with pytest.raises(ArgumentError, match="a run is opened by its path; got 3"):
+        sfumato.doctor(3)  # type: ignore[arg-type]

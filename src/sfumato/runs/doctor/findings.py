@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from sfumato.runs.doctor.fit import examine_run
-from sfumato.runs.doctor.process import Finding
+from sfumato.runs.doctor.process import NOT_MEASURED, Finding
 from sfumato.runs.run import Run, open_run
 
 
@@ -21,18 +21,21 @@ class Findings(tuple[Finding, ...]):
     @property
     def faults(self) -> "Findings":
         """Those that have a remedy."""
-        return Findings(each for each in self if not each.sound)
+        return Findings(each for each in self if each.remedy)
 
     def _repr_html_(self) -> str:
         """A row for each, for notebooks."""
         rows = "".join(
-            f"<tr><td>{'sound' if each.sound else '<b>fault</b>'}</td><td>{escape(each.title)}</td>"
+            f"<tr><td>{_MARKS[each.state]}</td><td>{escape(each.title)}</td>"
             f"<td>{escape(each.number)}</td><td>{escape(each.sentence)}</td>"
             f"<td>{escape(each.remedy)}</td></tr>"
             for each in self
         )
         head = "".join(f"<th>{name}</th>" for name in ("", "finding", "number", "meaning", "do"))
         return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+_MARKS = {"sound": "sound", "fault": "<b>fault</b>", NOT_MEASURED: f"<i>{NOT_MEASURED}</i>"}
 
 
 def doctor(run: Run | str | os.PathLike[str], data: Any = None) -> Findings:

@@ -25,7 +25,7 @@ from sfumato.metrics.memorisation import nearer_share, nearest_distances
 from sfumato.metrics.regret import nats_lost
 from sfumato.models.few import FewSteps
 from sfumato.process.streams import generator
-from sfumato.runs.doctor.process import Finding, examine_process
+from sfumato.runs.doctor.process import NOT_MEASURED, Finding, examine_process
 from sfumato.runs.exact import (
     compared_levels,
     errors_by_level,
@@ -97,7 +97,7 @@ def _points(run: Run, data: Any, evaluation: Evaluation | None) -> Iterator[Find
 def _too_few(run: Run, count: int) -> Finding:
     return Finding(
         f"How unseen {run.kind.unit} fare",
-        "not measured",
+        NOT_MEASURED,
         f"{count} were kept out of training, and {_LEAST} are needed; give others (--data FILE).",
     )
 
@@ -190,7 +190,7 @@ def _measured(
     except DataError as error:
         if data is not None:
             raise
-        yield Finding("How far samples are from real ones", "not measured", str(error))
+        yield Finding("How far samples are from real ones", NOT_MEASURED, str(error))
         return
     verdicts = {measure.name: measure.verdict for measure in evaluation.measures}
     memorises = any(verdicts.get(name, "no power") not in _SOUND for name in ("overfit", "copies"))

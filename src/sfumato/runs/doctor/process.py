@@ -42,6 +42,9 @@ _NOTABLE_BLUR = 0.5
 _NEIGHBOURS, _LONG, _LOOKED_AT, _KNOWN = 30, 0.5, 300, 10_000
 _CHAIN = 1000
 
+# The number of a finding for which too little is at hand.
+NOT_MEASURED = "not measured"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -60,13 +63,18 @@ class Finding:
     remedy: str = ""
 
     @property
+    def state(self) -> str:
+        """In a word: "sound", "fault", or "not measured"."""
+        return "fault" if self.remedy else NOT_MEASURED if self.number == NOT_MEASURED else "sound"
+
+    @property
     def sound(self) -> bool:
-        """Whether there is nothing to mend."""
-        return not self.remedy
+        """Whether it was measured and there is nothing to mend."""
+        return self.state == "sound"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return {"sound": self.sound, **asdict(self)}
+        return {"state": self.state, "sound": self.sound, **asdict(self)}
 
 
 def examine_settings(source: Source | None, *layers: Mapping[str, Any]) -> Iterator[Finding]:

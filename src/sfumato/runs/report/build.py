@@ -69,7 +69,7 @@ def _written(run: Run, folder: Path, quiet: bool) -> tuple[Path, Evaluation | No
     with stage("examine"):
         found = list(doctor.examine_run(run, evaluation=shown.evaluation))
     with stage("what the settings cost"):
-        costs = [] if all(each.sound for each in found) else list(doctor.costs(run, sample))
+        costs = [] if not any(each.remedy for each in found) else list(doctor.costs(run, sample))
     evaluation = shown.evaluation
     write_measures(run, evaluation, said)
     measures = evaluation.measures if evaluation else ()
