@@ -87,6 +87,34 @@ def test_rows_at_one_level_are_as_rows_at_a_level_each() -> None:
         torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=0, atol=1e-9)
 
 
+def test_one_noisy_number_among_known_ones_is_as_any() -> None:
+    """All rows at one level, and only the third number is noisy, as where it is predicted."""
+    x_t, _, condition = case()
+    third = (torch.arange(COUNT) == 2).expand(ROWS, COUNT)
+    condition = TableCondition(
+        torch.where(third, 0.0, condition.known), condition.is_known & ~third, third,
+        condition.categories,
+    )  # fmt: skip
+    level = NoiseLevel.from_log_snr(torch.tensor(1.5, dtype=torch.float64))
+    found = posterior(correlations(), x_t, level, condition)
+    noise = float(level.alpha), float(level.sigma)
+    for k in range(20):
+        state = (condition.known[k].numpy(), condition.is_known[k].numpy(), third[k].numpy())
+        mean, variance = by_inverse(x_t[k].numpy(), *noise, state)
+        np.testing.assert_allclose(found.mean[k, 2], mean[2], atol=1e-5)
+        np.testing.assert_allclose(found.std[k, 2] ** 2, variance[2], atol=1e-6)
+
+
+def test_where_no_number_is_noisy_there_is_nothing_to_say() -> None:
+    x_t, _, condition = case()
+    nothing = TableCondition(
+        condition.known, condition.is_known, torch.zeros_like(condition.is_known),
+        condition.categories,
+    )  # fmt: skip
+    level = NoiseLevel.from_log_snr(torch.tensor(1.5, dtype=torch.float64))
+    assert (posterior(correlations(), x_t, level, nothing).residual == 0).all()
+
+
 def test_a_number_that_another_decides_is_decided() -> None:
     """z_1 = z_0 but for a variance of 1e-6: given z_0, z_1 is it, whatever noise hides z_1."""
     tied = torch.tensor([[1.0, 1 - 5e-7], [1 - 5e-7, 1.0]], dtype=torch.float64)

@@ -71,11 +71,14 @@ def posterior(
     weighted = torch.where(known, condition.known.double() / _KNOWN, weighted)
     if level.alpha.ndim == 0:  # of rows that know the same numbers it is one
         row, of_row = _patterns(noisy, known)
-        covariance = _conditioned(correlations, precision[row])[..., of_row]
+        places = noisy.any(0).nonzero()[:, 0]  # often of one number only, that is predicted
+        covariance = _conditioned(correlations, precision[row])[places][..., of_row]
     else:
+        places = torch.arange(len(correlations), device=x_t.device)
         covariance = _conditioned(correlations, precision)
-    mean = (covariance * weighted.T).sum(1).T
-    variance = torch.stack([own[j] for j, own in enumerate(covariance)], 1).clamp(min=0)
+    mean, variance = torch.zeros_like(x_t), torch.zeros_like(x_t)
+    mean[:, places] = (covariance * weighted.T).sum(1).T
+    variance[:, places] = covariance[torch.arange(len(places)), places].T.clamp(min=0)
     new = (sigma**2 - alpha**2 * variance).clamp(min=1e-12)
     residual = torch.where(noisy, (x_t - alpha * mean) * new.rsqrt(), 0.0)
     return Posterior(mean, variance.sqrt(), residual)
