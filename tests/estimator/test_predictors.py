@@ -149,7 +149,7 @@ def test_steps_that_are_asked_for_in_the_settings_are_taken(settings: dict[str, 
 
         patch.setattr(DiffusionModel, "fit_table", counted)
         model.fit(FRAME[:600], Y[:600])
-    assert fits == [7, 7]  # without the rows kept out, and with them
+    assert fits == [7] * 5  # without each of four parts, and with all rows
 
 
 def test_an_array_of_dates_is_one_line() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from sklearn.ensemble import VotingRegressor
 from sklearn.metrics import roc_auc_score
 
 from quick import few_folds, few_trees
@@ -35,6 +36,7 @@ def fewer_trees() -> Any:
     with few_folds(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "_BOOSTED_TREES", 60)
         patch.setattr(stacking, "_EXTRA_TREES", 20)
+        patch.setattr(stacking, "_ROWS_OF_TWICE", 0)
         patch.setitem(stacking._PERCEPTRON, "hidden_layer_sizes", (32, 32))
         patch.setitem(stacking._PERCEPTRON, "max_iter", 40)
         yield
@@ -45,8 +47,10 @@ def test_noise_is_not_expected_by_rows_that_taught_it() -> None:
     noise = RNG.normal(size=N)
     first, expected = StackedMean.fit(FEATURES, TYPES, noise, seed=0)
     assert stats.pearsonr(expected, noise).pvalue > 1e-3 or np.ptp(expected) < 1e-9
-    boosted = first.learners[1].predict(first.coding.matrix(FEATURES))
+    x = first.coding.matrix(FEATURES)
+    boosted = stacking._regressors(first.coding, FEATURES, 0)[1].fit(x, noise).predict(x)
     assert np.corrcoef(boosted, noise)[0, 1] > 0.8  # as if there were something to learn
+    assert first.shrinkage > 0.97  # more rows would teach nothing either
 
 
 def test_a_line_is_left_to_the_line_and_a_step_to_the_trees() -> None:
@@ -55,7 +59,11 @@ def test_a_line_is_left_to_the_line_and_a_step_to_the_trees() -> None:
     np.testing.assert_allclose(first.predict(new), 3 * new["a"].values + 7, atol=0.1)
     step = np.where(FRAME.a > 0.3, 5.0, 1.0) + (FRAME.word == "y")
     first, expected = StackedMean.fit(FEATURES, TYPES, step.to_numpy(), seed=0)
-    assert first.weights.coef_[1:3].sum() > 0.8
+    assert sum(
+        weight
+        for each, weight in zip(first.learners, first.weights.coef_, strict=True)
+        if isinstance(each, VotingRegressor) or "extratreesregressor" in each.named_steps
+    ) > 0.8  # fmt: skip
     assert np.sqrt(np.square(expected - step).mean()) < 0.5
 
 
@@ -69,6 +77,37 @@ def test_what_is_smooth_is_left_to_kernels_and_perceptrons() -> None:
     assert len(first.learners) == len(first.weights.coef_) < 6
     assert np.sqrt(np.square(expected - y).mean()) < 0.1 * y.std()
     assert np.sqrt(np.square(first.predict(rows) - y).mean()) < 0.1 * y.std()
+
+
+@pytest.mark.parametrize(("noise", "limits"), [(0.02, (0.8, 0.94)), (1.0, (0.96, 1.05))])
+def test_errors_on_new_rows_are_smaller_by_what_the_last_fifth_of_the_rows_teaches(
+    noise: float, limits: tuple[float, float]
+) -> None:
+    """Beside new rows; where learners of more rows are better, and where all is noise."""
+    found, new = [], np.arange(300, 4300)
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(-2, 2, (4300, 3))
+        y = np.sin(2 * x[:, 0]) * np.cos(x[:, 1]) + x[:, 2] ** 2 / 2
+        y += noise * rng.normal(size=len(x))
+        rows = from_frame(pd.DataFrame(x, columns=["a", "b", "c"]))
+        types = column_types_of(rows, {})
+        with few_trees():
+            first, expected = StackedMean.fit(rows.take(np.arange(300)), types, y[:300], seed=seed)
+        of_rows = abs(expected - y[:300]).mean()
+        of_new = abs(first.predict(rows.take(new)) - y[new]).mean()
+        found.append((first.shrinkage, of_new / of_rows))
+    expected_ratio, ratio = np.exp(np.log(found).mean(0))
+    assert limits[0] < ratio < limits[1]
+    assert expected_ratio == pytest.approx(ratio, rel=0.1)
+    assert expected_ratio <= 1
+
+
+def test_what_has_no_part_in_the_mixture_is_not_asked() -> None:
+    y = 3 * FRAME.a.to_numpy() + 7
+    first, _ = StackedMean.fit(FEATURES, TYPES, y, seed=0)
+    assert len(first.learners) == len(first.weights.coef_) < 6
+    assert (first.weights.coef_ > 0).all()
 
 
 def test_what_is_missing_or_new_is_no_number() -> None:
