@@ -81,18 +81,18 @@ def few_folds() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "_FOLDS", 3)
+        patch.setattr(stacking, "_ROWS_OF_TWICE", 0)
         yield
 
 
 @contextmanager
 def few_trees() -> Iterator[None]:
-    """The learners that come before the network of a predictor are small, and fitted less often."""
+    """The learners that come before the network of a predictor are few and small."""
     from sfumato.estimator import stacking
 
     with few_folds(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "_BOOSTED_TREES", 8)
         patch.setattr(stacking, "_EXTRA_TREES", 4)
-        patch.setattr(stacking, "_ROWS_OF_TWICE", 0)
         patch.setitem(stacking._BOOSTED, "max_leaf_nodes", 8)
         patch.setitem(stacking._PERCEPTRON, "hidden_layer_sizes", (8,))
         patch.setitem(stacking._PERCEPTRON, "max_iter", 4)

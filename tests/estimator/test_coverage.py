@@ -10,6 +10,7 @@ from scipy import stats
 from quick import few_trees
 from sfumato import DiffusionRegressor
 from sfumato.data.table import DataTable
+from sfumato.estimator import stacking
 from sfumato.estimator.stacking import StackedMean
 from sfumato.metrics.predictions import crps_of_values
 
@@ -18,7 +19,8 @@ NEW = 1000
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
-    with few_trees():
+    with few_trees(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stacking, "_FOLDS", 5)
         yield
 
 

@@ -36,7 +36,6 @@ def fewer_trees() -> Any:
     with few_folds(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(stacking, "_BOOSTED_TREES", 60)
         patch.setattr(stacking, "_EXTRA_TREES", 20)
-        patch.setattr(stacking, "_ROWS_OF_TWICE", 0)
         patch.setitem(stacking._PERCEPTRON, "hidden_layer_sizes", (32, 32))
         patch.setitem(stacking._PERCEPTRON, "max_iter", 40)
         yield
