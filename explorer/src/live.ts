@@ -21,7 +21,7 @@ export interface Here {
 /** Rows of a task, a part of a chunk; and milliseconds after which those that there are are shown. */
 const PART = 128, SOON = 400;
 
-interface Found {
+export interface Found {
   rows: Rows;
   /** The most network calls of any row. */
   calls: number;

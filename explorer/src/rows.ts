@@ -43,7 +43,7 @@ export class RowDrawer {
 
   /** Yields between pieces of work, and at last the rows. */
   *draw({ seed, chunk, first, rows, known, missingAllowed }: RowsAsked, levels: Level[]): Generator<RowsDrawn | null> {
-    const live = this.run.header.live!, c = live.states.length, s = live.sizes.length;
+    const live = this.run.header.live!, c = live.states.length;
     const categories = repeated(known.categories, rows);
     let calls = 0;
     for (const asked of this.categories(categories, { seed, chunk, first, known, missingAllowed })) {
@@ -68,7 +68,7 @@ export class RowDrawer {
       calls += denoiser.calls;
       for (let k = 0; k < numbers.length; k++) if (condition.isNoisy[k]) numbers[k] = x[k];
     }
-    yield { columns: decoded(numbers, s ? categories : new Int32Array(0), rows, live, this.run), calls };
+    yield { columns: decoded(numbers, categories, rows, live, this.run), calls };
   }
 
   /** Which numbers are known and which are to be drawn, given all categories. */

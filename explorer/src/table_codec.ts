@@ -9,6 +9,8 @@ export interface NumericPart {
   masses: number[];
   low: number;
   high: number;
+  /** From which x to which there are numbers, tails too; what lies farther out is a gap. */
+  reach: [number, number];
   step: number;
   /** Whether its values are whole numbers, and how many decimals they have, if that is known. */
   whole: boolean;
@@ -71,12 +73,10 @@ function placed(x: number, part: NumericPart, run: Packed<TableHeader>, k: numbe
   const knots = run.doubles(`codec/${k}/knots`), heights = run.doubles(`codec/${k}/heights`);
   const low = up(x - part.step / 2, knots, heights, false), high = up(x + part.step / 2, knots, heights, true);
   const z = high > low ? middle(low, high) : low;
-  const span = part.high - part.low, own = knots[knots.length - 1] - knots[0];
-  // From a frequent value that stands apart to the other numbers is a gap, too.
-  const isApart = (x < knots[0] && knots[0] > own) || (x > knots[0] + own && span - knots[0] - own > own);
-  const isLevel = high <= low && up(x + 1e-9 * span, knots, heights, true) <= low;
+  const span = part.high - part.low, isLevel = high <= low && up(x + 1e-9 * span, knots, heights, true) <= low;
+  const isUnlike = isLevel || x < part.reach[0] || x > part.reach[1];
   const least = heights[0], most = heights[heights.length - 1];
-  return { z: Math.fround(Math.min(Math.max(z, least), most)), isUnlike: isLevel || isApart || x < 0 || x > span };
+  return { z: Math.fround(Math.min(Math.max(z, least), most)), isUnlike };
 }
 
 /** h at x, at a jump from the left or the right; beyond the knots it goes on. */

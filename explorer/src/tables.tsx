@@ -179,6 +179,7 @@ function Speed() {
         </span>
       )}
       {found?.notes.map((note) => <span key={note}> {note}</span>)}
+      {found?.unlike.map((k) => <span key={k}> {t.unlike(columns.value[k].name)}</span>)}
     </p>
   );
 }

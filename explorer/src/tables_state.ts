@@ -3,13 +3,12 @@
 import { batch, computed, effect, signal, untracked } from "@preact/signals";
 
 import { Replaced } from "./engine";
-import { drawHere, type Here } from "./live";
+import { drawHere, type Found, type Here } from "./live";
 import { Packed, type RunHeader } from "./payload";
 import { type Saying, sayingOf } from "./reasons";
 import { type Answer, draw, type Draw, fitting, served } from "./server";
 import { engine } from "./state";
 import type { Part } from "./table_codec";
-import { words } from "./tables_text";
 
 export interface Column {
   name: string;
@@ -79,6 +78,8 @@ export interface Drawn {
   calls: number;
   seconds: number;
   notes: string[];
+  /** Of rows that this page drew: columns whose value is like none that was seen. */
+  unlike: number[];
   /** Of a filling: the row as a file, and which cells were empty. */
   csv: string;
   empty: number[];
@@ -225,13 +226,12 @@ function idle(): void {
 /** What the server draws, or this page. */
 async function found(message: Draw, here: Here, tell: (some: Omit<Drawn, "empty">) => void): Promise<Omit<Drawn, "empty">> {
   if (isLive.peek()) {
-    const said = (unlike: number[]) => unlike.map((k) => words.peek().unlike(columns.peek()[k].name));
-    const shown = ({ unlike, ...drawn }: Awaited<ReturnType<typeof drawHere>>) => ({ ...drawn, notes: said(unlike), csv: "" });
+    const shown = (some: Found) => ({ ...some, notes: [], csv: "" });
     return shown(await drawHere(engine, table.peek()!, here, (some) => tell(shown(some))));
   }
   const of = columns.peek(), answer = await draw(message);
   const { calls, seconds, notes = [], csv = "" } = answer.header as Answer & { notes?: string[]; csv?: string };
-  return { rows: taken(answer, "rows", of), calls, seconds, notes, csv };
+  return { rows: taken(answer, "rows", of), calls, seconds, notes, unlike: [], csv };
 }
 
 /** Have it drawn, in a moment; `about` are the cells that it fills. What is refused leaves nothing. */
@@ -261,7 +261,7 @@ function ask(message: Draw, here: Here, take: (found: Drawn | null) => void, abo
 function storedPart(prefix: string, at: number, size: number, about: number[] = []): Drawn | null {
   if (at < 0) return null;
   const rows = taken(table.value!, prefix, columns.value, at * size, (at + 1) * size);
-  return { rows, calls: 0, seconds: 0, notes: [], csv: "", empty: about };
+  return { rows, calls: 0, seconds: 0, notes: [], unlike: [], csv: "", empty: about };
 }
 
 function drawRows(of: Packed<TableHeader>): void {

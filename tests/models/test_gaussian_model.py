@@ -103,8 +103,12 @@ def test_negative_numbers_are_refused(model: GaussianModel, changes: dict[str, A
         ({"sampling": {"sampler": "dimm"}}, "did you mean 'ddim'"),
         ({"sampling": {"grid": "kerras"}}, "did you mean 'karras'"),
         ({"sampling": {"schedule": "laplce"}}, "did you mean 'laplace'"),
-        ({"sampling": {"schedule": "lin-1000"}}, "did you mean 'linear'"),
-        ({"sampling": {"schedule": "scaled-linear"}}, "say how many levels it has"),
+        ({"sampling": {"schedule": "lin-1000"}}, "did you mean 'linear-1000'"),
+        ({"sampling": {"schedule": "scaled-linear"}}, "did you mean 'scaled-linear-1000'"),
+        ({"sampling": {"schedule": "given-5"}}, "unknown schedule .*'given-5'"),
+        ({"sampling": {"schedule": "linear-0"}}, "did you mean 'linear'"),
+        ({"sampling": {"schedule": "linear-99999999999"}}, "unknown schedule"),
+        ({"sampling": {"schedule": "linear-１００"}}, "unknown schedule"),
         (
             {
                 "process": {"num_levels": 9},
@@ -150,6 +154,7 @@ def test_along_another_schedule_its_levels_are_walked(
 def test_a_start_part_way_is_a_time_of_the_own_schedule(model: GaussianModel) -> None:
     with pytest.raises(ArgumentError, match="a start is a time of the run's own schedule"):
         edited(model, model.sample(3), 0.5, schedule="ve")
+    assert edited(model, model.sample(3), 1.0, schedule="ve").shape == (3, 3)
 
 
 def test_num_levels_decides_between_discrete_and_continuous() -> None:

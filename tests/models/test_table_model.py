@@ -162,6 +162,8 @@ def test_along_another_schedule_rows_follow_the_law_too(model: TableModel) -> No
 def test_a_start_part_way_is_a_time_of_the_own_schedule(model: TableModel) -> None:
     with pytest.raises(ArgumentError, match="a start is a time of the run's own schedule"):
         list(model.edit_chunks(model.sample(3), 0.5, schedule="ve"))
+    (rows,) = model.edit_chunks(model.sample(3), 1.0, schedule="ve", grid="karras")
+    assert len(rows) == 3
 
 
 def test_a_row_is_the_same_however_many_are_drawn(model: TableModel, drawn: DataTable) -> None:

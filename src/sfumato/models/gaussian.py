@@ -34,8 +34,8 @@ from sfumato.models.registry import (
     changed_sampling,
     class_labels_of,
     refuse_part_way,
+    sampled_process,
     split_stepper,
-    walked,
 )
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.noise import NoiseLevel
@@ -97,6 +97,10 @@ class GaussianModel:
     def _sampling(self, changes: Mapping[str, Any]) -> SamplingSettings:
         """The run's own sampling settings, with some changed; another method, its own options."""
         return changed_sampling(self.settings, changes)
+
+    def _sampled(self, settings: SamplingSettings) -> Process:
+        """The process whose levels sampling visits."""
+        return sampled_process(settings, self.process, self.denoiser.conditioning)
 
     @property
     def class_labels(self) -> ClassLabels:
@@ -217,7 +221,7 @@ class GaussianModel:
         """
         settings = self.settings.sampling
         self._stepper(settings)
-        process = walked(settings, self.process, self.denoiser.conditioning)
+        process = self._sampled(settings)
         levels = build_grid(settings, process, 1 if settings.steps == "auto" else None)
         self.denoiser.parameterisation(levels[0])  # eps has no x_0 where no signal is left
 
@@ -236,7 +240,7 @@ class GaussianModel:
             ArgumentError: if the method draws noise, or none is enough.
         """
         settings = self._sampling(sampling)
-        process = walked(settings, self.process, self.denoiser.conditioning)
+        process = self._sampled(settings)
         return choose_steps(
             self._denoise(settings),
             self.codec.event,
@@ -267,7 +271,7 @@ class GaussianModel:
             return self._few(settings, seed, given)
         stepper = self._stepper(settings) if own is None else own
         steps = self.choose_steps(**named).num_steps if settings.steps == "auto" else settings.steps
-        process = walked(settings, self.process, self.denoiser.conditioning)
+        process = self._sampled(settings)
         if start < 1:
             refuse_part_way(settings)
         # A part of the process takes that part of the steps.

@@ -29,7 +29,7 @@ from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, MissingDependencyError, RunError
 from sfumato.models.model import Model
-from sfumato.models.registry import build_grid, class_labels_of, walked
+from sfumato.models.registry import build_grid, class_labels_of
 from sfumato.networks.table_mlp import TableCondition, TableMLP
 from sfumato.process.noise import NoiseLevel
 
@@ -129,7 +129,7 @@ class _ExportedTable(nn.Module):
 def _inputs(model: Model) -> dict[str, Tensor]:
     """A batch of two, of what the exported denoiser takes."""
     n, event = 2, model.codec.event
-    level = _levels(model, 1)[:1]
+    level = build_grid(model.settings.sampling, model.process, 1)[:1]
     inputs = {
         "x_t": torch.zeros(n, *event),
         "alpha": level.alpha.float().expand(n).clone(),
@@ -150,13 +150,6 @@ def _inputs(model: Model) -> dict[str, Tensor]:
     if class_labels_of(model.settings, model.codec).count:
         inputs["label"] = torch.zeros(n, dtype=torch.int64)
     return inputs
-
-
-def _levels(model: Model, num_steps: int | None) -> NoiseLevel:
-    """The levels that sampling visits."""
-    sampling = model.settings.sampling
-    process = walked(sampling, model.process, model.denoiser.conditioning)
-    return build_grid(sampling, process, num_steps)
 
 
 def _export(model: Model, path: Path) -> None:
@@ -186,7 +179,8 @@ def _export(model: Model, path: Path) -> None:
 
 def _described(model: Model) -> dict[str, Any]:
     """What a stranger must know to sample with the denoiser."""
-    levels = _levels(model, 50 if model.settings.sampling.steps == "auto" else None)
+    sampling = model.settings.sampling
+    levels = build_grid(sampling, model.process, 50 if sampling.steps == "auto" else None)
     noisy = levels[:-1]
     described: dict[str, Any] = {
         "event": list(model.codec.event),

@@ -4,6 +4,7 @@ Each family is registered in one place, and an unknown name is answered with the
 """
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args, get_origin
@@ -560,22 +561,27 @@ def split_stepper(changes: Mapping[str, Any]) -> tuple[Mapping[str, Any], Steppe
     return {name: value for name, value in changes.items() if name != "sampler"}, own
 
 
-def process_of(schedule: str) -> Process:
+def process_of(name: str) -> Process:
     """The process of a schedule with its usual options.
 
     Args:
-        schedule: its name; of discrete levels with how many they are, as "linear-1000".
+        name: of the schedule; of discrete levels with how many they are, as "linear-1000".
 
     Raises:
-        ArgumentError: if the name is unknown.
+        ArgumentError: if it is unknown, or is one of discrete levels without their number.
     """
-    stem, _, levels = schedule.rpartition("-")
-    if stem and levels.isdecimal():
+    stem, _, levels = name.rpartition("-")
+    if re.fullmatch("[1-9][0-9]{0,5}", levels) and stem in {*SCHEDULES, *DISCRETE_SCHEDULES}:
         return build_process(ProcessSettings(schedule=stem, num_levels=int(levels)))
-    return build_process(ProcessSettings(schedule=schedule))
+    if name in SCHEDULES:
+        return ContinuousProcess(SCHEDULES[name]())
+    usual = {f"{each}-{make().num_levels}" for each, make in DISCRETE_SCHEDULES.items()}
+    raise unknown("schedule (sampling.schedule)", name, {*SCHEDULES, *usual})
 
 
-def walked(settings: SamplingSettings, process: Process, conditioning: Conditioning) -> Process:
+def sampled_process(
+    settings: SamplingSettings, process: Process, conditioning: Conditioning
+) -> Process:
     """The process whose levels sampling visits: `sampling.schedule`, or the run's own.
 
     Args:

@@ -44,8 +44,8 @@ from sfumato.models.registry import (
     build_stepper,
     changed_sampling,
     refuse_part_way,
+    sampled_process,
     split_stepper,
-    walked,
 )
 from sfumato.networks.table_mlp import TableCondition
 from sfumato.process.grids import uniform_log_snr
@@ -117,11 +117,11 @@ class TableModel:
                 "sampling.steps=auto, guidance, clip and threshold are not for tables; leave them."
             )
         build_stepper(settings)
-        build_grid(settings, self._walked(settings))
+        build_grid(settings, self._sampled(settings))
 
-    def _walked(self, settings: SamplingSettings) -> Process:
+    def _sampled(self, settings: SamplingSettings) -> Process:
         """The process whose levels sampling visits."""
-        return walked(settings, self.process, self.denoiser.conditioning)
+        return sampled_process(settings, self.process, self.denoiser.conditioning)
 
     def empty(self) -> DataTable:
         """No rows, of the columns' own types."""
@@ -363,9 +363,10 @@ class TableModel:
             ArgumentError: if the start is not in (0, 1], or a sampling setting is wrong.
             DataError: if the rows do not fit the model.
         """
-        process = self.process.until(float(start))
         settings, stepper = self._sampler(sampling, from_noise=False)
-        refuse_part_way(settings)
+        if start < 1:
+            refuse_part_way(settings)
+        process = self._sampled(settings).until(float(start))
         own = self.own(rows)
         encoded = self.as_known(own, np.ones((len(own), len(self.codec.parts)), bool))
         levels = build_grid(settings, process, max(1, round(int(settings.steps) * start)))
@@ -821,7 +822,7 @@ class TableModel:
     ) -> Iterator[Frame]:
         """The numbers of a chunk on their way from noise, given what is known."""
         settings, stepper = sampler
-        levels = build_grid(settings, self._walked(settings))
+        levels = build_grid(settings, self._sampled(settings))
         drawing = self
         if settings.few:
             few = map_of(self.few)

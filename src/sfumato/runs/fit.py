@@ -141,6 +141,11 @@ def prepare(
     if settings.device == "cuda" and device.type != "cuda":
         raise ArgumentError("device=cuda asks for a GPU, and PyTorch sees none here; take auto.")
     model.denoiser.network.to(device)
+    if settings.sampling.schedule:
+        raise ArgumentError(
+            "sampling.schedule is for drawing from a fitted run along another schedule than its "
+            "own; leave it out here (what is trained along is process.schedule)."
+        )
     model.check_sampling()  # refuses wrong sampling settings now, not after the training
     training = Training(
         model.denoiser,

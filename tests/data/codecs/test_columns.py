@@ -521,14 +521,18 @@ def test_between_a_code_that_stands_apart_and_the_numbers_is_a_gap() -> None:
     codec = NumericCodec.fit(column(values), "continuous")
     assert codec.point_masses == (-999,)
     assert codec.has_gaps
-    tried = np.array([-999, -400.0, values[60:].min(), 5.0, 10.0])
+    least, most = values[60:].min(), values.max()
+    tried = np.array([-999, -400.0, least - 0.1, least, 5.0, most + 0.1, 12.0])
     encoded = codec.encode(column(tried), None)
-    assert encoded.unseen.tolist() == [False, True, False, False, False]
+    assert encoded.unseen.tolist() == [False, True, *[False] * 5]  # tails are no gap
     assert encoded.z is not None
     assert encoded.z[1] == codec.heights[0]  # at the gap's edge
     # Next to a heap of zeros there is none: the numbers begin beside it.
     amounts = np.concatenate([np.zeros(300), RNG.gamma(2, 3, 700)])
     assert not NumericCodec.fit(column(amounts), "continuous").has_gaps
+    # Nor where it is no farther off than the numbers are wide.
+    hours = np.concatenate([np.zeros(300), RNG.uniform(50, 90, 700)])
+    assert not NumericCodec.fit(column(hours), "continuous").has_gaps
 
 
 def test_a_gap_between_numbers_that_do_not_recur_is_one_too() -> None:

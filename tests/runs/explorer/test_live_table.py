@@ -1,6 +1,7 @@
 """A file that draws a table's rows by itself: those of Python, one by one, in a real browser."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,9 @@ def test_of_a_value_in_a_gap_the_nearest_stands_for_it_and_it_is_said(tab: Tab, 
     condition = shop.model.condition({"code": -400})
     assert "between known values" in shop.kind.unseen(shop.model, condition)[0]
     assert "Nothing near this value of code" in tab.page.inner_text("body")
+    tab.page.get_by_test_id("language").click()
+    assert "训练中没有出现过接近此值的 code" in tab.page.inner_text("body")
+    tab.page.get_by_test_id("language").click()
     tab.given(code=5)
     assert "Nothing near this value" not in tab.page.inner_text("body")
     tab.given()
@@ -232,6 +236,23 @@ def test_a_few_step_map_draws_in_the_page(
     assert_same(tab.rows("drawn", few), few.sample(400, seed=3))
     calls = len(few.model.codec.sizes) + 2
     assert f"{calls} network calls" in tab.page.get_by_test_id("speed").inner_text()
+    assert not tab.errors
+    tab.context.close()
+
+
+@pytest.mark.parametrize("sampler", ["heun", "ddim", "ancestral", "unipc"])
+def test_other_samplers_draw_so_too(
+    sampler: str, shop: Run, browser: "Browser", tmp_path: Path
+) -> None:
+    settings = shop.model.settings
+    sampling = settings.sampling.model_copy(update={"sampler": sampler, "options": {}})
+    other = settings.model_copy(update={"sampling": sampling})
+    model: Any = shop.model
+    run = replace(shop, model=replace(model, settings=other))
+    run.explore(tmp_path / "shop.html")
+    tab = Tab(browser, tmp_path / "shop.html")
+    tab.set(seed=6, count=200)
+    assert_same(tab.rows("drawn", run), run.sample(200, seed=6))
     assert not tab.errors
     tab.context.close()
 

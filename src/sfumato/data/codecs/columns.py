@@ -244,13 +244,18 @@ class NumericCodec:
     def has_gaps(self) -> bool:
         """Whether there are numbers between the least and the largest that cannot be."""
         level = any(a == b for a, b in pairwise(self.heights))
-        return level or any(self._apart)
+        return level or self.reach != (0, self.high - self.low)
 
     @property
-    def _apart(self) -> tuple[bool, bool]:
-        """Whether a point mass lies farther below, or above, all other numbers than these span."""
-        span = self.knots[-1] - self.knots[0]
-        return self.knots[0] > span, self.high - self.low - self.knots[-1] > span
+    def reach(self) -> tuple[float, float]:
+        """From which x to which there are numbers beside the point masses, their tails too.
+
+        What lies farther out, between them and a point mass that stands apart, is a gap.
+        """
+        first, last, end = self.knots[0], self.knots[-1], self.high - self.low
+        span = last - first
+        low = first - span if first > _APART * span else 0
+        return low, last + span if end - last > _APART * span else end
 
     def encode(self, column: Column, spread: np.ndarray | None) -> "Encoded":
         """z, NaN where there is no number, and the category.
@@ -302,10 +307,8 @@ class NumericCodec:
             far = mass <= _LEAST_PROBABILITY
             width = np.where(far, np.log(high - low), np.log(mass) - _log_normal(z))
             width = np.where(point, np.log(slope), width)
-        # From a point mass that stands apart to the other numbers is a gap, too.
-        below, above = self._apart
-        outside = below & (x >= 0) & (x < self.knots[0])
-        outside |= above & (x <= self.high - self.low) & (x > self.knots[-1])
+        low_end, high_end = self.reach
+        outside = (x >= 0) & (x <= self.high - self.low) & ((x < low_end) | (x > high_end))
         in_gap = (point & (slope == 0)) | outside
         z = np.where(outside, z.clip(self.heights[0], self.heights[-1]), z)
         return z, np.where(in_gap, 0.0, width), in_gap

@@ -15,7 +15,7 @@ import numpy as np
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, digits_of
 from sfumato.data.codecs.rules import Relation
 from sfumato.models.few import as_map, map_of
-from sfumato.models.registry import build_grid, walked
+from sfumato.models.registry import build_grid
 from sfumato.models.table import TableModel
 from sfumato.networks.table_mlp import TableMLP
 from sfumato.runs.explorer.levels import OPTIONS, levels_of, matrices
@@ -45,14 +45,13 @@ def live_model(model: TableModel) -> tuple[dict[str, Any], dict[str, np.ndarray]
     """What the page is told of the model, and its arrays."""
     sampling, codec = model.settings.sampling, model.codec
     network = model.denoiser.network
-    levels = build_grid(
-        sampling, walked(sampling, model.process, model.denoiser.conditioning), None
-    )
     denoiser, method = model.denoiser, sampling.sampler
     if sampling.few and model.few:
         few = map_of(model.few)
         denoiser, method, network = as_map(denoiser, few.network), "renoising", few.network
         levels = few.levels(model.process, sampling.few)
+    else:
+        levels = build_grid(sampling, model.process)
     arrays = {"levels": levels_of(denoiser, levels)}
     if denoiser.correlations is not None:
         arrays["correlations"] = denoiser.correlations.double().numpy()
@@ -93,6 +92,7 @@ def _of_part(part: ColumnCodec) -> dict[str, Any]:
         "masses": list(part.point_masses),
         "low": part.low,
         "high": part.high,
+        "reach": list(part.reach),
         "step": part.grid_step,
         "whole": part.dtype != "float64",
         "digits": digits_of(part.grid_step),

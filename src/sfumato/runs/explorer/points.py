@@ -22,7 +22,7 @@ from sfumato.metrics.evaluation import chance_reaches
 from sfumato.models.few import as_map
 from sfumato.models.format_4 import weight_names
 from sfumato.models.gaussian import GaussianModel
-from sfumato.models.registry import build_grid, walked
+from sfumato.models.registry import build_grid
 from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process.discrete import DISCRETE_SCHEDULES
 from sfumato.process.noise import then_clean
@@ -83,8 +83,7 @@ def payload(run: Run, other: nn.Module | None = None) -> bytes:
         )
         | {"steps": _steps_of(model)},
         "rows": None if data is None else len(data.train),
-        "schedule": settings.sampling.schedule
-        or _called(settings.process.schedule, settings.process.num_levels),
+        "schedule": _called(settings.process.schedule, settings.process.num_levels),
         "schedules": _described_schedules(model.denoiser),
         "chance": chance_reaches(FLOOR_SETS),
         "exact": None if exact is None else ("distribution" if known else "training rows"),
@@ -136,9 +135,9 @@ def _rows_of(run: Run) -> Dataset[Points] | None:
 def _arrays(
     run: Run, model: GaussianModel, data: Dataset[Points] | None, other: nn.Module | None
 ) -> Iterator[tuple[str, np.ndarray]]:
-    denoiser, process = model.denoiser, _walked(model)
-    stops = min(_STOPS, model.process.num_levels or _STOPS)
-    yield "axis", levels_of(denoiser, model.process.grid("uniform-log-snr", stops))
+    denoiser, process = model.denoiser, model.process
+    stops = min(_STOPS, process.num_levels or _STOPS)
+    yield "axis", levels_of(denoiser, process.grid("uniform-log-snr", stops))
     yield "compared", levels_of(denoiser, then_clean(compared_levels(run)))
     own = _steps_of(model)
     for name in process.suggested_grids:
@@ -155,7 +154,7 @@ def _arrays(
         own_map = as_map(denoiser, model.few.network)
         yield from _weights("network/few", model.few.network, model.codec.dimension)
         for calls in model.few.times:
-            yield f"few/{calls}", levels_of(own_map, model.few.levels(model.process, calls))
+            yield f"few/{calls}", levels_of(own_map, model.few.levels(process, calls))
     if data is not None:
         for name, rows in _real(data):
             yield f"rows/{name}", model.codec.encode(rows.values[:_ROWS]).numpy()
@@ -163,12 +162,7 @@ def _arrays(
 
 def _grid(model: GaussianModel, name: str, steps: int) -> np.ndarray:
     sampling = model.settings.sampling.model_copy(update={"grid": name})
-    return levels_of(model.denoiser, build_grid(sampling, _walked(model), steps))
-
-
-def _walked(model: GaussianModel) -> Process:
-    """The process whose levels sampling visits."""
-    return walked(model.settings.sampling, model.process, model.denoiser.conditioning)
+    return levels_of(model.denoiser, build_grid(sampling, model.process, steps))
 
 
 def _steps_of(model: GaussianModel) -> int:

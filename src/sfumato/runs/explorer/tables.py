@@ -221,8 +221,7 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
     """
     codec: TableCodec = run.model.codec
     real, heldout = _known_rows(run)
-    live = _live(run, (real, heldout), quiet=quiet)
-    if live is not None and len(live) <= most:
+    if live := _live(run, (real, heldout), most, quiet=quiet):
         return live, []
     seed, of_row = run.settings.seed, sum(8 if part.is_numeric else 4 for part in codec.parts)
     room = most // of_row - len(real or ()) - 100
@@ -272,14 +271,17 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
     return written(header, arrays), _said(left)
 
 
-def _live(run: Run, known: tuple[DataTable | None, int], *, quiet: bool) -> bytes | None:
-    """The payload of a page that draws by itself; None if it cannot."""
+def _live(run: Run, known: tuple[DataTable | None, int], most: int, *, quiet: bool) -> bytes | None:
+    """The payload of a page that draws by itself; None if it cannot, or has no room."""
     model: Any = run.model
     if not can_be_live(model):
         return None
+    about, weights = live_model(model)
+    if sum(each.nbytes for each in weights.values()) > most:
+        return None
     header, arrays = _parts(run, known, run.draw(DRAWN, seed=run.settings.seed, quiet=quiet))
-    header["live"], more = live_model(model)
-    return written(header, arrays | more)
+    content = written(header | {"live": about}, arrays | weights)
+    return content if len(content) <= most else None
 
 
 _LEFT = {
