@@ -4,7 +4,7 @@
 import type { Kernel } from "./kernel";
 import type { Level, Packed } from "./payload";
 import { CHUNK, Normals, uniforms } from "./random";
-import { trajectory } from "./samplers";
+import { optionsOf, trajectory } from "./samplers";
 import { decoded, type Known } from "./table_codec";
 import { type Condition, TableDenoiser, TableNetwork } from "./table_network";
 import type { TableHeader } from "./tables_state";
@@ -56,12 +56,7 @@ export class RowDrawer {
       const noise = () => normals.draw(CHUNK * c).subarray(first * c, (first + rows) * c);
       const scale = Math.hypot(levels[0].alpha, levels[0].sigma), denoiser = new TableDenoiser(this.drawing, this.run, condition);
       let x: Float64Array = noise().map((v) => v * scale);
-      const { noise_below: below, last_step_noise: last, ...own } = live.options;
-      const options = {
-        eta: Number(own.eta ?? (live.method === "ddim" ? 0 : 1)), noiseBelow: below === undefined ? Infinity : Number(below),
-        variance: own.variance === "beta" ? ("beta" as const) : ("beta_tilde" as const), lastStepNoise: last === true,
-      };
-      for (const state of trajectory(denoiser, x, levels, live.method, options, noise)) {
+      for (const state of trajectory(denoiser, x, levels, live.method, optionsOf(live.method, live.options), noise)) {
         x = state;
         yield null;
       }

@@ -10,6 +10,16 @@ export interface Options {
   lastStepNoise: boolean;
 }
 
+/** The options of a method as a run's settings give them, and its own where they do not. */
+export function optionsOf(method: string, given: Record<string, number | string | boolean>): Options {
+  return {
+    eta: Number(given.eta ?? (method === "ddim" ? 0 : 1)),
+    noiseBelow: Number(given.noise_below ?? Infinity),
+    variance: given.variance === "beta" ? "beta" : "beta_tilde",
+    lastStepNoise: given.last_step_noise === true,
+  };
+}
+
 /** Noise in the shape of the state. */
 export type Noise = () => Float64Array;
 

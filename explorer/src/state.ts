@@ -6,7 +6,7 @@ import { Engine, Replaced } from "./engine";
 import { type Level, logRatio, Payload } from "./payload";
 import { CHUNK, Normals } from "./random";
 import { type Saying, sayingOf } from "./reasons";
-import { SAMPLERS } from "./samplers";
+import { optionsOf, SAMPLERS } from "./samplers";
 import type { Errors, Source } from "./tasks";
 
 export const engine = new Engine();
@@ -214,7 +214,7 @@ const merged = new WeakMap<Frames, Map<number, { key: number; rows: Float32Array
 /** Noise of a sampler that is chosen: the run's own where it is the run's, none where it need not be. */
 export function usualEta(name: string): number {
   const own = payload.value?.header.sampling;
-  return own?.sampler === name ? Number(own.options.eta ?? (name === "ddim" ? 0 : 1)) : name === "ddim" ? 0 : 1;
+  return optionsOf(name, own?.sampler === name ? own.options : {}).eta;
 }
 
 /** Open a run: its own settings, and everything drawn anew. A run that is being fitted keeps them. */

@@ -236,7 +236,7 @@ class SamplingSettings(Section):
     schedule: str = Field(
         "",
         description="whose noise levels are visited, by name, with its usual options; of discrete "
-        "levels with their number (linear-1000). The run's own if not given",
+        "levels with their number (linear-1000). The run's own if not given; not for a fit",
     )
     grid_offset: int = Field(
         0, ge=0, le=1_000_000, description="a table's levels by which each of the grid is noisier"

@@ -221,8 +221,7 @@ class GaussianModel:
         """
         settings = self.settings.sampling
         self._stepper(settings)
-        process = self._sampled(settings)
-        levels = build_grid(settings, process, 1 if settings.steps == "auto" else None)
+        levels = build_grid(settings, self.process, 1 if settings.steps == "auto" else None)
         self.denoiser.parameterisation(levels[0])  # eps has no x_0 where no signal is left
 
     def _stepper(self, settings: SamplingSettings) -> Stepper[Any]:

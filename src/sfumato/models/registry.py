@@ -561,6 +561,12 @@ def split_stepper(changes: Mapping[str, Any]) -> tuple[Mapping[str, Any], Steppe
     return {name: value for name, value in changes.items() if name != "sampler"}, own
 
 
+def usual_schedules() -> tuple[str, ...]:
+    """All schedules with their usual options, by the names that `process_of` takes."""
+    discrete = (f"{name}-{make().num_levels}" for name, make in DISCRETE_SCHEDULES.items())
+    return (*SCHEDULES, *discrete)
+
+
 def process_of(name: str) -> Process:
     """The process of a schedule with its usual options.
 
@@ -575,8 +581,7 @@ def process_of(name: str) -> Process:
         return build_process(ProcessSettings(schedule=stem, num_levels=int(levels)))
     if name in SCHEDULES:
         return ContinuousProcess(SCHEDULES[name]())
-    usual = {f"{each}-{make().num_levels}" for each, make in DISCRETE_SCHEDULES.items()}
-    raise unknown("schedule (sampling.schedule)", name, {*SCHEDULES, *usual})
+    raise unknown("schedule (sampling.schedule)", name, usual_schedules())
 
 
 def sampled_process(

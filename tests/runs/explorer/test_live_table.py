@@ -18,16 +18,12 @@ from sfumato.data.table import concatenate
 from sfumato.runs import distill
 from sfumato.runs.explorer import tables
 from sfumato.runs.explorer.page import MOST_CONTENT
+from table_tab import Tab
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
 __all__ = ["browser"]
-
-IDLE = """() => {
-  const { table, drawing } = window.sfumato.tables;
-  return table.value !== null && !drawing.value;
-}"""
 
 # The rows on the screen: texts of categories, numbers, milliseconds of dates, null where missing.
 ROWS = """(name) => {
@@ -75,19 +71,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-class Tab:
-    """The file, open without a network."""
+class File(Tab):
+    """A file, open without a network."""
 
     def __init__(self, browser: "Browser", path: Path) -> None:
-        self.errors: list[str] = []
-        self.asked: list[str] = []
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900})
+        super().__init__(browser, path.as_uri())
         self.context.set_offline(True)
-        self.page: Page = self.context.new_page()
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri())
-        self.page.wait_for_function(IDLE)
 
     def set(self, **values: Any) -> None:
         """Signals of the page, and until what they ask for is drawn."""
@@ -96,7 +85,7 @@ class Tab:
                 "([name, value]) => { window.sfumato.tables[name].value = value; }", [name, value]
             )
         self.page.wait_for_timeout(100)  # a change waits for the next one
-        self.page.wait_for_function(IDLE)
+        self.wait()
 
     def given(self, **values: Any) -> None:
         self.page.evaluate(
@@ -109,20 +98,19 @@ class Tab:
         )
         self.set()
 
-    def rows(self, name: str, run: Run) -> pd.DataFrame:
+    def shown(self, name: str, run: Run) -> pd.DataFrame:
         found = self.page.evaluate(ROWS, name)
         return pd.DataFrame(dict(zip(run.model.codec.columns, found, strict=True)))
 
 
 @pytest.fixture(scope="module")
-def tab(browser: "Browser", shop: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+def tab(browser: "Browser", shop: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[File]:
     path = tmp_path_factory.mktemp("page") / "shop.html"
     assert shop.explore(path).left == ()
-    tab = Tab(browser, path)
+    tab = File(browser, path)
     yield tab
-    assert not tab.errors
     assert all(url.startswith(("file:", "blob:", "data:")) for url in tab.asked)
-    tab.context.close()
+    tab.close()
 
 
 def assert_same(found: pd.DataFrame, rows: Any) -> None:
@@ -148,11 +136,11 @@ def assert_same(found: pd.DataFrame, rows: Any) -> None:
             assert (off < 1e-4 * spread).mean() > 0.995, name
 
 
-def test_the_file_draws_the_rows_of_sample(tab: Tab, shop: Run) -> None:
+def test_the_file_draws_the_rows_of_sample(tab: File, shop: Run) -> None:
     text = tab.page.inner_text("body")
     assert "No internet and no server: everything here is computed in this page." in text
     tab.set(seed=41, count=1500)
-    assert_same(tab.rows("drawn", shop), shop.sample(1500, seed=41))
+    assert_same(tab.shown("drawn", shop), shop.sample(1500, seed=41))
 
 
 @pytest.mark.parametrize(
@@ -164,7 +152,7 @@ def test_the_file_draws_the_rows_of_sample(tab: Tab, shop: Run) -> None:
         {"price": None, "note": None, "size": 6.25},
     ],
 )
-def test_under_any_conditions_too(given: dict[str, Any], tab: Tab, shop: Run) -> None:
+def test_under_any_conditions_too(given: dict[str, Any], tab: File, shop: Run) -> None:
     texts = {
         each["name"]: each for each in read(tables.carried(shop, MOST_CONTENT)[0])[0]["columns"]
     }
@@ -176,15 +164,15 @@ def test_under_any_conditions_too(given: dict[str, Any], tab: Tab, shop: Run) ->
     tab.set(seed=5, count=500)
     tab.given(**shown)
     asked = {name: int(value) if name == "grade" else value for name, value in given.items()}
-    assert_same(tab.rows("drawn", shop), shop.sample(500, seed=5, given=asked))
+    assert_same(tab.shown("drawn", shop), shop.sample(500, seed=5, given=asked))
     assert tab.page.get_by_test_id("speed").inner_text().startswith("500 rows in")
     tab.given()
 
 
-def test_of_a_value_in_a_gap_the_nearest_stands_for_it_and_it_is_said(tab: Tab, shop: Run) -> None:
+def test_of_a_value_in_a_gap_the_nearest_stands_for_it_and_it_is_said(tab: File, shop: Run) -> None:
     tab.set(seed=5, count=200)
     tab.given(code=-400)
-    assert_same(tab.rows("drawn", shop), shop.sample(200, seed=5, given={"code": -400}))
+    assert_same(tab.shown("drawn", shop), shop.sample(200, seed=5, given={"code": -400}))
     condition = shop.model.condition({"code": -400})
     assert "between known values" in shop.kind.unseen(shop.model, condition)[0]
     assert "Nothing near this value of code" in tab.page.inner_text("body")
@@ -196,15 +184,15 @@ def test_of_a_value_in_a_gap_the_nearest_stands_for_it_and_it_is_said(tab: Tab, 
     tab.given()
 
 
-def test_a_date_is_a_condition(tab: Tab, shop: Run) -> None:
+def test_a_date_is_a_condition(tab: File, shop: Run) -> None:
     tab.set(seed=5, count=300)
     tab.given(when=pd.Timestamp("2024-02-29").timestamp() * 1000)
     rows = shop.sample(300, seed=5, given={"when": "2024-02-29"})
-    assert_same(tab.rows("drawn", shop), rows)
+    assert_same(tab.shown("drawn", shop), rows)
     tab.given()
 
 
-def test_a_row_is_filled_in_as_complete_fills_it(tab: Tab, shop: Run) -> None:
+def test_a_row_is_filled_in_as_complete_fills_it(tab: File, shop: Run) -> None:
     real, _ = tables.real_rows(shop)
     columns = shop.model.codec.columns
     place = int(np.flatnonzero(~np.stack([each.missing for each in real]).any(0))[0])
@@ -217,7 +205,7 @@ def test_a_row_is_filled_in_as_complete_fills_it(tab: Tab, shop: Run) -> None:
     tab.set()
     row = tables.emptied(real.take(np.array([place])), names)
     filled = concatenate(shop.filled(row, 100, seed=8))
-    found = tab.rows("filled", shop)
+    found = tab.shown("filled", shop)
     expected = pd.DataFrame({each.name: each.values for each in filled})
     assert_same(found[names], expected[names])
     tab.set(mode="draw")
@@ -231,13 +219,12 @@ def test_a_few_step_map_draws_in_the_page(
     few = sfumato.fit(frame(), settings=settings, out=tmp_path / "run", quiet=True)
     assert few.model.settings.sampling.few == 2
     few.explore(tmp_path / "few.html")
-    tab = Tab(browser, tmp_path / "few.html")
+    tab = File(browser, tmp_path / "few.html")
     tab.set(seed=3, count=400)
-    assert_same(tab.rows("drawn", few), few.sample(400, seed=3))
+    assert_same(tab.shown("drawn", few), few.sample(400, seed=3))
     calls = len(few.model.codec.sizes) + 2
     assert f"{calls} network calls" in tab.page.get_by_test_id("speed").inner_text()
-    assert not tab.errors
-    tab.context.close()
+    tab.close()
 
 
 @pytest.mark.parametrize("sampler", ["heun", "ddim", "ancestral", "unipc"])
@@ -250,11 +237,10 @@ def test_other_samplers_draw_so_too(
     model: Any = shop.model
     run = replace(shop, model=replace(model, settings=other))
     run.explore(tmp_path / "shop.html")
-    tab = Tab(browser, tmp_path / "shop.html")
+    tab = File(browser, tmp_path / "shop.html")
     tab.set(seed=6, count=200)
-    assert_same(tab.rows("drawn", run), run.sample(200, seed=6))
-    assert not tab.errors
-    tab.context.close()
+    assert_same(tab.shown("drawn", run), run.sample(200, seed=6))
+    tab.close()
 
 
 def test_categories_that_may_stand_together_do(browser: "Browser", tmp_path: Path) -> None:
@@ -268,18 +254,17 @@ def test_categories_that_may_stand_together_do(browser: "Browser", tmp_path: Pat
     settings = SHORT | {"network.width": 16, "data.rules": ["town, land", "land, coin"]}
     run = sfumato.fit(table, settings=settings, out=tmp_path / "run", quiet=True)
     run.explore(tmp_path / "towns.html")
-    tab = Tab(browser, tmp_path / "towns.html")
+    tab = File(browser, tmp_path / "towns.html")
     tab.set(seed=3, count=500)
-    assert_same(tab.rows("drawn", run), run.sample(500, seed=3))
+    assert_same(tab.shown("drawn", run), run.sample(500, seed=3))
     tab.given(coin="eur")
-    found = tab.rows("drawn", run)
+    found = tab.shown("drawn", run)
     assert_same(found, run.sample(500, seed=3, given={"coin": "eur"}))
     assert set(found["land"]) == {"FR", "DE"}
     tab.given(town="Oslo", coin="eur")
     said = "No row of training has these values of town, coin together; change one of them."
     assert tab.page.get_by_test_id("refusal").inner_text() == said
-    assert not tab.errors
-    tab.context.close()
+    tab.close()
 
 
 def test_of_rules_and_repeats_rows_are_drawn_beforehand(of_orders: Run) -> None:

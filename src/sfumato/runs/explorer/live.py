@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, digits_of
 from sfumato.data.codecs.rules import Relation
@@ -28,17 +29,26 @@ def can_be_live(model: TableModel) -> bool:
     """Whether the page can draw as the model does."""
     sampling, codec = model.settings.sampling, model.codec
     by_sampler = sampling.sampler in _SAMPLERS and set(sampling.options) <= OPTIONS
-    network: Any = model.denoiser.network
     return (
-        type(network) is TableMLP
-        and network.output_proj.in_features % 8
-        == network.directions.shape[1] % 4
-        == 0  # its kernel
+        _is_of_the_kernel(model.denoiser.network)
         and not any(isinstance(rule, Relation) for rule in codec.rules)
         and not codec.repeats
-        and (by_sampler or bool(sampling.few and model.few))
+        and (by_sampler or _by_map(model))
         and sampling.options.get("variance") != "learned"
     )
+
+
+def _is_of_the_kernel(network: nn.Module) -> bool:
+    """Whether explorer/kernel/kernel.ts can multiply by its weights."""
+    if type(network) is not TableMLP:
+        return False
+    width, features = network.output_proj.in_features, network.directions.shape[1]
+    return width % 8 == 0 and features % 4 == 0
+
+
+def _by_map(model: TableModel) -> bool:
+    """Whether its few-step map draws."""
+    return bool(model.settings.sampling.few) and model.few is not None
 
 
 def live_model(model: TableModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -46,7 +56,7 @@ def live_model(model: TableModel) -> tuple[dict[str, Any], dict[str, np.ndarray]
     sampling, codec = model.settings.sampling, model.codec
     network = model.denoiser.network
     denoiser, method = model.denoiser, sampling.sampler
-    if sampling.few and model.few:
+    if _by_map(model):
         few = map_of(model.few)
         denoiser, method, network = as_map(denoiser, few.network), "renoising", few.network
         levels = few.levels(model.process, sampling.few)

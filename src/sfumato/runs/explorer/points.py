@@ -22,13 +22,11 @@ from sfumato.metrics.evaluation import chance_reaches
 from sfumato.models.few import as_map
 from sfumato.models.format_4 import weight_names
 from sfumato.models.gaussian import GaussianModel
-from sfumato.models.registry import build_grid
+from sfumato.models.registry import build_grid, process_of, usual_schedules
 from sfumato.networks.mlp import StepMLP, VectorMLP
-from sfumato.process.discrete import DISCRETE_SCHEDULES
 from sfumato.process.noise import then_clean
 from sfumato.process.parameterisations import Parameterisation
-from sfumato.process.process import AnyProcess, Process, as_process
-from sfumato.process.schedules import SCHEDULES
+from sfumato.process.process import Process
 from sfumato.runs.data import FLOOR_SETS, Dataset, real_sets
 from sfumato.runs.exact import compared_levels, exact_denoiser
 from sfumato.runs.explorer.binary import header_of, written
@@ -178,11 +176,7 @@ def _called(schedule: str, num_levels: int) -> str:
 @cache
 def _schedules() -> Mapping[str, Process]:
     """Every schedule that is registered, with its usual options."""
-    found: dict[str, AnyProcess] = {name: make() for name, make in SCHEDULES.items()}
-    for name, make in DISCRETE_SCHEDULES.items():
-        discrete = make()
-        found[_called(name, discrete.num_levels)] = discrete
-    return {name: as_process(each) for name, each in found.items()}
+    return {name: process_of(name) for name in usual_schedules()}
 
 
 def _described_schedules(denoiser: NetworkDenoiser) -> dict[str, Any]:
