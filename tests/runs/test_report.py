@@ -51,6 +51,18 @@ def reported(
     return run, path.read_text(encoding="utf-8"), evaluation
 
 
+def test_what_was_not_measured_is_no_fault(reported: tuple[Run, str, Evaluation | None]) -> None:
+    """40 rows were kept out, too few to say how unseen ones fare."""
+    _, page, _ = reported
+    examined = page.partition("What was examined")[2].partition("</table>")[0]
+    rows = [re.sub("<[^>]*>", "|", row) for row in examined.split("<tr>")[2:]]
+    states = {row.strip("|").partition("|")[0]: row for row in rows}
+    assert "How unseen rows fare" in states["not measured"]
+    assert "Do:" not in states["not measured"]
+    for row in rows:
+        assert row.strip("|").startswith("fault|") == ("Do:" in row), row
+
+
 def test_the_page_needs_nothing_else(reported: tuple[Run, str, Evaluation | None]) -> None:
     _, page, _ = reported
     links = re.findall(r'(?:src|href)="([^"]*)"', page)
