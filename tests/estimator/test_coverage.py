@@ -56,7 +56,7 @@ def test_a_width_that_differs_by_row_is_found() -> None:
     y = 2 * x[:, 0] + width * rng.normal(size=len(x))
     model, (x, y, width) = fitted(x[:1000], y[:1000]), (x[1000:], y[1000:], width[1000:])
     assert within_chance(inside(model, x, y))
-    assert inside(model, x, y, 0.5) == pytest.approx(NEW / 2, abs=0.12 * NEW)
+    assert inside(model, x, y, 0.5) == pytest.approx(NEW / 2, abs=0.08 * NEW)
     places = stats.norm.ppf((np.arange(400) + 0.5) / 400)
     best = true_crps(2 * x[:, :1] + width[:, None] * places, y)
     assert best == pytest.approx((width / math.sqrt(math.pi)).mean(), rel=0.05)
@@ -112,3 +112,13 @@ def test_of_few_rows_several_parts_judge(
     assert [len(each) for each in seen] == parts
     values = np.concatenate([each["x0"].values for each in seen])
     assert len(np.unique(values)) == sum(parts)
+
+
+def test_few_rows_are_not_learned_by_heart() -> None:
+    """In the 200 steps of the recipe 120 rows are: the CRPS is a fourth above the true law's."""
+    x, rng = features(120 + NEW, 0)
+    y = x[:, 0] + rng.normal(size=len(x))
+    model = DiffusionRegressor(random_state=0).fit(x[:120], y[:120])
+    assert model.model_.steps is not None
+    assert model.model_.steps < 100
+    assert model.law(x[120:]).crps(y[120:]).mean() < 1.12 / math.sqrt(math.pi)

@@ -7,6 +7,8 @@ import pytest
 from scipy import stats
 
 from exact_table import COVARIANCE, MEANS, SHARE_B, exact_model, rows, wide
+from sfumato.data.codecs.columns import NumericCodec
+from sfumato.data.table import Column
 from sfumato.errors import ArgumentError
 from sfumato.models.predictive import PredictedCategories, PredictedNumbers, predict_chunks
 from sfumato.models.table import TableModel
@@ -146,6 +148,21 @@ def test_a_finer_law_keeps_its_point_masses() -> None:
     assert (fine.values[fine.is_mass] == 0).all()
     np.testing.assert_allclose(fine.weights[fine.is_mass], [0.4, 0.7])
     np.testing.assert_allclose(fine.weights.sum(1), 1)
+
+
+def test_a_widened_law_is_wider_by_other_factors_at_its_quartiles_and_its_ends() -> None:
+    places = (np.arange(4000) + 0.5) / 4000
+    values = 3 + 2 * stats.norm.ppf(places)[None]
+    part = NumericCodec.fit(Column("y", values[0], np.zeros(4000, bool)), "continuous")
+    law = PredictedNumbers(part, values, np.full((1, 4000), 1 / 4000), np.zeros((1, 4000), bool))
+    asked = np.array([0.25, 0.4, 0.5, 0.75, 0.85, 0.95, 0.99])
+    # Of the normal law; between 75 % and 95 % from 1.5 to 0.8 by equal ratios in z.
+    z = stats.norm.ppf(asked)
+    share = (z[4] - z[3]) / (z[5] - z[3])
+    factors = [1.5, 1.5, 1, 1.5, 1.5 ** (1 - share) * 0.8**share, 0.8, 0.8]
+    found = law.widened([1.5, 0.8]).quantiles(asked)[0]
+    np.testing.assert_allclose(found, 3 + 2 * z * factors, atol=0.02)
+    np.testing.assert_allclose(law.widened([1, 1]).values, values, atol=1e-12)
 
 
 def test_rows_that_fill_a_chunk_cost_no_calls(model: TableModel) -> None:

@@ -40,6 +40,9 @@ QUANTILES = 32
 STEPS = 12
 """Of the solver; a law much narrower than the target's own spread needs more."""
 
+# Phi^-1 of 75 % and of 95 %.
+_WIDENED_AT = ndtri([0.75, 0.95])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PredictedNumbers:
@@ -138,9 +141,17 @@ class PredictedNumbers:
         """E|x - truth| - E|x - x'|/2 of each row, `(n,)`: Gneiting & Raftery (2007), eq. 21."""
         return crps_of_values(self.values, self.weights, truth)
 
-    def widened(self, factor: float) -> "PredictedNumbers":
-        """The laws as wide about their medians as this times what they are; masses stay."""
+    def widened(self, factors: Sequence[float] | np.ndarray) -> "PredictedNumbers":
+        """The laws as wide about their medians as these times what they are; masses stay.
+
+        Args:
+            factors: of the quartiles, and of the 5 % and 95 % quantiles. Between them a factor's
+                logarithm is on a line in |Phi^-1(q)|; within and beyond them factors stay.
+        """
         middle = self.quantiles([0.5]).astype(np.float64)
+        places = self.weights.cumsum(1) - self.weights / 2
+        z = abs(ndtri(places.clip(1e-9, 1 - 1e-9)))
+        factor = np.exp(np.interp(z, _WIDENED_AT, np.log(factors)))
         moved = middle + factor * (self.values - middle)
         values = np.where(self.is_mass, self.values, moved.clip(self.part.low, self.part.high))
         return PredictedNumbers.rising(self.part, values, self.weights, self.is_mass)
