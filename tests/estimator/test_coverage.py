@@ -12,7 +12,7 @@ from sfumato import DiffusionRegressor
 from sfumato.data.table import DataTable
 from sfumato.estimator import stacking
 from sfumato.estimator.stacking import StackedMean
-from sfumato.metrics.predictions import crps_of_values
+from sfumato.metrics.scoring_rules import crps_of_values
 
 NEW = 1000
 

@@ -17,24 +17,26 @@ from sfumato.metrics.predictions import (
     LEVELS,
     Predictions,
     Score,
+    averaged,
+    chosen_rows,
+    judged_categories,
+    judged_numbers,
+    two_parts,
+)
+from sfumato.metrics.references import ShiftedLaws
+from sfumato.metrics.scoring_rules import (
     area,
     areas,
-    averaged,
     binomial_limits,
     brier,
     calibration_error,
-    chosen_rows,
     crps_of_values,
-    judged_categories,
-    judged_numbers,
     log_score,
     pinball,
     pit_distance,
     pit_shares,
     reliability,
-    two_parts,
 )
-from sfumato.metrics.references import ShiftedLaws
 
 RNG = np.random.default_rng
 NORMAL = stats.norm.ppf((np.arange(4000) + 0.5) / 4000)

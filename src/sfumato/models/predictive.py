@@ -28,7 +28,7 @@ from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.table import EncodedTable
 from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError
-from sfumato.metrics.predictions import crps_of_values
+from sfumato.metrics.scoring_rules import crps_of_values
 from sfumato.models.table import TableModel, filled_up
 from sfumato.process.streams import CHUNK, PREDICTING, generator, noise_from
 from sfumato.samplers.driver import last_frame, trajectory
