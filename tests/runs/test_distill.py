@@ -16,7 +16,7 @@ import sfumato
 from fitted import TINY, squares
 from sfumato import distributed
 from sfumato.config import Settings
-from sfumato.errors import ArgumentError, DataError, RunError
+from sfumato.errors import ArgumentError, DataError, ForeignWarning, RunError
 from sfumato.metrics.evaluation import Evaluation, judged
 from sfumato.models.file import load_model
 from sfumato.models.model import changed
@@ -114,6 +114,11 @@ def test_what_is_asked_of_the_sampler_is_the_samplers(mapped: Distilled, moons: 
     np.testing.assert_array_equal(drawing.interpolate(0, 1, 3), moons.interpolate(0, 1, 3))
     own = moons.sample(9, sampler=sfumato.samplers.DDIM())
     np.testing.assert_array_equal(drawing.sample(9, sampler=sfumato.samplers.DDIM()), own)
+
+
+def test_an_export_says_that_it_has_no_map(mapped: Distilled, tmp_path: Path) -> None:
+    with pytest.warns(ForeignWarning, match="theirs: the few-step map is not part of it"):
+        mapped.run.export("onnx", tmp_path / "theirs")
 
 
 def test_what_cannot_be_is_said(mapped: Distilled, moons: Run, tmp_path: Path) -> None:

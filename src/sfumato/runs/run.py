@@ -1,6 +1,7 @@
 """A fitted run: a model, the folder that it lives in, and what can be asked of it."""
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,7 +15,7 @@ from sfumato import distributed
 from sfumato.config import Settings, TrainingPart, TrainingSettings
 from sfumato.data.io.rows import read_array
 from sfumato.data.source import IN_MEMORY
-from sfumato.errors import ArgumentError, DataError, RunError, SfumatoError
+from sfumato.errors import ArgumentError, DataError, ForeignWarning, RunError, SfumatoError
 from sfumato.metrics.evaluation import LEAST_ROWS, Evaluation
 from sfumato.models.diffusers import read_pipeline, write_pipeline
 from sfumato.models.diffusers_files import is_pipeline
@@ -566,6 +567,13 @@ class Run:
             )
         else:
             write_onnx(self.model, Path(folder))
+        if self.model.few is not None:
+            warnings.warn(
+                f"{folder}: the few-step map is not part of it; it holds the network that the map "
+                "was learned from.",
+                ForeignWarning,
+                stacklevel=1,
+            )
 
     def records(self) -> list[dict[str, float]]:
         """The lines of metrics.jsonl; none for a lone model file.
