@@ -1,4 +1,4 @@
-// What is computed for every point: products, activations, and sums over a set of points.
+// What is computed for every point or pixel: products, activations, norms, and sums over a set of points.
 // All arrays are float32 in linear memory, rows one after the other; four numbers at a time.
 
 /** Bytes at the end of memory, never given back: buffers are made once. */
@@ -277,4 +277,160 @@ function distance4(own: usize, b: usize, length: usize, k: usize, dimension: i32
     square = f32x4.add(square, f32x4.mul(off, off));
   }
   return f32x4.sqrt(square);
+}
+
+/**
+ * Rows of the input of a convolution: for each pixel of its answer the `size` x `size` pixels that it
+ * sees, (rows, size, size, channels), zeros outside.
+ *
+ * x holds pictures one after the other, (height, width, channels) each, whose pixels are taken four
+ * times where `doubled` is 1 (0 otherwise); a row is a pixel of the answers, `first` the first of them.
+ * `before` pixels of padding stand above and to the left.
+ */
+export function gather(
+  x: usize, height: i32, width: i32, channels: i32, size: i32, stride: i32, before: i32, doubled: i32,
+  out_height: i32, out_width: i32, first: i32, rows: i32, out: usize,
+): void {
+  const wide = <usize>channels << 2, area = out_height * out_width;
+  for (let row = first; row < first + rows; row++) {
+    const at = row % area, own = x + <usize>(row / area * height * width) * wide;
+    const top = at / out_width * stride - before, left = at % out_width * stride - before;
+    for (let y = top; y < top + size; y++) {
+      for (let z = left; z < left + size; z++) {
+        if (y >= 0 && z >= 0 && y < height << doubled && z < width << doubled) {
+          copy(out, own + <usize>((y >> doubled) * width + (z >> doubled)) * wide, wide);
+        } else {
+          clear(out, wide);
+        }
+        out += wide;
+      }
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function copy(to: usize, from: usize, bytes: usize): void {
+  let k: usize = 0;
+  for (; k + 16 <= bytes; k += 16) v128.store(to + k, v128.load(from + k));
+  for (; k < bytes; k += 4) store<f32>(to + k, load<f32>(from + k));
+}
+
+// @ts-ignore: decorator
+@inline
+function clear(to: usize, bytes: usize): void {
+  let k: usize = 0;
+  for (; k + 16 <= bytes; k += 16) v128.store(to + k, f32x4.splat(0));
+  for (; k < bytes; k += 4) store<f32>(to + k, 0);
+}
+
+/** Each row of a, then that of b: (rows, a_channels + b_channels). */
+export function join(a: usize, a_channels: i32, b: usize, b_channels: i32, rows: i32, out: usize): void {
+  const left = <usize>a_channels << 2, right = <usize>b_channels << 2;
+  for (let row = 0; row < rows; row++) {
+    copy(out, a, left);
+    copy(out + left, b, right);
+    a += left;
+    b += right;
+    out += left + right;
+  }
+}
+
+/** out += x. */
+export function add(x: usize, out: usize, count: i32): void {
+  for (let at: usize = 0; at < <usize>count << 2; at += 16) {
+    v128.store(out + at, f32x4.add(v128.load(out + at), v128.load(x + at)));
+  }
+}
+
+/**
+ * The norm of a picture x, (positions, channels), over groups of channels (Wu & He 2018).
+ *
+ * `shift` is added to each channel before it; `weight` and `bias` scale and move it afterwards. All have
+ * `channels` numbers, a multiple of 4, and so has each half of `scratch`.
+ */
+export function group_norm(
+  x: usize, positions: i32, channels: i32, groups: i32, eps: f32, shift: usize, weight: usize, bias: usize,
+  scratch: usize, out: usize,
+): void {
+  const wide = <usize>channels << 2, end = x + <usize>positions * wide, each = channels / groups;
+  const centres = scratch, spreads = scratch + wide;
+  for (let c: usize = 0; c < wide; c += 16) {
+    let sum = f32x4.splat(0);
+    for (let at = x + c; at < end; at += wide) sum = f32x4.add(sum, v128.load(at));
+    v128.store(centres + c, f32x4.add(sum, f32x4.mul(f32x4.splat(<f32>positions), v128.load(shift + c))));
+  }
+  const count = <f64>(each * positions);
+  for (let group = 0; group < groups; group++) {
+    const from = <usize>(group * each) << 2, to = from + (<usize>each << 2);
+    let sum: f64 = 0;
+    for (let c = from; c < to; c += 4) sum += load<f32>(centres + c);
+    for (let c = from; c < to; c += 4) store<f32>(centres + c, <f32>(sum / count) - load<f32>(shift + c));
+  }
+  for (let c: usize = 0; c < wide; c += 16) {
+    const centre = v128.load(centres + c);
+    let sum = f32x4.splat(0);
+    for (let at = x + c; at < end; at += wide) {
+      const off = f32x4.sub(v128.load(at), centre);
+      sum = f32x4.add(sum, f32x4.mul(off, off));
+    }
+    v128.store(spreads + c, sum);
+  }
+  for (let group = 0; group < groups; group++) {
+    const from = <usize>(group * each) << 2, to = from + (<usize>each << 2);
+    let sum: f64 = 0;
+    for (let c = from; c < to; c += 4) sum += load<f32>(spreads + c);
+    const scale = <f32>(1 / Math.sqrt(sum / count + eps));
+    for (let c = from; c < to; c += 4) store<f32>(spreads + c, scale * load<f32>(weight + c));
+  }
+  for (let c: usize = 0; c < wide; c += 16) {
+    const centre = v128.load(centres + c), scale = v128.load(spreads + c), move = v128.load(bias + c);
+    for (let at = x + c, to = out + c; at < end; at += wide, to += wide) {
+      v128.store(to, f32x4.add(f32x4.mul(f32x4.sub(v128.load(at), centre), scale), move));
+    }
+  }
+}
+
+/**
+ * Self-attention of a picture: softmax(Q K^T / sqrt(width)) V in each head (Vaswani et al. 2017, eq. 1).
+ *
+ * qkv is (positions, 3, heads, width) with `width` a multiple of 4, out (positions, heads, width);
+ * scores has room for the positions, filled up to a multiple of 4.
+ */
+export function attention(qkv: usize, positions: i32, heads: i32, width: i32, scores: usize, out: usize): void {
+  const wide = <usize>width << 2, all = wide * <usize>heads, step = 3 * all, padded = <usize>((positions + 3) & ~3) << 2;
+  const scale: f32 = 1 / <f32>Math.sqrt(<f64>width);
+  for (let head = 0; head < heads; head++) {
+    const own = qkv + <usize>head * wide;
+    for (let row = 0; row < positions; row++) {
+      const query = own + <usize>row * step;
+      let highest: f32 = -Infinity;
+      for (let k = 0; k < positions; k++) {
+        const key = own + all + <usize>k * step;
+        let product = f32x4.splat(0);
+        for (let d: usize = 0; d < wide; d += 16) {
+          product = f32x4.add(product, f32x4.mul(v128.load(query + d), v128.load(key + d)));
+        }
+        const score = across(product) * scale;
+        store<f32>(scores + (<usize>k << 2), score);
+        highest = max(highest, score);
+      }
+      for (let at = <usize>positions << 2; at < padded; at += 4) store<f32>(scores + at, -Infinity);
+      let total = f32x4.splat(0);
+      for (let at: usize = 0; at < padded; at += 16) {
+        const part = exp4(f32x4.sub(v128.load(scores + at), f32x4.splat(highest)));
+        v128.store(scores + at, part);
+        total = f32x4.add(total, part);
+      }
+      const share = f32x4.splat(1 / across(total)), to = out + <usize>row * all + <usize>head * wide;
+      for (let d: usize = 0; d < wide; d += 16) {
+        let sum = f32x4.splat(0);
+        for (let k = 0; k < positions; k++) {
+          const value = own + 2 * all + <usize>k * step + d;
+          sum = f32x4.add(sum, f32x4.mul(v128.load32_splat(scores + (<usize>k << 2)), v128.load(value)));
+        }
+        v128.store(to + d, f32x4.mul(sum, share));
+      }
+    }
+  }
 }

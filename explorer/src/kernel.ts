@@ -26,6 +26,17 @@ export interface Kernel {
     x: number, rows: number, dimension: number, points: number, logWeights: number, count: number,
     alpha: number, bend: number, exponents: number, out: number,
   ): void;
+  gather(
+    x: number, height: number, width: number, channels: number, size: number, stride: number, before: number,
+    doubled: number, outHeight: number, outWidth: number, first: number, rows: number, out: number,
+  ): void;
+  join(a: number, aChannels: number, b: number, bChannels: number, rows: number, out: number): void;
+  add(x: number, out: number, count: number): void;
+  group_norm(
+    x: number, positions: number, channels: number, groups: number, eps: number, shift: number, weight: number,
+    bias: number, scratch: number, out: number,
+  ): void;
+  attention(qkv: number, positions: number, heads: number, width: number, scores: number, out: number): void;
   distances(
     a: number, n: number, b: number, count: number, padded: number, dimension: number,
   ): number;

@@ -34,8 +34,9 @@ export class Layer {
     this.bias = Block.of(kernel, shift);
   }
 
-  /** Of `ROWS` rows, one after the other. */
-  times(x: Block, out: Block): void {
-    this.kernel.linear(x.at, this.weight.at, this.bias.at, out.at, ROWS, this.inputs, this.outputs);
+  /** Of rows, one after the other, in fours: there is room for what fills up the last four. */
+  times(x: Block, out: Block, rows = ROWS, first = 0): void {
+    const to = out.at + 4 * first * this.outputs;
+    this.kernel.linear(x.at, this.weight.at, this.bias.at, to, 4 * Math.ceil(rows / 4), this.inputs, this.outputs);
   }
 }

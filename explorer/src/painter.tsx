@@ -3,10 +3,9 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
 
-import { channels, mask, painted, picture, real, run } from "./pictures_state";
+import { channels, isDrawn, mask, painted, picture, real, run } from "./pictures_state";
 import { picturesText as texts } from "./pictures_text";
 import { rgba } from "./pixels";
-import { served } from "./server";
 
 /** About how many pixels of the screen its longer side has. */
 const SIZE = 300;
@@ -73,8 +72,8 @@ export function Painter() {
   }
 
   const canvas = (
-    <canvas ref={element} class={served ? "brush" : ""} width={width * scale} height={height * scale} data-testid="painter"
-      {...(served
+    <canvas ref={element} class={isDrawn.value ? "brush" : ""} width={width * scale} height={height * scale} data-testid="painter"
+      {...(isDrawn.value
         ? {
           tabIndex: 0, role: "application", "aria-label": t.paintHint,
           onPointerDown: (event: PointerEvent) => {
@@ -92,7 +91,7 @@ export function Painter() {
   return (
     <div class="painter">
       {canvas}
-      {served && (
+      {isDrawn.value && (
         <>
           <p class="faint">{t.paintHint}</p>
           <div class="buttons">

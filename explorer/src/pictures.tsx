@@ -10,22 +10,24 @@ import { Painter } from "./painter";
 import { rgba } from "./pixels";
 import * as held from "./pictures_state";
 import {
-  at, busy, byMap, channels, count, draws, few, fillLabel, guidance, label, lastStop, mode, type Mode, painted, picture,
-  playing, problem, real, realCount, realLabel, run, seed, stale, steps, stop, stored, view, type View, type Walk, walk,
+  at, busy, byMap, channels, count, draws, few, fillLabel, guidance, isDrawn, isLive, label, lastStop, mode, type Mode, painted, picture,
+  playing, problem, ready, real, realCount, realLabel, run, seed, stale, steps, stop, stored, view, type View, type Walk, walk,
 } from "./pictures_state";
 import { picturesText as texts } from "./pictures_text";
+import { said } from "./reasons";
 import { drawing, fitting, served } from "./server";
 import { asGiven, Command, download, quoted } from "./share";
+import { text } from "./text";
 import { dark, still } from "./theme";
 
 export function Pictures() {
   const t = texts.value, own = run.value?.header;
   if (!own) return null;
-  const fills = mode.value === "fill", canFill = realCount.value > 0 && (served || own.fills);
+  const fills = mode.value === "fill", canFill = realCount.value > 0 && (served || own.fills || (isLive.value && own.exact));
   return (
     <>
       <div class="look pictures">
-        {!served && <p class="faint" data-testid="offline">{t.offline} {leftOut()}</p>}
+        {!served && <p class="faint" data-testid="offline">{isLive.value ? ofLive() : ofFile()}</p>}
         {canFill && (
           <fieldset class="choice">
             <legend class="hidden">{t.mode}</legend>
@@ -45,6 +47,18 @@ export function Pictures() {
       <Settings />
     </>
   );
+}
+
+/** What a file that draws says of itself. */
+function ofLive(): string {
+  const can = run.value!.header.exact || !realCount.value;
+  return `${text.value.offline} ${can ? "" : texts.value.noFills}`;
+}
+
+/** What a file of pictures drawn beforehand says of itself: why it holds them, and what it has no room for. */
+function ofFile(): string {
+  const { why } = run.value!.header;
+  return `${texts.value.offline} ${why ? text.value.notLive(said(why)) : ""} ${leftOut()}`;
 }
 
 /** What a file has no room for, in a sentence. */
@@ -72,7 +86,7 @@ function Thumb({ pixels, name }: { pixels: Uint8Array; name: string }) {
 }
 
 function Grid({ of, named, across }: { of: Walk; named: string; across: number }) {
-  const t = texts.value, old = busy.value || stale.value;
+  const t = texts.value, old = (busy.value && !isLive.value) || stale.value;
   return (
     <ul class={`thumbs ${old ? "waiting" : ""}`} style={`--across: ${across}`} aria-label={named} data-testid="drawn">
       {of.places.map((place, k) => (
@@ -99,9 +113,9 @@ function Drawn() {
       <section>
         <h2>{t.drawn(found?.places.length ?? count.value)}</h2>
         <State />
-        {found && !served && chosen !== null && <p class="faint">{t.among(found.held)}</p>}
+        {found && !isDrawn.value && chosen !== null && <p class="faint">{t.among(found.held)}</p>}
         {found && !found.places.length && <p class="faint">{t.noneOf}</p>}
-        {found && <Grid of={found} named={t.drawn(found.places.length)} across={square(found.places.length)} />}
+        {found && <Grid of={found} named={t.drawn(found.places.length)} across={square(isLive.value ? Math.max(count.value, found.places.length) : found.places.length)} />}
       </section>
       <section>
         <h2>{chosen === null ? t.real : t.realOf(chosen)}</h2>
@@ -125,7 +139,8 @@ function State() {
   if (busy.value) {
     return (
       <div class="state" role="status" data-testid="progress">
-        {now ? <><progress value={now.done} max={now.of} /> {t.progress(now.done, now.of, Math.ceil(now.left))}</> : t.drawing}
+        {now ? <><progress value={now.done} max={now.of} /> {t.progress(now.done, now.of, Math.ceil(now.left))}</>
+          : ready.value ? t.ready(ready.value) : t.drawing}
         <button type="button" onClick={held.giveUp} data-testid="cancel">{t.cancel}</button>
       </div>
     );
@@ -137,8 +152,8 @@ function State() {
         found || !fills ? <><span>{fills ? t.changed : t.cancelled}</span>{!fills && <Again />}</> : null
       ) : found && (
         <>
-          <span>{(fills ? t.tookFills : t.took)(served ? found.places.length : found.held, duration(found.seconds), found.calls)}</span>
-          {served && !fills && <button type="button" data-testid="others" onClick={held.others}>{t.others}</button>}
+          <span>{(fills ? t.tookFills : t.took)(isDrawn.value ? found.places.length : found.held, duration(found.seconds), found.calls)}</span>
+          {isDrawn.value && !fills && <button type="button" data-testid="others" onClick={held.others}>{t.others}</button>}
         </>
       )}
     </div>
@@ -175,7 +190,7 @@ function Filling() {
       </div>
       <div class="painting">
         <section>
-          <h2>{served ? t.paint : t.chosenPart}</h2>
+          <h2>{isDrawn.value ? t.paint : t.chosenPart}</h2>
           <Painter />
           {!served && own.fills && (
             <Choice label={t.part} value={String(stored.value)} onPick={(v) => (stored.value = Number(v))}
@@ -185,7 +200,7 @@ function Filling() {
         </section>
         <section>
           <h2>{t.result}</h2>
-          {served && (
+          {isDrawn.value && (
             <div class="buttons">
               <button type="button" class="primary" disabled={!painted.value || busy.value || fitting.value} onClick={held.ask} data-testid="fill">{t.fill}</button>
             </div>
@@ -261,7 +276,7 @@ function Settings() {
   const weights = walksOf?.filter((each) => each.few === 0).map((each) => each.guidance).sort((a, b) => a - b);
   const calls = walksOf ? walksOf.map((each) => each.few) : own.calls.length ? [0, ...own.calls] : [0];
   const mapped = byMap.value && !fills;
-  if (!served && fills) return <section class="controls" />;
+  if (!isDrawn.value && fills) return <section class="controls" />;
   return (
     <section class="controls">
       <fieldset>
@@ -289,12 +304,13 @@ function Settings() {
         )}
         {fills && byMap.value && <p class="faint">{t.notForFills}</p>}
         {served && <Integer label={t.steps} of={steps} least={1} most={Math.min(1000, own.most_steps ?? 1000)} disabled={mapped} />}
+        {own.live && <Choice label={t.steps} value={String(steps.value)} disabled={mapped} onPick={(v) => (steps.value = Number(v))} items={numbers(own.live.steps)} />}
         {fills ? (
           <Choice label={t.draws} value={String(draws.value)} onPick={(v) => (draws.value = Number(v))} items={numbers([1, 4, 8, 16])} />
         ) : (
           <Choice label={t.count} value={String(count.value)} onPick={(v) => (count.value = Number(v))} items={numbers(counts())} />
         )}
-        {served && <Integer label={t.seed} of={seed} least={0} most={Number.MAX_SAFE_INTEGER} />}
+        {isDrawn.value && <Integer label={t.seed} of={seed} least={0} most={Number.MAX_SAFE_INTEGER} />}
       </fieldset>
     </section>
   );
@@ -367,7 +383,7 @@ function command(): string {
   // Without a server a class is shown, and not drawn: the pictures are among all of them.
   const among = own.walks ? run.value!.shape("walk/0/noisy")[1] : count.value;
   words.push("-n", String(fills ? draws.value : among), "--seed", String(seed.value));
-  if (chosen !== null && served) words.push(...asGiven("class", chosen));
+  if (chosen !== null && isDrawn.value) words.push(...asGiven("class", chosen));
   const led = own.guided && guidance.value !== own.sampling.guidance, other = steps.value !== own.sampling.steps;
   if (fills) {
     if (led) words.push("--set", `sampling.guidance=${guidance.value}`);
@@ -397,7 +413,7 @@ function Share() {
         }}>{making.value ? t.making : t.gif}</button>
       </div>
       {!exact && <p class="faint">{t.inexact}</p>}
-      {exact && !(fills && (!served || stale.value)) && (
+      {exact && !(fills && (!isDrawn.value || stale.value)) && (
         <Command line={command()} title={fills ? t.fillCommand : t.command}>
           {fills && (
             <>

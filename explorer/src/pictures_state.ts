@@ -1,11 +1,14 @@
-// A run of pictures on the screen: what was chosen, what Python has drawn, and which moment is looked at.
+// A run of pictures on the screen: what was chosen, what Python or this page has drawn, and which moment is looked at.
 
 import { batch, computed, effect, signal } from "@preact/signals";
 
 import { Replaced } from "./engine";
-import { Packed, type RunHeader } from "./payload";
-import { type Saying, sayingOf } from "./reasons";
+import { Packed } from "./payload";
+import type { LiveHeader } from "./picture_drawer";
+import { drawHere, type Found, type Here } from "./pictures_live";
+import { type Reason, type Saying, sayingOf } from "./reasons";
 import { cancel, connected, draw, type Draw, fitting, served } from "./server";
+import { engine } from "./state";
 
 /** A moment of a walk, as it was reached after so many steps. */
 interface Stop {
@@ -15,7 +18,7 @@ interface Stop {
 }
 
 /** What every walk says of itself. */
-interface WalkHeader {
+export interface WalkHeader {
   steps: number;
   stops: Stop[];
   labels?: string[] | null;
@@ -35,9 +38,7 @@ interface StoredFills extends WalkHeader {
   draws: number;
 }
 
-interface PicturesHeader extends RunHeader {
-  height: number;
-  width: number;
+export interface PicturesHeader extends LiveHeader {
   classes: string[];
   /** Whether a class may be followed more or less. */
   guided: boolean;
@@ -47,9 +48,10 @@ interface PicturesHeader extends RunHeader {
   /** Whether a PNG holds the run's pictures exactly. */
   exact: boolean;
   real_labels?: string[] | null;
-  /** Of a page without a server, what was drawn beforehand, and what its file has no room for. */
+  /** Of a page without a server: what was drawn beforehand, why, and what its file has no room for. */
   walks?: StoredWalk[];
   fills?: StoredFills;
+  why?: Reason;
   left_out?: { guidance: number[]; few: number[]; fills: boolean; pictures: number; stops: number };
 }
 
@@ -72,6 +74,9 @@ export type View = "noisy" | "clean";
 export const MOST_GUIDANCE = 10;
 
 export const run = signal<Packed<PicturesHeader> | null>(null);
+/** Whether this page draws by itself; and whether what is chosen is drawn, by it or by a server. */
+export const isLive = computed(() => !served && run.value?.header.live != null);
+export const isDrawn = computed(() => served || isLive.value);
 export const mode = signal<Mode>("new");
 export const view = signal<View>("noisy");
 export const walks = { new: signal<Walk | null>(null), fill: signal<Walk | null>(null) };
@@ -99,6 +104,8 @@ export const lastStop = computed(() => Math.max((walk.value?.stops.length ?? 1) 
 export const at = computed(() => Math.min(stop.value, lastStop.value));
 
 export const busy = signal(false);
+/** How many pictures this page has drawn so far, of those that are waited for. */
+export const ready = signal(0);
 export const problem = signal<Saying | null>(null);
 
 export const channels = computed(() => {
@@ -147,28 +154,47 @@ const fillMessage = computed<Draw | null>(() => {
 
 const wanted = computed(() => (mode.value === "new" ? drawMessage.value : fillMessage.value));
 /** Whether something else is chosen than what is seen. */
-export const stale = computed(() => served && walk.value?.key !== JSON.stringify(wanted.value));
+export const stale = computed(() => isDrawn.value && walk.value?.key !== JSON.stringify(wanted.value));
 export const painted = computed(() => mask.value.reduce((sum, v) => sum + v, 0));
+
+/** What this page is to draw of it. */
+function here(): Here {
+  const fills = mode.peek() === "fill", mapped = !fills && byMap.peek();
+  const kept = { pixels: real(picture.peek()), known: mask.peek().map((v) => 1 - v) };
+  return {
+    pictures: fills ? draws.peek() : count.peek(), seed: seed.peek(), label: (fills ? fillLabel : label).peek(), byMap: mapped,
+    guidance: guidance.peek(), steps: mapped ? few.peek() : steps.peek(), ...(fills && { kept }),
+  };
+}
+
+/** What the server draws, or this page, which tells of the first pictures before. */
+async function found(message: Draw, tell: (some: Found) => void): Promise<Found> {
+  if (isLive.peek()) return drawHere(engine, run.peek()!, here(), tell);
+  const answer = await draw(message);
+  return {
+    ...(answer.header as unknown as WalkHeader), noisy: answer.pixels("noisy"), clean: answer.pixels("clean"), held: answer.shape("noisy")[1],
+  };
+}
 
 /** Have drawn what is chosen. */
 export function ask(): void {
   const message = wanted.peek(), of = walks[mode.peek()];
   if (!message) return;
   busy.value = true;
+  ready.value = 0;
   problem.value = null;
-  draw(message).then((answer) => {
-    const held = answer.shape("noisy")[1], before = of.value;
-    batch(() => {
-      busy.value = false;
-      of.value = {
-        ...(answer.header as unknown as WalkHeader), noisy: answer.pixels("noisy"), clean: answer.pixels("clean"),
-        held, places: Array.from({ length: held }, (_, k) => k), key: JSON.stringify(message),
-      };
-      if (of !== walks[mode.value]) return;
-      if (before) keepPlace(before, of.value);
-      else stop.value = of.value.stops.length - 1;
-    });
-  }, (error: Error) => {
+  const show = (some: Found) => {
+    const before = of.value;
+    ready.value = some.held;
+    of.value = { ...some, places: Array.from({ length: some.held }, (_, k) => k), key: JSON.stringify(message) };
+    if (of !== walks[mode.value]) return;
+    if (before) keepPlace(before, of.value);
+    else stop.value = of.value.stops.length - 1;
+  };
+  found(message, (some) => batch(() => show(some))).then((all) => batch(() => {
+    busy.value = false;
+    show(all);
+  }), (error: Error) => {
     if (error instanceof Replaced) return;
     busy.value = false;
     if (connected.value !== "lost") problem.value = sayingOf(error); // else that is said already
@@ -189,6 +215,10 @@ export function others(): void {
 /** Give up what is being drawn. */
 export function giveUp(): void {
   cancel();
+  engine.cancel("pictures");
+  // Those that are there already are not all that is chosen.
+  const of = walks[mode.peek()], some = of.peek();
+  if (some && busy.peek() && ready.peek()) of.value = { ...some, key: "" };
   busy.value = false;
 }
 
@@ -202,6 +232,7 @@ export function open(bytes: ArrayBuffer): void {
   // After a break of the connection the same run comes again.
   if (JSON.stringify(run.peek()?.header) === JSON.stringify(own)) return;
   batch(() => {
+    if (own.live) engine.load(bytes);
     run.value = found;
     walks.new.value = walks.fill.value = null;
     mode.value = "new";
@@ -236,7 +267,7 @@ effect(() => {
 // A change of what is drawn draws it, once it has settled.
 effect(() => {
   const chosen = drawMessage.value;
-  if (fitting.value || !served || !chosen || mode.value !== "new") return;
+  if (fitting.value || !isDrawn.value || !chosen || mode.value !== "new") return;
   if (walks.new.peek()?.key === JSON.stringify(chosen)) return;
   clearTimeout(settling);
   settling = window.setTimeout(ask, walks.new.peek() ? 300 : 0);

@@ -4,7 +4,10 @@
 /** Rows that are drawn together (`process.streams.CHUNK`). */
 export const CHUNK = 1024;
 
-const SAMPLING = 0;
+/** Pictures whose noise is drawn together (`process.streams.PICTURES`). */
+export const SHEET = 64;
+
+const SAMPLING = 0, LABELLING = 4;
 
 /** NumPy's SeedSequence(seed, spawn_key=stream): the first 32 bits of its state (O'Neill 2015). */
 export function streamSeed(seed: number, ...stream: number[]): number {
@@ -73,6 +76,26 @@ export function uniforms(count: number, seed: number, ...stream: number[]): Floa
   return numbers;
 }
 
+/**
+ * The classes of a sheet of pictures (`models.gaussian`): evenly over their shares, in an order of its own.
+ *
+ * `bounds` are the sums of the shares up to each class, in float32, as PyTorch adds them; it draws the order
+ * (`torch.randperm`) by swaps.
+ */
+export function classesOf(bounds: Float32Array, seed: number, sheet: number): Int32Array {
+  const source = new Twister(streamSeed(seed, LABELLING, sheet)), shift = (source.next() & 0xffffff) / 2 ** 24;
+  const even = Int32Array.from({ length: SHEET }, (_, k) => {
+    const share = Math.fround(Math.fround(k + shift) / SHEET);
+    return Math.min(bounds.filter((bound) => bound <= share).length, bounds.length - 1);
+  });
+  const order = Array.from({ length: SHEET }, (_, k) => k);
+  for (let k = 0; k < SHEET - 1; k++) {
+    const other = k + (source.next() % (SHEET - k));
+    [order[k], order[other]] = [order[other], order[k]];
+  }
+  return even.map((_, k) => even[order[k]]);
+}
+
 /** Uniform numbers of 53 bits. */
 function fill(numbers: Float64Array, source: Twister): void {
   for (let k = 0; k < numbers.length; k++) {
@@ -89,7 +112,7 @@ export class Normals {
     this.source = new Twister(seed);
   }
 
-  /** The noise of a chunk of samples. */
+  /** The noise of a chunk of samples; of pictures, of a sheet. */
   static ofChunk(seed: number, chunk: number): Normals {
     return new Normals(streamSeed(seed, SAMPLING, chunk));
   }

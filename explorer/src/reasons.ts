@@ -54,6 +54,18 @@ const ZH: Record<string, (v: Values) => string> = {
   "forms-as-text": ({ column, cell }) => `${column} 列含有文本形式的日期或数字（如 ${cell}）；请把它们写成同一种形式。`,
   "many-categories": ({ column, distinct, most }) => `${column} 列有 ${distinct} 个不同的值，至多能学习 ${most} 个类别；请合并少见的，或去掉这一列。`,
   "beyond-measure": ({ column }) => `${column} 列的数值超出可以度量的范围（1e-100 到 1e100）；请换一个单位。`,
+  // Why a file does not draw by itself.
+  "page-sampler": ({ sampler }) => `页面没有采样器 ${sampler}。`,
+  "page-option": ({ option }) => `页面没有采样器的选项 ${option}。`,
+  "page-variance": () => "页面不按学习到的方差采样。",
+  "page-weights": ({ weights, most }) => `模型有 ${weights} 个权重；文件至多放得下 ${most} 个。`,
+  "page-rules": () => "页面不支持数值之间的规则。",
+  "page-repeats": () => "页面不支持重复别列的列。",
+  "page-network": ({ network }) => `页面没有网络 ${network}。`,
+  "page-width": () => "页面只计算宽度为 8 的倍数、Fourier 特征数为 4 的倍数的网络。",
+  "page-threshold": () => "页面会截断预测值，但不按分位数截断（sampling.threshold）。",
+  "page-unet": () => "页面没有这个 U-Net 的某个选项：宽度须为 8 的倍数，注意力头的宽度须为 4 的倍数，分辨率须由卷积改变。",
+  "page-products": ({ products, most }) => `一张图片需要 ${10 * Number(products)} 亿次乘法，而页面至多做 ${10 * Number(most)} 亿次。`,
   "constant": () => "每一列都是常数，或只是行的名称；没有可以学习的内容。",
 };
 

@@ -82,7 +82,7 @@ const heun: Method = () => (denoise, x, t, s) => {
   return y.map((v) => s.alpha * v);
 };
 
-interface Known {
+interface Predicted {
   at: number;
   x_0: Float64Array;
 }
@@ -100,7 +100,7 @@ function exponentialStep(
 
 /** DPM-Solver++ (2M) of Lu et al. (2022b), algorithm 2, and its SDE form. */
 const dpmSolver: (stochastic: boolean) => Method = (stochastic) => ({ eta: given, noiseBelow }) => {
-  let before: Known | null = null;
+  let before: Predicted | null = null;
   return (denoise, x, t, s, noise) => {
     const x_0 = denoise(x, t), now = logRatio(t), h = logRatio(s) - now;
     const eta = stochastic && t.sigma / t.alpha <= noiseBelow ? given : 0;
@@ -117,10 +117,10 @@ const dpmSolver: (stochastic: boolean) => Method = (stochastic) => ({ eta: given
 
 /** UniPC of Zhao et al. (2023), B(h) = e^-h - 1, order 2: predict, and correct the step before. */
 const unipc: Method = () => {
-  let past: { x: Float64Array; level: Level; known: Known[] } | null = null;
+  let past: { x: Float64Array; level: Level; known: Predicted[] } | null = null;
   return (denoise, x, t, s, noise) => {
     const x_0 = denoise(x, t), now = logRatio(t), h = logRatio(s) - now;
-    let known: Known[] = [{ at: now, x_0 }];
+    let known: Predicted[] = [{ at: now, x_0 }];
     if (past) {
       const integral = corrected(x_0, past.known, now - past.known[0].at);
       x = exponentialStep(past.x, integral, past.level, t, 0, noise);
@@ -139,7 +139,7 @@ const unipc: Method = () => {
 };
 
 /** The exact integral of the polynomial through the predictions before, and the one after. */
-function corrected(after: Float64Array, known: Known[], h: number): Float64Array {
+function corrected(after: Float64Array, known: Predicted[], h: number): Float64Array {
   const part = -Math.expm1(-h);
   if (known.length === 1) return sum(part / 2, known[0].x_0, part / 2, after);
   // The parabola through lambda + h, lambda, lambda + node: weights by the kernel's moments.
@@ -167,6 +167,29 @@ export const METHODS: Record<string, Method> = {
   renoising,
 };
 
+/** Clean samples, in the shape of the state, and where they are known (1). */
+export interface Known {
+  x_0: Float64Array;
+  known: Uint8Array;
+}
+
+/** How often each step is taken where a part is known. */
+const TIMES = 5;
+
+/** Filling in (sfumato.samplers.inpainting): what is known is put back after every step, each taken a few times. */
+function inpainting(make: () => Step, { x_0, known }: Known): Step {
+  let own = make();
+  return (denoise, x, t, s, noise) => {
+    for (let left = TIMES - 1; ; left--) {
+      const x_s = own(denoise, x, t, s, noise), held = s.sigma === 0 ? x_0 : sum(s.alpha, x_0, s.sigma, noise());
+      for (let k = 0; k < x_s.length; k++) if (known[k]) x_s[k] = held[k];
+      if (!left) return x_s;
+      x = sum(t.alpha / s.alpha, x_s, Math.sqrt(transitionVariance(t, s)), noise());
+      own = make();
+    }
+  };
+}
+
 /** Those that a person chooses from, and whether eta is theirs. */
 export const SAMPLERS: Record<string, { eta: boolean }> = {
   "dpm++2m-sde": { eta: true },
@@ -179,9 +202,9 @@ export const SAMPLERS: Record<string, { eta: boolean }> = {
 
 /** Walk x down the levels: K + 1 levels give K + 1 states, the first being x itself. */
 export function* trajectory(
-  denoiser: Denoiser, x: Float64Array, levels: Level[], method: string, options: Options, noise: Noise,
+  denoiser: Denoiser, x: Float64Array, levels: Level[], method: string, options: Options, noise: Noise, known?: Known,
 ): Generator<Float64Array> {
-  const step = METHODS[method](options);
+  const make = () => METHODS[method](options), step = known ? inpainting(make, known) : make();
   const denoise = (at: Float64Array, level: Level) => denoiser.predict(at, level);
   yield x;
   for (let k = 0; k + 1 < levels.length; k++) {

@@ -4,6 +4,7 @@
 import { signal } from "@preact/signals";
 
 import { Choice, Group, Integer } from "./controls";
+import { said as reasonSaid } from "./reasons";
 import { fitting, served } from "./server";
 import { asGiven, Command, download, quoted } from "./share";
 import {
@@ -35,6 +36,7 @@ export function Tables() {
         {run.hidden.length > 0 && <p class="faint">{t.hidden(run.hidden.join(", "))}</p>}
         <p class="faint">
           {!served && <>{isLive.value ? text.value.offline : t.offline} </>}
+          {stored.value?.why && <span data-testid="why">{text.value.notLive(reasonSaid(stored.value.why))} </span>}
           {leftOut() && <span data-testid="left">{t.leftOut(leftOut())} </span>}
           {text.value.version(run.version)}
         </p>

@@ -5,7 +5,7 @@ import { batch, computed, effect, signal, untracked } from "@preact/signals";
 import { Replaced } from "./engine";
 import { drawHere, type Found, type Here } from "./live";
 import { Packed, type RunHeader } from "./payload";
-import { type Saying, sayingOf } from "./reasons";
+import { type Reason, type Saying, sayingOf } from "./reasons";
 import { type Answer, draw, type Draw, fitting, served } from "./server";
 import { engine } from "./state";
 import type { Part } from "./table_codec";
@@ -36,6 +36,7 @@ interface Stored {
   draws: number;
   /** What had no place: how many, and of how many. */
   left: Partial<Record<Left, [number, number]>>;
+  why?: Reason;
 }
 
 /** The model itself, for a page that draws its rows; see sfumato/runs/explorer/live.py. */

@@ -1,6 +1,7 @@
 // What the page asks of its workers, and what they answer; typed once for both sides.
 
 import type { Level } from "./payload";
+import type { PicturesAsked, PicturesDrawn } from "./picture_drawer";
 import type { RowsAsked, RowsDrawn } from "./rows";
 import type { Options } from "./samplers";
 
@@ -37,6 +38,8 @@ export interface Tasks {
   errors: { ask: { source: Source; levels: Level[]; seed: number }; answer: Errors };
   /** Rows of a table. */
   rows: { ask: RowsAsked; answer: RowsDrawn };
+  /** Pictures on their way from noise. */
+  pictures: { ask: PicturesAsked; answer: PicturesDrawn };
   /** Energy distance between two sets of rows. */
   energy: { ask: { a: Float32Array; b: Float32Array }; answer: { distance: number } };
 }

@@ -4,6 +4,7 @@ import { flowLogDensity } from "./density";
 import { type Denoiser, energyDistance, ExactDenoiser, NetworkDenoiser } from "./denoisers";
 import { loadKernel, type Kernel } from "./kernel";
 import { levelsOf, type Packed, Payload } from "./payload";
+import { PictureDrawer, type LiveHeader } from "./picture_drawer";
 import { CHUNK, Normals } from "./random";
 import { RowDrawer } from "./rows";
 import { trajectory } from "./samplers";
@@ -14,6 +15,7 @@ let kernel: Kernel;
 let payload: Payload;
 let denoisers = new Map<Source, Denoiser>();
 let rowDrawer: RowDrawer | null = null;
+let pictureDrawer: PictureDrawer | null = null;
 const cancelled = new Set<number>();
 const queue: Request[] = [];
 let busy = false;
@@ -76,6 +78,10 @@ const HANDLERS: { [K in Kind]: Handler<K> } = {
     const run = payload as unknown as Packed<TableHeader>;
     rowDrawer ??= new RowDrawer(kernel, run);
     yield* rowDrawer.draw(ask, levelsOf(run, "levels"));
+  },
+  *pictures(ask) {
+    pictureDrawer ??= new PictureDrawer(kernel, payload as unknown as Packed<LiveHeader>);
+    yield* pictureDrawer.draw(ask);
   },
   *energy({ a, b }) {
     yield { distance: energyDistance(kernel, a, b, payload.dimension) };
@@ -146,6 +152,7 @@ onmessage = ({ data }: MessageEvent<ToWorker>) => {
     // Another run has other sizes: memory of its own, and the old one is let go.
     denoisers = new Map();
     rowDrawer = null;
+    pictureDrawer = null;
     kernel = undefined as unknown as Kernel;
   } else if ("cancel" in data) {
     if (busy || queue.length) cancelled.add(data.cancel);

@@ -20,6 +20,7 @@ from sfumato.models.gaussian import GaussianModel
 from sfumato.process.process import ContinuousProcess
 from sfumato.process.schedules import VE
 from sfumato.process.streams import SAMPLING, generator
+from sfumato.runs.explorer import live_pictures
 from sfumato.runs.explorer.calls import Abandoned, Listener
 from sfumato.runs.explorer.messages import DrawPictures, FillPicture, request
 from sfumato.runs.explorer.pictures import Pictures, carried, drawn
@@ -256,6 +257,13 @@ def test_it_says_how_many_steps_are_done(of_classes: Run) -> None:
 # -------------------------------------------------------------------------------- without a server
 
 
+@pytest.fixture
+def too_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network is quick enough to draw in the page."""
+    monkeypatch.setattr(live_pictures, "MOST_PRODUCTS", 0)
+
+
+@pytest.mark.usefixtures("too_slow")
 def test_a_file_holds_what_python_draws(of_classes: Run) -> None:
     content, left = carried(of_classes, 10_000_000)
     header, arrays = unpacked(content)
@@ -277,6 +285,7 @@ def test_a_file_holds_what_python_draws(of_classes: Run) -> None:
         assert not same[~kept].all()
 
 
+@pytest.mark.usefixtures("too_slow")
 @pytest.mark.parametrize(
     ("room", "settings", "pictures", "filled"),
     [(29_000, 3, 32, 4), (6_500, 3, 8, 1), (250, 1, 2, 0)],

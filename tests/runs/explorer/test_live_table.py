@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 
 import sfumato
 from browser import browser
@@ -15,8 +16,10 @@ from explorer_pages import read
 from fitted import SHORT
 from sfumato import Run
 from sfumato.data.table import concatenate
+from sfumato.errors import ArgumentError
 from sfumato.runs import distill
 from sfumato.runs.explorer import tables
+from sfumato.runs.explorer.live import refuse_live
 from sfumato.runs.explorer.page import MOST_CONTENT
 from table_tab import Tab
 
@@ -272,6 +275,34 @@ def test_of_rules_and_repeats_rows_are_drawn_beforehand(of_orders: Run) -> None:
     header, _ = read(tables.carried(of_orders, MOST_CONTENT)[0])
     assert header["live"] is None
     assert header["stored"]["draws"] == 100
+    assert header["stored"]["why"]["code"] == "page-rules"
+
+
+def test_why_rows_are_drawn_beforehand_is_on_the_page(
+    browser: "Browser", of_orders: Run, tmp_path: Path
+) -> None:
+    of_orders.explore(tmp_path / "orders.html")
+    tab = File(browser, tmp_path / "orders.html")
+    said = tab.page.get_by_test_id("why")
+    assert said.inner_text().strip() == (
+        "The page does not draw by itself: the page does not have rules of numbers."
+    )
+    tab.page.get_by_test_id("language").click()
+    assert said.inner_text().strip() == "本页不自行生成：页面不支持数值之间的规则。"
+    tab.close()
+
+
+def test_another_sampler_or_network_is_a_reason(shop: Run) -> None:
+    model: Any = shop.model
+    settings = model.settings
+    sampling = settings.sampling.model_copy(update={"sampler": "runge-kutta", "options": {}})
+    other = replace(model, settings=settings.model_copy(update={"sampling": sampling}))
+    with pytest.raises(ArgumentError, match="does not have the sampler runge-kutta") as refused:
+        refuse_live(other)
+    assert refused.value.code == "page-sampler"
+    own = replace(model, denoiser=replace(model.denoiser, network=nn.Linear(2, 2)))
+    with pytest.raises(ArgumentError, match="does not have the network Linear"):
+        refuse_live(own)
 
 
 def test_what_has_no_place_is_drawn_beforehand(shop: Run) -> None:
@@ -279,4 +310,4 @@ def test_what_has_no_place_is_drawn_beforehand(shop: Run) -> None:
     assert read(whole)[0]["stored"] is None
     header, _ = read(tables.carried(shop, len(whole) - 1)[0])
     assert header["live"] is None
-    assert header["stored"] is not None
+    assert header["stored"]["why"]["code"] == "page-weights"

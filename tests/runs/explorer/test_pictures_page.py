@@ -19,6 +19,7 @@ from explorer_pages import page as opened
 from fitted import SHORT
 from forked_worker import ForkedWorkers, forked_workers
 from sfumato import Run
+from sfumato.runs.explorer import live_pictures
 from sfumato.runs.explorer.binary import header_of, written
 from sfumato.runs.explorer.page import page_html
 from sfumato.runs.explorer.pictures import Pictures
@@ -377,15 +378,22 @@ def test_in_chinese_and_on_a_telephone(page: "Page", filling: bool) -> None:
 
 
 def test_the_file_shows_what_python_drew_and_asks_nothing(
-    tab: "Page", of_classes: Run, tmp_path: Path, asked: list[str]
+    tab: "Page",
+    of_classes: Run,
+    tmp_path: Path,
+    asked: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(live_pictures, "MOST_PRODUCTS", 0)  # too slow to draw in the page
     of_classes.explore(tmp_path / "halves.html")
     asked.clear()
     tab.context.set_offline(True)
     tab.set_viewport_size(DESK)
     tab.goto((tmp_path / "halves.html").as_uri())
     np.testing.assert_array_equal(seen(tab), of_classes.sample(64)[..., 0])
-    assert "drawn beforehand" in tab.get_by_test_id("offline").inner_text()
+    said = tab.get_by_test_id("offline").inner_text()
+    assert "drawn beforehand" in said
+    assert "The page does not draw by itself: a picture takes 0 billion multiplications" in said
     tab.get_by_role("slider", name="Guidance").focus()
     tab.keyboard.press("End")
     tab.get_by_label("Class", exact=True).select_option("above")

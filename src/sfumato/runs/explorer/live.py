@@ -2,8 +2,8 @@
 
 The page has the same steps as Python: categories one after another, then the numbers by the run's
 own sampler, of the same noise (explorer/src/rows.ts). It keeps rules of categories that may stand
-together. What it does not have are rules of numbers, and columns that repeat others; of such a run
-rows are drawn beforehand.
+together. What it does not have, `refuse_live` says: rules of numbers, columns that repeat others,
+another network or sampler. Of such a run rows are drawn beforehand, and the page says why.
 """
 
 from collections.abc import Iterator
@@ -11,39 +11,43 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, digits_of
 from sfumato.data.codecs.rules import Relation
+from sfumato.errors import ArgumentError
 from sfumato.models.few import as_map, map_of
 from sfumato.models.registry import build_grid
 from sfumato.models.table import TableModel
 from sfumato.networks.table_mlp import TableMLP
-from sfumato.runs.explorer.levels import OPTIONS, levels_of, matrices
-
-# The samplers of explorer/src/samplers.ts.
-_SAMPLERS = {"ancestral", "ddim", "dpm++2m", "dpm++2m-sde", "heun", "unipc"}
+from sfumato.runs.explorer.levels import levels_of, matrices, refuse_sampler
 
 
-def can_be_live(model: TableModel) -> bool:
-    """Whether the page can draw as the model does."""
-    sampling, codec = model.settings.sampling, model.codec
-    by_sampler = sampling.sampler in _SAMPLERS and set(sampling.options) <= OPTIONS
-    return (
-        _is_of_the_kernel(model.denoiser.network)
-        and not any(isinstance(rule, Relation) for rule in codec.rules)
-        and not codec.repeats
-        and (by_sampler or _by_map(model))
-        and sampling.options.get("variance") != "learned"
-    )
+def refuse_live(model: TableModel) -> None:
+    """Refuse a model that the page cannot draw with.
 
-
-def _is_of_the_kernel(network: nn.Module) -> bool:
-    """Whether explorer/kernel/kernel.ts can multiply by its weights."""
+    Raises:
+        ArgumentError: saying why.
+    """
+    codec, network = model.codec, model.denoiser.network
+    if any(isinstance(rule, Relation) for rule in codec.rules):
+        raise ArgumentError("the page does not have rules of numbers.", code="page-rules")
+    if codec.repeats:
+        raise ArgumentError(
+            "the page does not have columns that repeat others.", code="page-repeats"
+        )
     if type(network) is not TableMLP:
-        return False
-    width, features = network.output_proj.in_features, network.directions.shape[1]
-    return width % 8 == 0 and features % 4 == 0
+        name = type(network).__name__
+        raise ArgumentError(
+            f"the page does not have the network {name}.", code="page-network", network=name
+        )
+    if network.output_proj.in_features % 8 or network.directions.shape[1] % 4:
+        raise ArgumentError(
+            "the page computes networks whose width is a multiple of 8, and their Fourier features "
+            "a multiple of 4.",
+            code="page-width",
+        )
+    if not _by_map(model):
+        refuse_sampler(model.settings.sampling)
 
 
 def _by_map(model: TableModel) -> bool:

@@ -27,7 +27,8 @@ from sfumato.progress import ProgressLine
 from sfumato.runs.data import Dataset
 from sfumato.runs.explorer.binary import answer, header_of, written
 from sfumato.runs.explorer.calls import NOBODY, Listener, counted
-from sfumato.runs.explorer.messages import DrawPictures, FillPicture
+from sfumato.runs.explorer.live_pictures import live_model, refuse_live
+from sfumato.runs.explorer.messages import DrawPictures, FillPicture, Reason
 from sfumato.runs.run import Run
 from sfumato.samplers.driver import Frame
 
@@ -58,15 +59,23 @@ def payload(run: Run) -> bytes:
 
 
 def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str]]:
-    """All that a page without a server shows, drawn beforehand, and what it has to do without.
+    """All that a page without a server shows, and what it has to do without.
+
+    The model itself, if the page can draw as it does; else pictures that were drawn beforehand.
 
     Args:
         run: of pictures.
         most: bytes that it may have.
         quiet: show no progress.
     """
-    (header, arrays), left = Pictures(run).drawn_beforehand(most, quiet=quiet)
-    return written(header_of(run) | header, arrays), left
+    shown = Pictures(run)
+    try:
+        header, arrays = shown.live(most)
+    except ArgumentError as error:
+        (header, arrays), left = shown.drawn_beforehand(most, quiet=quiet)
+        why = {"why": Reason.of(error).model_dump()}
+        return written(header_of(run) | header | why, arrays), left
+    return written(header_of(run) | header, arrays), []
 
 
 def drawn(run: Run, asked: DrawPictures | FillPicture, listener: Listener) -> bytes:
@@ -167,6 +176,22 @@ class Pictures:
             return header, {}
         header["real_labels"] = self._names(self.real.labels)
         return header, {"real": codec.visible(self.real.pixels)}
+
+    def live(self, most: int) -> Content:
+        """What a page shows that draws by itself: the model, and real pictures.
+
+        Args:
+            most: bytes that it may have.
+
+        Raises:
+            ArgumentError: if it cannot, or has no room; says why.
+        """
+        header, arrays = self.described()
+        steps, few = header["sampling"]["steps"], header["sampling"]["few"]
+        refuse_live(self.model, few or steps)
+        room = most - sum(each.nbytes for each in arrays.values()) - _HEADER
+        about, weights = live_model(self.model, steps, room)
+        return header | {"live": about}, arrays | weights
 
     def draw(
         self,

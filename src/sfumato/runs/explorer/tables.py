@@ -22,8 +22,9 @@ from sfumato.errors import ArgumentError, DataError, RunError, unknown
 from sfumato.runs.data import Dataset
 from sfumato.runs.explorer.binary import answer, header_of, written
 from sfumato.runs.explorer.calls import counted
-from sfumato.runs.explorer.live import can_be_live, live_model
-from sfumato.runs.explorer.messages import DrawRows, FillRow
+from sfumato.runs.explorer.levels import refuse_weights
+from sfumato.runs.explorer.live import live_model, refuse_live
+from sfumato.runs.explorer.messages import DrawRows, FillRow, Reason
 from sfumato.runs.kinds.table import stated_rules
 from sfumato.runs.run import Run
 
@@ -221,8 +222,10 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
     """
     codec: TableCodec = run.model.codec
     real, heldout = _known_rows(run)
-    if live := _live(run, (real, heldout), most, quiet=quiet):
-        return live, []
+    try:
+        return _live(run, (real, heldout), most, quiet=quiet), []
+    except ArgumentError as error:
+        why = error
     seed, of_row = run.settings.seed, sum(8 if part.is_numeric else 4 for part in codec.parts)
     room = most // of_row - len(real or ()) - 100
     count = min(_CARRIED, max(room, 1))
@@ -267,21 +270,25 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
         "fillings": [{"row": row, "column": k} for row, k in fillings],
         "draws": _FILLINGS,
         "left": left,
+        "why": Reason.of(why).model_dump(),
     }
     return written(header, arrays), _said(left)
 
 
-def _live(run: Run, known: tuple[DataTable | None, int], most: int, *, quiet: bool) -> bytes | None:
-    """The payload of a page that draws by itself; None if it cannot, or has no room."""
+def _live(run: Run, known: tuple[DataTable | None, int], most: int, *, quiet: bool) -> bytes:
+    """The payload of a page that draws by itself.
+
+    Raises:
+        ArgumentError: if it cannot, or has no room; says why.
+    """
     model: Any = run.model
-    if not can_be_live(model):
-        return None
+    refuse_live(model)
     about, weights = live_model(model)
-    if sum(each.nbytes for each in weights.values()) > most:
-        return None
+    refuse_weights(weights, most)
     header, arrays = _parts(run, known, run.draw(DRAWN, seed=run.settings.seed, quiet=quiet))
     content = written(header | {"live": about}, arrays | weights)
-    return content if len(content) <= most else None
+    refuse_weights(weights, most - (len(content) - sum(each.nbytes for each in weights.values())))
+    return content
 
 
 _LEFT = {
