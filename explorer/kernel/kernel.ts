@@ -398,7 +398,7 @@ export function group_norm(
  * scores has room for the positions, filled up to a multiple of 4.
  */
 export function attention(qkv: usize, positions: i32, heads: i32, width: i32, scores: usize, out: usize): void {
-  const wide = <usize>width << 2, all = wide * <usize>heads, step = 3 * all, padded = <usize>((positions + 3) & ~3) << 2;
+  const wide = <usize>width << 2, all = wide * <usize>heads, step = all * 3, padded = <usize>((positions + 3) & ~3) << 2;
   const scale: f32 = 1 / <f32>Math.sqrt(<f64>width);
   for (let head = 0; head < heads; head++) {
     const own = qkv + <usize>head * wide;
@@ -426,7 +426,7 @@ export function attention(qkv: usize, positions: i32, heads: i32, width: i32, sc
       for (let d: usize = 0; d < wide; d += 16) {
         let sum = f32x4.splat(0);
         for (let k = 0; k < positions; k++) {
-          const value = own + 2 * all + <usize>k * step + d;
+          const value = own + all * 2 + <usize>k * step + d;
           sum = f32x4.add(sum, f32x4.mul(v128.load32_splat(scores + (<usize>k << 2)), v128.load(value)));
         }
         v128.store(to + d, f32x4.mul(sum, share));

@@ -106,8 +106,10 @@ function square(count: number): number {
 
 function Drawn() {
   const t = texts.value, found = walk.value, chosen = label.value;
+  // Those that this page draws come one after the other; there is room for all of them from the first on.
+  const many = isLive.value ? count.value : (found?.places.length ?? count.value);
   const places = Array.from({ length: realCount.value }, (_, k) => k).filter((k) => chosen === null || realLabel(k) === chosen);
-  const shown = places.slice(0, Math.max(found?.places.length ?? count.value, 4));
+  const shown = places.slice(0, Math.max(many, 4));
   return (
     <div class="beside">
       <section>
@@ -115,13 +117,13 @@ function Drawn() {
         <State />
         {found && !isDrawn.value && chosen !== null && <p class="faint">{t.among(found.held)}</p>}
         {found && !found.places.length && <p class="faint">{t.noneOf}</p>}
-        {found && <Grid of={found} named={t.drawn(found.places.length)} across={square(isLive.value ? Math.max(count.value, found.places.length) : found.places.length)} />}
+        {found && <Grid of={found} named={t.drawn(found.places.length)} across={square(many)} />}
       </section>
       <section>
         <h2>{chosen === null ? t.real : t.realOf(chosen)}</h2>
         {!realCount.value && <p class="faint">{t.noReal}</p>}
         {realCount.value > 0 && !places.length && <p class="faint">{t.noneOf}</p>}
-        <ul class="thumbs" style={`--across: ${square(Math.max(found?.places.length ?? count.value, 4))}`} aria-label={t.real} data-testid="real">
+        <ul class="thumbs" style={`--across: ${square(Math.max(many, 4))}`} aria-label={t.real} data-testid="real">
           {shown.map((k) => (
             <li key={k}><Thumb pixels={real(k)} name={t.realAlt(k + 1, realLabel(k))} />{realLabel(k)}</li>
           ))}

@@ -82,7 +82,7 @@ function sizeOf({ header: { height, width, live } }: Packed<PicturesHeader>): nu
 }
 
 /** Channels of a picture on the screen. */
-function channelsOf(run: Packed<PicturesHeader>): number {
+export function channelsOf(run: Packed<PicturesHeader>): number {
   return run.header.live!.network.channels < 3 ? 1 : 3;
 }
 

@@ -5,7 +5,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { Replaced } from "./engine";
 import { Packed } from "./payload";
 import type { LiveHeader } from "./picture_drawer";
-import { drawHere, type Found, type Here } from "./pictures_live";
+import { channelsOf, drawHere, type Found, type Here } from "./pictures_live";
 import { type Reason, type Saying, sayingOf } from "./reasons";
 import { cancel, connected, draw, type Draw, fitting, served } from "./server";
 import { engine } from "./state";
@@ -111,6 +111,7 @@ export const problem = signal<Saying | null>(null);
 export const channels = computed(() => {
   const held = run.value;
   if (held?.has("real")) return held.shape("real")[3];
+  if (held?.header.live) return channelsOf(held);
   return held?.has("walk/0/noisy") ? held.shape("walk/0/noisy")[4] : 1;
 });
 
@@ -160,10 +161,10 @@ export const painted = computed(() => mask.value.reduce((sum, v) => sum + v, 0))
 /** What this page is to draw of it. */
 function here(): Here {
   const fills = mode.peek() === "fill", mapped = !fills && byMap.peek();
-  const kept = { pixels: real(picture.peek()), known: mask.peek().map((v) => 1 - v) };
+  const kept = fills ? { pixels: real(picture.peek()), known: mask.peek().map((v) => 1 - v) } : undefined;
   return {
     pictures: fills ? draws.peek() : count.peek(), seed: seed.peek(), label: (fills ? fillLabel : label).peek(), byMap: mapped,
-    guidance: guidance.peek(), steps: mapped ? few.peek() : steps.peek(), ...(fills && { kept }),
+    guidance: guidance.peek(), steps: mapped ? few.peek() : steps.peek(), kept,
   };
 }
 

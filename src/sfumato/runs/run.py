@@ -512,8 +512,9 @@ class Run:
     def explore(self, to: str | os.PathLike[str] | None = None, *, quiet: bool = True) -> "Page":
         """The explorer's page of this run, which needs no server: a notebook shows it.
 
-        Of points it draws with the run's own network, in the browser; rows of a table and pictures
-        are drawn beforehand.
+        It draws with the run's own network, in the browser. Of a table or pictures whose model it
+        cannot draw with, or not soon enough, it holds rows or pictures drawn beforehand, and says
+        why.
 
         Args:
             to: a file to keep it in, .html, which opens anywhere.

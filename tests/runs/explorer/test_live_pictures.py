@@ -356,8 +356,11 @@ def test_the_network_answers_as_torch_does(name: str, browser: "Browser", tmp_pa
     with torch.no_grad():  # every layer says something
         for weight in model.denoiser.network.parameters():
             weight.normal_(0, 0.15)
-    run.explore(tmp_path / "page.html")
+    run.save(tmp_path / "model.safetensors")
+    alone = sfumato.open(tmp_path / "model.safetensors")  # of which there are no real pictures
+    alone.explore(tmp_path / "page.html")
     file = File(browser, tmp_path / "page.html")
+    assert_same(file.shown(), alone.sample(16))
     # One step to the clean level: x_0 as it is predicted from noise, and from less of it.
     for steps in (1, 4):
         _, walk = model.walk(4, steps=steps)

@@ -285,7 +285,7 @@ def test_why_rows_are_drawn_beforehand_is_on_the_page(
     tab = File(browser, tmp_path / "orders.html")
     said = tab.page.get_by_test_id("why")
     assert said.inner_text().strip() == (
-        "The page does not draw by itself: the page does not have rules of numbers."
+        "The page does not draw by itself: the page does not keep rules between numbers."
     )
     tab.page.get_by_test_id("language").click()
     assert said.inner_text().strip() == "本页不自行生成：页面不支持数值之间的规则。"

@@ -30,10 +30,10 @@ def refuse_live(model: TableModel) -> None:
     """
     codec, network = model.codec, model.denoiser.network
     if any(isinstance(rule, Relation) for rule in codec.rules):
-        raise ArgumentError("the page does not have rules of numbers.", code="page-rules")
+        raise ArgumentError("the page does not keep rules between numbers.", code="page-rules")
     if codec.repeats:
         raise ArgumentError(
-            "the page does not have columns that repeat others.", code="page-repeats"
+            "the page does not draw columns that repeat others.", code="page-repeats"
         )
     if type(network) is not TableMLP:
         name = type(network).__name__

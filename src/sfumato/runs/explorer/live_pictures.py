@@ -186,7 +186,7 @@ def _described(network: UNet, event: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _weights(prefix: str, network: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """In float32, matrices `(inputs, outputs)`; inputs of a convolution (down, across, channels)."""
+    """In float32, matrices `(inputs, outputs)`; those of a convolution (down, across, channels)."""
     features: Any = getattr(network.time_proj, "frequencies", None)
     extra = [] if features is None else [("frequencies", features)]
     for name, value in chain(network.state_dict().items(), extra):
