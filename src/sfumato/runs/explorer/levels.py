@@ -62,6 +62,11 @@ def refuse_weights(arrays: Mapping[str, np.ndarray], room: int) -> None:
         )
 
 
+def not_by_itself(why: ArgumentError) -> str:
+    """What a file does without that shows what was drawn beforehand."""
+    return f"drawing by itself ({str(why).removesuffix('.')})"
+
+
 def levels_of(denoiser: NetworkDenoiser | TableDenoiser, levels: NoiseLevel) -> np.ndarray:
     """Six numbers a level, `(levels, 6)` float64; the clean one, at the end, is asked nothing."""
     noisy = levels[:-1]

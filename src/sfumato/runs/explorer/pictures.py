@@ -27,6 +27,7 @@ from sfumato.progress import ProgressLine
 from sfumato.runs.data import Dataset
 from sfumato.runs.explorer.binary import answer, header_of, written
 from sfumato.runs.explorer.calls import NOBODY, Listener, counted
+from sfumato.runs.explorer.levels import not_by_itself
 from sfumato.runs.explorer.live_pictures import live_model, refuse_live
 from sfumato.runs.explorer.messages import DrawPictures, FillPicture, Reason
 from sfumato.runs.run import Run
@@ -74,7 +75,7 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
     except ArgumentError as error:
         (header, arrays), left = shown.drawn_beforehand(most, quiet=quiet)
         why = {"why": Reason.of(error).model_dump()}
-        return written(header_of(run) | header | why, arrays), left
+        return written(header_of(run) | header | why, arrays), [not_by_itself(error), *left]
     return written(header_of(run) | header, arrays), []
 
 

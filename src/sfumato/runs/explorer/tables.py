@@ -22,7 +22,7 @@ from sfumato.errors import ArgumentError, DataError, RunError, unknown
 from sfumato.runs.data import Dataset
 from sfumato.runs.explorer.binary import answer, header_of, written
 from sfumato.runs.explorer.calls import counted
-from sfumato.runs.explorer.levels import refuse_weights
+from sfumato.runs.explorer.levels import not_by_itself, refuse_weights
 from sfumato.runs.explorer.live import live_model, refuse_live
 from sfumato.runs.explorer.messages import DrawRows, FillRow, Reason
 from sfumato.runs.kinds.table import stated_rules
@@ -272,7 +272,7 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
         "left": left,
         "why": Reason.of(why).model_dump(),
     }
-    return written(header, arrays), _said(left)
+    return written(header, arrays), [not_by_itself(why), *_said(left)]
 
 
 def _live(run: Run, known: tuple[DataTable | None, int], most: int, *, quiet: bool) -> bytes:
