@@ -9,6 +9,7 @@ interface Pending {
   request: Request;
   name: string;
   turn: number;
+  tell?: (pieces: number) => void;
   resolve: (answer: never) => void;
   reject: (error: Error) => void;
 }
@@ -41,13 +42,16 @@ export class Engine {
   /**
    * Ask for something; tasks of one name are cancelled together by `cancel(name)`.
    *
-   * Of those that wait the lowest turn comes first, so that both sides fill at one pace.
+   * Of those that wait the lowest turn comes first, so that both sides fill at one pace. `tell` hears
+   * of pieces of the work that are done.
    */
-  ask<K extends Kind>(name: string, kind: K, ask: Tasks[K]["ask"], turn = 0): Promise<Tasks[K]["answer"]> {
+  ask<K extends Kind>(
+    name: string, kind: K, ask: Tasks[K]["ask"], turn = 0, tell?: (pieces: number) => void,
+  ): Promise<Tasks[K]["answer"]> {
     const request = { id: this.next++, kind, ask } as Request;
     return new Promise((resolve, reject) => {
       const later = this.waiting.findIndex((each) => each.turn > turn);
-      this.waiting.splice(later < 0 ? this.waiting.length : later, 0, { request, name, turn, resolve, reject });
+      this.waiting.splice(later < 0 ? this.waiting.length : later, 0, { request, name, turn, tell, resolve, reject });
       this.dispatch();
     });
   }
@@ -90,6 +94,7 @@ export class Engine {
   private receive(worker: Worker, message: FromWorker): void {
     const pending = this.running.get(worker);
     if (!pending || pending.request.id !== message.id) return;
+    if ("pieces" in message) return pending.tell?.(message.pieces);
     this.running.delete(worker);
     if ("error" in message) pending.reject(message.error === NO_MEMORY ? saidHere("noMemory") : new Error(message.error));
     else pending.resolve(message.answer as never);

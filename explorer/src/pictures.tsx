@@ -11,11 +11,11 @@ import { rgba } from "./pixels";
 import * as held from "./pictures_state";
 import {
   at, busy, byMap, channels, count, draws, few, fillLabel, guidance, isDrawn, isLive, label, lastStop, mode, type Mode, painted, picture,
-  playing, problem, ready, real, realCount, realLabel, run, seed, stale, steps, stop, stored, view, type View, type Walk, walk,
+  playing, problem, real, realCount, realLabel, run, seed, stale, steps, stop, stored, view, type View, type Walk, walk,
 } from "./pictures_state";
 import { picturesText as texts } from "./pictures_text";
 import { said } from "./reasons";
-import { drawing, fitting, served } from "./server";
+import { fitting, served } from "./server";
 import { asGiven, Command, download, quoted } from "./share";
 import { text } from "./text";
 import { dark, still } from "./theme";
@@ -135,14 +135,14 @@ function Drawn() {
 
 /** How far a draw is; or what it took, and a way to have what is chosen now. */
 function State() {
-  const t = texts.value, now = drawing.value, found = walk.value;
+  const t = texts.value, now = held.progress.value, found = walk.value;
   if (fitting.value) return <div class="state" data-testid="while-fitting">{t.whileFitting}</div>;
   if (problem.value) return <div class="state"><p class="problem" role="alert" data-testid="problem">{problem.value()}</p>{mode.value === "new" && <Again />}</div>;
   if (busy.value) {
     return (
       <div class="state" role="status" data-testid="progress">
         {now ? <><progress value={now.done} max={now.of} /> {t.progress(now.done, now.of, Math.ceil(now.left))}</>
-          : ready.value ? t.ready(ready.value) : t.drawing}
+          : t.drawing}
         <button type="button" onClick={held.giveUp} data-testid="cancel">{t.cancel}</button>
       </div>
     );

@@ -25,21 +25,37 @@ export interface Found extends WalkHeader {
   clean: Uint8Array;
 }
 
+/** How many steps of all are done, in the mean over pictures, and how many seconds are left. */
+export interface Progress {
+  done: number;
+  of: number;
+  left: number;
+}
+
 /** Pictures of a task; the first is one, so that it is soon seen. */
 const PART = 4;
 
-/** The pictures; those that are there are told after every part. */
+/** The pictures; those that are there are told after every part, and how far it is after every step. */
 export async function drawHere(
-  engine: Engine, run: Packed<PicturesHeader>, here: Here, tell: (some: Found) => void,
+  engine: Engine, run: Packed<PicturesHeader>, here: Here, tell: (some: Found) => void, tellProgress: (now: Progress) => void,
 ): Promise<Found> {
   engine.cancel("pictures");
   const started = performance.now(), { pictures, seed, guidance, steps, byMap, kept } = here, live = run.header.live!;
   const classes = classesOfAll(run, here), known = kept && encoded(kept, run);
   const begins = [0, ...Array.from({ length: Math.ceil(pictures / PART) }, (_, k) => k * PART || 1)].filter((first) => first < pictures);
+  const taken = begins.map(() => 0);
+  const progress = () => {
+    const done = taken.reduce((sum, each) => sum + each) / pictures, seconds = (performance.now() - started) / 1000;
+    tellProgress({ done: Math.floor(done), of: steps, left: (seconds * (steps - done)) / done });
+  };
   const asked = begins.map((begin, turn) => {
     const labels = classes.slice(begin, begins[turn + 1] ?? pictures).map((label) => (label < 0 ? (live.any ?? 0) : label));
     const ask: PicturesAsked = { seed, sheet: Math.floor(begin / SHEET), first: begin % SHEET, labels, guidance, steps, byMap, known };
-    return engine.ask("pictures", "pictures", ask, turn);
+    return engine.ask("pictures", "pictures", ask, turn, (states) => {
+      // The first state is noise.
+      taken[turn] = (states - 1) * labels.length;
+      if (states > 1) progress();
+    });
   });
   // The first that is replaced tells of all: the others are not waited for.
   for (const each of asked) each.catch(() => undefined);

@@ -5,9 +5,9 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { Replaced } from "./engine";
 import { Packed } from "./payload";
 import type { LiveHeader } from "./picture_drawer";
-import { channelsOf, drawHere, type Found, type Here } from "./pictures_live";
+import { channelsOf, drawHere, type Found, type Here, type Progress } from "./pictures_live";
 import { type Reason, type Saying, sayingOf } from "./reasons";
-import { cancel, connected, draw, type Draw, fitting, served } from "./server";
+import { cancel, connected, draw, type Draw, drawing, fitting, served } from "./server";
 import { engine } from "./state";
 
 /** A moment of a walk, as it was reached after so many steps. */
@@ -106,6 +106,9 @@ export const at = computed(() => Math.min(stop.value, lastStop.value));
 export const busy = signal(false);
 /** How many pictures this page has drawn so far, of those that are waited for. */
 export const ready = signal(0);
+const progressHere = signal<Progress | null>(null);
+/** How far what is waited for is, once something is known. */
+export const progress = computed<Progress | null>(() => (served ? drawing.value : progressHere.value));
 export const problem = signal<Saying | null>(null);
 
 export const channels = computed(() => {
@@ -170,7 +173,7 @@ function here(): Here {
 
 /** What the server draws, or this page, which tells of the first pictures before. */
 async function found(message: Draw, tell: (some: Found) => void): Promise<Found> {
-  if (isLive.peek()) return drawHere(engine, run.peek()!, here(), tell);
+  if (isLive.peek()) return drawHere(engine, run.peek()!, here(), tell, (now) => { progressHere.value = now; });
   const answer = await draw(message);
   return {
     ...(answer.header as unknown as WalkHeader), noisy: answer.pixels("noisy"), clean: answer.pixels("clean"), held: answer.shape("noisy")[1],
@@ -183,7 +186,7 @@ export function ask(): void {
   if (!message) return;
   busy.value = true;
   ready.value = 0;
-  problem.value = null;
+  progressHere.value = problem.value = null;
   const show = (some: Found) => {
     const before = of.value;
     ready.value = some.held;

@@ -57,6 +57,8 @@ export type ToWorker =
 
 export type FromWorker =
   | { id: number; answer: Tasks[Kind]["answer"] }
+  /** So many pieces of the work are done; of pictures, states of the walk. */
+  | { id: number; pieces: number }
   | { id: number; error: string };
 
 /** The error of a worker whose memory cannot grow any more. */

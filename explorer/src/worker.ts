@@ -115,7 +115,7 @@ async function work(): Promise<void> {
     try {
       kernel ??= await loadKernel();
       const steps = (HANDLERS[kind] as Handler<Kind>)(ask as never);
-      let breath = performance.now();
+      let breath = performance.now(), pieces = 0;
       for (const answer of steps) {
         if (performance.now() - breath > 10) {
           await otherMessages();
@@ -123,6 +123,7 @@ async function work(): Promise<void> {
         }
         if (cancelled.has(id)) break;
         if (answer) reply({ id, answer });
+        else if (kind === "pictures") reply({ id, pieces: ++pieces });
       }
     } catch (error) {
       reply({ id, error: error instanceof Error ? error.message : String(error) });

@@ -1,5 +1,6 @@
 """A file that draws pictures by itself: those of Python, one by one, in a real browser."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -164,6 +165,8 @@ def test_a_draw_is_given_up(file: File) -> None:
     file.page.evaluate(
         "() => { const p = window.sfumato.pictures; p.count.value = 64; p.steps.value = 100; }"
     )
+    progress = re.compile(r"step [1-9]\d* of 100, \d+ s left")
+    file.page.get_by_test_id("progress").filter(has_text=progress).wait_for()
     file.page.get_by_test_id("cancel").click()
     file.page.get_by_text("This is not drawn yet.").wait_for()
     file.set(count=16, steps=4)
