@@ -250,6 +250,7 @@ def test_of_a_schedule_it_is_said_where_it_begins_and_what_was_not_learned(chose
 
 
 def test_another_schedule_keeps_the_grid_and_the_steps_that_it_has(fresh: Shown) -> None:
+    fresh.choose("Points", "500")  # how many are drawn meanwhile is all the same
     fresh.choose("Noise levels", "uniform-time")
     fresh.choose("Steps", "40")
     fresh.choose("Schedule", "laplace")
