@@ -44,7 +44,7 @@ def _small() -> TableSet:
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "forest_diffusion"])
 def test_each_method_does_what_it_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "diffusion_model":
-        few = partial(DiffusionModel, steps=20)
+        few = partial(DiffusionModel, steps=20, width=16)
         monkeypatch.setattr("bench.peers.tables.diffusion_model.DiffusionModel", few)
     learn, other = _small(), _peer(name)
     fitted = other.fit(learn, 0)

@@ -23,6 +23,7 @@ __all__ = ["in_small_chunks"]
 pytestmark = pytest.mark.usefixtures("in_small_chunks")
 
 N = 160
+NARROW = SHORT | {"network.width": 16, "network.depth": 1}
 _SECONDS = np.random.default_rng(0).integers(0, 24 * 3600, N).tolist()
 TIMES = [
     None if k % 9 == 0 else time(s // 3600, s // 60 % 60, s % 60) for k, s in enumerate(_SECONDS)
@@ -102,7 +103,7 @@ def test_a_frame_comes_back_as_it_was(backend: str) -> None:
 @pytest.mark.parametrize("backend", FRAMES)
 def test_a_model_draws_scores_and_takes_them_as_conditions(backend: str, tmp_path: Path) -> None:
     frame = FRAMES[backend]
-    sfumato.fit(frame, out=tmp_path / "run", settings=SHORT, quiet=True)
+    sfumato.fit(frame, out=tmp_path / "run", settings=NARROW, quiet=True)
     run = sfumato.open(tmp_path / "run")
     drawn = run.sample(40)
     if backend == "pandas":
@@ -121,7 +122,7 @@ def test_a_model_draws_scores_and_takes_them_as_conditions(backend: str, tmp_pat
 
 def test_conditions_may_be_text_and_must_be_of_the_type(tmp_path: Path) -> None:
     frame = pd.DataFrame({"t": TIMES, "d": pd.Series(LONG), "x": range(N)})
-    run = sfumato.fit(frame, out=tmp_path / "run", settings=SHORT, quiet=True)
+    run = sfumato.fit(frame, out=tmp_path / "run", settings=NARROW, quiet=True)
     for given in ("08:30:00", time(8, 30), 8.5 * 3600):
         assert set(run.sample(3, given={"t": given})["t"]) == {time(8, 30)}
     for long in ("80:00:01", timedelta(hours=80, seconds=1), np.timedelta64(288_001, "s")):

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import sfumato
+from fitted import SHORT
 from quick import in_small_chunks
 from sfumato.config import DataSettings
 from sfumato.data.io.frames import to_frame
@@ -126,7 +127,7 @@ def test_a_model_of_such_columns_takes_and_gives_what_the_frame_has(tmp_path: Pa
             "share": [f"{k / 4:.2f}%" for k in rng.permutation(80)],
         }
     )
-    settings = {"training.steps": 1}
+    settings = SHORT | {"training.steps": 1, "network.width": 16, "network.depth": 1}
     run = sfumato.fit(frame, settings=settings, out=tmp_path / "run", quiet=True)
     opened = sfumato.open(tmp_path / "run")
     drawn = opened.sample(20)
