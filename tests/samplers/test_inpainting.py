@@ -13,7 +13,7 @@ from sfumato.samplers.driver import last_frame, trajectory
 from sfumato.samplers.inpainting import Inpainting
 
 
-def _filled(known_value: float, times: int, n: int = 4000) -> torch.Tensor:
+def _filled(known_value: float, times: int, n: int = 2000) -> torch.Tensor:
     """Draws of the second of two correlated columns, the first being known."""
     covariance = torch.tensor([[1.0, 0.8], [0.8, 1.0]], dtype=torch.float64)
     exact = gaussian_mixture(torch.ones(1).double(), torch.zeros(1, 2).double(), covariance[None])
