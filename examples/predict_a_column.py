@@ -168,15 +168,16 @@ figure.savefig("predict-sex.png", dpi=120)
 # %% [markdown]
 # ## A regressor, for scikit-learn
 #
-# `DiffusionRegressor` learns for one target. It asks for it in most rows of the training, keeps a
-# tenth of them to set the width of its laws by, and fits into a pipeline, `GridSearchCV` and
+# `DiffusionRegressor` learns for one target. It asks for it in most rows of the training, sets the
+# width of its laws by rows that it keeps out at first, and fits into a pipeline, `GridSearchCV` and
 # `cross_val_score`. Frames go through with their text and missing cells.
 
 # %%
 features = FunctionTransformer(lambda rows: rows.drop(columns=[TARGET, "year"]))
 regressor = sfumato.DiffusionRegressor(settings=SETTINGS, random_state=0)
 pipeline = make_pipeline(features, regressor).fit(train, train[TARGET])
-print(f"R²: {pipeline.score(test, truth):.2f}; laws widened by {regressor.widening_:.2f}")
+print(f"R²: {pipeline.score(test, truth):.2f}")
+print("laws widened by {:.2f} at their quartiles, {:.2f} at the ends".format(*regressor.widening_))
 ends = regressor.predict_interval(features.transform(test), 0.9)
 print(f"{((ends[:, 0] <= truth) & (truth <= ends[:, 1])).mean():.0%} lie in their 90 % interval")
 print(f"CRPS: {regressor.law(features.transform(test)).crps(truth).mean():.0f} g")

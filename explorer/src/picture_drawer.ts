@@ -56,6 +56,12 @@ export interface PicturesDrawn {
   calls: number;
 }
 
+/** The nearest integer, of two the even one, as Python rounds. */
+function evenly(v: number): number {
+  const nearest = Math.round(v);
+  return Math.abs(nearest - v) === 0.5 && nearest % 2 ? nearest - 1 : nearest;
+}
+
 /** Stops of a walk, noise and picture included. */
 const STOPS = 17;
 
@@ -74,7 +80,7 @@ export class PictureDrawer {
     const noise = () => normals.draw(SHEET * size).subarray(first * size, (first + rows) * size);
     const known = ask.known && { x_0: repeated(ask.known.x_0, rows), known: repeated(ask.known.known, rows) };
     const count = Math.min(STOPS, last + 1);
-    const stops = Array.from({ length: count }, (_, k) => Math.round((last * k) / Math.max(count - 1, 1)));
+    const stops = Array.from({ length: count }, (_, k) => evenly((last * k) / Math.max(count - 1, 1)));
     const [noisy, clean] = [0, 1].map(() => new Float32Array(stops.length * rows * size));
     const scale = Math.hypot(levels[0].alpha, levels[0].sigma), way = byMap ? "renoising" : method;
     let k = 0;

@@ -104,8 +104,6 @@ export const lastStop = computed(() => Math.max((walk.value?.stops.length ?? 1) 
 export const at = computed(() => Math.min(stop.value, lastStop.value));
 
 export const busy = signal(false);
-/** How many pictures this page has drawn so far, of those that are waited for. */
-export const ready = signal(0);
 const progressHere = signal<Progress | null>(null);
 /** How far what is waited for is, once something is known. */
 export const progress = computed<Progress | null>(() => (served ? drawing.value : progressHere.value));
@@ -180,29 +178,38 @@ async function found(message: Draw, tell: (some: Found) => void): Promise<Found>
   };
 }
 
+/** Of what is being drawn: where it is to be seen, and its key. */
+let underWay: { mode: Mode; key: string } | null = null;
+
 /** Have drawn what is chosen. */
 export function ask(): void {
   const message = wanted.peek(), of = walks[mode.peek()];
   if (!message) return;
+  const key = JSON.stringify(message), own = { mode: mode.peek(), key };
+  underWay = own;
   busy.value = true;
-  ready.value = 0;
   progressHere.value = problem.value = null;
-  const show = (some: Found) => {
+  const show = (some: Found, isWhole = false) => {
     const before = of.value;
-    ready.value = some.held;
-    of.value = { ...some, places: Array.from({ length: some.held }, (_, k) => k), key: JSON.stringify(message) };
+    // A part of them is not what was chosen.
+    of.value = { ...some, places: Array.from({ length: some.held }, (_, k) => k), key: isWhole ? key : "" };
     if (of !== walks[mode.value]) return;
     if (before) keepPlace(before, of.value);
     else stop.value = of.value.stops.length - 1;
   };
   found(message, (some) => batch(() => show(some))).then((all) => batch(() => {
-    busy.value = false;
-    show(all);
+    settle();
+    show(all, true);
   }), (error: Error) => {
-    if (error instanceof Replaced) return;
-    busy.value = false;
+    if (error instanceof Replaced || underWay !== own) return;
+    settle();
     if (connected.value !== "lost") problem.value = sayingOf(error); // else that is said already
   });
+}
+
+function settle(): void {
+  underWay = null;
+  busy.value = false;
 }
 
 /** The slider stays where it was between noise and picture, whatever the number of stops. */
@@ -220,10 +227,7 @@ export function others(): void {
 export function giveUp(): void {
   cancel();
   engine.cancel("pictures");
-  // Those that are there already are not all that is chosen.
-  const of = walks[mode.peek()], some = of.peek();
-  if (some && busy.peek() && ready.peek()) of.value = { ...some, key: "" };
-  busy.value = false;
+  settle();
 }
 
 /** Another kind of run is shown. */
@@ -272,8 +276,14 @@ effect(() => {
 effect(() => {
   const chosen = drawMessage.value;
   if (fitting.value || !isDrawn.value || !chosen || mode.value !== "new") return;
-  if (walks.new.peek()?.key === JSON.stringify(chosen)) return;
+  const key = JSON.stringify(chosen), own = underWay?.mode === "new";
   clearTimeout(settling);
+  if (own && underWay?.key === key) return;
+  if (walks.new.peek()?.key === key) {
+    // What was chosen meanwhile is not wanted any more.
+    if (own) giveUp();
+    return;
+  }
   settling = window.setTimeout(ask, walks.new.peek() ? 300 : 0);
 });
 

@@ -37,7 +37,7 @@ const EN = {
     `${n} ${n === 1 ? "picture" : "pictures"} in ${seconds} s, ${calls} network ${calls === 1 ? "call" : "calls"} each`,
   tookFills: (n: number, seconds: string, calls: number) =>
     `${n} ${n === 1 ? "filling" : "fillings"} in ${seconds} s, ${calls} network ${calls === 1 ? "call" : "calls"} each`,
-  changed: "Something was changed since: press Fill in.",
+  changed: "This is not filled in yet: press Fill in.",
   settings: "Settings",
   label: "Class",
   anyLabel: "any, as often as in the data",
@@ -118,7 +118,7 @@ const ZH: Text = {
   others: "换一批",
   took: (n, seconds, calls) => `${n} 张图片用时 ${seconds} 秒，每张调用网络 ${calls} 次`,
   tookFills: (n, seconds, calls) => `补全 ${n} 次，用时 ${seconds} 秒，每次调用网络 ${calls} 次`,
-  changed: "之后有所改动：请再点击“开始补全”。",
+  changed: "尚未按此设置补全：请点击“开始补全”。",
   settings: "生成设置",
   label: "类别",
   anyLabel: "任意，比例与数据相同",

@@ -58,7 +58,7 @@ const ZH: Record<string, (v: Values) => string> = {
   "page-sampler": ({ sampler }) => `页面没有采样器 ${sampler}。`,
   "page-option": ({ option }) => `页面没有采样器的选项 ${option}。`,
   "page-variance": () => "页面不按学习到的方差采样。",
-  "page-weights": ({ weights, most }) => `模型有 ${weights} 个权重；文件至多放得下 ${most} 个。`,
+  "page-weights": ({ weights, most }) => `网络有 ${weights} 个数；文件至多放得下 ${most} 个。`,
   "page-rules": () => "页面不支持数值之间的规则。",
   "page-repeats": () => "页面不支持重复别列的列。",
   "page-network": ({ network }) => `页面没有网络 ${network}。`,

@@ -19,6 +19,7 @@ from sfumato import DiffusionClassifier, DiffusionModel, DiffusionRegressor
 from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError, DataError
 from sfumato.estimator import stacking
+from sfumato.models.predictive import PredictedNumbers
 
 QUICK = {
     "network.depth": 1,
@@ -97,6 +98,30 @@ def test_missing_features_widen_the_law(regressor: DiffusionRegressor) -> None:
     unknown = NEW[:60].assign(a=np.nan)
     low, high = regressor.predict_interval(unknown, 0.68).T
     assert (high - low).mean() == pytest.approx(2 * math.hypot(2, NOISE), rel=0.25)
+
+
+def test_a_row_of_which_nothing_is_known_where_laws_have_a_point_mass(
+    regressor: DiffusionRegressor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its law is of draws, and those of the other rows stay as they are."""
+    law = DiffusionRegressor._law
+
+    def massed(self: DiffusionRegressor, rows: DataTable) -> PredictedNumbers:
+        found = law(self, rows)
+        values, weights, is_mass = (
+            np.c_[each, np.full(len(found), one)]
+            for each, one in ((found.values, 0.0), (found.weights / 2, 0.5), (found.is_mass, True))
+        )
+        return PredictedNumbers.rising(found.part, values, weights, is_mass.astype(bool))
+
+    monkeypatch.setattr(DiffusionRegressor, "_law", massed)
+    unknown = NEW[:2].copy()
+    unknown.iloc[1] = np.nan
+    found = regressor.law(unknown)
+    assert found.is_mass.sum(1).tolist() == [1, 0]
+    np.testing.assert_allclose(found.weights.sum(1), 1)
+    np.testing.assert_allclose(found.weights[0][found.is_mass[0]], 0.5)
+    assert (np.diff(found.values) >= 0).all()
 
 
 @pytest.mark.parametrize("levels", [[0.0], [1.0], [0.5, 1.5], [math.nan]])

@@ -330,18 +330,21 @@ class DiffusionRegressor(RegressorMixin, _Predictor):  # type: ignore[misc]
         law = found.shifted(np.where(expected.missing, 0.0, expected.values), self._part)
         if not expected.missing.any():
             return law
+        count = law.values.shape[1]
+        some = expected.missing[:, None]
         values = law.values.copy()
-        values[expected.missing] = self._drawn(rows.take(np.flatnonzero(expected.missing)))
-        return replace(law, values=values)
+        values[expected.missing] = self._drawn(rows.take(np.flatnonzero(expected.missing)), count)
+        weights, is_mass = np.where(some, 1 / count, law.weights), law.is_mass & ~some
+        return replace(law, values=values, weights=weights, is_mass=is_mass)
 
-    def _drawn(self, rows: DataTable) -> np.ndarray:
+    def _drawn(self, rows: DataTable, count: int) -> np.ndarray:
         """Of rows of which too little is known to expect a value: quantiles of draws of both."""
         names = f"{self._expected} 1", self.target_
         # Features that only name rows are none of the model's.
         own = select_columns(rows, self.model_.model_.codec.columns, "X")
         drawn = self._run().filled(own, _DRAWS)
         both = np.stack([sum(each[name].values for name in names) for each in drawn], 1)
-        places = (np.arange(_FINER) + 0.5) / _FINER
+        places = (np.arange(count) + 0.5) / count
         found = np.quantile(both, places, axis=1).T
         return np.asarray(found.clip(self._part.low, self._part.high))
 

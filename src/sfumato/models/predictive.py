@@ -146,7 +146,8 @@ class PredictedNumbers:
 
         Args:
             factors: of the quartiles, and of the 5 % and 95 % quantiles. Between them a factor's
-                logarithm is on a line in |Phi^-1(q)|; within and beyond them factors stay.
+                logarithm is on a line in |Phi^-1(q)|; within and beyond them factors stay. If the
+                second is less than about half of the first, values cross, and are put in order.
         """
         middle = self.quantiles([0.5]).astype(np.float64)
         places = self.weights.cumsum(1) - self.weights / 2

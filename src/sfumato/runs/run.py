@@ -571,7 +571,7 @@ class Run:
         if self.model.few is not None:
             warnings.warn(
                 f"{folder}: the few-step map is not part of it; it holds the network that the map "
-                "was learned from.",
+                "was learned from",
                 ForeignWarning,
                 stacklevel=1,
             )

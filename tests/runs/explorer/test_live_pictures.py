@@ -32,6 +32,13 @@ DONE = """() => {
   return run.value && walk.value && !busy.value && !stale.value;
 }"""
 
+# Some are there, and not all.
+PARTLY = """() => {
+  const { walk, busy, draws, count, mode } = window.sfumato.pictures;
+  const all = mode.value === "fill" ? draws.value : count.value;
+  return busy.value && walk.value && walk.value.key === "" && walk.value.held < all;
+}"""
+
 # The bytes of the pictures on the screen at a stop.
 SHOWN = """([view, stop]) => {
   const { walk, pixels } = window.sfumato.pictures, found = walk.value;
@@ -193,6 +200,54 @@ def test_a_part_is_filled_in_as_complete_fills_it(file: File, of_classes: Run) -
     page.get_by_label("New pictures").check()
 
 
+def test_a_part_of_the_pictures_does_not_pass_for_all(file: File) -> None:
+    """Drawing is stopped while another part of the page is looked at."""
+    page = file.page
+    page.evaluate(
+        "() => { const p = window.sfumato.pictures; p.count.value = 64; p.steps.value = 64; }"
+    )
+    page.wait_for_function(PARTLY)
+    page.get_by_label("Fill in a part of one").check()
+    page.get_by_test_id("cancel").click()
+    assert page.evaluate("() => window.sfumato.pictures.walks.new.value.held") < 64
+    page.get_by_label("New pictures").check()
+    page.wait_for_function(DONE)
+    assert len(file.shown()) == 64
+    file.set(count=16, steps=4)
+
+
+def test_a_part_of_the_fillings_does_not_pass_for_all(file: File) -> None:
+    """New pictures are asked for meanwhile."""
+    page = file.page
+    page.get_by_label("Fill in a part of one").check()
+    page.get_by_text("Left half").click()
+    page.evaluate(
+        "() => { const p = window.sfumato.pictures; p.draws.value = 16; p.steps.value = 50; }"
+    )
+    page.get_by_test_id("fill").click()
+    page.wait_for_function(PARTLY)
+    page.get_by_label("New pictures").check()
+    file.set(count=4, steps=4)
+    page.get_by_label("Fill in a part of one").check()
+    page.get_by_text("This is not filled in yet").wait_for()
+    page.get_by_label("New pictures").check()
+    file.set(count=16)
+
+
+def test_a_change_that_is_taken_back_draws_nothing(file: File) -> None:
+    before = file.shown()
+    file.page.evaluate("""async () => {
+      const { steps, busy } = window.sfumato.pictures;
+      steps.value = 100;
+      while (!busy.value) await new Promise((next) => setTimeout(next, 1));
+      steps.value = 4;
+    }""")
+    assert file.page.evaluate(DONE)
+    file.page.wait_for_timeout(400)
+    assert file.page.evaluate(DONE)
+    np.testing.assert_array_equal(file.shown(), before)
+
+
 def test_a_few_step_map_draws_in_the_page(
     browser: "Browser", of_classes: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,9 +319,19 @@ def test_what_is_too_large_or_too_slow_is_said_with_its_numbers(
     assert header["walks"]
     assert header["why"]["code"] == "page-weights"
     assert header["why"]["values"]["weights"] == f"{weights + frequencies:,}"
-    assert f"the model has {weights + frequencies:,} weights" in header["why"]["message"]
+    assert f"its networks have {weights + frequencies:,} numbers" in header["why"]["message"]
     monkeypatch.setattr(live_pictures, "MOST_PRODUCTS", 1000)
     assert why(of_classes).code == "page-products"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "guidance"), [("heun", 1.0), ("heun", 2.5), ("unipc", 2.5), ("ddim", 1.0)]
+)
+def test_calls_are_those_that_a_draw_makes(sampler: str, guidance: float, of_classes: Run) -> None:
+    run = of_settings(of_classes, sampler=sampler, options={}, steps=5, guidance=guidance)
+    model: Any = run.model
+    header, _ = Pictures(run).draw(1, seed=0)
+    assert live_pictures.own_calls(model, 5) == header["calls"]
 
 
 def test_products_are_those_of_convolutions_and_matrices() -> None:

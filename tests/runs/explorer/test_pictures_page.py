@@ -346,7 +346,7 @@ def test_fillings_keep_what_is_known_and_are_those_of_the_command(
         file.value.save_as(folder.parent / name)
     np.testing.assert_array_equal(typed(page, tmp_path / "typed.npy"), filled)
     page.get_by_role("button", name="Centre").click()
-    page.get_by_text("Something was changed since").wait_for()
+    page.get_by_text("This is not filled in yet").wait_for()
     assert page.get_by_test_id("command").count() == 0  # it would not make what is seen
 
 
@@ -393,7 +393,7 @@ def test_the_file_shows_what_python_drew_and_asks_nothing(
     np.testing.assert_array_equal(seen(tab), of_classes.sample(64)[..., 0])
     said = tab.get_by_test_id("offline").inner_text()
     assert "drawn beforehand" in said
-    assert "The page does not draw by itself: a picture takes 0 billion multiplications" in said
+    assert "The page does not draw by itself: a picture takes 1 billion multiplications" in said
     tab.get_by_role("slider", name="Guidance").focus()
     tab.keyboard.press("End")
     tab.get_by_label("Class", exact=True).select_option("above")

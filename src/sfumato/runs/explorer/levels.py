@@ -55,7 +55,7 @@ def refuse_weights(arrays: Mapping[str, np.ndarray], room: int) -> None:
     weights, most = sum(each.size for each in held), max(room - others, 0) // 4
     if weights > most:
         raise ArgumentError(
-            f"the model has {weights:,} weights; the file has room for {most:,}.",
+            f"its networks have {weights:,} numbers; the file has room for {most:,}.",
             code="page-weights",
             weights=f"{weights:,}",
             most=f"{most:,}",
@@ -83,10 +83,20 @@ def levels_of(denoiser: NetworkDenoiser | TableDenoiser, levels: NoiseLevel) -> 
     return np.vstack([torch.stack(columns, 1).numpy(), clean])
 
 
+def _is_embedding(name: str) -> bool:
+    """Whether its rows are looked up, and not multiplied by."""
+    return "embedding" in name or name == "class_emb.weight"
+
+
 def matrices(tensors: Iterator[tuple[str, Tensor]]) -> Iterator[tuple[str, np.ndarray]]:
-    """Weights in float32, matrices `(inputs, outputs)`, as the page multiplies them."""
+    """Weights in float32, as the page multiplies them.
+
+    Matrices are `(inputs, outputs)`, those of a convolution `(down, across, channels)` by outputs.
+    """
     for name, value in tensors:
         held = value.detach().cpu().float()
-        if name.endswith(".weight") and held.ndim == 2 and "embedding" not in name:
+        if held.ndim == 4:
+            held = held.permute(2, 3, 1, 0).flatten(0, 2)
+        elif name.endswith(".weight") and held.ndim == 2 and not _is_embedding(name):
             held = held.T
         yield name, held.contiguous().numpy()

@@ -5,6 +5,7 @@ guidance, clipping and filling in (explorer/src/picture_drawer.ts), all of the s
 What it does not have, `refuse_live` says; of such a run pictures are drawn beforehand.
 """
 
+import math
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -21,7 +22,7 @@ from sfumato.models.registry import build_grid, sampled_process
 from sfumato.networks.attention import SelfAttention
 from sfumato.networks.embeddings import FourierEmbedding, LearnedStepEmbedding, StepEmbedding
 from sfumato.networks.unet import AttentionBlock, ResidualBlock, UNet
-from sfumato.runs.explorer.levels import levels_of, refuse_sampler, refuse_weights
+from sfumato.runs.explorer.levels import levels_of, matrices, refuse_sampler, refuse_weights
 
 # Multiply-adds of one picture, all its network calls together: a page does two to three billion
 # in a second, in each of two to four workers.
@@ -31,12 +32,20 @@ MOST_PRODUCTS = 20_000_000_000
 _STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 100)
 
 
-def refuse_live(model: GaussianModel, steps: int) -> None:
+def own_calls(model: GaussianModel, steps: int) -> int:
+    """Network calls for a picture by the run's own sampler and guidance."""
+    sampling = model.settings.sampling
+    calls = 2 * steps - 1 if sampling.sampler == "heun" else steps
+    guided = model.class_labels.count and sampling.guidance != 1
+    return 2 * calls if guided else calls
+
+
+def refuse_live(model: GaussianModel, calls: int) -> None:
     """Refuse a model that the page cannot draw with, or not soon enough.
 
     Args:
         model: of pictures.
-        steps: network calls of a picture.
+        calls: of the network for a picture by the run's own settings.
 
     Raises:
         ArgumentError: saying why.
@@ -59,9 +68,9 @@ def refuse_live(model: GaussianModel, steps: int) -> None:
             "of 8, heads of multiples of 4, and resolutions that a convolution changes.",
             code="page-unet",
         )
-    products = steps * _products(network, model.codec.event)
+    products = calls * _products(network, model.codec.event)
     if products > MOST_PRODUCTS:
-        needed, most = round(products / 1e9), MOST_PRODUCTS // 10**9
+        needed, most = math.ceil(products / 1e9), MOST_PRODUCTS // 10**9
         raise ArgumentError(
             f"a picture takes {needed:,} billion multiplications, and the page does up to {most}.",
             code="page-products",
@@ -186,13 +195,7 @@ def _described(network: UNet, event: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _weights(prefix: str, network: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """In float32, matrices `(inputs, outputs)`; those of a convolution (down, across, channels)."""
     features: Any = getattr(network.time_proj, "frequencies", None)
     extra = [] if features is None else [("frequencies", features)]
-    for name, value in chain(network.state_dict().items(), extra):
-        held = value.detach().cpu().float()
-        if held.ndim == 4:
-            held = held.permute(2, 3, 1, 0).flatten(0, 2)
-        elif held.ndim == 2 and name not in ("class_emb.weight", "time_proj.embedding.weight"):
-            held = held.T
-        yield f"{prefix}/{name}", held.contiguous().numpy()
+    for name, held in matrices(chain(network.state_dict().items(), extra)):
+        yield f"{prefix}/{name}", held

@@ -28,7 +28,7 @@ from sfumato.runs.data import Dataset
 from sfumato.runs.explorer.binary import answer, header_of, written
 from sfumato.runs.explorer.calls import NOBODY, Listener, counted
 from sfumato.runs.explorer.levels import not_by_itself
-from sfumato.runs.explorer.live_pictures import live_model, refuse_live
+from sfumato.runs.explorer.live_pictures import live_model, own_calls, refuse_live
 from sfumato.runs.explorer.messages import DrawPictures, FillPicture, Reason
 from sfumato.runs.run import Run
 from sfumato.samplers.driver import Frame
@@ -189,7 +189,7 @@ class Pictures:
         """
         header, arrays = self.described()
         steps, few = header["sampling"]["steps"], header["sampling"]["few"]
-        refuse_live(self.model, few or steps)
+        refuse_live(self.model, few or own_calls(self.model, steps))
         room = most - sum(each.nbytes for each in arrays.values()) - _HEADER
         about, weights = live_model(self.model, steps, room)
         return header | {"live": about}, arrays | weights
