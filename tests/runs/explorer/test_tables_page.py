@@ -312,7 +312,8 @@ def test_a_file_says_that_its_rows_were_drawn_beforehand(file: Tab, orders: Run)
 def test_what_a_file_does_without_is_said_in_both_languages(
     browser: "Browser", of_orders: Run, tmp_path: Path
 ) -> None:
-    content, (conditions, fillings) = carried(of_orders, 32 * (400 + 5000 + 900 + 100))
+    content, (own, conditions, fillings) = carried(of_orders, 32 * (400 + 5000 + 900 + 100))
+    assert own == "drawing by itself (the page does not keep rules between numbers)"
     path = tmp_path / "small.html"
     path.write_text(page_html(content), encoding="utf-8")
     tab = Tab(browser, path.as_uri())
