@@ -80,6 +80,16 @@ def test_each_row_of_conditions_is_drawn_so_often(sfumato: Command, people: Path
     assert len({row["bill_length_mm"] for row in found}) > 3
 
 
+def test_of_conditions_a_column_that_is_not_the_model_s_is_named(
+    sfumato: Command, people: Path
+) -> None:
+    Path("new.csv").write_text("species,colour\nAdelie,red\n")
+    code, _, err = sfumato(f"sample {people} -n 3 --given-file new.csv --to out.csv -q")
+    assert (code, err) == (0, "note: new.csv has 'colour', unknown to the model: not used.\n")
+    Path("new.csv").write_text("species\nAdelie\n")
+    assert sfumato(f"sample {people} -n 3 --given-file new.csv --to out.csv -q")[2] == ""
+
+
 def test_a_column_is_scored_given_the_rest(sfumato: Command, people: Path) -> None:
     """As in Python; the mean is of the rows that are written."""
     assert sfumato(f"sample {people} -n 6 --to new.csv -q")[0] == 0

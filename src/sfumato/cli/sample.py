@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.cli.app import app, examples, keep_apart, say, warn_of_unseen
+from sfumato.cli.app import app, examples, keep_apart, one_line, say, warn_of_unseen
 from sfumato.cli.options import (
     Given,
     Quiet,
@@ -123,6 +123,12 @@ def sample(
 
         like = kind.read_like(model, given_file, missing=True, partial=True)
         warn_of_unseen(opened, like.rows, TAKEN)
+        known = model.empty().names
+        if like.source.has_names and (
+            more := [each for each in like.source.names if each not in known]
+        ):
+            names = one_line(", ".join(map(repr, more)))
+            typer.echo(f"note: {given_file} has {names}, unknown to the model: not used.", err=True)
         conditions = like.rows
     if values:
         warn_of_unseen(opened, model.condition(values), "the nearest stands for it")
