@@ -65,6 +65,8 @@ export interface Walk extends WalkHeader {
   held: number;
   /** What was asked for, to know when it is no longer what is chosen. */
   key: string;
+  /** Whether these are all of them. */
+  isWhole: boolean;
 }
 
 export type Mode = "new" | "fill";
@@ -156,7 +158,10 @@ const fillMessage = computed<Draw | null>(() => {
 
 const wanted = computed(() => (mode.value === "new" ? drawMessage.value : fillMessage.value));
 /** Whether something else is chosen than what is seen. */
-export const stale = computed(() => isDrawn.value && walk.value?.key !== JSON.stringify(wanted.value));
+export const stale = computed(() => {
+  const found = walk.value, isIt = found?.key === JSON.stringify(wanted.value);
+  return isDrawn.value && !(isIt && (found.isWhole || busy.value));
+});
 export const painted = computed(() => mask.value.reduce((sum, v) => sum + v, 0));
 
 /** What this page is to draw of it. */
@@ -191,8 +196,7 @@ export function ask(): void {
   progressHere.value = problem.value = null;
   const show = (some: Found, isWhole = false) => {
     const before = of.value;
-    // A part of them is not what was chosen.
-    of.value = { ...some, places: Array.from({ length: some.held }, (_, k) => k), key: isWhole ? key : "" };
+    of.value = { ...some, places: Array.from({ length: some.held }, (_, k) => k), key, isWhole };
     if (of !== walks[mode.value]) return;
     if (before) keepPlace(before, of.value);
     else stop.value = of.value.stops.length - 1;
@@ -279,7 +283,8 @@ effect(() => {
   const key = JSON.stringify(chosen), own = underWay?.mode === "new";
   clearTimeout(settling);
   if (own && underWay?.key === key) return;
-  if (walks.new.peek()?.key === key) {
+  const there = walks.new.peek();
+  if (there?.key === key && there.isWhole) {
     // What was chosen meanwhile is not wanted any more.
     if (own) giveUp();
     return;
@@ -299,7 +304,7 @@ effect(() => {
   const before = walks.new.peek();
   walks.new.value = {
     ...own, noisy: held.pixels(`walk/${number}/noisy`), clean: held.pixels(`walk/${number}/clean`), held: size, places,
-    key: String(number),
+    key: String(number), isWhole: true,
   };
   if (!before) stop.value = own.stops.length - 1;
   else keepPlace(before, walks.new.peek()!);
@@ -311,7 +316,7 @@ effect(() => {
   const first = (picture.value * own.masks.length + stored.value) * own.draws, size = held.header.height * held.header.width;
   walks.fill.value = {
     ...own, noisy: held.pixels("fill/noisy"), clean: held.pixels("fill/clean"), held: held.shape("fill/noisy")[1],
-    places: Array.from({ length: own.draws }, (_, k) => first + k), key: String(first),
+    places: Array.from({ length: own.draws }, (_, k) => first + k), key: String(first), isWhole: true,
   };
   mask.value = held.pixels("masks").slice(stored.value * size, (stored.value + 1) * size);
 });
