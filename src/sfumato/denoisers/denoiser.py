@@ -165,12 +165,8 @@ class NetworkDenoiser:
             ArgumentError: if the network's answer is not of the shape it must be.
         """
         scalings = self.parameterisation(level)
-        weight = next(self.network.parameters(), x_t)
-        number = self.conditioning(level).to(weight.device)
-        if number.is_floating_point():
-            number = number.to(weight.dtype)
-        classes = () if condition is None else (condition.to(weight.device).expand(x_t.shape[:1]),)
-        scaled = (spread(scalings.c_in, x_t) * x_t).to(weight.device, weight.dtype)
+        scaled, number = self.inputs(x_t, level, scalings.c_in)
+        classes = () if condition is None else (condition.to(scaled.device).expand(x_t.shape[:1]),)
         answer = self.network(scaled, number, *classes).to(x_t)
         shape, var_fraction = x_t.shape, None
         if self.learns_variance:
@@ -186,3 +182,14 @@ class NetworkDenoiser:
             var_fraction = (interpolation + 1) / 2
         x_0 = spread(scalings.c_skip, x_t) * x_t + spread(scalings.c_out, x_t) * answer
         return Prediction(x_0, var_fraction)
+
+    def inputs(
+        self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel, c_in: Tensor
+    ) -> tuple[Float[Tensor, "batch *event"], Tensor]:
+        """What the network is given: c_in x_t, and the number of the noise, in its precision."""
+        weight = next(self.network.parameters(), x_t)
+        number = self.conditioning(level).to(weight.device)
+        if number.is_floating_point():
+            number = number.to(weight.dtype)
+        scaled = spread(c_in, x_t) * x_t
+        return scaled.to(weight.device, weight.dtype), number

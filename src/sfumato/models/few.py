@@ -26,7 +26,7 @@ D = TypeVar("D", bound=Any)
 
 # sigma/alpha of the calls after the first, for data of unit variance: enough noise to cover what
 # a jump puts beside the data, and so little that the next jump is short and well learned.
-CALLS: Mapping[int, tuple[float, ...]] = {1: (), 2: (0.3,), 4: (0.4, 0.3, 0.2)}
+CALLS: Mapping[int, tuple[float, ...]] = {1: (), 2: (0.2,), 4: (0.3, 0.2, 0.1)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

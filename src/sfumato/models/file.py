@@ -22,6 +22,7 @@ from sfumato.models.build import build_model
 from sfumato.models.few import FewSteps
 from sfumato.models.model import Model, changed
 from sfumato.models.registry import OWN, device_of
+from sfumato.networks.branches import Branches, branched, can_branch
 from sfumato.process.process import AnyProcess
 
 _FORMAT = 5
@@ -48,6 +49,8 @@ def save_model(model: Model, path: Path) -> None:
     if model.few is not None:
         tensors |= {f"{_FEW}{name}": value for name, value in _held(model.few.network).items()}
         header["few"] = {str(calls): [*times] for calls, times in model.few.times.items()}
+        if isinstance(model.few.network, Branches):
+            header["branches"] = model.few.network.count
     header["sha256"] = _digest(header, tensors)
     atomic.write_bytes(path, save_safetensors(tensors, {"sfumato": json.dumps(header)}))
 
@@ -134,12 +137,13 @@ def load_model(
             skeleton = network
         of_few = {n.removeprefix(_FEW): each for n, each in tensors.items() if n.startswith(_FEW)}
         tensors = {name: each for name, each in tensors.items() if not name.startswith(_FEW)}
-        for part in (tensors, of_few) if of_few or "few" in header else (tensors,):
-            _refuse_other_weights(part, skeleton)
+        _refuse_other_weights(tensors, skeleton)
+        if of_few or "few" in header:
+            _refuse_other_weights(of_few, _of_map(skeleton, header))
         model = build_model(settings, codec, network=network, process=process)
         if of_few:
             times = {int(calls): _times(given) for calls, given in header["few"].items()}
-            few = FewSteps(deepcopy(model.denoiser.network), times)
+            few = FewSteps(_of_map(model.denoiser.network, header), times)
             few.network.load_state_dict(of_few)
             few.network.to(device_of(settings, codec))
             model = changed(model, few=few)
@@ -148,6 +152,20 @@ def load_model(
     except _DAMAGE as error:
         raise RunError(f"{unknown_model}: {error}") from error
     return model
+
+
+def _of_map(network: nn.Module, header: Mapping[str, Any]) -> nn.Module:
+    """A network as the few-step map has it, with candidates if its header says how many."""
+    if "branches" not in header:
+        return deepcopy(network)
+    count = header["branches"]
+    if not (type(count) is int and 1 < count <= _MOST_BRANCHES and can_branch(network)):
+        raise RunError(f"its few-step map has {count!r} candidate answers.")
+    return branched(network, count)
+
+
+# Far more than any map has; a stranger's header may ask for any number.
+_MOST_BRANCHES = 256
 
 
 def _refuse_other_weights(tensors: Mapping[str, Tensor], skeleton: nn.Module) -> None:

@@ -24,6 +24,7 @@ from sfumato.metrics.evaluation import Evaluation
 from sfumato.models.few import FewSteps, as_map, calls_of, ends_of_flow, times_of
 from sfumato.models.file import save_model
 from sfumato.models.model import Model, changed
+from sfumato.networks.branches import branched, can_branch
 from sfumato.process.streams import DISTILLING, chunk_size, generator
 from sfumato.progress import ProgressLine
 from sfumato.runs.card import write_card
@@ -32,17 +33,21 @@ from sfumato.runs.job import Job, fitting
 from sfumato.runs.kinds import KINDS
 from sfumato.runs.run import Run
 from sfumato.training import checkpoint
-from sfumato.training.flow_ends import FlowEnds, noised_among, with_ends
+from sfumato.training.flow_ends import BranchedFlowEnds, FlowEnds, noised_among, with_ends
 from sfumato.training.loop import Training, num_steps
 from sfumato.training.loss import simple
 
 # Of the time of the fit a part goes to the flow's ends and the rest to learning them:
 # rows whose ends are computed, steps of the solver, steps for one of the fit, rows for one.
 _RECIPES = {
-    "points": (24_000, 32, 0.65, 4),
+    "points": (24_000, 48, 0.5, 4),
     "table": (32_768, 24, 0.5, 1),
     "images": (4_096, 24, 0.7, 1),
 }
+
+
+# Candidate answers of a perceptron, enough for all the parts that a toy set's flow falls into.
+_BRANCHES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +191,14 @@ def _begun(
     prepared = KINDS[kind].prepare(settings, data, model.codec)
     # An average of weights, as the run draws with, is not for training.
     network = deepcopy(model.denoiser.network).requires_grad_(True)
+    source = generator(seed, DISTILLING)
+    ends: type[FlowEnds] = FlowEnds
+    if can_branch(network):
+        network, ends = branched(network, _BRANCHES, source), BranchedFlowEnds
     student = as_map(model.denoiser, network)
     objective: Any = prepared.objective(model.denoiser, model.process)
     objective = objective.simplified(objective.times, simple(student.parameterisation))
     visited = sorted({time for each in times.values() for time in each}, reverse=True)
-    source = generator(seed, DISTILLING)
     pairs, which = noised_among(objective, prepared.rows, visited, rows, source)
     with distributed.threads(settings.threads):
         pairs = with_ends(pairs, _ends(model, pairs, which, visited, flow_steps, quiet=quiet))
@@ -204,7 +212,7 @@ def _begun(
             "snapshots": 0,
         }
     )
-    training = Training(student, FlowEnds(objective), pairs, recipe, seed=seed)
+    training = Training(student, ends(objective), pairs, recipe, seed=seed)
     again = f"sfumato distill --resume {shlex.quote(str(run.folder))}"
     return Job(training, changed(model, denoiser=student), data, folder, again, draws=False)
 

@@ -7,6 +7,15 @@ for rows x_0 of the data, at the few levels t that sampling will call the map at
 computed once, and learned in many passes. A denoiser's target scatters about its mean; the end of a
 path does not, so that (2) falls as far as the network is able to follow: the regression of Luhman &
 Luhman (2021) from pure noise, of Song et al. (2023) from the levels between.
+
+Where the flow divides, f breaks, and a perceptron does not. One with several candidates f_k and a
+share pi_k for each (`networks.branches`), the softmax of its logits, learns by
+
+    (3)  -log sum_k pi_k(x_t) (1 + d e_k/(nu c²))^(-(nu + d)/2),   e_k the loss (2) of f_k
+
+for d coordinates, whose mean of squares |.|² is: the likelihood of a mixture of Student's t
+distributions of nu = 4 degrees of freedom and of scale c = 0.1. Their long tails leave a candidate
+to the ends that are near it.
 """
 
 from collections.abc import Sequence
@@ -16,6 +25,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from sfumato.denoisers.denoiser import NetworkDenoiser
+from sfumato.networks.branches import Branches
+from sfumato.process.noise import spread
 from sfumato.training.loop import Objective, Rows
 from sfumato.training.masking import MaskedModelling, MaskedRows
 from sfumato.training.regression import NoisedRows, Regression
@@ -96,6 +108,33 @@ class FlowEnds(Objective):
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Nothing was remembered."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BranchedFlowEnds(FlowEnds):
+    """Eq. (3) as an objective, of a network with candidates; `objective` is that of points."""
+
+    def losses(self, denoiser: NetworkDenoiser, batch: NoisedRows) -> Tensor:
+        """Eq. (3), `(batch,)`."""
+        network, objective = denoiser.network, self.objective
+        assert isinstance(network, Branches)
+        assert isinstance(objective, Regression)
+        assert batch.target is not None
+        x_t, level = batch.x_t, batch.level
+        scalings = denoiser.parameterisation(level)
+        answers, logits = network.candidates(*denoiser.inputs(x_t, level, scalings.c_in))
+        dimension = x_t.shape[1]  # a variance, if there is one, is behind the coordinates
+        skipped = spread(scalings.c_skip, x_t) * x_t
+        x_0 = skipped[:, None] + spread(scalings.c_out, answers) * answers[..., :dimension]
+        squares = (x_0 - batch.target[:, None]).square().mean(2)
+        errors = spread(objective.weight(level), squares) * squares
+        power = -(_FREEDOM + dimension) / 2
+        fits = power * torch.log1p(dimension * errors / (_FREEDOM * _SCALE**2))
+        return -torch.logsumexp(logits.log_softmax(1) + fits, 1)
+
+
+# nu and c of eq. (3).
+_FREEDOM, _SCALE = 4, 0.1
 
 
 def with_ends(batch: B, ends: Tensor) -> B:
