@@ -17,13 +17,17 @@ interface Layer {
 }
 
 /**
- * The perceptrons of sfumato.networks.mlp, VectorMLP and StepMLP.
+ * The perceptrons of sfumato.networks.mlp, VectorMLP and StepMLP, and the few-step map that is one of
+ * them with several candidate answers, of which the likeliest counts (sfumato.networks.branches).
  *
  * A derivative of the output along each coordinate is carried beside it (forward mode), where the
  * trace of the Jacobian is asked for.
  */
 export class NetworkDenoiser implements Denoiser {
   readonly dimension: number;
+  private readonly branches: number;
+  /** The numbers of an answer: of each candidate, then the logits of all. */
+  private readonly outputs: number;
   private readonly width: number;
   private readonly layers: Layer[];
   private readonly output: Layer;
@@ -45,6 +49,8 @@ export class NetworkDenoiser implements Denoiser {
     const prefix = `network/${weights}/`;
     const array = (key: string) => payload.floats(prefix + key);
     this.dimension = payload.dimension;
+    this.branches = weights === "few" ? payload.header.branches : 1;
+    this.outputs = this.branches === 1 ? this.dimension : this.branches * (this.dimension + 1);
     this.width = wide(width);
     const first = name === "vector-mlp" ? ["input_proj"] : [];
     const hidden = Array.from({ length: layers }, (_, k) => `hidden.${k}`);
@@ -55,21 +61,22 @@ export class NetworkDenoiser implements Denoiser {
       return this.layer(array(`${key}.weight`), array(`${key}.bias`), inputs, width, padded ? inputs : this.width);
     });
     this.output = this.layer(
-      array("output_proj.weight"), array("output_proj.bias"), width, this.dimension, this.width,
+      array("output_proj.weight"), array("output_proj.bias"), width, this.outputs, this.width,
     );
-    this.vector = name === "vector-mlp" ? new VectorParts(kernel, payload, prefix) : null;
+    this.vector = name === "vector-mlp" ? new VectorParts(kernel, payload, prefix, this.outputs) : null;
     this.embeddings = name === "vector-mlp" ? [] : hidden.map((_, k) => array(`step_embeddings.${k}.weight`));
     this.embedded = width;
     const features = this.layers[0].inputs;
-    this.bias = new Block(kernel, this.width);
-    this.none = new Block(kernel, this.width);
+    const widest = Math.max(this.width, wide(this.outputs));
+    this.bias = new Block(kernel, widest);
+    this.none = new Block(kernel, widest);
     this.inputs = new Block(kernel, ROWS * features);
     this.inputSlopes = new Block(kernel, ROWS * features);
     this.z = new Block(kernel, ROWS * this.width);
     this.h = new Block(kernel, ROWS * this.width);
     this.tangents = Array.from({ length: this.dimension }, () => new Block(kernel, ROWS * this.width));
     this.slopes = new Block(kernel, ROWS * this.width);
-    this.answers = new Block(kernel, ROWS * wide(this.dimension));
+    this.answers = new Block(kernel, ROWS * wide(this.outputs));
   }
 
   private layer(
@@ -110,7 +117,7 @@ export class NetworkDenoiser implements Denoiser {
   private forward(
     scaled: Float32Array, rows: number, shifts: Float32Array[], traced: boolean,
   ): { answers: Float32Array; divergence: Float64Array } {
-    const { kernel, width, dimension: d, vector } = this, count = rows * width;
+    const { kernel, width, vector } = this, count = rows * width;
     const divergence = new Float64Array(traced ? rows : 0);
     if (vector) vector.features(scaled, rows, this.inputs);
     else this.inputs.view.set(scaled);
@@ -131,25 +138,48 @@ export class NetworkDenoiser implements Denoiser {
         kernel.chain(this.z.at, this.slopes.at, tangent.at, count, residual);
       });
     });
-    const { output } = this, outputs = wide(d), gain = shifts[this.layers.length];
+    const { output } = this, gain = shifts[this.layers.length];
     const answer = (from: number, shift: number) => {
-      kernel.linear(from, output.weight.at, shift, this.answers.at, rows, width, outputs);
+      kernel.linear(from, output.weight.at, shift, this.answers.at, rows, width, wide(this.outputs));
       return this.answers.view;
     };
+    this.bias.view.set(output.bias);
+    const { answers, first } = this.chosen(answer(this.h.at, this.bias.at), scaled, rows, gain);
     if (traced) {
       this.tangents.forEach((tangent, axis) => {
-        const found = answer(tangent.at, this.none.at);
-        const skipped = vector ? vector.skipSlope(gain, axis) : 0;
-        for (let row = 0; row < rows; row++) divergence[row] += found[row * outputs + axis] + skipped;
+        const found = answer(tangent.at, this.none.at), stride = wide(this.outputs);
+        for (let row = 0; row < rows; row++) {
+          const k = first[row] + axis;
+          divergence[row] += found[row * stride + k] + (vector ? vector.skipSlope(gain, axis, k) : 0);
+        }
       });
     }
-    this.bias.view.set(output.bias);
-    const found = answer(this.h.at, this.bias.at), answers = new Float32Array(rows * d);
-    for (let row = 0; row < rows; row++) {
-      for (let j = 0; j < d; j++) answers[row * d + j] = found[row * outputs + j];
-    }
-    if (vector) vector.addSkip(scaled, rows, gain, answers);
     return { answers, divergence };
+  }
+
+  /** The answer of each row, its likeliest candidate, and where among the outputs that begins. */
+  private chosen(
+    found: Float32Array, scaled: Float32Array, rows: number, gain: Float32Array,
+  ): { answers: Float32Array; first: Int32Array } {
+    const { branches, outputs, dimension: d, vector } = this, stride = wide(outputs);
+    const all = new Float32Array(rows * outputs);
+    for (let row = 0; row < rows; row++) {
+      for (let k = 0; k < outputs; k++) all[row * outputs + k] = found[row * stride + k];
+    }
+    if (vector) vector.addSkip(scaled, rows, gain, all);
+    const first = new Int32Array(rows);
+    if (branches === 1) return { answers: all, first };
+    const answers = new Float32Array(rows * d), logits = branches * d;
+    for (let row = 0; row < rows; row++) {
+      const at = row * outputs;
+      let likeliest = 0;
+      for (let k = 1; k < branches; k++) {
+        if (all[at + logits + k] > all[at + logits + likeliest]) likeliest = k;
+      }
+      first[row] = likeliest * d;
+      for (let j = 0; j < d; j++) answers[row * d + j] = all[at + first[row] + j];
+    }
+    return { answers, first };
   }
 
   /** The derivative of the first layer's inputs along one coordinate. */
@@ -173,7 +203,9 @@ class VectorParts {
   private readonly skipOut: Float32Array;
   private readonly sizes: number[];
 
-  constructor(private readonly kernel: Kernel, payload: Payload, prefix: string) {
+  constructor(
+    private readonly kernel: Kernel, payload: Payload, prefix: string, private readonly outputs: number,
+  ) {
     const array = (key: string) => payload.floats(prefix + key);
     const { width, layers } = payload.header.network;
     this.d = payload.dimension;
@@ -216,21 +248,22 @@ class VectorParts {
   }
 
   addSkip(x: Float32Array, rows: number, gain: Float32Array, answers: Float32Array): void {
-    const { d } = this;
+    const { d, outputs } = this;
     for (let row = 0; row < rows; row++) {
       for (let j = 0; j < d; j++) {
         let inner = 0;
         for (let i = 0; i < d; i++) inner += x[row * d + i] * this.skipIn[i * d + j];
-        for (let k = 0; k < d; k++) answers[row * d + k] += inner * gain[j] * this.skipOut[j * d + k];
+        inner *= gain[j];
+        for (let k = 0; k < outputs; k++) answers[row * outputs + k] += inner * this.skipOut[j * outputs + k];
       }
     }
   }
 
-  /** The diagonal of the skip's Jacobian. */
-  skipSlope(gain: Float32Array, axis: number): number {
-    const { d } = this;
+  /** The derivative of output k of the skip along one coordinate. */
+  skipSlope(gain: Float32Array, axis: number, k: number): number {
+    const { d, outputs } = this;
     let slope = 0;
-    for (let j = 0; j < d; j++) slope += this.skipIn[axis * d + j] * gain[j] * this.skipOut[j * d + axis];
+    for (let j = 0; j < d; j++) slope += this.skipIn[axis * d + j] * gain[j] * this.skipOut[j * outputs + k];
     return slope;
   }
 }

@@ -96,6 +96,8 @@ interface Header extends RunHeader {
   mean: number[];
   scale: number[];
   network: { name: "vector-mlp" | "step-mlp"; width: number; layers: number };
+  /** The candidate answers of the few-step map, if there is one. */
+  branches: number;
   sampling: Sampling;
   rows: number | null;
   /** The run's own. */

@@ -19,6 +19,7 @@ from fitted import TINY
 from sfumato import Run
 from sfumato.config.recipes import preset
 from sfumato.models.registry import build_stepper
+from sfumato.networks.branches import Branches
 from sfumato.process.discrete import sigmoid
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import AnyProcess, as_process
@@ -262,13 +263,27 @@ def test_another_schedule_keeps_the_grid_and_the_steps_that_it_has(fresh: Shown)
     assert fresh.value("[s.grid.value, s.steps.value]") == ["karras", 32]
 
 
+@pytest.mark.parametrize("network", ["vector-mlp", "step-mlp", "with a variance"])
 def test_a_few_step_map_draws_as_sample_calls_does(
-    own_moons: Run, reopened: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: str, own_moons: Run, reopened: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sfumato.runs import distill
 
     monkeypatch.setitem(distill._RECIPES, "points", (200, 6, 0.5, 1))  # little is learned
-    run = distill.learn_map(own_moons, [1, 4], seed=0, measure=False, quiet=True).run
+    run = own_moons
+    if network != "vector-mlp":
+        steps = {"process.schedule": "cosine", "process.options": {}, "process.num_levels": 100}
+        if network == "step-mlp":
+            steps |= {"network.name": "step-mlp", "network.parameterisation": "v"}
+        else:
+            steps |= {"network.learned_variance": True}
+        own = {"training.reference": 0, "sampling.grid": "trailing"}
+        run = sfumato.fit(
+            "moons", settings={**TINY, **steps, **own}, out=tmp_path / "run", quiet=True
+        )
+    run = distill.learn_map(run, [1, 4], seed=0, measure=False, quiet=True).run
+    assert run.model.few is not None
+    assert isinstance(run.model.few.network, Branches)
     run.explore(tmp_path / "few.html")
     reopened.open(tmp_path / "few.html")
     for calls in (1, 4):

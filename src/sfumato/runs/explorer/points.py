@@ -11,7 +11,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sfumato.data.codecs.points import PointCodec
 from sfumato.data.points import Points
@@ -23,6 +24,7 @@ from sfumato.models.few import as_map
 from sfumato.models.format_4 import weight_names
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.registry import build_grid, process_of, usual_schedules
+from sfumato.networks.branches import Branches
 from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process.noise import then_clean
 from sfumato.process.parameterisations import Parameterisation
@@ -76,6 +78,7 @@ def payload(run: Run, other: nn.Module | None = None) -> bytes:
         "mean": [codec.mean[k] for k in varies],
         "scale": [codec.scale[k] for k in varies],
         "network": _described(model.denoiser.network),
+        "branches": 1 if model.few is None else _unbranched(model.few.network)[1],
         "sampling": settings.sampling.model_dump(
             include={"sampler", "grid", "options", "weights", "few"}
         )
@@ -224,17 +227,31 @@ def _networks(
     yield other, network
 
 
+def _unbranched(network: nn.Module) -> tuple[nn.Module, int]:
+    """The perceptron of a network, and its candidate answers."""
+    return (network.network, network.count) if isinstance(network, Branches) else (network, 1)
+
+
 def _weights(prefix: str, network: nn.Module, dimension: int) -> Iterator[tuple[str, np.ndarray]]:
     """Of a variance nothing."""
+    network, branches = _unbranched(network)
     ends = ("output_proj", "linear_skip_out")
     held = (
-        (name, value[:dimension] if name.startswith(ends) else value)
+        (name, _answers(value, branches, dimension) if name.startswith(ends) else value)
         for name, value in network.state_dict().items()
     )
     for name, matrix in matrices(held):
         yield f"{prefix}/{name}", matrix
     if isinstance(network, VectorMLP):
         yield f"{prefix}/frequencies", network.noise_features.frequencies.cpu().numpy()
+
+
+def _answers(value: Tensor, branches: int, dimension: int) -> Tensor:
+    """What belongs to the coordinates of each candidate, and to the logits if it has any."""
+    if branches == 1:
+        return value[:dimension]
+    candidates = value[:-branches].unflatten(0, (branches, -1))[:, :dimension]
+    return torch.cat([candidates.flatten(0, 1), value[-branches:]])
 
 
 def _described(network: nn.Module) -> dict[str, Any]:
