@@ -26,6 +26,7 @@ from sfumato.models.few import (
     map_of,
     times_of,
 )
+from sfumato.networks.branches import branched
 from sfumato.networks.mlp import VectorMLP
 from sfumato.process import parameterisations
 from sfumato.process.kernels import noised
@@ -36,10 +37,10 @@ from sfumato.process.streams import generator
 from sfumato.samplers.driver import sample_chunks, trajectory
 from sfumato.samplers.renoising import Renoising
 from sfumato.samplers.unipc import UniPC
-from sfumato.training.flow_ends import FlowEnds, noised_among, with_ends
+from sfumato.training.flow_ends import BranchedFlowEnds, FlowEnds, noised_among, with_ends
 from sfumato.training.loop import Training, train
 from sfumato.training.loss import simple
-from sfumato.training.regression import regression
+from sfumato.training.regression import NoisedRows, regression
 
 MEAN = torch.tensor([0.5, -1.0], dtype=torch.float64)
 STD = torch.tensor([0.4, 1.5], dtype=torch.float64)
@@ -141,6 +142,77 @@ def test_a_map_is_learned_by_regression_on_the_ends() -> None:
         assert off.square().mean().sqrt() < 0.05, time
 
 
+def test_the_loss_of_candidates_is_a_mixture_of_students_t() -> None:
+    """Eq. (3) of `training.flow_ends` by SciPy's density, over that at its centre."""
+    network = branched(VectorMLP(2, 8, 1), 3, generator(8))
+    with torch.no_grad():
+        network.network.output_proj.bias[-3:] = torch.tensor([0.5, -1.0, 0.0])
+    student = NetworkDenoiser(network, parameterisations.v)
+    settings = TrainingSettings(reference=0)
+    objective = regression(student, PROCESS, settings, (2,)).simplified(
+        lambda n, _: torch.full((n,), 0.6), simple(student.parameterisation)
+    )
+    batch = objective.batch(
+        rows(5).float(), torch.arange(5)[None], slice(0, 5), objective.draw(5, generator(9))
+    )
+    batch = with_ends(batch, rows(5).flip(0).float())
+    assert batch.target is not None
+    with torch.no_grad():
+        found = BranchedFlowEnds(objective).losses(student, batch)
+        scalings = student.parameterisation(batch.level)
+        c_in, c_skip, c_out = (
+            each[:, None].float() for each in (scalings.c_in, scalings.c_skip, scalings.c_out)
+        )
+        answers, logits = network.candidates(c_in * batch.x_t, batch.level.log_snr.float())
+    # The answer that would be exact, and how likely it is.
+    exact = ((batch.target - c_skip * batch.x_t) / c_out).double().numpy()
+    shares = logits.double().softmax(1).numpy()
+    for row in range(5):
+        # A mean of squares over the coordinates, times their number: their sum.
+        t = [
+            stats.multivariate_t(each, 0.1**2 * np.eye(2), df=4)
+            for each in answers[row].double().numpy()
+        ]
+        likely = sum(
+            share * each.pdf(exact[row]) / each.pdf(each.loc)
+            for share, each in zip(shares[row], t, strict=True)
+        )
+        assert float(found[row]) == pytest.approx(-math.log(likely), rel=1e-4)
+
+
+def test_candidates_learn_ends_that_break() -> None:
+    """Ends of -1 and 1, by the sign of the noise: nothing lies between."""
+    level = PROCESS.at(torch.ones(2000, dtype=torch.float64))
+    noise = torch.randn(2000, 1, generator=generator(10))
+    between = {}
+    settings = TrainingSettings(
+        steps=300, batch_size=256, reference=0, learning_rate=1e-2, average=0.98
+    )
+    for name in ("one answer", "candidates"):
+        torch.manual_seed(0)
+        network: torch.nn.Module = VectorMLP(1, 32, 2)
+        objective: type[FlowEnds] = FlowEnds
+        if name == "candidates":
+            assert isinstance(network, VectorMLP)
+            network, objective = branched(network, 4, generator(11)), BranchedFlowEnds
+        student = as_map(NetworkDenoiser(network, parameterisations.edm), network)
+        fitted = regression(student, PROCESS, settings, (1,)).simplified(
+            lambda n, _: torch.ones(n), simple(student.parameterisation)
+        )
+        batch = NoisedRows(0 * noise, torch.ones(2000), level, noise, noise.sign(), None)
+        training = Training(student, objective(fitted), batch, settings, seed=0)
+        for _ in train(training):
+            pass
+        learned = student.with_network(training.drawing_network(last=False))
+        x = torch.randn(4000, 1, generator=generator(12), dtype=torch.float64)
+        with torch.no_grad():
+            end = learned(x, PROCESS.at(torch.tensor(1.0, dtype=torch.float64))).x_0
+        between[name] = float((end.abs() < 0.8).double().mean())
+        assert float((end.sign() == x.sign()).double().mean()) > 0.98
+    assert between["candidates"] == 0
+    assert between["one answer"] > 0.005
+
+
 def test_from_pure_noise_eps_gives_way_to_v() -> None:
     network = VectorMLP(2, 8, 1)
     told = NetworkDenoiser(network, parameterisations.eps)
@@ -155,9 +227,9 @@ def test_calls_lie_within_the_process() -> None:
     assert list(times) == sorted(times, reverse=True)
     levels = PROCESS.at(torch.tensor(times[1:], dtype=torch.float64))
     np.testing.assert_allclose(levels.sigma_ve.numpy(), CALLS[4], rtol=1e-6)
-    # A process that ends before sigma/alpha = 0.4 has no such call.
-    part = PROCESS.until(float(PROCESS.time(torch.tensor(-2 * math.log(0.35)).double())))
-    assert _ratios(part, times_of(part, 2)) == pytest.approx([0.35, 0.3], rel=1e-4)
+    # A process that ends before sigma/alpha = 0.3 has no such call.
+    part = PROCESS.until(float(PROCESS.time(torch.tensor(-2 * math.log(0.25)).double())))
+    assert _ratios(part, times_of(part, 2)) == pytest.approx([0.25, 0.2], rel=1e-4)
     assert calls_of(part) == (1, 2)
     with pytest.raises(ArgumentError, match="this process has no such levels"):
         times_of(part, 4)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,11 @@ from sfumato import distributed
 from sfumato.config import Settings
 from sfumato.errors import ArgumentError, DataError, ForeignWarning, RunError
 from sfumato.metrics.evaluation import Evaluation, judged
-from sfumato.models.file import load_model
+from sfumato.models.few import FewSteps, times_of
+from sfumato.models.file import load_model, save_model
 from sfumato.models.model import changed
+from sfumato.networks.branches import Branches
+from sfumato.networks.mlp import VectorMLP
 from sfumato.runs import compare, distill, job
 from sfumato.runs.distill import Distilled, in_few
 from sfumato.runs.fit import finish, resume
@@ -64,6 +68,7 @@ def test_a_map_is_kept_in_the_run_beside_its_network(mapped: Distilled, moons: R
     assert folder is not None
     again = sfumato.open(folder)
     assert again.model.few is not None
+    assert isinstance(again.model.few.network, Branches)
     assert sorted(again.model.few.times) == [1, 2, 4]
     for name, value in _weights(mapped.run).items():
         np.testing.assert_array_equal(_weights(again)[name], value)
@@ -417,20 +422,70 @@ def test_the_map_stands_beside_the_samplers(
 def test_a_damaged_map_is_refused(
     mapped: Distilled, tmp_path: Path, few: object, reason: str
 ) -> None:
+    with pytest.raises(RunError, match=reason):
+        load_model(_changed(mapped.run, tmp_path, few=few))
+
+
+def _changed(run: Run, folder: Path, **header: object) -> Path:
+    """The run's file, with other entries in its header; without one that is None."""
     from safetensors import safe_open
     from safetensors.torch import save_file
 
     from sfumato.models.file import _digest
 
-    assert mapped.run.folder is not None
-    with safe_open(mapped.run.folder / "model.safetensors", framework="pt") as file:
-        header = json.loads(file.metadata()["sfumato"])
+    assert run.folder is not None
+    with safe_open(run.folder / "model.safetensors", framework="pt") as file:
+        own = json.loads(file.metadata()["sfumato"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if few is None:
-        del header["few"]
-    else:
-        header["few"] = few
-    header["sha256"] = _digest(header, tensors)
-    save_file(tensors, tmp_path / "bad.safetensors", {"sfumato": json.dumps(header)})
-    with pytest.raises(RunError, match=reason):
-        load_model(tmp_path / "bad.safetensors")
+    own = {key: value for key, value in (own | header).items() if value is not None}
+    own["sha256"] = _digest(own, tensors)
+    save_file(tensors, folder / "bad.safetensors", {"sfumato": json.dumps(own)})
+    return folder / "bad.safetensors"
+
+
+@pytest.mark.parametrize("count", [0, 1, -3, 2.0, True, "16", [16], 10**9])
+def test_a_strange_number_of_candidates_is_refused(
+    mapped: Distilled, tmp_path: Path, count: object
+) -> None:
+    with pytest.raises(RunError, match=r"its few-step map has .* candidate answers"):
+        load_model(_changed(mapped.run, tmp_path, branches=count))
+
+
+@pytest.mark.parametrize("count", [None, 15, 17])
+def test_another_number_of_candidates_is_refused(
+    mapped: Distilled, tmp_path: Path, count: object
+) -> None:
+    with pytest.raises(RunError, match="its weights are not those of its settings"):
+        load_model(_changed(mapped.run, tmp_path, branches=count))
+
+
+def test_a_map_of_one_answer_opens_and_draws(moons: Run, tmp_path: Path) -> None:
+    """As files of before had it, and as a network has it whose last layer is not known."""
+    run = _copy(moons, tmp_path / "run")
+    assert run.folder is not None
+    network = deepcopy(run.model.denoiser.network)
+    few = FewSteps(network, {1: times_of(run.model.process, 1)})
+    before = replace(run, model=changed(run.model, few=few))
+    save_model(before.model, run.folder / "model.safetensors")
+    again = sfumato.open(run.folder)
+    assert again.model.few is not None
+    assert type(again.model.few.network) is type(network)
+    np.testing.assert_array_equal(again.sample(20, few=1), before.sample(20, few=1))
+
+
+class _Own(VectorMLP):
+    """A network of a user's own."""
+
+
+@pytest.mark.parametrize("network", [VectorMLP, _Own])
+def test_a_network_of_ones_own_learns_a_map(tmp_path: Path, network: type[VectorMLP]) -> None:
+    """With candidates where its last layer is known."""
+    out = tmp_path / "run"
+    run = sfumato.fit("moons", network=network(2, 16, 1), settings=TINY, out=out, quiet=True)
+    few = distill.distill(run).run.model.few
+    assert few is not None
+    assert isinstance(few.network, Branches) == (network is VectorMLP)
+    opened = sfumato.open(out, network=network(2, 16, 1))
+    assert opened.model.few is not None
+    assert type(opened.model.few.network) is type(few.network)
+    assert np.isfinite(opened.sample(5, few=2)).all()
