@@ -675,12 +675,13 @@ class GaussianModel:
             )
 
     def pictured_frames(
-        self, n: int, count: int, *, seed: int = 0
+        self, n: int, count: int, *, seed: int = 0, steps: int | None = None
     ) -> list[tuple[NoiseLevel, np.ndarray]]:
         """`count` frames for a picture, even in time, noise first; steps repeat or are left out.
 
         A continuous schedule is walked evenly in time here, and in no fewer steps than frames,
-        because a sampler's own grid may dwell where nothing is to be seen.
+        because a sampler's own grid may dwell where nothing is to be seen. `steps` are that walk's;
+        the settings' where not given. A discrete one is walked as the settings say.
         """
         own, most = self.settings.sampling.steps, self.process.num_levels
         if own == "auto":
@@ -688,7 +689,7 @@ class GaussianModel:
             own = min(own, most) if most else own
         even: dict[str, Any] = {"steps": own}
         if not most:
-            even = {"steps": max(own, count - 1), "grid": "uniform-time"}
+            even = {"steps": max(steps or own, count - 1), "grid": "uniform-time"}
         frames = list(self.frames(n, seed=seed, **even))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
 

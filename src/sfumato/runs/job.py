@@ -39,6 +39,8 @@ from sfumato.training.loop import StepRecord, Training, train
 
 # Pictures of a snapshot: the first whole chunks, more than a figure shows.
 _SNAPSHOT_PICTURES = 16
+# And the steps of its walk: even in time they are enough for a picture (bench/calls_to_floor).
+_SNAPSHOT_STEPS = 24
 
 
 class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
@@ -134,7 +136,7 @@ def _take_snapshot(job: Job) -> None:
         return
     event = model.codec.event
     n = chunk_size(event) if len(event) == 1 else _SNAPSHOT_PICTURES
-    frames = model.pictured_frames(n, SNAPSHOT_FRAMES)
+    frames = model.pictured_frames(n, SNAPSHOT_FRAMES, steps=_SNAPSHOT_STEPS)
     folder = job.folder / SNAPSHOTS
     folder.mkdir(exist_ok=True)
     with atomic.replacing(folder / f"step-{job.training.step:07d}.npy") as path:
