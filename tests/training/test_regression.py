@@ -27,7 +27,7 @@ def fitted(weighting: Weight | None = None, *, named: str = "simple") -> Tensor:
     recipe = TrainingSettings(steps=20, batch_size=64, reference=0, weighting=named)
     learner = regression_training(denoiser, Cosine(), data, recipe, seed=0, weighting=weighting)
     list(train(learner))
-    return torch.cat([weights.detach().flatten() for weights in learner.weights])
+    return torch.cat([weights.detach().flatten() for weights in learner.network.parameters()])
 
 
 def test_a_weighting_of_ones_own_takes_the_place_of_the_settings() -> None:

@@ -251,8 +251,9 @@ class Training:
         self.settings = settings
         self.num_steps: int = num_steps(settings, len(data))
         self.average: Average = Average(self.network, copy, settings.average)
-        self.weights: list[nn.Parameter] = list(self.network.parameters())
-        self.optimizer: AdamW = AdamW(self.weights, 0.0 if settings.optimizer == "adam" else 0.01)
+        self.optimizer: AdamW = AdamW(
+            self.network.parameters(), 0.0 if settings.optimizer == "adam" else 0.01
+        )
         self.seed = seed
         self.generator: torch.Generator = generator(seed, TRAINING)
         self.order: Tensor = torch.empty(0, dtype=torch.int64)
@@ -336,7 +337,7 @@ class Training:
                 share.backward()
             own += share.item()
         value = distributed.mean(own)
-        norm = distributed.whole(nn.utils.clip_grad_norm_(self.weights, self.settings.clip)).item()
+        norm = self.optimizer.clip(self.settings.clip)
         if not (math.isfinite(value) and math.isfinite(norm)):
             raise DivergedError(
                 f"the loss is {value} at step {self.step + 1} (gradient norm {norm}); start again "

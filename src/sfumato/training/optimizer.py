@@ -1,15 +1,15 @@
 """Adam and AdamW, by PyTorch's own fused step, and the learning rate of each step.
 
 PyTorch's optimizer classes import its compiler when they are made, which takes as long as fitting
-a small network does; the functions that they call do not.
+a small network does; and what they and their functions look through at every step takes as long as
+the step itself of a small network. The kernels that they call are called here.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
-from torch.optim.adamw import adamw
 
 from sfumato import distributed
 from sfumato.config import TrainingPart, TrainingSettings
@@ -38,32 +38,66 @@ class AdamW:
         self.counts: list[Tensor] = [
             torch.zeros((), device=weight.device) for weight in self.weights
         ]
+        groups: dict[tuple[torch.device, torch.dtype], list[int]] = {}
+        for k, weight in enumerate(self.weights):
+            groups.setdefault((weight.device, weight.dtype), []).append(k)
+        self._groups = list(groups.values())  # one call of a kernel wants one device and dtype
 
     def forget_gradients(self) -> None:
         """Gradients are added to what is there; nothing is."""
         for weight in self.weights:
             weight.grad = None
 
+    def _gradients(self) -> Iterator[tuple[list[int], list[Tensor]]]:
+        """Of each group the weights that have gradients, and these."""
+        for group in self._groups:
+            found = [(k, grad) for k in group if (grad := self.weights[k].grad) is not None]
+            if found:
+                used, grads = zip(*found, strict=True)
+                yield list(used), list(grads)
+
+    @torch.no_grad()
+    def clip(self, max_norm: float) -> float:
+        """Shorten all gradients together to `max_norm`: Pascanu et al. (2013), algorithm 1.
+
+        As `torch.nn.utils.clip_grad_norm_` does, to the bit.
+
+        Returns:
+            Their norm before that, 0 where there are none.
+        """
+        groups = [grads for _, grads in self._gradients()]
+        if not groups:
+            return 0.0
+        device = groups[0][0].device
+        norms = [torch.stack(torch._foreach_norm(grads)).to(device) for grads in groups]
+        norm = distributed.whole(torch.linalg.vector_norm(torch.cat(norms))).cpu()
+        share = max_norm / (norm + 1e-6)
+        if not share >= 1:  # of a norm that is no number, no gradient stays one
+            for grads in groups:
+                torch._foreach_mul_(grads, share.to(grads[0].device))
+        return norm.item()
+
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """One step by the weights' gradients; a weight without one stays."""
-        used = [k for k, weight in enumerate(self.weights) if weight.grad is not None]
-        adamw(
-            [self.weights[k] for k in used],
-            [grad for weight in self.weights if (grad := weight.grad) is not None],
-            [self.means[k] for k in used],
-            [self.squares[k] for k in used],
-            [],
-            [self.counts[k] for k in used],
-            fused=True,
-            amsgrad=False,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
-            lr=learning_rate,
-            weight_decay=self.weight_decay,
-            eps=1e-8,
-            maximize=False,
-        )
+        for used, grads in self._gradients():
+            counts = [self.counts[k] for k in used]
+            torch._foreach_add_(counts, 1)
+            torch._fused_adamw_(
+                [self.weights[k] for k in used],
+                grads,
+                [self.means[k] for k in used],
+                [self.squares[k] for k in used],
+                [],
+                counts,
+                amsgrad=False,
+                lr=learning_rate,
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                weight_decay=self.weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )
 
     def tensors(self) -> dict[str, Tensor]:
         """All that it remembers, by name."""

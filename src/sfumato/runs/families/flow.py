@@ -102,6 +102,6 @@ def fit(rows: Tensor, budget: Budget, seed: int) -> Flow:
     for done in budget:
         optimizer.forget_gradients()
         (-network().log_prob(draw()).mean()).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.clip(1.0)
         optimizer.step(RATE * cosine(done))
     return Flow(network, d)

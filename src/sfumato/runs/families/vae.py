@@ -112,7 +112,7 @@ def fit(rows: Tensor, budget: Budget, seed: int) -> Decoder:
         bound = network.likelihood(z).log_density(x) - kl(q, _PRIOR)
         optimizer.forget_gradients()
         (-bound.sum(1).mean()).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimizer.clip(10.0)
         optimizer.step(RATE * cosine(done))
         average.follow()
     assert isinstance(average.network, AutoEncoder)
