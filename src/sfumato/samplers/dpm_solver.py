@@ -74,7 +74,8 @@ class DPMSolver:
     ) -> tuple[Tensor, Prediction, Past]:
         """Algorithm 2; the first steps are of lower order, having fewer predictions."""
         prediction = denoise(x_t, t)
-        now, h = log_ratio(t), log_ratio(s) - log_ratio(t)
+        now = log_ratio(t)
+        h = log_ratio(s) - now
         eta = self.eta if float(t.sigma_ve) <= self.noise_below else 0.0
         if self.order == 3 and eta == 0 and len(state) == 1:
             x_t = _corrected(x_t, t, (now, prediction.x_0), state[0])

@@ -8,6 +8,7 @@ to the last one.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -89,10 +90,10 @@ def trajectory(
         )
     state = stepper.start()
     yield Frame(x, levels[0], None)
-    for k in range(len(levels) - 1):
+    for t, s in pairwise(levels[k] for k in range(len(levels))):
         with torch.no_grad():  # around the step alone: the caller's own mode holds between frames
-            x, prediction, state = stepper.step(denoise, x, levels[k], levels[k + 1], state, noise)
-        yield Frame(x, levels[k + 1], prediction)
+            x, prediction, state = stepper.step(denoise, x, t, s, state, noise)
+        yield Frame(x, s, prediction)
 
 
 def _of_chunk(denoise: Denoiser | PerChunk, chunk: Chunk) -> Denoiser:

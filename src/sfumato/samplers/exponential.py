@@ -50,9 +50,10 @@ def exponential_step(
     kept = s.sigma / t.sigma
     if eta == 0:
         return spread(kept, x_t) * x_t + spread(s.alpha, x_t) * integral
-    decay = torch.exp(eta * (t.log_snr - s.log_snr) / 2)  # e^(-eta h)
+    exponent = eta * (t.log_snr - s.log_snr)  # -2 eta h
+    decay = torch.exp(exponent / 2)
     x_s = spread(kept * decay, x_t) * x_t + spread(s.alpha, x_t) * integral
     if float(s.sigma) == 0:
         return x_s
-    fresh = s.sigma * (-torch.expm1(eta * (t.log_snr - s.log_snr))).sqrt()
+    fresh = s.sigma * (-torch.expm1(exponent)).sqrt()
     return x_s + spread(fresh, x_t) * noise(x_t)

@@ -68,7 +68,8 @@ class UniPC:
     ) -> tuple[Tensor, Prediction, Past | None]:
         """Correct x_t with the prediction made at it, then predict x_s."""
         prediction = denoise(x_t, t)
-        now, h = log_ratio(t), log_ratio(s) - log_ratio(t)
+        now = log_ratio(t)
+        h = log_ratio(s) - now
         known: Known = ((now, prediction.x_0),)
         if state is not None:
             integral = _corrected(prediction.x_0, state.known, now - state.known[0][0])
