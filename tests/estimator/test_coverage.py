@@ -13,6 +13,7 @@ from sfumato.data.table import DataTable
 from sfumato.estimator import stacking
 from sfumato.estimator.stacking import StackedMean
 from sfumato.metrics.scoring_rules import crps_of_values
+from sfumato.models.predictive import PredictedNumbers
 
 NEW = 1000
 
@@ -29,12 +30,12 @@ def features(rows: int, seed: int) -> tuple[np.ndarray, np.random.Generator]:
     return rng.uniform(-2, 2, (rows, 3)), rng
 
 
-def fitted(x: np.ndarray, y: np.ndarray) -> DiffusionRegressor:
-    return DiffusionRegressor(steps=100, random_state=0).fit(x, y)
+def fitted(x: np.ndarray, y: np.ndarray, width: int = 32) -> DiffusionRegressor:
+    return DiffusionRegressor(steps=100, width=width, random_state=0).fit(x, y)
 
 
-def inside(model: DiffusionRegressor, x: np.ndarray, y: np.ndarray, share: float = 0.9) -> int:
-    low, high = model.predict_interval(x, share).T
+def inside(law: PredictedNumbers, y: np.ndarray, share: float = 0.9) -> int:
+    low, high = law.interval(share).T
     return int(((low <= y) & (y <= high)).sum())
 
 
@@ -55,13 +56,14 @@ def test_a_width_that_differs_by_row_is_found() -> None:
     width = 0.2 + 0.6 / (1 + np.exp(-3 * x[:, 1]))
     y = 2 * x[:, 0] + width * rng.normal(size=len(x))
     model, (x, y, width) = fitted(x[:1000], y[:1000]), (x[1000:], y[1000:], width[1000:])
-    assert within_chance(inside(model, x, y))
-    assert inside(model, x, y, 0.5) == pytest.approx(NEW / 2, abs=0.08 * NEW)
+    law = model.law(x)
+    assert within_chance(inside(law, y))
+    assert inside(law, y, 0.5) == pytest.approx(NEW / 2, abs=0.08 * NEW)
     places = stats.norm.ppf((np.arange(400) + 0.5) / 400)
     best = true_crps(2 * x[:, :1] + width[:, None] * places, y)
     assert best == pytest.approx((width / math.sqrt(math.pi)).mean(), rel=0.05)
-    assert model.law(x).crps(y).mean() < 1.05 * best
-    low, high = model.predict_interval(x, 0.9).T
+    assert law.crps(y).mean() < 1.05 * best
+    low, high = law.interval(0.9).T
     assert np.corrcoef(high - low, width)[0, 1] > 0.8
 
 
@@ -69,13 +71,13 @@ def test_a_law_of_two_humps_is_found() -> None:
     """y is one more than a or one less, and a little noise: in the middle there is nothing."""
     x, rng = features(1000 + NEW, 0)
     y = x[:, 0] + np.where(rng.random(len(x)) < 0.4, 1, -1) + 0.25 * rng.normal(size=len(x))
-    model, x, y = fitted(x[:1000], y[:1000]), x[1000:], y[1000:]
-    assert within_chance(inside(model, x, y))
+    law, x, y = fitted(x[:1000], y[:1000]).law(x[1000:]), x[1000:], y[1000:]
+    assert within_chance(inside(law, y))
     noise = 0.25 * stats.norm.ppf((np.arange(1000) + 0.5) / 1000)
     humps = np.sort(np.r_[noise[::5] + 1, noise[2::5] + 1, noise[::5] - 1, noise[2::5] - 1,
                           noise[4::5] - 1])  # fmt: skip
-    assert model.law(x).crps(y).mean() < 1.04 * true_crps(x[:, :1] + humps, y)
-    between = [model.law(x).cdf(x[:, 0] + off)[0].mean() for off in (-0.4, 0.4)]
+    assert law.crps(y).mean() < 1.04 * true_crps(x[:, :1] + humps, y)
+    between = [law.cdf(x[:, 0] + off)[0].mean() for off in (-0.4, 0.4)]
     assert between[1] - between[0] < 0.15  # a normal law of this width has 0.3
 
 
@@ -86,11 +88,11 @@ def test_intervals_are_no_wider_than_learners_of_all_rows_need() -> None:
         x, rng = features(300 + NEW, seed)
         y = np.sin(2 * x[:, 0]) * np.cos(x[:, 1]) + x[:, 2] ** 2 / 2
         y += 0.02 * rng.normal(size=len(x))
-        model = fitted(x[:300], y[:300])
+        model = fitted(x[:300], y[:300], width=16)
         assert isinstance(model.first_, StackedMean)
-        held += inside(model, x[300:], y[300:])
+        held += inside(model.law(x[300:]), y[300:])
         model.widening_ /= model.first_.shrinkage
-        before += inside(model, x[300:], y[300:])
+        before += inside(model.law(x[300:]), y[300:])
     # Of 300 rows each, and the error of a fit is common to all new rows.
     assert held / (3 * NEW) == pytest.approx(0.9, abs=0.025)
     assert before / (3 * NEW) > 0.925

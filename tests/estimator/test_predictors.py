@@ -18,7 +18,7 @@ from quick import few_trees
 from sfumato import DiffusionClassifier, DiffusionModel, DiffusionRegressor
 from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError, DataError
-from sfumato.estimator import stacking
+from sfumato.estimator import predictors, stacking
 from sfumato.models.predictive import PredictedNumbers
 
 QUICK = {
@@ -32,7 +32,9 @@ QUICK = {
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Iterator[None]:
-    with few_trees():
+    """Small learners, and two parts of few rows instead of five that are kept out in turn."""
+    with few_trees(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictors, "_PARTS", 2)
         yield
 
 
@@ -147,7 +149,8 @@ def test_an_array_after_a_frame_and_a_frame_after_an_array_go_by_place(
     with pytest.warns(UserWarning, match="feature names"):
         found = regressor.predict(few.to_numpy())
     np.testing.assert_array_equal(found, regressor.predict(few))
-    of_array = DiffusionRegressor(steps=10, width=16, random_state=0).fit(FRAME.to_numpy(), Y)
+    of_array = DiffusionRegressor(steps=3, width=16, random_state=0)
+    of_array.fit(FRAME.to_numpy()[:300], Y[:300])
     with pytest.warns(UserWarning, match="feature names"):
         found = of_array.predict(few)
     np.testing.assert_array_equal(found, of_array.predict(few.to_numpy()))
@@ -155,8 +158,8 @@ def test_an_array_after_a_frame_and_a_frame_after_an_array_go_by_place(
 
 def test_columns_whose_names_are_numbers_are_known_again() -> None:
     model = DiffusionRegressor(steps=10, width=16, random_state=0)
-    numbered = pd.DataFrame(FRAME.to_numpy())
-    found = model.fit(numbered, Y).predict(pd.DataFrame(NEW.to_numpy()))
+    numbered = pd.DataFrame(FRAME.to_numpy()[:600])
+    found = model.fit(numbered, Y[:600]).predict(pd.DataFrame(NEW.to_numpy()))
     assert np.sqrt(np.square(found - MEAN).mean()) < 0.4 * NOISE
 
 
@@ -174,7 +177,7 @@ def test_steps_that_are_asked_for_in_the_settings_are_taken(settings: dict[str, 
 
         patch.setattr(DiffusionModel, "fit_table", counted)
         model.fit(FRAME[:600], Y[:600])
-    assert fits == [7] * 5  # without each of four parts, and with all rows
+    assert fits == [7] * 3  # without each of two parts, and with all rows
 
 
 def test_an_array_of_dates_is_one_line() -> None:
