@@ -176,10 +176,8 @@ def test_holes_are_filled_and_nothing_else_changes(
     assert not one["wage"].equals(two["wage"])
 
 
-def test_draws_know_what_stands_beside_the_hole(frame: pd.DataFrame) -> None:
-    """Wage is age times 50.5, give or take 150: after 250 steps that is found."""
-    quick = {"sampling.steps": 16}
-    model = DiffusionModel(steps=250, width=64, settings=quick, random_state=0).fit(frame)
+def test_draws_know_what_stands_beside_the_hole(model: DiffusionModel, frame: pd.DataFrame) -> None:
+    """Wage is age times 50.5, give or take 150: after 150 steps that is found."""
     holes = frame.assign(wage=np.nan)[frame["age"].notna()]
     filled = model.impute(holes)
     real = frame.loc[holes.index, "wage"]
