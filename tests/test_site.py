@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page
 
 from browser import browser  # noqa: F401 - a fixture
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 SITE = Path(__file__).parent.parent / "site"
 WIDTH = 390  # of a phone
 
 
 @pytest.fixture(scope="module")
-def phone(browser: Browser) -> Iterator[Page]:  # noqa: F811 - the fixture
+def phone(browser: "Browser") -> Iterator["Page"]:  # noqa: F811 - the fixture
     if not (SITE / "index.html").exists():
         pytest.skip("the site is not built (make docs): its pages are not looked at")
     context = browser.new_context(viewport={"width": WIDTH, "height": 844})
@@ -22,7 +25,7 @@ def phone(browser: Browser) -> Iterator[Page]:  # noqa: F811 - the fixture
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_pages_fit_a_phone_and_ask_nothing_of_the_network(phone: Page, language: str) -> None:
+def test_pages_fit_a_phone_and_ask_nothing_of_the_network(phone: "Page", language: str) -> None:
     folder = SITE / language
     pages = [
         *folder.glob("*.html"),

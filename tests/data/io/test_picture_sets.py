@@ -14,15 +14,17 @@ from sfumato.data.source import read_source, take_source
 from sfumato.data.table import DataTable
 from sfumato.errors import DataError
 
-datasets = pytest.importorskip("datasets")
+datasets: Any  # imported for the tests alone: to collect the others need not wait for it
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 6, 8, 3), dtype=np.uint8)
 SHOWN = [Image.fromarray(each) for each in PIXELS]
 HERE = DataSettings(source="array")
 
 
-@pytest.fixture(autouse=True)
-def _quiet() -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _imported() -> None:
+    global datasets
+    datasets = pytest.importorskip("datasets")
     datasets.disable_progress_bars()
 
 
@@ -62,15 +64,19 @@ def test_pictures_come_in_their_order_with_the_names_of_their_classes() -> None:
 @pytest.mark.parametrize(
     ("labels", "kind", "known"),
     [
-        ([0, -1, 1, 0], datasets.ClassLabel(names=["a", "b"]), ["a", None, "b", "a"]),
-        ([0, None, 1, 0], datasets.Value("int64"), ["0", None, "1", "0"]),
-        (["x10", "x2", "x10", None], datasets.Value("string"), ["x10", "x2", "x10", None]),
-        ([[0, 1], [1, 0], [0, 1], [0, 1]], datasets.List(datasets.Value("int64")), list("1011")),
-        ([0.0, 1.0, 2.0, 1.0], datasets.Value("float64"), list("0121")),
+        ([0, -1, 1, 0], lambda: datasets.ClassLabel(names=["a", "b"]), ["a", None, "b", "a"]),
+        ([0, None, 1, 0], lambda: datasets.Value("int64"), ["0", None, "1", "0"]),
+        (["x10", "x2", "x10", None], lambda: datasets.Value("string"), ["x10", "x2", "x10", None]),
+        (
+            [[0, 1], [1, 0], [0, 1], [0, 1]],
+            lambda: datasets.List(datasets.Value("int64")),
+            list("1011"),
+        ),
+        ([0.0, 1.0, 2.0, 1.0], lambda: datasets.Value("float64"), list("0121")),
     ],
 )
 def test_labels_of_many_forms_are_classes(labels: Any, kind: Any, known: Any) -> None:
-    source = data_set(label=(labels, kind))
+    source = data_set(label=(labels, kind()))
     assert classes(taken(source, labels=True)) == known
     same(taken(source))
 
@@ -78,15 +84,15 @@ def test_labels_of_many_forms_are_classes(labels: Any, kind: Any, known: Any) ->
 @pytest.mark.parametrize(
     ("labels", "kind", "said"),
     [
-        ([[0], [0, 1], [], [1]], datasets.List(datasets.Value("int64")), "several labels"),
-        ([0.5, 1.25, 0.5, 3.0], datasets.Value("float64"), "0.5 is a measure and no class"),
-        ([1, 1, 7, 0], datasets.Value("int64"), None),
+        ([[0], [0, 1], [], [1]], lambda: datasets.List(datasets.Value("int64")), "several labels"),
+        ([0.5, 1.25, 0.5, 3.0], lambda: datasets.Value("float64"), "0.5 is a measure and no class"),
+        ([1, 1, 7, 0], lambda: datasets.Value("int64"), None),
     ],
 )
 def test_labels_that_are_none_are_refused_if_they_are_asked_for(
     labels: Any, kind: Any, said: str | None
 ) -> None:
-    source = data_set(label=(labels, kind))
+    source = data_set(label=(labels, kind()))
     same(taken(source))
     if said is None:
         assert taken(source, labels=True).classes == ("0", "1", "7")
