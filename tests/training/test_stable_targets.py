@@ -5,10 +5,17 @@ import math
 import pytest
 import torch
 
+from sfumato.config import TrainingSettings
+from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.denoisers.empirical import empirical
+from sfumato.networks.mlp import VectorMLP
+from sfumato.process import parameterisations
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
-from sfumato.training.stable_targets import posterior_means
+from sfumato.process.process import as_process
+from sfumato.process.schedules import Cosine
+from sfumato.training.regression import regression
+from sfumato.training.stable_targets import as_keys, neighbourhoods, posterior_means
 
 
 @pytest.mark.parametrize("event", [(1,), (2,), (3, 4)])
@@ -16,14 +23,15 @@ def test_each_group_has_the_exact_denoiser_of_its_own_rows(event: tuple[int, ...
     generator = torch.Generator().manual_seed(0)
     rows = torch.randn(3, 40, *event, generator=generator)
     level = NoiseLevel.from_log_snr(torch.linspace(-9, 9, 30, dtype=torch.float64))
-    x_t = torch.randn(3, 10, *event, generator=generator)
-    means = posterior_means(x_t, level, rows)
+    x_t = torch.randn(30, *event, generator=generator)
+    group = torch.randperm(30, generator=generator) % 4  # of the fourth there are none
+    group[group == 3] = 0
+    means = posterior_means(x_t, level, group, [*as_keys(rows.flatten(2)), torch.empty(0)])
     assert means.shape == x_t.shape
-    for group in range(3):
-        exact = empirical(rows[group].flatten(1).double())
-        of_group = level[10 * group : 10 * (group + 1)]
-        expected = exact(x_t[group].flatten(1).double(), of_group).x_0.float()
-        torch.testing.assert_close(means[group].flatten(1), expected, atol=2e-4, rtol=1e-4)
+    for k in range(3):
+        exact = empirical(rows[k].flatten(1).double())
+        expected = exact(x_t[group == k].flatten(1).double(), level[group == k]).x_0.float()
+        torch.testing.assert_close(means[group == k].flatten(1), expected, atol=2e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("n", [2, 8, 64])
@@ -38,7 +46,7 @@ def test_the_mean_over_batches_is_that_of_the_row_and_the_variance_less(
     level = NoiseLevel.from_log_snr(torch.full((batches,), log_snr, dtype=torch.float64))
     x_0 = rows[:, 0]
     x_t = noised(x_0, level).draw(torch.randn(batches, 1, generator=generator))
-    target = posterior_means(x_t.unsqueeze(1), level, rows).squeeze(1)
+    target = posterior_means(x_t, level, torch.arange(batches), as_keys(rows).unbind())
     off = target - level.alpha[0].float() * x_t
     # Nothing of what is off goes with any function of x_t.
     for g in (torch.ones_like(x_t), x_t, x_t**2 - 1, torch.sin(2 * x_t)):
@@ -48,7 +56,65 @@ def test_the_mean_over_batches_is_that_of_the_row_and_the_variance_less(
 
 
 def test_with_little_noise_the_row_itself_is_the_target() -> None:
-    rows = torch.randn(1, 100, 2, generator=torch.Generator().manual_seed(1))
+    rows = torch.randn(100, 2, generator=torch.Generator().manual_seed(1))
     level = NoiseLevel.from_log_snr(torch.full((5,), 16.0, dtype=torch.float64))
-    means = posterior_means(noised(rows[0, :5], level).draw(torch.zeros(5, 2))[None], level, rows)
-    torch.testing.assert_close(means[0], rows[0, :5], atol=1e-3, rtol=0)
+    x_t = noised(rows[:5], level).draw(torch.zeros(5, 2))
+    means = posterior_means(x_t, level, torch.zeros(5, dtype=torch.int64), [as_keys(rows)])
+    torch.testing.assert_close(means, rows[:5], atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("n", [1, 50, 64, 65, 1000])
+def test_parts_are_near_rows_and_each_row_is_in_one(n: int) -> None:
+    rows = torch.randn(n, 2, generator=torch.Generator().manual_seed(2)) * torch.tensor([3.0, 1.0])
+    near = neighbourhoods(rows, 64)
+    assert near.part.shape == (n,)
+    assert near.part.unique().tolist() == list(range(len(near.keys)))
+    for k, keys in enumerate(near.keys):
+        assert 1 <= len(keys) <= 64
+        own = rows[near.part == k]
+        assert {*map(tuple, own.tolist())} == {*map(tuple, keys[:, :2].tolist())}
+        torch.testing.assert_close(keys[:, 2], keys[:, :2].square().sum(1))
+    if n == 1000:  # of sixteen parts in the plane: a quarter as wide as all rows
+        assert near.width == pytest.approx(float(rows.std(0).square().mean().sqrt()) / 4, rel=0.5)
+
+
+def test_parts_suit_noise_that_is_narrow_beside_them() -> None:
+    near = neighbourhoods(torch.linspace(-1, 1, 800)[:, None], 100)
+    assert near.width == pytest.approx(0.25 / math.sqrt(12), rel=0.02)  # eight even lengths
+    ratio = near.width / 4
+    level = NoiseLevel.from_log_snr(-2 * torch.tensor([1.01 * ratio, 0.99 * ratio]).double().log())
+    assert near.suit(level).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("rows", [300, 2000])
+def test_targets_of_near_rows_are_as_right_and_quieter(rows: int) -> None:
+    """Against E[x_0 | x_t, the data], which the mean over all steps must be."""
+    data = torch.randn(rows, 2, generator=torch.Generator().manual_seed(3))
+    exact = empirical(data.double())
+    network = VectorMLP(2, 8, 1)
+    settings = TrainingSettings(batch_size=64, reference=64)
+    apart = {}
+    for name, known in (("near", data), ("evenly", None)):
+        objective = regression(
+            NetworkDenoiser(network, parameterisations.edm),
+            as_process(Cosine()),
+            settings,
+            (2,),
+            rows=known,
+        )
+        generator = torch.Generator().manual_seed(4)
+        steps = 400
+        index = torch.randint(rows, (steps, 64), generator=generator)
+        draws = zip(*(objective.draw(64, generator) for _ in range(steps)), strict=True)
+        batch = objective.batch(data, index, slice(0, 64), tuple(map(torch.cat, draws)))
+        assert batch.target is not None
+        apart[name] = batch.target - exact(batch.x_t.double(), batch.level).x_0.float()
+        low = batch.level.sigma_ve < 0.02
+        for some in (low, ~low):
+            for g in (torch.ones(len(low)), batch.x_t[:, 0], batch.x_t[:, 1] ** 2):
+                # The rows of a step have a group together, and go astray together.
+                product = (apart[name] * (g * some)[:, None]).view(steps, 64, 2).mean(1)
+                error = product.std(0) / math.sqrt(steps)
+                assert (product.mean(0).abs() < 4.5 * error + 1e-6).all()
+    near, evenly = (apart[name][low].square().mean() for name in ("near", "evenly"))
+    assert near < 0.7 * evenly

@@ -30,10 +30,18 @@ from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import AnyProcess, Process, as_process
 from sfumato.training.loop import Rows, Training
 from sfumato.training.loss import Weighting, hybrid_loss, loss, named_weighting
-from sfumato.training.stable_targets import posterior_means
+from sfumato.training.stable_targets import (
+    Neighbourhoods,
+    as_keys,
+    neighbourhoods,
+    posterior_means,
+)
 from sfumato.training.times import Importance, TimeDraw, named_time_draw
 
 _NO_CLASSES = ClassLabels(0)
+
+# Of more parts each is too narrow for most noise, and to make them takes as long as a fit.
+_MOST_PARTS = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +112,8 @@ class Regression:
         times: draws of u.
         loss: of each row, `training.loss.loss` or one of the same arguments.
         reference: rows whose mean is the target, at least the batch; 0 for the row itself.
+        near: the data in parts of about as many rows, whose means are the target where there is
+            little noise; None where they are not in memory.
         class_labels: the class numbers that the network takes.
         labels: class of each row of the data, `(n,)`, or None where no class is known.
         label_dropout: share of the labels that is hidden.
@@ -115,6 +125,7 @@ class Regression:
     times: TimeDraw
     loss: Callable[..., Tensor] = loss
     reference: int = 0
+    near: Neighbourhoods | None = None
     class_labels: ClassLabels = _NO_CLASSES
     labels: Tensor | None = None
     label_dropout: float = 0.0
@@ -151,23 +162,36 @@ class Regression:
         """The noised rows of several steps, one step after another; see `loop.Objective`."""
         mirrored, hidden, u, eps = draws
         level, chosen = self.process.at(u), index[:, own]
-        target = None
+        x_0, target = data[chosen.flatten()], None
         if self.reference:
-            rows = data[index.flatten()].unflatten(0, index.shape)
-            x_0 = rows[:, own].flatten(0, 1)
-            x_t = noised(x_0, level).draw(eps).unflatten(0, chosen.shape)
-            target = posterior_means(x_t, level, rows).flatten(0, 1)
-        else:
-            x_0 = data[chosen.flatten()]
+            target = self._means(data, index, chosen, noised(x_0, level).draw(eps), level)
         if self.class_labels.mirrored:
             is_mirrored = mirrored[(..., *[None] * len(self.event))]
             x_0 = torch.where(is_mirrored, x_0.flip(-1), x_0)
         condition = self._class_numbers(chosen.flatten(), mirrored, hidden)
         return NoisedRows(x_0, u, level, eps, target, condition)
 
+    def _means(
+        self, data: Rows[Tensor], index: Tensor, chosen: Tensor, x_t: Tensor, level: NoiseLevel
+    ) -> Tensor:
+        """The targets of `training.stable_targets`: of each step the rows at its `index`.
+
+        What the rows of one step come to does not depend on how many steps there are.
+        """
+        steps, own = chosen.shape
+        step = torch.arange(steps).repeat_interleave(own)
+        of_steps = data[index.flatten()].unflatten(0, index.shape)
+        keys = as_keys(of_steps.flatten(2)).unbind()
+        if self.near is None:
+            return posterior_means(x_t, level, step, keys)
+        parts = len(self.near.keys)
+        near = steps + step * parts + self.near.part[chosen.flatten()]
+        group = torch.where(self.near.suit(level), near, step)
+        return posterior_means(x_t, level, group, [*keys, *self.near.keys * steps])
+
     def simplified(self, times: TimeDraw, weight: Weighting) -> "Regression":
         """The squared error of single rows at other times, weighed otherwise."""
-        return replace(self, times=times, weight=weight, loss=loss, reference=0)
+        return replace(self, times=times, weight=weight, loss=loss, reference=0, near=None)
 
     def _class_numbers(self, index: Tensor, mirrored: Tensor, hidden: Tensor) -> Tensor | None:
         """The class number of each row at `index`, or None for a network that takes none."""
@@ -209,6 +233,7 @@ def regression(
     settings: TrainingSettings,
     event: Sequence[int],
     *,
+    rows: Tensor | None = None,
     weighting: Weighting | None = None,
     class_labels: ClassLabels = _NO_CLASSES,
     labels: Tensor | None = None,
@@ -220,6 +245,7 @@ def regression(
         process: where noise levels come from.
         settings: the recipe.
         event: shape of a row.
+        rows: all that it will be trained on, `(n, *event)`, where they are in memory.
         weighting: weight of each noise level in the loss; the settings' own where not given.
         class_labels: the class numbers that the network takes.
         labels: class of each row of the data, `(n,)`, where the network learns classes.
@@ -254,6 +280,9 @@ def regression(
         raise ArgumentError(
             "training.times=importance remembers the losses of one process; take another."
         )
+    near, at_most = None, 2 * settings.reference
+    if rows is not None and 0 < len(rows) <= _MOST_PARTS * at_most:
+        near = neighbourhoods(rows, at_most)
     return Regression(
         process,
         tuple(event),
@@ -261,6 +290,7 @@ def regression(
         times,
         loss_of_rows,
         settings.reference,
+        near,
         class_labels,
         labels,
         settings.label_dropout,
@@ -290,5 +320,5 @@ def regression_training(
         ArgumentError: as `regression` and `Training`.
     """
     own = as_process(process)
-    objective = regression(denoiser, own, settings, data.shape[1:], weighting=weighting)
+    objective = regression(denoiser, own, settings, data.shape[1:], rows=data, weighting=weighting)
     return Training(denoiser, objective, data, settings, seed=seed)

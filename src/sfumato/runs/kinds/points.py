@@ -52,11 +52,12 @@ def prepare(settings: Settings, data: Dataset[Points], codec: PointCodec | None 
         DataError: if no column varies.
     """
     own = codec or PointCodec.fit(data.train, standardise=settings.data.standardise)
+    rows = own.encode(data.train.values)
 
     def objective(denoiser: NetworkDenoiser, process: Process) -> Objective:
-        return regression(denoiser, process, settings.training, own.event)
+        return regression(denoiser, process, settings.training, own.event, rows=rows)
 
-    return Prepared(own, own.encode(data.train.values), objective)
+    return Prepared(own, rows, objective)
 
 
 def start_layer(model: Model) -> dict[str, Any]:  # noqa: ARG001
