@@ -68,7 +68,7 @@ def train_classifier(
     order = torch.randperm(len(pixels), generator=source).numpy()
     kept, used = order[: len(order) // 10], order[len(order) // 10 :]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         body = nn.Sequential(
             nn.Conv2d(pixels.shape[3], 32, 3, padding=1),
             nn.ReLU(),

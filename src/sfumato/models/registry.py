@@ -511,7 +511,7 @@ def _built(
             f"the network {network.name!r} is not for {data}; take {' or '.join(suited)}."
         )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+        torch.default_generator.manual_seed(settings.seed)
         return NETWORKS[network.name](network, task)
 
 

@@ -164,7 +164,7 @@ def cosine(done: float) -> float:
 def seeded(make: Callable[[], N], seed: int) -> N:
     """A network whose first weights the seed decides."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return make()
 
 
