@@ -31,10 +31,11 @@ _FITS: dict[str, dict[str, object]] = {
         "training.micro_batch": 3,
         "training.checkpoint_every": 5,
     },
-    # Few steps: how to share each weight out takes PyTorch longer than a step.
+    # Few weights and steps: how to share each weight out takes PyTorch longer than a step.
     "sharded pictures": {
         "network.width": 16,
-        "network.options.multipliers": [1, 2],
+        "network.depth": 1,
+        "network.options.multipliers": [1],
         "training.steps": 4,
         "training.batch_size": 16,
         "training.micro_batch": 5,
