@@ -1,5 +1,7 @@
 """The command line: a face over the functions that the package exports."""
 
+import atexit
+import gc
 import os
 import sys
 import warnings
@@ -14,6 +16,9 @@ from sfumato.errors import (
     RenamedWarning,
     SfumatoError,
 )
+
+# Python looks through all that was imported once more before it ends: half a second for PyTorch.
+atexit.register(gc.freeze)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ when its input does, which is when the server is gone for whatever reason, and s
 """
 
 import errno
+import gc
 import itertools
 import os
 import queue
@@ -330,6 +331,7 @@ def main() -> None:
     orders, events = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(sys.stderr.fileno(), 1)
     Worker(orders, events).run()
+    gc.freeze()  # as of a command: Python need not look through all that was imported
 
 
 if __name__ == "__main__":
