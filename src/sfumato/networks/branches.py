@@ -55,7 +55,7 @@ def branched(
     Args:
         network: to begin from; it stays as it is.
         count: how many candidates.
-        generator: where given, scatters the candidates about that answer, by a tenth of unit scale:
+        generator: where given, scatters the candidates about that answer, by half of unit scale:
             alike they would learn alike.
     """
     wide = deepcopy(network)
@@ -71,7 +71,7 @@ def branched(
     return Branches(wide, count)
 
 
-_SCATTER = 0.1
+_SCATTER = 0.5
 
 
 def _repeated(layer: nn.Linear, count: int) -> nn.Linear:
