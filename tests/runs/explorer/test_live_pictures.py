@@ -1,6 +1,5 @@
 """A file that draws pictures by itself: those of Python, one by one, in a real browser."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +36,17 @@ PARTLY = """() => {
   const { walk, busy, draws, count, mode } = window.sfumato.pictures;
   const all = mode.value === "fill" ? draws.value : count.value;
   return busy.value && walk.value && !walk.value.isWhole && walk.value.held < all;
+}"""
+
+# Until something holds while the page draws; in the page itself, as a draw may soon be over.
+MEANWHILE = """async (holds) => {
+  const { busy } = window.sfumato.pictures;
+  const a_while = () => new Promise((next) => setTimeout(next, 1));
+  while (!busy.value) await a_while();
+  while (!holds()) {
+    if (!busy.value) throw Error("all was drawn before it was seen");
+    await a_while();
+  }
 }"""
 
 # The bytes of the pictures on the screen at a stop.
@@ -169,12 +179,15 @@ def test_before_they_are_bytes_they_are_the_same_to_a_thousandth(
 
 def test_a_draw_is_given_up(file: File) -> None:
     before = file.shown()
-    file.page.evaluate(
-        "() => { const p = window.sfumato.pictures; p.count.value = 64; p.steps.value = 100; }"
-    )
-    progress = re.compile(r"step [1-9]\d* of 100, \d+ s left")
-    file.page.get_by_test_id("progress").filter(has_text=progress).wait_for()
-    file.page.get_by_test_id("cancel").click()
+    file.page.evaluate(f"""async () => {{
+      const p = window.sfumato.pictures;
+      const at = (id) => document.querySelector(`[data-testid=${{id}}]`);
+      const told = () => /step [1-9]\\d* of 100, \\d+ s left/.test(at("progress")?.innerText ?? "");
+      p.count.value = 64;
+      p.steps.value = 100;
+      await ({MEANWHILE})(told);
+      at("cancel").click();
+    }}""")
     file.page.get_by_text("This is not drawn yet.").wait_for()
     file.set(count=16, steps=4)
     np.testing.assert_array_equal(file.shown(), before)
@@ -203,14 +216,17 @@ def test_a_part_is_filled_in_as_complete_fills_it(file: File, of_classes: Run) -
 def test_a_part_of_the_pictures_does_not_pass_for_all(file: File) -> None:
     """Drawing is stopped while another part of the page is looked at."""
     page = file.page
-    page.evaluate(
-        "() => { const p = window.sfumato.pictures; p.count.value = 64; p.steps.value = 64; }"
-    )
-    page.wait_for_function(PARTLY)
-    # What is there already is not shown as old.
-    assert page.locator(".thumbs.waiting").count() == 0
-    page.get_by_label("Fill in a part of one").check()
-    page.get_by_test_id("cancel").click()
+    waiting = page.evaluate(f"""async () => {{
+      const p = window.sfumato.pictures;
+      p.count.value = 64;
+      p.steps.value = 64;
+      await ({MEANWHILE})({PARTLY});
+      const waiting = document.querySelectorAll(".thumbs.waiting").length;
+      p.mode.value = "fill";
+      document.querySelector("[data-testid=cancel]").click();
+      return waiting;
+    }}""")
+    assert waiting == 0  # what is there already is not shown as old
     assert page.evaluate("() => window.sfumato.pictures.walks.new.value.held") < 64
     page.get_by_label("New pictures").check()
     page.wait_for_function(DONE)
@@ -223,12 +239,15 @@ def test_a_part_of_the_fillings_does_not_pass_for_all(file: File) -> None:
     page = file.page
     page.get_by_label("Fill in a part of one").check()
     page.get_by_text("Left half").click()
-    page.evaluate(
-        "() => { const p = window.sfumato.pictures; p.draws.value = 16; p.steps.value = 50; }"
-    )
-    page.get_by_test_id("fill").click()
-    page.wait_for_function(PARTLY)
-    page.get_by_label("New pictures").check()
+    page.evaluate(f"""async () => {{
+      const p = window.sfumato.pictures;
+      p.draws.value = 16;
+      p.steps.value = 50;
+      document.querySelector("[data-testid=fill]").click();
+      await ({MEANWHILE})({PARTLY});
+      p.mode.value = "new";
+      p.count.value = 4;
+    }}""")
     file.set(count=4, steps=4)
     page.get_by_label("Fill in a part of one").check()
     page.get_by_text("This is not filled in yet").wait_for()
