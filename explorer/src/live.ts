@@ -5,7 +5,7 @@ import type { Packed } from "./payload";
 import { CHUNK } from "./random";
 import { Said } from "./reasons";
 import type { RowsDrawn } from "./rows";
-import { encoded } from "./table_codec";
+import { TableCodec } from "./table_codec";
 import type { Rows, TableHeader, Value } from "./tables_state";
 import { words } from "./tables_text";
 import { Together } from "./together";
@@ -35,7 +35,8 @@ export async function drawHere(
   engine: Engine, run: Packed<TableHeader>, { seed, rows, values, filling }: Here, tell: (some: Found) => void,
 ): Promise<Found> {
   engine.cancel("rows");
-  const started = performance.now(), known = encoded(values, run);
+  const started = performance.now(), { known, unlike, broken } = new TableCodec(run).encoded(values);
+  if (broken && !filling) throw new Said(() => words.value.breaks(broken.text));
   const against = filling ? [] : new Together(run).contradicted(known.categories);
   if (against.length) {
     const names = against.map((place) => run.header.columns[columnOf(place, run)].name);
@@ -50,7 +51,7 @@ export async function drawHere(
   const found: RowsDrawn[] = [];
   const soFar = (): Found => ({
     rows: joined(found, values, run), calls: Math.max(0, ...found.map((part) => part.calls)),
-    seconds: (performance.now() - started) / 1000, unlike: known.unlike,
+    seconds: (performance.now() - started) / 1000, unlike,
   });
   let told = started;
   for (const each of asked) {

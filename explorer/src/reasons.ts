@@ -59,8 +59,6 @@ const ZH: Record<string, (v: Values) => string> = {
   "page-option": ({ option }) => `页面没有采样器的选项 ${option}。`,
   "page-variance": () => "页面不按学习到的方差采样。",
   "page-weights": ({ weights, most }) => `网络有 ${weights} 个数；文件至多放得下 ${most} 个。`,
-  "page-rules": () => "页面不支持数值之间的规则。",
-  "page-repeats": () => "页面不支持重复别列的列。",
   "page-network": ({ network }) => `页面没有网络 ${network}。`,
   "page-width": () => "页面只计算宽度为 8 的倍数、Fourier 特征数为 4 的倍数的网络。",
   "page-threshold": () => "页面会截断预测值，但不按分位数截断（sampling.threshold）。",

@@ -3,10 +3,10 @@
 
 import type { Kernel } from "./kernel";
 import type { Level, Packed } from "./payload";
-import { CHUNK, Normals, uniforms } from "./random";
+import { CHUNK, coarseUniforms, Normals, uniforms } from "./random";
 import { optionsOf, trajectory } from "./samplers";
-import { decoded, type Known } from "./table_codec";
-import { type Condition, TableDenoiser, TableNetwork } from "./table_network";
+import { type Known, TableCodec } from "./table_codec";
+import { TableDenoiser, TableNetwork } from "./table_network";
 import type { TableHeader } from "./tables_state";
 import { Together } from "./together";
 
@@ -34,23 +34,29 @@ export class RowDrawer {
   private readonly network: TableNetwork;
   private readonly drawing: TableNetwork;
   private readonly together: Together;
+  private readonly codec: TableCodec;
 
   constructor(kernel: Kernel, private readonly run: Packed<TableHeader>) {
     this.network = new TableNetwork(kernel, run, "network");
     this.together = new Together(run);
+    this.codec = new TableCodec(run);
     this.drawing = run.has("few/input_proj.weight") ? new TableNetwork(kernel, run, "few") : this.network;
   }
 
   /** Yields between pieces of work, and at last the rows. */
-  *draw({ seed, chunk, first, rows, known, missingAllowed }: RowsAsked, levels: Level[]): Generator<RowsDrawn | null> {
-    const live = this.run.header.live!, c = live.states.length;
-    const categories = repeated(known.categories, rows);
+  *draw(asked: RowsAsked, levels: Level[]): Generator<RowsDrawn | null> {
+    const { seed, chunk, first, rows } = asked, live = this.run.header.live!, c = this.network.numbers;
+    const known: Known = {
+      numbers: repeated(asked.known.numbers, rows), categories: repeated(asked.known.categories, rows), exact: repeated(asked.known.exact, rows),
+    };
     let calls = 0;
-    for (const asked of this.categories(categories, { seed, chunk, first, known, missingAllowed })) {
-      calls += Number(asked);
-      yield null;
+    for (const call of [this.settle(known, asked), this.categories(known, asked)]) {
+      for (const _ of call) {
+        calls += 1;
+        yield null;
+      }
     }
-    const numbers = repeated(known.numbers, rows), condition = this.condition(numbers, categories, rows);
+    const { categories, exact } = known, condition = this.codec.free(known, categories), numbers = condition.known;
     if (condition.isNoisy.some(Boolean)) {
       const normals = Normals.ofChunk(seed, chunk);
       const noise = () => normals.draw(CHUNK * c).subarray(first * c, (first + rows) * c);
@@ -63,51 +69,57 @@ export class RowDrawer {
       calls += denoiser.calls;
       for (let k = 0; k < numbers.length; k++) if (condition.isNoisy[k]) numbers[k] = x[k];
     }
-    yield { columns: decoded(numbers, categories, rows, live, this.run), calls };
+    yield { columns: this.codec.decoded({ numbers, categories, exact }), calls };
   }
 
-  /** Which numbers are known and which are to be drawn, given all categories. */
-  private condition(numbers: Float64Array, categories: Int32Array, rows: number): Condition {
-    const { states, sizes } = this.run.header.live!, c = states.length;
-    const isKnown = new Uint8Array(rows * c), isNoisy = new Uint8Array(rows * c);
-    for (let row = 0; row < rows; row++) {
-      states.forEach((state, j) => {
-        const at = row * c + j, there = state < 0 || categories[row * sizes.length + state] === 0;
-        isKnown[at] = Number(!Number.isNaN(numbers[at]));
-        isNoisy[at] = Number(there && !isKnown[at]);
-      });
+  /** Draws, in place, whether known numbers repeat others that are not; yields after each call. */
+  private *settle(known: Known, { seed, chunk, first, rows }: RowsAsked): Generator<void> {
+    const { codec, network } = this, { repeats, states, sizes } = codec.live, all = network.logitCount;
+    const isOpen = (row: number, k: number) => codec.repeats.isOpen(codec.row(known, row), repeats[k]);
+    const places = Array.from({ length: rows }, (_, row) => row);
+    if (!repeats.some((_, k) => places.some((row) => isOpen(row, k)))) return;
+    const uniform = coarseUniforms(CHUNK * repeats.length, seed, LEVELS, chunk, 2);
+    for (const [k, each] of repeats.entries()) {
+      const open = places.filter((row) => isOpen(row, k)), begin = before(sizes)[states[each.number]];
+      if (!open.length) continue;
+      const logits = network.logits(codec.free(known, known.categories));
+      for (const row of open) {
+        const apart = logits[row * all + begin] - logits[row * all + begin + each.code];
+        const does = uniform[(first + row) * repeats.length + k] < 1 / (1 + Math.exp(apart));
+        codec.repeats.decide(codec.row(known, row), each, does);
+      }
+      yield;
     }
-    return { known: numbers, isKnown, isNoisy, categories };
   }
 
-  /** Draws the hidden ones in place (sfumato.samplers.unmasking, eq. 1); tells of each call. */
-  private *categories(
-    categories: Int32Array, { seed, chunk, first, known, missingAllowed }: Omit<RowsAsked, "rows">,
-  ): Generator<boolean> {
-    const { sizes, orders, missing, states } = this.run.header.live!, s = sizes.length;
-    if (!s || known.categories.every((code, k) => code < sizes[k])) return;
-    const uniform = uniforms(CHUNK * s, seed, LEVELS, chunk), rows = categories.length / s;
-    const begins = sizes.map((_, k) => sizes.slice(0, k).reduce((sum, size) => sum + size, 0)), all = this.network.logitCount;
-    const numbers = repeated(known.numbers, rows), c = states.length;
-    const isKnown = Uint8Array.from(numbers, (v) => Number(!Number.isNaN(v))), isNoisy = new Uint8Array(rows * c);
+  /** Draws hidden ones in place (sfumato.samplers.unmasking, eq. 1); yields after each call. */
+  private *categories(known: Known, { seed, chunk, first, rows, missingAllowed }: RowsAsked): Generator<void> {
+    const { sizes, orders, missing } = this.codec.live, s = sizes.length, { categories } = known;
+    if (categories.every((code, k) => code < sizes[k % s])) return;
+    const uniform = uniforms(CHUNK * s, seed, LEVELS, chunk), begins = before(sizes), all = this.network.logitCount;
     for (let turn = 0; turn < Math.max(...orders.map((order) => order.length)); turn++) {
-      // Row r of a chunk goes by order r modulo their number; what is known of every row is the same.
-      const columnsOf = (row: number) => orders[(first + row) % orders.length][turn] ?? [];
-      if (!orders.some((order) => (order[turn] ?? []).some((k) => known.categories[k] === sizes[k]))) continue;
-      const logits = this.network.logits({ known: numbers, isKnown, isNoisy, categories });
-      for (let row = 0; row < rows; row++) {
-        for (const k of columnsOf(row)) {
-          if (categories[row * s + k] !== sizes[k]) continue;
+      // Row r of a chunk goes by order r modulo their number.
+      const hidden = Array.from({ length: rows }, (_, row) =>
+        (orders[(first + row) % orders.length][turn] ?? []).filter((k) => categories[row * s + k] === sizes[k]));
+      if (!hidden.some((columns) => columns.length)) continue;
+      const logits = this.network.logits(this.codec.free(known, categories));
+      hidden.forEach((columns, row) => {
+        for (const k of columns) {
           const own = logits.slice(row * all + begins[k], row * all + begins[k] + sizes[k]);
           if (!missingAllowed && missing[k] >= 0) own[missing[k]] = -Infinity;
           const may = this.together.allowed(categories.subarray(row * s, (row + 1) * s), k, missingAllowed ? [] : missing);
           may?.forEach((can, code) => { if (!can) own[code] = -Infinity; });
           categories[row * s + k] = chosen(own, uniform[(first + row) * s + k]);
         }
-      }
-      yield true;
+      });
+      yield;
     }
   }
+}
+
+/** How many categories there are before those of each column. */
+function before(sizes: number[]): number[] {
+  return sizes.map((_, k) => sizes.slice(0, k).reduce((sum, size) => sum + size, 0));
 }
 
 /** The first category whose probability, with those before, is above a share of all. */

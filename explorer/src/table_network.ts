@@ -40,13 +40,13 @@ export class TableNetwork {
   private readonly answers: Block;
 
   constructor(private readonly kernel: Kernel, run: Packed<TableHeader>, prefix: string) {
-    const { sizes, states } = run.header.live!, array = (this.array = (key: string) => run.floats(`${prefix}/${key}`));
+    const { sizes, states, slacks } = run.header.live!, array = (this.array = (key: string) => run.floats(`${prefix}/${key}`));
     const layer = (key: string) => {
       const [inputs, outputs] = run.shape(`${prefix}/${key}.weight`);
       return new Layer(kernel, array(`${key}.weight`), array(`${key}.bias`), inputs, outputs);
     };
     const norm = (key: string) => new Norm(array(`${key}.weight`), array(`${key}.bias`));
-    const c = (this.numbers = states.length);
+    const c = (this.numbers = states.length + slacks.length);
     this.logitCount = sizes.reduce((sum, size) => sum + size, 0);
     this.input = layer("input_proj");
     this.width = this.input.outputs;
@@ -89,8 +89,9 @@ export class TableNetwork {
     return found;
   }
 
-  /** The logits of all categories where no number is noisy: `(rows, sum of sizes)`. */
-  logits(condition: Condition): Float64Array {
+  /** The logits of all categories beside what is known, no number noisy: `(rows, sum of sizes)`. */
+  logits(beside: Condition): Float64Array {
+    const condition = { ...beside, isNoisy: new Uint8Array(beside.isNoisy.length) };
     const rows = condition.known.length / this.numbers || condition.categories.length / this.offsets.length;
     const found = new Float64Array(rows * this.logitCount), nothing = new Float64Array(condition.known.length);
     this.each(nothing, this.noiseOf(FARTHEST), condition, nothing, (first, count) => {

@@ -7,6 +7,8 @@ import { drawHere, type Found, type Here } from "./live";
 import { Packed, type RunHeader } from "./payload";
 import { type Reason, type Saying, sayingOf } from "./reasons";
 import { type Answer, draw, type Draw, fitting, served } from "./server";
+import type { Bound } from "./relations";
+import type { Repeat } from "./repeats";
 import { engine } from "./state";
 import type { Part } from "./table_codec";
 
@@ -53,6 +55,11 @@ export interface Live {
   /** Columns of categories of which only some combinations occur; the codes are arrays. */
   together: number[][];
   parts: Part[];
+  /** What rules make of numbers, and the codecs of their slacks, which are numbers after those of the columns. */
+  bound: Bound;
+  slacks: Part[];
+  /** Columns that repeat others, each before the one that it repeats. */
+  repeats: Repeat[];
 }
 
 export interface TableHeader extends RunHeader {

@@ -270,6 +270,173 @@ def test_categories_that_may_stand_together_do(browser: "Browser", tmp_path: Pat
     tab.close()
 
 
+def bound_frame(n: int = 700) -> pd.DataFrame:
+    """Sums, scales and orders of numbers and dates, some missing; numbers that repeat others."""
+    rng = np.random.default_rng(11)
+    net, tax = rng.gamma(2, 30, n).round(2), rng.gamma(1, 9, n).round(2)
+    warm = rng.normal(12, 8, n).round(1)
+    days = pd.Timestamp("2023-03-01") + pd.to_timedelta(rng.integers(0, 500, n), unit="D")
+    sent = days + pd.to_timedelta(rng.integers(0, 9, n), unit="D")
+    here = sent + pd.to_timedelta(rng.integers(0, 5, n), unit="D")
+    low = rng.normal(0, 1, n)
+    price = rng.lognormal(7, 1, n).round(2)
+    paid = np.where(rng.random(n) < 0.3, price, rng.lognormal(6, 1, n).round(2))
+    back = np.where(rng.random(n) < 0.3, paid, rng.lognormal(5, 1, n).round(2))
+    return pd.DataFrame(
+        {
+            "net": net,
+            "tax": tax,
+            "total": (net + tax).round(2),
+            "tip": np.where(rng.random(n) < 0.25, np.nan, (tax * rng.random(n)).round(2)),
+            "warm": warm,
+            "fahrenheit": (1.8 * warm + 32).round(2),
+            "ordered": days,
+            "sent": sent.where(rng.random(n) < 0.8),
+            "here": here,
+            "low": low,
+            "high": low + rng.gamma(1, 1, n) * (rng.random(n) < 0.8),
+            "price": price,
+            "paid": paid,
+            "back": np.where(rng.random(n) < 0.1, np.nan, back),
+            "city": np.where(net > 50, "Oslo", rng.choice(["Bonn", "Paris"], n)),
+        }
+    )
+
+
+RULES = ["total = net + tax", "0 <= tip <= tax", "fahrenheit = 1.8 warm + 32",
+         "ordered <= sent", "sent <= here", "low <= high"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bound(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("bound")
+    bound_frame().to_csv(folder / "bound.csv", index=False)
+    settings = SHORT | {"network.width": 24, "network.depth": 2, "sampling.steps": 9}
+    run = sfumato.fit(
+        folder / "bound.csv", settings=settings | {"data.rules": RULES}, out=folder / "run",
+        quiet=True,
+    )  # fmt: skip
+    codec = run.model.codec
+    # Where `sent` is missing its neighbours are bound to each other.
+    assert [rule.text for rule in codec.relations.rules if rule.unless] == ["here >= ordered"]
+    assert len(codec.relations.slacks) == 5
+    assert {part.name: part.repeats for part in codec.parts if part.is_numeric and part.repeats} \
+        == {"paid": "price", "back": "paid"}  # fmt: skip
+    return run
+
+
+@pytest.fixture(scope="module")
+def of_bound(
+    browser: "Browser", bound: Run, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[File]:
+    path = tmp_path_factory.mktemp("page") / "bound.html"
+    assert bound.explore(path).left == ()
+    tab = File(browser, path)
+    yield tab
+    tab.close()
+
+
+def asked_of_page(value: Any) -> Any:
+    return pd.Timestamp(value).timestamp() * 1000 if isinstance(value, str) else value
+
+
+def assert_kept(rows: pd.DataFrame) -> None:
+    """The rules hold on the screen, to the last digit."""
+    np.testing.assert_allclose(rows["total"], rows["net"] + rows["tax"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(rows["fahrenheit"], 1.8 * rows["warm"] + 32, rtol=0, atol=1e-9)
+    for low, high in ("tip", "tax"), ("ordered", "sent"), ("sent", "here"), ("ordered", "here"):
+        assert not (rows[low].astype(float) > rows[high].astype(float)).any(), (low, high)
+    assert (rows["low"] <= rows["high"]).all()
+
+
+def test_rules_of_numbers_and_repeats_are_kept_in_the_page(of_bound: File, bound: Run) -> None:
+    of_bound.set(seed=4, count=1100)
+    found, rows = of_bound.shown("drawn", bound), bound.sample(1100, seed=4)
+    assert_same(found, rows)
+    assert_kept(found)
+    repeated = found["paid"] == found["price"]
+    np.testing.assert_array_equal(repeated, rows.to_pandas()["paid"] == rows.to_pandas()["price"])
+    assert repeated.mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"total": 50.25},
+        {"total": 50.25, "tax": 8.5},
+        {"tip": 3.2, "net": 20},
+        {"fahrenheit": 55.4},
+        {"here": "2023-03-03"},
+        {"ordered": "2023-05-01", "here": "2023-05-01"},
+        {"sent": None, "here": "2023-05-01"},
+        {"low": 0.3, "high": 0.4},
+        {"price": 1000.5, "paid": 1000.5},
+        {"paid": 612.4},
+        {"back": 612.4},
+        {"back": 612.4, "price": 612.4},
+    ],
+)
+def test_rules_and_repeats_hold_under_conditions_too(
+    given: dict[str, Any], of_bound: File, bound: Run
+) -> None:
+    of_bound.set(seed=5, count=300)
+    of_bound.given(**{name: asked_of_page(value) for name, value in given.items()})
+    found = of_bound.shown("drawn", bound)
+    assert_same(found, bound.sample(300, seed=5, given=given))
+    assert_kept(found)
+    of_bound.given()
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ({"total": 50, "tax": 8, "net": 40}, "total = net + tax"),
+        ({"ordered": "2023-05-02", "here": "2023-05-01"}, "here >= ordered"),
+        ({"tip": 7.5, "tax": 7.25}, "0 <= tip <= tax"),
+        ({"tip": -1}, "0 <= tip <= tax"),
+    ],
+)
+def test_conditions_that_break_a_rule_of_numbers_are_refused(
+    given: dict[str, Any], rule: str, of_bound: File, bound: Run
+) -> None:
+    with pytest.raises(ArgumentError, match="the values given break") as refused:
+        bound.sample(1, given=given)
+    assert refused.value.values["rule"] == rule
+    of_bound.given(**{name: asked_of_page(value) for name, value in given.items()})
+    said = of_bound.page.get_by_test_id("refusal")
+    assert said.inner_text() == f"These values break the rule {rule}; change one of them."
+    of_bound.page.get_by_test_id("language").click()
+    assert said.inner_text() == f"这些值违反规则 {rule}；请改动其中之一。"
+    of_bound.page.get_by_test_id("language").click()
+    of_bound.given()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["total", "net"], ["tax"], ["sent", "low"], ["here", "ordered", "fahrenheit"], ["price"],
+     ["paid", "back", "high"], ["price", "paid", "tip", "city"]],
+)  # fmt: skip
+def test_rows_of_bound_columns_are_filled_in_as_complete_fills_them(
+    names: list[str], of_bound: File, bound: Run
+) -> None:
+    real, _ = tables.real_rows(bound)
+    columns, frame = bound.model.codec.columns, real.to_pandas()
+    equal = frame["back"].eq(frame["paid"]) & frame["paid"].eq(frame["price"])
+    place = int(np.flatnonzero(frame.notna().all(axis=1) & equal)[0])
+    of_bound.set(mode="fill", row=place, seed=8)
+    of_bound.page.evaluate(
+        "(at) => { window.sfumato.tables.emptied.value = new Set(at); }",
+        [columns.index(name) for name in names],
+    )
+    of_bound.set()
+    filled = concatenate(
+        bound.filled(tables.emptied(real.take(np.array([place])), names), 100, seed=8)
+    )
+    expected = pd.DataFrame({each.name: each.values for each in filled})
+    assert_same(of_bound.shown("filled", bound)[names], expected[names])
+    of_bound.set(mode="draw")
+
+
 def test_of_rules_and_repeats_rows_are_drawn_beforehand(of_orders: Run) -> None:
     assert of_orders.model.codec.rules
     header, _ = read(tables.carried(of_orders, MOST_CONTENT)[0])

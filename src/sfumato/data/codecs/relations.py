@@ -60,7 +60,7 @@ class _Pattern:
     from_free: tuple[np.ndarray, np.ndarray]
 
 
-class _Group:
+class Group:
     """Columns that rules bind together, directly or through others: eq. (1) of them.
 
     Args:
@@ -97,7 +97,7 @@ class _Group:
             set(range(len(columns))) - set(derived),
             key=lambda k: bool((np.abs(matrix[:, k]) > 1).any()),
         )
-        self._columns_first = [*dict.fromkeys(derived), *rest]
+        self.columns_first = [*dict.fromkeys(derived), *rest]
         self._slacks = list(range(len(columns), len(self.slots)))
         self._patterns: dict[int, _Pattern] = {}
 
@@ -143,7 +143,7 @@ class _Group:
         The first choice that keeps all grids; where unknown columns do not, slacks among them.
         """
         first: tuple[np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
-        columns, slacks = self._columns_first, self._slacks
+        columns, slacks = self.columns_first, self._slacks
         for order in ([*columns, *slacks], [columns[0], *slacks, *columns[1:]]):
             chosen: list[int] = []
             for k in sorted((k for k in order if there[k]), key=lambda k: bool(known[k])):
@@ -232,7 +232,7 @@ class Relations:
         self._place = {part.name: k for k, part in enumerate(parts)}
         self.origins = np.zeros(len(parts), np.int64)
         self._members = [[self._place[name] for name in rule.names] for rule in self.rules]
-        self._groups = [self._group(of) for of in self._connected()]
+        self.groups = [self._group(of) for of in self._connected()]
         self.bound = frozenset(name for rule in self.rules for name in rule.names)
         alone = [rule for rule in rules if len(rule.names) == 1]
         # All that what is known may contradict: those of one column and those that follow too.
@@ -262,7 +262,7 @@ class Relations:
                 )
         return [of for _, of in groups]
 
-    def _group(self, of: list[int]) -> _Group:
+    def _group(self, of: list[int]) -> Group:
         rules = [self.rules[k] for k in of]
         columns = sorted({place for k in of for place in self._members[k]})
         slack_rules = [k for k in of if self.rules[k].slack is not None]
@@ -284,7 +284,7 @@ class Relations:
         lows, highs = (
             np.array([getattr(codec, end) for codec in codecs]) - origins for end in ("low", "high")
         )
-        return _Group(
+        return Group(
             np.array(columns),
             np.array(slacks, np.int64),
             matrix,
@@ -325,7 +325,7 @@ class Relations:
         """
         slacks = np.zeros((len(state), len(self.slacks)), state.dtype)
         found = np.concatenate([state, slacks], axis=1)
-        for group in self._groups:
+        for group in self.groups:
             for rows, pattern in group.patterns(state[:, group.columns]):
                 found[np.ix_(rows, group.slots)] = pattern.roles
         return found
@@ -357,7 +357,7 @@ class Relations:
             state: see `roles`.
         """
         found = np.concatenate([x, np.full((len(x), len(self.slacks)), np.nan)], axis=1)
-        for group in self._groups:
+        for group in self.groups:
             for rows, pattern in group.patterns(state[:, group.columns]):
                 if len(pattern.determined):
                     known = np.nan_to_num(found[np.ix_(rows, group.slots)])
@@ -377,7 +377,7 @@ class Relations:
             known: values of the columns that are known as they are, `(n, columns)`; NaN elsewhere.
         """
         found = np.where(np.isnan(x), 0.0, x)
-        for group in self._groups:
+        for group in self.groups:
             for rows, pattern in group.patterns(state[:, group.columns]):
                 if not len(pattern.dependent):
                     continue
@@ -392,7 +392,7 @@ class Relations:
         found = found[:, : len(self.parts)]
         return np.where(np.isfinite(known), known, found)
 
-    def _moved(self, group: _Group, pattern: _Pattern, x: np.ndarray) -> np.ndarray:
+    def _moved(self, group: Group, pattern: _Pattern, x: np.ndarray) -> np.ndarray:
         """Eq. (2), free slots moved where a column would leave its range or a slack be negative."""
         free = np.flatnonzero(pattern.roles == FREE)
         ranges = group.ranges, (group.least, np.full_like(group.least, np.inf))
@@ -484,7 +484,7 @@ class Relations:
             broken: in which rows each rule is broken, `(n, rules)`; there it adds nothing.
         """
         found = np.zeros(len(state))
-        for group, of in zip(self._groups, self._connected(), strict=True):
+        for group, of in zip(self.groups, self._connected(), strict=True):
             own, sound = state[:, group.columns], np.logical_not(broken[:, of].any(axis=1))
             for rows, pattern in group.patterns(own):
                 volume = group.log_volume(pattern, np.flatnonzero(own[rows[0]] == FREE))

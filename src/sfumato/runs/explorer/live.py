@@ -1,19 +1,20 @@
 """A model of tables for a page that draws its rows itself, without a server.
 
 The page has the same steps as Python: categories one after another, then the numbers by the run's
-own sampler, of the same noise (explorer/src/rows.ts). It keeps rules of categories that may stand
-together. What it does not have, `refuse_live` says: rules of numbers, columns that repeat others,
-another network or sampler. Of such a run rows are drawn beforehand, and the page says why.
+own sampler, of the same noise (explorer/src/rows.ts). It keeps the rules of the run, and knows
+columns that repeat others. What it does not have, `refuse_live` says: another network or sampler.
+Of such a run rows are drawn beforehand, and the page says why.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, digits_of
-from sfumato.data.codecs.rules import Relation
+from sfumato.data.codecs.relations import Relations
+from sfumato.data.codecs.rules import Relation, unit_of
 from sfumato.errors import ArgumentError
 from sfumato.models.few import as_map, map_of
 from sfumato.models.registry import build_grid
@@ -28,13 +29,7 @@ def refuse_live(model: TableModel) -> None:
     Raises:
         ArgumentError: saying why.
     """
-    codec, network = model.codec, model.denoiser.network
-    if any(isinstance(rule, Relation) for rule in codec.rules):
-        raise ArgumentError("the page does not keep rules between numbers.", code="page-rules")
-    if codec.repeats:
-        raise ArgumentError(
-            "the page does not draw columns that repeat others.", code="page-repeats"
-        )
+    network = model.denoiser.network
     if type(network) is not TableMLP:
         name = type(network).__name__
         raise ArgumentError(
@@ -73,10 +68,11 @@ def live_model(model: TableModel) -> tuple[dict[str, Any], dict[str, np.ndarray]
     arrays |= {f"network/{name}": each for name, each in _weights(model.denoiser.network)}
     if network is not model.denoiser.network:
         arrays |= {f"few/{name}": each for name, each in _weights(network)}
-    for k, part in enumerate(codec.parts):
+    named = [(f"codec/{k}", part) for k, part in enumerate(codec.parts)]
+    for name, part in [*named, *((f"slack/{k}", s) for k, s in enumerate(codec.relations.slacks))]:
         if isinstance(part, NumericCodec):
-            arrays[f"codec/{k}/knots"] = np.array(part.knots, np.float64)
-            arrays[f"codec/{k}/heights"] = np.array(part.heights, np.float64)
+            arrays[f"{name}/knots"] = np.array(part.knots, np.float64)
+            arrays[f"{name}/heights"] = np.array(part.heights, np.float64)
     for k, (_, codes) in enumerate(codec.combinations.lists):
         arrays[f"together/{k}"] = codes.numpy().astype(np.int32)
     header = {
@@ -88,8 +84,56 @@ def live_model(model: TableModel) -> tuple[dict[str, Any], dict[str, np.ndarray]
         "orders": [[list(each) for each in order] for order in model.orders],
         "missing": list(codec.missing_categories),
         "parts": list(map(_of_part, codec.parts)),
+        "bound": _bound(codec.relations),
+        "slacks": list(map(_of_part, codec.relations.slacks)),
+        "repeats": [
+            {"number": each.number, "other": each.other_number, "code": each.code}
+            for each in codec.repeats
+        ],
     }
     return header, arrays
+
+
+def _bound(relations: Relations) -> dict[str, Any]:
+    """The numbers that rules bind, and what they are to each other."""
+    place = {part.name: k for k, part in enumerate(relations.parts)}
+    slots = iter(range(len(relations.parts), len(relations.parts) + len(relations.slacks)))
+    rules = [
+        {
+            "text": rule.text,
+            "columns": [place[name] for name in rule.names],
+            "coefficients": list(rule.coefficients),
+            "constant": rule.constant,
+            "equal": rule.equal,
+            "strict": rule.strict,
+            "step": _rounded_to(rule, relations.parts) if rule.equal else 0.0,
+            "slack": -1 if rule.slack is None else next(slots),
+            "unless": [place[name] for name in rule.unless],
+        }
+        for rule in relations.implied
+    ]
+    groups = [
+        {
+            "slots": group.slots.tolist(),
+            "columns": len(group.columns),
+            "matrix": group.matrix.tolist(),
+            "constants": group.constants.tolist(),
+            "unless": group.unless.tolist(),
+            "first": group.columns_first,
+            "steps": group.steps.tolist(),
+            "low": group.ranges[0].tolist(),
+            "high": group.ranges[1].tolist(),
+            "least": group.least[len(group.columns) :].tolist(),
+        }
+        for group in relations.groups
+    ]
+    return {"groups": groups, "rules": rules, "origins": relations.origins.tolist()}
+
+
+def _rounded_to(rule: Relation, parts: Sequence[NumericCodec]) -> float:
+    """How far apart an equation's sums are where its computed column has one digit more."""
+    derived = next(part for part in parts if part.name == rule.derived)
+    return unit_of(derived) * abs(rule.coefficients[rule.names.index(rule.derived)])
 
 
 def _weights(network: Any) -> Iterator[tuple[str, np.ndarray]]:
