@@ -6,6 +6,7 @@ some versions of jaxtyping to check its shapes.
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,17 @@ def of_orders(runs: Path) -> "Run":
     return sfumato.fit(
         runs / "orders.csv", settings=SHORT | settings, out=runs / "of-orders", quiet=True
     )
+
+
+def sampled_by(run: "Run", sampler: str) -> "Run":
+    """The same run that draws by another sampler."""
+    sampling = run.settings.sampling.model_copy(update={"sampler": sampler, "options": {}})
+    settings, model = run.settings.model_copy(update={"sampling": sampling}), run.model
+    return replace(run, model=replace(model, settings=settings))  # type: ignore[type-var]
+
+
+# A sampler that the explorer's page does not have: of its runs rows are drawn beforehand.
+NOT_IN_THE_PAGE = "dpm++3m-sde"
 
 
 def squares(n: int = 180) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import nn
 import sfumato
 from browser import browser
 from explorer_pages import read
-from fitted import SHORT
+from fitted import NOT_IN_THE_PAGE, SHORT, sampled_by
 from sfumato import Run
 from sfumato.data.table import concatenate
 from sfumato.errors import ArgumentError
@@ -234,11 +234,7 @@ def test_a_few_step_map_draws_in_the_page(
 def test_other_samplers_draw_so_too(
     sampler: str, shop: Run, browser: "Browser", tmp_path: Path
 ) -> None:
-    settings = shop.model.settings
-    sampling = settings.sampling.model_copy(update={"sampler": sampler, "options": {}})
-    other = settings.model_copy(update={"sampling": sampling})
-    model: Any = shop.model
-    run = replace(shop, model=replace(model, settings=other))
+    run = sampled_by(shop, sampler)
     run.explore(tmp_path / "shop.html")
     tab = File(browser, tmp_path / "shop.html")
     tab.set(seed=6, count=200)
@@ -437,33 +433,31 @@ def test_rows_of_bound_columns_are_filled_in_as_complete_fills_them(
     of_bound.set(mode="draw")
 
 
-def test_of_rules_and_repeats_rows_are_drawn_beforehand(of_orders: Run) -> None:
-    assert of_orders.model.codec.rules
-    header, _ = read(tables.carried(of_orders, MOST_CONTENT)[0])
+def test_of_another_sampler_rows_are_drawn_beforehand(of_orders: Run) -> None:
+    run = sampled_by(of_orders, NOT_IN_THE_PAGE)
+    header, _ = read(tables.carried(run, MOST_CONTENT)[0])
     assert header["live"] is None
     assert header["stored"]["draws"] == 100
-    assert header["stored"]["why"]["code"] == "page-rules"
+    assert header["stored"]["why"]["code"] == "page-sampler"
 
 
 def test_why_rows_are_drawn_beforehand_is_on_the_page(
     browser: "Browser", of_orders: Run, tmp_path: Path
 ) -> None:
-    of_orders.explore(tmp_path / "orders.html")
+    sampled_by(of_orders, NOT_IN_THE_PAGE).explore(tmp_path / "orders.html")
     tab = File(browser, tmp_path / "orders.html")
     said = tab.page.get_by_test_id("why")
     assert said.inner_text().strip() == (
-        "The page does not draw by itself: the page does not keep rules between numbers."
+        "The page does not draw by itself: the page does not have the sampler dpm++3m-sde."
     )
     tab.page.get_by_test_id("language").click()
-    assert said.inner_text().strip() == "本页不自行生成：页面不支持数值之间的规则。"
+    assert said.inner_text().strip() == "本页不自行生成：页面没有采样器 dpm++3m-sde。"
     tab.close()
 
 
 def test_another_sampler_or_network_is_a_reason(shop: Run) -> None:
     model: Any = shop.model
-    settings = model.settings
-    sampling = settings.sampling.model_copy(update={"sampler": "runge-kutta", "options": {}})
-    other = replace(model, settings=settings.model_copy(update={"sampling": sampling}))
+    other: Any = sampled_by(shop, "runge-kutta").model
     with pytest.raises(ArgumentError, match="does not have the sampler runge-kutta") as refused:
         refuse_live(other)
     assert refused.value.code == "page-sampler"

@@ -11,7 +11,7 @@ import pytest
 
 import sfumato
 from explorer_pages import frame, read
-from fitted import people
+from fitted import NOT_IN_THE_PAGE, people, sampled_by
 from sfumato import Run
 from sfumato.errors import SfumatoError
 from sfumato.process.streams import CHUNK
@@ -283,16 +283,21 @@ def test_the_worker_leaves_what_was_given_up_and_goes_on(of_orders: Run) -> None
 
 
 @pytest.fixture(scope="module")
-def stored(orders: Run) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    return read(tables.carried(orders, 10**9)[0])
+def beforehand(orders: Run) -> Run:
+    return sampled_by(orders, NOT_IN_THE_PAGE)
+
+
+@pytest.fixture(scope="module")
+def stored(beforehand: Run) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    return read(tables.carried(beforehand, 10**9)[0])
 
 
 def test_a_file_carries_rows_under_each_condition(
-    orders: Run, stored: tuple[dict[str, Any], dict[str, np.ndarray]]
+    beforehand: Run, stored: tuple[dict[str, Any], dict[str, np.ndarray]]
 ) -> None:
     header, arrays = stored
     columns, held = header["columns"], header["stored"]
-    assert_same(frame(arrays, "drawn", columns), orders.sample(5000))
+    assert_same(frame(arrays, "drawn", columns), beforehand.sample(5000))
     real = frame(arrays, "real", columns)
     by_column: dict[str, list[Any]] = {}
     for each in held["conditions"]:
@@ -321,7 +326,7 @@ def test_a_file_carries_rows_under_each_condition(
         ],
         columns=[column["name"] for column in columns],
     )
-    assert_same(given, orders.sample(300, given=wanted))
+    assert_same(given, beforehand.sample(300, given=wanted))
 
 
 def test_a_file_carries_rows_that_are_filled_in(
@@ -341,28 +346,28 @@ def test_a_file_carries_rows_that_are_filled_in(
     assert held["left"] == {}
 
 
-def test_of_a_file_that_would_be_too_large_it_is_said_what_is_left_out(orders: Run) -> None:
+def test_of_a_file_that_would_be_too_large_it_is_said_what_is_left_out(beforehand: Run) -> None:
     of_row = 3 * 8 + 2 * 4
-    content, left = tables.carried(orders, of_row * (400 + 5000 + 900 + 100))
+    content, left = tables.carried(beforehand, of_row * (400 + 5000 + 900 + 100))
     header, arrays = read(content)
     assert len(content) <= of_row * 6400
     assert len(header["stored"]["conditions"]) == 3
     assert len(arrays["given/0"]) == 900
     kept = header["stored"]["left"]
-    assert left[0] == "drawing by itself (the page does not keep rules between numbers)"
+    assert left[0] == "drawing by itself (the page does not have the sampler dpm++3m-sde)"
     assert left[1:] == [
         f"{kept['conditions'][0]} of {kept['conditions'][1]} conditions",
         f"{kept['fillings'][0]} of {kept['fillings'][1]} filled rows",
     ]
     assert kept["conditions"][1] - kept["conditions"][0] == 3
-    content, left = tables.carried(orders, of_row * 2000)
+    content, left = tables.carried(beforehand, of_row * 2000)
     assert len(content) <= of_row * 2000
     assert left[1] == "3,400 of 5,000 drawn rows"
 
 
-def test_the_page_of_a_table_is_a_file(of_orders: Run, tmp_path: Path) -> None:
-    page = of_orders.explore(tmp_path / "orders.html")
-    assert page.left == ("drawing by itself (the page does not keep rules between numbers)",)
+def test_the_page_of_a_table_is_a_file(beforehand: Run, tmp_path: Path) -> None:
+    page = beforehand.explore(tmp_path / "orders.html")
+    assert page.left == ("drawing by itself (the page does not have the sampler dpm++3m-sde)",)
     assert (tmp_path / "orders.html").stat().st_size < 3_000_000 < MOST_BYTES
-    assert of_orders.folder is not None
-    assert str(of_orders.folder.parent) not in page.html
+    assert beforehand.folder is not None
+    assert str(beforehand.folder.parent) not in page.html

@@ -13,7 +13,7 @@ from PIL import Image
 
 from browser import browser
 from command_line import leave
-from fitted import SHORT
+from fitted import NOT_IN_THE_PAGE, SHORT, sampled_by
 from forked_worker import ForkedWorkers, forked_workers
 from sfumato import Run, fit
 from sfumato.runs.explorer.page import page_html
@@ -33,6 +33,11 @@ ORDERED, SHIPPED, CITY, PRICE, GIFT = range(5)
 @pytest.fixture(scope="module")
 def orders(of_orders: Run) -> Run:
     return replace(of_orders, data=of_orders.known_data())
+
+
+@pytest.fixture(scope="module")
+def beforehand(orders: Run) -> Run:
+    return sampled_by(orders, NOT_IN_THE_PAGE)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +62,10 @@ def fresh(served: Tab) -> Tab:
 
 @pytest.fixture(scope="module")
 def file(
-    browser: "Browser", of_orders: Run, tmp_path_factory: pytest.TempPathFactory
+    browser: "Browser", beforehand: Run, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Tab]:
     path = tmp_path_factory.mktemp("page") / "orders.html"
-    of_orders.explore(path)
+    beforehand.explore(path)
     tab = Tab(browser, path.as_uri())
     tab.context.set_offline(True)
     yield tab
@@ -302,18 +307,18 @@ def test_every_control_and_plot_has_a_name(fresh: Tab) -> None:
 # ----------------------------------------------------------------------------- without a server
 
 
-def test_a_file_says_that_its_rows_were_drawn_beforehand(file: Tab, orders: Run) -> None:
+def test_a_file_says_that_its_rows_were_drawn_beforehand(file: Tab, beforehand: Run) -> None:
     text = file.page.inner_text("body")
     assert "No internet and no server: all rows of this page were drawn beforehand." in text
-    assert file.rows("begun", PRICE) == prices(orders.sample(5000))
+    assert file.rows("begun", PRICE) == prices(beforehand.sample(5000))
     assert file.page.get_by_test_id("draw").count() == 0
 
 
 def test_what_a_file_does_without_is_said_in_both_languages(
-    browser: "Browser", of_orders: Run, tmp_path: Path
+    browser: "Browser", beforehand: Run, tmp_path: Path
 ) -> None:
-    content, (own, conditions, fillings) = carried(of_orders, 32 * (400 + 5000 + 900 + 100))
-    assert own == "drawing by itself (the page does not keep rules between numbers)"
+    content, (own, conditions, fillings) = carried(beforehand, 32 * (400 + 5000 + 900 + 100))
+    assert own == "drawing by itself (the page does not have the sampler dpm++3m-sde)"
     path = tmp_path / "small.html"
     path.write_text(page_html(content), encoding="utf-8")
     tab = Tab(browser, path.as_uri())
