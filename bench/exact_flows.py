@@ -12,11 +12,12 @@ from bench.few_calls import mapped
 from bench.measure import Page, table
 from bench.pictures import curves
 from sfumato.denoisers.denoiser import Denoiser
-from sfumato.denoisers.mixture import gaussian_mixture
+from sfumato.denoisers.mixture import GaussianMixture, gaussian_mixture
 from sfumato.models.few import as_map, ends_of_flow
 from sfumato.models.gaussian import GaussianModel
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
+from sfumato.process.process import Process
 from sfumato.process.streams import generator
 from sfumato.runs.exact import exact_denoiser
 from sfumato.runs.fit import fit
@@ -87,23 +88,17 @@ def _judged(
     assert isinstance(model, GaussianModel)
     assert model.few is not None
     process, own_map = model.process, as_map(model.denoiser, model.few.network)
-
-    def flow(
-        denoise: Denoiser, x: Tensor, level: NoiseLevel, steps: int, grid: str = _GRID
-    ) -> Tensor:
-        return ends_of_flow(denoise, x, level, process.grid(grid, steps))
-
     noisiest = process.at(torch.tensor(1.0, dtype=torch.float64))
     x = torch.randn(_POINTS, 2, generator=generator(1), dtype=torch.float64)
     x = noisiest.like(x).sigma * x
-    truth = flow(exact, x, noisiest, _REFERENCE)
+    truth = _end(exact, x, noisiest, process)
     rows: list[list[object]] = []
     lines: dict[str, list[tuple[float, float]]] = {}
     for by, denoise in (("UniPC, exact denoiser", exact), ("UniPC, network", model.denoiser)):
         lines[by] = []
         for calls in _CALLS:
             tried = (
-                _distances(flow(denoise, x, noisiest, calls, grid), truth)
+                _distances(ends_of_flow(denoise, x, noisiest, process.grid(grid, calls)), truth)
                 for grid in process.suggested_grids
             )
             off = min(tried, key=lambda each: float(np.median(each)))
@@ -117,9 +112,23 @@ def _judged(
     for time in sorted({time for each in model.few.times.values() for time in each}):
         level = process.at(torch.tensor(time, dtype=torch.float64))
         x_t = noised(data, level).draw(torch.randn(data.shape, generator=generator(2)).double())
-        off = _distances(own_map(x_t, level).x_0, flow(exact, x_t, level, _REFERENCE))
+        off = _distances(own_map(x_t, level).x_0, _end(exact, x_t, level, process))
         levels.append([name, f"{float(level.sigma_ve):.3g}", *_cells(off)])
     return rows, levels, lines
+
+
+def _end(exact: Denoiser, x_t: Tensor, level: NoiseLevel, process: Process) -> Tensor:
+    """Where the exact flow ends: of one Gaussian N(m, s²) in closed form, see docs/few-calls.md."""
+    if isinstance(exact, GaussianMixture) and len(exact.means) == 1:
+        at, mean, axes, variances = (
+            level.like(x_t),
+            exact.means[0],
+            exact.axes[0],
+            exact.variances[0],
+        )
+        narrower = (variances / (at.alpha**2 * variances + at.sigma**2)).sqrt()
+        return mean + ((x_t - at.alpha * mean) @ axes * narrower) @ axes.T
+    return ends_of_flow(exact, x_t, level, process.grid(_GRID, _REFERENCE))
 
 
 def _distances(ends: Tensor, truth: Tensor) -> np.ndarray:

@@ -17,7 +17,8 @@ from sfumato.errors import (
     SfumatoError,
 )
 
-# Python looks through all that was imported once more before it ends: half a second for PyTorch.
+# Before it ends, Python looks for garbage in all that was imported, half a second for PyTorch;
+# what is frozen is left out.
 atexit.register(gc.freeze)
 
 

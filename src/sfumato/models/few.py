@@ -146,7 +146,8 @@ def ends_of_flow(denoise: Any, x_t: Tensor, level: NoiseLevel, grid: NoiseLevel)
         level: that level, `()`.
         grid: noise falling to the clean level, of which the levels below are walked.
     """
-    below = grid[(grid.sigma_ve < level.sigma_ve).nonzero().flatten()]
+    # But for rounding: a step of no length would divide by it.
+    below = grid[(grid.sigma_ve < (1 - 1e-9) * level.sigma_ve).nonzero().flatten()]
     levels = NoiseLevel(
         torch.cat([level.alpha[None], below.alpha]), torch.cat([level.sigma[None], below.sigma])
     )

@@ -109,7 +109,7 @@ def load_model(
     try:
         header = json.loads(metadata["sfumato"])
         version, checksum = header["format"], header["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RunError(f"the header of {path} is damaged; take another copy.") from error
     if version not in (4, _FORMAT):
         raise RunError(
@@ -139,10 +139,14 @@ def load_model(
         tensors = {name: each for name, each in tensors.items() if not name.startswith(_FEW)}
         _refuse_other_weights(tensors, skeleton)
         if of_few or "few" in header:
+            if not header["few"]:
+                raise RunError("its few-step map is of no number of calls.")
             _refuse_other_weights(of_few, _of_map(skeleton, header))
         model = build_model(settings, codec, network=network, process=process)
         if of_few:
-            times = {int(calls): _times(given) for calls, given in header["few"].items()}
+            times = {
+                int(calls): _times(int(calls), given) for calls, given in header["few"].items()
+            }
             few = FewSteps(_of_map(model.denoiser.network, header), times)
             few.network.load_state_dict(of_few)
             few.network.to(device_of(settings, codec))
@@ -165,7 +169,7 @@ def _of_map(network: nn.Module, header: Mapping[str, Any]) -> nn.Module:
 
 
 # Far more than any map has; a stranger's header may ask for any number.
-_MOST_BRANCHES = 256
+_MOST_BRANCHES, _MOST_CALLS = 256, 64
 
 
 def _refuse_other_weights(tensors: Mapping[str, Tensor], skeleton: nn.Module) -> None:
@@ -179,17 +183,21 @@ def _refuse_other_weights(tensors: Mapping[str, Tensor], skeleton: nn.Module) ->
             raise RunError(f"its weight {name} is {tensor.dtype}, not {made[name].dtype}.")
 
 
-def _times(given: Any) -> tuple[float, ...]:
-    """When a few-step map is called: times that fall from 1."""
+def _times(calls: int, given: Any) -> tuple[float, ...]:
+    """When a few-step map of so many calls makes them: times that fall from 1."""
+    if type(given) is not list or not 0 < len(given) == calls <= _MOST_CALLS:
+        raise RunError(f"its few-step map of {calls} calls does not say when it makes each.")
     times = tuple(map(float, given))
     falling = all(later < earlier for earlier, later in pairwise(times))
-    if not times or times[0] != 1 or not falling or times[-1] < 0:
+    if times[0] != 1 or not falling or times[-1] < 0:
         raise RunError(f"its few-step map is called at the times {given}.")
     return times
 
 
 # What a header raises that is not one of ours, or is damaged.
-_DAMAGE = (SfumatoError, RuntimeError, KeyError, TypeError, ValueError, AttributeError)
+_DAMAGE = (
+    SfumatoError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, OverflowError
+)  # fmt: skip
 
 
 def _refuse_unlike(path: Path, what: str, name: str, given: object) -> None:

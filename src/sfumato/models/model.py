@@ -128,13 +128,8 @@ class Model(Protocol):
         """The first samples of a seed on their way from noise: each level with its rows."""
         ...
 
-    def pictured_frames(
-        self, n: int, count: int, *, seed: int = 0, steps: int | None = None
-    ) -> list[tuple[NoiseLevel, Any]]:
-        """`count` of these frames, even in time, noise first.
-
-        `steps`: of a walk along a continuous schedule; the settings' where not given.
-        """
+    def pictured_frames(self, n: int, count: int, *, seed: int = 0) -> list[tuple[NoiseLevel, Any]]:
+        """`count` of these frames, even in time, noise first."""
         ...
 
     def choose_steps(self, **sampling: Any) -> Choice:

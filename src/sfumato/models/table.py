@@ -174,10 +174,10 @@ class TableModel:
             yield frame.level, whole.take(rows)
 
     def pictured_frames(
-        self, n: int, count: int, *, seed: int = 0, steps: int | None = None
+        self, n: int, count: int, *, seed: int = 0
     ) -> list[tuple[NoiseLevel, DataTable]]:
         """`count` frames for a picture, even in time, noise first; steps repeat or are left out."""
-        steps = max(steps or int(self.settings.sampling.steps), count - 1)
+        steps = max(int(self.settings.sampling.steps), count - 1)
         frames = list(self.frames(n, seed=seed, steps=steps, grid=self.process.default_grid))
         return [frames[k] for k in np.linspace(0, len(frames) - 1, count).round().astype(int)]
 

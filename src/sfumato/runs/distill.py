@@ -157,7 +157,13 @@ def learn_map(
         atomic.write_bytes(folder / _PLAN, tomli_w.dumps(plan).encode())
     job = _begun(run, times, folder, seed, quiet=quiet)
     if resume:
-        job.training.restore(*checkpoint.load(folder / CHECKPOINT))
+        saved = checkpoint.load(folder / CHECKPOINT)
+        try:
+            job.training.restore(*saved)
+        except RunError as error:
+            raise RunError(
+                f"{folder} holds a map that another version began; begin anew, without --resume."
+            ) from error
     network = _learned(job, quiet=quiet)
     made = replace(run, model=changed(run.model, few=FewSteps(network, times)))
     found = _kept(made, named, measure=measure, quiet=quiet)

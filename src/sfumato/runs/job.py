@@ -21,6 +21,7 @@ from sfumato import atomic, distributed
 from sfumato.data.source import IN_MEMORY
 from sfumato.errors import SfumatoError
 from sfumato.models.file import save_model
+from sfumato.models.gaussian import GaussianModel
 from sfumato.models.model import Model, supports
 from sfumato.models.registry import OWN
 from sfumato.process.streams import chunk_size
@@ -39,7 +40,8 @@ from sfumato.training.loop import StepRecord, Training, train
 
 # Pictures of a snapshot: the first whole chunks, more than a figure shows.
 _SNAPSHOT_PICTURES = 16
-# And the steps of its walk: even in time they are enough for a picture (bench/calls_to_floor).
+# And the steps of its walk: even in time, they are enough for the default sampler
+# (bench/calls_to_floor).
 _SNAPSHOT_STEPS = 24
 
 
@@ -134,6 +136,7 @@ def _take_snapshot(job: Job) -> None:
     model = sampling_model(job)
     if not distributed.is_first() or not supports(model, "snapshots"):
         return
+    assert isinstance(model, GaussianModel)
     event = model.codec.event
     n = chunk_size(event) if len(event) == 1 else _SNAPSHOT_PICTURES
     frames = model.pictured_frames(n, SNAPSHOT_FRAMES, steps=_SNAPSHOT_STEPS)

@@ -122,7 +122,8 @@ class BranchedFlowEnds(FlowEnds):
         assert batch.target is not None
         x_t, level = batch.x_t, batch.level
         scalings = denoiser.parameterisation(level)
-        answers, logits = network.candidates(*denoiser.inputs(x_t, level, scalings.c_in))
+        found = network.candidates(*denoiser.inputs(x_t, level, scalings.c_in))
+        answers, logits = (each.to(x_t) for each in found)
         dimension = x_t.shape[1]  # a variance, if there is one, is behind the coordinates
         skipped = spread(scalings.c_skip, x_t) * x_t
         x_0 = skipped[:, None] + spread(scalings.c_out, answers) * answers[..., :dimension]

@@ -40,8 +40,9 @@ from sfumato.training.times import Importance, TimeDraw, named_time_draw
 
 _NO_CLASSES = ClassLabels(0)
 
-# Of more parts each is too narrow for most noise, and to make them takes as long as a fit.
-_MOST_PARTS = 128
+# Rows of more numbers are too far apart, and of more parts each is too narrow for most noise and
+# has few rows of a step.
+_MOST_NUMBERS, _MOST_PARTS = 8, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -281,7 +282,8 @@ def regression(
             "training.times=importance remembers the losses of one process; take another."
         )
     near, at_most = None, 2 * settings.reference
-    if rows is not None and 0 < len(rows) <= _MOST_PARTS * at_most:
+    few = rows is not None and math.prod(event) <= _MOST_NUMBERS
+    if rows is not None and few and len(rows) <= _MOST_PARTS * at_most:
         near = neighbourhoods(rows, at_most)
     return Regression(
         process,

@@ -11,16 +11,17 @@ field", who take the rows of (1) besides the row itself from elsewhere.
 
 Any groups will do in which the noise has no say. With much noise a group is a batch of rows chosen
 evenly. With little noise few of those are within the noise, and the group is a part of the data
-whose rows are near each other: a leaf of a k-d tree, Bentley (1975), that is wider than
+whose rows are near each other: a leaf of a k-d tree, Bentley (1975). Little noise is
 
-    (2)  4 sigma/alpha,   its width being the deviation of a coordinate
+    (2)  4 sigma/alpha <= the width of the leaves, which is the deviation of a coordinate in them
 
-so that the noise takes few rows out of their part.
+where it takes few rows out of their part.
 
 But for a factor that does not depend on j, log w_j = (alpha/sigma²) x_t·x_j - (SNR/2) |x_j|²:
 attention of x_t over the rows, which PyTorch computes without holding the n weights of a sample.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,14 +70,17 @@ def neighbourhoods(rows: Float[Tensor, "n *event"], at_most: int) -> Neighbourho
     part = torch.empty(len(flat), dtype=torch.int64)
     for k, index in enumerate(parts):
         part[index] = k
-    off = [flat[index] - flat[index].mean(0) for index in parts]
-    width = float(torch.cat(off).square().mean().sqrt())
-    return Neighbourhoods(tuple(as_keys(flat[index]) for index in parts), part, width)
+    keys = tuple(as_keys(flat[index]) for index in parts)
+    squares = sum(float(flat[i].var(0, correction=0).sum()) * len(i) for i in parts)
+    return Neighbourhoods(keys, part, math.sqrt(squares / max(1, flat.numel())))
 
 
 def as_keys(rows: Float[Tensor, "*groups n elements"]) -> Tensor:
-    """Each row with its |x_j|² behind it, `(*groups, n, elements + 1)`."""
-    return torch.cat([rows, rows.square().sum(-1, keepdim=True)], -1)
+    """Each row with its |x_j|² behind it, `(*groups, 1, 1, n, elements + 1)`.
+
+    One batch and one head: without them PyTorch takes a path that holds the weights.
+    """
+    return torch.cat([rows, rows.square().sum(-1, keepdim=True)], -1)[..., None, None, :, :]
 
 
 def posterior_means(
@@ -97,12 +101,12 @@ def posterior_means(
     noised = x_t.flatten(1)
     towards = spread(level.alpha / level.sigma**2, noised) * noised
     against = (-level.snr / 2).to(noised)
-    queries = torch.cat([towards, against[:, None]], 1)[order]
+    queries = torch.cat([towards, against[:, None]], 1)[None, None, order]
     own, counts = group[order].unique_consecutive(return_counts=True)
-    found = []
-    for k, some in zip(own.tolist(), queries.split(counts.tolist()), strict=True):
-        of_group = keys[k][None, None]  # one head: else PyTorch takes a path that holds the weights
-        found.append(scaled_dot_product_attention(some[None, None], of_group, of_group, scale=1.0))
+    found = [
+        scaled_dot_product_attention(some, keys[k], keys[k], scale=1.0)
+        for k, some in zip(own.tolist(), queries.split(counts.tolist(), 2), strict=True)
+    ]
     means = torch.empty_like(noised)
     means[order] = torch.cat(found, 2)[0, 0, :, :-1]
     return means.view_as(x_t)
