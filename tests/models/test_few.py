@@ -26,6 +26,7 @@ from sfumato.models.few import (
     map_of,
     times_of,
 )
+from sfumato.models.registry import process_of, usual_schedules
 from sfumato.networks.branches import branched
 from sfumato.networks.mlp import VectorMLP
 from sfumato.process import parameterisations
@@ -80,6 +81,21 @@ def test_the_flow_ends_where_the_closed_form_says() -> None:
         x_t = noised(rows(500), level).draw(torch.randn(500, 2, generator=generator(2)).double())
         found = ends_of_flow(exact, x_t, level, grid)
         np.testing.assert_allclose(found.numpy(), end(x_t, level).numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("schedule", usual_schedules())
+def test_the_way_to_the_end_has_no_step_of_no_length(schedule: str) -> None:
+    """The first level of a grid, which the noisiest is but for rounding, is not walked twice."""
+    process, calls = process_of(schedule), []
+
+    def counted(x_t: Tensor, level: NoiseLevel) -> Prediction:
+        calls.append(float(level.log_snr))
+        return exact(x_t, level)
+
+    grid = process.grid("uniform-log-snr", 20)
+    ends_of_flow(counted, torch.ones(1, 2).double(), process.at(torch.tensor(1.0).double()), grid)
+    assert len(calls) == 20
+    assert min(np.diff(calls)) > 1e-3
 
 
 def test_the_end_is_the_same_all_along_a_path() -> None:

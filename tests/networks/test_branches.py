@@ -71,6 +71,10 @@ def test_it_is_trained_where_the_network_was(network: VectorMLP | StepMLP) -> No
     own(X, STEP).sum().backward()
     assert own.network.output_proj.weight.grad is not None
     assert own.network.output_proj.weight.dtype == network.output_proj.weight.dtype
+    network.output_proj.requires_grad_(requires_grad=False)
+    frozen = branched(network, 4).network
+    assert not frozen.output_proj.weight.requires_grad
+    assert frozen.hidden[0].weight.requires_grad
     assert branched(network.double(), 4).network.output_proj.weight.dtype == torch.float64
 
 

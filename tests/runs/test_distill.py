@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import sfumato
@@ -28,6 +29,7 @@ from sfumato.runs import compare, distill, job
 from sfumato.runs.distill import Distilled, in_few
 from sfumato.runs.fit import finish, resume
 from sfumato.runs.run import Run
+from sfumato.training.flow_ends import BranchedFlowEnds
 
 # Rows, steps of the solver, steps of training for one of the fit, rows of a step for one.
 _QUICK = (200, 6, 0.5, 1)
@@ -415,6 +417,13 @@ def test_the_map_stands_beside_the_samplers(
         ({"1": [0.5]}, "called at the times"),
         ({"2": [1.0, 1.0]}, "called at the times"),
         ({"2": "often"}, "does not describe a model"),
+        ({"4": [1.0]}, "does not say when it makes each"),
+        ({"0": []}, "does not say when it makes each"),
+        ({"-3": [1.0]}, "does not say when it makes each"),
+        ({"1": "1"}, "does not say when it makes each"),
+        ({"100": [1 - k / 100 for k in range(100)]}, "does not say when it makes each"),
+        ({"1": [10**400]}, "does not describe a model"),
+        ({}, "of no number of calls"),
         ([1, 2], "does not describe a model"),
         (None, "its weights are not those of its settings|does not describe"),
     ],
@@ -471,6 +480,52 @@ def test_a_map_of_one_answer_opens_and_draws(moons: Run, tmp_path: Path) -> None
     assert again.model.few is not None
     assert type(again.model.few.network) is type(network)
     np.testing.assert_array_equal(again.sample(20, few=1), before.sample(20, few=1))
+
+
+def test_points_learn_by_scattered_candidates_from_as_many_ends_as_planned(
+    moons: Run, tmp_path: Path
+) -> None:
+    run = _copy(moons, tmp_path / "run")
+    (tmp_path / "few").mkdir()
+    times = {1: times_of(run.model.process, 1)}
+    training = distill._begun(run, times, tmp_path / "few", 3, quiet=True).training
+    assert isinstance(training.objective, BranchedFlowEnds)
+    assert len(training.data) == _QUICK[0]
+    assert training.settings.batch_size == _QUICK[3] * run.settings.training.batch_size
+    network = training.network
+    assert isinstance(network, Branches)
+    assert network.count == distill._BRANCHES
+    with torch.no_grad():
+        answers, _ = network.candidates(torch.randn(9, 2), torch.tensor(-5.0))
+    assert (answers.std(1) > 0.1).all()
+
+
+def test_candidates_share_the_parts_of_the_data_among_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight Gaussians in one call: hardly a point between them, where one answer leaves many."""
+    monkeypatch.setitem(distill._RECIPES, "points", (8000, 24, 1.0, 3))
+    settings = {"training.steps": 300, "training.snapshots": 0, "network.width": 32}
+    run = sfumato.fit("eight-gaussians", settings=settings, out=tmp_path / "run", quiet=True)
+    between, chosen = {}, 0
+    for name in ("candidates", "one answer"):
+        if name == "one answer":
+            monkeypatch.setattr(distill, "can_branch", lambda _: False)
+        made = distill.learn_map(run, [1], seed=0, measure=False, quiet=True).run
+        assert made.model.few is not None
+        network = made.model.few.network
+        if isinstance(network, Branches):
+            with torch.no_grad():
+                _, logits = network.candidates(torch.randn(4000, 2), torch.tensor(-10.0))
+            chosen = len(logits.argmax(1).unique())
+        rows = made.sample(4000, few=1)
+        angle = np.arange(8) * np.pi / 4
+        radius = np.median(np.linalg.norm(rows, axis=1))
+        centres = radius * np.stack([np.cos(angle), np.sin(angle)], 1)
+        nearest = np.linalg.norm(rows[:, None] - centres, axis=2).min(1)
+        between[name] = (nearest > 0.2 * radius).mean()
+    assert chosen >= 4
+    assert between["candidates"] < 0.5 * between["one answer"]
 
 
 class _Own(VectorMLP):

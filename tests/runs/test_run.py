@@ -22,11 +22,14 @@ from sfumato.data.io.rows import write_rows
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, DataError, DivergedError, RunError
 from sfumato.models.file import save_model
+from sfumato.models.gaussian import GaussianModel
 from sfumato.runs.fit import begin, finish, fit, resolve, resume
 from sfumato.runs.folder import LOCK, new_folder
 from sfumato.runs.job import Stopped, fitting
-from sfumato.runs.run import Run, open_run
+from sfumato.runs.kinds import KINDS
+from sfumato.runs.run import SNAPSHOT_FRAMES, Run, open_run
 from sfumato.training import checkpoint
+from sfumato.training.regression import Regression
 
 
 @pytest.fixture
@@ -371,6 +374,40 @@ def test_a_damaged_snapshot_is_named(own_moons: Run) -> None:
             run.snapshots()
     path.unlink()
     assert [step for step, _ in run.snapshots()] == [10, 60]
+
+
+def test_points_are_averaged_over_near_rows_where_there_is_little_noise(moons: Run) -> None:
+    model = moons.model
+    prepared = KINDS["points"].prepare(moons.settings, moons.load_data(), model.codec)
+    objective = prepared.objective(model.denoiser, model.process)
+    assert isinstance(objective, Regression)
+    assert objective.near is not None
+    assert len(objective.near.part) == len(prepared.rows)
+
+
+def test_a_snapshot_is_drawn_in_few_even_steps(own_moons: Run, tmp_path: Path) -> None:
+    calls = []
+    model = own_moons.model
+    hook = model.denoiser.network.register_forward_hook(lambda *_: calls.append(1))
+    assert isinstance(model, GaussianModel)
+    frames = model.pictured_frames(5, SNAPSHOT_FRAMES, steps=24)
+    assert len(calls) == 24
+    assert len(frames) == SNAPSHOT_FRAMES
+    model.pictured_frames(5, 40, steps=24)  # no fewer than frames
+    assert len(calls) == 24 + 39
+    hook.remove()
+    settings = {**TINY, "training.steps": 1, "training.snapshots": 1, "sampling.steps": 60}
+    with pytest.MonkeyPatch.context() as patch:
+        asked = []
+        own = GaussianModel.pictured_frames
+
+        def counted(self: GaussianModel, n: int, count: int, **named: Any) -> Any:
+            asked.append(named)
+            return own(self, n, count, **named)
+
+        patch.setattr(GaussianModel, "pictured_frames", counted)
+        sfumato.fit("moons", settings=settings, out=tmp_path / "run", quiet=True)
+    assert asked == [{"steps": 24}]
 
 
 def test_snapshots_come_in_the_order_of_their_steps(own_moons: Run) -> None:

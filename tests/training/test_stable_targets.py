@@ -119,3 +119,22 @@ def test_targets_of_near_rows_are_as_right_and_quieter(rows: int) -> None:
                 assert (product.mean(0).abs() < 4.5 * error + 1e-6).all()
     near, evenly = (apart[name][low].square().mean() for name in ("near", "evenly"))
     assert near < 0.7 * evenly
+
+
+@pytest.mark.parametrize(
+    ("rows", "numbers", "reference", "parts"),
+    [(10_000, 2, 1024, 8), (100, 2, 64, 1), (129, 2, 64, 2), (8192, 1, 64, 64), (8193, 1, 64, 0),
+     (500, 9, 64, 0), (500, 2, 0, 0)],
+)  # fmt: skip
+def test_near_rows_are_looked_for_among_not_too_many_of_few_numbers(
+    rows: int, numbers: int, reference: int, parts: int
+) -> None:
+    data = torch.randn(rows, numbers, generator=torch.Generator().manual_seed(5))
+    denoiser = NetworkDenoiser(VectorMLP(numbers, 8, 1), parameterisations.edm)
+    settings = TrainingSettings(batch_size=32, reference=reference)
+    process = as_process(Cosine())
+    near = regression(denoiser, process, settings, (numbers,), rows=data).near
+    assert (0 if near is None else len(near.keys)) == parts
+    if near is not None:
+        assert max(keys.shape[2] for keys in near.keys) <= 2 * reference
+    assert regression(denoiser, process, settings, (numbers,)).near is None
