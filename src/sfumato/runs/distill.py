@@ -40,7 +40,7 @@ from sfumato.training.loss import simple
 # Of the time of the fit a part goes to the flow's ends and the rest to learning them:
 # rows whose ends are computed, steps of the solver, steps for one of the fit, rows for one.
 _RECIPES = {
-    "points": (24_000, 48, 0.5, 3),
+    "points": (24_000, 48, 0.5, 2),
     "table": (32_768, 24, 0.5, 1),
     "images": (4_096, 24, 0.7, 1),
 }
