@@ -257,7 +257,7 @@ def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> Non
             "network.width": 32,
             "network.depth": 1,
             "network.options": {"multipliers": [1, 2], "attention": [False, True]},
-            "training.steps": 150,
+            "training.steps": 220,
             "training.batch_size": 16,
             "training.snapshots": 0,
         },
@@ -266,18 +266,18 @@ def test_what_was_trained_here_is_drawn_by_their_pipeline(tmp_path: Path) -> Non
     pipeline = diffusers.DDPMPipeline.from_pretrained(tmp_path / "ours")
     pipeline.set_progress_bar_config(disable=True)
     drawn = pipeline(
-        batch_size=16,
+        batch_size=64,
         num_inference_steps=25,
         generator=torch.Generator().manual_seed(0),
         output_type="np",
     ).images
     means = drawn.mean((1, 2, 3)) * 255
-    # Noise alone has means near 128; after so short a training one of 16 may lie between.
+    # Noise alone has means near 128; after so short a training some lie between.
     off = np.minimum(abs(means - 40), abs(means - 200))
     assert np.quantile(off, 0.75) < 40
-    assert 0 < (means > 120).sum() < 16
+    assert 16 < (means > 120).sum() < 48
     # And back: the folder is a model here too, and draws what diffusers drew.
-    x = _drawn_here(read_pipeline(tmp_path / "ours"), 16, 0)
+    x = _drawn_here(read_pipeline(tmp_path / "ours"), 64, 0)
     own = (x / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(own, drawn, rtol=0, atol=5e-3)
 
