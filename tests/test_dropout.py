@@ -26,6 +26,7 @@ from sfumato.networks.unet import UNet
 from sfumato.process import parameterisations
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.schedules import Cosine
+from sfumato.runs import distill
 from sfumato.runs.doctor.remedies import _averaged
 from sfumato.runs.fit import begin, finish, prepare, resolve, resume
 from sfumato.runs.job import fitting, sampling_model
@@ -201,6 +202,20 @@ def test_two_draws_of_a_seed_are_equal_whoever_made_the_model(runs: Path, maker:
     still, _ = draw(), network.train()
     assert not np.array_equal(np.asarray(draw()), np.asarray(still))
     network.eval()
+
+
+def test_a_few_step_map_leaves_nothing_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its denoiser is made for each draw, which puts the network in evaluation mode."""
+    monkeypatch.setitem(distill._RECIPES, "images", (32, 4, 1.0, 1))
+    run = sfumato.fit(PIXELS, out=tmp_path / "run", settings=PICTURES, quiet=True)
+    run = distill.learn_map(run, [2], seed=0, measure=False, quiet=True).run
+    assert run.model.few is not None
+    network = run.model.few.network
+    assert any(isinstance(each, nn.Dropout) and each.p > 0 for each in network.modules())
+    assert not any(each.training for each in network.modules())
+    drawn = run.sample(5, seed=3, few=2)
+    network.train()
+    np.testing.assert_array_equal(run.sample(5, seed=3, few=2), drawn)
 
 
 def test_a_step_leaves_out_and_what_follows_does_not() -> None:

@@ -1,6 +1,7 @@
 """Every command on every kind of data: it works, or one line says why it does not."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,14 @@ COMMANDS: dict[str, str] = {
     "doctor": "doctor {run} --json",
     "doctor --data": "doctor {run} --data {rows} --json",
     "compare samplers": "compare samplers {run} --calls 4 --json --quiet",
+    "explore": "explore {run} --to page.html",
     "fit --resume": "fit --resume --out {run}",
     "fit --from": "fit {rows} --from {run} --out new --quiet --set training.steps=2 "
     "--set training.batch_size=32 --set training.log_every=1 --set training.snapshots=0",
 }
+
+# What the others take: no run (or two), or a test of their own on every kind.
+ELSEWHERE = {"compare", "datasets", "demo", "distill", "plot"}
 
 GONE = "fitted to rows in memory, which are gone"
 LEVELS = "this network knows only the levels of its own discrete schedule"
@@ -119,6 +124,7 @@ REFUSALS: list[tuple[set[str], set[str], int, str]] = [
     ({"evaluate --against"}, {"foreign"}, 3, "pictures that this run learned from cannot be had"),
     ({"report"}, {"foreign"}, 4, "this is a lone model file"),
     ({"fit --resume"}, {"foreign"}, 4, "is not a run folder"),
+    ({"explore"}, {"wide points"}, 2, "the explorer shows points of one to three columns"),
     ({"plot predictions"}, {"categories"}, 2, "this run was fitted without training.target"),
     ({"plot loss"}, {"foreign"}, 4, "no record of its training"),
     (
@@ -208,6 +214,13 @@ def drawn_once() -> Iterator[None]:
         for module in (plots, build):
             patch.setattr(module, "save_figure", saved)
         yield
+
+
+def test_no_command_is_missing(sfumato: Command) -> None:
+    code, out, _ = sfumato("--help")
+    assert code == 0
+    commands = {*re.findall(r"^│ (\w+) ", out, re.MULTILINE)}
+    assert {line.split()[0] for line in COMMANDS.values()} | ELSEWHERE == commands
 
 
 @pytest.mark.parametrize(("command", "kind"), CELLS, ids=[f"{c} of {k}" for c, k in CELLS])
@@ -400,6 +413,14 @@ def _inpainted(given: Subject, _: str, folder: Path) -> None:
     assert (pixels[0, 4:] != known[4:]).any()
 
 
+def _page(_: Subject, out: str, folder: Path) -> None:
+    """Whole, and nothing in it is to be fetched."""
+    text = (folder / "page.html").read_text(encoding="utf-8")
+    assert text.rstrip().endswith("</html>")
+    assert 'src="http' not in text
+    assert "page.html" in out
+
+
 def _moving(ending: str) -> Check:
     def check(_: Subject, __: str, folder: Path) -> None:
         path = folder / f"moving.{ending}"
@@ -482,6 +503,7 @@ def _started(given: Subject, out: str, folder: Path) -> None:
 
 CHECKS: dict[str, Check] = {
     "info": _info,
+    "explore": _page,
     "sample": _sampled,
     "sample --given": _given,
     "evaluate": _measures,

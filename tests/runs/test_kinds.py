@@ -324,9 +324,29 @@ def test_a_table_of_categories_has_no_sampler(tmp_path: Path) -> None:
         next(compare_samplers(run, (5,)))
 
 
+@pytest.mark.parametrize("held", ["list", "tensor", "pandas", "polars", "pyarrow", "npy", "csv"])
 def test_the_same_numbers_are_the_same_model_whatever_holds_them(
-    of_array: Run, tmp_path: Path
+    held: str, of_array: Run, tmp_path: Path
 ) -> None:
     rows = normal_rows()
-    as_list = sfumato.fit(rows.tolist(), settings=TINY, out=tmp_path / "list", quiet=True)
-    np.testing.assert_array_equal(as_list.sample(20), of_array.sample(20))
+    columns = dict(zip("xyz", rows.T, strict=True))
+    source: Any
+    if held == "list":
+        source = rows.tolist()
+    elif held == "tensor":
+        source = torch.from_numpy(rows)
+    elif held == "pyarrow":
+        source = pytest.importorskip("pyarrow").table(columns)
+    elif held in {"pandas", "polars"}:
+        source = pytest.importorskip(held).DataFrame(columns)
+    elif held == "npy":
+        source = tmp_path / "rows.npy"
+        np.save(source, rows)
+    else:
+        source = tmp_path / "rows.csv"
+        np.savetxt(source, rows, "%.17g", ",", header="x,y,z", comments="")
+    run = sfumato.fit(source, settings=TINY, out=tmp_path / "run", quiet=True)
+    own, theirs = (each.model.denoiser.network.state_dict() for each in (run, of_array))
+    assert [*own] == [*theirs]
+    for name, weight in own.items():
+        assert weight.equal(theirs[name])

@@ -163,6 +163,10 @@ class DataTable:
 
         return to_array(self)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """As `to_numpy`, for `np.asarray`."""
+        return np.array(self.to_numpy(), dtype, copy=copy)
+
     def _to_frame(self, backend: str) -> Any:
         from sfumato.data.io.frames import to_frame
 
