@@ -17,7 +17,7 @@ from sfumato.config import DataSettings
 from sfumato.data.images import Images
 from sfumato.data.points import Points
 from sfumato.data.source import read_source, take_source
-from sfumato.data.table import DataTable
+from sfumato.data.table import Column, DataTable
 from sfumato.errors import DataError
 
 ROWS = np.random.default_rng(0).normal(size=(9, 3))
@@ -269,3 +269,15 @@ def test_the_same_rows_are_the_same_data_in_any_file(tmp_path: Path) -> None:
         assert isinstance(points, Points)
         np.testing.assert_array_equal(points.values, ROWS)
         assert points.columns == ("x0", "x1", "x2")
+
+
+def test_numpy_takes_a_table_as_rows() -> None:
+    rows = np.array([[1.5, 2.0], [3.0, math.nan]])
+    table = DataTable(
+        tuple(
+            Column(name, np.nan_to_num(values), np.isnan(values))
+            for name, values in zip("ab", rows.T, strict=True)
+        )
+    )
+    np.testing.assert_array_equal(np.asarray(table), rows)
+    assert np.asarray(table, np.float32).dtype == np.float32

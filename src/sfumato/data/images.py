@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
 from sfumato.config import DataSettings
+from sfumato.data.points import refuse_rules
 from sfumato.data.scratch import gathered, room
 from sfumato.data.table import ColumnType
 from sfumato.errors import ArgumentError, DataError
@@ -107,7 +108,7 @@ class Images:
         """Columns of decimals, which pictures have not."""
         return iter(())
 
-    def column_types(self, given: Mapping[str, str]) -> dict[str, ColumnType]:
+    def column_types(self, given: Mapping[str, str], rules: Sequence[str]) -> dict[str, ColumnType]:  # noqa: ARG002
         """Nothing: pictures have no columns.
 
         Raises:
@@ -116,6 +117,27 @@ class Images:
         if given:
             raise ArgumentError("--column is for tables, and these are pictures; leave it out.")
         return {}
+
+    def stated_rules(self, texts: Sequence[str], types: Mapping[str, ColumnType]) -> tuple[()]:  # noqa: ARG002
+        """Pictures have no rules.
+
+        Raises:
+            ArgumentError: if some are stated.
+        """
+        return refuse_rules(texts)
+
+    def side_by_side(self, order: np.ndarray) -> np.ndarray:
+        """The order in which the first picture of each file comes, with all of a file together.
+
+        The frames of a film are much alike: some of them, kept out, would say nothing of the
+        others.
+        """
+        if not self.files:
+            return order
+        place: dict[str, int] = {}
+        for row in order:
+            place.setdefault(self.files[row], len(place))
+        return np.array(sorted(order.tolist(), key=lambda row: (place[self.files[row]], row)))
 
     def take(self, rows: np.ndarray) -> Self:
         """Those at `rows`, `(k,)`."""

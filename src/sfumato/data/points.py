@@ -1,12 +1,24 @@
 """Rows of numbers with names for their columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 
 from sfumato.data.table import ColumnType
+from sfumato.errors import ArgumentError
+
+
+def refuse_rules(texts: Sequence[str]) -> tuple[()]:
+    """No rules, of what is no table.
+
+    Raises:
+        ArgumentError: if some are stated.
+    """
+    if texts:
+        raise ArgumentError("rules (--rule) are of the columns of a table; leave them out.")
+    return ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +57,18 @@ class Points:
         """Each column of decimals: its name and its values."""
         yield from zip(self.columns, self.values.T, strict=True)
 
-    def column_types(self, given: Mapping[str, str]) -> dict[str, ColumnType]:  # noqa: ARG002
+    def column_types(self, given: Mapping[str, str], rules: Sequence[str]) -> dict[str, ColumnType]:  # noqa: ARG002
         """Of a table only what each column is; points are all continuous."""
         return {}
+
+    def stated_rules(self, texts: Sequence[str], types: Mapping[str, ColumnType]) -> tuple[()]:  # noqa: ARG002
+        """Points have no rules.
+
+        Raises:
+            ArgumentError: if some are stated.
+        """
+        return refuse_rules(texts)
+
+    def side_by_side(self, order: np.ndarray) -> np.ndarray:
+        """The order of rows with those that are much alike together: each is alone."""
+        return order

@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from sfumato.errors import DataError
+
+if TYPE_CHECKING:
+    from sfumato.data.codecs.rules import Rule
 
 ColumnType = Literal[
     "continuous",
@@ -118,16 +121,29 @@ class DataTable:
         """Each column of decimals: its name and the values that are there."""
         return ((c.name, c.present) for c in self.columns if c.values.dtype.kind == "f")
 
-    def column_types(self, given: Mapping[str, str]) -> dict[str, ColumnType]:
-        """What each column is; see `data.column_types`.
+    def column_types(self, given: Mapping[str, str], rules: Sequence[str]) -> dict[str, ColumnType]:
+        """What each column is; see `data.column_types`. What `rules` compare is numeric.
 
         Raises:
             ArgumentError: if a column or type is unknown, or a column cannot be of its type.
             DataError: if a column has too many categories, or holds dates as text.
         """
+        from sfumato.data.codecs.rules import numeric_where_compared
         from sfumato.data.column_types import column_types_of
 
-        return column_types_of(self, given)
+        return numeric_where_compared(column_types_of(self, given), self, rules, given)
+
+    def stated_rules(
+        self, texts: Sequence[str], types: Mapping[str, ColumnType]
+    ) -> "tuple[Rule, ...]":
+        """The rules of a user, checked on all rows; see `data.codecs.rules.stated`."""
+        from sfumato.data.codecs.rules import stated
+
+        return stated(texts, self, types)
+
+    def side_by_side(self, order: np.ndarray) -> np.ndarray:
+        """The order of rows with those that are much alike together: each is alone."""
+        return order
 
     def take(self, rows: np.ndarray) -> Self:
         """The rows at `rows`: numbers `(k,)`, or a mask."""

@@ -146,11 +146,12 @@ def write_pipeline(
         ArgumentError: if diffusers has no such model, and why, or there are no classes to keep.
         RunError: if the folder is there already, or cannot be written.
     """
-    if not isinstance(model, GaussianModel) or not isinstance(model.denoiser.network, UNet):
+    if not isinstance(model.denoiser.network, UNet):
         raise ArgumentError(
             f"diffusers' UNet2DModel is a unet of pictures, and this is a "
             f"{model.settings.network.name!r}; write it to onnx."
         )
+    assert isinstance(model, GaussianModel)
     assert isinstance(model.codec, ImageCodec)
     low, high = model.codec.range
     if (low, high) != BYTES:

@@ -11,10 +11,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from sfumato.config import DataSettings, Settings
-from sfumato.data.codecs.rules import Rule, numeric_where_compared, stated
+from sfumato.data.codecs.rules import Rule
 from sfumato.data.images import Images
 from sfumato.data.io.memory import Container
-from sfumato.data.points import Points
+from sfumato.data.points import Points, refuse_rules
 from sfumato.data.source import Rows, read_source, take_source
 from sfumato.data.table import ColumnType, DataTable
 from sfumato.data.toy import TOY_SETS, draw, toy_set
@@ -156,8 +156,7 @@ def load(settings: Settings) -> Dataset[Any]:
     """
     data = settings.data
     if data.source in TOY_SETS:
-        if data.rules:
-            raise _rules_of_no_table()
+        refuse_rules(data.rules)
         points = draw(data.source, data.rows, seed=settings.seed, noise=data.noise)
         return Dataset(points, None, data, settings.seed)
     rows, mark = read_source(data)
@@ -210,22 +209,9 @@ def split(rows: Rows, settings: Settings) -> Dataset[Any]:
     # Enough to evaluate on, where there are rows to spare.
     least = min(LEAST_ROWS, len(rows) // (FLOOR_SETS + 1))
     kept = min(max(1, round(len(rows) * settings.data.holdout), least), len(rows) - 2)
-    order = np.random.default_rng(settings.seed).permutation(len(rows))
-    if isinstance(rows, Images) and rows.files:
-        order = _file_by_file(order, rows.files)
+    order = rows.side_by_side(np.random.default_rng(settings.seed).permutation(len(rows)))
     train, heldout = (rows.take(np.sort(part)) for part in (order[kept:], order[:kept]))
     return replace(found, train=train, heldout=heldout)
-
-
-def _file_by_file(order: np.ndarray, files: Sequence[str]) -> np.ndarray:
-    """The order of files in which their first picture comes, with all of a file side by side.
-
-    The frames of a film are much alike: some of them, kept out, would say nothing of the others.
-    """
-    place: dict[str, int] = {}
-    for row in order:
-        place.setdefault(files[row], len(place))
-    return np.array(sorted(order.tolist(), key=lambda row: (place[files[row]], row)))
 
 
 def whole(rows: Rows, settings: Settings) -> Dataset[Any]:
@@ -237,14 +223,9 @@ def whole(rows: Rows, settings: Settings) -> Dataset[Any]:
     """
     refuse_extremes(rows, settings.data.source)
     nothing = rows.take(np.arange(0))
-    types = rows.column_types(settings.data.columns)
-    rules: tuple[Rule, ...] = ()
-    if isinstance(rows, DataTable):
-        texts, declared = settings.data.rules, settings.data.columns
-        types = numeric_where_compared(types, rows, texts, declared)
-        rules = stated(texts, rows, types)
-    elif settings.data.rules:
-        raise _rules_of_no_table()
+    texts = settings.data.rules
+    types = rows.column_types(settings.data.columns, texts)
+    rules = rows.stated_rules(texts, types)
     return Dataset(rows, nothing, settings.data, settings.seed, types=types, rules=rules)
 
 
@@ -266,10 +247,6 @@ def refuse_settings_of_pictures(kind: str, data: DataSettings) -> None:
             raise ArgumentError(
                 f"data.{name} is for pictures, and {data.source} holds none; leave it out."
             )
-
-
-def _rules_of_no_table() -> ArgumentError:
-    return ArgumentError("rules (--rule) are of the columns of a table; leave them out.")
 
 
 def refuse_extremes(rows: Rows, where: str) -> None:

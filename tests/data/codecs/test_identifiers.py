@@ -343,7 +343,7 @@ def test_a_description_of_before_there_were_identifiers_and_forms_is_read() -> N
             for name, values in {"x": RNG.normal(size=40), "k": np.arange(40) % 3}.items()
         )
     )
-    codec = TableCodec.fit(table, table.column_types({}))
+    codec = TableCodec.fit(table, table.column_types({}, ()))
     plain = json.loads(json.dumps(codec.to_dict()))
     assert TableCodec.from_dict(plain) == codec
     old = {name: value for name, value in plain.items() if name != "identifiers"}
