@@ -596,6 +596,7 @@ def test_picture_and_animation_are_of_what_is_shown(fresh: Shown, tmp_path: Path
     png.value.save_as(tmp_path / "moons.png")
     assert png.value.suggested_filename == "moons.png"
     assert 0.01 < _inked(tmp_path / "moons.png") < 0.5
+    fresh.choose("Points", "500")  # each of the frames is drawn anew
     with fresh.page.expect_download() as gif:
         fresh.page.get_by_test_id("gif").click()
     gif.value.save_as(tmp_path / "moons.gif")
