@@ -88,7 +88,11 @@ def test_a_lone_model_draws_its_reverse_process_but_has_no_loss(runs: dict[str, 
 
 def test_the_reverse_figure_has_a_row_for_each_snapshot(runs: dict[str, Run]) -> None:
     run = runs["plane"]
-    assert len(FIGURES["reverse"](run).axes) == 10 * len(run.snapshots())
+    axes = FIGURES["reverse"](run).axes
+    assert len(axes) == 10 * len(run.snapshots())
+    # A snapshot's steps are as many between two of its moments, and the labels are theirs.
+    times = [float(each.get_title().removeprefix("t = ")) for each in axes[:10]]
+    np.testing.assert_allclose(times, 1 - np.arange(10) / 9, atol=0.005001)
 
 
 def test_a_users_dollars_begin_no_mathematics(tmp_path: Path) -> None:

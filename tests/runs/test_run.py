@@ -27,7 +27,7 @@ from sfumato.runs.fit import begin, finish, fit, resolve, resume
 from sfumato.runs.folder import LOCK, new_folder
 from sfumato.runs.job import Stopped, fitting
 from sfumato.runs.kinds import KINDS
-from sfumato.runs.run import SNAPSHOT_FRAMES, Run, open_run
+from sfumato.runs.run import SNAPSHOT_FRAMES, SNAPSHOT_STEPS, Run, open_run
 from sfumato.training import checkpoint
 from sfumato.training.regression import Regression
 
@@ -390,11 +390,12 @@ def test_a_snapshot_is_drawn_in_few_even_steps(own_moons: Run, tmp_path: Path) -
     model = own_moons.model
     hook = model.denoiser.network.register_forward_hook(lambda *_: calls.append(1))
     assert isinstance(model, GaussianModel)
-    frames = model.pictured_frames(5, SNAPSHOT_FRAMES, steps=24)
-    assert len(calls) == 24
-    assert len(frames) == SNAPSHOT_FRAMES
-    model.pictured_frames(5, 40, steps=24)  # no fewer than frames
-    assert len(calls) == 24 + 39
+    frames = model.pictured_frames(5, SNAPSHOT_FRAMES, steps=SNAPSHOT_STEPS)
+    assert len(calls) == SNAPSHOT_STEPS < 30
+    times = [float(model.process.time(level.log_snr)) for level, _ in frames[:-1]]
+    np.testing.assert_allclose(times, 1 - np.arange(SNAPSHOT_FRAMES - 1) / 9, atol=1e-6)
+    model.pictured_frames(5, 40, steps=SNAPSHOT_STEPS)  # no fewer than frames
+    assert len(calls) == SNAPSHOT_STEPS + 39
     hook.remove()
     settings = {**TINY, "training.steps": 1, "training.snapshots": 1, "sampling.steps": 60}
     with pytest.MonkeyPatch.context() as patch:
@@ -407,7 +408,7 @@ def test_a_snapshot_is_drawn_in_few_even_steps(own_moons: Run, tmp_path: Path) -
 
         patch.setattr(GaussianModel, "pictured_frames", counted)
         sfumato.fit("moons", settings=settings, out=tmp_path / "run", quiet=True)
-    assert asked == [{"steps": 24}]
+    assert asked == [{"steps": SNAPSHOT_STEPS}]
 
 
 def test_snapshots_come_in_the_order_of_their_steps(own_moons: Run) -> None:

@@ -34,15 +34,12 @@ from sfumato.runs.folder import (
     read_records,
     resume_command,
 )
-from sfumato.runs.run import SNAPSHOT_FRAMES
+from sfumato.runs.run import SNAPSHOT_FRAMES, SNAPSHOT_STEPS
 from sfumato.training import checkpoint
 from sfumato.training.loop import StepRecord, Training, train
 
 # Pictures of a snapshot: the first whole chunks, more than a figure shows.
 _SNAPSHOT_PICTURES = 16
-# And the steps of its walk: even in time, they are enough for the default sampler
-# (bench/calls_to_floor).
-_SNAPSHOT_STEPS = 24
 
 
 class Stopped(SfumatoError):  # noqa: N818 - not an error, but a way to leave
@@ -139,7 +136,7 @@ def _take_snapshot(job: Job) -> None:
     assert isinstance(model, GaussianModel)
     event = model.codec.event
     n = chunk_size(event) if len(event) == 1 else _SNAPSHOT_PICTURES
-    frames = model.pictured_frames(n, SNAPSHOT_FRAMES, steps=_SNAPSHOT_STEPS)
+    frames = model.pictured_frames(n, SNAPSHOT_FRAMES, steps=SNAPSHOT_STEPS)
     folder = job.folder / SNAPSHOTS
     folder.mkdir(exist_ok=True)
     with atomic.replacing(folder / f"step-{job.training.step:07d}.npy") as path:

@@ -52,7 +52,9 @@ if TYPE_CHECKING:
 
     from sfumato.runs.explorer.page import Page
 
-SNAPSHOT_FRAMES = 10
+# Of a snapshot: moments on the way, and the steps of its walk, of which there are equally many
+# between two moments. Even in time, they are enough for the default sampler (bench/calls_to_floor).
+SNAPSHOT_FRAMES, SNAPSHOT_STEPS = 10, 27
 
 
 @dataclass(frozen=True, slots=True, eq=False)

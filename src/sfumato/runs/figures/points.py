@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from sfumato.data.points import Points
 from sfumato.data.toy import TOY_SETS, draw
+from sfumato.models.gaussian import GaussianModel
 from sfumato.plots import scatter
 from sfumato.plots.animation import write_animation
 from sfumato.plots.style import steady_limits
@@ -24,7 +25,7 @@ from sfumato.runs.figures.common import (
     measured,  # noqa: F401 - of the kind
     plain,
 )
-from sfumato.runs.run import SNAPSHOT_FRAMES, Run
+from sfumato.runs.run import SNAPSHOT_FRAMES, SNAPSHOT_STEPS, Run
 
 # The most points that a picture shows; more are only slower.
 _SHOWN = 10_000
@@ -99,7 +100,9 @@ def reverse_figure(run: Run, shown: Shown | None = None) -> Figure:  # noqa: ARG
     A model without snapshots shows its last row only.
     """
     snapshots = run.snapshots()
-    levels, own = zip(*run.model.pictured_frames(CHUNK, SNAPSHOT_FRAMES), strict=True)
+    assert isinstance(run.model, GaussianModel)
+    frames = run.model.pictured_frames(CHUNK, SNAPSHOT_FRAMES, steps=SNAPSHOT_STEPS)
+    levels, own = zip(*frames, strict=True)
     if not snapshots:
         snapshots = [(0, np.stack(own))]
     labels = [run.model.process.coordinate(level) for level in levels]
