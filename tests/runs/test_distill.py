@@ -173,6 +173,10 @@ def test_a_stopped_map_goes_on_bit_for_bit(
     with pytest.raises(RunError, match=r"plan\.toml is damaged; begin anew"):
         distill.distill(half, resume=True)
     plan.write_text(text)
+    with monkeypatch.context() as other:  # as a version without candidates has it
+        other.setattr(distill, "can_branch", lambda _: False)
+        with pytest.raises(RunError, match=r"is no map as it is learned here.*begin anew"):
+            distill.distill(half, resume=True)
     done = distill.distill(half, resume=True)
     assert done.run.model.few is not None
     assert sorted(done.run.model.few.times) == [1, 2]

@@ -196,8 +196,14 @@ def _times(calls: int, given: Any) -> tuple[float, ...]:
 
 # What a header raises that is not one of ours, or is damaged.
 _DAMAGE = (
-    SfumatoError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, OverflowError
-)  # fmt: skip
+    SfumatoError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+)
 
 
 def _refuse_unlike(path: Path, what: str, name: str, given: object) -> None:

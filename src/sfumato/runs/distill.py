@@ -162,7 +162,8 @@ def learn_map(
             job.training.restore(*saved)
         except RunError as error:
             raise RunError(
-                f"{folder} holds a map that another version began; begin anew, without --resume."
+                f"what was begun in {folder} is no map as it is learned here, by its settings or "
+                "by this version; begin anew, without --resume."
             ) from error
     network = _learned(job, quiet=quiet)
     made = replace(run, model=changed(run.model, few=FewSteps(network, times)))

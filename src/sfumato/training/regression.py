@@ -282,8 +282,8 @@ def regression(
             "training.times=importance remembers the losses of one process; take another."
         )
     near, at_most = None, 2 * settings.reference
-    few = rows is not None and math.prod(event) <= _MOST_NUMBERS
-    if rows is not None and few and len(rows) <= _MOST_PARTS * at_most:
+    most = _MOST_PARTS * at_most if math.prod(event) <= _MOST_NUMBERS else 0
+    if rows is not None and 0 < len(rows) <= most:
         near = neighbourhoods(rows, at_most)
     return Regression(
         process,
