@@ -106,14 +106,18 @@ class File(Tab):
         return pd.DataFrame(dict(zip(run.model.codec.columns, found, strict=True)))
 
 
-@pytest.fixture(scope="module")
-def tab(browser: "Browser", shop: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[File]:
-    path = tmp_path_factory.mktemp("page") / "shop.html"
-    assert shop.explore(path).left == ()
+def opened(browser: "Browser", run: Run, path: Path) -> Iterator[File]:
+    """The run's file, of which nothing is left out, and which asks for nothing from elsewhere."""
+    assert run.explore(path).left == ()
     tab = File(browser, path)
     yield tab
     assert all(url.startswith(("file:", "blob:", "data:")) for url in tab.asked)
     tab.close()
+
+
+@pytest.fixture(scope="module")
+def tab(browser: "Browser", shop: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[File]:
+    yield from opened(browser, shop, tmp_path_factory.mktemp("page") / "shop.html")
 
 
 def assert_same(found: pd.DataFrame, rows: Any) -> None:
@@ -333,11 +337,7 @@ def bound(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def of_bound(
     browser: "Browser", bound: Run, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[File]:
-    path = tmp_path_factory.mktemp("page") / "bound.html"
-    assert bound.explore(path).left == ()
-    tab = File(browser, path)
-    yield tab
-    tab.close()
+    yield from opened(browser, bound, tmp_path_factory.mktemp("page") / "bound.html")
 
 
 def asked_of_page(value: Any) -> Any:
