@@ -1,6 +1,7 @@
 // The perceptron of sfumato.networks.table_mlp, and the denoiser of the numbers of rows
 // (sfumato.denoisers.table): what it adds to the best linear estimate.
 
+import { Comparisons } from "./compared";
 import type { Denoiser } from "./denoisers";
 import { Block, type Kernel } from "./kernel";
 import { Layer, ROWS } from "./layer";
@@ -38,6 +39,7 @@ export class TableNetwork {
   private readonly z: Block;
   private readonly a: Block;
   private readonly answers: Block;
+  private readonly comparisons: Comparisons | null;
 
   constructor(private readonly kernel: Kernel, run: Packed<TableHeader>, prefix: string) {
     const { sizes, states, slacks } = run.header.live!, array = (this.array = (key: string) => run.floats(`${prefix}/${key}`));
@@ -47,6 +49,7 @@ export class TableNetwork {
     };
     const norm = (key: string) => new Norm(array(`${key}.weight`), array(`${key}.bias`));
     const c = (this.numbers = states.length + slacks.length);
+    this.comparisons = Comparisons.of(run);
     this.logitCount = sizes.reduce((sum, size) => sum + size, 0);
     this.input = layer("input_proj");
     this.width = this.input.outputs;
@@ -69,11 +72,17 @@ export class TableNetwork {
     this.answers = new Block(kernel, ROWS * Math.max(this.output.outputs, this.toLogits.outputs));
   }
 
-  /** What it adds to each noisy number, in units of the estimate's error: `(rows, numbers)`. */
-  numbersOf(scaled: Float64Array, number: number, condition: Condition, residual: Float64Array | null): Float64Array {
+  /**
+   * What it adds to each noisy number, in units of the estimate's error: `(rows, numbers)`.
+   *
+   * `scaled`: the noisy numbers; `estimate`: the best linear one; `residual`: what is new in each, or nothing.
+   */
+  numbersOf(
+    scaled: Float64Array, number: number, condition: Condition, estimate: Float64Array, residual: Float64Array | null,
+  ): Float64Array {
     const c = this.numbers, found = new Float64Array(scaled.length);
     const noise = this.noiseOf(number), gain = this.product(noise, "linear_gain", c), skip = this.array("linear_skip.weight");
-    this.each(scaled, noise, condition, residual, (first, rows, values) => {
+    this.each(scaled, noise, condition, estimate, residual, (first, rows, values) => {
       this.output.times(this.a, this.answers);
       const answers = this.answers.view, to = this.output.outputs;
       for (let row = 0; row < rows; row++) {
@@ -94,7 +103,7 @@ export class TableNetwork {
     const condition = { ...beside, isNoisy: new Uint8Array(beside.isNoisy.length) };
     const rows = condition.known.length / this.numbers || condition.categories.length / this.offsets.length;
     const found = new Float64Array(rows * this.logitCount), nothing = new Float64Array(condition.known.length);
-    this.each(nothing, this.noiseOf(FARTHEST), condition, nothing, (first, count) => {
+    this.each(nothing, this.noiseOf(FARTHEST), condition, nothing, nothing, (first, count) => {
       this.toLogits.times(this.a, this.answers);
       const answers = this.answers.view, to = this.toLogits.outputs;
       for (let row = 0; row < count; row++) {
@@ -123,12 +132,14 @@ export class TableNetwork {
 
   /** The last hidden layer, normalised, of a few rows at a time, in `a`. */
   private each(
-    x: Float64Array, noise: Float32Array, condition: Condition, residual: Float64Array | null,
+    x: Float64Array, noise: Float32Array, condition: Condition, estimate: Float64Array, residual: Float64Array | null,
     take: (first: number, rows: number, values: Float32Array) => void,
   ): void {
     const { kernel, numbers: c, width, features, offsets } = this, s = offsets.length;
     const total = s ? condition.categories.length / s : x.length / c, size = this.input.inputs;
     const shift = this.product(noise, "noise_proj", width), embedding = this.array("category_embedding.weight");
+    const z = estimate.map((v, k) => (condition.isKnown[k] ? condition.known[k] : v));
+    const compared = this.comparisons?.of(z, c, condition), pairs = this.comparisons?.count ?? 0;
     for (let first = 0; first < total; first += ROWS) {
       const rows = Math.min(ROWS, total - first), values = this.x.view, inputs = this.inputs.view;
       inputs.fill(0);
@@ -142,6 +153,7 @@ export class TableNetwork {
           inputs[to + c] = condition.isKnown[at];
           if (residual) inputs[row * size + 4 * c + 2 * features + j] = residual[at];
         }
+        if (compared) inputs.set(compared.subarray((first + row) * pairs, (first + row + 1) * pairs), row * size + 5 * c + 2 * features);
       }
       if (c) {
         kernel.fourier(this.x.at, ROWS, 2 * c, this.directions.at, features, this.fourier.at);
@@ -208,11 +220,11 @@ export class TableDenoiser implements Denoiser {
     this.calls += 1;
     const scaled = x.map((v) => level.cIn * v);
     if (!correlations) {
-      const answer = this.network.numbersOf(scaled, level.number, condition, null);
+      const answer = this.network.numbersOf(scaled, level.number, condition, x, null);
       return answer.map((v, k) => level.cSkip * x[k] + level.cOut * v);
     }
     const { mean, std, residual } = this.posterior(x, level, correlations);
-    const answer = this.network.numbersOf(scaled, level.number, condition, residual);
+    const answer = this.network.numbersOf(scaled, level.number, condition, mean, residual);
     return answer.map((v, k) => (condition.isNoisy[k] ? mean[k] + std[k] * v : level.cSkip * x[k]));
   }
 

@@ -18,7 +18,7 @@ from sfumato.networks.unet import UNet
 _NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "vector_mlp": lambda: VectorMLP(2, outputs=4),
     "step_mlp": lambda: StepMLP(2, 100),
-    "table_mlp": lambda: TableMLP(3, (2, 5), residuals=True),
+    "table_mlp": lambda: TableMLP(3, (2, 5), beside=4),
     "table_mlp without numbers": lambda: TableMLP(0, (4,)),
     "table_mlp without categories": lambda: TableMLP(2, ()),
     "unet": lambda: UNet(1, 32, (1, 2), attention=(False, True)),

@@ -8,7 +8,8 @@ categories are known. The denoiser predicts
 
 Its numbers are predicted by what a network adds to the best linear estimate, in units of that
 estimate's error (see `denoisers.correlated`), or, without correlations, by a parameterisation as a
-single number is. Of correlations that are all 0 both are edm's.
+single number is. Where numbers are of one unit, it also takes how far apart the estimates are (see
+`denoisers.compared`). Of correlations that are all 0 both are edm's.
 
 Numbers that are not noisy are predicted as if they were independent and N(0, 1), for whom the best
 answer is F = 0 (edm's c_skip alone): a sampler may walk them and a flow may carry them at no cost,
@@ -21,6 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sfumato.denoisers.compared import Comparisons
 from sfumato.denoisers.correlated import posterior
 from sfumato.denoisers.denoiser import FARTHEST, Conditioning, Prediction, log_snr
 from sfumato.networks.table_mlp import TableCondition
@@ -54,12 +56,14 @@ class TableDenoiser:
         conditioning: the number that the network takes.
         correlations: of the numbers, `(numbers, numbers)`; the network then takes the residuals of
             `denoisers.correlated` as well.
+        comparisons: of the numbers, where there are correlations too; the network then takes them.
     """
 
     network: nn.Module
     parameterisation: Parameterisation
     conditioning: Conditioning = log_snr
     correlations: Tensor | None = None
+    comparisons: Comparisons | None = None
 
     def __post_init__(self) -> None:
         self.network.eval()
@@ -80,14 +84,26 @@ class TableDenoiser:
         number = torch.where(condition.is_noisy.any(1), self.conditioning(level), -FARTHEST)
         scaled = (spread(scalings.c_in, x_t) * x_t).to(weight)
         estimate, std = spread(scalings.c_skip, x_t) * x_t, spread(scalings.c_out, x_t)
-        residual = []
+        beside = []
         if self.correlations is not None:
             normal = posterior(self.correlations, x_t, level, condition)
             estimate = torch.where(condition.is_noisy, normal.mean.to(x_t), estimate)
             std = torch.where(condition.is_noisy, normal.std.to(x_t), std)
-            residual = [normal.residual.to(weight)]
-        answer, logits = self.network(scaled, number.to(weight), condition, *residual)
+            beside = self._beside(estimate, normal.residual, condition)
+        answer, logits = self.network(scaled, number.to(weight), condition, *beside)
         return TablePrediction(estimate + std * answer.to(x_t), std, logits)
+
+    def _beside(
+        self, estimate: Tensor, residual: Tensor, condition: TableCondition
+    ) -> list[Tensor]:
+        """What a network takes of the numbers besides: the residuals, and the comparisons."""
+        weight = next(self.network.parameters())
+        if self.comparisons is None:
+            return [residual.to(weight)]
+        z = torch.where(condition.is_known, condition.known.to(estimate), estimate)
+        there = condition.is_known | condition.is_noisy
+        compared = self.comparisons(z, there, condition.categories)
+        return [torch.cat([residual.to(weight), compared.to(weight)], 1)]
 
     def __call__(
         self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, condition: TableCondition
@@ -110,6 +126,6 @@ class TableDenoiser:
         # As `both` of rows without a noisy number: no signal, and nothing of it to estimate.
         nothing = torch.zeros_like(known).to(next(self.network.parameters()))
         number = nothing.new_full((len(known),), -FARTHEST)
-        residual = [] if self.correlations is None else [nothing]
-        logits: Tensor = self.network(nothing, number, condition, *residual)[1]
+        beside = [] if self.correlations is None else self._beside(nothing, nothing, condition)
+        logits: Tensor = self.network(nothing, number, condition, *beside)[1]
         return logits.double()

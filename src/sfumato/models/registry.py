@@ -18,6 +18,7 @@ from sfumato.data.codecs import Codec
 from sfumato.data.codecs.images import ImageCodec
 from sfumato.data.codecs.points import PointCodec
 from sfumato.data.codecs.table import TableCodec
+from sfumato.denoisers.compared import Comparisons
 from sfumato.denoisers.denoiser import (
     Conditioning,
     NetworkDenoiser,
@@ -140,7 +141,8 @@ class Task:
         process: the forward process.
         outputs: channels (dimension 1) of the network's output.
         categories: of a table, how many each categorical column has.
-        residuals: of a table, whether its network takes them, see `denoisers.correlated`.
+        beside: of a table, how many residuals and comparisons its network takes, see
+            `denoisers.table`.
     """
 
     event: tuple[int, ...]
@@ -148,7 +150,7 @@ class Task:
     process: Process
     outputs: int
     categories: tuple[int, ...] = ()
-    residuals: bool = False
+    beside: int = 0
 
 
 Builder = Callable[[NetworkSettings, Task], tuple[nn.Module, Conditioning]]
@@ -391,7 +393,7 @@ def _table_mlp(settings: NetworkSettings, task: Task) -> tuple[nn.Module, Condit
         settings.depth,
         features=options.features,
         dropout=options.dropout,
-        residuals=task.residuals,
+        beside=task.beside,
     )
     return network, log_snr
 
@@ -458,20 +460,24 @@ def build_table_denoiser(
             "the c_skip of edm carries a table's missing values along; leave "
             "network.parameterisation=edm and network.learned_variance=false."
         )
-    correlations = None  # a user's own network takes no residuals
+    correlations, comparisons, beside = None, None, 0  # a user's own network takes neither
     if codec.correlations and own is None:
         correlations = torch.tensor(codec.correlations, dtype=torch.float64)
+        beside = len(correlations)
+        if codec.units:
+            comparisons = Comparisons.of(codec.units, codec.numeric_parts, codec.states)
+            beside += len(comparisons)
     task = Task(
         codec.event,
         class_labels_of(settings, codec),
         process,
         codec.event[0],
         codec.sizes,
-        correlations is not None,
+        beside,
     )
     built, conditioning = _built(settings, codec, task, own)
     parameterisation = PARAMETERISATIONS[settings.network.parameterisation]
-    return TableDenoiser(built, parameterisation, conditioning, correlations)
+    return TableDenoiser(built, parameterisation, conditioning, correlations, comparisons)
 
 
 # The settings' name for a network or a schedule that was given as an object.

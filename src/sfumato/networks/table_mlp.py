@@ -44,7 +44,7 @@ class TableMLP(nn.Module):
         depth: residual blocks.
         features: random directions whose sine and cosine are added to the numeric values.
         dropout: share of the hidden units that training leaves out.
-        residuals: whether it takes what is new in each noisy number beside all the others.
+        beside: how many more inputs it takes, that are worked out of the numbers.
     """
 
     directions: Tensor
@@ -59,7 +59,7 @@ class TableMLP(nn.Module):
         features: int = 64,
         dropout: float = 0.0,
         *,
-        residuals: bool = False,
+        beside: int = 0,
     ) -> None:
         super().__init__()
         self.numeric, self.categories = numeric, tuple(categories)
@@ -76,7 +76,7 @@ class TableMLP(nn.Module):
         embedded = max(1, sum(categories) + len(categories))
         self.category_embedding = nn.EmbeddingBag(embedded, width, mode="sum")
         nn.init.normal_(self.category_embedding.weight, std=1 / math.sqrt(max(len(categories), 1)))
-        self.input_proj = _linear((4 + residuals) * numeric + 2 * features * (numeric > 0), width)
+        self.input_proj = _linear(4 * numeric + 2 * features * (numeric > 0) + beside, width)
         self.blocks = nn.ModuleList(_Block(width, dropout) for _ in range(depth))
         self.norm_out = nn.LayerNorm(width)
         self.output_proj = _linear(width, numeric)
@@ -89,7 +89,7 @@ class TableMLP(nn.Module):
         nn.init.zeros_(self.linear_skip.weight)
 
     def forward(
-        self, x: Tensor, noise: Tensor, condition: TableCondition, *residual: Tensor
+        self, x: Tensor, noise: Tensor, condition: TableCondition, *beside: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Predict the noisy numeric values, 0 for the others, and the logits of all categories.
 
@@ -97,7 +97,7 @@ class TableMLP(nn.Module):
             x: numeric values, `(batch, numeric)`; those that are not noisy are ignored.
             noise: how noisy they are, their log-SNR, `(batch,)` or `()`.
             condition: what is known.
-            residual: one if `residuals`: of the noisy numbers, 0 elsewhere, `(batch, numeric)`.
+            beside: one if it takes any, `(batch, beside)`.
 
         Returns:
             `(batch, numeric)` and `(batch, sum of categories)`.
@@ -107,7 +107,7 @@ class TableMLP(nn.Module):
         phase = values @ self.directions
         fourier_features = [phase.sin(), phase.cos()] if self.numeric else []
         noise_features = self.noise_features(torch.atleast_1d(noise))
-        h = self.input_proj(torch.cat([values, noisy, known, *fourier_features, *residual], 1))
+        h = self.input_proj(torch.cat([values, noisy, known, *fourier_features, *beside], 1))
         h = h + self.noise_proj(noise_features)
         if self.categories:
             h = h + self.category_embedding(condition.categories + self.offsets)

@@ -1,6 +1,7 @@
 """A file that draws a table's rows by itself: those of Python, one by one, in a real browser."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -268,6 +269,37 @@ def test_categories_that_may_stand_together_do(browser: "Browser", tmp_path: Pat
     said = "No row of training has these values of town, coin together; change one of them."
     assert tab.page.get_by_test_id("refusal").inner_text() == said
     tab.close()
+
+
+def payments(n: int = 3400) -> pd.DataFrame:
+    """Amounts of one unit, with frequent and missing ones, and an age."""
+    rng = np.random.default_rng(3)
+    limit = rng.lognormal(9, 1, n)
+    bill = limit * np.where(rng.random(n) < 0.4, rng.normal(0.98, 0.01, n), rng.random(n))
+    paid = bill * np.where(rng.random(n) < 0.6, rng.normal(1, 0.01, n), rng.random(n))
+    paid = np.where(rng.random(n) < 0.1, bill, paid)
+    return pd.DataFrame(
+        {
+            "limit": np.where(rng.random(n) < 0.05, np.nan, limit),
+            "bill": np.where(rng.random(n) < 0.1, 0, bill),
+            "paid": np.where(rng.random(n) < 0.2, 0, paid),
+            "age": rng.normal(40, 9, n),
+        }
+    )
+
+
+def test_numbers_of_one_unit_are_compared_in_the_page(browser: "Browser", tmp_path: Path) -> None:
+    settings = SHORT | {"network.width": 24, "network.depth": 2, "sampling.steps": 9}
+    run = sfumato.fit(payments(), settings=settings, out=tmp_path / "run", quiet=True)
+    (unit,) = run.model.codec.units
+    assert unit.names == ("limit", "bill", "paid")
+    assert run.model.codec.repeats
+    with contextmanager(opened)(browser, run, tmp_path / "page.html") as tab:
+        tab.set(seed=41, count=1000)
+        assert_same(tab.shown("drawn", run), run.sample(1000, seed=41))
+        given = {"limit": run.sample(1)["limit"][0]}
+        tab.given(**given)
+        assert_same(tab.shown("drawn", run), run.sample(1000, seed=41, given=given))
 
 
 def bound_frame(n: int = 700) -> pd.DataFrame:

@@ -317,11 +317,15 @@ class NumericCodec:
         """The inverse, on the grid and in the range of the training data."""
         assert z is not None
         category = np.zeros(rows, np.int64) if category is None else category
-        values = self.nearest(self._down(np.nan_to_num(z)) + self.low)
+        values = self.nearest(self.value_at(np.nan_to_num(z)))
         for k, mass in enumerate(self.point_masses, start=1):
             values[category == k] = np.array([mass]).astype(values.dtype)
         missing = category == self._missing_code if self.has_missing else np.zeros(rows, bool)
         return Column(self.name, values, missing, dtype=self.frame_dtype, form=self.form)
+
+    def value_at(self, z: np.ndarray) -> np.ndarray:
+        """The value at each z, before it goes to the grid; of dates in microseconds."""
+        return np.asarray(self._down(z) + self.low)
 
     def nearest(self, values: np.ndarray) -> np.ndarray:
         """The nearest values that the column may have; dates in microseconds."""

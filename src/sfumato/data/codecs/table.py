@@ -49,6 +49,8 @@ from sfumato.data.codecs.rules import (
     with_codes,
     with_slack,
 )
+from sfumato.data.codecs.units import Unit
+from sfumato.data.codecs.units import found_in as units_in
 from sfumato.data.io.arrow import is_zone, zone_of
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.forms import is_form
@@ -161,6 +163,7 @@ class TableCodec:
             not known.
         identifiers: of the columns that only name the rows: set aside in all but what is drawn.
         correlations: of the numeric values, `(C, C)`; empty where they are not used.
+        units: the numeric columns whose values are compared; none where correlations are not used.
         rules: what the columns are to each other in every row.
         relations: the numeric columns and the slacks of rules, bound by these.
         combinations: the categories that may stand together.
@@ -176,6 +179,7 @@ class TableCodec:
     container: str = ""
     identifiers: tuple[IdentifierCodec, ...] = ()
     correlations: tuple[tuple[float, ...], ...] = ()
+    units: tuple[Unit, ...] = ()
     rules: tuple[Rule, ...] = ()
     relations: Relations = field(init=False, repr=False, compare=False)
     combinations: Combinations = field(init=False, repr=False, compare=False)
@@ -272,6 +276,8 @@ class TableCodec:
     def correlated(self, cells: TableCells, source: torch.Generator) -> Self:
         """The same codec with the correlations of rows, if the numeric values are 2 to 32.
 
+        And with the units of the columns that no rule binds: what is between those a slack tells.
+
         Args:
             cells: of the rows.
             source: draws the place of each value in its cell.
@@ -285,7 +291,11 @@ class TableCodec:
         whole = np.full((1, len(self.states)), KNOWN)
         free = torch.from_numpy(np.flatnonzero(self.relations.roles(whole)[0] == KNOWN))
         found = correlations(z, source, free if len(free) < count else None)
-        return replace(self, correlations=tuple(map(tuple, found.tolist())))
+        of_parts = zip(self.numeric_parts, z.double().numpy().T, strict=False)
+        own = [(part, at) for part, at in of_parts if part.name not in self.relations.bound]
+        values = [part.value_at(at) for part, at in own]
+        units = units_in(_side_by_side(values, len(z), np.float64), [part for part, _ in own])
+        return replace(self, correlations=tuple(map(tuple, found.tolist())), units=units)
 
     def named(self, drawn: DataTable, seed: int, first: int = 0) -> DataTable:
         """Drawn rows with the columns that name them, in the order of the table's.
@@ -964,8 +974,9 @@ class TableCodec:
         identifiers = [asdict(each) for each in self.identifiers]
         rest = {"rows": self.rows, "names": names, "container": self.container}
         together = {"identifiers": identifiers, "correlations": [*map(list, self.correlations)]}
+        units = [asdict(unit) for unit in self.units]
         rules = [{_RULES[type(rule)]: asdict(rule)} for rule in self.rules]
-        return {"table": parts, **rest, **together, "rules": rules}
+        return {"table": parts, **rest, **together, "units": units, "rules": rules}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -983,6 +994,7 @@ class TableCodec:
                 str(plain.get("container", "")),
                 tuple(IdentifierCodec.from_dict(each) for each in plain.get("identifiers", ())),
                 tuple(tuple(row) for row in plain.get("correlations", ())),
+                tuple(map(_unit, plain.get("units", ()))),
             )
             rules = tuple(_rule(each, codec) for each in plain.get("rules", ()))
             codec = replace(codec, rules=rules)
@@ -990,7 +1002,7 @@ class TableCodec:
             sound = len(set(columns)) == len(columns) and codec.dimension > 0 < codec.rows
             sound = sound and set(columns) <= set(names) and _all(names, str)
             sound = sound and codec.container in _CONTAINERS and _are_correlations(codec)
-            sound = sound and _are_repeats(codec)
+            sound = sound and _are_repeats(codec) and _are_units(codec)
         except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise RunError("the model's description of its columns is damaged.") from error
         if not sound:
@@ -1176,6 +1188,26 @@ def _are_repeats(codec: TableCodec) -> bool:
         or {part.name, part.repeats} & codec.relations.bound
         for part in in_order(list(numeric.values()))
     )
+
+
+def _unit(plain: Mapping[str, Any]) -> Unit:
+    """A unit from plain values; raises what `from_dict` catches."""
+    names, corners, pairs, scales = (
+        tuple(_field(plain, name, list)) for name in ("names", "corners", "pairs", "scales")
+    )
+    pairs = tuple(map(tuple, pairs))
+    places = all(_all(pair, int) for pair in pairs)
+    if not (len(plain) == 4 and places and _all(names, str) and _all(corners + scales, int, float)):
+        raise TypeError
+    return Unit(names, corners, pairs, scales)
+
+
+def _are_units(codec: TableCodec) -> bool:
+    """Whether its units are some, of numeric columns that correlate, none in two of them."""
+    names = [name for unit in codec.units for name in unit.names]
+    numeric = {part.name for part in codec.numeric_parts} - codec.relations.bound
+    sound = all(unit.is_sound for unit in codec.units) and len(set(names)) == len(names)
+    return sound and set(names) <= numeric and bool(codec.correlations or not names)
 
 
 def _field(plain: Mapping[str, Any], name: str, kind: type) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, digits_of
 from sfumato.data.codecs.relations import Relations
 from sfumato.data.codecs.rules import Relation, unit_of
+from sfumato.denoisers.compared import Comparisons
 from sfumato.errors import ArgumentError
 from sfumato.models.few import as_map, map_of
 from sfumato.models.registry import build_grid
@@ -64,6 +65,8 @@ def live_model(model: TableModel) -> tuple[dict[str, Any], dict[str, np.ndarray]
     arrays = {"levels": levels_of(denoiser, levels)}
     if denoiser.correlations is not None:
         arrays["correlations"] = denoiser.correlations.double().numpy()
+    if denoiser.comparisons is not None:
+        arrays |= _compared(denoiser.comparisons)
     # Categories are asked of the model's own network, numbers of the one that draws.
     arrays |= {f"network/{name}": each for name, each in _weights(model.denoiser.network)}
     if network is not model.denoiser.network:
@@ -92,6 +95,17 @@ def live_model(model: TableModel) -> tuple[dict[str, Any], dict[str, np.ndarray]
         ],
     }
     return header, arrays
+
+
+def _compared(comparisons: Comparisons) -> dict[str, np.ndarray]:
+    """The numbers that are compared."""
+    names = ("columns", "curves", "states", "masses", "own", "other", "scales")
+    arrays = {name: getattr(comparisons, name).numpy() for name in names}
+    arrays["repeats"] = np.array(comparisons.repeats, np.int64).reshape(-1, 3)
+    return {
+        f"compared/{name}": each.astype(np.int32) if each.dtype.kind == "i" else each
+        for name, each in arrays.items()
+    }
 
 
 def _bound(relations: Relations) -> dict[str, Any]:

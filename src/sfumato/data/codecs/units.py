@@ -1,0 +1,138 @@
+"""Which numbers of a table are in one unit, and how far apart two of them are.
+
+A payment follows a bill, a bill ends near a limit, a price is a little above another. Each number
+has a coordinate z of its own (see `data.codecs.columns`), in which such a relation is a curve that
+a network learns slowly. So the network is also given, of two numbers a and b that are compared,
+
+    (1)  f = asinh((u(a) - u(b)) / s)
+
+with u the normal score of a value among the values of all columns of the unit, and s the tenth
+percentile of |u(a) - u(b)| over the rows. An asinh is a line near 0 and a logarithm farther out: it
+tells small differences apart, and large ones too.
+
+Two columns are compared where their values are close much more often than if either were shuffled.
+Columns that are compared, one through another, are of one unit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+import numpy as np
+from scipy.special import ndtr
+
+from sfumato.data.codecs.columns import NumericCodec
+
+# Fewer rows show no such detail. Close are two values that differ by so much in u.
+_LEAST_ROWS, _CLOSE = 3000, 0.05
+
+# So many times as often as by chance, in so many of the rows that are looked at.
+_ABOVE_CHANCE, _LEAST_CLOSE, _LOOKED_AT = 3, 40, 4000
+
+# Corners of u, even in the normal score to this one; beyond it u is level.
+_CORNERS, _END = 33, 3.2
+
+# The least s: differences below it are not told apart.
+_LEAST_SCALE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Columns of one unit.
+
+    Args:
+        names: of the columns.
+        corners: quantiles of their values together, at even normal scores.
+        pairs: of places among the names, those that are compared.
+        scales: s of eq. (1) for each pair.
+    """
+
+    names: tuple[str, ...]
+    corners: tuple[float, ...]
+    pairs: tuple[tuple[int, int], ...]
+    scales: tuple[float, ...]
+
+    def scores(self, values: np.ndarray) -> np.ndarray:
+        """The normal score u of each value, of any shape."""
+        return np.asarray(np.interp(values, self.corners, _even(len(self.corners))))
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it describes a unit; one may come from a stranger's file."""
+        places = range(len(self.names))
+        return (
+            len(set(self.names)) == len(self.names)
+            and len(self.corners) == _CORNERS
+            and bool(np.isfinite(self.corners).all())
+            and all(a <= b for a, b in pairwise(self.corners))
+            and len(self.pairs) == len(self.scales) == len(set(self.pairs)) > 0
+            and all(len(p) == 2 and p[0] in places and p[1] in places for p in self.pairs)
+            and all(_LEAST_SCALE <= scale <= 2 * _END for scale in self.scales)
+        )
+
+
+def found_in(values: np.ndarray, parts: Sequence[NumericCodec]) -> tuple[Unit, ...]:
+    """The units of numeric columns.
+
+    Args:
+        values: of all rows, `(n, columns)`; NaN where there is none, or it is no number of its own.
+        parts: their codecs.
+    """
+    if len(values) < _LEAST_ROWS:
+        return ()
+    some = values[np.random.default_rng(0).permutation(len(values))[:_LOOKED_AT]]
+    close = [
+        (a, b)
+        for a, b in combinations(range(len(parts)), 2)
+        if (parts[a].kind == "date") == (parts[b].kind == "date") and _are_close(some[:, [a, b]])
+    ]
+    return tuple(_unit(places, close, values, parts) for places in _linked(close))
+
+
+def _are_close(values: np.ndarray) -> bool:
+    """Whether two columns, `(n, 2)`, are close much more often than if either were shuffled."""
+    both = values[np.isfinite(values).all(1)]
+    if not len(both):
+        return False
+    a, b = np.interp(both, _corners(both), _even(_CORNERS)).T
+    close = int((np.abs(a - b) < _CLOSE).sum())
+    near = np.searchsorted(np.sort(b), a + _CLOSE) - np.searchsorted(np.sort(b), a - _CLOSE)
+    return close >= _LEAST_CLOSE and close > _ABOVE_CHANCE * float(near.mean())
+
+
+def _linked(close: Sequence[tuple[int, int]]) -> list[list[int]]:
+    """The places of columns that are linked by pairs, each set in order."""
+    sets: list[set[int]] = []
+    for pair in close:
+        joined = [each for each in sets if each & set(pair)]
+        sets = [each for each in sets if not each & set(pair)]
+        sets.append(set(pair).union(*joined))
+    return sorted(sorted(each) for each in sets)
+
+
+def _unit(
+    places: list[int],
+    close: Sequence[tuple[int, int]],
+    values: np.ndarray,
+    parts: Sequence[NumericCodec],
+) -> Unit:
+    """The unit of columns that are linked."""
+    of_unit = values[:, places]
+    corners = _corners(of_unit)
+    pairs = tuple((places.index(a), places.index(b)) for a, b in close if a in places)
+    u = np.interp(of_unit, corners, _even(_CORNERS))  # NaN stays
+    apart = [np.abs(u[:, a] - u[:, b]) for a, b in pairs]
+    scales = [max(float(np.nanquantile(each, 0.1)), _LEAST_SCALE) for each in apart]
+    return Unit(
+        tuple(parts[place].name for place in places), tuple(corners.tolist()), pairs, tuple(scales)
+    )
+
+
+def _corners(values: np.ndarray) -> np.ndarray:
+    """Quantiles of all values together."""
+    return np.asarray(np.nanquantile(values, ndtr(_even(_CORNERS))))
+
+
+def _even(count: int) -> np.ndarray:
+    """The normal scores of so many corners."""
+    return np.linspace(-_END, _END, count)
