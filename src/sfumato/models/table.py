@@ -11,7 +11,6 @@ all that is there.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -67,8 +66,8 @@ from sfumato.samplers.renoising import Renoising
 from sfumato.samplers.steps import Choice
 from sfumato.samplers.unmasking import Allowed, Order, draw_categories, log_prob_categories, orders
 
-# Rows scored at once: of many numbers they take a second or two.
-_SCORED = 256
+# Rows scored at once, always so many, so that a row's last digit does not depend on the others.
+_SCORED = 64
 
 # What a column may hold so that it can be measured.
 _LARGEST = 1e100
@@ -462,7 +461,7 @@ class TableModel:
         `data.codecs.columns`), of a date its probability. What was never seen in a column, a
         category, a missing value or a number in a gap, all of it together, has the probability
         1/(n + 1) after n rows, Laplace's rule. So have, of each rule, all rows that break it.
-        Computed in float64, so that a row's does not depend on the rows beside it.
+        Computed in chunks of one size, so that a row's does not depend on the rows beside it.
 
         With targets it is log p(targets | the rest of the row), of the very law that `complete`
         and `sample` draw from. A missing value is a value here: among the conditions it says that
@@ -491,27 +490,25 @@ class TableModel:
         seen = math.log(n / (n + 1)) * self.codec.can_be_unseen
         nats = encoded.log_width + np.where(encoded.unseen, -math.log(n + 1), seen).sum(1)
         nats += np.where(encoded.broken, -math.log(n + 1), math.log(n / (n + 1))).sum(1)
-        exact = self._exact
         # A number in a gap has its probability already; it is carried along as a missing one.
         in_gap = encoded.unseen[:, [part.is_numeric for part in self.codec.parts]]
         categories = self.codec.hide_broken(self.hidden(encoded.categories), encoded.broken)
         numbers = self.codec.free(encoded, categories)[0].to(encoded.numeric)
         numbers[:, : in_gap.shape[1]][torch.from_numpy(in_gap)] = math.nan
         numbers[encoded.numeric.isnan()] = math.nan  # the slack of a rule that is broken
-        for first in range(0, len(rows), _SCORED):
-            some = slice(first, first + _SCORED)
+        for some, count in _scored(len(rows)):
             found = LogProb(torch.from_numpy(nats[some]), None, 0)
             if self.codec.sizes:
-                own = self._log_prob_categories(exact, categories[some])
+                own = self._log_prob_categories(categories[some])
                 found = replace(found, nats=found.nats + own)
             if self.codec.event[0]:
                 every = torch.ones_like(numbers[some], dtype=torch.bool)
                 slots = torch.arange(numbers.shape[1])
                 flow = self._log_prob_numbers(
-                    exact, numbers[some], categories[some], steps, probes, seed, every, slots
+                    numbers[some], categories[some], steps, probes, seed, every, slots
                 )
                 found = replace(flow, nats=found.nats + flow.nats)
-            yield found
+            yield _first_of(found, count)
 
     def _log_prob_targets(
         self,
@@ -531,7 +528,7 @@ class TableModel:
         known = self.as_known(own, np.tile(~asked, (len(own), 1)))
         of_target = torch.tensor([part.name in targets for part in parts for _ in part.sizes])
         numeric = np.array([part.is_numeric for part in parts])
-        known, told = self._told(self._exact, known, encoded, asked[numeric])
+        known, told = self._told(known, encoded, asked[numeric])
         given = self.hidden(known.categories)
         categories = self.codec.hide_broken(self.hidden(encoded.categories), encoded.broken)
         categories = torch.where(of_target.bool(), categories, given)
@@ -545,47 +542,39 @@ class TableModel:
         in_gap = torch.from_numpy(unseen[:, numeric])
         z = encoded.numeric.double()
         z[:, : in_gap.shape[1]][in_gap] = math.nan
-        denoise, slacks = self._exact, np.arange(numeric.sum(), z.shape[1])
         # The slacks of rules may be free, too.
+        slacks = np.arange(numeric.sum(), z.shape[1])
         slots = torch.from_numpy(np.r_[np.flatnonzero(asked[numeric]), slacks])
-        for first in range(0, len(rows), _SCORED):
-            some = torch.arange(first, min(first + _SCORED, len(rows)))
+        for some, count in _scored(len(rows)):
             part, chunk = known.take(some), categories[some]
-            found = LogProb(torch.from_numpy(nats[some.numpy()]), None, 0)
+            found = LogProb(torch.from_numpy(nats[some]), None, 0)
             if of_target.any():
-                logits = partial(self._logits_given, denoise, part)
+                logits = partial(self._logits_given, self.denoiser, part)
                 own_orders = sizes, self.orders, self.allowed
                 of_categories = log_prob_categories(logits, chunk, *own_orders, given[some])
                 found = replace(found, nats=found.nats + of_categories)
             if len(slots):
                 numbers, free = self.codec.free(part, chunk, asked[numeric])
                 numbers = torch.where(free, z[some], numbers)
-                flow = self._log_prob_numbers(
-                    denoise, numbers, chunk, steps, probes, seed, free, slots
-                )
+                flow = self._log_prob_numbers(numbers, chunk, steps, probes, seed, free, slots)
                 found = replace(flow, nats=found.nats + flow.nats)
-            yield found
+            yield _first_of(found, count)
 
     def _logits_given(self, denoise: TableDenoiser, known: EncodedTable, seen: Tensor) -> Tensor:
         """Eq. (2) of `denoisers.table` beside what is known and the categories seen so far."""
         return denoise.logits(self.codec.free(known, seen)[0], seen)
-
-    @property
-    def _exact(self) -> TableDenoiser:
-        """The denoiser in float64."""
-        return replace(self.denoiser, network=deepcopy(self.denoiser.network).double())
 
     def hidden(self, categories: Tensor) -> Tensor:
         """Codes as the network takes them: those that are not known, -1, as the number of all."""
         sizes = torch.tensor(self.codec.sizes, dtype=torch.int64)
         return torch.where(categories < 0, sizes, categories)
 
-    def _log_prob_categories(self, denoise: TableDenoiser, categories: Tensor) -> Tensor:
+    def _log_prob_categories(self, categories: Tensor) -> Tensor:
         unknown_numbers = torch.full(
             (len(categories), *self.codec.event), math.nan, dtype=torch.float64
         )
         return log_prob_categories(
-            lambda seen: denoise.logits(unknown_numbers, seen),
+            lambda seen: self.denoiser.logits(unknown_numbers, seen),
             categories,
             self.codec.sizes,
             self.orders,
@@ -594,7 +583,6 @@ class TableModel:
 
     def _log_prob_numbers(
         self,
-        denoise: TableDenoiser,
         numbers: Tensor,
         categories: Tensor,
         steps: int,
@@ -606,7 +594,6 @@ class TableModel:
         """Log p(free numbers | the others, categories), the flow of some slots alone.
 
         Args:
-            denoise: in float64.
             numbers: all, `(n, C)`; NaN where one is missing.
             categories: all, see `hidden`.
             steps: of the flow.
@@ -625,7 +612,7 @@ class TableModel:
         noisy, known = there & free, there & ~free
         zeros = torch.zeros_like(numbers)
         condition = TableCondition(torch.where(known, numbers, zeros), known, noisy, categories)
-        whole, flat = Conditioned(denoise, condition), zeros.double()
+        whole, flat = Conditioned(self.denoiser, condition), zeros.double()
 
         def of_slots(x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:  # noqa: ARG001
             return Prediction(whole(flat.index_copy(1, slots, x_t), level).x_0[:, slots])
@@ -752,12 +739,11 @@ class TableModel:
         return found
 
     def _told(
-        self, denoise: TableDenoiser, known: EncodedTable, whole: EncodedTable, asked: np.ndarray
+        self, known: EncodedTable, whole: EncodedTable, asked: np.ndarray
     ) -> tuple[EncodedTable, np.ndarray]:
         """What is known once it is told whether numbers repeat targets, and the nats of that.
 
         Args:
-            denoise: in float64.
             known: of rows without their targets.
             whole: the same rows.
             asked: which numbers are targets, `(C,)`.
@@ -766,11 +752,11 @@ class TableModel:
         for each in self.codec.repeats:
             open_ = self.codec.undecided(known, each)
             same = open_ & (whole.categories[:, each.category] == each.code)
-            for first in range(0, len(known) if open_.any() else 0, _SCORED):
-                some = torch.arange(first, min(first + _SCORED, len(known)))
-                chance = self.chance_of_repeat(denoise, known.take(some), each)
+            for some, count in _scored(len(known) if open_.any() else 0):
+                chance = self.chance_of_repeat(self.denoiser, known.take(some), each)
                 chance = torch.where(same[some], chance, 1 - chance)
-                nats[some.numpy()] += torch.where(open_[some], chance.log(), 0.0).numpy()
+                own = torch.where(open_[some], chance.log(), 0.0)[:count]
+                nats[some[:count]] += own.numpy()
             known = self.codec.decided(known, each, same)
         # A target that is known by now has a probability.
         for k in np.flatnonzero(asked):
@@ -862,6 +848,21 @@ def _named(target: str | Sequence[str]) -> frozenset[str]:
     if not names:
         raise ArgumentError("name a column at least as the target, or leave it out.")
     return names
+
+
+def _scored(count: int) -> Iterator[tuple[Tensor, int]]:
+    """The rows of each chunk, the last row again where there are no more, and how many are new."""
+    for first in range(0, count, _SCORED):
+        rows = torch.arange(first, first + _SCORED).clamp(max=count - 1)
+        yield rows, min(_SCORED, count - first)
+
+
+def _first_of(found: LogProb, count: int) -> LogProb:
+    """Those of the first rows."""
+    error = found.standard_error
+    return replace(
+        found, nats=found.nats[:count], standard_error=None if error is None else error[:count]
+    )
 
 
 def _own_directions(numbers: Tensor, count: int, seed: int) -> Tensor:
