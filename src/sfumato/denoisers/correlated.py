@@ -32,6 +32,9 @@ from sfumato.process.noise import NoiseLevel, spread
 # The variance of a known number: not 0, as then a number that it decides would have none either.
 _KNOWN = 1e-8
 
+# Of the variance in (3), which rounding may make 0.
+_LEAST = 1e-12
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
@@ -41,11 +44,27 @@ class Posterior:
         mean: eq. (2), `(batch, C)`.
         std: of each number, from eq. (1), `(batch, C)`.
         residual: eq. (3), `(batch, C)`; 0 where a number is not noisy.
+        covariance: eq. (1) of the numbers that are noisy in any row with all, `(some, C, batch)`.
+        places: which those are, `(some,)`.
     """
 
     mean: Float[Tensor, "batch C"]
     std: Float[Tensor, "batch C"]
     residual: Float[Tensor, "batch C"]
+    covariance: Float[Tensor, "some C batch"]
+    places: Int[Tensor, " some"]
+
+    def slopes(
+        self, level: NoiseLevel, is_noisy: Bool[Tensor, "batch C"]
+    ) -> tuple[Float[Tensor, "batch C C"], Float[Tensor, "batch C C"]]:
+        """By how much the mean and the residual (second) grow with x_t (third), at one level."""
+        alpha, sigma = level.alpha.to(self.mean), level.sigma.to(self.mean)
+        mean = self.mean.new_zeros(*self.mean.shape, self.mean.shape[1])
+        mean[:, self.places] = self.covariance.permute(2, 0, 1) * (alpha / sigma**2)
+        mean = mean * (is_noisy[:, :, None] & is_noisy[:, None])
+        new = (sigma**2 - (alpha * self.std) ** 2).clamp(min=_LEAST)
+        new = (is_noisy * new.rsqrt())[..., None]
+        return mean, new * (torch.eye(len(mean[0])).to(mean) - alpha * mean)
 
 
 def posterior(
@@ -79,9 +98,9 @@ def posterior(
     mean, variance = torch.zeros_like(x_t), torch.zeros_like(x_t)
     mean[:, places] = (covariance * weighted.T).sum(1).T
     variance[:, places] = covariance[torch.arange(len(places)), places].T.clamp(min=0)
-    new = (sigma**2 - alpha**2 * variance).clamp(min=1e-12)
+    new = (sigma**2 - alpha**2 * variance).clamp(min=_LEAST)
     residual = torch.where(noisy, (x_t - alpha * mean) * new.rsqrt(), 0.0)
-    return Posterior(mean, variance.sqrt(), residual)
+    return Posterior(mean, variance.sqrt(), residual, covariance, places)
 
 
 def _patterns(

@@ -19,13 +19,14 @@ and nothing else depends on them.
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sfumato.denoisers.compared import Comparisons
-from sfumato.denoisers.correlated import posterior
+from sfumato.denoisers.correlated import Posterior, posterior
 from sfumato.denoisers.denoiser import FARTHEST, Conditioning, Prediction, log_snr
-from sfumato.networks.table_mlp import TableCondition
+from sfumato.networks.table_mlp import TableCondition, TableMLP
+from sfumato.networks.tangents import with_trace
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.parameterisations import Parameterisation
 
@@ -43,6 +44,17 @@ class TablePrediction:
     x_0: Tensor
     std: Tensor
     logits: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """What the network is told, and what its answer is added to, in units of std."""
+
+    inputs: list[Tensor]
+    number: Tensor
+    estimate: Tensor
+    std: Tensor
+    normal: Posterior | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,37 +91,81 @@ class TableDenoiser:
 
         Rows without a noisy number have the noise of a level with no signal.
         """
+        told = self._told(x_t, level, condition)
+        answer, logits = self.network(told.inputs[0], told.number, condition, *told.inputs[1:])
+        return TablePrediction(told.estimate + told.std * answer.to(x_t), told.std, logits)
+
+    def _told(
+        self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, condition: TableCondition
+    ) -> "_Told":
+        """What the network is told of noisy numbers, and what its answer is added to."""
         scalings = self.parameterisation(level)
         weight = next(self.network.parameters())
         number = torch.where(condition.is_noisy.any(1), self.conditioning(level), -FARTHEST)
-        scaled = (spread(scalings.c_in, x_t) * x_t).to(weight)
+        inputs = [(spread(scalings.c_in, x_t) * x_t).to(weight)]
         estimate, std = spread(scalings.c_skip, x_t) * x_t, spread(scalings.c_out, x_t)
-        beside = []
+        normal = None
         if self.correlations is not None:
             normal = posterior(self.correlations, x_t, level, condition)
             estimate = torch.where(condition.is_noisy, normal.mean.to(x_t), estimate)
             std = torch.where(condition.is_noisy, normal.std.to(x_t), std)
-            beside = self._beside(estimate, normal.residual, condition)
-        answer, logits = self.network(scaled, number.to(weight), condition, *beside)
-        return TablePrediction(estimate + std * answer.to(x_t), std, logits)
+            inputs.append(self._beside(estimate, normal.residual, condition))
+        return _Told(inputs, number.to(weight), estimate, std, normal)
 
-    def _beside(
-        self, estimate: Tensor, residual: Tensor, condition: TableCondition
-    ) -> list[Tensor]:
+    def _beside(self, estimate: Tensor, residual: Tensor, condition: TableCondition) -> Tensor:
         """What a network takes of the numbers besides: the residuals, and the comparisons."""
         weight = next(self.network.parameters())
         if self.comparisons is None:
-            return [residual.to(weight)]
+            return residual.to(weight)
         z = torch.where(condition.is_known, condition.known.to(estimate), estimate)
         there = condition.is_known | condition.is_noisy
         compared = self.comparisons(z, there, condition.categories)
-        return [torch.cat([residual.to(weight), compared.to(weight)], 1)]
+        return torch.cat([residual.to(weight), compared.to(weight)], 1)
 
     def __call__(
         self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, condition: TableCondition
     ) -> Prediction:
         """Eq. (1)."""
         return Prediction(self.both(x_t, level, condition).x_0)
+
+    @torch.no_grad()
+    def with_trace(
+        self,
+        x_t: Float[Tensor, "batch numbers"],
+        level: NoiseLevel,
+        condition: TableCondition,
+        places: Int[Tensor, " k"],
+    ) -> tuple[Float[Tensor, "batch numbers"], Float[Tensor, " batch"]]:
+        """Eq. (1) at one level, and the growth of each of some numbers along itself, summed.
+
+        Args:
+            x_t: noisy numbers.
+            level: one for all.
+            condition: what is known.
+            places: which numbers.
+        """
+        assert isinstance(self.network, TableMLP)
+        told, noisy = self._told(x_t, level, condition), condition.is_noisy
+        scalings = self.parameterisation(level)
+        # Each tangent moves one number, by the unit in which its own answer counts.
+        unit = told.std.expand_as(x_t)[:, places]
+        moves = torch.zeros(len(x_t), len(places), x_t.shape[1]).to(x_t)
+        moves[:, torch.arange(len(places)), places] = unit
+        tangents, own = [scalings.c_in.to(x_t) * moves], scalings.c_skip.expand(noisy.shape)
+        if told.normal is not None:
+            mean, residual = told.normal.slopes(level, noisy)
+            tangents.append((residual[:, :, places] * unit[:, None]).transpose(1, 2))
+            own = torch.where(noisy, mean.diagonal(dim1=1, dim2=2), own)
+        answer, growth = with_trace(
+            self.network,
+            told.inputs,
+            told.number,
+            condition,
+            [each.to(told.inputs[0]) for each in tangents],
+            places,
+        )
+        x_0 = told.estimate + told.std * answer.to(x_t)
+        return x_0, own[:, places].sum(1).to(x_t) + growth.to(x_t)
 
     @torch.no_grad()
     def logits(self, known: Tensor, categories: Tensor) -> Tensor:
@@ -126,6 +182,44 @@ class TableDenoiser:
         # As `both` of rows without a noisy number: no signal, and nothing of it to estimate.
         nothing = torch.zeros_like(known).to(next(self.network.parameters()))
         number = nothing.new_full((len(known),), -FARTHEST)
-        beside = [] if self.correlations is None else self._beside(nothing, nothing, condition)
+        beside = []
+        if self.correlations is not None:
+            beside = [self._beside(nothing, nothing, condition)]
         logits: Tensor = self.network(nothing, number, condition, *beside)[1]
         return logits.double()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SomeNumbers:
+    """The denoiser of some numbers of rows; the others are known or missing.
+
+    Args:
+        denoise: of all numbers.
+        condition: what is known.
+        places: which are asked for, `(k,)`; a row need not have them all.
+    """
+
+    denoise: TableDenoiser
+    condition: TableCondition
+    places: Int[Tensor, " k"]
+
+    def __call__(self, x_t: Float[Tensor, "batch k"], level: NoiseLevel) -> Prediction:
+        """Eq. (1)."""
+        x_0 = self.denoise(self.among_all(x_t), level, self.condition).x_0
+        return Prediction(x_0[:, self.places])
+
+    def among_all(self, x_t: Float[Tensor, "batch k"]) -> Float[Tensor, "batch numbers"]:
+        """The same numbers in their places."""
+        return x_t.new_zeros(self.condition.known.shape).index_copy(1, self.places, x_t)
+
+
+class TracedNumbers(SomeNumbers):
+    """The same of a `TableMLP`, which knows the trace of its derivative."""
+
+    def with_trace(
+        self, x_t: Float[Tensor, "batch k"], level: NoiseLevel
+    ) -> tuple[Prediction, Float[Tensor, " batch"]]:
+        """Eq. (1), and the trace of its derivative by x_t."""
+        x_t = self.among_all(x_t)
+        x_0, trace = self.denoise.with_trace(x_t, level, self.condition, self.places)
+        return Prediction(x_0[:, self.places]), trace

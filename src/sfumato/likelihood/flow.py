@@ -22,14 +22,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from sfumato.denoisers.denoiser import Denoiser
+from sfumato.denoisers.denoiser import Denoiser, Prediction
 from sfumato.errors import ArgumentError, DataError
 from sfumato.process.gaussian import Gaussian
 from sfumato.process.noise import NoiseLevel
@@ -43,6 +43,17 @@ there, and how often the flow was asked."""
 
 Probes = Callable[[Tensor], Tensor]
 """Directions v for points `(batch, d)`: `(k, batch, d)`, independent, with E[v v^T] = I."""
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """A denoiser that works out the trace of its derivative, at less cost than d backward passes."""
+
+    def with_trace(
+        self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel
+    ) -> tuple[Prediction, Float[Tensor, " batch"]]:
+        """The prediction at one level, and the trace of the derivative of its x_0 by x_t."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +109,10 @@ class Flow:
         """Eq. (1) and its divergence."""
         level = _level(time)
         alpha, d = float(level.alpha), x.shape[1]
+        if self.exact and isinstance(self.denoise, Traced):
+            answer, trace = self.denoise.with_trace(x.reshape(-1, *self.event), level)
+            clean = self._checked(answer, x, level)
+            return alpha * (alpha * x - clean), alpha * (alpha * d - trace[:, None])
         velocities, divergences = [], []
         for part, directions in zip(
             x.split(_ROWS_AT_ONCE), self.directions.split(_ROWS_AT_ONCE, dim=1), strict=True
@@ -114,11 +129,14 @@ class Flow:
 
     def _estimate(self, level: NoiseLevel, x: Tensor) -> Tensor:
         """E[x_0 | x_t]."""
-        x_t = x.reshape(-1, *self.event)
-        answer = self.denoise(x_t, level).x_0
-        if answer.shape != x_t.shape:
+        return self._checked(self.denoise(x.reshape(-1, *self.event), level), x, level)
+
+    def _checked(self, prediction: Prediction, x: Tensor, level: NoiseLevel) -> Tensor:
+        """The flat answer about x."""
+        answer, shape = prediction.x_0, (len(x), *self.event)
+        if answer.shape != shape:
             raise ArgumentError(
-                f"the denoiser answers {tuple(x_t.shape)} with {tuple(answer.shape)}; "
+                f"the denoiser answers {shape} with {tuple(answer.shape)}; "
                 "give it points of its own dimension."
             )
         if not bool(answer.isfinite().all()):

@@ -32,7 +32,7 @@ from sfumato.data.io.elapsed import elapsed_of, is_held, seconds_of
 from sfumato.data.io.forms import in_words, value_in
 from sfumato.data.table import Column, DataTable, concatenate, is_no_value, select_columns
 from sfumato.denoisers.denoiser import Conditioned, Denoiser, PerChunk, Prediction
-from sfumato.denoisers.table import TableDenoiser
+from sfumato.denoisers.table import SomeNumbers, TableDenoiser, TracedNumbers
 from sfumato.errors import ArgumentError, DataError, unknown
 from sfumato.likelihood.flow import LogProb, Probes, log_prob, rademacher
 from sfumato.likelihood.variational import BoundTerms
@@ -46,7 +46,7 @@ from sfumato.models.registry import (
     sampled_process,
     split_stepper,
 )
-from sfumato.networks.table_mlp import TableCondition
+from sfumato.networks.table_mlp import TableCondition, TableMLP
 from sfumato.process.grids import uniform_log_snr
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
@@ -612,14 +612,10 @@ class TableModel:
         noisy, known = there & free, there & ~free
         zeros = torch.zeros_like(numbers)
         condition = TableCondition(torch.where(known, numbers, zeros), known, noisy, categories)
-        whole, flat = Conditioned(self.denoiser, condition), zeros.double()
-
-        def of_slots(x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:  # noqa: ARG001
-            return Prediction(whole(flat.index_copy(1, slots, x_t), level).x_0[:, slots])
-
+        of = TracedNumbers if isinstance(self.denoiser.network, TableMLP) else SomeNumbers
         x_0 = torch.where(noisy, numbers, zeros)[:, slots].double()
         grid = uniform_log_snr(self.process.continuous(), steps + 1)
-        found = log_prob(of_slots, x_0, grid, probes=directions)
+        found = log_prob(of(self.denoiser, condition, slots), x_0, grid, probes=directions)
         # A number that is not free was carried along as the 0 of N(0, 1).
         carried = (~noisy[:, slots]).sum(1) * 0.5 * math.log(2 * math.pi)
         return replace(found, nats=found.nats + carried)

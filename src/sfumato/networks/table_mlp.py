@@ -34,6 +34,23 @@ class TableCondition:
     categories: Tensor
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """What the blocks of a `TableMLP` begin with.
+
+    Args:
+        values: noisy and known numbers, `(batch, 2 numeric)`.
+        phase: of their sines and cosines, `(batch, features)`.
+        h: the units, `(batch, width)`.
+        gain: of the linear skip, `(batch or 1, numeric)`.
+    """
+
+    values: Tensor
+    phase: Tensor
+    h: Tensor
+    gain: Tensor
+
+
 class TableMLP(nn.Module):
     """A residual perceptron with an embedding of each category.
 
@@ -77,7 +94,7 @@ class TableMLP(nn.Module):
         self.category_embedding = nn.EmbeddingBag(embedded, width, mode="sum")
         nn.init.normal_(self.category_embedding.weight, std=1 / math.sqrt(max(len(categories), 1)))
         self.input_proj = _linear(4 * numeric + 2 * features * (numeric > 0) + beside, width)
-        self.blocks = nn.ModuleList(_Block(width, dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, dropout) for _ in range(depth))
         self.norm_out = nn.LayerNorm(width)
         self.output_proj = _linear(width, numeric)
         self.category_logits = _linear(width, sum(categories))
@@ -102,6 +119,17 @@ class TableMLP(nn.Module):
         Returns:
             `(batch, numeric)` and `(batch, sum of categories)`.
         """
+        start = self.start(x, noise, condition, *beside)
+        h = start.h
+        for block in self.blocks:
+            h = block(h)
+        h = self.norm_out(h)
+        return self.answers(h, start, condition), self.category_logits(h)
+
+    def start(
+        self, x: Tensor, noise: Tensor, condition: TableCondition, *beside: Tensor
+    ) -> "Start":
+        """What comes before the blocks; arguments as of `forward`."""
         noisy, known = condition.is_noisy.to(x), condition.is_known.to(x)
         values = torch.cat([x * noisy, condition.known.to(x) * known], 1)
         phase = values @ self.directions
@@ -111,12 +139,13 @@ class TableMLP(nn.Module):
         h = h + self.noise_proj(noise_features)
         if self.categories:
             h = h + self.category_embedding(condition.categories + self.offsets)
-        for block in self.blocks:
-            h = block(h)
-        h = self.norm_out(h)
-        linear_skip = self.linear_skip(values) * self.linear_gain(noise_features)
-        output: Tensor = (self.output_proj(h) + linear_skip) * noisy
-        return output, self.category_logits(h)
+        return Start(values, phase, h, self.linear_gain(noise_features))
+
+    def answers(self, h: Tensor, start: "Start", condition: TableCondition) -> Tensor:
+        """The answers for the numbers, `(batch, numeric)`, of the last layer's units."""
+        linear_skip = self.linear_skip(start.values) * start.gain
+        output: Tensor = (self.output_proj(h) + linear_skip) * condition.is_noisy.to(h)
+        return output
 
 
 def _linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
@@ -126,7 +155,9 @@ def _linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
         return nn.Linear(inputs, outputs, bias=bias)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
+    """A residual block."""
+
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
