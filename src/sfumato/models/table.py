@@ -496,13 +496,13 @@ class TableModel:
         numbers = self.codec.free(encoded, categories)[0].to(encoded.numeric)
         numbers[:, : in_gap.shape[1]][torch.from_numpy(in_gap)] = math.nan
         numbers[encoded.numeric.isnan()] = math.nan  # the slack of a rule that is broken
+        every = torch.ones(_SCORED, numbers.shape[1], dtype=torch.bool)
         for some, count in _scored(len(rows)):
+            if self.codec.sizes and int(some[0]) % CHUNK == 0:
+                chunk = slice(int(some[0]), int(some[0]) + CHUNK)
+                nats[chunk] += self._log_prob_categories(categories[chunk]).numpy()
             found = LogProb(torch.from_numpy(nats[some]), None, 0)
-            if self.codec.sizes:
-                own = self._log_prob_categories(categories[some])
-                found = replace(found, nats=found.nats + own)
             if self.codec.event[0]:
-                every = torch.ones_like(numbers[some], dtype=torch.bool)
                 slots = torch.arange(numbers.shape[1])
                 flow = self._log_prob_numbers(
                     numbers[some], categories[some], steps, probes, seed, every, slots
@@ -570,15 +570,19 @@ class TableModel:
         return torch.where(categories < 0, sizes, categories)
 
     def _log_prob_categories(self, categories: Tensor) -> Tensor:
-        unknown_numbers = torch.full(
-            (len(categories), *self.codec.event), math.nan, dtype=torch.float64
-        )
+        """Log p(categories); rows that agree in those before the next are asked about it once."""
+        unknown_numbers = torch.full((_SCORED, *self.codec.event), math.nan, dtype=torch.float64)
+
+        def logits(seen: Tensor) -> Tensor:
+            different, of_row = seen.unique(dim=0, return_inverse=True)
+            found = [
+                self.denoiser.logits(unknown_numbers, different[some])[:count]
+                for some, count in _scored(len(different))
+            ]
+            return torch.cat(found)[of_row]
+
         return log_prob_categories(
-            lambda seen: self.denoiser.logits(unknown_numbers, seen),
-            categories,
-            self.codec.sizes,
-            self.orders,
-            self.allowed,
+            logits, categories, self.codec.sizes, self.orders, self.allowed
         )
 
     def _log_prob_numbers(
