@@ -148,24 +148,28 @@ class Flow:
 
 
 def rk4(flow: Flow, x: Tensor, times: list[float]) -> tuple[Tensor, Tensor, int]:
-    """The classical method of fourth order, one step from each time to the next.
+    """Kutta's 3/8 rule, of fourth order, one step from each time to the next.
 
-    The divergence, d times as dear as the flow itself, is asked at the times alone. The integral is
-    that of a cubic spline through its values, of fourth order too.
+    The divergence, dearer than the flow itself, is asked at the times alone. The integral is that
+    of a cubic spline through its values as a function of the step's number, of fourth order too:
+    on times that are even after a smooth map, as `process.grids.unit_log_snr`, far better than one
+    through the values as a function of time.
 
     Rows know nothing of each other: each gets what it would get alone.
     """
     from scipy.interpolate import CubicSpline
 
-    weights = CubicSpline(times, np.eye(len(times))).integrate(times[0], times[-1]).tolist()
+    number = np.arange(len(times))
+    weights = CubicSpline(number, np.eye(len(times))).integrate(0, len(times) - 1)
+    weights = (weights * CubicSpline(number, times)(number, 1)).tolist()
     k1, divergence = flow.with_divergence(times[0], x)
     growth = weights[0] * divergence
     for (now, then), weight in zip(pairwise(times), weights[1:], strict=True):
-        h, middle = then - now, (now + then) / 2
-        k2 = flow.velocity(middle, x + h / 2 * k1)
-        k3 = flow.velocity(middle, x + h / 2 * k2)
-        k4 = flow.velocity(then, x + h * k3)
-        x = x + h / 6 * (k1 + 2 * (k2 + k3) + k4)
+        h = then - now
+        k2 = flow.velocity(now + h / 3, x + h / 3 * k1)
+        k3 = flow.velocity(now + 2 * h / 3, x + h * (k2 - k1 / 3))
+        k4 = flow.velocity(then, x + h * (k1 - k2 + k3))
+        x = x + h / 8 * (k1 + 3 * (k2 + k3) + k4)
         k1, divergence = flow.with_divergence(then, x)
         growth = growth + weight * divergence
     return x, growth, 4 * (len(times) - 1) + 1

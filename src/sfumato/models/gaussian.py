@@ -37,7 +37,7 @@ from sfumato.models.registry import (
     sampled_process,
     split_stepper,
 )
-from sfumato.process.grids import uniform_log_snr
+from sfumato.process.grids import unit_log_snr
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
@@ -604,7 +604,7 @@ class GaussianModel:
         if probes is None and self.codec.dimension > EXACT_DIMENSIONS:
             probes = _PICTURE_PROBES if self.codec.bin_width else EXACT_DIMENSIONS
         schedule = self._continuous()
-        levels = uniform_log_snr(schedule, steps + 1)
+        levels = unit_log_snr(schedule, steps + 1)
         integrate = rk4 if tol is None else Adaptive(tol, tol)
         jacobian = self.codec.log_abs_det_jacobian
         bin_width, event, encoded = self.codec.bin_width, self.codec.event, self.encoded(rows)

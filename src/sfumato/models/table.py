@@ -47,7 +47,7 @@ from sfumato.models.registry import (
     split_stepper,
 )
 from sfumato.networks.table_mlp import TableCondition, TableMLP
-from sfumato.process.grids import uniform_log_snr
+from sfumato.process.grids import unit_log_snr
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import Process
@@ -449,7 +449,7 @@ class TableModel:
         rows: DataTable,
         *,
         target: str | Sequence[str] | None = None,
-        steps: int = 20,
+        steps: int = 16,
         tol: float | None = None,
         probes: int | None = None,
         seed: int = 0,
@@ -618,7 +618,7 @@ class TableModel:
         condition = TableCondition(torch.where(known, numbers, zeros), known, noisy, categories)
         of = TracedNumbers if isinstance(self.denoiser.network, TableMLP) else SomeNumbers
         x_0 = torch.where(noisy, numbers, zeros)[:, slots].double()
-        grid = uniform_log_snr(self.process.continuous(), steps + 1)
+        grid = unit_log_snr(self.process.continuous(), steps + 1)
         found = log_prob(of(self.denoiser, condition, slots), x_0, grid, probes=directions)
         # A number that is not free was carried along as the 0 of N(0, 1).
         carried = (~noisy[:, slots]).sum(1) * 0.5 * math.log(2 * math.pi)

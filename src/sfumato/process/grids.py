@@ -75,6 +75,22 @@ def uniform_log_snr(process: Schedule | DiscreteSchedule, num_steps: int) -> Noi
     return _divided(process, num_steps, torch.lerp)
 
 
+def unit_log_snr(process: Schedule | DiscreteSchedule, num_steps: int) -> NoiseLevel:
+    """K levels for data of unit scale, densest where noise is a quarter of it, then clean.
+
+    log(sigma/alpha) = -1.5 + 2 sinh u with even u. What the data are like shows there, while far
+    above and below nothing but the noise changes.
+    """
+
+    def divide(noisiest: Tensor, cleanest: Tensor, part: Tensor) -> Tensor:
+        ends = torch.stack([noisiest, cleanest])
+        u = torch.lerp(*((-ends / 2 + 1.5) / 2).asinh(), part)
+        # The ends as they are: beyond them there may be no level.
+        return (3 - 4 * u.sinh()).clamp(noisiest, cleanest)
+
+    return _divided(process, num_steps, divide)
+
+
 def karras(process: Schedule | DiscreteSchedule, num_steps: int, rho: float = 7.0) -> NoiseLevel:
     """K levels evenly spaced in (sigma/alpha)^(1/rho), then clean: Karras et al. (2022), eq. 5.
 
