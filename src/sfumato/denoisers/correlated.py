@@ -57,14 +57,14 @@ class Posterior:
     def slopes(
         self, level: NoiseLevel, is_noisy: Bool[Tensor, "batch C"]
     ) -> tuple[Float[Tensor, "batch C C"], Float[Tensor, "batch C C"]]:
-        """By how much the mean and the residual (second) grow with x_t (third), at one level."""
-        alpha, sigma = level.alpha.to(self.mean), level.sigma.to(self.mean)
+        """By how much the mean and the residual (second) grow with x_t (third)."""
         mean = self.mean.new_zeros(*self.mean.shape, self.mean.shape[1])
+        alpha, sigma = spread(level.alpha, mean), spread(level.sigma, mean)
         mean[:, self.places] = self.covariance.permute(2, 0, 1) * (alpha / sigma**2)
         mean = mean * (is_noisy[:, :, None] & is_noisy[:, None])
-        new = (sigma**2 - (alpha * self.std) ** 2).clamp(min=_LEAST)
-        new = (is_noisy * new.rsqrt())[..., None]
-        return mean, new * (torch.eye(len(mean[0])).to(mean) - alpha * mean)
+        new = (sigma**2 - (alpha * self.std[..., None]) ** 2).clamp(min=_LEAST)
+        unit = is_noisy[..., None] * new.rsqrt()
+        return mean, unit * (torch.eye(mean.shape[1]).to(mean) - alpha * mean)
 
 
 def posterior(

@@ -136,11 +136,11 @@ class TableDenoiser:
         condition: TableCondition,
         places: Int[Tensor, " k"],
     ) -> tuple[Float[Tensor, "batch numbers"], Float[Tensor, " batch"]]:
-        """Eq. (1) at one level, and the growth of each of some numbers along itself, summed.
+        """Eq. (1), and the growth of each of some numbers with its own x_t, summed.
 
         Args:
             x_t: noisy numbers.
-            level: one for all.
+            level: one for all rows or one each.
             condition: what is known.
             places: which numbers.
         """
@@ -151,7 +151,8 @@ class TableDenoiser:
         unit = told.std.expand_as(x_t)[:, places]
         moves = torch.zeros(len(x_t), len(places), x_t.shape[1]).to(x_t)
         moves[:, torch.arange(len(places)), places] = unit
-        tangents, own = [scalings.c_in.to(x_t) * moves], scalings.c_skip.expand(noisy.shape)
+        tangents = [spread(scalings.c_in, moves) * moves]
+        own = spread(scalings.c_skip, x_t).expand_as(x_t)
         if told.normal is not None:
             mean, residual = told.normal.slopes(level, noisy)
             tangents.append((residual[:, :, places] * unit[:, None]).transpose(1, 2))
@@ -165,7 +166,7 @@ class TableDenoiser:
             places,
         )
         x_0 = told.estimate + told.std * answer.to(x_t)
-        return x_0, own[:, places].sum(1).to(x_t) + growth.to(x_t)
+        return x_0, (own[:, places].sum(1) + growth).to(x_t)
 
     @torch.no_grad()
     def logits(self, known: Tensor, categories: Tensor) -> Tensor:
@@ -204,13 +205,22 @@ class SomeNumbers:
     places: Int[Tensor, " k"]
 
     def __call__(self, x_t: Float[Tensor, "batch k"], level: NoiseLevel) -> Prediction:
-        """Eq. (1)."""
-        x_0 = self.denoise(self.among_all(x_t), level, self.condition).x_0
+        """Eq. (1) at one level."""
+        x_0 = self.denoise(*self.of_all(x_t, level), self.condition).x_0
         return Prediction(x_0[:, self.places])
 
-    def among_all(self, x_t: Float[Tensor, "batch k"]) -> Float[Tensor, "batch numbers"]:
-        """The same numbers in their places."""
-        return x_t.new_zeros(self.condition.known.shape).index_copy(1, self.places, x_t)
+    def of_all(
+        self, x_t: Float[Tensor, "batch k"], level: NoiseLevel
+    ) -> tuple[Float[Tensor, "batch numbers"], NoiseLevel]:
+        """All numbers, and the level of each row.
+
+        Rows that have a level of their own are worked out alone: what they share with others would
+        be worked out in shapes, and so with last digits, that depend on those.
+        """
+        alpha, sigma = level.alpha.expand(len(x_t)), level.sigma.expand(len(x_t))
+        known = self.condition.known
+        x_t = x_t.new_zeros(known.shape).index_copy(1, self.places, x_t)
+        return x_t, NoiseLevel(alpha, sigma)
 
 
 class TracedNumbers(SomeNumbers):
@@ -219,7 +229,8 @@ class TracedNumbers(SomeNumbers):
     def with_trace(
         self, x_t: Float[Tensor, "batch k"], level: NoiseLevel
     ) -> tuple[Prediction, Float[Tensor, " batch"]]:
-        """Eq. (1), and the trace of its derivative by x_t."""
-        x_t = self.among_all(x_t)
-        x_0, trace = self.denoise.with_trace(x_t, level, self.condition, self.places)
+        """Eq. (1) at one level, and the trace of its derivative by x_t."""
+        x_0, trace = self.denoise.with_trace(
+            *self.of_all(x_t, level), self.condition, self.places
+        )
         return Prediction(x_0[:, self.places]), trace

@@ -143,7 +143,8 @@ class TableMLP(nn.Module):
 
     def answers(self, h: Tensor, start: "Start", condition: TableCondition) -> Tensor:
         """The answers for the numbers, `(batch, numeric)`, of the last layer's units."""
-        linear_skip = self.linear_skip(start.values) * start.gain
+        # Rows as columns: the other way round, MKL's last digit of a row goes by its place.
+        linear_skip = (self.linear_skip.weight @ start.values.T).T * start.gain
         output: Tensor = (self.output_proj(h) + linear_skip) * condition.is_noisy.to(h)
         return output
 
