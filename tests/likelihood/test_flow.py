@@ -14,7 +14,7 @@ from sfumato.errors import ArgumentError, DataError
 from sfumato.likelihood.flow import Adaptive, Integrator, log_prob, rademacher, rk4
 from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process import discrete
-from sfumato.process.grids import karras, uniform_log_snr
+from sfumato.process.grids import karras, uniform_log_snr, unit_log_snr
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.parameterisations import PARAMETERISATIONS
 from sfumato.process.schedules import Cosine
@@ -154,6 +154,55 @@ def test_levels_spaced_otherwise_give_the_same_density() -> None:
         log_prob(mixture(), x, grid(NARROW, 60)).nats for grid in (karras, uniform_log_snr)
     )
     torch.testing.assert_close(there, here, rtol=0, atol=2e-3)
+
+
+def test_levels_gathered_where_the_data_are_err_less() -> None:
+    """Eight blobs of a tenth of their ring, under the default schedule, against their density."""
+    angle = torch.arange(8, dtype=torch.float64) * math.pi / 4
+    means = 1.3 * torch.stack([angle.cos(), angle.sin()], 1)
+    share, blob = torch.full((8,), 0.125).double(), 0.01 * torch.eye(2).double()
+    ring = gaussian_mixture(share, means, blob.expand(8, 2, 2).contiguous())
+    x, least = ring.draw(200, generator(4)), math.exp(-Cosine().log_snr_max)
+    blurred = blob + least * torch.eye(2).double()
+    law = torch.distributions.MultivariateNormal(means, blurred)
+    true = (law.log_prob(x[:, None]) + share.log()).logsumexp(1)
+    even, gathered = (
+        float((log_prob(ring, x, grid(Cosine(), 21)).nats - true).abs().mean())
+        for grid in (uniform_log_snr, unit_log_snr)
+    )
+    assert gathered < 0.004
+    assert even > 3 * gathered
+
+
+class Halved:
+    """x_0 = x_t/2 + sin(x_t)/4, and its trace, if asked for it."""
+
+    def __init__(self) -> None:
+        self.traces = 0
+
+    def __call__(self, x_t: Tensor, level: NoiseLevel) -> Prediction:
+        return Prediction(x_t / 2 + x_t.sin() / 4)
+
+    def with_trace(self, x_t: Tensor, level: NoiseLevel) -> tuple[Prediction, Tensor]:
+        self.traces += 1
+        return self(x_t, level), (0.5 + x_t.cos() / 4).flatten(1).sum(1)
+
+
+@pytest.mark.parametrize("integrate", [rk4, Adaptive()])
+def test_a_denoiser_that_knows_its_trace_is_asked_for_it(integrate: Integrator) -> None:
+    knows, x, levels = Halved(), points(6, dimension=4).view(6, 2, 2), uniform_log_snr(NARROW, 8)
+    found = log_prob(knows, x, levels, integrate=integrate)
+    by_passes = log_prob(lambda x_t, level: knows(x_t, level), x, levels, integrate=integrate)
+    torch.testing.assert_close(found.nats, by_passes.nats, rtol=0, atol=1e-10)
+    assert found.num_calls == by_passes.num_calls
+    assert knows.traces == (8 if integrate is rk4 else found.num_calls)
+
+
+def test_probes_are_estimates_whatever_the_denoiser_knows() -> None:
+    knows, levels = Halved(), uniform_log_snr(NARROW, 5)
+    found = log_prob(knows, points(4), levels, probes=rademacher(3, generator(0)))
+    assert knows.traces == 0
+    assert found.standard_error is not None
 
 
 def test_a_clean_last_level_changes_nothing() -> None:

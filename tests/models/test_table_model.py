@@ -12,8 +12,10 @@ from scipy import stats
 from exact_table import COVARIANCE, HOLES, MEANS, SHARE_B, exact_model, rows, wide
 from sfumato import config
 from sfumato.config import recipes
+from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.table import Column, DataTable, concatenate
+from sfumato.denoisers.table import SomeNumbers, TableDenoiser
 from sfumato.errors import ArgumentError
 from sfumato.models.build import build_model
 from sfumato.models.table import TableModel
@@ -115,6 +117,81 @@ def test_an_estimated_divergence_is_a_row_s_own_and_right_in_the_mean(model: Tab
     more = [log_prob(model, table, steps=3, probes=64, seed=k) for k in range(2, 9)]
     many = np.mean([one, other, *more], axis=0)
     np.testing.assert_allclose(many, exact, atol=0.15)
+
+
+def seven(seed: int = 0) -> TableModel:
+    """Seven correlated numbers and two words, with a network of any weights."""
+    mixed = np.random.default_rng(seed).normal(size=(7, 3))
+    matrix = mixed @ mixed.T + np.eye(7)
+    scale = np.sqrt(np.diag(matrix))
+    words = [
+        CategoricalCodec(name, "categorical", ("a", "b", "c"), has_missing=False, dtype="object")
+        for name in ("one", "two")
+    ]
+    numbers = [wide(f"x{k}", missing=k < 3) for k in range(7)]
+    codec = TableCodec(
+        (*words, *numbers), 10**9, ("one", "two", *(each.name for each in numbers)),
+        correlations=tuple(map(tuple, (matrix / scale / scale[:, None]).tolist())),
+    )  # fmt: skip
+    built = build_model(config.resolve(recipes.table(1000, 9)), codec)
+    assert isinstance(built, TableModel)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for weights in built.denoiser.network.parameters():
+            weights.data.add_(0.05 * torch.randn_like(weights))
+    return built
+
+
+def any_rows(count: int) -> DataTable:
+    """Some of the numbers are missing, in no order."""
+    rng = np.random.default_rng(1)
+    none = np.zeros(count, bool)
+    words = [Column(name, rng.choice(["a", "b"], count).astype(object), none)
+             for name in ("one", "two")]  # fmt: skip
+    numbers = [
+        Column(f"x{k}", rng.normal(size=count), rng.random(count) < 0.3 * (k < 3)) for k in range(7)
+    ]
+    return DataTable((*words, *numbers))
+
+
+@pytest.mark.parametrize("target", [None, ["x1", "x5"], "two"])
+def test_a_row_is_scored_to_the_last_bit_alike_whatever_stands_beside_it(
+    target: str | list[str] | None,
+) -> None:
+    model, table = seven(), any_rows(70)
+    turned = np.random.default_rng(2).permutation(70)
+    found = log_prob(model, table, target=target, steps=3)
+    assert len(set(found.tolist())) > (60 if target != "two" else 6)
+    assert log_prob(model, table.take(turned), target=target, steps=3).tolist() == (
+        found[turned].tolist()
+    )
+    for k in (3, 66):
+        alone = log_prob(model, table.take(np.array([k])), target=target, steps=3)
+        assert alone.tolist() == [found[k]]
+
+
+def test_the_divergence_is_as_by_backward_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, table = seven(), any_rows(5)
+    model.denoiser.network.double()
+    found = log_prob(model, table, steps=4)
+    monkeypatch.setattr("sfumato.models.table.TracedNumbers", SomeNumbers)
+    np.testing.assert_allclose(found, log_prob(model, table, steps=4), rtol=0, atol=1e-9)
+
+
+def test_rows_alike_so_far_are_asked_about_the_next_word_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two words, three numbers that may be missing: 16 kinds of rows before the last, a call."""
+    model, calls = seven(), []
+    logits = TableDenoiser.logits
+
+    def counted(self: TableDenoiser, *args: torch.Tensor) -> torch.Tensor:
+        calls.append(len(args[0]))
+        return logits(self, *args)
+
+    monkeypatch.setattr(TableDenoiser, "logits", counted)
+    list(model.log_prob_chunks(any_rows(300), steps=1))
+    assert len(calls) == 5 * len(model.orders)
 
 
 def test_what_was_never_seen_has_laplace_s_probability(model: TableModel) -> None:

@@ -59,6 +59,17 @@ def test_uniform_log_snr_is_uniform_in_log_snr() -> None:
     assert levels.log_snr[:-1].tolist() == pytest.approx([-10, -5, 0, 5, 10], abs=1e-9)
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
+def test_unit_log_snr_is_even_in_the_area_hyperbolic_sine(schedule: Schedule) -> None:
+    levels = grids.unit_log_snr(schedule, 12)
+    log_sigma = levels.sigma_ve[:-1].log().numpy()
+    ends = schedule(torch.tensor([1.0, 0.0], dtype=torch.float64)).sigma_ve.log()
+    assert log_sigma[[0, -1]] == pytest.approx(ends.numpy(), abs=1e-8)
+    steps = np.diff(np.arcsinh((log_sigma + 1.5) / 2))
+    assert steps == pytest.approx(np.full(11, steps.mean()), abs=1e-6)
+    assert steps.mean() < 0
+
+
 @pytest.mark.parametrize("rho", [7.0, 3.0])
 def test_karras_spacing_is_their_equation_5(rho: float) -> None:
     # sigma_i = (s_max^(1/rho) + i/(N-1) (s_min^(1/rho) - s_max^(1/rho)))^rho

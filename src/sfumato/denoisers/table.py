@@ -230,7 +230,5 @@ class TracedNumbers(SomeNumbers):
         self, x_t: Float[Tensor, "batch k"], level: NoiseLevel
     ) -> tuple[Prediction, Float[Tensor, " batch"]]:
         """Eq. (1) at one level, and the trace of its derivative by x_t."""
-        x_0, trace = self.denoise.with_trace(
-            *self.of_all(x_t, level), self.condition, self.places
-        )
+        x_0, trace = self.denoise.with_trace(*self.of_all(x_t, level), self.condition, self.places)
         return Prediction(x_0[:, self.places]), trace

@@ -581,9 +581,7 @@ class TableModel:
             ]
             return torch.cat(found)[of_row]
 
-        return log_prob_categories(
-            logits, categories, self.codec.sizes, self.orders, self.allowed
-        )
+        return log_prob_categories(logits, categories, self.codec.sizes, self.orders, self.allowed)
 
     def _log_prob_numbers(
         self,

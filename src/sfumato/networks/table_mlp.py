@@ -167,5 +167,6 @@ class Block(nn.Module):
         self.linear_2 = nn.Linear(width, width)
 
     def forward(self, h: Tensor) -> Tensor:
+        """Units `(batch, width)` to units."""
         residual: Tensor = self.linear_2(self.dropout(silu(self.linear_1(self.norm(h)))))
         return h + residual

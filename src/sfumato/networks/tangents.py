@@ -13,6 +13,7 @@ products.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -40,27 +41,30 @@ def with_trace(
         tangents: of each input.
         places: whose answer's growth is told of each tangent; nothing where it is not noisy.
     """
-    batch, k, n = tangents[0].shape
+    batch, _, n = tangents[0].shape
     noisy = condition.is_noisy.to(inputs[0])
     start = network.start(inputs[0], noise, condition, *inputs[1:])
     x, *residual = (each * noisy[:, places, None] for each in tangents)
     x = x * noisy[:, None]
-    phase = (x @ network.directions[:n]).flatten(0, 1).view(batch, k, -1)
+    phase = x @ network.directions[:n]
     sine, cosine = start.phase.sin()[:, None], start.phase.cos()[:, None]
     moving = torch.cat([x, phase * cosine, phase * -sine, *residual], 2).flatten(0, 1)
     weight = network.input_proj.weight
     h, dh = start.h, moving @ torch.cat([weight[:, :n], weight[:, 4 * n :]], 1).T
 
+    *blocks, last = cast("list[Block]", list(network.blocks))
     inner = torch.empty_like(dh)
-    for block in network.blocks[:-1]:
+    for block in blocks:
         h = _through(block, h, dh, inner)
         dh.addmm_(inner, block.linear_2.weight.T)
-    h = _through(network.blocks[-1], h, dh, inner)
+    h = _through(last, h, dh, inner)
 
     unit, inverse, weight = _standardised(network.norm_out, network.output_proj, h)
-    weight, last = weight[places], network.blocks[-1].linear_2.weight
-    growth = dh.view(batch, -1) @ weight.flatten() + inner.view(batch, -1) @ (weight @ last).flatten()
-    along = _along(unit, dh) + _along(unit @ last, inner)
+    weight, final = weight[places], last.linear_2.weight
+    growth = (
+        dh.view(batch, -1) @ weight.flatten() + inner.view(batch, -1) @ (weight @ final).flatten()
+    )
+    along = _along(unit, dh) + _along(unit @ final, inner)
     growth = inverse[:, 0] * (growth - (along * (unit @ weight.T)).sum(1))
     skip = (x * network.linear_skip.weight[places, :n]).sum(2) * start.gain[:, places]
     return network.answers(network.norm_out(h), start, condition), growth + skip.sum(1)
@@ -75,10 +79,13 @@ def _through(block: Block, h: Tensor, dh: Tensor, inner: Tensor) -> Tensor:
     rows = inner.view(len(h), -1, inner.shape[1])
     rows.addcmul_(_along(unit, dh)[..., None], (unit @ weight.T)[:, None], value=-1)
     rows.mul_(slope[:, None])
-    return h + block.linear_2(silu(a))
+    after: Tensor = h + block.linear_2(silu(a))
+    return after
 
 
-def _standardised(norm: nn.LayerNorm, linear: nn.Linear, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _standardised(
+    norm: nn.LayerNorm, linear: nn.Linear, h: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """n, 1/std and W' of (1)."""
     centred = h - h.mean(1, keepdim=True)
     inverse = (centred.square().mean(1, keepdim=True) + norm.eps).rsqrt()
@@ -86,7 +93,9 @@ def _standardised(norm: nn.LayerNorm, linear: nn.Linear, h: Tensor) -> tuple[Ten
     return centred * inverse, inverse, weight - weight.mean(1, keepdim=True)
 
 
-def _along(unit: Float[Tensor, "batch m"], dh: Float[Tensor, "batch_k m"]) -> Float[Tensor, "batch k"]:
+def _along(
+    unit: Float[Tensor, "batch m"], dh: Float[Tensor, "batch_k m"]
+) -> Float[Tensor, "batch k"]:
     """(n . dh)/m of each tangent; a row times a matrix is much faster here than its transpose."""
     rows = dh.view(len(unit), -1, dh.shape[1])
     return torch.bmm(unit[:, None] / unit.shape[1], rows.transpose(1, 2))[:, 0]

@@ -83,10 +83,10 @@ def unit_log_snr(process: Schedule | DiscreteSchedule, num_steps: int) -> NoiseL
     """
 
     def divide(noisiest: Tensor, cleanest: Tensor, part: Tensor) -> Tensor:
-        ends = torch.stack([noisiest, cleanest])
-        u = torch.lerp(*((-ends / 2 + 1.5) / 2).asinh(), part)
-        # The ends as they are: beyond them there may be no level.
-        return (3 - 4 * u.sinh()).clamp(noisiest, cleanest)
+        first, last = (((3 - end) / 4).asinh() for end in (noisiest, cleanest))
+        found: Tensor = 3 - 4 * torch.lerp(first, last, part).sinh()
+        # Rounding must not lead beyond the ends, where there may be no level.
+        return found.clamp(noisiest, cleanest)
 
     return _divided(process, num_steps, divide)
 
