@@ -105,6 +105,22 @@ def test_one_noisy_number_among_known_ones_is_as_any() -> None:
         np.testing.assert_allclose(found.std[k, 2] ** 2, variance[2], atol=1e-6)
 
 
+def test_growth_with_a_number_is_the_derivative() -> None:
+    """Each row at its own level, and all at one; with a number that is not noisy nothing grows."""
+    x_t, levels, condition = case()
+    one = NoiseLevel.from_log_snr(torch.tensor(1.0, dtype=torch.float64))
+    for level in (levels, one):
+        before = posterior(correlations(), x_t, level, condition)
+        found = before.slopes(level, condition.is_noisy)
+        for j in range(COUNT):
+            moved = x_t + (torch.arange(COUNT) == j)
+            after = posterior(correlations(), moved, level, condition)
+            mean = (after.mean - before.mean) * condition.is_noisy
+            torch.testing.assert_close(found[0][:, :, j], mean, rtol=1e-6, atol=1e-6)
+            residual = after.residual - before.residual
+            torch.testing.assert_close(found[1][:, :, j], residual, rtol=1e-6, atol=1e-6)
+
+
 def test_where_no_number_is_noisy_there_is_nothing_to_say() -> None:
     x_t, _, condition = case()
     nothing = TableCondition(

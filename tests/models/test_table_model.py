@@ -170,6 +170,13 @@ def test_a_row_is_scored_to_the_last_bit_alike_whatever_stands_beside_it(
         assert alone.tolist() == [found[k]]
 
 
+def test_rows_beyond_those_whose_words_are_asked_about_together_are_scored_as_others() -> None:
+    model, table = seven(), any_rows(1090)
+    found = log_prob(model, table, steps=1)
+    last = np.arange(1020, 1090)
+    assert found[last].tolist() == log_prob(model, table.take(last), steps=1).tolist()
+
+
 def test_the_divergence_is_as_by_backward_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     model, table = seven(), any_rows(5)
     model.denoiser.network.double()
