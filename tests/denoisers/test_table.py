@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sfumato.denoisers.compared import Comparisons
 from sfumato.denoisers.table import TableDenoiser, TracedNumbers
 from sfumato.networks.table_mlp import TableCondition, TableMLP
 from sfumato.process.noise import NoiseLevel
@@ -59,27 +60,47 @@ def test_rows_with_nothing_noisy_have_the_number_of_no_signal() -> None:
     assert ears.heard.tolist() == [-30.0, -30.0]
 
 
-@pytest.mark.parametrize("correlated", [False, True])
-def test_the_trace_is_that_of_the_jacobian(*, correlated: bool) -> None:
+def comparisons() -> Comparisons:
+    """Of numbers 0, 2 and 3, of which the last may be a frequent value or that of the first."""
+    none = float("nan")
+    return Comparisons(
+        columns=torch.tensor([0, 2, 3]),
+        curves=torch.rand(3, 1025).double().cumsum(1) / 100,
+        states=torch.tensor([-1, -1, 0]),
+        masses=torch.tensor([[none, none], [none, none], [none, 2.5]]).double(),
+        repeats=((2, 0, 2),),
+        own=torch.tensor([0, 0, 1]),
+        other=torch.tensor([1, 2, 2]),
+        scales=torch.tensor([0.3, 0.6, 0.9]).double(),
+    )
+
+
+@pytest.mark.parametrize("beside", ["nothing", "residuals", "residuals and comparisons"])
+def test_the_trace_is_that_of_the_jacobian(beside: str) -> None:
     """Of numbers 3, 0 and 2 of four; of some rows they are known or missing."""
     torch.manual_seed(1)
-    made = TableMLP(4, (3,), width=16, depth=2, residuals=correlated)
+    correlated, compared = beside != "nothing", beside.endswith("comparisons")
+    made = TableMLP(4, (3,), width=16, depth=2, beside=4 * correlated + 3 * compared)
     for weights in made.parameters():
         nn.init.normal_(weights, std=0.3)
     factor = torch.randn(4, 2).double()
     matrix = factor @ factor.T + 0.2 * torch.eye(4)
     scale = matrix.diagonal().rsqrt()
     correlations = scale[:, None] * matrix * scale if correlated else None
-    noisy = torch.tensor([[1, 0, 1, 1], [1, 0, 0, 1], [0, 0, 0, 0]]).bool()
-    known = torch.tensor([[0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0]]).bool()
+    noisy = torch.tensor([[1, 0, 1, 1], [1, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 0]])
+    known = torch.tensor([[0, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    categories = torch.tensor([0, 0, 0, 1, 2])  # of the last two the last number is 2.5, the first
     condition = TableCondition(
-        torch.randn(3, 4).double(), known, noisy, torch.zeros(3, 1, dtype=torch.int64)
+        torch.randn(5, 4).double(), known.bool(), noisy.bool(), categories[:, None]
     )
-    denoise = TracedNumbers(
-        TableDenoiser(made.double(), edm, correlations=correlations), condition,
-        torch.tensor([3, 0, 2]),
-    )  # fmt: skip
-    x_t = torch.randn(3, 3).double()
+    whole = TableDenoiser(
+        made.double(),
+        edm,
+        correlations=correlations,
+        comparisons=comparisons() if compared else None,
+    )
+    denoise = TracedNumbers(whole, condition, torch.tensor([3, 0, 2]))
+    x_t = torch.randn(5, 3).double()
     for log_snr in (-5.0, 0.0, 6.0):
         level = NoiseLevel.from_log_snr(torch.tensor(log_snr, dtype=torch.float64))
         found, trace = denoise.with_trace(x_t, level)

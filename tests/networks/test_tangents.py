@@ -10,14 +10,14 @@ NUMBERS, SIZES, BATCH = 4, (2, 5), 6
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-@pytest.mark.parametrize("residuals", [False, True])
+@pytest.mark.parametrize("beside", [0, 4, 7])
 @pytest.mark.parametrize("each_its_noise", [False, True])
 def test_growth_is_that_of_forward_mode_differentiation(
-    depth: int, *, residuals: bool, each_its_noise: bool
+    depth: int, beside: int, *, each_its_noise: bool
 ) -> None:
     """Three tangents of four numbers, one of which is answered for twice; some are not noisy."""
     torch.manual_seed(0)
-    network = TableMLP(NUMBERS, SIZES, width=24, depth=depth, features=8, residuals=residuals)
+    network = TableMLP(NUMBERS, SIZES, width=24, depth=depth, features=8, beside=beside)
     for weights in network.parameters():  # those that begin at nothing too
         torch.nn.init.normal_(weights, std=0.4)
     network = network.double().eval()
@@ -26,14 +26,14 @@ def test_growth_is_that_of_forward_mode_differentiation(
     condition = TableCondition(
         torch.randn(BATCH, NUMBERS).double(), known, noisy, torch.randint(0, 2, (BATCH, 2))
     )
-    count = 1 + residuals
-    inputs = list(torch.randn(count, BATCH, NUMBERS).double())
-    tangents = list(torch.randn(count, BATCH, 3, NUMBERS).double())
+    sizes = [NUMBERS, beside] if beside else [NUMBERS]
+    inputs = [torch.randn(BATCH, size).double() for size in sizes]
+    tangents = [torch.randn(BATCH, 3, size).double() for size in sizes]
     noise = torch.randn(BATCH if each_its_noise else ()).double()
     places = torch.tensor([2, 0, 2])
 
-    def answers(x: torch.Tensor, *residual: torch.Tensor) -> torch.Tensor:
-        answer: torch.Tensor = network(x, noise, condition, *residual)[0]
+    def answers(x: torch.Tensor, *more: torch.Tensor) -> torch.Tensor:
+        answer: torch.Tensor = network(x, noise, condition, *more)[0]
         return answer
 
     expected = torch.zeros(BATCH).double()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from sfumato.data.codecs.columns import NumericCodec
@@ -105,27 +105,63 @@ class Comparisons:
             there: which of them there are.
             categories: see `networks.table_mlp.TableCondition`.
         """
-        u, known = self._scores(z, there, categories)
-        both = known[:, self.own] & known[:, self.other]
-        return torch.where(both, (u[:, self.own] - u[:, self.other]) / self.scales, 0.0).asinh()
+        scores = self._scores(z, there, categories)
+        return self._apart(scores).asinh()
 
-    def _scores(
-        self, z: Tensor, there: Tensor, categories: Tensor
-    ) -> tuple[Float[Tensor, "batch K"], Bool[Tensor, "batch K"]]:
-        """U of each column, and whether it is known."""
+    def along(
+        self,
+        z: Float[Tensor, "batch C"],
+        there: Bool[Tensor, "batch C"],
+        categories: Int[Tensor, "batch D"],
+        tangents: Float[Tensor, "batch k C"],
+    ) -> Float[Tensor, "batch k P"]:
+        """By how much eq. (1) grows along tangents of z; the other arguments as of a call."""
+        scores = self._scores(z, there, categories)
+        du = self._repeated(scores.slope[:, None] * tangents[..., self.columns], scores.codes)
+        gain = (
+            torch.where(scores.both, 1 / self.scales, 0.0) / (1 + self._apart(scores) ** 2).sqrt()
+        )
+        return gain[:, None] * (du[..., self.own] - du[..., self.other])
+
+    def _apart(self, scores: "_Scores") -> Float[Tensor, "batch P"]:
+        """What the asinh is taken of."""
+        apart = scores.u[:, self.own] - scores.u[:, self.other]
+        return torch.where(scores.both, apart / self.scales, 0.0)
+
+    def _scores(self, z: Tensor, there: Tensor, categories: Tensor) -> "_Scores":
         values, places = self.curves.shape[1], torch.arange(len(self.columns))
-        at = (z[:, self.columns].double().clamp(-_END, _END) + _END) * _EACH
+        own = z[:, self.columns].double()
+        at = (own.clamp(-_END, _END) + _END) * _EACH
         first = at.detach().long().clamp(max=values - 2)
         low, high = (self.curves.flatten()[first + k + values * places] for k in (0, 1))
-        none = torch.zeros(len(z), 1, dtype=torch.int64)
+        none = torch.zeros(len(z), 1, dtype=torch.int64)  # of a column without categories
         codes = torch.cat([categories, none], 1)[:, self.states]
         mass = self.masses[places, codes.clamp(max=self.masses.shape[1] - 1)]
         is_mass = mass.isfinite() & (codes < self.masses.shape[1])
         u = torch.where(is_mass, mass, low + (high - low) * (at - first))
-        known = there[:, self.columns] | is_mass
-        us, knowns = list(u.unbind(1)), list(known.unbind(1))
+        known = self._repeated(there[:, self.columns] | is_mass, codes)
+        level = is_mass | (own.abs() > _END)
+        return _Scores(
+            self._repeated(u, codes),
+            torch.where(level, 0.0, (high - low) * _EACH),
+            codes,
+            known[:, self.own] & known[:, self.other],
+        )
+
+    def _repeated(self, of: Shaped[Tensor, "batch *k K"], codes: Tensor) -> Tensor:
+        """What is of each column, or of the one that it repeats."""
+        columns = list(of.unbind(-1))
         for own, other, code in self.repeats:
-            is_other = codes[:, own] == code
-            us[own] = torch.where(is_other, us[other], us[own])
-            knowns[own] = torch.where(is_other, knowns[other], knowns[own])
-        return torch.stack(us, 1), torch.stack(knowns, 1)
+            is_other = (codes[:, own] == code).view(-1, *[1] * (of.ndim - 2))
+            columns[own] = torch.where(is_other, columns[other], columns[own])
+        return torch.stack(columns, -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scores:
+    """Of the compared columns: u, its slope, their categories, and which pairs are both there."""
+
+    u: Float[Tensor, "batch K"]
+    slope: Float[Tensor, "batch K"]
+    codes: Int[Tensor, "batch K"]
+    both: Bool[Tensor, "batch P"]

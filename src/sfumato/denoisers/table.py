@@ -117,9 +117,7 @@ class TableDenoiser:
         weight = next(self.network.parameters())
         if self.comparisons is None:
             return residual.to(weight)
-        z = torch.where(condition.is_known, condition.known.to(estimate), estimate)
-        there = condition.is_known | condition.is_noisy
-        compared = self.comparisons(z, there, condition.categories)
+        compared = self.comparisons(*_compared(estimate, condition))
         return torch.cat([residual.to(weight), compared.to(weight)], 1)
 
     def __call__(
@@ -155,7 +153,13 @@ class TableDenoiser:
         own = spread(scalings.c_skip, x_t).expand_as(x_t)
         if told.normal is not None:
             mean, residual = told.normal.slopes(level, noisy)
-            tangents.append((residual[:, :, places] * unit[:, None]).transpose(1, 2))
+            of_mean, *beside = (
+                (each[:, :, places] * unit[:, None]).transpose(1, 2) for each in (mean, residual)
+            )
+            if self.comparisons is not None:
+                compared = _compared(told.estimate, condition)
+                beside.append(self.comparisons.along(*compared, of_mean))
+            tangents.append(torch.cat(beside, 2))
             own = torch.where(noisy, mean.diagonal(dim1=1, dim2=2), own)
         answer, growth = with_trace(
             self.network,
@@ -188,6 +192,12 @@ class TableDenoiser:
             beside = [self._beside(nothing, nothing, condition)]
         logits: Tensor = self.network(nothing, number, condition, *beside)[1]
         return logits.double()
+
+
+def _compared(estimate: Tensor, condition: TableCondition) -> tuple[Tensor, Tensor, Tensor]:
+    """What `Comparisons` takes: the numbers, which of them there are, and the categories."""
+    z = torch.where(condition.is_known, condition.known.to(estimate), estimate)
+    return z, condition.is_known | condition.is_noisy, condition.categories
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -134,9 +134,16 @@ def test_what_is_missing_is_not_compared() -> None:
 def test_its_gradient_is_that_of_finite_differences() -> None:
     codec = fitted(table(payments()))
     comparisons = Comparisons.of(codec.units, codec.numeric_parts, codec.states)
-    z = 2 * torch.rand(20, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) - 1
+    source = torch.Generator().manual_seed(0)
+    z = 2 * torch.rand(20, 4, dtype=torch.float64, generator=source) - 1
     z = ((z * 128).floor() + 0.5) / 128  # in the middle of a line
     there, none = torch.ones_like(z, dtype=torch.bool), torch.zeros(20, 0, dtype=torch.int64)
+    tangents = torch.randn(
+        20, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
+    slopes = torch.autograd.functional.jacobian(lambda at: comparisons(at, there, none), z)
+    expected = torch.einsum("npni,nki->nkp", slopes, tangents)
+    torch.testing.assert_close(comparisons.along(z, there, none, tangents), expected)
     assert torch.autograd.gradcheck(
         lambda at: comparisons(at, there, none), z.requires_grad_(), eps=1e-4, atol=1e-4
     )
