@@ -86,6 +86,8 @@ def test_of_conditions_a_column_that_is_not_the_model_s_is_named(
     Path("new.csv").write_text("species,colour\nAdelie,red\n")
     code, _, err = sfumato(f"sample {people} -n 3 --given-file new.csv --to out.csv -q")
     assert (code, err) == (0, "note: new.csv has 'colour', unknown to the model: not used.\n")
+    with pytest.warns(UserWarning, match="^the conditions have 'colour', unknown to the model"):
+        open_run(people).sample(1, given="new.csv")
     Path("new.csv").write_text("species\nAdelie\n")
     assert sfumato(f"sample {people} -n 3 --given-file new.csv --to out.csv -q")[2] == ""
 

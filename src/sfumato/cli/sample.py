@@ -119,14 +119,12 @@ def sample(
         )
     conditions = values or None
     if given_file is not None:
+        from sfumato.runs.kinds.table import unknown_columns
         from sfumato.runs.predict import TAKEN
 
         like = kind.read_like(model, given_file, missing=True, partial=True)
         warn_of_unseen(opened, like.rows, TAKEN)
-        known = model.empty().names
-        if like.source.has_names and (
-            more := [each for each in like.source.names if each not in known]
-        ):
+        if more := unknown_columns(model, like.source):
             names = one_line(", ".join(map(repr, more)))
             typer.echo(f"note: {given_file} has {names}, unknown to the model: not used.", err=True)
         conditions = like.rows

@@ -45,6 +45,7 @@ from sfumato.runs.data import (
 )
 from sfumato.runs.folder import CONFIG, METRICS, MODEL, SNAPSHOTS, read_records, resume_command
 from sfumato.runs.kinds import KINDS, Kind
+from sfumato.runs.kinds.table import unknown_columns
 from sfumato.samplers.driver import Stepper
 
 if TYPE_CHECKING:
@@ -154,6 +155,11 @@ class Run:
         if first:
             raise ArgumentError("`first` is for samples under one condition; leave it out.")
         like = self.kind.read_like(self.model, given, missing=True, partial=True)
+        if more := unknown_columns(self.model, like.source):
+            said = (
+                f"the conditions have {', '.join(map(repr, more))}, unknown to the model: not used"
+            )
+            warnings.warn(said, UserWarning, stacklevel=4)
         # As of other samples of a table, the first process draws all.
         every = np.arange(len(like.rows) if distributed.is_first() else 0)
         conditions = self.kind.take(like.rows, every)

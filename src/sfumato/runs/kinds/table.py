@@ -263,6 +263,12 @@ def read_like(
     return RowsLike(_selected(own, codec, where), give, table)
 
 
+def unknown_columns(model: Model, source: DataTable) -> list[str]:
+    """The names of columns that the model does not have."""
+    known = model.empty().names
+    return [each for each in source.names if source.has_names and each not in known]
+
+
 def _with_unknown(table: DataTable, model: Model) -> DataTable:
     """The table with the model's columns that it lacks, nothing of which is known.
 
