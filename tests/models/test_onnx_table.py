@@ -10,6 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato import config
+from sfumato.config import recipes
+from sfumato.data.codecs.table import TableCodec
+from sfumato.data.table import Column, DataTable
+from sfumato.models.build import build_model
 from sfumato.models.onnx import write_onnx
 from sfumato.models.table import TableModel
 from sfumato.networks.table_mlp import TableCondition
@@ -48,9 +53,31 @@ def written(of_table: Run, tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 def test_both_answers_are_those_of_the_network(of_table: Run, written: Written) -> None:
     """Of any batch, whatever is known of a row: numbers, noisy numbers, categories."""
-    model = of_table.model
+    assert isinstance(of_table.model, TableModel)
+    assert_same_answers(of_table.model, written.file)
+
+
+def test_numbers_of_one_unit_are_compared_there_too(tmp_path: Path) -> None:
+    """A bill, often nothing; a payment, often all of the bill or nearly so."""
+    rng, n, none = np.random.default_rng(0), 3000, np.zeros(3000, bool)
+    bill = np.where(rng.random(n) < 0.1, 0, rng.lognormal(6, 1, n))
+    paid = np.where(rng.random(n) < 0.2, bill, bill * rng.normal(1, 0.01, n))
+    rows = DataTable((Column("bill", bill, none), Column("paid", paid, none)))
+    codec = TableCodec.fit(rows, {"bill": "continuous", "paid": "continuous"})
+    codec = codec.correlated(codec.to_learn(rows), torch.Generator().manual_seed(0))
+    assert codec.units
+    assert codec.repeats
+    model = build_model(config.resolve(recipes.table(n, 2)), codec)
     assert isinstance(model, TableModel)
-    session = onnxruntime.InferenceSession(str(written.file))
+    source = torch.Generator().manual_seed(1)
+    for weights in model.denoiser.network.parameters():
+        weights.data.add_(0.05 * torch.randn(weights.shape, generator=source))
+    write_onnx(model, tmp_path / "onnx")
+    assert_same_answers(model, tmp_path / "onnx" / "denoiser.onnx")
+
+
+def assert_same_answers(model: TableModel, file: Path) -> None:
+    session = onnxruntime.InferenceSession(str(file))
     source, (count,) = torch.Generator().manual_seed(0), model.codec.event
     for n in (1, 2, 7, 300):
         log_snr = 10 * torch.rand(n, generator=source) - 5

@@ -9,6 +9,7 @@ read from values at even z, between which it is taken to be a line. A category m
 is a frequent one, whose u is known, or that of another column.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -98,15 +99,15 @@ class Comparisons:
         there: Bool[Tensor, "batch C"],
         categories: Int[Tensor, "batch D"],
     ) -> Float[Tensor, "batch P"]:
-        """Eq. (1), float64.
+        """Eq. (1), in the precision of z.
 
         Args:
             z: the numbers, or estimates of them.
             there: which of them there are.
             categories: see `networks.table_mlp.TableCondition`.
         """
-        scores = self._scores(z, there, categories)
-        return self._apart(scores).asinh()
+        apart = self._apart(self._scores(z, there, categories)).nan_to_num()
+        return apart.to(z).asinh()  # runtimes of ONNX have none of float64
 
     def along(
         self,
@@ -118,34 +119,30 @@ class Comparisons:
         """By how much eq. (1) grows along tangents of z; the other arguments as of a call."""
         scores = self._scores(z, there, categories)
         du = self._repeated(scores.slope[:, None] * tangents[..., self.columns], scores.codes)
-        gain = (
-            torch.where(scores.both, 1 / self.scales, 0.0) / (1 + self._apart(scores) ** 2).sqrt()
-        )
+        gain = (1 / self.scales / (1 + self._apart(scores) ** 2).sqrt()).nan_to_num()
         return gain[:, None] * (du[..., self.own] - du[..., self.other])
 
     def _apart(self, scores: "_Scores") -> Float[Tensor, "batch P"]:
-        """What the asinh is taken of."""
-        apart = scores.u[:, self.own] - scores.u[:, self.other]
-        return torch.where(scores.both, apart / self.scales, 0.0)
+        """What the asinh is taken of; NaN where one of the two is not there."""
+        return (scores.u[:, self.own] - scores.u[:, self.other]) / self.scales
 
     def _scores(self, z: Tensor, there: Tensor, categories: Tensor) -> "_Scores":
         values, places = self.curves.shape[1], torch.arange(len(self.columns))
         own = z[:, self.columns].double()
         at = (own.clamp(-_END, _END) + _END) * _EACH
-        first = at.detach().long().clamp(max=values - 2)
+        first = at.detach().long().clamp(0, values - 2)  # NaN too has a place
         low, high = (self.curves.flatten()[first + k + values * places] for k in (0, 1))
-        none = torch.zeros(len(z), 1, dtype=torch.int64)  # of a column without categories
+        none = torch.zeros_like(z[:, :1], dtype=torch.int64)  # of a column without categories
         codes = torch.cat([categories, none], 1)[:, self.states]
         mass = self.masses[places, codes.clamp(max=self.masses.shape[1] - 1)]
         is_mass = mass.isfinite() & (codes < self.masses.shape[1])
-        u = torch.where(is_mass, mass, low + (high - low) * (at - first))
-        known = self._repeated(there[:, self.columns] | is_mass, codes)
+        line = torch.where(there[:, self.columns], low + (high - low) * (at - first), math.nan)
+        u = torch.where(is_mass, mass, line)
         level = is_mass | (own.abs() > _END)
         return _Scores(
             self._repeated(u, codes),
             torch.where(level, 0.0, (high - low) * _EACH),
             codes,
-            known[:, self.own] & known[:, self.other],
         )
 
     def _repeated(self, of: Shaped[Tensor, "batch *k K"], codes: Tensor) -> Tensor:
@@ -159,9 +156,8 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scores:
-    """Of the compared columns: u, its slope, their categories, and which pairs are both there."""
+    """Of the compared columns: u, NaN where there is none, its slope, and their categories."""
 
     u: Float[Tensor, "batch K"]
     slope: Float[Tensor, "batch K"]
     codes: Int[Tensor, "batch K"]
-    both: Bool[Tensor, "batch P"]

@@ -131,6 +131,17 @@ def test_what_is_missing_is_not_compared() -> None:
             assert torch.equal(found[:, k], torch.zeros(50) if beside else whole[:, k])
 
 
+def test_what_is_no_number_has_a_place_on_no_curve() -> None:
+    """As on the way of rows whose network has diverged."""
+    codec = fitted(table(payments()))
+    comparisons = Comparisons.of(codec.units, codec.numeric_parts, codec.states)
+    z = torch.full((2, 4), torch.nan)
+    assert comparisons(z, torch.ones_like(z, dtype=torch.bool), z[:, :0].long()).shape == (
+        2,
+        len(comparisons),
+    )
+
+
 def test_its_gradient_is_that_of_finite_differences() -> None:
     codec = fitted(table(payments()))
     comparisons = Comparisons.of(codec.units, codec.numeric_parts, codec.states)
