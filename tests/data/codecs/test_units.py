@@ -1,6 +1,7 @@
 """Columns of one unit: found where values are close, compared by their normal scores."""
 
 import json
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy.special import ndtri
 
 from sfumato.data.codecs.rules import stated
 from sfumato.data.codecs.table import EncodedTable, TableCodec
+from sfumato.data.codecs.units import found_in
 from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.denoisers.compared import Comparisons
 from sfumato.errors import RunError
@@ -197,6 +199,57 @@ def test_frequent_values_and_repeated_ones_are_compared_too() -> None:
     unknown = [bool({"bill", "paid"} & {unit.names[a], unit.names[b]}) for a, b in unit.pairs]
     assert any(unknown)
     assert not hidden[:, unknown].any()
+
+
+def test_a_column_is_of_the_unit_of_the_one_that_it_repeats() -> None:
+    """Two pairs that are close, and now and then a column of one has the value of one of the other.
+
+    Were they two units, its score there would be one of the other unit.
+    """
+    rng = np.random.default_rng(0)
+    columns = {"c": rng.lognormal(4, 1, N), "d": rng.lognormal(6, 1, N)}
+    for name, near in (("a", "c"), ("b", "d")):
+        factor = np.where(rng.random(N) < 0.5, rng.normal(1, 0.01, N), rng.lognormal(0, 1, N))
+        columns[name] = columns[near] * factor
+    columns["a"] = np.where(rng.random(N) < 0.07, columns["b"], columns["a"])
+    codec = fitted(table(columns))
+    assert codec.repeats
+    assert pairs(codec) == {("c", "a"), ("d", "b")}
+    (unit,) = codec.units
+    _, found = compared(codec, codec.encode(table(columns)))
+    u = {name: unit.scores(values) for name, values in columns.items()}
+    for k, (a, b) in enumerate(unit.pairs):
+        expected = np.arcsinh((u[unit.names[a]] - u[unit.names[b]]) / unit.scales[k])
+        assert np.quantile(np.abs(found[:, k] - expected), 0.99) < 0.1
+    # A stranger's file may not have them apart either.
+    plain = codec.to_dict()
+    whole = {
+        k: list(map(list, v)) if k == "pairs" else list(v) for k, v in plain["units"][0].items()
+    }
+    apart = [
+        whole | {"names": list(names), "pairs": [[0, 1]], "scales": [0.1]}
+        for names in (("a", "c"), ("b", "d"))
+    ]
+    TableCodec.from_dict(plain | {"units": apart[:1]})
+    with pytest.raises(RunError, match="description of its columns is damaged"):
+        TableCodec.from_dict(plain | {"units": apart})
+
+
+def test_many_columns_of_one_unit_take_little_memory() -> None:
+    """32 columns, 496 pairs: what each pair needs is not kept."""
+    rng = np.random.default_rng(0)
+    base = rng.lognormal(5, 1, N)
+    codec = TableCodec.fit(
+        rows := table({f"x{k}": base * rng.normal(1, 0.02, N) for k in range(32)}),
+        dict.fromkeys(rows.names, "continuous"),
+    )
+    values = np.stack([column.values for column in rows], axis=1)
+    tracemalloc.start()
+    (unit,) = found_in(values, codec.numeric_parts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(unit.pairs) == 496
+    assert peak < 8 * values.nbytes
 
 
 def test_a_codec_keeps_its_units_through_json() -> None:

@@ -1203,11 +1203,23 @@ def _unit(plain: Mapping[str, Any]) -> Unit:
 
 
 def _are_units(codec: TableCodec) -> bool:
-    """Whether its units are some, of numeric columns that correlate, none in two of them."""
-    names = [name for unit in codec.units for name in unit.names]
+    """Whether its units are some, of numeric columns that correlate, each in one at most.
+
+    And whether each column that repeats another is of that one's unit, if both are of some.
+    """
+    unit_of = {name: unit for unit in codec.units for name in unit.names}
     numeric = {part.name for part in codec.numeric_parts} - codec.relations.bound
-    sound = all(unit.is_sound for unit in codec.units) and len(set(names)) == len(names)
-    return sound and set(names) <= numeric and bool(codec.correlations or not names)
+    return (
+        all(unit.is_sound for unit in codec.units)
+        and len(unit_of) == sum(len(unit.names) for unit in codec.units)
+        and unit_of.keys() <= numeric
+        and bool(codec.correlations or not unit_of)
+        and all(
+            unit_of[part.name] is unit_of[part.repeats]
+            for part in in_order(codec.numeric_parts)
+            if {part.name, part.repeats} <= unit_of.keys()
+        )
+    )
 
 
 def _field(plain: Mapping[str, Any], name: str, kind: type) -> Any:

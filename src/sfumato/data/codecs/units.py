@@ -11,7 +11,7 @@ percentile of |u(a) - u(b)| over the rows. An asinh is a line near 0 and a logar
 tells small differences apart, and large ones too.
 
 Two columns are compared where their values are close much more often than if either were shuffled.
-Columns that are compared, one through another, are of one unit.
+Columns that are compared, one through another, are of one unit; so is one that repeats another.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from sfumato.data.codecs.columns import NumericCodec
+from sfumato.data.codecs.repeats import in_order
 
 # Fewer rows show no such detail. Close are two values that differ by so much in u.
 _LEAST_ROWS, _CLOSE = 3000, 0.05
@@ -86,7 +87,10 @@ def found_in(values: np.ndarray, parts: Sequence[NumericCodec]) -> tuple[Unit, .
         for a, b in combinations(range(len(parts)), 2)
         if (parts[a].kind == "date") == (parts[b].kind == "date") and _are_close(some[:, [a, b]])
     ]
-    return tuple(_unit(places, close, values, parts) for places in _linked(close))
+    place = {parts[k].name: k for k in {k for pair in close for k in pair}}
+    pairs = ((part.name, part.repeats) for part in in_order(parts))
+    same = [(place[a], place[b]) for a, b in pairs if {a, b} <= place.keys()]
+    return tuple(_unit(places, close, values, parts) for places in _linked([*close, *same]))
 
 
 def _are_close(values: np.ndarray) -> bool:
@@ -121,11 +125,9 @@ def _unit(
     corners = _corners(of_unit)
     pairs = tuple((places.index(a), places.index(b)) for a, b in close if a in places)
     u = np.interp(of_unit, corners, _even(_CORNERS))  # NaN stays
-    apart = [np.abs(u[:, a] - u[:, b]) for a, b in pairs]
-    scales = [max(float(np.nanquantile(each, 0.1)), _LEAST_SCALE) for each in apart]
-    return Unit(
-        tuple(parts[place].name for place in places), tuple(corners.tolist()), pairs, tuple(scales)
-    )
+    tenths = (float(np.nanquantile(np.abs(u[:, a] - u[:, b]), 0.1)) for a, b in pairs)
+    scales = tuple(max(each, _LEAST_SCALE) for each in tenths)
+    return Unit(tuple(parts[k].name for k in places), tuple(corners.tolist()), pairs, scales)
 
 
 def _corners(values: np.ndarray) -> np.ndarray:
