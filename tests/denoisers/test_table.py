@@ -36,17 +36,18 @@ def test_a_number_that_is_not_there_is_answered_as_one_of_n_0_1() -> None:
 
 
 class Listening(nn.Module):
-    """Keeps what noise number it was given."""
+    """Keeps what noise number it was given, and what beside."""
 
     def __init__(self) -> None:
         super().__init__()
         self.one = nn.Parameter(torch.zeros(1))
         self.heard = torch.empty(0)
+        self.beside: tuple[Tensor, ...] = ()
 
     def forward(
-        self, x: Tensor, number: Tensor, condition: TableCondition
+        self, x: Tensor, number: Tensor, condition: TableCondition, *beside: Tensor
     ) -> tuple[Tensor, Tensor]:
-        self.heard = number
+        self.heard, self.beside = number, beside
         return torch.zeros_like(x), torch.zeros(len(x), 3)
 
 
@@ -73,6 +74,27 @@ def comparisons() -> Comparisons:
         other=torch.tensor([1, 2, 2]),
         scales=torch.tensor([0.3, 0.6, 0.9]).double(),
     )
+
+
+def test_known_numbers_are_compared_and_the_best_estimates_of_noisy_ones() -> None:
+    """Numbers 0, 2 and 3 of a known, a noisy and a missing one, and of two known ones."""
+    ears, compared, none = Listening(), comparisons(), torch.zeros(2, 4, dtype=torch.bool)
+    correlations = torch.full((4, 4), 0.5).double().fill_diagonal_(1)
+    denoise = TableDenoiser(ears, edm, correlations=correlations, comparisons=compared)
+    known, noisy = none.clone(), none.clone()
+    known[0, 0] = known[1, 0] = known[1, 2] = noisy[0, 2] = True
+    z = torch.tensor([[1.0, 0, 0, 0], [-0.5, 0, 0.25, 0]]).double()
+    codes = torch.full((2, 1), 3)  # not known
+    level = NoiseLevel.from_log_snr(torch.tensor(0.5, dtype=torch.float64))
+    condition = TableCondition(z, known, noisy, codes)
+    estimate = denoise(torch.ones(2, 4).double(), level, condition).x_0  # nothing is added to it
+    expected = compared(torch.where(noisy, estimate, z), known | noisy, codes)
+    assert (expected[:, 0] != 0).all()
+    torch.testing.assert_close(ears.beside[0][:, 4:], expected.float())
+    assert not ears.beside[0][:, 5:].any()  # the last number is missing
+    denoise.logits(torch.where(known, z, torch.nan), codes)
+    assert not ears.beside[0][0, 4:].any()
+    torch.testing.assert_close(ears.beside[0][1, 4:], expected[1].float())
 
 
 @pytest.mark.parametrize("beside", ["nothing", "residuals", "residuals and comparisons"])

@@ -1,18 +1,21 @@
 """Columns of one unit: found where values are close, compared by their normal scores."""
 
 import json
+import math
 import tracemalloc
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
+from sfumato.data.codecs.columns import NumericCodec
 from sfumato.data.codecs.rules import stated
 from sfumato.data.codecs.table import EncodedTable, TableCodec
-from sfumato.data.codecs.units import found_in
+from sfumato.data.codecs.units import Unit, found_in
 from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.denoisers.compared import Comparisons
 from sfumato.errors import RunError
@@ -160,6 +163,60 @@ def test_its_gradient_is_that_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(
         lambda at: comparisons(at, there, none), z.requires_grad_(), eps=1e-4, atol=1e-4
     )
+
+
+def test_a_row_s_comparisons_are_those_of_its_values_whatever_its_categories_say() -> None:
+    """Row by row: frequent values, a column that repeats one that repeats a third, far numbers."""
+    rng, none = np.random.default_rng(0), np.zeros(N, bool)
+    values = rng.lognormal(5, 1, (3, N))
+    values[:, : N // 10] = 0
+    repeats = {"c": "b", "b": "a", "a": ""}
+    parts = [
+        replace(NumericCodec.fit(Column(name, of, none), "continuous"), repeats=other)
+        for of, (name, other) in zip(values, repeats.items(), strict=True)
+    ]
+    corners = np.quantile(values, ndtr(np.linspace(-3.2, 3.2, 33)))
+    unit = Unit(("c", "b", "a"), tuple(corners), ((0, 1), (0, 2), (1, 2)), (0.1, 0.2, 0.3))
+    assert unit.is_sound
+    comparisons = Comparisons.of([unit], parts, (0, 1, 2))
+    # Every set of categories, those that are hidden among them, a hundred times.
+    every = torch.cartesian_prod(*(torch.arange(part.sizes[0] + 1) for part in parts))
+    codes = every.repeat(100, 1)
+    there = torch.from_numpy(rng.random(codes.shape) < 0.7)
+    z = torch.from_numpy(rng.integers(-640, 641, codes.shape) / 128)  # to 5; corners of u(z)
+
+    def score(row: int, k: int) -> float:
+        code = int(codes[row, k])
+        if parts[k].repeats and code == parts[k].repeat_code:
+            return score(row, k + 1)
+        if code == 1:
+            return float(unit.scores(np.array(0.0)))
+        value = parts[k].value_at(z[row, k].clamp(-4, 4).numpy())
+        return float(unit.scores(value)) if there[row, k] else math.nan
+
+    u = np.array([[score(row, k) for k in range(3)] for row in range(len(z))])
+    apart = np.stack([u[:, a] - u[:, b] for a, b in unit.pairs], axis=1) / unit.scales
+    expected = np.arcsinh(np.nan_to_num(apart))
+    np.testing.assert_allclose(comparisons(z, there, codes).numpy(), expected, atol=1e-12)
+    z += 0.5 / 128  # where u(z) has a slope
+    slopes = torch.autograd.functional.jacobian(
+        lambda at: comparisons(at, there, codes).sum(0), z
+    )  # rows know nothing of each other
+    tangents = torch.eye(3).double().expand(len(z), 3, 3)
+    found = comparisons.along(z, there, codes, tangents)
+    torch.testing.assert_close(found, slopes.permute(1, 2, 0))
+
+
+def test_values_that_are_often_equal_are_told_apart_no_further_than_a_thousandth() -> None:
+    """Of two columns neither is said to repeat the other, as both are missing at times."""
+    rng = np.random.default_rng(0)
+    bill = rng.lognormal(6, 1, N)
+    paid = np.where(rng.random(N) < 0.5, bill, rng.lognormal(6, 1, N))
+    missing = rng.random(N) < 0.1
+    rows = DataTable((Column("bill", bill, missing), Column("paid", paid, missing)))
+    codec = fitted(rows)
+    assert not codec.repeats
+    assert [unit.scales for unit in codec.units] == [(1e-3,)]
 
 
 def test_columns_of_a_rule_are_left_to_it() -> None:
