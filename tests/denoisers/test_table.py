@@ -123,6 +123,7 @@ def test_the_trace_is_that_of_the_jacobian(beside: str) -> None:
     )
     denoise = TracedNumbers(whole, condition, torch.tensor([3, 0, 2]))
     x_t = torch.randn(5, 3).double()
+    x_t[3] = 9.0  # beyond where the curves of comparisons end
     for log_snr in (-5.0, 0.0, 6.0):
         level = NoiseLevel.from_log_snr(torch.tensor(log_snr, dtype=torch.float64))
         found, trace = denoise.with_trace(x_t, level)
