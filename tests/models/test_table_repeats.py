@@ -80,7 +80,9 @@ def test_given_what_repeats_it_the_other_is_that_too(run: Run) -> None:
     assert (drawn[own] == 5).all()
     assert abs((drawn[other] == 5).mean() - EQUAL) < 0.08
     every = pd.DataFrame({other: range(K), own: [5] * K})
-    p = np.exp(run.log_prob(every, target=other))
+    nats = run.log_prob(every, target=other)
+    assert run.log_prob(every[5:6], target=other).tolist() == [nats[5]]
+    p = np.exp(nats)
     assert p.sum() == pytest.approx(1, abs=0.06)
     assert p[5] == pytest.approx(EQUAL, abs=0.08)
     law = run.predict(every, other)

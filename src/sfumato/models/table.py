@@ -754,7 +754,7 @@ class TableModel:
                 chance = self.chance_of_repeat(self.denoiser, known.take(some), each)
                 chance = torch.where(same[some], chance, 1 - chance)
                 own = torch.where(open_[some], chance.log(), 0.0)[:count]
-                nats[some[:count]] += own.numpy()
+                nats[some[:count].numpy()] += own.numpy()
             known = self.codec.decided(known, each, same)
         # A target that is known by now has a probability.
         for k in np.flatnonzero(asked):
