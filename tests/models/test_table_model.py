@@ -19,6 +19,7 @@ from sfumato.denoisers.table import SomeNumbers, TableDenoiser
 from sfumato.errors import ArgumentError
 from sfumato.models.build import build_model
 from sfumato.models.table import TableModel
+from sfumato.networks.table_mlp import TableCondition, TableMLP
 from sfumato.runs.run import Run
 
 
@@ -180,6 +181,27 @@ def test_rows_beyond_those_whose_words_are_asked_about_together_are_scored_as_ot
 def test_the_divergence_is_as_by_backward_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     model, table = seven(), any_rows(5)
     model.denoiser.network.double()
+    found = log_prob(model, table, steps=4)
+    monkeypatch.setattr("sfumato.models.table.TracedNumbers", SomeNumbers)
+    np.testing.assert_allclose(found, log_prob(model, table, steps=4), rtol=0, atol=1e-9)
+
+
+class Doubled(TableMLP):
+    """A network of a user's own, made from the package's."""
+
+    def forward(
+        self, x: torch.Tensor, noise: torch.Tensor, condition: TableCondition, *beside: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        numbers, logits = super().forward(x, noise, condition, *beside)
+        return 2 * numbers, logits
+
+
+def test_a_network_s_own_answers_are_differentiated(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, table = seven(), any_rows(5)
+    own = Doubled(7, model.codec.sizes, width=16, depth=1, beside=7).double()
+    for weights in own.parameters():
+        torch.nn.init.normal_(weights, std=0.3, generator=torch.Generator().manual_seed(0))
+    model = model.with_network(own)
     found = log_prob(model, table, steps=4)
     monkeypatch.setattr("sfumato.models.table.TracedNumbers", SomeNumbers)
     np.testing.assert_allclose(found, log_prob(model, table, steps=4), rtol=0, atol=1e-9)

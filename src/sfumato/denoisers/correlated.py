@@ -57,7 +57,11 @@ class Posterior:
     def slopes(
         self, level: NoiseLevel, is_noisy: Bool[Tensor, "batch C"]
     ) -> tuple[Float[Tensor, "batch C C"], Float[Tensor, "batch C C"]]:
-        """By how much the mean and the residual (second) grow with x_t (third)."""
+        """By how much each mean, and each residual, grows with each number of x_t.
+
+        Element `[row, i, j]` is the derivative of number i by x_t of number j; 0 where either is
+        not noisy.
+        """
         mean = self.mean.new_zeros(*self.mean.shape, self.mean.shape[1])
         alpha, sigma = spread(level.alpha, mean), spread(level.sigma, mean)
         mean[:, self.places] = self.covariance.permute(2, 0, 1) * (alpha / sigma**2)

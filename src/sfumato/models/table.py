@@ -614,7 +614,8 @@ class TableModel:
         noisy, known = there & free, there & ~free
         zeros = torch.zeros_like(numbers)
         condition = TableCondition(torch.where(known, numbers, zeros), known, noisy, categories)
-        of = TracedNumbers if isinstance(self.denoiser.network, TableMLP) else SomeNumbers
+        # A subclass may answer anything.
+        of = TracedNumbers if type(self.denoiser.network) is TableMLP else SomeNumbers
         x_0 = torch.where(noisy, numbers, zeros)[:, slots].double()
         grid = unit_log_snr(self.process.continuous(), steps + 1)
         found = log_prob(of(self.denoiser, condition, slots), x_0, grid, probes=directions)

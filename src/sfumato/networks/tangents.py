@@ -25,30 +25,30 @@ from sfumato.networks.table_mlp import Block, TableCondition, TableMLP
 
 def with_trace(
     network: TableMLP,
-    inputs: Sequence[Float[Tensor, "batch numeric"]],
+    inputs: Sequence[Float[Tensor, "batch _"]],
     noise: Float[Tensor, "*batch"],
     condition: TableCondition,
-    tangents: Sequence[Float[Tensor, "batch k numeric"]],
+    tangents: Sequence[Float[Tensor, "batch k _"]],
     places: Int[Tensor, " k"],
 ) -> tuple[Float[Tensor, "batch numeric"], Float[Tensor, " batch"]]:
     """The answers for numbers, and the growth of some along tangents of their own, summed.
 
     Args:
         network: in evaluation mode.
-        inputs: x, and the residual if the network takes one.
+        inputs: x, `(batch, numeric)`, and what the network takes beside, if anything.
         noise: as the network takes it.
         condition: what is known.
-        tangents: of each input.
+        tangents: of each input, k of each row.
         places: whose answer's growth is told of each tangent; nothing where it is not noisy.
     """
     batch, _, n = tangents[0].shape
     noisy = condition.is_noisy.to(inputs[0])
     start = network.start(inputs[0], noise, condition, *inputs[1:])
-    x, *residual = (each * noisy[:, places, None] for each in tangents)
+    x, *beside = (each * noisy[:, places, None] for each in tangents)
     x = x * noisy[:, None]
     phase = x @ network.directions[:n]
     sine, cosine = start.phase.sin()[:, None], start.phase.cos()[:, None]
-    moving = torch.cat([x, phase * cosine, phase * -sine, *residual], 2).flatten(0, 1)
+    moving = torch.cat([x, phase * cosine, phase * -sine, *beside], 2).flatten(0, 1)
     weight = network.input_proj.weight
     h, dh = start.h, moving @ torch.cat([weight[:, :n], weight[:, 4 * n :]], 1).T
 
