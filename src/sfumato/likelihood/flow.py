@@ -151,9 +151,8 @@ def rk4(flow: Flow, x: Tensor, times: list[float]) -> tuple[Tensor, Tensor, int]
     """Kutta's 3/8 rule, of fourth order, one step from each time to the next.
 
     The divergence, dearer than the flow itself, is asked at the times alone. The integral is that
-    of a cubic spline through its values as a function of the step's number, of fourth order too:
-    on times that are even after a smooth map, as `process.grids.unit_log_snr`, far better than one
-    through the values as a function of time.
+    of a cubic spline through its values as a function of the step's number, of fourth order too on
+    times that are even after a smooth map, as `process.grids.unit_log_snr`.
 
     Rows know nothing of each other: each gets what it would get alone.
     """

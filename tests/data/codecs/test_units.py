@@ -71,6 +71,24 @@ def test_columns_that_are_close_by_chance_are_of_none() -> None:
     assert fitted(table(payments(2000))).units == ()  # too few rows to show such detail
 
 
+def test_of_many_pairs_the_closest_are_compared() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.lognormal(5, 1, 3000)
+    near = {f"near {k}": x * rng.normal(1, 0.01, 3000) for k in range(11)}
+    codec = fitted(table(near | {"far": x * rng.normal(1, 0.1, 3000)}))
+    assert len(pairs(codec)) == 64  # of 66
+    assert sum("far" in pair for pair in pairs(codec)) == 9  # of 11
+
+
+def test_a_date_is_not_compared_with_a_number() -> None:
+    x = np.random.default_rng(0).integers(0, 10**9, N)
+    columns = {"number": x, "moment": x.astype("datetime64[us]"), "other": x + 1}
+    kinds: dict[str, ColumnType] = {"number": "integer", "moment": "date", "other": "integer"}
+    codec = TableCodec.fit(table(columns), kinds)
+    codec = codec.correlated(codec.to_learn(table(columns)), torch.Generator().manual_seed(0))
+    assert pairs(codec) == {("number", "other")}
+
+
 def test_two_sets_of_columns_are_two_units() -> None:
     both = payments()
     two = both | {f"{name} 2": 1e5 + np.roll(values, 1) for name, values in both.items()}
@@ -293,7 +311,7 @@ def test_a_column_is_of_the_unit_of_the_one_that_it_repeats() -> None:
 
 
 def test_many_columns_of_one_unit_take_little_memory() -> None:
-    """32 columns, 496 pairs: what each pair needs is not kept."""
+    """32 columns: what each of their pairs needs is not kept."""
     rng = np.random.default_rng(0)
     base = rng.lognormal(5, 1, N)
     codec = TableCodec.fit(
@@ -305,7 +323,7 @@ def test_many_columns_of_one_unit_take_little_memory() -> None:
     (unit,) = found_in(values, codec.numeric_parts)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(unit.pairs) == 496
+    assert len(unit.pairs) == 64
     assert peak < 8 * values.nbytes
 
 
@@ -350,3 +368,12 @@ def test_units_of_a_stranger_are_looked_at() -> None:
             TableCodec.from_dict(plain | {"units": of})
     with pytest.raises(RunError, match="description of its columns is damaged"):
         TableCodec.from_dict(plain | {"units": [unit], "correlations": []})
+    # More frequent values than a fit finds: a table of them would be as wide for every column.
+    for count in (24, 25):
+        many = json.loads(json.dumps(plain))
+        many["table"][0]["numeric"]["point_masses"] = [float(k) for k in range(count)]
+        if count == 24:
+            assert TableCodec.from_dict(many).units
+        else:
+            with pytest.raises(RunError, match="description of its columns is damaged"):
+                TableCodec.from_dict(many)

@@ -35,7 +35,7 @@ from sfumato.data.table import Column, ColumnType
 # A point mass is a number that this share of the rows has, at least so many rows, and so many times
 # the mean count of a value; at most so many are taken. A heavy one is of this share of the
 # rows: the column is another without it.
-_MASS, _LEAST_MASS_ROWS, _ABOVE_MEAN, _MOST_MASSES, _HEAVY = 0.005, 20, 8, 24, 0.05
+_MASS, _LEAST_MASS_ROWS, _ABOVE_MEAN, MOST_MASSES, _HEAVY = 0.005, 20, 8, 24, 0.05
 
 _MOST_KNOTS = 32
 
@@ -391,7 +391,7 @@ def frequent(values: np.ndarray, share: float = _MASS) -> tuple[np.ndarray, np.n
     apart = stand_apart(values.astype(np.float64)) & (counts >= _RECURS)
     many |= apart
     # At most so many: those that stand apart, which may mean missing, then the most frequent.
-    many[np.lexsort((-counts, ~apart))[_MOST_MASSES:]] = False
+    many[np.lexsort((-counts, ~apart))[MOST_MASSES:]] = False
     # What is left must be numbers still.
     if len(values) - many.sum() < 2:
         many[:] = False

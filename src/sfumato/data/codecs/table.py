@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from sfumato.data.codecs.columns import (
+    MOST_MASSES,
     CategoricalCodec,
     ColumnCodec,
     Encoded,
@@ -1214,6 +1215,11 @@ def _are_units(codec: TableCodec) -> bool:
         and len(unit_of) == sum(len(unit.names) for unit in codec.units)
         and unit_of.keys() <= numeric
         and bool(codec.correlations or not unit_of)
+        and all(
+            len(part.point_masses) <= MOST_MASSES
+            for part in codec.numeric_parts
+            if part.name in unit_of
+        )
         and all(
             unit_of[part.name] is unit_of[part.repeats]
             for part in in_order(codec.numeric_parts)

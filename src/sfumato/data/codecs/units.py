@@ -30,6 +30,9 @@ _LEAST_ROWS, _CLOSE = 3000, 0.05
 # So many times as often as by chance, in so many of the rows that are looked at.
 _ABOVE_CHANCE, _LEAST_CLOSE, _LOOKED_AT = 3, 40, 4000
 
+# So many pairs at most, the closest, as each is one more input; corners and s are of so many rows.
+_MOST_PAIRS, _MEASURED = 64, 30_000
+
 # Corners of u, even in the normal score to this one; beyond it u is level.
 _CORNERS, _END = 33, 3.2
 
@@ -81,27 +84,33 @@ def found_in(values: np.ndarray, parts: Sequence[NumericCodec]) -> tuple[Unit, .
     """
     if len(values) < _LEAST_ROWS:
         return ()
-    some = values[np.random.default_rng(0).permutation(len(values))[:_LOOKED_AT]]
-    close = [
+    some = values[np.random.default_rng(0).permutation(len(values))[:_MEASURED]]
+    alike = [
         (a, b)
         for a, b in combinations(range(len(parts)), 2)
-        if (parts[a].kind == "date") == (parts[b].kind == "date") and _are_close(some[:, [a, b]])
+        if (parts[a].kind == "date") == (parts[b].kind == "date")
     ]
+    above = {pair: _above_chance(some[:_LOOKED_AT, pair]) for pair in alike}
+    close = [pair for pair in alike if above[pair] > _ABOVE_CHANCE]
+    close = sorted(sorted(close, key=lambda pair: -above[pair])[:_MOST_PAIRS])
     place = {parts[k].name: k for k in {k for pair in close for k in pair}}
     pairs = ((part.name, part.repeats) for part in in_order(parts))
     same = [(place[a], place[b]) for a, b in pairs if {a, b} <= place.keys()]
-    return tuple(_unit(places, close, values, parts) for places in _linked([*close, *same]))
+    return tuple(_unit(places, close, some, parts) for places in _linked([*close, *same]))
 
 
-def _are_close(values: np.ndarray) -> bool:
-    """Whether two columns, `(n, 2)`, are close much more often than if either were shuffled."""
+def _above_chance(values: np.ndarray) -> float:
+    """How many times as often as if either were shuffled two columns, `(n, 2)`, are close.
+
+    0 where they are close in too few rows.
+    """
     both = values[np.isfinite(values).all(1)]
-    if not len(both):
-        return False
+    if len(both) < _LEAST_CLOSE:
+        return 0.0
     a, b = np.interp(both, _corners(both), _even(_CORNERS)).T
     close = int((np.abs(a - b) < _CLOSE).sum())
     near = np.searchsorted(np.sort(b), a + _CLOSE) - np.searchsorted(np.sort(b), a - _CLOSE)
-    return close >= _LEAST_CLOSE and close > _ABOVE_CHANCE * float(near.mean())
+    return close / float(near.mean()) if close >= _LEAST_CLOSE else 0.0
 
 
 def _linked(close: Sequence[tuple[int, int]]) -> list[list[int]]:
