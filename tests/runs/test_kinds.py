@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -77,6 +78,12 @@ def test_a_start_outside_the_process_is_refused(run: Run) -> None:
 
 
 # --------------------------------------------------------------------------- points, some given
+
+
+def test_a_table_is_not_learned_on_a_gpu() -> None:
+    rows = pd.DataFrame({"x": np.arange(40.0), "y": ["a", "b"] * 20})
+    with pytest.raises(ArgumentError, match=r"processor alone; leave device=auto\.$"):
+        sfumato.fit(rows, settings={"device": "cuda"}, quiet=True)
 
 
 @pytest.mark.parametrize(("target", "steps"), [("", 295), ("height", 295), ("team", 100)])

@@ -68,8 +68,11 @@ def prepare(
     """Each column by its type; values on a grid are spread over their cell.
 
     Raises:
+        ArgumentError: if it is to be learned on a GPU.
         DataError: if no column varies.
     """
+    if settings.device == "cuda":
+        raise ArgumentError("a table is learned on the processor alone; leave device=auto.")
     own = codec or _codec(settings, data)
     cells = own.to_learn(data.train)
     if codec is None:
