@@ -291,6 +291,9 @@ def payments(n: int = 3400) -> pd.DataFrame:
 def test_numbers_of_one_unit_are_compared_in_the_page(browser: "Browser", tmp_path: Path) -> None:
     settings = SHORT | {"network.width": 24, "network.depth": 2, "sampling.steps": 9}
     run = sfumato.fit(payments(), settings=settings, out=tmp_path / "run", quiet=True)
+    assert run.data is not None
+    told = run.kind.describe(run.data, run.model.codec)
+    assert told[-1] == "Of one unit, as their values are often close: limit, bill, paid"
     (unit,) = run.model.codec.units
     assert unit.names == ("limit", "bill", "paid")
     assert run.model.codec.repeats

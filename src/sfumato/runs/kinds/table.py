@@ -55,6 +55,9 @@ _STEPS = 10
 # Columns that are described one by one.
 _DESCRIBED = 40
 
+# Columns of one unit that are named.
+_NAMED = 8
+
 
 def recipe(data: Dataset[DataTable], target: str) -> dict[str, Any]:
     """See `config.recipes.table`."""
@@ -193,7 +196,15 @@ def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
         *([f"  and {len(said) - _DESCRIBED} more"] if len(said) > _DESCRIBED else []),
         "  (another type: --column NAME=TYPE)",
         *_rules_of(codec),
+        *(_unit_of(unit.names) for unit in codec.units),
     ]
+
+
+def _unit_of(names: Sequence[str]) -> str:
+    """The columns of one unit."""
+    more = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
+    named = ", ".join(" ".join(name.split()) or repr(name) for name in names[:_NAMED])
+    return f"Of one unit, as their values are often close: {named}{more}"
 
 
 def stated_rules(codec: TableCodec) -> list[tuple[str, bool]]:
