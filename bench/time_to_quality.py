@@ -37,7 +37,7 @@ _GOAL = 1 / 3
 _BATCH = 16  # of both peers' defaults
 _DRAWN, _CALLS = 500, 50
 _FLOORS = 4  # sets of as many real pictures
-_SIDES = (16,)
+_SIDES = (16, 32)
 _CLASSES = ("airplane", "automobile", "horse")
 _SHOWN = 10
 
