@@ -138,10 +138,10 @@ class Comparisons:
         is_mass = mass.isfinite() & (codes < self.masses.shape[1])
         line = torch.where(there[:, self.columns], low + (high - low) * (at - first), math.nan)
         u = torch.where(is_mass, mass, line)
-        level = is_mass | (own.abs() > _END)
+        flat = is_mass | (own.abs() > _END)
         return _Scores(
             self._repeated(u, codes),
-            torch.where(level, 0.0, (high - low) * _EACH),
+            torch.where(flat, 0.0, (high - low) * _EACH),
             codes,
         )
 

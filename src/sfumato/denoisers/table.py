@@ -47,8 +47,8 @@ class TablePrediction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Told:
-    """What the network is told, and what its answer is added to, in units of std."""
+class _NetworkInputs:
+    """What the network takes, and what its answer is added to, in units of std."""
 
     inputs: list[Tensor]
     number: Tensor
@@ -91,14 +91,14 @@ class TableDenoiser:
 
         Rows without a noisy number have the noise of a level with no signal.
         """
-        told = self._told(x_t, level, condition)
-        answer, logits = self.network(told.inputs[0], told.number, condition, *told.inputs[1:])
-        return TablePrediction(told.estimate + told.std * answer.to(x_t), told.std, logits)
+        given = self._network_inputs(x_t, level, condition)
+        answer, logits = self.network(given.inputs[0], given.number, condition, *given.inputs[1:])
+        return TablePrediction(given.estimate + given.std * answer.to(x_t), given.std, logits)
 
-    def _told(
+    def _network_inputs(
         self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, condition: TableCondition
-    ) -> "_Told":
-        """What the network is told of noisy numbers, and what its answer is added to."""
+    ) -> _NetworkInputs:
+        """What the network takes of noisy numbers, and what its answer is added to."""
         scalings = self.parameterisation(level)
         weight = next(self.network.parameters())
         number = torch.where(condition.is_noisy.any(1), self.conditioning(level), -FARTHEST)
@@ -110,7 +110,7 @@ class TableDenoiser:
             estimate = torch.where(condition.is_noisy, normal.mean.to(x_t), estimate)
             std = torch.where(condition.is_noisy, normal.std.to(x_t), std)
             inputs.append(self._beside(estimate, normal.residual, condition))
-        return _Told(inputs, number.to(weight), estimate, std, normal)
+        return _NetworkInputs(inputs, number.to(weight), estimate, std, normal)
 
     def _beside(self, estimate: Tensor, residual: Tensor, condition: TableCondition) -> Tensor:
         """What a network takes of the numbers besides: the residuals, and the comparisons."""
@@ -127,7 +127,7 @@ class TableDenoiser:
         return Prediction(self.both(x_t, level, condition).x_0)
 
     @torch.no_grad()
-    def with_trace(
+    def with_growth(
         self,
         x_t: Float[Tensor, "batch numbers"],
         level: NoiseLevel,
@@ -143,33 +143,33 @@ class TableDenoiser:
             places: which numbers.
         """
         assert isinstance(self.network, TableMLP)
-        told, noisy = self._told(x_t, level, condition), condition.is_noisy
+        given, noisy = self._network_inputs(x_t, level, condition), condition.is_noisy
         scalings = self.parameterisation(level)
         # Each tangent moves one number, by the unit in which its own answer counts.
-        unit = told.std.expand_as(x_t)[:, places]
+        unit = given.std.expand_as(x_t)[:, places]
         moves = torch.zeros(len(x_t), len(places), x_t.shape[1]).to(x_t)
         moves[:, torch.arange(len(places)), places] = unit
         tangents = [spread(scalings.c_in, moves) * moves]
         own = spread(scalings.c_skip, x_t).expand_as(x_t)
-        if told.normal is not None:
-            mean, residual = told.normal.slopes(level, noisy)
+        if given.normal is not None:
+            mean, residual = given.normal.slopes(level, noisy)
             of_mean, *beside = (
                 (each[:, :, places] * unit[:, None]).transpose(1, 2) for each in (mean, residual)
             )
             if self.comparisons is not None:
-                compared = _compared(told.estimate, condition)
+                compared = _compared(given.estimate, condition)
                 beside.append(self.comparisons.along(*compared, of_mean))
             tangents.append(torch.cat(beside, 2))
             own = torch.where(noisy, mean.diagonal(dim1=1, dim2=2), own)
         answer, growth = with_trace(
             self.network,
-            told.inputs,
-            told.number,
+            given.inputs,
+            given.number,
             condition,
-            [each.to(told.inputs[0]) for each in tangents],
+            [each.to(given.inputs[0]) for each in tangents],
             places,
         )
-        x_0 = told.estimate + told.std * answer.to(x_t)
+        x_0 = given.estimate + given.std * answer.to(x_t)
         return x_0, (own[:, places].sum(1) + growth).to(x_t)
 
     @torch.no_grad()
@@ -240,5 +240,5 @@ class TracedNumbers(SomeNumbers):
         self, x_t: Float[Tensor, "batch k"], level: NoiseLevel
     ) -> tuple[Prediction, Float[Tensor, " batch"]]:
         """Eq. (1) at one level, and the trace of its derivative by x_t."""
-        x_0, trace = self.denoise.with_trace(*self.of_all(x_t, level), self.condition, self.places)
+        x_0, trace = self.denoise.with_growth(*self.of_all(x_t, level), self.condition, self.places)
         return Prediction(x_0[:, self.places]), trace

@@ -39,7 +39,7 @@ def with_trace(
         noise: as the network takes it.
         condition: what is known.
         tangents: of each input, k of each row.
-        places: whose answer's growth is told of each tangent; nothing where it is not noisy.
+        places: whose answer's growth is asked of each tangent; 0 where it is not noisy.
     """
     batch, _, n = tangents[0].shape
     noisy = condition.is_noisy.to(inputs[0])

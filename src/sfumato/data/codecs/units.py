@@ -58,7 +58,7 @@ class Unit:
 
     def scores(self, values: np.ndarray) -> np.ndarray:
         """The normal score u of each value, of any shape."""
-        return np.asarray(np.interp(values, self.corners, _even(len(self.corners))))
+        return _scores(values, self.corners)
 
     @property
     def is_sound(self) -> bool:
@@ -107,9 +107,9 @@ def _above_chance(values: np.ndarray) -> float:
     both = values[np.isfinite(values).all(1)]
     if len(both) < _LEAST_CLOSE:
         return 0.0
-    a, b = np.interp(both, _corners(both), _even(_CORNERS)).T
-    close = int((np.abs(a - b) < _CLOSE).sum())
-    near = np.searchsorted(np.sort(b), a + _CLOSE) - np.searchsorted(np.sort(b), a - _CLOSE)
+    a, b = _scores(both, _corners(both)).T
+    close, rising = int((np.abs(a - b) < _CLOSE).sum()), np.sort(b)
+    near = np.searchsorted(rising, a + _CLOSE) - np.searchsorted(rising, a - _CLOSE)
     return close / float(near.mean()) if close >= _LEAST_CLOSE else 0.0
 
 
@@ -133,7 +133,7 @@ def _unit(
     of_unit = values[:, places]
     corners = _corners(of_unit)
     pairs = tuple((places.index(a), places.index(b)) for a, b in close if a in places)
-    u = np.interp(of_unit, corners, _even(_CORNERS))  # NaN stays
+    u = _scores(of_unit, corners)
     tenths = (float(np.nanquantile(np.abs(u[:, a] - u[:, b]), 0.1)) for a, b in pairs)
     scales = tuple(max(each, _LEAST_SCALE) for each in tenths)
     return Unit(tuple(parts[k].name for k in places), tuple(corners.tolist()), pairs, scales)
@@ -141,9 +141,14 @@ def _unit(
 
 def _corners(values: np.ndarray) -> np.ndarray:
     """Quantiles of all values together."""
-    return np.asarray(np.nanquantile(values, ndtr(_even(_CORNERS))))
+    return np.asarray(np.nanquantile(values, ndtr(_even())))
 
 
-def _even(count: int) -> np.ndarray:
-    """The normal scores of so many corners."""
-    return np.linspace(-_END, _END, count)
+def _scores(values: np.ndarray, corners: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The normal scores of values between corners; NaN stays."""
+    return np.asarray(np.interp(values, corners, _even()))
+
+
+def _even() -> np.ndarray:
+    """The normal scores of the corners."""
+    return np.linspace(-_END, _END, _CORNERS)
