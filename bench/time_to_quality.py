@@ -39,7 +39,7 @@ _DRAWN, _CALLS = 500, 50
 _FLOORS = 4  # sets of as many real pictures
 _SIDES = (16, 32)
 _CLASSES = ("airplane", "automobile", "horse")
-_SHOWN = 10
+_SHOWN, _TICKS = 10, (200, 400, 800, 1200)
 
 
 def measure() -> Page:
@@ -352,6 +352,8 @@ def _figure(found: Mapping[str, _Found]) -> Figure:
             axes.plot(*zip(*pairs, strict=True), "o-", color=colours[method], label=method)
         axes.axhline(each.floor, color="0.4", linewidth=1, linestyle="--", label="real pictures")
         axes.set(title=name, xlabel="processor seconds", xscale="log", yscale="log")
+        axes.set_xticks(_TICKS, [f"{tick:,}" for tick in _TICKS])
+        axes.set_xticks([], minor=True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
         if column == 0:
