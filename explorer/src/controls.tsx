@@ -10,7 +10,7 @@ import {
   grids, hasExact, hasFlow, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
   schedule, startTooClean, stepChoices, steps, together, usualEta, walk, walkAlong, withoutAverage,
 } from "./state";
-import { text } from "./text";
+import { text, thousands } from "./text";
 
 export function Controls() {
   const t = text.value, run = payload.value;
@@ -52,7 +52,7 @@ export function Controls() {
         )}
         {sampler.value.endsWith("-sde") && !noiseAtTheEnd.value && <Check of={lateNoise} label={t.lateNoise} disabled={byMap} />}
         <Choice label={t.points} value={String(count.value)} onPick={(v) => (count.value = Number(v))}
-          items={[500, 2000, 10000].map((n) => [String(n), n.toLocaleString("en")])} />
+          items={[500, 2000, 10000].map((n) => [String(n), thousands(n)])} />
         <Integer label={t.seed} of={seed} least={0} most={Number.MAX_SAFE_INTEGER} />
       </Group>
       <Group title={t.faults}>
@@ -88,7 +88,7 @@ function Schedule({ disabled }: { disabled: boolean }) {
 /** The name of a discrete schedule ends in how many levels it has. */
 function scheduleName(name: string): string {
   const [, stem, levels] = /^(.*?)(?:-(\d+))?$/.exec(name)!;
-  return levels ? text.value.scheduleOf(stem, Number(levels).toLocaleString("en")) : stem;
+  return levels ? text.value.scheduleOf(stem, thousands(Number(levels))) : stem;
 }
 
 /** ᾱ of a log-SNR: the share of the data's variance that is left. */
@@ -106,7 +106,7 @@ function Measure() {
   const t = text.value, shown = (v: number | null) => (v === null ? "…" : v.toExponential(1).replace("e", " × 10^"));
   const run = payload.value;
   if (!run?.has("rows/real")) return null;
-  const real = (run.shape("rows/real")[0]).toLocaleString("en");
+  const real = thousands(run.shape("rows/real")[0]);
   const sides: Side[] = hasExact.value ? ["learned", "exact"] : ["learned"];
   return (
     <Group title={t.measure(real)}>
@@ -141,7 +141,7 @@ function Speed() {
   const perStep = chosen.method === "heun" ? 2 * (held.levels.length - 1) - 1 : held.levels.length - 1;
   return (
     <p class="faint" data-testid="speed">
-      {text.value.drawnIn(held.rows.toLocaleString("en"), Math.round(held.milliseconds), perStep)}
+      {text.value.drawnIn(thousands(held.rows), Math.round(held.milliseconds), perStep)}
     </p>
   );
 }

@@ -10,7 +10,7 @@ import { type Saying, sayingOf } from "./reasons";
 import {
   background, direction, forward, type Frames, frames, hasExact, mixAt, payload, showField, type Side, together,
 } from "./state";
-import { text } from "./text";
+import { text, thousands } from "./text";
 import { dark } from "./theme";
 import { project, projection, ticks, turn } from "./view";
 
@@ -52,7 +52,7 @@ export function Panel({ side }: { side: Side }) {
   return (
     <figure class="panel" data-side={side}>
       <figcaption>
-        {direction.value === "forward" && <span class="name data">{text.value.noisedData(forward.value?.n.toLocaleString("en") ?? "0")}</span>}
+        {direction.value === "forward" && <span class="name data">{text.value.noisedData(thousands(forward.value?.n ?? 0))}</span>}
         {captioned.value && sides.map((each) => <span key={each} class={`name ${each}`}>{nameOf(each)}</span>)}
       </figcaption>
       <div class="stage" data-testid={`stage-${side}`}

@@ -14,7 +14,7 @@ import {
 import { cellText, FONT, inks, Marginal, Numbers, Pair, type Shown } from "./tables_plots";
 import { valueText } from "./tables_scales";
 import { words } from "./tables_text";
-import { text } from "./text";
+import { text, thousands } from "./text";
 
 /** Columns whose conditions are shown at once. */
 const FEW_CONDITIONS = 8;
@@ -67,7 +67,7 @@ function sheetName(): string {
 /** What a file has no room for. */
 function leftOut(): string {
   const t = words.value, left = Object.entries(stored.value?.left ?? {}) as [Left, [number, number]][];
-  return left.map(([what, [less, of]]) => t.left[what](less.toLocaleString("en"), of.toLocaleString("en"))).join(t.comma);
+  return left.map(([what, [less, of]]) => t.left[what](thousands(less), thousands(of))).join(t.comma);
 }
 
 function Modes() {
@@ -143,7 +143,7 @@ function Plots() {
 }
 
 function legendOf(shown: Shown): { name: string; look: "area" | "dashed" | "line" | "mark" }[] {
-  const t = words.value, number = (rows: { n: number }) => rows.n.toLocaleString("en");
+  const t = words.value, number = (rows: { n: number }) => thousands(rows.n);
   return [
     ...(shown.real ? [{ name: t.real(number(shown.real)), look: "area" as const }] : []),
     ...(shown.without ? [{ name: t.without, look: "dashed" as const }] : []),
@@ -177,7 +177,7 @@ function Speed() {
       {!refusal.value && !drawing.value && found && found.calls > 0 && (
         <span data-testid="speed">
           {(mode.value === "fill" ? t.filledIn(found.rows.n, Math.round(1000 * found.seconds), found.calls)
-            : t.drawnIn(found.rows.n.toLocaleString("en"), Math.round(1000 * found.seconds), found.calls))}
+            : t.drawnIn(thousands(found.rows.n), Math.round(1000 * found.seconds), found.calls))}
         </span>
       )}
       {found?.notes.map((note) => <span key={note}> {note}</span>)}
@@ -285,7 +285,7 @@ function Cells() {
             choose(Math.min(Math.max(wanted, 1), rows.n) - 1);
             event.currentTarget.value = String(row.value + 1);
           }} />
-        <span>{t.rowOf(rows.n.toLocaleString("en"))}</span>
+        <span>{t.rowOf(thousands(rows.n))}</span>
         <button type="button" aria-label={t.next} onClick={() => move(1)}>›</button>
       </div>
       <p class="faint">{row.value < table.value!.header.heldout ? t.heldout : t.trained}</p>
@@ -318,7 +318,7 @@ function Sampling() {
     <Group title={text.value.sampling}>
       {mode.value === "draw" && (
         <Choice label={t.rows} value={String(count.value)} disabled={fitting.value} onPick={(n) => (count.value = Number(n))}
-          items={rows.map((n): [string, string] => [String(n), n.toLocaleString("en")])} />
+          items={rows.map((n): [string, string] => [String(n), thousands(n)])} />
       )}
       <Integer label={t.seed} of={seed} least={0} most={Number.MAX_SAFE_INTEGER} disabled={fitting.value} />
     </Group>

@@ -8,6 +8,7 @@ import {
 } from "./tables_scales";
 import { columns, isMissing, isNumeric, type Rows } from "./tables_state";
 import { words } from "./tables_text";
+import { thousands } from "./text";
 import { dark } from "./theme";
 
 /** What is shown of a row set, and how. */
@@ -213,8 +214,8 @@ function Scatter({ a, b, sets }: { a: number; b: number; sets: Shown }) {
   );
   return (
     <div class="plots pair">
-      {sets.real && panel(sets.real, ink.real, t.real(sets.real.n.toLocaleString("en")), null, "scatter-real")}
-      {panel(sets.drawn, ink.drawn, (sets.without ? t.given : t.generated)(sets.drawn.n.toLocaleString("en")), sets.without, "scatter-drawn")}
+      {sets.real && panel(sets.real, ink.real, t.real(thousands(sets.real.n)), null, "scatter-real")}
+      {panel(sets.drawn, ink.drawn, (sets.without ? t.given : t.generated)(thousands(sets.drawn.n)), sets.without, "scatter-drawn")}
       <Absent of={[a, b]} sets={sets} />
     </div>
   );
@@ -302,9 +303,9 @@ function Heat({ a, b, sets }: { a: number; b: number; sets: Shown }) {
     return found;
   };
   const panels = [
-    sets.real && { rows: sets.real, colour: ink.real, title: t.real(sets.real.n.toLocaleString("en")), id: "heat-real" },
+    sets.real && { rows: sets.real, colour: ink.real, title: t.real(thousands(sets.real.n)), id: "heat-real" },
     sets.without && { rows: sets.without, colour: ink.faint, title: t.without, id: "heat-without" },
-    { rows: sets.drawn, colour: ink.drawn, title: (sets.without ? t.given : t.generated)(sets.drawn.n.toLocaleString("en")), id: "heat-drawn" },
+    { rows: sets.drawn, colour: ink.drawn, title: (sets.without ? t.given : t.generated)(thousands(sets.drawn.n)), id: "heat-drawn" },
   ].flatMap((each) => (each ? [{ ...each, shares: sharesOfBoth(each.rows) }] : []));
   const top = Math.max(...panels.flatMap(({ shares }) => shares.flat()), 1e-9);
   const width = 330, left = 92, cell = (width - left - 4) / across.length, step = 24, above = 48;
@@ -342,8 +343,8 @@ function Heat({ a, b, sets }: { a: number; b: number; sets: Shown }) {
 export function Numbers({ k, sets }: { k: number; sets: Shown }) {
   const t = words.value, column = columns.value[k];
   const named: [string, Rows | null, string][] = [
-    [t.real(sets.real?.n.toLocaleString("en") ?? ""), sets.real, "real"], [t.without, sets.without, "without"],
-    [(sets.truth ? t.fillings(sets.drawn.n) : (sets.without ? t.given : t.generated)(sets.drawn.n.toLocaleString("en"))), sets.drawn, "drawn"],
+    [t.real(sets.real ? thousands(sets.real.n) : ""), sets.real, "real"], [t.without, sets.without, "without"],
+    [(sets.truth ? t.fillings(sets.drawn.n) : (sets.without ? t.given : t.generated)(thousands(sets.drawn.n))), sets.drawn, "drawn"],
   ];
   return (
     <table class="numbers" data-testid="numbers">

@@ -543,6 +543,11 @@ def test_every_control_has_a_name(shown: Shown) -> None:
     assert nameless == []
 
 
+def test_large_numbers_have_commas(shown: Shown) -> None:
+    counts = shown.page.get_by_label("Points", exact=True).locator("option").all_inner_texts()
+    assert counts == [f"{count:,}" for count in (500, 2000, 10_000)]
+
+
 def test_the_slider_shows_the_forward_process(fresh: Shown, moons: Run) -> None:
     fresh.page.get_by_label("Forward: data to noise").check()
     fresh.page.evaluate("() => { window.sfumato.stop.value = 0; }")
