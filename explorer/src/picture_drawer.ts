@@ -77,7 +77,7 @@ export class PictureDrawer {
     const levels = levelsOf(run, `${byMap ? "few" : "levels"}/${steps}`), last = levels.length - 1;
     const denoiser = new PictureDenoiser(this.network(byMap ? "few" : "network"), run.header, ask);
     const size = denoiser.dimension, rows = labels.length, normals = Normals.ofChunk(ask.seed, ask.sheet);
-    const noise = () => normals.draw(SHEET * size).subarray(first * size, (first + rows) * size);
+    const noise = () => normals.part(SHEET * size, first * size, (first + rows) * size);
     const known = ask.known && { x_0: repeated(ask.known.x_0, rows), known: repeated(ask.known.known, rows) };
     const count = Math.min(STOPS, last + 1);
     const stops = Array.from({ length: count }, (_, k) => evenly((last * k) / Math.max(count - 1, 1)));

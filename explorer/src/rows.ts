@@ -59,7 +59,7 @@ export class RowDrawer {
     const { categories, exact } = known, condition = this.codec.free(known, categories), numbers = condition.known;
     if (condition.isNoisy.some(Boolean)) {
       const normals = Normals.ofChunk(seed, chunk);
-      const noise = () => normals.draw(CHUNK * c).subarray(first * c, (first + rows) * c);
+      const noise = () => normals.part(CHUNK * c, first * c, (first + rows) * c);
       const scale = Math.hypot(levels[0].alpha, levels[0].sigma), denoiser = new TableDenoiser(this.drawing, this.run, condition);
       let x: Float64Array = noise().map((v) => v * scale);
       for (const state of trajectory(denoiser, x, levels, live.method, optionsOf(live.method, live.options), noise)) {

@@ -27,8 +27,8 @@ const HANDLERS: { [K in Kind]: Handler<K> } = {
   *walk({ source, method, options, levels, seed, chunk, first, rows }) {
     const started = performance.now(), d = payload.dimension;
     const normals = Normals.ofChunk(seed, chunk);
-    // The noise of a whole chunk is drawn, whatever part of it is shown, as `run.sample` draws it.
-    const noise = () => normals.draw(CHUNK * d).subarray(first * d, (first + rows) * d);
+    // Of the noise of a whole chunk its part, as `run.sample` draws it.
+    const noise = () => normals.part(CHUNK * d, first * d, (first + rows) * d);
     // The prior of alpha x_0 + sigma eps for data of unit variance, as `chunk_frames` has it.
     const scale = Math.hypot(levels[0].alpha, levels[0].sigma);
     const x = noise().map((v) => v * scale);
