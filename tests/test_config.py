@@ -84,7 +84,7 @@ def test_an_unknown_setting_offers_the_nearest(name: str, meant: str) -> None:
         ("training.steps", "many", "integer"),
         ("training.learning_rate", "-1", "above 0"),
         ("training.learning_rate", "nan", "finite"),
-        ("training.optimizer", "sgd", "'adam' or 'adamw'"),
+        ("training.optimizer", "sgd", "'adam', 'adamw' or 'muon'"),
         ("data.holdout", "0.9", "at most 0.5"),
         ("sampling.threshold", "1.5", "at most 1"),
         ("seed", "9223372036854775808", "at most 9223372036854775807"),

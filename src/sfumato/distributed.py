@@ -110,21 +110,30 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
+def part(tensor: Tensor, like: Tensor) -> Tensor:
+    """Of a whole tensor what this process holds of one that may be sharded.
+
+    Raises:
+        RuntimeError: if it is of another shape.
+    """
+    if not hasattr(like, "full_tensor"):
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    if tensor.shape != like.shape:
+        raise RuntimeError(f"a tensor of {tuple(like.shape)} was expected")
+    own: Any = like
+    return distribute_tensor(tensor.to(like.device), own.device_mesh, own.placements)
+
+
 def put(tensor: Tensor, into: Tensor) -> None:
     """Copy a whole tensor into one that may be sharded.
 
     Raises:
         RuntimeError: if it is of another shape.
     """
-    if hasattr(into, "full_tensor"):
-        from torch.distributed.tensor import distribute_tensor
-
-        if tensor.shape != into.shape:
-            raise RuntimeError(f"a tensor of {tuple(into.shape)} was expected")
-        own: Any = into
-        tensor = distribute_tensor(tensor.to(into.device), own.device_mesh, own.placements)
     with torch.no_grad():
-        into.copy_(tensor)
+        into.copy_(part(tensor, into))
 
 
 def mean(value: float) -> float:

@@ -182,7 +182,9 @@ class TrainingSettings(Section):
         description="rows whose mean, as each may have been the noised one, is the target; at "
         "least the batch. 0: the noised row itself",
     )
-    optimizer: Literal["adam", "adamw"] = Field("adamw", description="Adam, or AdamW")
+    optimizer: Literal["adam", "adamw", "muon"] = Field(
+        "adamw", description="Adam, AdamW, or Muon for matrices and AdamW for the rest"
+    )
     learning_rate: float = Field(1e-2, gt=0, description="the largest, after the warm-up")
     warmup: int = Field(10, ge=0, le=10**9, description="steps of linear warm-up")
     decay: Literal["constant", "cosine"] = Field(

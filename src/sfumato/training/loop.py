@@ -29,10 +29,13 @@ from sfumato.networks.dit import TransformerBlock
 from sfumato.networks.unet import AttentionBlock, ResidualBlock
 from sfumato.process.streams import TRAINING, generator
 from sfumato.training.averaging import Average
-from sfumato.training.optimizer import AdamW, learning_rate
+from sfumato.training.muon import Muon
+from sfumato.training.optimizer import AdamW, Optimizer, learning_rate
 
 # Numbers that are prepared together; what is more does not stay in a processor's cache.
 _PREPARED = 2**18
+
+_WEIGHT_DECAY = 0.01
 
 # What is brought together at once of a network whose weights are sharded.
 _BLOCKS = (ResidualBlock, AttentionBlock, TransformerBlock)
@@ -78,6 +81,12 @@ def _compiled(network: nn.Module) -> nn.Module:
             "one, or leave it out."
         )
     return torch.compile(network)  # type: ignore[return-value]
+
+
+def _optimizer(network: nn.Module, settings: TrainingSettings) -> Optimizer:
+    if settings.optimizer == "muon":
+        return Muon(network, _WEIGHT_DECAY)
+    return AdamW(network.parameters(), 0.0 if settings.optimizer == "adam" else _WEIGHT_DECAY)
 
 
 V_co = TypeVar("V_co", covariant=True)
@@ -251,9 +260,7 @@ class Training:
         self.settings = settings
         self.num_steps: int = num_steps(settings, len(data))
         self.average: Average = Average(self.network, copy, settings.average)
-        self.optimizer: AdamW = AdamW(
-            self.network.parameters(), 0.0 if settings.optimizer == "adam" else 0.01
-        )
+        self.optimizer: Optimizer = _optimizer(self.network, settings)
         self.seed = seed
         self.generator: torch.Generator = generator(seed, TRAINING)
         self.order: Tensor = torch.empty(0, dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""Adam and AdamW, by PyTorch's own fused step, and the learning rate of each step.
+"""What optimizers have in common; Adam and AdamW by PyTorch's own fused step; learning rates.
 
 PyTorch's optimizer classes import its compiler when they are made, which takes as long as fitting
 a small network does; and what they and their functions look through at every step takes as long as
@@ -6,6 +6,7 @@ the step itself of a small network. The kernels that they call are called here.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -15,33 +16,27 @@ from sfumato import distributed
 from sfumato.config import TrainingPart, TrainingSettings
 
 
-class AdamW:
-    """Kingma & Ba (2015), with the decoupled weight decay of Loshchilov & Hutter (2019).
+class Optimizer(ABC):
+    """Takes steps of weights by their gradients.
 
     Args:
         weights: what is to be trained; changed in place.
-        weight_decay: share of a weight that a step of rate 1 takes away; 0 is Adam.
-        betas: what the means of gradients and of their squares keep at each step.
     """
 
-    def __init__(
-        self,
-        weights: Iterable[Tensor],
-        weight_decay: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-    ) -> None:
+    def __init__(self, weights: Iterable[Tensor]) -> None:
         self.weights: list[Tensor] = list(weights)
-        self.weight_decay = weight_decay
-        self.betas = betas
-        self.means: list[Tensor] = [torch.zeros_like(weight) for weight in self.weights]
-        self.squares: list[Tensor] = [torch.zeros_like(weight) for weight in self.weights]
-        self.counts: list[Tensor] = [
-            torch.zeros((), device=weight.device) for weight in self.weights
-        ]
         groups: dict[tuple[torch.device, torch.dtype], list[int]] = {}
         for k, weight in enumerate(self.weights):
             groups.setdefault((weight.device, weight.dtype), []).append(k)
         self._groups = list(groups.values())  # one call of a kernel wants one device and dtype
+
+    @abstractmethod
+    def step(self, learning_rate: float) -> None:
+        """One step by the weights' gradients; a weight without one stays."""
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """All that it remembers, by name."""
 
     def forget_gradients(self) -> None:
         """Gradients are added to what is there; nothing is."""
@@ -77,6 +72,41 @@ class AdamW:
                 torch._foreach_mul_(grads, share.to(grads[0].device))
         return norm.item()
 
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `tensors` gave.
+
+        Raises:
+            KeyError: if a part is missing.
+            RuntimeError: if one is of another shape.
+        """
+        for name, own in self.tensors().items():
+            distributed.put(tensors[name], own)
+
+
+class AdamW(Optimizer):
+    """Kingma & Ba (2015), with the decoupled weight decay of Loshchilov & Hutter (2019).
+
+    Args:
+        weights: what is to be trained; changed in place.
+        weight_decay: share of a weight that a step of rate 1 takes away; 0 is Adam.
+        betas: what the means of gradients and of their squares keep at each step.
+    """
+
+    def __init__(
+        self,
+        weights: Iterable[Tensor],
+        weight_decay: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        super().__init__(weights)
+        self.weight_decay = weight_decay
+        self.betas = betas
+        self.means: list[Tensor] = [torch.zeros_like(weight) for weight in self.weights]
+        self.squares: list[Tensor] = [torch.zeros_like(weight) for weight in self.weights]
+        self.counts: list[Tensor] = [
+            torch.zeros((), device=weight.device) for weight in self.weights
+        ]
+
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """One step by the weights' gradients; a weight without one stays."""
@@ -103,16 +133,6 @@ class AdamW:
         """All that it remembers, by name."""
         parts = {"mean": self.means, "square": self.squares, "count": self.counts}
         return {f"{k}.{name}": part[k] for name, part in parts.items() for k in range(len(part))}
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Take up what `tensors` gave.
-
-        Raises:
-            KeyError: if a part is missing.
-            RuntimeError: if one is of another shape.
-        """
-        for name, own in self.tensors().items():
-            distributed.put(tensors[name], own)
 
 
 def learning_rate(step: int, num_steps: int, settings: TrainingSettings) -> float:

@@ -1,0 +1,125 @@
+"""Muon: a step of a matrix that has singular values all alike; AdamW for all that is no matrix.
+
+    (1)  m <- mu m + (1 - mu) g
+    (2)  O = orthogonal factor of mu m + (1 - mu) g
+    (3)  W <- (1 - rate decay) W - rate 0.2 sqrt(max(rows, columns)) O
+
+Jordan et al. (2024). The factor in (3) makes a step as large, in the mean square, as AdamW's is at
+the same rate: Liu et al. (2025), eq. 4. Of X = U S V' the orthogonal factor is U V'; five steps
+
+    (4)  X <- a X + b (X X') X + c (X X')² X
+
+bring the singular values of X / |X| near to 1. Each is a polynomial of A = X X' times X, and what
+A is after it follows from A, so that the steps are taken with A, which is smaller than X:
+
+    (5)  P = a I + b A + c A²,   Q <- P Q,   A <- P A P;   at last O = Q X
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sfumato import distributed
+from sfumato.training.optimizer import AdamW, Optimizer
+
+_MOMENTUM = 0.95
+
+# a, b, c of eq. (4), those of Jordan et al.: they take small singular values up fast.
+_STEPS = 5
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+
+# Of fewer rows or columns a weight is rather a few vectors, such as those of a last layer.
+_LEAST = 16
+
+
+def orthogonal_factor(
+    matrices: Float[Tensor, "k rows columns"],
+) -> Float[Tensor, "k rows columns"]:
+    """Nearly U V' of each matrix U S V', by eq. (5): singular values of 0.7 to 1.2.
+
+    Those that are small beside the largest stay smaller; a matrix of zeros stays one.
+    """
+    if matrices.shape[1] > matrices.shape[2]:
+        turned: Tensor = orthogonal_factor(matrices.mT)
+        return turned.mT
+    unit = matrices / matrices.flatten(1).norm(dim=1)[:, None, None].clamp(min=1e-30)
+    gram: Tensor = unit @ unit.mT
+    factor = _polynomial(gram)
+    step = factor
+    for _ in range(_STEPS - 1):
+        gram = step @ gram @ step
+        step = _polynomial(gram)
+        factor = step @ factor
+    nearly: Tensor = factor @ unit
+    return nearly
+
+
+def _polynomial(gram: Tensor) -> Tensor:
+    """P of eq. (5)."""
+    step = torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C)
+    step.diagonal(dim1=1, dim2=2).add_(_A)
+    return step
+
+
+class Muon(Optimizer):
+    """Eq. (1) to (3) for weights of linear layers and convolutions, AdamW for the rest.
+
+    A convolution's kernel is a matrix of a row for each of its outputs.
+
+    Args:
+        network: what is to be trained; its weights are changed in place.
+        weight_decay: share of a weight that a step of rate 1 takes away.
+    """
+
+    def __init__(self, network: nn.Module, weight_decay: float) -> None:
+        super().__init__(network.parameters())
+        self.weight_decay = weight_decay
+        self.matrices: list[Tensor] = list(_matrices(network))
+        self.momenta: list[Tensor] = [torch.zeros_like(weight) for weight in self.matrices]
+        taken = {id(weight) for weight in self.matrices}
+        self.rest = AdamW((each for each in self.weights if id(each) not in taken), weight_decay)
+        shapes: dict[tuple[torch.device, torch.Size], list[int]] = {}
+        for k, weight in enumerate(self.matrices):
+            shapes.setdefault((weight.device, weight.shape), []).append(k)
+        self._alike = list(shapes.values())  # one product of many matrices costs less
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """One step by the weights' gradients; a weight without one stays."""
+        self.rest.step(learning_rate)
+        for alike in self._alike:
+            found = [(k, grad) for k in alike if (grad := self.matrices[k].grad) is not None]
+            if not found:
+                continue
+            used, grads = zip(*found, strict=True)
+            momenta = [self.momenta[k] for k in used]
+            torch._foreach_lerp_(momenta, grads, 1 - _MOMENTUM)
+            ahead = torch._foreach_lerp(grads, momenta, _MOMENTUM)
+            # Pixels before channels, as they lie in memory; the order of columns changes nothing.
+            kernels = [distributed.whole(each).movedim(1, -1) for each in ahead]
+            stacked = torch.stack([each.flatten(1) for each in kernels])
+            rate = learning_rate * 0.2 * math.sqrt(max(stacked.shape[1:]))
+            weights = [self.matrices[k] for k in used]
+            torch._foreach_mul_(weights, 1 - learning_rate * self.weight_decay)
+            for weight, kernel, one in zip(
+                weights, kernels, orthogonal_factor(stacked), strict=True
+            ):
+                step = one.view(kernel.shape).movedim(-1, 1)
+                weight.sub_(distributed.part(step, weight), alpha=rate)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that it remembers, by name."""
+        momenta = {f"{k}.momentum": momentum for k, momentum in enumerate(self.momenta)}
+        return momenta | {f"rest.{name}": part for name, part in self.rest.tensors().items()}
+
+
+def _matrices(network: nn.Module) -> Iterator[Tensor]:
+    """The weights of linear layers and convolutions that are matrices of some size."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            weight = module.weight
+            if min(len(weight), weight[0].numel()) >= _LEAST:
+                yield weight
