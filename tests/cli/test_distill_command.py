@@ -65,7 +65,7 @@ def test_bad_input_is_one_line(
     shutil.copytree(subject("points", tmp_path_factory).run, tmp_path / "run")
     for line, code, reason in (
         ("distill run --calls 3", 2, "a few-step map is of 1, 2, 4 network calls; got 3"),
-        ("distill run --calls some", 2, "takes numbers"),
+        ("distill run --calls some", 2, "takes numbers from 1 to 4 "),
         ("distill nowhere", 4, "there is no run folder"),
         ("distill run --resume", 4, "nothing to go on with"),
         ("distill run --resume --calls 1", 2, "keeps its calls and its seed"),

@@ -47,7 +47,12 @@ def test_steps_are_those_of_pytorch(decay: float) -> None:
     before = ours.weight.detach().clone()
     optimizer = Muon(ours, decay)
     judge = torch.optim.Muon(
-        theirs.parameters(), lr=1e-2, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+        theirs.parameters(),
+        lr=1e-2,
+        weight_decay=decay,
+        momentum=0.9,
+        ns_steps=4,
+        adjust_lr_fn="match_rms_adamw",
     )
     for _ in range(5):
         gradient = torch.randn(40, 60, generator=generator)

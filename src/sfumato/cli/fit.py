@@ -199,7 +199,7 @@ def distill(
     use. `sample --calls 2` draws with it. If its samples with the largest number of calls cannot be
     told apart from real rows, `sample` uses the map from then on.
     """
-    numbers = None if calls is None else numbers_of_calls(calls)
+    numbers = None if calls is None else numbers_of_calls(calls, most=4)
 
     from sfumato.runs.distill import distill as learn
     from sfumato.runs.run import open_run

@@ -163,14 +163,14 @@ def number_of_steps(text: str | None) -> int | str | None:
         raise ArgumentError(f"`--steps` takes a number or `auto`; got {text!r}.") from None
 
 
-def numbers_of_calls(text: str) -> list[int]:
-    """`--calls`: numbers with commas between."""
+def numbers_of_calls(text: str, most: int = 10_000) -> list[int]:
+    """`--calls`: numbers from 1 to `most` with commas between."""
     try:
         numbers = sorted({int(each) for each in text.split(",")})
     except ValueError:
         numbers = []
-    if not numbers or numbers[0] < 1 or numbers[-1] > 10_000:
+    if not numbers or numbers[0] < 1 or numbers[-1] > most:
         raise ArgumentError(
-            f"`--calls` takes numbers from 1 to 10000 with commas (1,2,4); got {text!r}."
+            f"`--calls` takes numbers from 1 to {most} with commas (1,2,4); got {text!r}."
         )
     return numbers

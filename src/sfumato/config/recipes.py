@@ -61,10 +61,12 @@ def images(side: int) -> dict[str, Any]:
 
     For 8 x 8 pixels in a minute or two, for 32 x 32 in less than an hour; what a GPU can do needs
     a wider network and more steps. A step of many small pictures costs hardly more than one of
-    few; of larger ones more steps of fewer pictures learn more in the same time.
+    few; of larger ones more steps of fewer pictures learn more in the same time, and Muon's, which
+    take a sixth longer, more than AdamW's.
     """
     resolutions = max(1, (side - 1).bit_length() - 1)
     steps, batch_size = (1000, 64) if side <= 8 else (3000, 16) if side <= 16 else (10_000, 16)
+    optimizer, learning_rate = ("adamw", 1e-3) if side <= 8 else ("muon", 6e-3)
     return {
         "process": {"options": {"shift": 1.0}},
         "network": {
@@ -78,9 +80,10 @@ def images(side: int) -> dict[str, Any]:
             "steps": steps,
             "batch_size": batch_size,
             "reference": 0,
-            "learning_rate": 1e-3 if side <= 16 else 5e-4,
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
             "warmup": 100,
-            "average": 0.995 if side <= 16 else 0.999,
+            "average": 0.995,
             "precision": "float32" if side <= 16 else "auto",
             "log_every": 50 if side <= 16 else 10,
             "checkpoint_every": 500,

@@ -4,8 +4,9 @@
     (2)  O = orthogonal factor of mu m + (1 - mu) g
     (3)  W <- (1 - rate decay) W - rate 0.2 sqrt(max(rows, columns)) O
 
-Jordan et al. (2024). The factor in (3) makes a step as large, in the mean square, as AdamW's is at
-the same rate: Liu et al. (2025), eq. 4. Of X = U S V' the orthogonal factor is U V'; five steps
+Jordan et al. (2024). The factor in (3) makes a step about as large, in the mean square, as AdamW's
+are at the same rate: Liu et al. (2025), eq. 4. Of X = U S V' the orthogonal factor is U V'; four
+steps
 
     (4)  X <- a X + b (X X') X + c (X X')² X
 
@@ -25,10 +26,10 @@ from torch import Tensor, nn
 from sfumato import distributed
 from sfumato.training.optimizer import AdamW, Optimizer
 
-_MOMENTUM = 0.95
+_MOMENTUM = 0.9
 
 # a, b, c of eq. (4), those of Jordan et al.: they take small singular values up fast.
-_STEPS = 5
+_STEPS = 4
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 # Of fewer rows or columns a weight is rather a few vectors, such as those of a last layer.
@@ -45,15 +46,16 @@ def orthogonal_factor(
     if matrices.shape[1] > matrices.shape[2]:
         turned: Tensor = orthogonal_factor(matrices.mT)
         return turned.mT
-    unit = matrices / matrices.flatten(1).norm(dim=1)[:, None, None].clamp(min=1e-30)
-    gram: Tensor = unit @ unit.mT
-    factor = _polynomial(gram)
-    step = factor
+    gram: Tensor = matrices @ matrices.mT
+    size = gram.diagonal(dim1=1, dim2=2).sum(1).clamp(min=1e-30)[:, None, None]  # |X|²
+    gram = gram / size
+    step = _polynomial(gram)
+    factor = step
     for _ in range(_STEPS - 1):
         gram = step @ gram @ step
         step = _polynomial(gram)
         factor = step @ factor
-    nearly: Tensor = factor @ unit
+    nearly: Tensor = (factor * size.rsqrt()) @ matrices
     return nearly
 
 
