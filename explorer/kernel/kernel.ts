@@ -10,27 +10,28 @@ export function reserve(bytes: i32): usize {
 const ROUNDING: f32 = 12582912.0;
 const ROUNDING_BITS: i32 = 0x4b400000;
 const LOG2E: f32 = 1.44269504088896341;
-const LN2_HIGH: f32 = 0.693359375;
-const LN2_LOW: f32 = -2.12194440e-4;
 
-// e^x by 2^n e^r with |r| <= ln 2 / 2 (Cephes, expf).
+// 2^x for x of size up to 126 by 2^n 2^r with |r| <= 1/2: 2^r within 1e-7 of itself (Remez).
+// @ts-ignore: decorator
+@inline
+function power4(x: v128): v128 {
+  const shifted = f32x4.add(x, f32x4.splat(ROUNDING));
+  const r = f32x4.sub(x, f32x4.sub(shifted, f32x4.splat(ROUNDING)));
+  let p = f32x4.splat(1.3264727253e-3);
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(9.6715127859e-3));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.5507337445e-2));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(2.4022242083e-1));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(6.9314697760e-1));
+  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.0));
+  return i32x4.add(p, i32x4.shl(shifted, 23));
+}
+
+// e^x, within 1e-7 (1 + |x|) of itself.
 // @ts-ignore: decorator
 @inline
 function exp4(x: v128): v128 {
-  x = f32x4.pmax(f32x4.splat(-87.0), f32x4.pmin(f32x4.splat(88.0), x));
-  const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(LOG2E)), f32x4.splat(ROUNDING));
-  const n = f32x4.sub(shifted, f32x4.splat(ROUNDING));
-  let r = f32x4.sub(x, f32x4.mul(n, f32x4.splat(LN2_HIGH)));
-  r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(LN2_LOW)));
-  let p = f32x4.splat(1.9875691500e-4);
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.3981999507e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(8.3334519073e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(4.1665795894e-2));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.6666665459e-1));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.0000001201e-1));
-  p = f32x4.add(f32x4.add(f32x4.mul(f32x4.mul(p, r), r), r), f32x4.splat(1.0));
-  const power = i32x4.shl(i32x4.add(shifted, i32x4.splat(127 - ROUNDING_BITS)), 23);
-  return f32x4.mul(p, power);
+  const scaled = f32x4.mul(x, f32x4.splat(LOG2E));
+  return power4(f32x4.pmax(f32x4.splat(-126.0), f32x4.pmin(f32x4.splat(126.0), scaled)));
 }
 
 /**
@@ -196,50 +197,71 @@ export function chain(z: usize, slope: usize, h: usize, count: i32, residual: bo
 }
 
 /**
- * The posterior of a set of points given each row x_t: weights r_k ∝ w_k N(x_t; alpha p_k, v).
+ * The posterior of a set of points given each row: weights r_k ∝ 2^(e_k), e_k = w_k - |y - q_k|².
  *
- * points are (dimension, count) with `count` a multiple of 4 (padding has weight -inf); out has for
- * each row the mean of the points, then the log of the sum without the Gaussian's own constant.
- * bend is 1/(2 v) of each dimension.
+ * y are the rows and q the points as the exponent sees them: times sqrt(log2(e) / (2 v)) in each
+ * dimension, the points also times alpha; w is log2 of their weights. points and q are (dimension, count)
+ * with `count` a multiple of 4 (padding has w -inf); out has for each row the mean of the points, then
+ * log2 of the sum of 2^(e_k).
  */
 export function posterior(
-  x: usize, rows: i32, dimension: i32, points: usize, log_weights: usize, count: i32,
-  alpha: f32, bend: usize, exponents: usize, out: usize,
+  y: usize, rows: i32, dimension: i32, points: usize, q: usize, w: usize, count: i32, exponents: usize, out: usize,
 ): void {
-  const length = <usize>count << 2;
   for (let row = 0; row < rows; row++) {
-    const own = x + <usize>(row * dimension) * 4;
-    let top = f32x4.splat(-Infinity);
-    for (let k: usize = 0; k < length; k += 16) {
-      let exponent = v128.load(log_weights + k);
-      for (let d = 0; d < dimension; d++) {
-        const at = <usize>d << 2;
-        const node = v128.load(points + <usize>d * length + k);
-        const off = f32x4.sub(f32x4.splat(load<f32>(own + at)), f32x4.mul(f32x4.splat(alpha), node));
-        exponent = f32x4.sub(exponent, f32x4.mul(f32x4.mul(off, off), f32x4.splat(load<f32>(bend + at))));
-      }
-      v128.store(exponents + k, exponent);
-      top = f32x4.max(top, exponent);
-    }
-    const highest = max(
-      max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)),
-      max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)),
-    );
-    let total = f32x4.splat(0), m0 = f32x4.splat(0), m1 = f32x4.splat(0), m2 = f32x4.splat(0);
-    for (let k: usize = 0; k < length; k += 16) {
-      const weight = exp4(f32x4.sub(v128.load(exponents + k), f32x4.splat(highest)));
-      total = f32x4.add(total, weight);
-      m0 = f32x4.add(m0, f32x4.mul(weight, v128.load(points + k)));
-      if (dimension > 1) m1 = f32x4.add(m1, f32x4.mul(weight, v128.load(points + length + k)));
-      if (dimension > 2) m2 = f32x4.add(m2, f32x4.mul(weight, v128.load(points + 2 * length + k)));
-    }
-    const sum = across(total);
-    const to = out + <usize>(row * (dimension + 1)) * 4;
-    store<f32>(to, across(m0) / sum);
-    if (dimension > 1) store<f32>(to + 4, across(m1) / sum);
-    if (dimension > 2) store<f32>(to + 8, across(m2) / sum);
-    store<f32>(to + (<usize>dimension << 2), highest + <f32>Math.log(sum));
+    // The compiler drops what a dimension has no need of.
+    if (dimension == 1) posterior_of(1, y, points, q, w, <usize>count << 2, exponents, out);
+    else if (dimension == 2) posterior_of(2, y, points, q, w, <usize>count << 2, exponents, out);
+    else posterior_of(3, y, points, q, w, <usize>count << 2, exponents, out);
+    y += <usize>dimension << 2;
+    out += <usize>(dimension + 1) << 2;
   }
+}
+
+// Beside the largest weight, one below this is nothing: 2,000 of them are less than float32 can hold.
+const NOTHING: f32 = -36.0;
+
+// @ts-ignore: decorator
+@inline
+function posterior_of(
+  dimension: i32, y: usize, points: usize, q: usize, w: usize, length: usize, exponents: usize, out: usize,
+): void {
+  const y0 = v128.load32_splat(y);
+  const y1 = dimension > 1 ? v128.load32_splat(y, 4) : y0, y2 = dimension > 2 ? v128.load32_splat(y, 8) : y0;
+  let top = f32x4.splat(-Infinity);
+  for (let k: usize = 0; k < length; k += 16) {
+    let off = f32x4.sub(y0, v128.load(q + k));
+    let exponent = f32x4.sub(v128.load(w + k), f32x4.mul(off, off));
+    if (dimension > 1) {
+      off = f32x4.sub(y1, v128.load(q + length + k));
+      exponent = f32x4.sub(exponent, f32x4.mul(off, off));
+    }
+    if (dimension > 2) {
+      off = f32x4.sub(y2, v128.load(q + 2 * length + k));
+      exponent = f32x4.sub(exponent, f32x4.mul(off, off));
+    }
+    v128.store(exponents + k, exponent);
+    top = f32x4.pmax(top, exponent);
+  }
+  const highest = max(
+    max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)),
+    max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)),
+  );
+  top = f32x4.splat(highest);
+  let total = f32x4.splat(0), m0 = f32x4.splat(0), m1 = f32x4.splat(0), m2 = f32x4.splat(0);
+  for (let k: usize = 0; k < length; k += 16) {
+    const below = f32x4.sub(v128.load(exponents + k), top);
+    if (!v128.any_true(f32x4.gt(below, f32x4.splat(NOTHING)))) continue;
+    const weight = power4(f32x4.pmax(f32x4.splat(-126.0), below));
+    total = f32x4.add(total, weight);
+    m0 = f32x4.add(m0, f32x4.mul(weight, v128.load(points + k)));
+    if (dimension > 1) m1 = f32x4.add(m1, f32x4.mul(weight, v128.load(points + length + k)));
+    if (dimension > 2) m2 = f32x4.add(m2, f32x4.mul(weight, v128.load(points + 2 * length + k)));
+  }
+  const sum = across(total);
+  store<f32>(out, across(m0) / sum);
+  if (dimension > 1) store<f32>(out + 4, across(m1) / sum);
+  if (dimension > 2) store<f32>(out + 8, across(m2) / sum);
+  store<f32>(out + (<usize>dimension << 2), highest + <f32>Math.log2(sum));
 }
 
 // @ts-ignore: decorator

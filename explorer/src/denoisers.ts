@@ -275,11 +275,12 @@ class VectorParts {
 export class ExactDenoiser implements Denoiser {
   readonly dimension: number;
   private readonly widths: Float64Array;
-  private readonly nodes: Block;
+  /** The points, (dimension, count), and as the exponents see them at a level; log2 of their weights. */
+  private readonly points: Block;
+  private readonly q: Block;
   private readonly weights: Block;
-  private readonly bend: Block;
   private readonly exponents: Block;
-  private readonly x: Block;
+  private readonly y: Block;
   private readonly out: Block;
 
   constructor(private readonly kernel: Kernel, payload: Payload) {
@@ -290,13 +291,13 @@ export class ExactDenoiser implements Denoiser {
     const planes = new Float32Array(d * padded), weights = new Float32Array(padded).fill(-Infinity);
     for (let k = 0; k < count; k++) {
       for (let i = 0; i < d; i++) planes[i * padded + k] = points[k * d + i];
-      weights[k] = logWeights[k];
+      weights[k] = logWeights[k] * Math.LOG2E;
     }
-    this.nodes = Block.of(kernel, planes);
+    this.points = Block.of(kernel, planes);
+    this.q = new Block(kernel, d * padded);
     this.weights = Block.of(kernel, weights);
-    this.bend = new Block(kernel, 4);
     this.exponents = new Block(kernel, padded);
-    this.x = new Block(kernel, ROWS * d);
+    this.y = new Block(kernel, ROWS * d);
     this.out = new Block(kernel, ROWS * (d + 1));
   }
 
@@ -318,7 +319,7 @@ export class ExactDenoiser implements Denoiser {
     const d = this.dimension, found = new Float64Array(x.length / d);
     const variances = this.variances(level);
     const constant = variances.reduce((sum, v) => sum + Math.log(2 * Math.PI * v) / 2, 0);
-    this.each(x, level, variances, (row, means) => (found[row] = means[d] - constant));
+    this.each(x, level, variances, (row, means) => (found[row] = means[d] * Math.LN2 - constant));
     return found;
   }
 
@@ -330,13 +331,15 @@ export class ExactDenoiser implements Denoiser {
     x: Float64Array, level: Level, variances: number[], take: (row: number, found: Float32Array) => void,
   ): void {
     const d = this.dimension, n = x.length / d, padded = this.exponents.length;
-    this.bend.view.set(variances.map((v) => 1 / (2 * v)));
+    const bends = variances.map((v) => Math.sqrt(Math.LOG2E / (2 * v))), points = this.points.view, q = this.q.view;
+    for (let i = 0; i < d; i++) {
+      for (let k = i * padded; k < (i + 1) * padded; k++) q[k] = level.alpha * bends[i] * points[k];
+    }
     for (let start = 0; start < n; start += ROWS) {
-      const rows = Math.min(ROWS, n - start);
-      this.x.view.set(x.subarray(start * d, (start + rows) * d));
+      const rows = Math.min(ROWS, n - start), y = this.y.view;
+      for (let k = 0; k < rows * d; k++) y[k] = bends[k % d] * x[start * d + k];
       this.kernel.posterior(
-        this.x.at, rows, d, this.nodes.at, this.weights.at, padded,
-        level.alpha, this.bend.at, this.exponents.at, this.out.at,
+        this.y.at, rows, d, this.points.at, this.q.at, this.weights.at, padded, this.exponents.at, this.out.at,
       );
       const found = this.out.view;
       for (let row = 0; row < rows; row++) {

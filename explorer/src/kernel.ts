@@ -23,8 +23,8 @@ export interface Kernel {
   relu_slope(z: number, slope: number, count: number): void;
   chain(z: number, slope: number, h: number, count: number, residual: boolean): void;
   posterior(
-    x: number, rows: number, dimension: number, points: number, logWeights: number, count: number,
-    alpha: number, bend: number, exponents: number, out: number,
+    y: number, rows: number, dimension: number, points: number, q: number, weights: number, count: number,
+    exponents: number, out: number,
   ): void;
   gather(
     x: number, height: number, width: number, channels: number, size: number, stride: number, before: number,

@@ -18,6 +18,7 @@ from command_line import leave
 from fitted import TINY
 from sfumato import Run
 from sfumato.config.recipes import preset
+from sfumato.denoisers.empirical import empirical
 from sfumato.models.registry import build_stepper
 from sfumato.networks.branches import Branches
 from sfumato.process.discrete import sigmoid
@@ -360,6 +361,37 @@ def test_a_line_and_a_cloud_in_space(columns: int, reopened: Shown, tmp_path: Pa
     run.explore(tmp_path / "page.html")
     reopened.open(tmp_path / "page.html")
     assert _apart(run, reopened.drawn("learned"), run.sample(2000)) < CLOSE
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_at_every_noise_the_exact_denoiser_answers_as_pythons_does(
+    columns: int, reopened: Shown, tmp_path: Path
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(1001, columns)) * [1, 5, 0.1][:columns]
+    run = sfumato.fit(rows, settings=TINY, out=tmp_path / "run", quiet=True)
+    run.explore(tmp_path / "page.html")
+    reopened.open(tmp_path / "page.html")
+    codec: Any = run.model.codec
+    train = codec.encode(run.load_data().train.values)
+    exact = empirical(train)
+    worst = 0.0
+    for at in range(0, 256, 15):
+        level = reopened.value(f"s.axis.value[{at}]")
+        alpha, sigma = level["alpha"], level["sigma"]
+        eps = torch.randn(200, columns, generator=torch.Generator().manual_seed(at)).double()
+        x_t = alpha * train[:200] + sigma * eps
+        found = reopened.page.evaluate(
+            """async ([level, x]) => {
+              const { engine, axis } = window.sfumato, next = axis.value[axis.value.length - 1];
+              const ask = { source: "exact", x: Float64Array.from(x), level, next };
+              return Array.from((await engine.ask("test", "field", ask)).moved);
+            }""",
+            [level, x_t.flatten().tolist()],
+        )
+        noise = NoiseLevel(torch.tensor(alpha).double(), torch.tensor(sigma).double())
+        expected = exact(x_t, noise).x_0.flatten().numpy()
+        worst = max(worst, np.abs(np.array(found) - expected).max())
+    assert worst < 5e-6
 
 
 def test_the_tutorials_own_sampling_is_what_the_page_opens_with(
