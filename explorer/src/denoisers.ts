@@ -13,6 +13,8 @@ export interface Denoiser {
 interface Layer {
   weight: Block;
   bias: Float32Array;
+  /** The bias and what the noise adds to it. */
+  shift: Block;
   inputs: number;
 }
 
@@ -34,8 +36,9 @@ export class NetworkDenoiser implements Denoiser {
   private readonly vector: VectorParts | null;
   private readonly embeddings: Float32Array[];
   private readonly embedded: number;
-  private readonly bias: Block;
   private readonly none: Block;
+  /** Rows as the network takes them, and what its first layer does: the same, or features of them. */
+  private readonly x: Block;
   private readonly inputs: Block;
   private readonly inputSlopes: Block;
   private readonly z: Block;
@@ -43,6 +46,7 @@ export class NetworkDenoiser implements Denoiser {
   private readonly tangents: Block[];
   private readonly slopes: Block;
   private readonly answers: Block;
+  private readonly answerSlopes: Block[];
 
   constructor(private readonly kernel: Kernel, payload: Payload, weights: string) {
     const { name, width, layers } = payload.header.network;
@@ -68,66 +72,77 @@ export class NetworkDenoiser implements Denoiser {
     this.embedded = width;
     const features = this.layers[0].inputs;
     const widest = Math.max(this.width, wide(this.outputs));
-    this.bias = new Block(kernel, widest);
     this.none = new Block(kernel, widest);
     this.inputs = new Block(kernel, ROWS * features);
+    this.x = this.vector ? new Block(kernel, ROWS * this.dimension) : this.inputs;
     this.inputSlopes = new Block(kernel, ROWS * features);
     this.z = new Block(kernel, ROWS * this.width);
     this.h = new Block(kernel, ROWS * this.width);
-    this.tangents = Array.from({ length: this.dimension }, () => new Block(kernel, ROWS * this.width));
+    const along = (length: number) => Array.from({ length: this.dimension }, () => new Block(kernel, ROWS * length));
+    this.tangents = along(this.width);
     this.slopes = new Block(kernel, ROWS * this.width);
     this.answers = new Block(kernel, ROWS * wide(this.outputs));
+    this.answerSlopes = along(wide(this.outputs));
   }
 
   private layer(
     weight: Float32Array, bias: Float32Array, inputs: number, outputs: number, padded: number,
   ): Layer {
-    const shift = new Float32Array(wide(outputs));
-    shift.set(bias);
-    return { weight: packed(this.kernel, weight, inputs, outputs, padded), bias: shift, inputs: padded };
+    const shift = new Block(this.kernel, wide(outputs));
+    return { weight: packed(this.kernel, weight, inputs, outputs, padded), bias, shift, inputs: padded };
   }
 
   predict(x: Float64Array, level: Level, traces?: Float64Array): Float64Array {
-    const d = this.dimension, n = x.length / d, x_0 = new Float64Array(x.length);
-    const shifts = this.shifts(level);
+    const { dimension: d, outputs } = this, n = x.length / d, x_0 = new Float64Array(x.length);
+    const { cIn, cSkip, cOut } = level, skip = this.setNoise(level), stride = wide(outputs);
     for (let start = 0; start < n; start += ROWS) {
-      const rows = Math.min(ROWS, n - start), padded = 4 * Math.ceil(rows / 4);
-      const scaled = new Float32Array(padded * d);
-      for (let k = 0; k < rows * d; k++) scaled[k] = level.cIn * x[start * d + k];
-      const { answers, divergence } = this.forward(scaled, padded, shifts, traces !== undefined);
-      for (let k = 0; k < rows * d; k++) {
-        x_0[start * d + k] = level.cSkip * x[start * d + k] + level.cOut * answers[k];
-      }
-      if (traces) {
-        for (let k = 0; k < rows; k++) {
-          traces[start + k] = d * level.cSkip + level.cOut * level.cIn * divergence[k];
+      const rows = Math.min(ROWS, n - start), scaled = this.x.view, from = start * d;
+      for (let k = 0; k < rows * d; k++) scaled[k] = cIn * x[from + k];
+      this.forward(4 * Math.ceil(rows / 4), traces !== undefined);
+      const found = this.answers.view, slopes = this.answerSlopes.map((each) => each.view);
+      const output = (row: number, k: number) => {
+        let sum = found[row * stride + k];
+        for (let i = 0; i < d; i++) sum += scaled[row * d + i] * skip[i * outputs + k];
+        return sum;
+      };
+      for (let row = 0; row < rows; row++) {
+        const first = this.likeliest(row, output) * d;
+        for (let j = 0; j < d; j++) {
+          const at = from + row * d + j;
+          x_0[at] = cSkip * x[at] + cOut * output(row, first + j);
         }
+        if (!traces) continue;
+        let divergence = 0;
+        for (let j = 0; j < d; j++) divergence += slopes[j][row * stride + first + j] + skip[j * outputs + first + j];
+        traces[start + row] = d * cSkip + cOut * cIn * divergence;
       }
     }
     return x_0;
   }
 
-  /** What the noise adds to each layer, and the gain of the linear skip. */
-  private shifts(level: Level): Float32Array[] {
-    if (this.vector) return this.vector.shifts(level.number);
-    const size = this.embedded;
-    return this.embeddings.map((table) => table.subarray((level.number - 1) * size, level.number * size));
+  /** The layers at a noise level; the linear skip there, (dimension, outputs). */
+  private setNoise(level: Level): Float64Array {
+    const { layers, output, vector, embedded } = this;
+    const shifts = vector
+      ? vector.shifts(level.number)
+      : this.embeddings.map((table) => table.subarray((level.number - 1) * embedded, level.number * embedded));
+    [...layers, output].forEach(({ bias, shift }, k) => {
+      const view = shift.view;
+      view.set(bias);
+      if (k < layers.length) for (let j = 0; j < shifts[k].length; j++) view[j] += shifts[k][j];
+    });
+    return vector ? vector.skip(shifts[layers.length]) : new Float64Array(this.dimension * this.outputs);
   }
 
-  private forward(
-    scaled: Float32Array, rows: number, shifts: Float32Array[], traced: boolean,
-  ): { answers: Float32Array; divergence: Float64Array } {
-    const { kernel, width, vector } = this, count = rows * width;
-    const divergence = new Float64Array(traced ? rows : 0);
-    if (vector) vector.features(scaled, rows, this.inputs);
-    else this.inputs.view.set(scaled);
+  /** What the last layer answers to the rows x, and where asked for its slopes along each coordinate. */
+  private forward(rows: number, traced: boolean): void {
+    const { kernel, width, vector, output } = this, count = rows * width;
+    vector?.features(this.x, rows, this.inputs);
     this.layers.forEach((layer, k) => {
-      const bias = this.bias.view, residual = vector !== null && k > 0;
-      bias.set(layer.bias);
-      shifts[k].forEach((shift, j) => (bias[j] += shift));
+      const residual = vector !== null && k > 0;
       const times = (from: number, shift: number) =>
         kernel.linear(from, layer.weight.at, shift, this.z.at, rows, layer.inputs, width);
-      times(k ? this.h.at : this.inputs.at, this.bias.at);
+      times(k ? this.h.at : this.inputs.at, layer.shift.at);
       if (vector) kernel.silu(this.z.at, this.h.at, count, residual);
       else kernel.relu(this.z.at, this.h.at, count);
       if (!traced) return;
@@ -138,48 +153,20 @@ export class NetworkDenoiser implements Denoiser {
         kernel.chain(this.z.at, this.slopes.at, tangent.at, count, residual);
       });
     });
-    const { output } = this, gain = shifts[this.layers.length];
-    const answer = (from: number, shift: number) => {
-      kernel.linear(from, output.weight.at, shift, this.answers.at, rows, width, wide(this.outputs));
-      return this.answers.view;
-    };
-    this.bias.view.set(output.bias);
-    const { answers, first } = this.chosen(answer(this.h.at, this.bias.at), scaled, rows, gain);
-    if (traced) {
-      this.tangents.forEach((tangent, axis) => {
-        const found = answer(tangent.at, this.none.at), stride = wide(this.outputs);
-        for (let row = 0; row < rows; row++) {
-          const k = first[row] + axis;
-          divergence[row] += found[row * stride + k] + (vector ? vector.skipSlope(gain, axis, k) : 0);
-        }
-      });
-    }
-    return { answers, divergence };
+    const answer = (from: number, shift: number, to: number) =>
+      kernel.linear(from, output.weight.at, shift, to, rows, width, wide(this.outputs));
+    answer(this.h.at, output.shift.at, this.answers.at);
+    if (traced) this.tangents.forEach((tangent, axis) => answer(tangent.at, this.none.at, this.answerSlopes[axis].at));
   }
 
-  /** The answer of each row, its likeliest candidate, and where among the outputs that begins. */
-  private chosen(
-    found: Float32Array, scaled: Float32Array, rows: number, gain: Float32Array,
-  ): { answers: Float32Array; first: Int32Array } {
-    const { branches, outputs, dimension: d, vector } = this, stride = wide(outputs);
-    const all = new Float32Array(rows * outputs);
-    for (let row = 0; row < rows; row++) {
-      for (let k = 0; k < outputs; k++) all[row * outputs + k] = found[row * stride + k];
+  /** Which candidate answer of a row has the largest logit. */
+  private likeliest(row: number, output: (row: number, k: number) => number): number {
+    const logits = this.branches * this.dimension;
+    let found = 0;
+    for (let k = 1; k < this.branches; k++) {
+      if (output(row, logits + k) > output(row, logits + found)) found = k;
     }
-    if (vector) vector.addSkip(scaled, rows, gain, all);
-    const first = new Int32Array(rows);
-    if (branches === 1) return { answers: all, first };
-    const answers = new Float32Array(rows * d), logits = branches * d;
-    for (let row = 0; row < rows; row++) {
-      const at = row * outputs;
-      let likeliest = 0;
-      for (let k = 1; k < branches; k++) {
-        if (all[at + logits + k] > all[at + logits + likeliest]) likeliest = k;
-      }
-      first[row] = likeliest * d;
-      for (let j = 0; j < d; j++) answers[row * d + j] = all[at + first[row] + j];
-    }
-    return { answers, first };
+    return found;
   }
 
   /** The derivative of the first layer's inputs along one coordinate. */
@@ -195,7 +182,6 @@ class VectorParts {
   private readonly d: number;
   private readonly count: number;
   private readonly directions: Block;
-  private readonly x: Block;
   private readonly frequencies: Float32Array;
   private readonly projection: Float32Array;
   private readonly projectionBias: Float32Array;
@@ -211,7 +197,6 @@ class VectorParts {
     this.d = payload.dimension;
     this.directions = Block.of(kernel, array("directions"));
     this.count = this.directions.length / this.d;
-    this.x = new Block(kernel, ROWS * this.d);
     this.frequencies = array("frequencies");
     this.projection = array("noise_proj.weight");
     this.projectionBias = array("noise_proj.bias");
@@ -236,9 +221,8 @@ class VectorParts {
   }
 
   /** Each row as [x, sin(x directions), cos(x directions)]. */
-  features(x: Float32Array, rows: number, out: Block): void {
-    this.x.view.set(x);
-    this.kernel.fourier(this.x.at, rows, this.d, this.directions.at, this.count, out.at);
+  features(x: Block, rows: number, out: Block): void {
+    this.kernel.fourier(x.at, rows, this.d, this.directions.at, this.count, out.at);
   }
 
   /** Their derivative along one coordinate. */
@@ -247,24 +231,16 @@ class VectorParts {
     kernel.fourier_slope(features.at, rows, d, axis, directions.at, count, out.at);
   }
 
-  addSkip(x: Float32Array, rows: number, gain: Float32Array, answers: Float32Array): void {
-    const { d, outputs } = this;
-    for (let row = 0; row < rows; row++) {
+  /** The linear skip with its gain, (dimension, outputs). */
+  skip(gain: Float32Array): Float64Array {
+    const { d, outputs } = this, found = new Float64Array(d * outputs);
+    for (let i = 0; i < d; i++) {
       for (let j = 0; j < d; j++) {
-        let inner = 0;
-        for (let i = 0; i < d; i++) inner += x[row * d + i] * this.skipIn[i * d + j];
-        inner *= gain[j];
-        for (let k = 0; k < outputs; k++) answers[row * outputs + k] += inner * this.skipOut[j * outputs + k];
+        const inner = this.skipIn[i * d + j] * gain[j];
+        for (let k = 0; k < outputs; k++) found[i * outputs + k] += inner * this.skipOut[j * outputs + k];
       }
     }
-  }
-
-  /** The derivative of output k of the skip along one coordinate. */
-  skipSlope(gain: Float32Array, axis: number, k: number): number {
-    const { d, outputs } = this;
-    let slope = 0;
-    for (let j = 0; j < d; j++) slope += this.skipIn[axis * d + j] * gain[j] * this.skipOut[j * outputs + k];
-    return slope;
+    return found;
   }
 }
 
