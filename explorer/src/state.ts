@@ -257,6 +257,9 @@ export function options() {
 /** Rows of a task, a part of a chunk; of the first one few, so that they are soon seen. */
 const PART = 256, FIRST = 64;
 
+/** Milliseconds from one look at what is drawn by then to the next: each takes time from those that draw. */
+const PAUSE = 100;
+
 async function draw(side: Side, source: Source, chosen: Walk): Promise<void> {
   engine.cancel(`walk ${side}`);
   drawing[side].value = true;
@@ -272,8 +275,11 @@ async function draw(side: Side, source: Source, chosen: Walk): Promise<void> {
   // The first that is replaced tells of all: the others are not waited for.
   for (const each of asked) each.catch(() => undefined);
   const chunks: Float32Array[] = [];
+  let shown = -Infinity;
   for (const each of asked) {
     chunks.push((await each).frames);
+    if (chunks.length < asked.length && performance.now() - shown < PAUSE) continue;
+    shown = performance.now();
     const rows = chunks.reduce((sum, chunk) => sum + chunk.length, 0) / chosen.levels.length / d;
     frames[side].value = {
       levels: chosen.levels, chunks: [...chunks], rows, milliseconds: performance.now() - started,
@@ -295,7 +301,7 @@ async function measure(side: Side): Promise<void> {
   }
   const last = stateAt(held, held.levels.length - 1).slice(0, MEASURED * run.dimension);
   // The last state is shown at unit scale: the clean level's alpha is 1.
-  const { distance } = await engine.ask(`energy ${side}`, "energy", { a: last, b: run.floats("rows/real") });
+  const { distance } = await engine.ask(`energy ${side}`, "energy", { a: last, b: run.floats("rows/real") }, LAST);
   energies[side].value = distance;
 }
 
