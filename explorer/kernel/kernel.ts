@@ -110,24 +110,27 @@ export function linear(
   const step = <usize>inputs << 2, wide = <usize>outputs << 2;
   for (let j: usize = 0; j < wide; j += 32) {
     const low = v128.load(b + j), high = v128.load(b + j, 16);
+    const end = w + (<usize>inputs << 5);
     let x0 = x, to = out + j;
     for (let row = 0; row < rows; row += 4) {
-      const x1 = x0 + step, x2 = x1 + step, x3 = x2 + step;
       let a0 = low, a1 = low, a2 = low, a3 = low, c0 = high, c1 = high, c2 = high, c3 = high;
-      let weights = w;
-      for (let i: usize = 0; i < step; i += 4) {
+      let x1 = x0 + step, x2 = x1 + step, x3 = x2 + step;
+      for (let weights = w; weights < end; weights += 32) {
         const p = v128.load(weights), q = v128.load(weights, 16);
-        weights += 32;
-        let v = v128.load32_splat(x0 + i);
+        let v = v128.load32_splat(x0);
+        x0 += 4;
         a0 = f32x4.add(a0, f32x4.mul(v, p));
         c0 = f32x4.add(c0, f32x4.mul(v, q));
-        v = v128.load32_splat(x1 + i);
+        v = v128.load32_splat(x1);
+        x1 += 4;
         a1 = f32x4.add(a1, f32x4.mul(v, p));
         c1 = f32x4.add(c1, f32x4.mul(v, q));
-        v = v128.load32_splat(x2 + i);
+        v = v128.load32_splat(x2);
+        x2 += 4;
         a2 = f32x4.add(a2, f32x4.mul(v, p));
         c2 = f32x4.add(c2, f32x4.mul(v, q));
-        v = v128.load32_splat(x3 + i);
+        v = v128.load32_splat(x3);
+        x3 += 4;
         a3 = f32x4.add(a3, f32x4.mul(v, p));
         c3 = f32x4.add(c3, f32x4.mul(v, q));
       }
@@ -143,9 +146,9 @@ export function linear(
       v128.store(to, a3);
       v128.store(to, c3, 16);
       to += wide;
-      x0 = x3 + step;
+      x0 = x3;
     }
-    w += <usize>inputs << 5;
+    w = end;
   }
 }
 
