@@ -5,10 +5,11 @@ from typing import Any
 
 from sfumato.errors import unknown
 
-# Of every recipe: more noise than the reverse SDE's, which mends the network's errors; of points
-# only where they have come near to the data.
+# More noise than the reverse SDE's, which mends the network's errors; of points only where they
+# have come near to the data. Of larger pictures as much as the reverse SDE's.
 _SAMPLING = {"options": {"eta": 2.0}}
 _SAMPLING_POINTS = {"options": {"eta": 2.0, "noise_below": 1.0}}
+_SAMPLING_PICTURES = {"options": {"eta": 1.0}}
 
 
 def points(columns: int) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def images(side: int) -> dict[str, Any]:
             "log_every": 50 if side <= 16 else 10,
             "checkpoint_every": 500,
         },
-        "sampling": _SAMPLING,
+        "sampling": _SAMPLING if side <= 8 else _SAMPLING_PICTURES,
         "threads": 0,
     }
 
