@@ -107,16 +107,19 @@ def test_a_value_out_of_range_says_which_and_why(name: str, value: str, reason: 
 
 
 RECIPES = {
-    "points": (recipes.points(2), 3.0),
-    "many columns": (recipes.points(9), 3.0),
-    "pictures": (recipes.images(8), 1.0),
-    "table": (recipes.table(1000, 4), 1.0),
-    "many rows": (recipes.table(3000, 4), 3.0),
+    "points": (recipes.points(2), 3.0, 2),
+    "many columns": (recipes.points(9), 3.0, 2),
+    "pictures": (recipes.images(8), 1.0, 2),
+    "larger pictures": (recipes.images(9), 1.0, 1),
+    "table": (recipes.table(1000, 4), 1.0, 2),
+    "many rows": (recipes.table(3000, 4), 3.0, 2),
 }
 
 
-@pytest.mark.parametrize(("recipe", "shift"), RECIPES.values(), ids=RECIPES)
-def test_recipes_say_what_they_change_of_a_method(recipe: dict[str, Any], shift: float) -> None:
+@pytest.mark.parametrize(("recipe", "shift", "eta"), RECIPES.values(), ids=RECIPES)
+def test_recipes_say_what_they_change_of_a_method(
+    recipe: dict[str, Any], shift: float, eta: float
+) -> None:
     """A run's config.toml holds it in full; another method, or a table, has defaults of its own."""
 
     def options(*assignments: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -124,7 +127,7 @@ def test_recipes_say_what_they_change_of_a_method(recipe: dict[str, Any], shift:
         return settings.process.options, settings.sampling.options
 
     drawing = recipe["sampling"]["options"]
-    assert drawing["eta"] == 2
+    assert drawing["eta"] == eta
     assert options() == (recipe["process"]["options"], drawing)
     assert options()[0]["shift"] == shift
     assert options("process.schedule=cosine", "sampling.sampler=dpm++2m-sde") == options()
@@ -161,7 +164,7 @@ def test_a_config_toml_is_whole_whatever_the_recipe(tmp_path: Path, text: str) -
     old = old.replace("[process.options]\n", "").replace("[sampling.options]\n", "")
     path.write_text(old.replace("[process]\n", f"[process]\noptions = {text}\n"))
     given = config.load_toml(path)
-    for recipe, _ in RECIPES.values():
+    for recipe, *_ in RECIPES.values():
         settings = config.resolve(recipe, given | {"sampling": given["sampling"] | {"options": {}}})
         assert settings.process.options == given["process"]["options"]
         assert settings.sampling.options == {}
