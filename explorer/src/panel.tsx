@@ -55,18 +55,20 @@ export function Panel({ side }: { side: Side }) {
         {direction.value === "forward" && <span class="name data">{text.value.noisedData(thousands(forward.value?.n ?? 0))}</span>}
         {captioned.value && sides.map((each) => <span key={each} class={`name ${each}`}>{nameOf(each)}</span>)}
       </figcaption>
-      <div class="stage" data-testid={`stage-${side}`}
-        onPointerMove={(event) => pointed(boxed(event), side)}
-        onPointerLeave={(event) => event.pointerType === "mouse" && (hovered.value = null)}
-        onPointerDown={(event) => {
-          if (d === 3) (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
-          pointed({ ...boxed(event), buttons: 0 }, side); // a finger has no way to hover
-        }}>
-        <canvas ref={element} role="img" aria-label={nameOf(side)} />
-        <Overlay side={side} />
-        {problem.value && <p class="problem" role="alert">{problem.value()}</p>}
+      <div class="frame">
+        <div class="stage" data-testid={`stage-${side}`}
+          onPointerMove={(event) => pointed(boxed(event), side)}
+          onPointerLeave={(event) => event.pointerType === "mouse" && (hovered.value = null)}
+          onPointerDown={(event) => {
+            if (d === 3) (event.currentTarget as HTMLElement).setPointerCapture(event.pointerId);
+            pointed({ ...boxed(event), buttons: 0 }, side); // a finger has no way to hover
+          }}>
+          <canvas ref={element} role="img" aria-label={nameOf(side)} />
+          <Overlay side={side} />
+          {problem.value && <p class="problem" role="alert">{problem.value()}</p>}
+        </div>
+        {d < 3 && <Axes vertical={d === 2} />}
       </div>
-      {d < 3 && <Axes vertical={d === 2} />}
     </figure>
   );
 }

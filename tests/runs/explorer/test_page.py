@@ -535,6 +535,32 @@ def test_what_chance_reaches_is_the_evaluations_limit(shown: Shown) -> None:
 # -------------------------------------------------------------------------- what a person does
 
 
+_TICKS = """() => [...document.querySelectorAll('.panel')].flatMap((panel) => {
+  const box = panel.querySelector('.stage').getBoundingClientRect();
+  const heading = panel.querySelector('figcaption').getBoundingClientRect();
+  return [...panel.querySelectorAll('.axis span')].map((label) => {
+    const own = label.getBoundingClientRect(), across = label.style.left !== '';
+    const at = across ? (own.left + own.width / 2 - box.left) / box.width
+      : (box.bottom - own.top - own.height / 2) / box.height;
+    return [100 * at, parseFloat(across ? label.style.left : label.style.bottom), heading.height];
+  });
+})"""
+
+
+def test_labels_stand_at_their_ticks_however_many_lines_a_heading_has(reopened: Shown) -> None:
+    narrow = (
+        "(width) => { document.querySelector('[data-side=exact] figcaption').style.width = width; }"
+    )
+    reopened.page.evaluate(narrow, "6rem")
+    found = reopened.page.evaluate(_TICKS)
+    reopened.page.evaluate(narrow, "")
+    heights = {round(height) for _, _, height in found}
+    assert len(heights) > 1, "one heading is to have more lines than the other"
+    assert len(found) >= 8
+    for at, meant, _ in found:
+        assert at == pytest.approx(meant, abs=1)
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_nothing_is_wider_than_the_screen(width: int, reopened: Shown, moons_html: Path) -> None:
     reopened.page.set_viewport_size({"width": width, "height": 844})
