@@ -140,6 +140,14 @@ def test_recipes_say_what_they_change_of_a_method(
     assert options("process.options.log_snr_max=14")[0] == {"shift": shift, "log_snr_max": 14}
 
 
+@pytest.mark.parametrize(
+    ("side", "optimizer", "rate"), [(8, "adamw", 1e-3), (9, "muon", 6e-3), (64, "muon", 6e-3)]
+)
+def test_larger_pictures_are_learned_by_muon(side: int, optimizer: str, rate: float) -> None:
+    training = config.resolve(recipes.images(side)).training
+    assert (training.optimizer, training.learning_rate) == (optimizer, rate)
+
+
 def test_without_a_recipe_a_method_has_the_defaults_of_its_class() -> None:
     for name in SCHEDULES:
         settings = config.resolve({"process": {"schedule": name}}).process

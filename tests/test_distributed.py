@@ -39,6 +39,7 @@ _FITS: dict[str, dict[str, object]] = {
         "training.steps": 4,
         "training.batch_size": 16,
         "training.micro_batch": 5,
+        "training.optimizer": "muon",
         "training.shard": True,
     },
 }

@@ -116,12 +116,12 @@ def part(tensor: Tensor, like: Tensor) -> Tensor:
     Raises:
         RuntimeError: if it is of another shape.
     """
+    if tensor.shape != like.shape:
+        raise RuntimeError(f"a tensor of {tuple(like.shape)} was expected")
     if not hasattr(like, "full_tensor"):
         return tensor
     from torch.distributed.tensor import distribute_tensor
 
-    if tensor.shape != like.shape:
-        raise RuntimeError(f"a tensor of {tuple(like.shape)} was expected")
     own: Any = like
     return distribute_tensor(tensor.to(like.device), own.device_mesh, own.placements)
 

@@ -207,6 +207,16 @@ def test_one_of_two_variants_is_not_chosen_by_chance(tmp_path: Path) -> None:
     sfumato.open(folder)
 
 
+@pytest.mark.parametrize("side", [8, 16])
+def test_a_fit_that_starts_from_it_goes_on_as_their_own_examples_do(
+    tmp_path: Path, side: int
+) -> None:
+    folder = tmp_path / "their"
+    diffusers.DDPMPipeline(_unet(sample_size=side), _scheduler()).save_pretrained(folder)
+    training = sfumato.open(folder).settings.training
+    assert (training.optimizer, training.learning_rate) == ("adamw", 1e-4)
+
+
 # ------------------------------------------------------------------------------- schedulers
 
 

@@ -38,11 +38,12 @@ def test_a_gradient_of_zeros_moves_nothing() -> None:
     assert not orthogonal_factor(torch.zeros(1, 20, 30)).any()
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(40, 60), (60, 40)])
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_steps_are_those_of_pytorch(decay: float) -> None:
+def test_steps_are_those_of_pytorch(decay: float, rows: int, columns: int) -> None:
     """Whose products are bfloat16's: they differ by its rounding."""
     generator = torch.Generator().manual_seed(1)
-    ours, theirs = nn.Linear(60, 40, bias=False), nn.Linear(60, 40, bias=False)
+    ours, theirs = (nn.Linear(columns, rows, bias=False) for _ in range(2))
     theirs.load_state_dict(ours.state_dict())
     before = ours.weight.detach().clone()
     optimizer = Muon(ours, decay)
@@ -55,7 +56,7 @@ def test_steps_are_those_of_pytorch(decay: float) -> None:
         adjust_lr_fn="match_rms_adamw",
     )
     for _ in range(5):
-        gradient = torch.randn(40, 60, generator=generator)
+        gradient = torch.randn(rows, columns, generator=generator)
         ours.weight.grad, theirs.weight.grad = gradient, gradient.clone()
         optimizer.step(1e-2)
         judge.step()
@@ -77,10 +78,25 @@ def test_a_convolution_is_a_matrix_whatever_lies_next_to_what_in_memory() -> Non
     torch.testing.assert_close(first.weight.flatten(1), linear.weight, atol=1e-5, rtol=0)
 
 
-def test_vectors_embeddings_and_what_is_narrow_take_the_steps_of_adamw() -> None:
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
+def test_convolutions_of_any_dimension_are_matrices(kind: type[nn.Conv1d]) -> None:
+    """Of three inputs too: what counts is the inputs of an output, pixels among them."""
+    assert len(Muon(kind(6, 24, 3), 0.0).matrices) == 1
+    assert not Muon(kind(5, 24, 1), 0.0).matrices
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "is_matrix"),
+    [(16, 16, True), (16, 40, True), (40, 16, True), (15, 40, False), (40, 15, False)],
+)
+def test_what_is_narrow_is_no_matrix(inputs: int, outputs: int, is_matrix: bool) -> None:
+    assert len(Muon(nn.Linear(inputs, outputs), 0.0).matrices) == is_matrix
+
+
+def test_all_but_matrices_take_the_steps_of_adamw() -> None:
     wide = nn.Linear(20, 40)
     network = nn.Sequential(nn.Embedding(30, 20), wide, nn.GroupNorm(2, 40), nn.Linear(40, 3))
-    optimizer = Muon(network, 0.0)
+    optimizer = Muon(network, 0.1)
     assert [matrix is wide.weight for matrix in optimizer.matrices] == [True]
     for weight in network.parameters():
         weight.grad = torch.full_like(weight, 3.0)
@@ -88,7 +104,23 @@ def test_vectors_embeddings_and_what_is_narrow_take_the_steps_of_adamw() -> None
     optimizer.step(0.1)
     for weight, old in zip(network.parameters(), before, strict=True):
         if weight is not wide.weight:  # Adam's first step is as long as its rate
-            torch.testing.assert_close(old - weight, torch.full_like(old, 0.1), atol=1e-4, rtol=0)
+            torch.testing.assert_close(weight.detach(), 0.99 * old - 0.1, atol=1e-4, rtol=0)
+
+
+def test_a_weight_that_modules_share_is_stepped_once_and_a_computed_one_by_its_parts() -> None:
+    first, second = nn.Linear(20, 20, bias=False), nn.Linear(20, 20, bias=False)
+    second.weight = first.weight
+    alone = nn.Linear(20, 20, bias=False)
+    alone.load_state_dict(first.state_dict())
+    first.weight.grad = torch.randn(20, 20, generator=torch.Generator().manual_seed(4))
+    alone.weight.grad = first.weight.grad.clone()
+    for network in (nn.Sequential(first, second), alone):
+        Muon(network, 0.5).step(0.1)
+    assert torch.equal(first.weight, alone.weight)
+    normed = nn.utils.parametrizations.weight_norm(nn.Linear(20, 20))
+    optimizer = Muon(normed, 0.0)
+    assert not optimizer.matrices
+    assert len(optimizer.rest.weights) == 3
 
 
 def test_a_weight_without_a_gradient_stays() -> None:

@@ -63,7 +63,7 @@ def images(side: int) -> dict[str, Any]:
     For 8 x 8 pixels in a minute or two, for 32 x 32 in less than an hour; what a GPU can do needs
     a wider network and more steps. A step of many small pictures costs hardly more than one of
     few; of larger ones more steps of fewer pictures learn more in the same time, and Muon's, which
-    take a sixth longer, more than AdamW's.
+    take a fifth longer, more than AdamW's.
     """
     resolutions = max(1, (side - 1).bit_length() - 1)
     steps, batch_size = (1000, 64) if side <= 8 else (3000, 16) if side <= 16 else (10_000, 16)

@@ -49,8 +49,8 @@ from sfumato.networks.unet import UNet
 # Levels that a continuous process is cut into.
 _LEVELS = 1000
 
-# The learning rate of a fit that starts from such a network: that of diffusers' own examples.
-_FINE_TUNING = 1e-4
+# Of a fit that starts from such a network: as in diffusers' own examples.
+_FINE_TUNING = {"optimizer": "adamw", "learning_rate": 1e-4}
 
 _PIPELINES = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline")
 
@@ -92,7 +92,7 @@ def read_pipeline(folder: Path) -> GaussianModel:
 def _settings(codec: ImageCodec, network: Mapping[str, Any], scheduler: ReadScheduler) -> Settings:
     """The settings by which both parts of a pipeline are built here."""
     hidden = {"label_dropout": 0.0} if codec.classes else {}
-    training = recipes.images(max(codec.height, codec.width))["training"]
+    training = recipes.images(max(codec.height, codec.width))["training"] | _FINE_TUNING
     return config.resolve(
         {
             "threads": 0,
@@ -103,7 +103,7 @@ def _settings(codec: ImageCodec, network: Mapping[str, Any], scheduler: ReadSche
                 "parameterisation": scheduler.parameterisation,
                 "learned_variance": scheduler.learned_variance,
             },
-            "training": {**training, "learning_rate": _FINE_TUNING, **hidden},
+            "training": training | hidden,
             "sampling": scheduler.sampling,
         }
     )

@@ -39,15 +39,17 @@ _LEAST = 16
 def orthogonal_factor(
     matrices: Float[Tensor, "k rows columns"],
 ) -> Float[Tensor, "k rows columns"]:
-    """Nearly U V' of each matrix U S V', by eq. (5): singular values of 0.7 to 1.2.
+    """Nearly U V' of each matrix X = U S V', by eq. (5).
 
-    Those that are small beside the largest stay smaller; a matrix of zeros stays one.
+    Singular values of 0.68 to 1.21 for those of X that are at least 0.006 |X|; smaller ones for
+    smaller ones, and zeros for zeros.
     """
     if matrices.shape[1] > matrices.shape[2]:
         turned: Tensor = orthogonal_factor(matrices.mT)
         return turned.mT
     gram: Tensor = matrices @ matrices.mT
-    size = gram.diagonal(dim1=1, dim2=2).sum(1).clamp(min=1e-30)[:, None, None]  # |X|²
+    least = torch.finfo(gram.dtype).tiny
+    size = gram.diagonal(dim1=1, dim2=2).sum(1).clamp(min=least)[:, None, None]  # |X|²
     gram = gram / size
     step = _polynomial(gram)
     factor = step
@@ -119,9 +121,12 @@ class Muon(Optimizer):
 
 
 def _matrices(network: nn.Module) -> Iterator[Tensor]:
-    """The weights of linear layers and convolutions that are matrices of some size."""
+    """The weights of linear layers and convolutions that are matrices of some size, each once."""
+    own = {id(weight) for weight in network.parameters()}
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
             weight = module.weight
-            if min(len(weight), weight[0].numel()) >= _LEAST:
+            # Modules may share a weight, or have one that is computed from others.
+            if id(weight) in own and min(len(weight), weight[0].numel()) >= _LEAST:
+                own.remove(id(weight))
                 yield weight
