@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sfumato import distributed
-from sfumato.training.optimizer import AdamW, Optimizer
+from sfumato.training.optimizer import AdamW, Optimizer, with_gradients
 
 _MOMENTUM = 0.9
 
@@ -94,11 +94,7 @@ class Muon(Optimizer):
     def step(self, learning_rate: float) -> None:
         """One step by the weights' gradients; a weight without one stays."""
         self.rest.step(learning_rate)
-        for alike in self._alike:
-            found = [(k, grad) for k in alike if (grad := self.matrices[k].grad) is not None]
-            if not found:
-                continue
-            used, grads = zip(*found, strict=True)
+        for used, grads in with_gradients(self.matrices, self._alike):
             momenta = [self.momenta[k] for k in used]
             torch._foreach_lerp_(momenta, grads, 1 - _MOMENTUM)
             ahead = torch._foreach_lerp(grads, momenta, _MOMENTUM)

@@ -7,13 +7,24 @@ the step itself of a small network. The kernels that they call are called here.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from sfumato import distributed
 from sfumato.config import TrainingPart, TrainingSettings
+
+
+def with_gradients(
+    weights: Sequence[Tensor], groups: Iterable[Sequence[int]]
+) -> Iterator[tuple[list[int], list[Tensor]]]:
+    """Of each group of weights the numbers of those that have gradients, and these."""
+    for group in groups:
+        found = [(k, grad) for k in group if (grad := weights[k].grad) is not None]
+        if found:
+            used, grads = zip(*found, strict=True)
+            yield list(used), list(grads)
 
 
 class Optimizer(ABC):
@@ -44,12 +55,7 @@ class Optimizer(ABC):
             weight.grad = None
 
     def _gradients(self) -> Iterator[tuple[list[int], list[Tensor]]]:
-        """Of each group the weights that have gradients, and these."""
-        for group in self._groups:
-            found = [(k, grad) for k in group if (grad := self.weights[k].grad) is not None]
-            if found:
-                used, grads = zip(*found, strict=True)
-                yield list(used), list(grads)
+        return with_gradients(self.weights, self._groups)
 
     @torch.no_grad()
     def clip(self, max_norm: float) -> float:
