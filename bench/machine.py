@@ -19,13 +19,19 @@ def describe() -> str:
     )
 
 
-def matmul_rate(rows: int, inner: int, columns: int, dtype: torch.dtype = torch.float32) -> float:
+def matmul_rate(
+    rows: int,
+    inner: int,
+    columns: int,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> float:
     """Operations a second of one matrix product, two to each multiply-add: its best of many."""
-    x, y = torch.randn(rows, inner).to(dtype), torch.randn(inner, columns).to(dtype)
+    x, y = torch.randn(rows, inner).to(device, dtype), torch.randn(inner, columns).to(device, dtype)
     operations = 2 * rows * inner * columns
     seconds = []
     for _ in range(max(5, int(3e10 / operations))):
         started = time.perf_counter()
-        torch.mm(x, y)
+        torch.mm(x, y)[0, 0].item()  # a GPU is waited for
         seconds.append(time.perf_counter() - started)
     return operations / sorted(seconds)[len(seconds) // 4]

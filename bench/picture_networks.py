@@ -51,11 +51,11 @@ def _measured() -> Page:
         pixels = np.random.default_rng(0).integers(0, 256, (256, _SIDE, _SIDE, 3), np.uint8)
         x_0 = torch.from_numpy(pixels[:batch]).permute(0, 3, 1, 2).float() / 127.5 - 1
         training: dict[str, Callable[[], object]] = {
-            "Sfumato": _ours(pixels, width, batch, "float32"),
-            "diffusers": _diffusers(networks["diffusers"], x_0),
+            "Sfumato": our_step(pixels, width, batch, "float32"),
+            "diffusers": diffusers_step(networks["diffusers"], x_0),
             LUCIDRAINS: _lucidrains(networks[LUCIDRAINS], x_0),
-            "Sfumato, bfloat16": _ours(pixels, width, batch, "bfloat16"),
-            "diffusers, bfloat16": _diffusers(networks["diffusers"], x_0, bfloat16=True),
+            "Sfumato, bfloat16": our_step(pixels, width, batch, "bfloat16"),
+            "diffusers, bfloat16": diffusers_step(networks["diffusers"], x_0, bfloat16=True),
         }
         trained = side_by_side(training, rounds=5, calls=_STEPS)
         del training
@@ -67,7 +67,7 @@ def _measured() -> Page:
         drawn = side_by_side(drawing, rounds=5)
         for name, timing in trained.items():
             network = networks[name.partition(",")[0]]
-            operations = _operations(network)
+            operations = operations_of(network)
             cells = [batch * 3 * operations / timing.median / rate, *_row(trained, name, batch)]
             sampled = ["", "", ""]
             if name in drawn:
@@ -111,7 +111,7 @@ def _weights(network: nn.Module) -> int:
     return sum(weight.numel() for weight in network.parameters())
 
 
-def _operations(network: nn.Module) -> float:
+def operations_of(network: nn.Module) -> float:
     """Of one picture through the network, two to each multiply-add."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 3, _SIDE, _SIDE), torch.zeros(1, dtype=torch.int64))
@@ -121,7 +121,16 @@ def _operations(network: nn.Module) -> float:
 def _networks(width: int, their_width: int) -> dict[str, nn.Module]:
     ours = UNet(3, width, _PYRAMID, 2, (False, True, False, False), head_width=None,
                 scale_shift=False, groups=16 if width % 32 else 32)  # fmt: skip
-    theirs = UNet2DModel(
+    return {
+        "Sfumato": ours,
+        "diffusers": diffusers_network(width),
+        LUCIDRAINS: unet(their_width, _PYRAMID),
+    }
+
+
+def diffusers_network(width: int) -> nn.Module:
+    """Diffusers' network of the shape of ours."""
+    theirs: nn.Module = UNet2DModel(
         sample_size=_SIDE,
         block_out_channels=tuple(width * each for each in _PYRAMID),
         layers_per_block=2,
@@ -130,17 +139,14 @@ def _networks(width: int, their_width: int) -> dict[str, nn.Module]:
         down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
     )
-    return {
-        "Sfumato": ours,
-        "diffusers": theirs,
-        LUCIDRAINS: unet(their_width, _PYRAMID),
-    }
+    return theirs
 
 
 # ------------------------------------------------------------------------------------ ours
 
 
-def _ours(pixels: np.ndarray, width: int, batch: int, precision: str) -> Callable[[], object]:
+def our_step(pixels: np.ndarray, width: int, batch: int, precision: str) -> Callable[[], object]:
+    """A step of our loop on the network of diffusers' shape."""
     changes = {
         "network.width": width,
         "network.depth": 2,
@@ -159,6 +165,8 @@ def _ours(pixels: np.ndarray, width: int, batch: int, precision: str) -> Callabl
         "training.steps": 10**6,
         "training.log_every": 1,
         "training.precision": precision,
+        "training.optimizer": "adamw",  # as the peers' loops
+        "training.learning_rate": 1e-4,
     }
     records = train(prepare(*resolve(pixels, changes))[0])
     return lambda: next(records)
@@ -179,7 +187,9 @@ def _our_samples(network: nn.Module) -> Callable[[], object]:
 # ------------------------------------------------------------------------------- diffusers
 
 
-def _diffusers(network: nn.Module, x_0: Tensor, *, bfloat16: bool = False) -> Callable[[], object]:
+def diffusers_step(
+    network: nn.Module, x_0: Tensor, *, bfloat16: bool = False
+) -> Callable[[], object]:
     """The loop of examples/unconditional_image_generation/train_unconditional.py."""
     scheduler = DDPMScheduler(num_train_timesteps=1000)
     optimizer = torch.optim.AdamW(
@@ -188,11 +198,13 @@ def _diffusers(network: nn.Module, x_0: Tensor, *, bfloat16: bool = False) -> Ca
     rate = get_cosine_schedule_with_warmup(optimizer, 500, 10**6)
 
     def step() -> None:
-        noise = torch.randn(x_0.shape)
-        t = torch.randint(0, 1000, (len(x_0),))
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        noise = torch.randn(x_0.shape, device=x_0.device)
+        t = torch.randint(0, 1000, (len(x_0),), device=x_0.device)
+        with torch.autocast(x_0.device.type, torch.bfloat16, enabled=bfloat16):
             answer = network(scheduler.add_noise(x_0, noise, t), t).sample
-        mse_loss(answer.float(), noise).backward()
+        loss = mse_loss(answer.float(), noise)
+        loss.item()  # it is written to the log
+        loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         rate.step()

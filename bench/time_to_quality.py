@@ -1,8 +1,6 @@
 """Processor seconds until pictures are as good as those of the peers' loops after twenty minutes."""
 
-import os
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +15,11 @@ from diffusers import DDIMPipeline, DDIMScheduler, DDPMScheduler, UNet2DModel
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
 from matplotlib.figure import Figure
-from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
+from bench import cifar10
 from bench.measure import Page, table
 from bench.peers.denoising_diffusion_pytorch import NAME as LUCIDRAINS
 from bench.peers.denoising_diffusion_pytorch import AsItsOwn, diffusion
@@ -75,28 +73,15 @@ def _sets() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     sets = {
         "digits, 8 × 8": ((digits.images * 255 / 16).astype(np.uint8)[..., None], digits.target)
     }
-    archive = os.environ.get("SFUMATO_CIFAR10")
-    if archive:
-        pixels, labels = _cifar(Path(archive))
+    found = cifar10.pictures(_CLASSES)
+    if found is not None:
+        pixels, labels = found
         for side in _SIDES:
             k = pixels.shape[1] // side
             blocks = pixels.reshape(len(pixels), side, k, side, k, 3)
             small = blocks.mean((2, 4)).round().astype(np.uint8)
             sets[f"CIFAR-10, {side} × {side}"] = (small, labels)
     return sets
-
-
-def _cifar(archive: Path) -> tuple[np.ndarray, np.ndarray]:
-    pixels, labels = [], []
-    with tarfile.open(archive) as files:
-        for member in files:
-            kind = Path(member.name).parent.name
-            if member.isfile() and kind in _CLASSES:
-                content = files.extractfile(member)
-                assert content is not None
-                pixels.append(np.asarray(Image.open(content).convert("RGB")))
-                labels.append(_CLASSES.index(kind))
-    return np.stack(pixels), np.array(labels)
 
 
 def _of_set(name: str, pixels: np.ndarray, labels: np.ndarray) -> _Found:
