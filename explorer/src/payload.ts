@@ -66,7 +66,7 @@ export class Packed<H extends Packing> {
     return this.read(Int32Array, name);
   }
 
-  pixels(name: string): Uint8Array {
+  pixels(name: string): Uint8Array<ArrayBuffer> {
     return this.read(Uint8Array, name);
   }
 

@@ -6,6 +6,8 @@ import { applyPalette, GIFEncoder, quantize } from "gifenc";
 
 import "./pictures.css";
 import { Choice, Integer } from "./controls";
+import { download, stem } from "./download";
+import { PageButton, PageState } from "./page_file";
 import { Painter } from "./painter";
 import { rgba } from "./pixels";
 import * as held from "./pictures_state";
@@ -13,10 +15,10 @@ import {
   at, busy, byMap, channels, count, draws, few, fillLabel, guidance, isDrawn, isLive, label, lastStop, mode, type Mode, painted, picture,
   playing, problem, real, realCount, realLabel, run, seed, stale, steps, stop, stored, view, type View, type Walk, walk,
 } from "./pictures_state";
-import { picturesText as texts } from "./pictures_text";
+import { leftOutOfPictures, picturesText as texts } from "./pictures_text";
 import { said } from "./reasons";
 import { fitting, served } from "./server";
-import { asGiven, Command, download, quoted } from "./share";
+import { asGiven, Command, quoted } from "./share";
 import { text } from "./text";
 import { dark, still } from "./theme";
 
@@ -58,18 +60,7 @@ function ofLive(): string {
 /** What a file of pictures drawn beforehand says of itself: why it holds them, and what it has no room for. */
 function ofFile(): string {
   const { why } = run.value!.header;
-  return `${texts.value.offline} ${why ? text.value.notLive(said(why)) : ""} ${leftOut()}`;
-}
-
-/** What a file has no room for, in a sentence. */
-function leftOut(): string {
-  const t = texts.value, less = run.value!.header.left_out;
-  if (!less) return "";
-  const said = [
-    ...less.guidance.map(t.leftGuidance), ...less.few.map(t.byMap), ...(less.fills ? [t.leftFills] : []),
-    ...(less.pictures ? [t.leftPictures(less.pictures)] : []), ...(less.stops ? [t.leftStops(less.stops)] : []),
-  ];
-  return said.length ? t.leftOut(said.join(t.comma)) : "";
+  return `${texts.value.offline} ${why ? text.value.notLive(said(why)) : ""} ${leftOutOfPictures(run.value!.header.left_out)}`;
 }
 
 // ------------------------------------------------------------------------------------- pictures
@@ -400,7 +391,7 @@ function command(): string {
 
 function Share() {
   const t = texts.value, own = run.value!.header, making = useSignal(false), fills = mode.value === "fill";
-  const found = walk.value!, name = own.name.replace(/\W+/g, "-"), exact = own.exact || !fills;
+  const found = walk.value!, name = stem(own.name), exact = own.exact || !fills;
   return (
     <section class="share" aria-label={t.share}>
       <div class="buttons">
@@ -413,7 +404,9 @@ function Share() {
             making.value = false;
           }
         }}>{making.value ? t.making : t.gif}</button>
+        <PageButton run={own} />
       </div>
+      <PageState run={own} />
       {!exact && <p class="faint">{t.inexact}</p>}
       {exact && !(fills && (!isDrawn.value || stale.value)) && (
         <Command line={command()} title={fills ? t.fillCommand : t.command}>

@@ -2,6 +2,7 @@
 
 import { computed } from "@preact/signals";
 
+import type { PicturesHeader } from "./pictures_state";
 import { language } from "./text";
 
 const EN = {
@@ -167,3 +168,14 @@ const ZH: Text = {
 };
 
 export const picturesText = computed(() => (language.value === "zh" ? ZH : EN));
+
+/** What a file of drawn pictures has no room for, in a sentence. */
+export function leftOutOfPictures(less: PicturesHeader["left_out"]): string {
+  const t = picturesText.value;
+  if (!less) return "";
+  const said = [
+    ...less.guidance.map(t.leftGuidance), ...less.few.map(t.byMap), ...(less.fills ? [t.leftFills] : []),
+    ...(less.pictures ? [t.leftPictures(less.pictures)] : []), ...(less.stops ? [t.leftStops(less.stops)] : []),
+  ];
+  return said.length ? t.leftOut(said.join(t.comma)) : "";
+}

@@ -66,6 +66,12 @@ export interface Answer extends RunHeader {
   seconds: number;
 }
 
+/** The header of the page of a file: that of the run in it. */
+interface Made extends RunHeader {
+  request: number;
+  file: RunHeader;
+}
+
 export const served = location.protocol.startsWith("http") && new URLSearchParams(location.search).has("token");
 export const connected = signal<"no" | "yes" | "lost">("no");
 export const state = signal<State | null>(null);
@@ -104,50 +110,61 @@ export function connect(show: Open): void {
   socket.onopen = () => (connected.value = "yes");
   socket.onclose = () => {
     connected.value = "lost";
-    settle(waiting?.request, (each) => each.reject(saidHere("lostServer")));
+    for (const each of Object.values(waiting)) settle(each?.request, ({ reject }) => reject(saidHere("lostServer")));
     setTimeout(() => connect(show), 2000); // the server may be there still, or again
   };
   socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
     if (!(data instanceof ArrayBuffer)) receive(JSON.parse(data));
     else if (new Packed(data).header.kind === "answer") {
       const answer = new Packed<Answer>(data);
-      settle(answer.header.request, (each) => each.resolve(answer));
+      settle(answer.header.request, (each) => each.resolve(answer as Packed<never>));
     } else next.value = data;
   };
 }
 
 interface Waiting {
   request: number;
-  resolve: (answer: Packed<Answer>) => void;
+  resolve: (answer: Packed<never>) => void;
   reject: (error: Error) => void;
 }
 
-/** The newest draw, until it is answered: an older one is nobody's any more. */
-let waiting: Waiting | null = null;
+/** The newest draw, and the newest page, until they are answered: older ones are nobody's any more. */
+const waiting: Record<"drawn" | "page", Waiting | null> = { drawn: null, page: null };
 let requests = 0;
 
 function settle(request: number | undefined, by: (each: Waiting) => void): void {
-  if (!waiting || waiting.request !== request) return;
-  const each = waiting;
-  waiting = null;
-  drawing.value = null;
+  const of = (["drawn", "page"] as const).find((each) => waiting[each] && waiting[each].request === request);
+  if (!of) return;
+  const each = waiting[of]!;
+  waiting[of] = null;
+  if (of === "drawn") drawing.value = null;
   by(each);
 }
 
 /** Nobody waits any more for what is drawn. */
 export function cancel(): void {
-  if (!waiting) return;
-  settle(waiting.request, (each) => each.reject(new Replaced()));
+  if (!waiting.drawn) return;
+  settle(waiting.drawn.request, (each) => each.reject(new Replaced()));
   socket?.send(JSON.stringify({ type: "cancel" }));
 }
 
 /** Have something drawn; the promise of the one before is rejected with `Replaced`. */
 export function draw(message: Draw): Promise<Packed<Answer>> {
-  settle(waiting?.request, (each) => each.reject(new Replaced()));
+  return request("drawn", message);
+}
+
+/** Have the page of a file made. */
+export async function madePage(): Promise<{ file: RunHeader; html: Uint8Array<ArrayBuffer> }> {
+  const answer: Packed<Made> = await request("page", { type: "make_page" });
+  return { file: answer.header.file, html: answer.pixels("page") };
+}
+
+function request(of: keyof typeof waiting, message: Draw | { type: "make_page" }): Promise<Packed<never>> {
+  settle(waiting[of]?.request, (each) => each.reject(new Replaced()));
   if (socket?.readyState !== WebSocket.OPEN) return Promise.reject(saidHere("lostServer"));
   const request = (requests += 1);
   socket.send(JSON.stringify({ ...message, request }));
-  return new Promise((resolve, reject) => (waiting = { request, resolve, reject }));
+  return new Promise((resolve, reject) => (waiting[of] = { request, resolve, reject }));
 }
 
 function receive(message: Message): void {
@@ -155,7 +172,7 @@ function receive(message: Message): void {
     settle(message.request, (each) => each.reject(new Said(() => said(message.reason))));
   } else if (message.type === "error") complaint.value = () => said(message.reason);
   else if (message.type === "drawing") {
-    if (message.request === waiting?.request) drawing.value = message;
+    if (message.request === waiting.drawn?.request) drawing.value = message;
   }
   else if (message.type === "progress") {
     if (message.step < (progress.value?.step ?? 0)) losses.value = [];

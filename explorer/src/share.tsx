@@ -4,7 +4,9 @@ import { useSignal } from "@preact/signals";
 import { applyPalette, GIFEncoder, quantize } from "gifenc";
 import type { ComponentChildren } from "preact";
 
+import { download, stem } from "./download";
 import { pending } from "./layers";
+import { PageButton, PageState } from "./page_file";
 import { captioned, COLOURS, nameOf } from "./panel";
 import {
   calls, count, direction, eta, grid, hasExact, lastStop, lateNoise, noiseAtTheEnd, options, payload, playing, sampler, schedule, seed,
@@ -45,14 +47,6 @@ function composed(): HTMLCanvasElement {
   draw.fillStyle = dark.value ? "#A9B1B8" : "#555C63";
   draw.fillText(`${payload.value?.header.name ?? ""} · ${valueText()}`, 12, SIZE + 50);
   return made;
-}
-
-export function download(content: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(content);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 async function animation(): Promise<Blob> {
@@ -109,7 +103,7 @@ function command(): string {
 export function Share() {
   const t = text.value, run = payload.value, busy = useSignal(false);
   if (!run) return null;
-  const name = run.header.name.replace(/.*[\\/]/, "").replace(/\W+/g, "-");
+  const name = stem(run.header.name);
   const line = command(), onlyHere = !calls.value && (startTooClean.value || withoutAverage.value !== (run.header.sampling.weights === "last"));
   return (
     <section class="share" aria-label={t.share}>
@@ -124,7 +118,9 @@ export function Share() {
             busy.value = false;
           }
         }}>{busy.value ? t.making : t.gif}</button>
+        <PageButton run={run.header} />
       </div>
+      <PageState run={run.header} />
       <Command line={line} title={onlyHere ? t.commandWithout : t.command} />
     </section>
   );

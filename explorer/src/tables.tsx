@@ -4,16 +4,18 @@
 import { signal } from "@preact/signals";
 
 import { Choice, Group, Integer } from "./controls";
+import { download, stem } from "./download";
+import { PageButton, PageState } from "./page_file";
 import { said as reasonSaid } from "./reasons";
 import { fitting, served } from "./server";
-import { asGiven, Command, download, quoted } from "./share";
+import { asGiven, Command, quoted } from "./share";
 import {
   asked, begun, choicesOf, type Column, columns, conditions, count, drawing, drawn, emptied, empty, filled, FILLINGS, first,
-  given, isLive, isMissing, isNumeric, type Left, type Mode, mode, real, refusal, row, second, seed, setCondition, stored, table, usual, type Value,
+  given, isLive, isMissing, isNumeric, type Mode, mode, real, refusal, row, second, seed, setCondition, stored, table, usual, type Value,
 } from "./tables_state";
 import { cellText, FONT, inks, Marginal, Numbers, Pair, type Shown } from "./tables_plots";
 import { valueText } from "./tables_scales";
-import { words } from "./tables_text";
+import { leftOutOfRows, words } from "./tables_text";
 import { text, thousands } from "./text";
 
 /** Columns whose conditions are shown at once. */
@@ -37,7 +39,7 @@ export function Tables() {
         <p class="faint">
           {!served && <>{isLive.value ? text.value.offline : t.offline} </>}
           {stored.value?.why && <span data-testid="why">{text.value.notLive(reasonSaid(stored.value.why))} </span>}
-          {leftOut() && <span data-testid="left">{t.leftOut(leftOut())} </span>}
+          {stored.value && leftOutOfRows(stored.value) && <span data-testid="left">{leftOutOfRows(stored.value)} </span>}
           {text.value.version(run.version)}
         </p>
         <Share />
@@ -62,12 +64,6 @@ function sheetName(): string {
   const t = words.value, n = given.value.length;
   if (mode.value === "fill") return t.row;
   return n ? `${t.conditions} (${n})` : t.conditions;
-}
-
-/** What a file has no room for. */
-function leftOut(): string {
-  const t = words.value, left = Object.entries(stored.value?.left ?? {}) as [Left, [number, number]][];
-  return left.map(([what, [less, of]]) => t.left[what](thousands(less), thousands(of))).join(t.comma);
 }
 
 function Modes() {
@@ -341,7 +337,7 @@ function command(): string {
 
 function Share() {
   const t = words.value;
-  const name = table.value!.header.name.replace(/.*[\\/]/, "").replace(/\W+/g, "-");
+  const { header } = table.value!, name = stem(header.name);
   const exact = served || isLive.value || !drawn.value;
   return (
     <section class="share" aria-label={text.value.share}>
@@ -352,7 +348,9 @@ function Share() {
           <button type="button" data-testid="row-csv"
             onClick={() => download(new Blob([filled.value!.csv], { type: "text/csv" }), "row.csv")}>{t.saveRow}</button>
         )}
+        <PageButton run={header} />
       </div>
+      <PageState run={header} />
       {(mode.value === "draw" || served) && !refusal.value && (
         <Command line={command()} title={mode.value === "fill" ? t.sameFilling : exact ? t.sameRows : t.likeRows} />
       )}

@@ -29,7 +29,7 @@ export interface Column {
 export type Left = "drawn" | "conditions" | "fillings" | "columns";
 
 /** What was drawn beforehand for a page without a server. */
-interface Stored {
+export interface Stored {
   /** Each with as many rows, one condition after the other. */
   conditions: { column: number; value: Value }[];
   rows: number;

@@ -2,7 +2,8 @@
 
 import { computed } from "@preact/signals";
 
-import { language, type Language } from "./text";
+import type { Left, Stored } from "./tables_state";
+import { language, type Language, thousands } from "./text";
 
 const EN = {
   mode: "What to do",
@@ -147,3 +148,9 @@ const ZH: Text = {
 const TEXTS: Record<Language, Text> = { en: EN, zh: ZH };
 
 export const words = computed(() => TEXTS[language.value]);
+
+/** What a file of drawn rows has no room for, in a sentence. */
+export function leftOutOfRows(held: Stored): string {
+  const t = words.value, left = Object.entries(held.left) as [Left, [number, number]][];
+  return left.length ? t.leftOut(left.map(([what, [less, of]]) => t.left[what](thousands(less), thousands(of))).join(t.comma)) : "";
+}

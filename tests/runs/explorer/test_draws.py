@@ -113,6 +113,46 @@ def test_pages_take_turns() -> None:
     asyncio.run(act())
 
 
+FILE = {"type": "make_page", "request": 8}
+
+
+def test_a_draw_does_not_take_the_place_of_a_file_nor_the_other_way_round() -> None:
+    async def act() -> None:
+        session = _Ordering()
+        one = session.join()
+        await _ask(session, one, FILE)
+        await _ask(session, one, rows(9))
+        await _ask(session, one, rows(10))
+        await _ask(session, one, {"type": "cancel"})
+        await _ask(session, one, rows(11))
+        assert session.draws() == [(1, 8)]
+        assert session.given_up() == []
+        session._drawn(1, b"page")
+        assert session.draws() == [(1, 8), (2, 11)]
+        await _ask(session, one, FILE)
+        session._drawn(2, b"rows")
+        # The file is large, and a page that reads slowly has both.
+        assert await _sent(one) == [b"page", b"rows"]
+        await _ask(session, one, FILE | {"request": 12})
+        assert session.given_up() == [3]
+
+    asyncio.run(act())
+
+
+def test_of_a_page_that_has_gone_no_file_is_made() -> None:
+    async def act() -> None:
+        session = _Ordering()
+        one = session.join()
+        await _ask(session, one, FILE)
+        await _ask(session, one, rows(9))
+        session.leave(one)
+        assert session.given_up() == [1]
+        session._drawn(1, None)
+        assert session.draws() == [(1, 8)]
+
+    asyncio.run(act())
+
+
 def test_what_a_page_that_has_gone_asked_for_is_given_up() -> None:
     async def act() -> None:
         session = _Ordering()

@@ -181,3 +181,11 @@ def test_the_page_says_every_reason_that_has_a_code() -> None:
     codes = re.findall(r'\bcode="([a-z-]+)"', python)
     assert len(known) == len(set(known))
     assert set(known) == set(codes)
+
+
+def test_a_page_is_asked_for_without_saying_where_or_of_what() -> None:
+    asked = {"type": "make_page", "request": 3}
+    assert isinstance(messages.request(json.dumps(asked)), messages.MakePage)
+    for more in ({"path": "/etc/passwd"}, {"name": "../page.html"}, {"to": "page.html"}):
+        with pytest.raises(ArgumentError, match="Extra inputs"):
+            messages.request(json.dumps(asked | more))

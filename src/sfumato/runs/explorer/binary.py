@@ -61,3 +61,11 @@ def written(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> byte
     text = json.dumps({**header, "arrays": described}).encode()
     text += b" " * (-(4 + len(text)) % 8)
     return struct.pack("<I", len(text)) + text + b"".join(parts)
+
+
+def header_in(content: bytes) -> dict[str, Any]:
+    """The header of such a file, without the places of its arrays."""
+    (length,) = struct.unpack_from("<I", content)
+    header: dict[str, Any] = json.loads(content[4 : 4 + length])
+    del header["arrays"]
+    return header

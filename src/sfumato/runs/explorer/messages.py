@@ -136,6 +136,13 @@ class FillPicture(_Message):
     steps: SamplingSteps | None
 
 
+class MakePage(_Message):
+    """Make the page of a file, which needs no server; it does not take the place of a draw."""
+
+    type: Literal["make_page"]
+    request: Number
+
+
 class Cancel(_Message):
     """Nobody waits any more for what this page asked to be drawn."""
 
@@ -144,10 +151,10 @@ class Cancel(_Message):
 
 Fit = Annotated[FitDrawn | FitToy | FitCsv, Field(discriminator="source")]
 Draw = DrawRows | FillRow | DrawPictures | FillPicture
-Asked = Annotated[Draw, Field(discriminator="type")]
-Request = FitDrawn | FitToy | FitCsv | Stop | GoOn | Cancel | Draw
+Asked = Annotated[Draw | MakePage, Field(discriminator="type")]
+Request = FitDrawn | FitToy | FitCsv | Stop | GoOn | Cancel | Draw | MakePage
 _REQUEST: TypeAdapter[Request] = TypeAdapter(
-    Annotated[Fit | Stop | GoOn | Cancel | Draw, Field(discriminator="type")]
+    Annotated[Fit | Stop | GoOn | Cancel | Draw | MakePage, Field(discriminator="type")]
 )
 
 
@@ -270,7 +277,7 @@ class Halt(_Message):
 
 
 class Perform(_Message):
-    """Draw what a page asked for from the run in `path`; numbers of orders rise."""
+    """Draw or make what a page asked for of the run in `path`; numbers of orders rise."""
 
     do: Literal["draw"] = "draw"
     number: int

@@ -7,7 +7,7 @@ from torch import nn
 from sfumato.errors import ArgumentError
 from sfumato.runs.explorer import pictures, points, tables
 from sfumato.runs.explorer.calls import Listener, ignore_progress
-from sfumato.runs.explorer.messages import Asked, DrawPictures, DrawRows, FillPicture, FillRow
+from sfumato.runs.explorer.messages import Draw, DrawPictures, DrawRows, FillPicture, FillRow
 from sfumato.runs.run import Run
 
 
@@ -57,7 +57,7 @@ def carried(run: Run, most: int, *, quiet: bool = True) -> tuple[bytes, list[str
 
 def drawn(
     run: Run,
-    asked: Asked,
+    asked: Draw,
     is_given_up: Callable[[], bool],
     progress: Callable[[int, int], None] = ignore_progress,
 ) -> bytes:

@@ -4,7 +4,8 @@ What is fitted or drawn is so by the worker, a process of its own. Nothing here 
 each has an outbox in which what is newer takes the place of what was not sent yet.
 
 One draw runs at a time, and of each page one waits at most: a newer request takes its place. Pages
-take turns in the order of their requests.
+take turns in the order of their requests. The page of a file is made in such a turn, too, but no
+draw takes its place.
 """
 
 import asyncio
@@ -20,9 +21,9 @@ from sfumato.errors import ArgumentError, RunError, SfumatoError
 from sfumato.runs.explorer import messages
 from sfumato.runs.explorer.messages import (
     Advanced,
+    Asked,
     Begin,
     Begun,
-    Draw,
     Drawing,
     Ended,
     Event,
@@ -30,6 +31,7 @@ from sfumato.runs.explorer.messages import (
     GivenUp,
     GiveUp,
     Halt,
+    MakePage,
     Open,
     Opened,
     Order,
@@ -48,7 +50,13 @@ from sfumato.runs.explorer.messages import (
 _TO_SAVE, _TO_END = 10.0, 5.0
 
 
-_Kind = Literal["state", "progress", "payload", "drawing", "answer"]
+_Answer = Literal["drawn", "page"]
+_Kind = Literal["state", "progress", "payload", "drawing"] | _Answer
+
+
+def _answers(asked: Asked) -> _Answer:
+    """What a request is answered by; a newer one of a page takes the place of one of its own."""
+    return "page" if isinstance(asked, MakePage) else "drawn"
 
 
 def _fitting() -> ArgumentError:
@@ -56,7 +64,7 @@ def _fitting() -> ArgumentError:
 
 
 class Outbox:
-    """What is to be sent to one page: of state, progress, payload and answer only the newest.
+    """What is to be sent to one page: of state, progress, payload and answers only the newest.
 
     Refusals are all sent, up to the last `_MOST_REFUSALS` of a page that does not read.
     """
@@ -99,7 +107,7 @@ class _Running:
 
     number: int
     page: Outbox | None
-    request: int
+    asked: Asked
 
 
 class Session:
@@ -112,7 +120,7 @@ class Session:
         self.command: str | None = None
         self.reached: Reached | None = None  # of a run that is not being fitted
         self._run: str | None = None  # where the run lies that all see
-        self._waiting: dict[Outbox, Draw] = {}  # in the order of their turns
+        self._waiting: dict[tuple[Outbox, _Answer], Asked] = {}  # in the order of their turns
         self._running: _Running | None = None
         self._draws = 0
         self._progress: str | None = None
@@ -180,7 +188,8 @@ class Session:
     def leave(self, outbox: Outbox) -> None:
         """A page is gone."""
         self.pages.discard(outbox)
-        self._withdraw(outbox)
+        self._withdraw(outbox, "drawn")
+        self._withdraw(outbox, "page")
 
     async def hear(self, text: str, page: Outbox) -> None:
         """Do what a page asks for.
@@ -201,20 +210,20 @@ class Session:
                     )
                 await self._begin(Resume(folder=self.folder))
             case messages.Cancel():
-                self._withdraw(page)
+                self._withdraw(page, "drawn")
             case messages.FitDrawn() | messages.FitToy() | messages.FitCsv():
                 if self.state == "fitting":
                     raise _fitting()
                 await self._begin(Begin(fit=asked))
             case _:
-                self._withdraw(page)
+                self._withdraw(page, _answers(asked))
                 if self.state == "fitting":
                     page.refuse(_fitting(), asked.request)
                 elif self._run is None:
                     none = ArgumentError("there is no run to draw from yet.", code="no-run")
                     page.refuse(none, asked.request)
                 else:
-                    self._waiting[page] = asked
+                    self._waiting[page, _answers(asked)] = asked
                     self._next_draw()
 
     async def _begin(self, order: Begin | Resume) -> None:
@@ -231,18 +240,19 @@ class Session:
         """Order the next draw, if the worker has none and one waits."""
         if self._running is not None or not self._waiting:
             return
-        page = next(iter(self._waiting))
-        asked = self._waiting.pop(page)
+        page, of = next(iter(self._waiting))
+        asked = self._waiting.pop((page, of))
         assert self._run is not None
         self._draws += 1
-        self._running = _Running(self._draws, page, asked.request)
+        self._running = _Running(self._draws, page, asked)
         self._order(Perform(number=self._draws, path=self._run, asked=asked))
 
-    def _withdraw(self, page: Outbox) -> None:
-        """Nothing is to be drawn for a page any more."""
-        self._waiting.pop(page, None)
-        if self._running is not None and self._running.page is page:
-            self._give_up(self._running)
+    def _withdraw(self, page: Outbox, of: _Answer) -> None:
+        """Nothing of a kind is to be drawn or made for a page any more."""
+        self._waiting.pop((page, of), None)
+        running = self._running
+        if running is not None and running.page is page and _answers(running.asked) == of:
+            self._give_up(running)
 
     def _give_up(self, running: _Running) -> None:
         self._running = replace(running, page=None)
@@ -251,9 +261,9 @@ class Session:
     def _refuse_draws(self, error: SfumatoError) -> None:
         """Say why to all who wait for a draw."""
         if self._running is not None and self._running.page is not None:
-            self._running.page.refuse(error, self._running.request)
+            self._running.page.refuse(error, self._running.asked.request)
             self._give_up(self._running)
-        for page, asked in self._waiting.items():
+        for (page, _), asked in self._waiting.items():
             page.refuse(error, asked.request)
         self._waiting.clear()
 
@@ -262,7 +272,7 @@ class Session:
         running = self._running
         if running is not None and running.number == event.number and running.page is not None:
             drawing = Drawing(
-                request=running.request, done=event.done, of=event.of, left=event.left
+                request=running.asked.request, done=event.done, of=event.of, left=event.left
             )
             running.page.put("drawing", drawing.model_dump_json())
 
@@ -272,9 +282,9 @@ class Session:
         if running is None or running.number != number:
             return
         if running.page is not None and isinstance(answer, bytes):
-            running.page.put("answer", answer)
+            running.page.put(_answers(running.asked), answer)
         elif running.page is not None and isinstance(answer, SfumatoError):
-            running.page.refuse(answer, running.request)
+            running.page.refuse(answer, running.asked.request)
         self._running = None
         self._next_draw()
 

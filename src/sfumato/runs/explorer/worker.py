@@ -47,6 +47,7 @@ from sfumato.runs.explorer.messages import (
     GivenUp,
     GiveUp,
     Halt,
+    MakePage,
     Opened,
     Order,
     Perform,
@@ -57,6 +58,7 @@ from sfumato.runs.explorer.messages import (
     Refused,
     Resume,
 )
+from sfumato.runs.explorer.offline import made_page
 from sfumato.runs.explorer.payload import drawn, payload
 from sfumato.runs.fit import begin, resolve, resume
 from sfumato.runs.folder import CONFIG
@@ -163,7 +165,7 @@ class Worker:
         return self.opened[1]
 
     def _perform(self, order: Perform) -> None:
-        """Draw, unless nobody waits for it any more."""
+        """Draw or make what is asked for, unless nobody waits for it any more."""
         began, last = time.monotonic(), 0.0
 
         def progress(done: int, of: int) -> None:
@@ -173,13 +175,15 @@ class Worker:
                 last, left = now, (now - began) * (of - done) / done
                 self._tell(Advanced(number=order.number, done=done, of=of, left=left))
 
+        def is_given_up() -> bool:
+            return order.number <= self.given_up
+
         try:
-            answer = drawn(
-                self._opened(order.path),
-                order.asked,
-                lambda: order.number <= self.given_up,
-                progress,
-            )
+            run = self._opened(order.path)
+            if isinstance(order.asked, MakePage):
+                answer = made_page(run, order.asked, is_given_up)
+            else:
+                answer = drawn(run, order.asked, is_given_up, progress)
         except Abandoned:
             self._tell(GivenUp(number=order.number))
         except SfumatoError as error:
