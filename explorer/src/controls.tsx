@@ -1,7 +1,8 @@
 // Everything that can be changed, each change drawn at once.
 
-import { type Signal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { useId } from "preact/hooks";
 
 import { logRatio } from "./payload";
 import { SAMPLERS } from "./samplers";
@@ -35,6 +36,11 @@ export function Controls() {
           <Choice label={t.calls} value={String(calls.value)} onPick={(v) => (calls.value = Number(v))}
             items={[["0", t.bySampler], ...callChoices.value.map((k): [string, string] => [String(k), t.byMap(k)])]} />
         )}
+        {byMap && (
+          <p class="faint" data-testid="map-note">
+            {t.mapNote} {hasExact.value && t.exactNote(sampler.value, t.stepsOf(steps.value))}
+          </p>
+        )}
         <Choice label={t.sampler} value={noiseAtTheEnd.value ? "ancestral" : sampler.value} disabled={byMap || noiseAtTheEnd.value}
           onPick={(v) => { sampler.value = v; eta.value = usualEta(v); }}
           items={Object.keys(SAMPLERS).filter((name) => name !== "heun" || divisible).map((name) => [name, name])} />
@@ -57,6 +63,9 @@ export function Controls() {
       </Group>
       <Group title={t.faults}>
         <Check of={startTooClean} label={t.tooClean} disabled={byMap} />
+        {startTooClean.value && !byMap && walk.value && (
+          <p class="faint" data-testid="steps-left">{t.stepsLeft(walk.value.levels.length - 1, steps.value)}</p>
+        )}
         <Check of={noiseAtTheEnd} label={t.lastNoise} disabled={byMap} />
         <Check of={withoutAverage} label={t.unaveraged} disabled={byMap || !canDropAverage.value} />
         {!canDropAverage.value && <p class="faint">{t.unaveragedMissing}</p>}
@@ -159,18 +168,26 @@ function Check({ of, label, disabled = false }: { of: Signal<boolean>; label: st
   );
 }
 
-/** An integer within limits; what is used is what is seen. */
+/** An integer within limits; another is refused with a sentence, and the one before stays and is seen. */
 export function Integer({ label, of, least, most, disabled = false }: {
   label: string; of: Signal<number>; least: number; most: number; disabled?: boolean;
 }) {
+  const id = useId(), refused = useSignal<string | null>(null), problem = refused.value !== null;
   return (
-    <label class="row">{label}
-      <input type="number" min={least} max={most} step="1" value={of.value} disabled={disabled}
-        onChange={(event) => {
-          of.value = Math.min(Math.max(least, Math.floor(Number(event.currentTarget.value) || 0)), most);
-          event.currentTarget.value = String(of.value);
-        }} />
-    </label>
+    <>
+      <label class="row">{label}
+        <input type="number" min={least} max={most} step="1" value={of.value} disabled={disabled}
+          aria-invalid={problem} aria-describedby={problem ? id : undefined}
+          onChange={({ currentTarget: box }) => {
+            const typed = box.value.trim(), value = Number(typed);
+            const isRight = typed !== "" && Number.isSafeInteger(value) && value >= least && value <= most;
+            refused.value = isRight ? null : typed;
+            if (isRight) of.value = value;
+            box.value = String(of.value);
+          }} />
+      </label>
+      {problem && <p class="problem" role="alert" id={id}>{text.value.refused(refused.value!, thousands(least), thousands(most), String(of.value))}</p>}
+    </>
   );
 }
 

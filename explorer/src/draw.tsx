@@ -4,7 +4,7 @@
 import { computed, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { Choice } from "./controls";
+import { Choice, Integer } from "./controls";
 import { ask, complaint, connected, type Fit, state } from "./server";
 import { run } from "./shown";
 import { text } from "./text";
@@ -133,17 +133,14 @@ export function Draw() {
               <input type="number" min="0" step="0.01" value={noise.value} onInput={(event) => (noise.value = event.currentTarget.value)} />
             </label>
             <button type="button" class="primary" data-testid="fit-toy" disabled={busy}
-              onClick={() => fit({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Math.max(0, Math.min(Number(noise.value), 1e6)), steps: steps.value })}>{t.fit}</button>
+              onClick={() => fit({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Number(noise.value), steps: steps.value })}>{t.fit}</button>
           </>
         )}
       </div>
       <label class="row">{t.csv}
         <input type="file" accept=".csv,text/csv" disabled={busy} onChange={(event) => void readFile(event.currentTarget.files?.[0])} />
       </label>
-      <label class="row">{t.trainingSteps}
-        <input type="number" aria-label={t.trainingSteps} min="10" max="100000" step="10" value={steps.value}
-          onChange={(event) => (steps.value = Math.min(Math.max(Math.floor(Number(event.currentTarget.value) || 1000), 10), 100000))} />
-      </label>
+      <Integer label={t.trainingSteps} of={steps} least={10} most={100_000} />
     </section>
   );
 }

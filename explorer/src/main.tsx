@@ -22,7 +22,7 @@ import * as tables from "./tables_state";
 import { language, text } from "./text";
 import { Timeline } from "./timeline";
 import { begin, Tour } from "./tour";
-import { reach } from "./view";
+import { oneScale, reach } from "./view";
 
 function App() {
   const t = text.value, run = shown.value, kind = run?.kind;
@@ -91,7 +91,7 @@ function Notes() {
   const t = text.value, d = payload.value?.dimension;
   return (
     <p class="faint">
-      {d === 3 && <>{t.turnHint} </>}{d === 1 && <>{t.flatNote} </>}{d !== 3 && <>{t.unitNote} </>}
+      {d === 3 && <>{t.turnHint} </>}{d === 1 && <>{t.flatNote} </>}{d === 2 && !oneScale.value && <>{t.ownScales} </>}{d !== 3 && <>{t.unitNote} </>}
       {!served && <>{t.offline} </>}{t.version(payload.value?.header.version ?? "")}
     </p>
   );

@@ -4,7 +4,7 @@
 import { batch, type Signal, signal } from "@preact/signals";
 
 import {
-  background, calls, direction, hasExact, hasFlow, lastStop, lateNoise, noiseAtTheEnd, payload, playing, sampler,
+  background, calls, direction, energies, energyLimit, hasExact, hasFlow, lastStop, lateNoise, noiseAtTheEnd, payload, playing, sampler,
   showField, showPaths, startTooClean, stop, together, withoutAverage,
 } from "./state";
 import { either, text } from "./text";
@@ -30,6 +30,8 @@ interface Step {
   equation: string;
   title: [string, string];
   say: [string, string];
+  /** Whether it looks at the energy distance. */
+  distance?: boolean;
   set: () => void;
 }
 
@@ -98,6 +100,7 @@ const STEPS: Step[] = [
   {
     number: "4-4",
     equation: row(x("s"), o("="), sub(i("α"), i("s")), `<mover>${x("0")}${o("^")}</mover>`, o("+"), `<msqrt>${row(`<msubsup>${i("σ")}${i("s")}<mn>2</mn></msubsup>`, o("−"), "<msup><mi>τ</mi><mn>2</mn></msup>")}</msqrt>`, `<mover>${i("ε")}${o("^")}</mover>`, o("+"), i("τ"), i("z")),
+    distance: true,
     title: ["Back to data, step by step", "一步一步回到数据"],
     say: [
       "Begin in pure noise; guess, move to a little less noise s, guess again; z is fresh noise of width τ. Change sampler, steps and η, and watch the energy distance to real points, beside what chance gives.",
@@ -119,6 +122,7 @@ const STEPS: Step[] = [
   {
     number: "3-1",
     equation: row(`<msub><mover>${i("α")}${o("¯")}</mover>${i("T")}</msub>`, o("="), "<mn>0.778</mn>", o("≠"), "<mn>0</mn>"),
+    distance: true,
     title: ["Three faults, and what they cost", "三个错误及其代价"],
     say: [
       "Many small scripts stop adding noise too early and then begin in pure noise all the same. The first box does that: look at the edges of the shape, and at the energy distance. The other two cost less, and little where the levels end at small noise and the training calms down, as here. Noise in the last step is ancestral sampling's: compare it with that sampler, in 5 steps.",
@@ -127,6 +131,22 @@ const STEPS: Step[] = [
     set: () => { plain(); calls.value = 0; lateNoise.value = true; startTooClean.value = true; stop.value = lastStop.value; },
   },
 ];
+
+/** Fewer real points do not tell what the first fault costs an S-curve. */
+const FEW = 1000;
+
+/** Why the energy distance cannot tell here what a step of the tour says of it; empty where it can. */
+function withoutPower(): string {
+  const run = payload.value, found = energies.learned.value, limit = energyLimit.value;
+  if (!run?.has("rows/real")) return either("There are no real points here to compare with.", "此处没有可供比较的真实样本。");
+  const n = run.shape("rows/real")[0];
+  if (n >= FEW || found === null || (limit !== null && found > limit)) return "";
+  const reached = limit?.toPrecision(1);
+  return either(
+    `Here the energy distance cannot tell: there are only ${n} real points to compare with${reached ? `, and with so few chance reaches ${reached}` : ""}. A toy set such as s-curve has 2,000: fit one to see the difference.`,
+    `此处能量距离分辨不出：只有 ${n} 个真实样本可比${reached ? `，这么少的样本，偶然就可达 ${reached}` : ""}。现成的分布（如 s-curve）有 2,000 个：训练一个，就能看出差别。`,
+  );
+}
 
 /** What the tour changes, as it was before. */
 let before: (() => void)[] = [];
@@ -160,7 +180,8 @@ function steps(): Step[] {
 
 export function Tour() {
   if (step.value < 0) return null;
-  const all = steps(), last = all.length - 1, { number, equation, title, say } = all[Math.min(step.value, last)];
+  const all = steps(), last = all.length - 1, { number, equation, title, say, distance } = all[Math.min(step.value, last)];
+  const blind = distance ? withoutPower() : "";
   const link = `docs/${either("", "zh/")}equations.md`;
   return (
     <aside class="tour" aria-live="polite" data-testid="tour">
@@ -174,9 +195,10 @@ export function Tour() {
         <span class="number" title={link}>({number})</span>
       </div>
       <p>{either(...say)}</p>
+      {blind && <p data-testid="without-power">{blind}</p>}
       <div class="buttons">
-        <button type="button" disabled={step.value === 0} onClick={() => go(step.value - 1)}>‹</button>
-        <button type="button" class="primary" disabled={step.value === last} onClick={() => go(step.value + 1)}>›</button>
+        <button type="button" disabled={step.value === 0} onClick={() => go(step.value - 1)}>‹ {text.value.previous}</button>
+        <button type="button" class="primary" disabled={step.value === last} onClick={() => go(step.value + 1)}>{text.value.next} ›</button>
       </div>
     </aside>
   );

@@ -7,6 +7,16 @@ import { payload } from "./state";
 /** Turn of a cloud in space, in radians: about the vertical, and up. */
 export const turn = signal<[number, number]>([0.6, 0.35]);
 
+/** Columns whose spreads are as far apart as this leave nothing to see of a shape at equal scale. */
+const TOO_FLAT = 50;
+
+/** Whether both axes have one scale: columns called x and y, or one word with two numbers, are places in a plane. */
+export const oneScale = computed(() => {
+  const { columns = [], scale = [] } = payload.value?.header ?? {}, [a, b] = columns;
+  if (columns.length !== 2 || Math.max(...scale) > TOO_FLAT * Math.min(...scale)) return false;
+  return (a === "x" && b === "y") || a.replace(/\d+$/, "") === b.replace(/\d+$/, "");
+});
+
 /** Half the width of what is shown, in standard deviations of each column. */
 export const reach = computed<[number, number]>(() => {
   const run = payload.value;
@@ -27,7 +37,9 @@ export const reach = computed<[number, number]>(() => {
     const all = Math.hypot(...most) * 0.75;
     return [all, all];
   }
-  return [most[0], most[1]];
+  if (!oneScale.value) return [most[0], most[1]];
+  const { scale } = run.header, half = Math.max(most[0] * scale[0], most[1] * scale[1]);
+  return [half / scale[0], half / scale[1]];
 });
 
 /** The projection to the panel as a matrix of two rows: panel = M z, from -1 to 1. */

@@ -227,6 +227,12 @@ def test_to_begin_too_clean_leaves_the_noisier_levels_out(fresh: Shown, moons: R
     levels = model.process.grid(sampling.grid, sampling.steps)
     kept = levels[(levels.alpha**2 / (levels.alpha**2 + levels.sigma**2) >= 0.778).nonzero()[:, 0]]
     assert 1 < len(kept) < len(levels)
+    # The menu still names all of them.
+    left = fresh.page.get_by_test_id("steps-left").inner_text()
+    all_steps, taken = len(levels) - 1, len(kept) - 1
+    assert left.startswith(f"Of the {all_steps} steps")
+    assert f"left out: {taken} " in left
+    assert fresh.page.get_by_text(f"· {taken} steps").count() == 1
     chunks = sample_chunks(model.denoiser, (2,), kept, build_stepper(sampling), n=2000, seed=0)
     drawn = np.array(fresh.drawn("learned")).reshape(-1, 2)
     assert np.abs(drawn - torch.cat(list(chunks)).numpy()).max() < CLOSE
@@ -316,6 +322,13 @@ def test_a_few_step_map_draws_as_sample_calls_does(
     for calls in (1, 4):
         reopened.choose("Drawn by", str(calls))
         assert _apart(run, reopened.drawn("learned"), run.sample(2000, few=calls)) < CLOSE
+        note = reopened.page.get_by_test_id("map-note").inner_text()
+        sampler, steps = reopened.value("[s.sampler.value, s.steps.value]")
+        assert "neither sampler, schedule, steps nor noise" in note
+        assert note.endswith(f"no map: {sampler} draws with it still, in {steps} steps.")
+        assert reopened.page.get_by_label("Sampler", exact=True).is_disabled()
+    reopened.choose("Drawn by", "0")
+    assert reopened.page.get_by_test_id("map-note").count() == 0
 
 
 @pytest.mark.parametrize("zero_terminal", [False, True])
@@ -510,7 +523,7 @@ def test_errors_by_noise_level_are_the_reports(shown: Shown, moons: Run) -> None
 def test_the_energy_distance_is_ours(shown: Shown, moons: Run) -> None:
     from sfumato.metrics.distances import energy_distance
 
-    shown.page.wait_for_function("() => window.sfumato.energies.learned.value !== null")
+    shown.page.wait_for_function(_MEASURED)
     drawn = np.array(shown.drawn("learned")).reshape(-1, 2)
     real = np.array(shown.value("Array.from(s.payload.value.floats('rows/real'))")).reshape(-1, 2)
     expected = energy_distance(drawn, real)
@@ -559,6 +572,84 @@ def test_labels_stand_at_their_ticks_however_many_lines_a_heading_has(reopened: 
     assert len(found) >= 8
     for at, meant, _ in found:
         assert at == pytest.approx(meant, abs=1)
+
+
+# Of a panel's two axes: how many of its widths, or heights, one unit of the data takes.
+_SCALES = """() => [".across", ".up"].map((axis) => {
+  const [first, last] = [...document.querySelectorAll(`[data-side=learned] ${axis} span`)]
+    .map((each) => [parseFloat(each.textContent), parseFloat(each.style.left || each.style.bottom)])
+    .filter((_, k, all) => k === 0 || k === all.length - 1);
+  return (last[1] - first[1]) / (last[0] - first[0]);
+})"""
+
+
+@pytest.mark.parametrize(
+    ("columns", "spread", "is_one_scale"),
+    [
+        (("x", "y"), (2.0, 0.5), True),
+        (("pc1", "pc2"), (0.5, 2.0), True),
+        (("width", "price"), (2.0, 0.5), False),
+        (("x", "y"), (2000.0, 0.5), False),  # at one scale it would be a line
+    ],
+)
+def test_places_in_a_plane_keep_their_shape_and_other_columns_have_their_own_scales(
+    columns: tuple[str, str],
+    spread: tuple[float, float],
+    is_one_scale: bool,
+    reopened: Shown,
+    tmp_path: Path,
+) -> None:
+    rows = np.random.default_rng(3).normal(size=(400, 2)) * spread
+    lines = [",".join(columns), *(f"{a},{b}" for a, b in rows)]
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    run = sfumato.fit(tmp_path / "rows.csv", settings=TINY, out=tmp_path / "run", quiet=True)
+    run.explore(tmp_path / "page.html")
+    reopened.open(tmp_path / "page.html")
+    across, up = reopened.page.evaluate(_SCALES)
+    assert (across == pytest.approx(up, rel=0.02)) is is_one_scale
+    if not is_one_scale:
+        assert across / up == pytest.approx(spread[1] / spread[0], rel=0.5)
+    said = "Each axis has a scale of its own" in reopened.page.inner_text(".look")
+    assert said is not is_one_scale
+
+
+_MEASURED = """() => {
+  const { energies, energyLimit } = window.sfumato;
+  return energies.learned.value !== null && energyLimit.value !== null;
+}"""
+
+
+def test_the_tour_says_where_too_few_real_points_cannot_tell(
+    fresh: Shown, reopened: Shown, tmp_path: Path
+) -> None:
+    def blind_steps(shown: Shown) -> list[int]:
+        shown.page.get_by_test_id("begin-tour").click()
+        tour, found = shown.page.get_by_test_id("tour"), []
+        for step in range(1, 9):
+            shown.page.wait_for_function(_MEASURED)
+            if tour.get_by_test_id("without-power").count():
+                found.append(step)
+                text = tour.get_by_test_id("without-power").inner_text()
+                assert "only 20 real points" in text
+                assert "with so few chance reaches 0." in text
+            if step < 8:
+                tour.get_by_role("button", name="Next").click()
+        tour.get_by_role("button", name="Previous").click()
+        assert tour.locator(".count").inner_text() == "7 / 8"
+        shown.page.evaluate("() => { window.sfumato.language.value = 'zh'; }")
+        tour.get_by_role("button", name="下一步").click()
+        tour.get_by_role("button", name="上一步").click()
+        shown.page.evaluate("() => { window.sfumato.language.value = 'en'; }")
+        tour.locator(".close").click()
+        return found
+
+    fresh.choose("Points", "500")
+    assert blind_steps(fresh) == []  # of a toy set there are as many as are drawn
+    rows = np.random.default_rng(0).normal(size=(155, 2))
+    run = sfumato.fit(rows, settings=TINY, out=tmp_path / "few", quiet=True)
+    run.explore(tmp_path / "few.html")
+    reopened.open(tmp_path / "few.html")
+    assert blind_steps(reopened) == [6, 8]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -724,13 +815,33 @@ def test_ddim_is_without_noise_until_one_asks_for_it(chosen: Shown) -> None:
     assert chosen.value("s.eta.value") == 2  # the run's own
 
 
-def test_a_seed_is_what_the_box_says(chosen: Shown) -> None:
+def test_a_seed_that_is_none_is_refused_beside_its_field_and_the_last_is_kept(
+    chosen: Shown,
+) -> None:
     box = chosen.page.get_by_label("Seed")
-    for typed, used in (("-5", 0), ("99999999999999999999", 2**53 - 1)):
+    said = chosen.page.locator(".controls [role=alert]")
+    for right in (str(2**53 - 1), "7"):
+        box.fill(right)
+        box.press("Enter")
+        assert chosen.value("s.seed.value") == int(right)
+        assert said.count() == 0
+    for typed in ("1.5", "", "-5", "99999999999999999999"):
         box.fill(typed)
         box.press("Enter")
-        assert chosen.value("s.seed.value") == used
-        assert box.input_value() == str(used)
+        assert chosen.value("s.seed.value") == 7
+        assert box.input_value() == "7"
+        begins = typed or "An empty field"
+        text = f"{begins} is not a whole number from 0 to {2**53 - 1:,}: 7 is kept."
+        assert said.inner_text() == text
+        assert said.get_attribute("id") == box.get_attribute("aria-describedby")
+        assert box.get_attribute("aria-invalid") == "true"
+    chosen.value("void (s.language.value = 'zh')")
+    assert said.inner_text().endswith("之间的整数：仍用 7。")
+    chosen.value("void (s.language.value = 'en')")
+    box.fill("8")
+    box.press("Enter")
+    assert said.count() == 0
+    assert chosen.value("s.seed.value") == 8
 
 
 def test_a_finger_points_too(browser: "Browser", moons_html: Path) -> None:

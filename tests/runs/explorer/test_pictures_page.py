@@ -220,16 +220,21 @@ def test_the_slider_goes_from_noise_to_the_picture(page: "Page", of_classes: Run
     np.testing.assert_array_equal(seen(page), frames[4])
 
 
-def test_a_draw_is_stopped_and_what_is_out_of_reach_is_put_right(page: "Page") -> None:
+def test_a_draw_is_stopped_and_what_is_out_of_reach_is_refused(page: "Page") -> None:
     before = seen(page)
-    steps(page, "5000")
-    assert page.get_by_label("Steps", exact=True).input_value() == "1000"
+    for wrong in ("5000", "-3", "1.5"):
+        steps(page, wrong)
+        said = page.get_by_text(f"{wrong} is not a whole number from 1 to 1,000: 4 is kept.")
+        said.wait_for()
+        assert page.get_by_label("Steps", exact=True).input_value() == "4"
+    assert page.get_by_test_id("progress").count() == 0
+    steps(page, "1000")
+    assert said.count() == 0
     page.get_by_test_id("progress").get_by_text(re.compile("of 1000")).wait_for()
     page.get_by_test_id("cancel").click()
     page.get_by_text("This is not drawn yet.").wait_for()
     np.testing.assert_array_equal(seen(page), before)
-    steps(page, "-3")
-    assert page.get_by_label("Steps", exact=True).input_value() == "1"
+    steps(page, "1")
     until_drawn(page)
     assert "1 network call" in page.get_by_test_id("state").inner_text()
 
