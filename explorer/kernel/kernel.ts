@@ -6,6 +6,20 @@ export function reserve(bytes: i32): usize {
   return heap.alloc(bytes);
 }
 
+// a b + c, and c - a b: rounded once where the processor can, as it takes half of the time. The kernel is
+// compiled with these instructions and without, for browsers that lack them.
+// @ts-ignore: decorator
+@inline
+function times_plus4(a: v128, b: v128, c: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
+}
+
+// @ts-ignore: decorator
+@inline
+function minus_times4(c: v128, a: v128, b: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_nmadd(a, b, c) : f32x4.sub(c, f32x4.mul(a, b));
+}
+
 // Added to a float of size below 2^22 it leaves the nearest integer in the lowest bits.
 const ROUNDING: f32 = 12582912.0;
 const ROUNDING_BITS: i32 = 0x4b400000;
@@ -18,11 +32,11 @@ function power4(x: v128): v128 {
   const shifted = f32x4.add(x, f32x4.splat(ROUNDING));
   const r = f32x4.sub(x, f32x4.sub(shifted, f32x4.splat(ROUNDING)));
   let p = f32x4.splat(1.3264727253e-3);
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(9.6715127859e-3));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.5507337445e-2));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(2.4022242083e-1));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(6.9314697760e-1));
-  p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.0));
+  p = times_plus4(p, r, f32x4.splat(9.6715127859e-3));
+  p = times_plus4(p, r, f32x4.splat(5.5507337445e-2));
+  p = times_plus4(p, r, f32x4.splat(2.4022242083e-1));
+  p = times_plus4(p, r, f32x4.splat(6.9314697760e-1));
+  p = times_plus4(p, r, f32x4.splat(1.0));
   return i32x4.add(p, i32x4.shl(shifted, 23));
 }
 
@@ -119,20 +133,20 @@ export function linear(
         const p = v128.load(weights), q = v128.load(weights, 16);
         let v = v128.load32_splat(x0);
         x0 += 4;
-        a0 = f32x4.add(a0, f32x4.mul(v, p));
-        c0 = f32x4.add(c0, f32x4.mul(v, q));
+        a0 = times_plus4(v, p, a0);
+        c0 = times_plus4(v, q, c0);
         v = v128.load32_splat(x1);
         x1 += 4;
-        a1 = f32x4.add(a1, f32x4.mul(v, p));
-        c1 = f32x4.add(c1, f32x4.mul(v, q));
+        a1 = times_plus4(v, p, a1);
+        c1 = times_plus4(v, q, c1);
         v = v128.load32_splat(x2);
         x2 += 4;
-        a2 = f32x4.add(a2, f32x4.mul(v, p));
-        c2 = f32x4.add(c2, f32x4.mul(v, q));
+        a2 = times_plus4(v, p, a2);
+        c2 = times_plus4(v, q, c2);
         v = v128.load32_splat(x3);
         x3 += 4;
-        a3 = f32x4.add(a3, f32x4.mul(v, p));
-        c3 = f32x4.add(c3, f32x4.mul(v, q));
+        a3 = times_plus4(v, p, a3);
+        c3 = times_plus4(v, q, c3);
       }
       v128.store(to, a0);
       v128.store(to, c0, 16);
@@ -243,14 +257,14 @@ function posterior_of(
   let top = f32x4.splat(-Infinity);
   for (let k: usize = 0; k < length; k += 16) {
     let off = f32x4.sub(y0, v128.load(q + k));
-    let exponent = f32x4.sub(v128.load(w + k), f32x4.mul(off, off));
+    let exponent = minus_times4(v128.load(w + k), off, off);
     if (dimension > 1) {
       off = f32x4.sub(y1, v128.load(q + length + k));
-      exponent = f32x4.sub(exponent, f32x4.mul(off, off));
+      exponent = minus_times4(exponent, off, off);
     }
     if (dimension > 2) {
       off = f32x4.sub(y2, v128.load(q + 2 * length + k));
-      exponent = f32x4.sub(exponent, f32x4.mul(off, off));
+      exponent = minus_times4(exponent, off, off);
     }
     v128.store(exponents + k, exponent);
     top = f32x4.pmax(top, exponent);
@@ -266,9 +280,9 @@ function posterior_of(
     if (!v128.any_true(f32x4.gt(below, f32x4.splat(NOTHING)))) continue;
     const weight = power4(f32x4.pmax(f32x4.splat(-126.0), below));
     total = f32x4.add(total, weight);
-    m0 = f32x4.add(m0, f32x4.mul(weight, v128.load(points + k)));
-    if (dimension > 1) m1 = f32x4.add(m1, f32x4.mul(weight, v128.load(points + length + k)));
-    if (dimension > 2) m2 = f32x4.add(m2, f32x4.mul(weight, v128.load(points + 2 * length + k)));
+    m0 = times_plus4(weight, v128.load(points + k), m0);
+    if (dimension > 1) m1 = times_plus4(weight, v128.load(points + length + k), m1);
+    if (dimension > 2) m2 = times_plus4(weight, v128.load(points + 2 * length + k), m2);
   }
   const sum = across(total);
   store<f32>(out, across(m0) / sum);
@@ -309,7 +323,7 @@ function distance4(own: usize, b: usize, length: usize, k: usize, dimension: i32
   let square = f32x4.splat(0);
   for (let d = 0; d < dimension; d++) {
     const off = f32x4.sub(f32x4.splat(load<f32>(own + (<usize>d << 2))), v128.load(b + <usize>d * length + k));
-    square = f32x4.add(square, f32x4.mul(off, off));
+    square = times_plus4(off, off, square);
   }
   return f32x4.sqrt(square);
 }
@@ -444,7 +458,7 @@ export function attention(qkv: usize, positions: i32, heads: i32, width: i32, sc
         const key = own + all + <usize>k * step;
         let product = f32x4.splat(0);
         for (let d: usize = 0; d < wide; d += 16) {
-          product = f32x4.add(product, f32x4.mul(v128.load(query + d), v128.load(key + d)));
+          product = times_plus4(v128.load(query + d), v128.load(key + d), product);
         }
         const score = across(product) * scale;
         store<f32>(scores + (<usize>k << 2), score);
@@ -462,7 +476,7 @@ export function attention(qkv: usize, positions: i32, heads: i32, width: i32, sc
         let sum = f32x4.splat(0);
         for (let k = 0; k < positions; k++) {
           const value = own + all * 2 + <usize>k * step + d;
-          sum = f32x4.add(sum, f32x4.mul(v128.load32_splat(scores + (<usize>k << 2)), v128.load(value)));
+          sum = times_plus4(v128.load32_splat(scores + (<usize>k << 2)), v128.load(value), sum);
         }
         v128.store(to + d, f32x4.mul(sum, share));
       }

@@ -1,6 +1,7 @@
 // The compiled kernel (kernel/kernel.ts) and the memory it works in.
 
-import encoded from "./kernel.wasm?url&inline";
+import plain from "./kernel.wasm?url&inline";
+import fused from "./kernel_fused.wasm?url&inline";
 import { decoded } from "./payload";
 import { NO_MEMORY } from "./tasks";
 
@@ -44,7 +45,8 @@ export interface Kernel {
 
 /** An instance with memory of its own. */
 export async function loadKernel(): Promise<Kernel> {
-  const bytes = decoded(encoded.slice(encoded.indexOf(",") + 1));
+  const [fast, portable] = [fused, plain].map((url) => decoded(url.slice(url.indexOf(",") + 1)));
+  const bytes = WebAssembly.validate(fast) ? fast : portable;
   const { instance } = await WebAssembly.instantiate(bytes, {
     env: { abort: () => { throw new Error(NO_MEMORY); } },
   });

@@ -105,11 +105,8 @@ const dpmSolver: (stochastic: boolean) => Method = (stochastic) => ({ eta: given
     const x_0 = denoise(x, t), now = logRatio(t), h = logRatio(s) - now;
     const eta = stochastic && t.sigma / t.alpha <= noiseBelow ? given : 0;
     const part = -Math.expm1(-(1 + eta) * h);
-    let integral: Float64Array = x_0.map((v) => part * v);
-    if (before && Number.isFinite(h)) {
-      const slope = h / (2 * (now - before.at));
-      integral = sum(part * (1 + slope), x_0, -part * slope, before.x_0);
-    }
+    const slope = before && Number.isFinite(h) ? h / (2 * (now - before.at)) : 0;
+    const integral = sum(part * (1 + slope), x_0, -part * slope, before?.x_0 ?? x_0);
     before = Number.isFinite(now) ? { at: now, x_0 } : null;
     return exponentialStep(x, integral, t, s, eta, noise);
   };
@@ -128,11 +125,8 @@ const unipc: Method = () => {
     }
     known = known.slice(0, 2);
     const part = -Math.expm1(-h);
-    let integral: Float64Array = x_0.map((v) => part * v);
-    if (known.length > 1 && Number.isFinite(h)) {
-      const slope = h / (2 * (now - known[1].at));
-      integral = sum(part * (1 + slope), x_0, -part * slope, known[1].x_0);
-    }
+    const slope = known.length > 1 && Number.isFinite(h) ? h / (2 * (now - known[1].at)) : 0;
+    const integral = sum(part * (1 + slope), x_0, -part * slope, known[known.length - 1].x_0);
     past = Number.isFinite(now) ? { x, level: t, known } : null;
     return exponentialStep(x, integral, t, s, 0, noise);
   };

@@ -121,6 +121,18 @@ def test_as_it_opens_it_shows_the_samples_of_run_sample(shown: Shown, moons: Run
     assert _apart(moons, shown.drawn("learned"), moons.sample(2000)) < CLOSE
 
 
+def test_a_browser_without_relaxed_simd_draws_the_same(
+    reopened: Shown, moons: Run, moons_html: Path, tmp_path: Path
+) -> None:
+    """The kernel is compiled without its instructions, too."""
+    page = moons_html.read_text("utf-8")
+    asked = "WebAssembly.validate("
+    assert page.count(asked) == 1
+    (tmp_path / "page.html").write_text(page.replace(asked, "(() => false)("), "utf-8")
+    reopened.open(tmp_path / "page.html")
+    assert _apart(moons, reopened.drawn("learned"), moons.sample(2000)) < CLOSE
+
+
 def test_the_exact_denoiser_draws_as_pythons_does(shown: Shown, moons: Run) -> None:
     exact = exact_denoiser(moons)
     assert exact is not None
