@@ -55,7 +55,7 @@ function withoutWhat(file: RunHeader): string {
   const { stored } = file as TableHeader, { why } = file as PicturesHeader;
   const reason: Reason | undefined = stored?.why ?? why;
   const left = stored ? leftOutOfRows(stored) : leftOutOfPictures((file as PicturesHeader).left_out);
-  return `${reason ? text.value.notLive(said(reason)) : ""} ${left}`;
+  return `${reason ? text.value.pageNotLive(said(reason)) : ""} ${left}`;
 }
 
 /** This page as it was opened: what it shows is made anew from what it carries. */

@@ -119,9 +119,9 @@ def test_what_the_file_does_without_is_said(
         said = opened.get_by_test_id("page-state")
         why = f"the page does not have the sampler {NOT_IN_THE_PAGE}"
         assert path.name == "orders-csv.html"
-        assert said.inner_text().endswith(f"The page does not draw by itself: {why}.")
+        assert said.inner_text().endswith(f"It does without drawing by itself: {why}.")
         opened.get_by_test_id("language").click()
-        assert f"本页不自行生成：页面没有采样器 {NOT_IN_THE_PAGE}。" in said.inner_text()
+        assert f"此文件不自行生成：页面没有采样器 {NOT_IN_THE_PAGE}。" in said.inner_text()
         opened.close()
     capsys.readouterr()
     assert leave("explore orders.safetensors --to by_command.html") == 0
