@@ -46,6 +46,37 @@ def test_dicom_gives_the_values_that_it_means(tmp_path: Path) -> None:
         read_images(tmp_path)
 
 
+@pytest.mark.parametrize("group", ["frame", "shared", "both"])
+def test_slope_and_intercept_of_enhanced_dicom(tmp_path: Path, group: str) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    from pydicom.uid import EnhancedCTImageStorage
+
+    def stated(*scale: float) -> Any:
+        group, item = pydicom.Dataset(), pydicom.Dataset()
+        if scale:
+            item.RescaleSlope, item.RescaleIntercept = scale
+            group.PixelValueTransformationSequence = [item]
+        return group
+
+    frames = np.stack([SLICE, SLICE // 2, SLICE // 3])
+    each = {"frame": [1, 2, 3], "shared": [2, 2, 2], "both": [5, 2, 5]}[group]
+    dicom(
+        tmp_path / "a.dcm",
+        frames,
+        SOPClassUID=EnhancedCTImageStorage,
+        PerFrameFunctionalGroupsSequence=[
+            stated(*(() if group == "shared" or slope == 5 else (slope, -1024))) for slope in each
+        ],
+        SharedFunctionalGroupsSequence=[
+            stated(*({"frame": (), "shared": (2, -1024), "both": (5, -1024)}[group]))
+        ],
+    )
+    found = read(tmp_path / "a.dcm")
+    slopes = np.array(each)[:, None, None]
+    np.testing.assert_array_equal(found.pixels[..., 0], frames.astype(int) * slopes - 1024)
+    assert found.pixels.dtype == np.int32
+
+
 def test_white_is_zero_in_monochrome1(tmp_path: Path) -> None:
     dicom(tmp_path / "a.dcm", SLICE, "MONOCHROME1")
     found = read(tmp_path)

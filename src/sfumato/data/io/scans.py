@@ -10,10 +10,14 @@ import math
 import zlib
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sfumato.errors import DataError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 ENDINGS = (".dcm", ".nii", ".nii.gz", ".fits")
 """Of files that have to be scans."""
@@ -32,10 +36,22 @@ def dicom(content: bytes) -> list[np.ndarray]:
     if kind == "MONOCHROME1":  # zero is white
         low = -(2 ** (scan.BitsStored - 1)) if scan.PixelRepresentation else 0
         values = (2 * low + 2**scan.BitsStored - 1 - values.astype(np.int64)).astype(values.dtype)
-    if "RescaleSlope" in scan or "ModalityLUTSequence" in scan:
-        values = _as_integers(apply_modality_lut(values, scan))
-    channels = int(scan.SamplesPerPixel)
-    return _planes(values.reshape(-1, scan.Rows, scan.Columns, channels))
+    values = values.reshape(-1, scan.Rows, scan.Columns, int(scan.SamplesPerPixel))
+    pairs = zip(values, _transformations(scan, len(values)), strict=True)
+    frames = np.stack([apply_modality_lut(frame, stated) for frame, stated in pairs])
+    return _planes(frames if frames.dtype == values.dtype else _as_integers(frames))
+
+
+def _transformations(scan: "Dataset", frames: int) -> list["Dataset"]:
+    """What states the slope and intercept, or the table, of each frame.
+
+    It is the file or, in enhanced DICOM, the functional groups of the frame or of all frames
+    (PS3.3, C.7.6.16.2.9).
+    """
+    name = "PixelValueTransformationSequence"
+    shared = scan.get("SharedFunctionalGroupsSequence") or [scan]
+    groups = scan.get("PerFrameFunctionalGroupsSequence") or shared * frames
+    return [(each.get(name) or shared[0].get(name) or [scan])[0] for each in groups]
 
 
 def nifti(content: bytes) -> list[np.ndarray]:
