@@ -84,7 +84,7 @@ def test_pages_are_pictures_and_named_axes_are_kept(tmp_path: Path) -> None:
     found = read(written(tmp_path / "stack", stack, photometric="minisblack"))
     np.testing.assert_array_equal(found.pixels[..., 0], stack)
     assert list(found.names) == ["0.tif[0]", "0.tif[1]", "0.tif[2]"]
-    assert found.notes[0].startswith("3 pages or frames of files with several")
+    assert found.notes[0].startswith("3 pages or frames, in files with several: 1 ")
     first = read(tmp_path / "stack", frames="first")
     np.testing.assert_array_equal(first.pixels[..., 0], stack[:1])
     assert first.notes == ("1 cut to the first of 3 frames",)

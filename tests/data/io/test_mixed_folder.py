@@ -79,7 +79,7 @@ def test_each_of_300_files_is_accounted_for(tmp_path: Path) -> None:
     place = stranger(tmp_path / "x")
     with pytest.raises(DataError) as refused:
         read_images(place)
-    assert "11 of 258 pictures cannot be used" in str(refused.value)
+    assert "11 of 258 pictures (11 of 254 files) cannot be used" in str(refused.value)
     for part in (
         "not bytes: deep/0.png (uint16, 4000 to 4000), ",
         "not 8 x 8 as most are: small/0.png (5 x 5 pixels), ",
@@ -102,7 +102,7 @@ def test_each_of_300_files_is_accounted_for(tmp_path: Path) -> None:
     ]
     assert others == "20 .txt, 10 .cr2, 10 .json, 4 hidden, 1 .csv, 1 without an ending"
     assert 243 + 11 + 20 + 10 + 10 + 4 + 1 + 1 == 300
-    assert any(each.startswith("6 pages or frames") for each in found.notes)
+    assert found.notes[0].startswith("6 pages or frames, in files with several: 2 (")
     assert "1 transparent, on white (data.background)" in found.notes
     changes = {"source": str(place), "skip_bad": True}
     settings = Settings.model_validate({"data": changes})
@@ -161,6 +161,52 @@ def test_names_that_come_twice_in_an_archive_are_named(tmp_path: Path) -> None:
     ]
 
 
+def test_one_file_of_many_bands_does_not_throw_out_the_grey_ones(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    for k in range(3):
+        Image.new("L", (8, 8), k).save(tmp_path / f"grey{k}.png")
+        Image.new("RGB", (8, 8), (k, 0, 9)).save(tmp_path / f"colour{k}.png")
+    bands = np.zeros((8, 8, 5), np.uint8)
+    tifffile.imwrite(tmp_path / "five.tif", bands, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(
+        DataError, match=r"1 of 7 .*: not grey or colour .*: five\.tif \(5 channels"
+    ):
+        read_images(tmp_path)
+    found = read_images(tmp_path, PictureReading(skip_bad=True))
+    assert found.pixels.shape == (6, 8, 8, 3)
+    assert found.notes == ("3 grey ones, given colour",)
+    for k in range(9):
+        tifffile.imwrite(
+            tmp_path / f"{k}.tif", bands, photometric="minisblack", planarconfig="contig"
+        )
+    with pytest.raises(DataError, match=r"6 of 16 .*: not 5 channels as most have: colour0\.png"):
+        read_images(tmp_path)
+
+
+def test_files_of_pages_are_counted_by_the_block_alone(tmp_path: Path) -> None:
+    def pages(name: str, *sides: int) -> None:
+        first, *rest = [Image.new("L", (side, side), side) for side in sides]
+        first.save(tmp_path / name, save_all=True, append_images=rest)
+
+    pages("whole0.tif", 8, 8, 8)
+    pages("whole1.tif", 8, 8)
+    pages("part.tif", 8, 3, 8, 3)
+    pages("small.tif", 3, 3, 3)
+    Image.new("L", (8, 8)).save(tmp_path / "one.png")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "note.txt").write_text("a note")
+    with pytest.raises(DataError, match=r"6 of 14 pictures \(3 of 6 files\) cannot be used"):
+        read_images(tmp_path)
+    found = read_images(tmp_path, PictureReading(skip_bad=True))
+    assert len(found) == 8
+    assert found.notes[0].startswith("7 pages or frames, in files with several: 3")
+    assert found.left_out[-2:] == ("files: 2 whole, 1 in part", "1 .txt")
+    assert sum(1 for _ in tmp_path.iterdir()) == 8 - 7 + 3 + 2 + 1
+    (tmp_path / "part.tif").unlink()
+    found = read_images(tmp_path, PictureReading(skip_bad=True))
+    assert found.left_out[-2] == "files: 2 whole, 0 in part"
+
+
 def test_pages_of_another_size_are_named_one_by_one(tmp_path: Path) -> None:
     pages = [Image.new("L", (8, 8)), Image.new("L", (3, 3)), Image.new("L", (8, 8), 9)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
@@ -168,7 +214,10 @@ def test_pages_of_another_size_are_named_one_by_one(tmp_path: Path) -> None:
         read_images(tmp_path)
     found = read_images(tmp_path, PictureReading(skip_bad=True))
     assert list(found.names) == ["a.tif[0]", "a.tif[2]"]
-    assert found.left_out == ("a.tif[1] (3 x 3 pixels): not 8 x 8 as most are",)
+    assert found.left_out == (
+        "a.tif[1] (3 x 3 pixels): not 8 x 8 as most are",
+        "files: 0 whole, 1 in part",
+    )
 
 
 def test_a_phone_s_previews_are_no_pictures(tmp_path: Path) -> None:

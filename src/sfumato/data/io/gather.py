@@ -82,7 +82,7 @@ class _Facts:
     """What is known of the files that were decoded.
 
     Args:
-        file: of each picture, the file that it is in.
+        file: of each picture, used or not, the file that it is in.
         bad: files and pictures that cannot be used, and why.
         notes: what is to be said of each file.
         range: least and greatest value of each picture that is not of bytes.
@@ -131,7 +131,7 @@ def gather(
         usual = _set_aside(spool, facts, reading)
         if facts.bad and (usual is None or not reading.skip_bad):
             option = _in_python if in_python else _assigned
-            raise DataError(_complaint(where, facts, len(spool.shapes), option))
+            raise DataError(_complaint(where, facts, list(spool.shapes), option))
         if usual is None:
             what = f" ({by_ending(others)} lie there)" if others else ""
             raise DataError(
@@ -150,7 +150,7 @@ def gather(
         numbers,
         classes,
         names,
-        tuple(_left_out(facts, parts, roles, others)),
+        tuple(_left_out(facts, set(files), parts, roles, others)),
         (*said, *_noted(files, facts, [spool.shapes[name] for name in names], types)),
         value_range(pixels, reading.range, where),
         files if len(set(files)) < len(files) else (),
@@ -169,13 +169,14 @@ def _take(spool: Spool, facts: _Facts, name: str, result: Decoded | DataError) -
     facts.notes[name] = result.notes
     for k, frame in enumerate(result.frames):
         picture = f"{name}[{k}]" if len(result.frames) > 1 else name
+        facts.file[picture] = name
         if frame.dtype != np.uint8:
             low, high = float(frame.min()), float(frame.max())
             if not math.isfinite(low) or not math.isfinite(high):
                 facts.bad[picture] = _Fault("values that are not finite (NaN)")
                 continue
             facts.range[picture] = low, high
-        spool[picture], facts.file[picture] = frame, name
+        spool[picture] = frame
 
 
 def _classes_of_pictures(
@@ -191,10 +192,17 @@ def _classes_of_pictures(
 
 
 def _left_out(
-    facts: _Facts, parts: Mapping[str, int], roles: Mapping[str, int], others: Sequence[str]
+    facts: _Facts,
+    used: set[str],
+    parts: Mapping[str, int],
+    roles: Mapping[str, int],
+    others: Sequence[str],
 ) -> list[str]:
-    """A line for each reason, and one for what is no picture."""
+    """A line for each reason, and one for what is no picture; by them each file is counted."""
     left = [f"{few}: {reason}" for reason, few in _by_reason(facts)]
+    files = _bad_files(facts)
+    if len(files - used) < len(facts.bad):
+        left.append(f"files: {len(files - used):,} whole, {len(files & used):,} in part")
     left += [f"{count:,} .{role} beside other pictures" for role, count in roles.items()]
     if parts:
         shown = ", ".join(f"{part} ({count:,})" for part, count in parts.items())
@@ -212,8 +220,8 @@ def _only_training(spool: Spool, facts: _Facts) -> dict[str, int]:
     """Of a set that is delivered in parts the one to learn from; how many are in the others."""
     files = [*facts.notes, *facts.bad]
     kept, parts = training_part(files)
-    for name in [name for name, file in facts.file.items() if file not in kept]:
-        _drop(spool, facts, name)
+    for name in [name for name in spool.shapes if facts.file[name] not in kept]:
+        del spool.shapes[name]
     facts.bad = {name: why for name, why in facts.bad.items() if name in kept}
     return parts
 
@@ -223,18 +231,16 @@ def _set_roles_aside(spool: Spool, facts: _Facts) -> dict[str, int]:
 
     So webdataset names the parts of a sample.
     """
-    ending = {name: split_key(file) for name, file in facts.file.items()}
+    ending = {name: split_key(facts.file[name]) for name in spool.shapes}
     whole = {key for key, rest in ending.values() if "." not in rest}
-    roles: Counter[str] = Counter()
-    for name, (key, rest) in ending.items():
-        if "." in rest and key in whole:
-            roles[rest] += 1
-            _drop(spool, facts, name)
-    return dict(roles)
-
-
-def _drop(spool: Spool, facts: _Facts, name: str) -> None:
-    del spool.shapes[name], facts.file[name]
+    beside = {
+        facts.file[name]: rest
+        for name, (key, rest) in ending.items()
+        if "." in rest and key in whole
+    }
+    for name in [name for name in spool.shapes if facts.file[name] in beside]:
+        del spool.shapes[name]
+    return Counter(beside.values())
 
 
 def _set_aside(spool: Spool, facts: _Facts, reading: PictureReading) -> tuple[int, ...] | None:
@@ -242,7 +248,7 @@ def _set_aside(spool: Spool, facts: _Facts, reading: PictureReading) -> tuple[in
 
     def refuse(name: str, fault: _Fault) -> None:
         facts.bad[name] = fault
-        _drop(spool, facts, name)
+        del shapes[name]
 
     shapes = spool.shapes
     for name, (low, high) in facts.range.items():
@@ -256,11 +262,12 @@ def _set_aside(spool: Spool, facts: _Facts, reading: PictureReading) -> tuple[in
         height, width, _ = shapes[name]
         reason = f"not {usual[1]} x {usual[0]} as most are"
         refuse(name, _Fault(reason, f"{width} x {height} pixels", "size"))
-    depths = Counter(shape[2] for shape in shapes.values())
-    if not set(depths) <= {1, 3}:
-        most = max(depths, key=lambda depth: (depths[depth], depth))
-        for name in [name for name, shape in shapes.items() if shape[2] != most]:
-            refuse(name, _Fault(f"not {most} channels as most have", f"{shapes[name][2]} channels"))
+    bands = {name: 0 if shape[2] in (1, 3) else shape[2] for name, shape in shapes.items()}
+    counts = Counter(bands.values())
+    most = max(counts, key=lambda each: (counts[each], each), default=0)
+    reason = f"not {most} channels as most have" if most else "not grey or colour as most are"
+    for name in [name for name, each in bands.items() if each != most]:
+        refuse(name, _Fault(reason, f"{shapes[name][2]} channels"))
     return usual
 
 
@@ -272,10 +279,10 @@ def _noted(
 ) -> list[str]:
     """What to say of the pictures, with how many it holds for."""
     said = []
-    if several := sum(count for count in Counter(files).values() if count > 1):
+    if several := [count for count in Counter(files).values() if count > 1]:
         said.append(
-            f"{several:,} pages or frames of files with several (data.frames=first takes one of "
-            "each)"
+            f"{sum(several):,} pages or frames, in files with several: {len(several):,} "
+            "(data.frames=first takes one of each)"
         )
     counts = Counter(note for file in set(files) for note in facts.notes[file])
     said += [f"{count:,} {note}" for note, count in sorted(counts.items())]
@@ -301,7 +308,14 @@ def _by_reason(facts: _Facts) -> list[tuple[str, str]]:
     ]
 
 
-def _complaint(where: str, facts: _Facts, good: int, option: Callable[[str, Any], str]) -> str:
+def _bad_files(facts: _Facts) -> set[str]:
+    """The files in which something cannot be used."""
+    return {facts.file.get(name, name) for name in facts.bad}
+
+
+def _complaint(
+    where: str, facts: _Facts, good: Sequence[str], option: Callable[[str, Any], str]
+) -> str:
     """All that cannot be used, gathered by its reason."""
     faults = "; ".join(f"{reason}: {names}" for reason, names in _by_reason(facts))
     mended = Counter(fault.mended_by for fault in facts.bad.values())
@@ -313,8 +327,10 @@ def _complaint(where: str, facts: _Facts, good: int, option: Callable[[str, Any]
         fixes.append("mend or remove them")
     if good:
         fixes.append(f"{option('skip_bad', True)} leaves them out")
-    count = len(facts.bad)
-    return f"{where}: {count} of {count + good} pictures cannot be used: {faults}. Do: " + (
+    bad, count, total = _bad_files(facts), len(facts.bad), len(facts.bad) + len(good)
+    files = bad | {facts.file[name] for name in good}
+    of_files = f" ({len(bad)} of {len(files)} files)" if len(files) < total else ""
+    return f"{where}: {count} of {total} pictures{of_files} cannot be used: {faults}. Do: " + (
         ", or ".join(fixes) + "."
     )
 
