@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from sfumato.data.images import Images, PictureReading
+from sfumato.data.io.gather import from_pil
 from sfumato.data.io.images import read_images, read_mask
 from sfumato.data.io.sheets import write_images
 from sfumato.errors import DataError
@@ -106,6 +107,114 @@ def test_smaller_copies_of_a_page_are_no_pictures(tmp_path: Path) -> None:
         file.write(page[::2, ::2], subfiletype=1, photometric="minisblack")
         file.write(page[::4, ::4], subfiletype=1, photometric="minisblack")
     np.testing.assert_array_equal(read(tmp_path / "x").pixels[..., 0], [page])
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2"])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_copies_and_masks_among_the_pages_are_no_pictures(
+    tmp_path: Path, kind: str, big: bool, order: str
+) -> None:
+    page = RANDOM.integers(0, 256, (2, 32, 32)).astype(kind)
+    options: dict[str, Any] = {"photometric": "minisblack", "metadata": None}
+    for masks in (False, True):
+        with tifffile.TiffWriter(tmp_path / "0.tif", bigtiff=big, byteorder=order) as file:
+            for each in page:
+                file.write(each[::2, ::2], subfiletype=1, **options)
+                file.write(each, **options)
+                if masks:
+                    file.write(each > 9, **{**options, "subfiletype": 4, "photometric": 4})
+        found = read(tmp_path)
+        np.testing.assert_array_equal(found.pixels[..., 0], page)
+        assert len(read(tmp_path, size=16)) == 2
+        first = read(tmp_path, frames="first")
+        np.testing.assert_array_equal(first.pixels[..., 0], page[:1])
+        assert first.notes == ("1 cut to the first of 2 frames",)
+        if kind == "u1" and not masks and (order, big) != (">", True):  # which Pillow opens
+            with Image.open(tmp_path / "0.tif") as opened:
+                np.testing.assert_array_equal(from_pil([opened]).pixels[..., 0], page)
+    tifffile.imwrite(tmp_path / "0.tif", page[0], subfiletype=1)
+    with pytest.raises(DataError, match=r"smaller copies or masks of a picture that is not in "):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("below", [False, True])
+@pytest.mark.parametrize("photometric", ["cfa", "linear_raw"])
+def test_what_a_sensor_saw_is_no_picture(tmp_path: Path, below: bool, photometric: str) -> None:
+    thumbnail = RANDOM.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    for flag in (0, 1):
+        with tifffile.TiffWriter(tmp_path / "a.dng") as file:
+            file.write(thumbnail, photometric="rgb", subfiletype=flag, subifds=int(below))
+            shape = (16, 16, 3)[: 3 if photometric == "linear_raw" else 2]
+            file.write(np.zeros(shape, np.uint16), photometric=photometric)
+        for asked in ({}, {"size": 8}, {"frames": "first"}):
+            with pytest.raises(DataError, match=r"camera raw; develop it .*: a\.dng"):
+                read(tmp_path, **asked)
+
+
+def test_later_pages_may_be_of_any_type(tmp_path: Path) -> None:
+    page = RANDOM.integers(0, 256, (8, 8), dtype=np.uint8)
+    signed, bands = np.full((8, 8), -5, np.int8), np.full((8, 8, 2), 0.5, np.float32)
+    with tifffile.TiffWriter(tmp_path / "0.tif") as file:
+        file.write(page, photometric="minisblack")
+        file.write(signed, photometric="minisblack")
+    np.testing.assert_array_equal(read(tmp_path).pixels[..., 0], [page, signed.astype(int)])
+    with pytest.raises(DataError, match=r"1 of 2 .*not bytes: 0\.tif\[1\] \(int8, -5 to -5\)"):
+        read_images(tmp_path)
+    with tifffile.TiffWriter(tmp_path / "0.tif") as file:
+        file.write(page, photometric="minisblack")
+        file.write(bands, photometric="minisblack", planarconfig="contig")
+    with pytest.raises(DataError, match=r"not bytes: 0\.tif\[1\] \(float32, 0\.5 to 0\.5\)"):
+        read_images(tmp_path)
+    with pytest.raises(DataError, match=r"not .*channels.*: 0\.tif\[\d\] \(\d channel"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"truncate": True},
+        {"imagej": True, "truncate": True},
+        {"volumetric": True, "tile": (16,) * 3},
+    ],
+)
+def test_stacks_of_one_directory_are_read_whole(tmp_path: Path, options: dict[str, Any]) -> None:
+    stack = RANDOM.integers(0, 256, (16, 16, 16), dtype=np.uint8)
+    metadata = {"metadata": {"axes": "ZYX"}}
+    tifffile.imwrite(tmp_path / "0.tif", stack, photometric="minisblack", **options, **metadata)
+    np.testing.assert_array_equal(read(tmp_path).pixels[..., 0], stack)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "jpeg", "group4"])
+@pytest.mark.filterwarnings("default")  # a program shows them, and goes on
+def test_pages_of_bytes_that_are_cut_off_are_missed(
+    tmp_path: Path,
+    compression: str,
+    capfd: pytest.CaptureFixture[str],
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    numbers = RANDOM.integers(0, 256, (6, 24, 24), dtype=np.uint8)
+    pages = [Image.fromarray(each) for each in numbers]
+    pages = [each.convert("1") if compression == "group4" else each for each in pages]
+    options: dict[str, Any] = {
+        "save_all": True,
+        "append_images": pages[1:],
+        "compression": compression,
+    }
+    pages[0].save(tmp_path / "0.tif", **options)
+    pages[0].save(tmp_path / "1.tif")
+    whole, content = read(tmp_path).pixels[:6], (tmp_path / "0.tif").read_bytes()
+    for length in (*range(40, len(content) - 40, 19), *range(len(content) - 40, len(content))):
+        (tmp_path / "0.tif").write_bytes(content[:length])
+        found = read(tmp_path, skip_bad=True)
+        if len(found) == 7:
+            np.testing.assert_array_equal(found.pixels[:6], whole)
+        else:
+            assert found.left_out == ("0.tif: truncated or damaged",)
+    (tmp_path / "0.tif").write_bytes(content[:4] + b"\0" * 40)
+    assert read(tmp_path, skip_bad=True).left_out == ("0.tif: truncated or damaged",)
+    assert capfd.readouterr().err == ""
+    assert not recwarn
 
 
 def test_compression_is_read_or_the_library_is_named(

@@ -7,17 +7,29 @@ is: 16 bits of grey by Pillow, more bands and other types of a TIFF by `data.io.
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
-from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sfumato.data.images import PictureReading, colour, fitted
 from sfumato.data.io.files import HEAD, LARGEST_FILE
 from sfumato.data.io.scans import scan_format, scanned, unpacked
 from sfumato.data.io.tiff import tiff_frames
+from sfumato.data.io.tiff_directories import (
+    BANDS,
+    BITS,
+    COLOUR,
+    DEPTH,
+    DESCRIPTION,
+    SIGNS,
+    SUBFILE,
+    Tags,
+    directories,
+    is_picture,
+)
 from sfumato.errors import DataError
 
 # A camera's picture at most; a file that claims more is not decoded.
@@ -82,10 +94,14 @@ def decoded(content: bytes, reading: PictureReading) -> Decoded:
     try:
         if kind is not None and _is_deep_colour(kind, content):
             return _cut(Decoded([_deep_colour(kind, content)]), reading)
-        if kind == "TIFF" and not _of_bytes(content):
-            return _cut(Decoded(tiff_frames(content, _LARGEST_STACK)), reading)
+        pages = None
+        if kind == "TIFF":
+            tags = directories(content)
+            if not _of_bytes(content, tags):
+                return _cut(Decoded(tiff_frames(content, _LARGEST_STACK)), reading)
+            pages = [k for k, each in enumerate(tags) if is_picture(each)]
         with Image.open(io.BytesIO(content)) as image:
-            return frames_of(image, reading)
+            return frames_of(image, reading, pages)
     except UnidentifiedImageError:
         raise DataError("not a picture" if kind is None else "truncated or damaged") from None
     except DataError:
@@ -96,8 +112,15 @@ def decoded(content: bytes, reading: PictureReading) -> Decoded:
         raise DataError("truncated or damaged") from None
 
 
-def frames_of(image: Image.Image, reading: PictureReading) -> Decoded:
+def frames_of(
+    image: Image.Image, reading: PictureReading, pages: Sequence[int] | None = None
+) -> Decoded:
     """The frames of a picture of Pillow.
+
+    Args:
+        image: which may have several.
+        reading: how.
+        pages: those that are pictures, where it is known.
 
     Raises:
         DataError: if it is too large, or is transparent and not of bytes.
@@ -106,28 +129,44 @@ def frames_of(image: Image.Image, reading: PictureReading) -> Decoded:
         raise DataError("beyond 25 megapixels")
     if reading.size is not None:  # a JPEG need not be decoded in full
         image.draft(None, (2 * reading.size, 2 * reading.size))
-    count = getattr(image, "n_frames", 1)
-    several = image.format in _OF_FRAMES and count > 1
-    notes = ["with previews beside, which are not used"] if count > 1 and not several else []
-    if several and reading.frames == "all":
-        if count * image.width * image.height > _LARGEST_STACK and reading.size is None:
-            raise DataError(f"{count:,} frames, more than are read at once")
-        frames: Iterator[Image.Image] = iter(ImageSequence.Iterator(image))
+    pages = _pages(image) if pages is None else pages
+    count = len(pages)
+    if image.format not in _OF_FRAMES and getattr(image, "n_frames", 1) > 1:
+        notes = ["with previews beside, which are not used"]
     else:
-        frames = iter([image])
+        notes = []
+    if reading.frames == "first":
+        notes += [f"cut to the first of {count} frames"] * (count > 1)
+        pages = pages[:1]
+    elif count * image.width * image.height > _LARGEST_STACK and reading.size is None:
+        raise DataError(f"{count:,} frames, more than are read at once")
     behind = colour(reading.background)
     found = []
-    for frame in frames:
-        if frame.mode in ("CMYK", "LAB"):
-            notes.append(f"{frame.mode}, brought to red, green and blue")
-        upright = ImageOps.exif_transpose(frame)
+    for page in pages:
+        image.seek(page)
+        if image.mode in ("CMYK", "LAB"):
+            notes.append(f"{image.mode}, brought to red, green and blue")
+        upright = ImageOps.exif_transpose(image)
         upright.load()
         pixels, transparent = plain(upright, behind)
         notes += [f"transparent, on {reading.background} (data.background)"] * transparent
         found.append(pixels)
-    if several and reading.frames == "first":
-        notes.append(f"cut to the first of {count} frames")
     return _cut(Decoded(found, tuple(dict.fromkeys(notes))), reading)
+
+
+def _pages(image: Image.Image) -> Sequence[int]:
+    """Which frames are pictures: no previews of a phone, no smaller copies and masks of a TIFF."""
+    count = getattr(image, "n_frames", 1)
+    if image.format not in _OF_FRAMES or count == 1:
+        return [image.tell()]
+    if image.format != "TIFF":
+        return range(count)
+    found = []
+    for page in range(count):
+        image.seek(page)
+        if is_picture({SUBFILE: (image.tag_v2.get(SUBFILE, 0),)}):  # type: ignore[attr-defined]
+            found.append(page)
+    return found
 
 
 def _cut(found: Decoded, reading: PictureReading) -> Decoded:
@@ -173,18 +212,27 @@ def plain(image: Image.Image, behind: tuple[int, ...]) -> tuple[np.ndarray, bool
     return (pixels if pixels.ndim == 3 else pixels[:, :, None]), transparent
 
 
-def _of_bytes(content: bytes) -> bool:
+def _of_bytes(content: bytes, pages: Sequence[Tags]) -> bool:
     """Whether all that a TIFF holds is what Pillow reads: bytes, in as many bands as there are."""
+    described = bytes(pages[0].get(DESCRIPTION, ()))  # of the axes of all pages, or of one of many
+    named = b"ImageJ=" in described or b"<OME" in described
+    if (named and len(pages) > 1) or b"images=" in described or b'"truncated": true' in described:
+        return False
+    if content.startswith(b"MM\0+"):  # which Pillow takes for a small TIFF
+        return False
+    plain = {BITS: range(9), SIGNS: (1,), DEPTH: (1,)}
+    if any(set(tags.get(tag, (1,))) - set(held) for tags in pages for tag, held in plain.items()):
+        return False
     try:
         with Image.open(io.BytesIO(content)) as image:
-            tags = image.tag_v2  # type: ignore[attr-defined]
-            bits, signs, bands = tags.get(258, (1,)), tags.get(339, (1,)), tags.get(277, 1)
-            described = str(tags.get(270, ""))
-    except (UnidentifiedImageError, OSError):
+            kinds = {tuple(map(tags.get, COLOUR)): page for page, tags in enumerate(pages)}
+            for page in kinds.values():
+                image.seek(page)
+                if len(image.getbands()) != pages[page].get(BANDS, (1,))[0]:
+                    return False
+    except (OSError, SyntaxError, EOFError):
         return False
-    named = described.startswith("ImageJ=") or "<OME" in described  # the axes of its pages
-    whole = max(bits) <= 8 and set(signs) == {1} and len(image.getbands()) == bands
-    return whole and not (named and getattr(image, "n_frames", 1) > 1)
+    return True
 
 
 def _is_deep_colour(kind: str, content: bytes) -> bool:

@@ -138,7 +138,9 @@ def gather(
                 f"{where} holds no picture that can be used{what}; give a folder or archive of "
                 f"{', '.join(PICTURES)} files, or an array."
             )
-        names = list(spool.shapes) if in_python else sorted(spool.shapes)
+        names = list(spool.shapes)
+        if not in_python:  # the pages of a file stay in their order
+            names.sort(key=facts.file.__getitem__)
         types = Counter(spool.dtypes[name] for name in names)
         channels = max(spool.shapes[name][2] for name in names)
         shape = (len(names), *usual, channels)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfumato.data.io.tiff_directories import NO_PICTURE
 from sfumato.errors import DataError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def tiff_frames(content: bytes, largest: int) -> list[np.ndarray]:
 
     try:
         with _logged() as damage, tifffile.TiffFile(io.BytesIO(content)) as file:
-            series = [each for each in file.series if not each.keyframe.is_reduced]
+            series = [each for each in file.series if not each.keyframe.subfiletype & NO_PICTURE]
             if sum(math.prod(each.shape) for each in series) > largest:
                 raise DataError(f"more than {largest:,} values")
             frames = [frame for each in series for frame in _frames(each)]
@@ -77,8 +78,8 @@ def _frames(series: "TiffPageSeries") -> list[np.ndarray]:
     values, axes, page = series.asarray(), series.axes, series.keyframe
     if values.dtype.kind not in "uif":
         raise DataError(f"values of {values.dtype}")
-    if page.photometric == 3:  # a palette, of more entries than Pillow reads
-        raise DataError("a palette of more than 256 colours")
+    if page.photometric == 3:  # which Pillow reads, if all pages are of bytes
+        raise DataError("a palette, in a file that is not of bytes alone")
     if page.photometric == 0:  # white is zero
         if values.dtype.kind != "u":
             raise DataError(f"values of {values.dtype} of which zero is white; say what is black")
