@@ -12,6 +12,7 @@ from PIL import Image
 
 from sfumato.config import DataSettings, Settings
 from sfumato.data.images import Images, PictureReading
+from sfumato.data.io.decode import decoded
 from sfumato.data.io.images import read_images
 from sfumato.data.source import read_source
 from sfumato.errors import DataError
@@ -142,6 +143,28 @@ def test_the_frames_of_a_film_are_not_kept_out_singly(tmp_path: Path) -> None:
     assert len(train & heldout) == 1
     every = np.concatenate([data.train.pixels, data.heldout.pixels])[:, 0, 0, 0]
     assert len(set(every.tolist())) == 60
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "AVIF"])
+@pytest.mark.parametrize("count", [1, 5])
+def test_no_frame_of_a_film_that_is_cut_off_is_lost_in_silence(
+    tmp_path: Path, kind: str, count: int
+) -> None:
+    numbers = RANDOM.integers(0, 256, (count, 12, 12), dtype=np.uint8)
+    first, *rest = map(Image.fromarray, numbers)
+    target = io.BytesIO()
+    first.save(target, kind, save_all=True, append_images=rest)
+    content = target.getvalue()
+    whole = decoded(content, PictureReading()).frames
+    assert len(whole) == count
+    for length in range(40, len(content)):
+        try:
+            found = decoded(content[:length], PictureReading()).frames
+        except DataError:
+            continue
+        np.testing.assert_array_equal(found, whole, str(length))
+    with pytest.raises(DataError, match="truncated or damaged"):
+        decoded(content[: len(content) // 2], PictureReading())
 
 
 def test_names_that_come_twice_in_an_archive_are_named(tmp_path: Path) -> None:

@@ -95,6 +95,8 @@ def decoded(content: bytes, reading: PictureReading) -> Decoded:
         if kind is not None and _is_deep_colour(kind, content):
             return _cut(Decoded([_deep_colour(kind, content)]), reading)
         pages = None
+        if kind == "GIF" and not _ends(content):
+            raise DataError("truncated or damaged")
         if kind == "TIFF":
             tags = directories(content)
             if not _of_bytes(content, tags):
@@ -231,6 +233,31 @@ def _of_bytes(content: bytes, pages: Sequence[Tags]) -> bool:
                 if len(image.getbands()) != pages[page].get(BANDS, (1,))[0]:
                     return False
     except (OSError, SyntaxError, EOFError):
+        return False
+    return True
+
+
+def _ends(content: bytes) -> bool:
+    """Whether a GIF comes to its trailer; where it is cut off, Pillow sees the last of its frames.
+
+    Source: the specification GIF89a, section 15 and following.
+    """
+
+    def colours(flags: int) -> int:
+        return 3 * 2 ** (flags % 8 + 1) if flags & 128 else 0
+
+    try:
+        place = 13 + colours(content[10])
+        while content[place] != 0x3B:
+            block = content[place]
+            if block not in (0x21, 0x2C):  # padding, which Pillow passes over too
+                place += 1
+                continue
+            place += 2 if block == 0x21 else 11 + colours(content[place + 9])
+            while content[place]:
+                place += 1 + content[place]
+            place += 1
+    except IndexError:
         return False
     return True
 
