@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sfumato.data.images import PictureReading, colour, fitted
 from sfumato.data.io.files import HEAD, LARGEST_FILE
+from sfumato.data.io.netpbm import netpbm
 from sfumato.data.io.scans import scan_format, scanned, unpacked
 from sfumato.data.io.tiff import tiff_frames
 from sfumato.data.io.tiff_directories import (
@@ -95,6 +96,8 @@ def decoded(content: bytes, reading: PictureReading) -> Decoded:
         if kind is not None and _is_deep_colour(kind, content):
             return _cut(Decoded([_deep_colour(kind, content)]), reading)
         pages = None
+        if kind == "PPM" and (values := netpbm(content, LARGEST)) is not None:
+            return _cut(Decoded([values]), reading)
         if kind == "GIF" and not _ends(content):
             raise DataError("truncated or damaged")
         if kind == "TIFF":
@@ -266,9 +269,6 @@ def _is_deep_colour(kind: str, content: bytes) -> bool:
     """Whether a file has more than 8 bits of colour, of which Pillow would keep 8."""
     if kind == "PNG":
         return content[24] == 16 and content[25] != 0
-    if kind == "PPM":
-        header = re.sub(rb"#[^\n]*", b"", content[:512]).split(None, 4)
-        return header[0] in (b"P3", b"P6") and int(header[3]) > 255
     if kind == "JPEG 2000":
         begin = content.find(b"\xff\x4f\xff\x51")
         several = content[begin + 40 : begin + 42] > b"\0\1"
@@ -278,9 +278,11 @@ def _is_deep_colour(kind: str, content: bytes) -> bool:
 
 def _deep_colour(kind: str, content: bytes) -> np.ndarray:
     """The values of such a file, by imagecodecs."""
-    if kind == "PPM" or find_spec("imagecodecs") is None:
-        to_do = "save it as a TIFF" if kind == "PPM" else "pip install 'sfumato[tiff]'"
-        raise DataError(f"{kind} of more than 8 bits in colour or with transparency: {to_do}")
+    if find_spec("imagecodecs") is None:
+        raise DataError(
+            f"{kind} of more than 8 bits in colour or with transparency: "
+            "pip install 'sfumato[tiff]'"
+        )
     import imagecodecs
 
     decode = imagecodecs.png_decode if kind == "PNG" else imagecodecs.jpeg2k_decode
