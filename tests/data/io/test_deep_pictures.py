@@ -290,6 +290,27 @@ def test_more_than_eight_bits_of_colour_are_not_cut(
         read(tmp_path)
 
 
+def test_bits_that_pillow_scales_or_does_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codecs = pytest.importorskip("imagecodecs")
+    grey = RANDOM.integers(0, 1024, (8, 8), dtype=np.uint16)
+    for bits in (10, 12, 15, 16):
+        encoded = codecs.jpeg2k_encode(grey, bitspersample=bits, reversible=True)
+        (tmp_path / f"{bits}.jp2").write_bytes(encoded)
+    (tmp_path / "signed.jp2").write_bytes(codecs.jpeg2k_encode(grey.astype("i2"), reversible=True))
+    (tmp_path / "lossless.jpg").write_bytes(codecs.ljpeg_encode(grey, bitspersample=12))
+    np.testing.assert_array_equal(read(tmp_path).pixels[..., 0], [grey] * 6)
+    lossy = codecs.jpeg8_encode(np.stack([grey] * 3, axis=2), bitspersample=12, level=100)
+    (tmp_path / "lossy.jpg").write_bytes(lossy)
+    found = read(tmp_path).pixels
+    assert found.shape == (7, 8, 8, 3)
+    assert np.abs(found[5, :, :, 0].astype(int) - grey).max() < 12
+    monkeypatch.setattr("sfumato.data.io.decode.find_spec", lambda _: None)
+    with pytest.raises(DataError, match=r"6 of 7 .*JPEG of more than 8 bits or lossless: pip inst"):
+        read(tmp_path)
+
+
 # The example of the manual page pgm(5) of Netpbm.
 FEEP = b"""P2
 # feep.pgm

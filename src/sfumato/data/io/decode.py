@@ -93,8 +93,8 @@ def decoded(content: bytes, reading: PictureReading) -> Decoded:
     if kind == "HEIC" and not _opens_heic():
         raise DataError("HEIC, which pillow-heif reads: pip install 'sfumato[heic]'")
     try:
-        if kind is not None and _is_deep_colour(kind, content):
-            return _cut(Decoded([_deep_colour(kind, content)]), reading)
+        if kind is not None and _is_deep(kind, content):
+            return _cut(Decoded([_deep(kind, content)]), reading)
         pages = None
         if kind == "PPM" and (values := netpbm(content, LARGEST)) is not None:
             return _cut(Decoded([values]), reading)
@@ -265,33 +265,56 @@ def _ends(content: bytes) -> bool:
     return True
 
 
-def _is_deep_colour(kind: str, content: bytes) -> bool:
-    """Whether a file has more than 8 bits of colour, of which Pillow would keep 8."""
+def _is_deep(kind: str, content: bytes) -> bool:
+    """Whether Pillow would not read all bits of a file, or bring them to its own scale."""
     if kind == "PNG":
         return content[24] == 16 and content[25] != 0
     if kind == "JPEG 2000":
         begin = content.find(b"\xff\x4f\xff\x51")
+        bits = content[begin + 42] % 128 + 1  # of which it makes 8 or 16
         several = content[begin + 40 : begin + 42] > b"\0\1"
-        return begin >= 0 and several and content[begin + 42] & 127 > 7
-    return False
+        signed = content[begin + 42] > 127  # which it moves to where there are no negative ones
+        return begin >= 0 and (signed or (bits > 8 and (several or bits < 16)))
+    return kind == "JPEG" and _jpeg_frame(content) not in _PLAIN_JPEG
 
 
-def _deep_colour(kind: str, content: bytes) -> np.ndarray:
+def _jpeg_frame(content: bytes) -> tuple[int, int]:
+    """The marker of a JPEG's frame header, which tells the process, and the bits of a sample.
+
+    Source: ITU-T T.81, B.1 and B.2.
+    """
+    place = 2
+    while (marker := content[place + 1]) not in _FRAMES or content[place] != 0xFF:
+        if content[place] != 0xFF or marker in (0, 0xFF):  # between segments
+            place += 1
+        else:
+            place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    return marker, content[place + 4]
+
+
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+
+# Sequential and progressive, each also with arithmetic coding.
+_PLAIN_JPEG = {(marker, 8) for marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)}
+
+
+def _deep(kind: str, content: bytes) -> np.ndarray:
     """The values of such a file, by imagecodecs."""
     if find_spec("imagecodecs") is None:
-        raise DataError(
-            f"{kind} of more than 8 bits in colour or with transparency: "
-            "pip install 'sfumato[tiff]'"
-        )
+        raise DataError(f"{kind} of more than 8 bits or lossless: pip install 'sfumato[tiff]'")
     import imagecodecs
 
-    decode = imagecodecs.png_decode if kind == "PNG" else imagecodecs.jpeg2k_decode
-    values = np.asarray(decode(content))
+    values = np.asarray(getattr(imagecodecs, _DECODERS[kind])(content))
+    values = values if values.ndim == 3 else values[:, :, None]
     if values.shape[2] in (2, 4):  # with transparency
         if (values[:, :, -1] < np.iinfo(values.dtype).max).any():
             raise DataError("transparent, in more than 8 bits; save it without")
         values = values[:, :, :-1]
     return values
+
+
+_DECODERS = {"PNG": "png_decode", "JPEG 2000": "jpeg2k_decode", "JPEG": "jpeg_decode"}
 
 
 def _opens_heic() -> bool:
