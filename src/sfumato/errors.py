@@ -60,6 +60,10 @@ class ForeignWarning(UserWarning):
     """A model of another library is read or drawn otherwise than that library does it."""
 
 
+class PictureWarning(UserWarning):
+    """Of a picture only a part is used, or in another size: its middle, or the first of several."""
+
+
 class DivergedError(SfumatoError):
     """Training met a loss that is not finite; the last checkpoint is as it was (exit code 1)."""
 

@@ -347,6 +347,7 @@ def _left(command: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, s
     return code, out, err
 
 
+@pytest.mark.filterwarnings("default::sfumato.errors.PictureWarning")
 def test_the_commands_on_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -397,6 +398,16 @@ def test_the_commands_on_a_folder(
         read_image(Path(each), 8, 8, 1) for each in ("pictures/a/00001.png", "filled.png")
     )
     np.testing.assert_array_equal(filled[:4], given[:4])
+    Image.fromarray(mask).resize((32, 20)).save("large.png")
+    Image.open("pictures/a/00001.png").resize((16, 16)).save("twice.png")
+    code, _, err = _left("inpaint run twice.png large.png --to filled.png", capsys)
+    assert (code, err.splitlines()) == (
+        0,
+        [
+            "sfumato: twice.png has 16 x 16 pixels; it is resized to 8 x 8.",
+            "sfumato: large.png has 32 x 20 pixels; its middle 20 x 20 is resized to 8 x 8.",
+        ],
+    )
     Image.fromarray(np.zeros((8, 8, 4), np.uint8)).save("clear.png")
     code, _, err = _left("inpaint run pictures/a/00001.png clear.png --to no.png", capsys)
     assert (code, "white nowhere, and transparent is not white" in err) == (3, True)

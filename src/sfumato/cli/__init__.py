@@ -13,6 +13,7 @@ from sfumato.errors import (
     ArgumentError,
     FaultsError,
     ForeignWarning,
+    PictureWarning,
     RenamedWarning,
     SfumatoError,
 )
@@ -76,11 +77,11 @@ def _together() -> AbstractContextManager[None]:
 
 
 def _shown(show: Callable[..., None]) -> Callable[..., None]:
-    """As `show`, but what a user is to know of settings and models is one line, once."""
+    """As `show`, but what a user is to know of settings, models and pictures is one line, once."""
     said = set()
 
     def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, RenamedWarning | ForeignWarning):
+        if issubclass(category, RenamedWarning | ForeignWarning | PictureWarning):
             if str(message) not in said:
                 _complain(f"{message}.")
             said.add(str(message))

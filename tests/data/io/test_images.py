@@ -22,7 +22,7 @@ from sfumato.data.images import Images, PictureReading, digits, fingerprint
 from sfumato.data.io import files, gather
 from sfumato.data.io.images import holds_images, read_image, read_images
 from sfumato.data.io.picture_arrays import as_images
-from sfumato.errors import DataError
+from sfumato.errors import DataError, PictureWarning
 
 
 def _rgb(seed: int = 0, height: int = 6, width: int = 8) -> np.ndarray:
@@ -433,6 +433,16 @@ def test_arrays_that_are_no_pictures_are_refused(pixels: Any, told: str) -> None
 def test_one_picture_is_brought_to_the_shape_asked_for(tmp_path: Path) -> None:
     Image.fromarray(_rgb()).save(tmp_path / "one.png")
     np.testing.assert_array_equal(read_image(tmp_path / "one.png", 6, 8, 3), _rgb())
-    assert read_image(tmp_path / "one.png", 5, 5, 1).shape == (5, 5, 1)
+    with pytest.warns(PictureWarning) as said:
+        assert read_image(tmp_path / "one.png", 5, 5, 1).shape == (5, 5, 1)
+    assert [str(each.message).rpartition("/")[2] for each in said] == [
+        "one.png has 8 x 6 pixels; its middle 6 x 6 is resized to 5 x 5"
+    ]
+    with pytest.warns(PictureWarning, match="has 8 x 6 pixels; it is resized to 16 x 12"):
+        assert read_image(tmp_path / "one.png", 12, 16, 3).shape == (12, 16, 3)
+    film = [Image.new("L", (4, 4), k) for k in (9, 70)]
+    film[0].save(tmp_path / "two.tif", save_all=True, append_images=film[1:])
+    with pytest.warns(PictureWarning, match=r"two\.tif holds 2 pictures; the first is used"):
+        assert read_image(tmp_path / "two.tif", 4, 4, 1).max() == 9
     with pytest.raises(DataError, match="cannot read"):
         read_image(tmp_path / "none.png", 5, 5, 1)

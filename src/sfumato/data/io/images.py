@@ -5,6 +5,7 @@ Nothing is ever unpickled.
 """
 
 import tarfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -32,7 +33,7 @@ from sfumato.data.io.picture_sets import (
     parquet_shards,
     read_parquet_pictures,
 )
-from sfumato.errors import DataError
+from sfumato.errors import DataError, PictureWarning
 
 
 def holds_images(path: Path) -> bool:
@@ -155,6 +156,8 @@ def read_image(
 ) -> np.ndarray:
     """One picture `(height, width, channels)`, brought to that shape; of several the first.
 
+    A PictureWarning says if it is cut or resized, or if there are several.
+
     Args:
         path: its file.
         height: in pixels.
@@ -166,11 +169,14 @@ def read_image(
         DataError: if it cannot be read, or is not bytes and has another number of channels.
     """
     try:
-        pixels = decoded(path.read_bytes(), PictureReading(background=background)).frames[0]
+        frames = decoded(path.read_bytes(), PictureReading(background=background)).frames
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}.") from error
     except DataError as error:
         raise DataError(f"{path} cannot be used: {error}.") from error
+    pixels = frames[0]
+    if len(frames) > 1:
+        _say(f"{path} holds {len(frames):,} pictures; the first is used")
     if pixels.dtype == np.uint8 and pixels.shape[2] in (1, 3):
         image = as_pil(pixels).convert("L" if channels == 1 else "RGB")
         pixels = np.asarray(image).reshape(*pixels.shape[:2], -1)
@@ -178,13 +184,24 @@ def read_image(
         raise DataError(
             f"{path} has {pixels.shape[2]} channels, and {channels} are needed; give another."
         )
+    across, down = pixels.shape[1::-1]
+    if (across, down) != (width, height):
+        scale = min(across / width, down / height)
+        middle = round(width * scale), round(height * scale)
+        part = "it" if middle == (across, down) else f"its middle {middle[0]} x {middle[1]}"
+        _say(f"{path} has {across} x {down} pixels; {part} is resized to {width} x {height}")
     return fitted(pixels, width, height)
+
+
+def _say(text: str) -> None:
+    warnings.warn(text, PictureWarning, stacklevel=3)
 
 
 def read_mask(path: Path, height: int, width: int) -> tuple[np.ndarray, int]:
     """Which pixels of a mask are white `(height, width)`, and how many are transparent.
 
-    A pixel is white if it is above the middle grey; what is transparent is not.
+    It is cut and resized as `read_image` does, with the same warnings. A pixel is white if it is
+    above the middle grey; what is transparent is not.
 
     Raises:
         DataError: if it cannot be read or is not of bytes.
