@@ -77,6 +77,22 @@ def test_slope_and_intercept_of_enhanced_dicom(tmp_path: Path, group: str) -> No
     assert found.pixels.dtype == np.int32
 
 
+@pytest.mark.parametrize("meta", [True, False])
+@pytest.mark.parametrize("syntax", ["ExplicitVRLittleEndian", "ImplicitVRLittleEndian"])
+def test_dicom_without_a_preamble(tmp_path: Path, meta: bool, syntax: str) -> None:
+    dicom(tmp_path / "a.dcm", SLICE)
+    pydicom = pytest.importorskip("pydicom")
+    scan = pydicom.dcmread(tmp_path / "a.dcm")
+    scan.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
+    scan.preamble = None
+    if not meta:
+        del scan.file_meta
+    implicit = syntax.startswith("Implicit")
+    scan.save_as(tmp_path / "IM1", implicit_vr=implicit, little_endian=True)
+    assert (tmp_path / "IM1").read_bytes()[128:132] != b"DICM"
+    np.testing.assert_array_equal(read(tmp_path).pixels[..., 0], [SLICE, SLICE])
+
+
 def test_white_is_zero_in_monochrome1(tmp_path: Path) -> None:
     dicom(tmp_path / "a.dcm", SLICE, "MONOCHROME1")
     found = read(tmp_path)

@@ -7,6 +7,7 @@ slice, frame or plane is a picture, in the order of the file.
 import gzip
 import io
 import math
+import re
 import zlib
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -27,8 +28,13 @@ def dicom(content: bytes) -> list[np.ndarray]:
     """The frames of a DICOM file `(height, width, channels)`."""
     from pydicom import dcmread
     from pydicom.pixels.processing import apply_modality_lut
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-    scan = dcmread(io.BytesIO(content))
+    scan = dcmread(io.BytesIO(content), force=True)  # without a preamble too
+    if "TransferSyntaxUID" not in scan.file_meta:
+        implicit = scan.original_encoding[0]
+        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        scan.file_meta.TransferSyntaxUID = syntax
     kind = scan.PhotometricInterpretation
     if kind == "PALETTE COLOR":
         raise DataError("a palette, which is not read")
@@ -95,9 +101,17 @@ _READERS: dict[str, tuple[str, Callable[[bytes], list[np.ndarray]]]] = {
 }
 
 
+# Older DICOM has no preamble: it begins with an element of group 2 or 8, whose type is stated or,
+# where it is not, whose number is one of those that come first and whose length is small.
+_BARE = re.compile(
+    rb"[\x02\x08]\0.\0(?:UL|UI|OB|CS|DA|TM|LO|SH)|\x08\0[\0\x05\x08\x12\x16\x18]\0.\0\0\0",
+    re.DOTALL,
+)
+
+
 def scan_format(head: bytes) -> str | None:
     """Which of these a file is by its first bytes."""
-    if head[128:132] == b"DICM":
+    if head[128:132] == b"DICM" or _BARE.match(head):
         return "DICOM"
     if head[344:348] in (b"n+1\0", b"n+2\0"):
         return "NIfTI"
