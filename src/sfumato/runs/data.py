@@ -198,6 +198,11 @@ def split(rows: Rows, settings: Settings) -> Dataset[Any]:
         DataError: if there are fewer than three rows, rows break a rule, or as `refuse_extremes` or
             `column_types_of`.
     """
+    if len(rows) < 3 and isinstance(rows, Images):
+        raise DataError(
+            f"{settings.data.source} has {len(rows)} picture{'' if len(rows) == 1 else 's'}; at "
+            "least 3 are needed, 2 to learn from and 1 to evaluate on."
+        )
     if len(rows) < 3:
         raise DataError(
             f"{settings.data.source} has {len(rows)} row{'' if len(rows) == 1 else 's'} of data; "

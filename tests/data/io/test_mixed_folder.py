@@ -167,6 +167,15 @@ def test_no_frame_of_a_film_that_is_cut_off_is_lost_in_silence(
         decoded(content[: len(content) // 2], PictureReading())
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "1 picture;"), (2, "2 pictures;")])
+def test_too_few_pictures_are_not_called_rows(tmp_path: Path, count: int, said: str) -> None:
+    for k in range(count):
+        (tmp_path / f"{k}.png").write_bytes(picture("PNG", k))
+    settings = Settings.model_validate({"data": {"source": str(tmp_path)}})
+    with pytest.raises(DataError, match=rf"has {said} at least 3 are needed, 2 to learn from"):
+        load(settings)
+
+
 def test_names_that_come_twice_in_an_archive_are_named(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "x.tar", "w") as archive:
         for name in ("a.png", "b.png", "a.png", "a.png"):
