@@ -159,8 +159,11 @@ def test_later_pages_may_be_of_any_type(tmp_path: Path) -> None:
         file.write(page, photometric="minisblack")
         file.write(signed, photometric="minisblack")
     np.testing.assert_array_equal(read(tmp_path).pixels[..., 0], [page, signed.astype(int)])
-    with pytest.raises(DataError, match=r"1 of 2 .*not bytes: 0\.tif\[1\] \(int8, -5 to -5\)"):
+    with pytest.raises(
+        DataError, match=r"1 of 2 .*: 0\.tif\[1\] \(int8, -5 to -5\)\. Do: data\.range=\[-5,255\]"
+    ):
         read_images(tmp_path)
+    np.testing.assert_array_equal(read(tmp_path, range=(-5, 255)).pixels, read(tmp_path).pixels)
     with tifffile.TiffWriter(tmp_path / "0.tif") as file:
         file.write(page, photometric="minisblack")
         file.write(bands, photometric="minisblack", planarconfig="contig")

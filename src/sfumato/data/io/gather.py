@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from sfumato.data.images import Images, PictureReading, colour, range_remedy, value_range
+from sfumato.data.images import BYTES, Images, PictureReading, colour, range_remedy, value_range
 from sfumato.data.io.decode import Decoded, decoded, frames_of
 from sfumato.data.io.files import by_ending, legible
 from sfumato.data.io.labels import split_key, training_part
@@ -324,6 +324,7 @@ def _complaint(
     fixes = [f"{option('size', 32)} brings all to one size"] if mended["size"] else []
     if mended["range"]:
         ends = [each for pair in facts.range.values() for each in pair]
+        ends += BYTES if good else ()  # what is good without a range is bytes
         fixes.append(range_remedy(min(ends), max(ends)))
     if mended[""]:
         fixes.append("mend or remove them")
@@ -331,7 +332,7 @@ def _complaint(
         fixes.append(f"{option('skip_bad', True)} leaves them out")
     bad, count, total = _bad_files(facts), len(facts.bad), len(facts.bad) + len(good)
     files = bad | {facts.file[name] for name in good}
-    of_files = f" ({len(bad)} of {len(files)} files)" if len(files) < total else ""
+    of_files = f" ({len(bad)} of {len(files)} files)" if 1 < len(files) < total else ""
     return f"{where}: {count} of {total} pictures{of_files} cannot be used: {faults}. Do: " + (
         ", or ".join(fixes) + "."
     )
