@@ -109,8 +109,8 @@ def test_a_value_out_of_range_says_which_and_why(name: str, value: str, reason: 
 RECIPES = {
     "points": (recipes.points(2), 3.0, 2),
     "many columns": (recipes.points(9), 3.0, 2),
-    "pictures": (recipes.images(8), 1.0, 2),
-    "larger pictures": (recipes.images(9), 1.0, 1),
+    "pictures": (recipes.images(8, 8), 1.0, 2),
+    "larger pictures": (recipes.images(9, 9), 1.0, 1),
     "table": (recipes.table(1000, 4), 1.0, 2),
     "many rows": (recipes.table(3000, 4), 3.0, 2),
 }
@@ -144,8 +144,27 @@ def test_recipes_say_what_they_change_of_a_method(
     ("side", "optimizer", "rate"), [(8, "adamw", 1e-3), (9, "muon", 6e-3), (64, "muon", 6e-3)]
 )
 def test_larger_pictures_are_learned_by_muon(side: int, optimizer: str, rate: float) -> None:
-    training = config.resolve(recipes.images(side)).training
+    training = config.resolve(recipes.images(side, side)).training
     assert (training.optimizer, training.learning_rate) == (optimizer, rate)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "sides"),
+    [
+        (8, 8, [8, 4]),
+        (28, 28, [28, 14, 7]),
+        (32, 28, [32, 16, 8]),
+        (32, 32, [32, 16, 8, 4]),
+        (30, 30, [30, 15, 8, 4]),  # 15 is odd, and too many for the lowest
+        (7, 7, [7, 4]),
+    ],
+)
+def test_the_pyramid_of_pictures_halves_them_evenly_where_it_can(
+    height: int, width: int, sides: list[int]
+) -> None:
+    options = recipes.images(height, width)["network"]["options"]
+    assert len(options["multipliers"]) == len(sides)
+    assert options["attention"] == [each for each in sides if each <= 16]
 
 
 def test_without_a_recipe_a_method_has_the_defaults_of_its_class() -> None:

@@ -274,6 +274,20 @@ def test_a_density_of_decimals_is_in_their_own_unit(tmp_path: Path) -> None:
     np.testing.assert_allclose(nats[0] - nats[1], 16 * np.log(1000), atol=0.01)
 
 
+@pytest.mark.parametrize(("size", "padded"), [(28, 0), (30, 32), (100, 128)])
+def test_pictures_that_cannot_be_exported_are_named_before_the_training(
+    size: int, padded: int
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (12, size, size, 1), dtype=np.uint8)
+    settings, data = resolve(pixels, {"training.steps": 1})
+    said = kinds.images.describe(data, prepare(settings, data)[1])
+    note = (
+        f"Of them: the network pads each to {padded} x {padded}, which diffusers does not; to "
+        f"export to it, fit with --set data.size={padded}"
+    )
+    assert said[1:] == ([note] if padded else [])
+
+
 def test_pictures_without_a_class_are_learned_as_of_any() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), dtype=np.uint8)
     labels = np.arange(40) % 3 - 1
@@ -284,7 +298,7 @@ def test_pictures_without_a_class_are_learned_as_of_any() -> None:
     assert isinstance(model, GaussianModel)
     bare = int((data.train.labels < 0).sum())
     assert isinstance(model.codec, ImageCodec)
-    said = kinds.images.describe(data, model.codec)
+    said = kinds.images.describe(data, model)
     assert said[1] == f"Of them: {bare} without a class, learned as of any"
     known = {each.tobytes(): k for each, k in zip(pixels, labels, strict=True)}
     batch = next(training.batches(1))

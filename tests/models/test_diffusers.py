@@ -192,15 +192,23 @@ def _own_model(codec: ImageCodec, **changes: Any) -> GaussianModel:
 _CLASSES = {"classes": ("cat", "dog"), "shares": (0.5, 0.5)}
 
 
-@pytest.mark.parametrize("given", [None, {"class": "dog"}])
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        (None, (16, 8)),
+        ({"class": "dog"}, (16, 8)),
+        (None, (28, 28)),  # of MNIST, MedMNIST and their like: no power of two
+        (None, (20, 12)),
+    ],
+)
 def test_what_is_written_answers_the_same_in_diffusers(
-    tmp_path: Path, given: dict[str, str] | None
+    tmp_path: Path, given: dict[str, str] | None, size: tuple[int, int]
 ) -> None:
-    codec = ImageCodec(16, 8, 3, **_CLASSES)  # type: ignore[arg-type]
-    model = _own_model(codec)
+    codec = ImageCodec(*size, 3, **_CLASSES)  # type: ignore[arg-type]
+    model = _own_model(codec, network=config.recipes.images(*size)["network"])
     write_pipeline(model, tmp_path / "ours", given=given)
     pipeline = diffusers.DDPMPipeline.from_pretrained(tmp_path / "ours")
-    x = torch.randn(2, 3, 16, 8, dtype=torch.float64)
+    x = torch.randn(2, 3, *size, dtype=torch.float64)
     for step in (0, 500, 999):
         alpha_bar = pipeline.scheduler.alphas_cumprod[step].double()
         level = NoiseLevel(alpha_bar.sqrt(), (1 - alpha_bar).sqrt())

@@ -42,7 +42,7 @@ class Exact(nn.Module):
 
 @pytest.fixture(scope="module")
 def model() -> GaussianModel:
-    settings = config.resolve(recipes.images(4), {"data": {"source": "array"}})
+    settings = config.resolve(recipes.images(4, 4), {"data": {"source": "array"}})
     process = ContinuousProcess(Cosine(shift=1.0))
     return GaussianModel(settings, CODEC, process, NetworkDenoiser(Exact(), x_0))
 

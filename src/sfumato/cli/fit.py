@@ -271,7 +271,7 @@ def described(job: Any) -> str:
     steps += "; compiling it takes a minute or two" * training.settings.compile
     return "\n".join(
         [
-            *kind.describe(job.data, job.model.codec),
+            *kind.describe(job.data, job.model),
             *job.notes,
             f"Model: {weights:,} weights; {steps}",
             f"Run folder: {job.folder}",

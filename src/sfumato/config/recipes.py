@@ -57,15 +57,25 @@ def table(rows: int, columns: int, *, one_category: bool = False) -> dict[str, A
     }
 
 
-def images(side: int) -> dict[str, Any]:
+def images(height: int, width: int) -> dict[str, Any]:
     """A U-Net whose lowest resolution has a side of four or so, in steps that two cores carry.
+
+    Its resolutions halve the sides evenly, as diffusers' must, where that leaves at most 8 pixels;
+    other pictures are padded. There is attention from 16 pixels down.
 
     For 8 x 8 pixels in a minute or two, for 32 x 32 in less than an hour; what a GPU can do needs
     a wider network and more steps. A step of many small pictures costs hardly more than one of
     few; of larger ones more steps of fewer pictures learn more in the same time, and Muon's, which
     take a fifth longer, more than AdamW's.
     """
+    side = max(height, width)
     resolutions = max(1, (side - 1).bit_length() - 1)
+    even = 1
+    while even < resolutions and height % 2**even == width % 2**even == 0:
+        even += 1
+    if even > 1 and side // 2 ** (even - 1) <= 8:
+        resolutions = even
+    sides = [-(-side // 2**k) for k in range(resolutions)]
     steps, batch_size = (1000, 64) if side <= 8 else (3000, 16) if side <= 16 else (10_000, 16)
     optimizer, learning_rate = ("adamw", 1e-3) if side <= 8 else ("muon", 6e-3)
     return {
@@ -75,7 +85,10 @@ def images(side: int) -> dict[str, Any]:
             "width": 32,
             "depth": 1,
             "parameterisation": "v",
-            "options": {"multipliers": [1, 2, 2, 4, 4, 4, 4, 4][:resolutions]},
+            "options": {
+                "multipliers": [1, 2, 2, 4, 4, 4, 4, 4][:resolutions],
+                "attention": [each for each in sides if each <= 16],
+            },
         },
         "training": {
             "steps": steps,

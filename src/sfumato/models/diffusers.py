@@ -92,7 +92,7 @@ def read_pipeline(folder: Path) -> GaussianModel:
 def _settings(codec: ImageCodec, network: Mapping[str, Any], scheduler: ReadScheduler) -> Settings:
     """The settings by which both parts of a pipeline are built here."""
     hidden = {"label_dropout": 0.0} if codec.classes else {}
-    training = recipes.images(max(codec.height, codec.width))["training"] | _FINE_TUNING
+    training = recipes.images(codec.height, codec.width)["training"] | _FINE_TUNING
     return config.resolve(
         {
             "threads": 0,

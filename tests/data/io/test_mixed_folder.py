@@ -4,6 +4,8 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -73,7 +75,9 @@ def _clear() -> bytes:
 
 def told(found: Images, settings: Settings) -> str:
     data = load(settings)
-    return "\n".join(images.describe(data, images.prepare(settings, data).codec))
+    codec = images.prepare(settings, data).codec
+    model: Any = SimpleNamespace(codec=codec, denoiser=SimpleNamespace(network=None))
+    return "\n".join(images.describe(data, model))
 
 
 def test_each_of_300_files_is_accounted_for(tmp_path: Path) -> None:

@@ -292,7 +292,7 @@ def test_numbers_of_one_unit_are_compared_in_the_page(browser: "Browser", tmp_pa
     settings = SHORT | {"network.width": 24, "network.depth": 2, "sampling.steps": 9}
     run = sfumato.fit(payments(), settings=settings, out=tmp_path / "run", quiet=True)
     assert run.data is not None
-    told = run.kind.describe(run.data, run.model.codec)
+    told = run.kind.describe(run.data, run.model)
     assert told[-1] == "Of one unit, as their values are often close: limit, bill, paid"
     (unit,) = run.model.codec.units
     assert unit.names == ("limit", "bill", "paid")

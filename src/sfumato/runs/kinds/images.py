@@ -22,6 +22,7 @@ from sfumato.metrics.features import trained_once
 from sfumato.metrics.images import evaluate_images
 from sfumato.models.model import Model
 from sfumato.models.registry import class_labels_of
+from sfumato.networks.unet import UNet
 from sfumato.process.process import Process
 from sfumato.progress import tracked
 from sfumato.runs.data import Dataset, RealSets
@@ -51,7 +52,7 @@ unseen = points.unseen
 
 def recipe(data: Dataset[Images], target: str) -> dict[str, Any]:  # noqa: ARG001
     """See `config.recipes.images`."""
-    return recipes.images(max(data.train.pixels.shape[1:3]))
+    return recipes.images(*data.train.pixels.shape[1:3])
 
 
 def prepare(settings: Settings, data: Dataset[Images], codec: ImageCodec | None = None) -> Prepared:
@@ -132,8 +133,9 @@ def adopt(model: Model, data: Dataset[Images]) -> tuple[ImageCodec, list[str]]:
     return codec, [f"Classes: {'; '.join(said)}"] if said else []
 
 
-def describe(data: Dataset[Images], codec: ImageCodec) -> list[str]:
+def describe(data: Dataset[Images], model: Model) -> list[str]:
     """Size, classes, what is to be known of the pictures, and what was left out."""
+    codec = model.codec
     kept = f"; {len(data.heldout):,} kept to evaluate on" if data.heldout else ""
     names = ", ".join(" ".join(each.split()) for each in codec.classes[:10])
     names += ", ..." if len(codec.classes) > 10 else ""
@@ -144,8 +146,21 @@ def describe(data: Dataset[Images], codec: ImageCodec) -> list[str]:
         f"Data: {len(data.train):,} pictures of {_size(codec)}{classes}{kept}",
         *(f"Of them: {each}" for each in data.train.notes),
         *([f"Of them: {bare:,} without a class, learned as of any"] if bare else []),
+        *_padded(model),
         *(f"Left out: {each}" for each in data.train.left_out),
     ]
+
+
+def _padded(model: Model) -> list[str]:
+    """Said before the training, as it cannot be changed after it."""
+    network, codec = model.denoiser.network, model.codec
+    if not isinstance(network, UNet):
+        return []
+    width, height = (-(-each // network.factor) * network.factor for each in codec.event[:0:-1])
+    if (width, height) == (codec.width, codec.height):
+        return []
+    said = f"the network pads each to {width} x {height}, which diffusers does not"
+    return [f"Of them: {said}; to export to it, fit with --set data.size={max(width, height)}"]
 
 
 def _size(codec: ImageCodec) -> str:

@@ -91,7 +91,7 @@ class Kind(Protocol):
         """
         ...
 
-    def describe(self, data: Dataset[Any], codec: Any) -> list[str]:
+    def describe(self, data: Dataset[Any], model: Model) -> list[str]:
         """What was inferred of the data, for a person, before the training begins."""
         ...
 

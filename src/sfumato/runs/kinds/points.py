@@ -107,8 +107,9 @@ def adopt(model: Model, data: Dataset[Points]) -> tuple[PointCodec, list[str]]:
 _PLAIN = "  (samples are written as plain numbers; in the file's form: --set data.kind=table)"
 
 
-def describe(data: Dataset[Points], codec: PointCodec) -> list[str]:
+def describe(data: Dataset[Points], model: Model) -> list[str]:
     """Rows and columns, and how cells were read that are not plain numbers."""
+    codec: PointCodec = model.codec
     rows, columns = data.train.values.shape
     names = ", ".join(" ".join(each.split()) for each in data.train.columns[:6])
     constant = columns - codec.dimension

@@ -173,8 +173,9 @@ def _outside(codec: TableCodec, rows: DataTable) -> np.ndarray:
     return found
 
 
-def describe(data: Dataset[DataTable], codec: TableCodec) -> list[str]:
+def describe(data: Dataset[DataTable], model: Model) -> list[str]:
     """What each column was taken for."""
+    codec: TableCodec = model.codec
     missing, columns = count_missing(data.train), len(data.train.columns)
     parts = {part.name: part for part in (*codec.parts, *codec.identifiers)}
     said, aside = [], []
