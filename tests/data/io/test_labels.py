@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -84,13 +85,58 @@ def test_train_and_test_are_parts_and_no_classes(tmp_path: Path) -> None:
     assert found.left_out == ("what is to test with: test (1), val (1)",)
     (place / "test" / "cat" / "bad.png").write_text("no")  # nobody asks for it
     assert len(read_images(place)) == 2
-    for names in (["train/a", "truck/b"], ["test/a", "val/b"], ["a", "train/b"]):
-        assert training_part(names) == (set(names), {})
+    for names in (["train/a", "truck/b"], ["a", "train/b"], ["test/a", "trial/b"]):
+        assert training_part(names, "x") == (set(names), [])
+    with pytest.raises(DataError, match="x has the parts test, val; give one of them"):
+        training_part(["test/a", "val/b"], "x")
+
+
+@pytest.mark.parametrize(
+    ("names", "learned", "left_out"),
+    [
+        (
+            ["train/cat/a", "train/dog/a", "test/cat/a", "sample", "notes/a"],
+            {0: "cat", 1: "dog"},
+            ["what is to test with: test (1)", "what lies beside train: notes (1), sample.png (1)"],
+        ),
+        (
+            ["train/cat/a", "train/dog/a", "test/a", "extra/a", "extra/b"],
+            {0: "cat", 1: "dog"},
+            ["what is to test with: test (1)", "what lies beside train: extra (2)"],
+        ),
+        (
+            ["cat/train/a", "cat/test/a", "dog/train/a", "emu/a"],
+            {0: "cat", 2: "dog"},
+            ["what is to test with: test (1)", "what lies beside train: emu (1)"],
+        ),
+        (
+            ["all/Training/cat/a", "all/Training/dog/a", "all/Testing/cat/a", "logo"],
+            {0: "cat", 1: "dog"},
+            ["what is to test with: Testing (1)", "what lies beside training: logo.png (1)"],
+        ),
+        (["cat/a", "dog/a", "logo"], {0: "cat", 1: "dog", 2: None}, []),
+        (["train/cat/a", "train/dog/a", "logo"], {0: "cat", 1: "dog", 2: None}, []),
+    ],
+)
+def test_what_lies_beside_parts_and_classes_is_in_none_of_them(
+    tmp_path: Path, names: list[str], learned: dict[int, str | None], left_out: list[str]
+) -> None:
+    place = saved(tmp_path / "x", *(f"{name}.png" for name in names))
+    found = read_images(place, ASKED)
+    assert by_grey(found) == learned
+    assert list(found.left_out) == left_out
+    assert read_images(place).names == found.names  # the same, where nobody asks for classes
+    with ZipFile(tmp_path / "x.zip", "w") as archive:
+        for file in sorted(place.rglob("*.png")):
+            archive.write(file, file.relative_to(place))
+    assert by_grey(read_images(tmp_path / "x.zip", ASKED)) == learned
 
 
 def test_folders_that_are_learned_mixed_are_said(tmp_path: Path) -> None:
     found = read_images(saved(tmp_path, "images/1.png", "images/2.png", "masks/1.png"))
     assert found.notes == ("2 in images, 1 in masks (data.labels=true makes them classes)",)
+    found = read_images(saved(tmp_path / "new", "images/1.png", "images/2.png", "1.png"))
+    assert found.notes == ("2 in images, 1 in no folder",)
 
 
 def test_a_table_beside_the_pictures_says_the_classes(tmp_path: Path) -> None:

@@ -107,7 +107,8 @@ def test_each_of_300_files_is_accounted_for(tmp_path: Path) -> None:
     ]
     assert others == "20 .txt, 10 .cr2, 10 .json, 4 hidden, 1 .csv, 1 without an ending"
     assert 243 + 11 + 20 + 10 + 10 + 4 + 1 + 1 == 300
-    assert found.notes[0].startswith("6 pages or frames, in files with several: 2 (")
+    assert found.notes[0].startswith("20 in JPEG, 20 in avif, 20 in bmp, 20 in dat, and 9 more (")
+    assert found.notes[1].startswith("6 pages or frames, in files with several: 2 (")
     assert "1 transparent, on white (data.background)" in found.notes
     changes = {"source": str(place), "skip_bad": True}
     settings = Settings.model_validate({"data": changes})

@@ -231,6 +231,38 @@ def test_a_repository_of_parquet_is_read_from_its_training_part(tmp_path: Path) 
     assert found.left_out == ("what is to test with: test", "1 .md")
 
 
+@pytest.mark.parametrize(
+    ("names", "left_out"),
+    [
+        # As the branch refs/convert/parquet has them.
+        (["train/0000", "train/0001", "test/0000"], ["what is to test with: test"]),
+        (["train", "validation", "extra"],
+         ["what is to test with: validation", "what lies beside train: extra"]),
+        (["0000", "0001"], []),
+        (["birds_train_0", "birds_train_1", "birds_val_0"], ["what is to test with: val"]),
+    ],
+)  # fmt: skip
+def test_parts_of_parquet_are_known_by_their_folders_and_names(
+    tmp_path: Path, names: list[str], left_out: list[str]
+) -> None:
+    source = data_set()
+    for k, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        source.select([k]).to_parquet(tmp_path / f"{name}.parquet")
+    found = read_source(DataSettings(source=str(tmp_path)))[0]
+    assert isinstance(found, Images)
+    train = [k for k, name in enumerate(names) if "train" in name or name.isdecimal()]
+    np.testing.assert_array_equal(found.pixels, PIXELS[train])
+    assert list(found.left_out) == left_out
+
+
+def test_several_parts_of_parquet_are_not_chosen_from(tmp_path: Path) -> None:
+    for name in ("birds-0", "fish-0", "fish-1"):
+        data_set().to_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match="has the parts birds, fish; give one of them"):
+        read_source(DataSettings(source=str(tmp_path)))
+
+
 def test_a_data_set_without_pictures_is_a_table() -> None:
     table = datasets.Dataset.from_dict({"a": [1, 2, 3, 4], "b": list("xyxy")})
     others = [table.to_iterable_dataset(), datasets.DatasetDict(train=table, test=table)]

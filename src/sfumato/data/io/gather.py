@@ -126,7 +126,7 @@ def gather(
     with Spool() as spool:
         for name, result in _in_threads(partial(_decode, reading=reading), found):
             _take(spool, facts, name, result)
-        parts = _only_training(spool, facts)
+        parts = _only_training(spool, facts, where)
         roles = _set_roles_aside(spool, facts) if samples else {}
         usual = _set_aside(spool, facts, reading)
         if facts.bad and (usual is None or not reading.skip_bad):
@@ -196,7 +196,7 @@ def _classes_of_pictures(
 def _left_out(
     facts: _Facts,
     used: set[str],
-    parts: Mapping[str, int],
+    parts: Sequence[str],
     roles: Mapping[str, int],
     others: Sequence[str],
 ) -> list[str]:
@@ -206,10 +206,7 @@ def _left_out(
     if len(files - used) < len(facts.bad):
         left.append(f"files: {len(files - used):,} whole, {len(files & used):,} in part")
     left += [f"{count:,} .{role} beside other pictures" for role, count in roles.items()]
-    if parts:
-        shown = ", ".join(f"{part} ({count:,})" for part, count in parts.items())
-        left.append(f"what is to test with: {shown}")
-    return left + ([by_ending(others)] if others else [])
+    return [*left, *parts, *([by_ending(others)] if others else [])]
 
 
 def _decode(content: Content, reading: PictureReading) -> Decoded:
@@ -218,10 +215,10 @@ def _decode(content: Content, reading: PictureReading) -> Decoded:
     return frames_of(content, reading)
 
 
-def _only_training(spool: Spool, facts: _Facts) -> dict[str, int]:
-    """Of a set that is delivered in parts the one to learn from; how many are in the others."""
+def _only_training(spool: Spool, facts: _Facts, where: str) -> list[str]:
+    """Of a set that is delivered in parts the one to learn from; what to say of the others."""
     files = [*facts.notes, *facts.bad]
-    kept, parts = training_part(files)
+    kept, parts = training_part(files, where)
     for name in [name for name in spool.shapes if facts.file[name] not in kept]:
         del spool.shapes[name]
     facts.bad = {name: why for name, why in facts.bad.items() if name in kept}

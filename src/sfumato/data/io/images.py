@@ -140,7 +140,7 @@ def _classes(
     """By a table that lies beside the pictures, a file beside each, or their folders."""
     if not reading.labels:
         shares = folder_shares(files)
-        return (), None, [f"{shares} (data.labels=true makes them classes)"] if shares else []
+        return (), None, [shares] if shares else []
     column = reading.labels if isinstance(reading.labels, str) else None
     of_set = {name: text for name, text in tables.items() if split_key(name)[1] not in BESIDE}
     beside = {name: text for name, text in tables.items() if name not in of_set}

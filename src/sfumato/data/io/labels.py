@@ -7,13 +7,14 @@ import csv
 import io
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
+from sfumato.data.io.files import legible
 from sfumato.errors import DataError
 
 # Folders that are named in one line.
@@ -21,7 +22,7 @@ _SHOWN = 4
 
 # Parts that a set is delivered in; the first is learned from.
 _TRAIN = {"train", "training"}
-_PARTS = _TRAIN | {"test", "testing", "val", "valid", "validation", "dev", "eval"}
+_PARTS = {*_TRAIN, "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
 
 TABLES = ("labels.csv", "metadata.csv", "labels.jsonl", "metadata.jsonl")
 """Files that may say the class of each picture: imagefolder's of Hugging Face, Kaggle's."""
@@ -114,7 +115,10 @@ def _text(value: Any) -> str | None:
 
 
 def by_folder(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray | None]:
-    """The first folder by which the paths differ, and its number for each name."""
+    """The first folder by which the paths differ, and its number for each name.
+
+    Who lies beside such folders has no class. Parts that a set is delivered in are none.
+    """
     folders = _differing(names)
     if folders is None:
         return (), None
@@ -127,38 +131,75 @@ def folder_shares(names: Sequence[str]) -> str:
 
     Who does not ask for classes learns them mixed, and may have meant one of them alone.
     """
-    folders = Counter(_differing(names) or ())
-    few = sorted(folders.items(), key=lambda each: natural(each[0]))[:_SHOWN]
-    shown = ", ".join(f"{count:,} in {folder}" for folder, count in few)
-    return shown + (f", and {len(folders) - _SHOWN} more folders" * (len(folders) > _SHOWN))
+    folders = _differing(names)
+    remark = "" if folders is None else " (data.labels=true makes them classes)"
+    if folders is None:  # some may lie in a folder, and others beside it
+        folders = [next(iter(each), None) for each in map(_folders, names)]
+    shares = Counter("no folder" if each is None else each for each in folders)
+    return _listed(shares, "{1:,} in {0}") + remark if len(shares) > 1 else ""
 
 
-def _differing(names: Sequence[str]) -> list[str] | None:
-    """Of each path the first folder by which they differ; None if they do not."""
-    above = [PurePosixPath(name).parts[:-1] for name in names]
-    depth = 0
-    while above and all(len(parts) > depth for parts in above):
-        found = [parts[depth] for parts in above]
-        if len(set(found)) > 1:
+def _listed(counts: Mapping[str, int], how: str) -> str:
+    """The first of these and how many there are of each, in the words of `how`."""
+    few = sorted(counts.items(), key=lambda each: natural(each[0]))[:_SHOWN]
+    shown = ", ".join(how.format(legible(name), count) for name, count in few)
+    return shown + f", and {len(counts) - _SHOWN} more" * (len(counts) > _SHOWN)
+
+
+def _folders(name: str) -> tuple[str, ...]:
+    return PurePosixPath(name).parts[:-1]
+
+
+def _differing(names: Sequence[str]) -> list[str | None] | None:
+    """Of each path the first folder by which they differ, None beside it; None if they do not."""
+    above = [_folders(name) for name in names]
+    for depth in range(max(map(len, above), default=0)):
+        found = [parts[depth] if len(parts) > depth else None for parts in above]
+        if len(set(found) - {None}) > 1:
             return found
-        depth += 1
     return None
 
 
-def training_part(names: Sequence[str]) -> tuple[set[str], dict[str, int]]:
-    """The names to learn from, and how many are in each other part.
+def training_part(names: Sequence[str], where: str) -> tuple[set[str], list[str]]:
+    """The names to learn from, and a line for those of other parts, and for those of none.
 
-    A set that is delivered as the folders `train` and `test` (or `val`) is learned from `train`:
-    the others are to test with, and none of them is a class.
+    A set that is delivered as folders `train` and `test` (or `val`) side by side, wherever that is,
+    is learned from `train`: the others are to test with, and none of them is a class.
+
+    Raises:
+        DataError: if parts lie side by side, and none of them is for training.
     """
-    folders = _differing(names)
-    if folders is None or not set(map(str.lower, folders)) <= _PARTS:
-        return set(names), {}
-    if len({each for each in folders if each.lower() in _TRAIN}) != 1:
-        return set(names), {}
-    pairs = list(zip(names, folders, strict=True))
-    others = Counter(part for _, part in pairs if part.lower() not in _TRAIN)
-    return {name for name, part in pairs if part.lower() in _TRAIN}, dict(others)
+    places = _places(names)
+    if not places:
+        return set(names), []
+    train, _ = training_key(dict.fromkeys(sorted(set().union(*places.values()))), where)
+    part_of = {name: _part(name, places) for name in names}
+    learned = {name for name, part in part_of.items() if part.lower() == train}
+    others = Counter(part for name, part in part_of.items() if name not in learned)
+    tests = {part: count for part, count in others.items() if part.lower() in _PARTS}
+    rest = {part: count for part, count in others.items() if part not in tests}
+    said = {"what is to test with": tests, f"what lies beside {train}": rest}
+    return learned, [f"{what}: {_listed(n, '{0} ({1:,})')}" for what, n in said.items() if n]
+
+
+def _part(name: str, places: Collection[tuple[str, ...]]) -> str:
+    """The part that a picture is in; else, what it lies in beside them."""
+    parts = PurePosixPath(name).parts
+    depth = next((each for each in range(len(parts)) if parts[:each] in places), None)
+    if depth is None:  # one of its classes may have the training part alone
+        return next((each for each in parts[:-1] if each.lower() in _PARTS), parts[0])
+    return parts[depth]
+
+
+def _places(names: Sequence[str]) -> dict[tuple[str, ...], set[str]]:
+    """The folders in which parts of a set lie side by side, and those parts."""
+    held: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for name in names:
+        above = _folders(name)
+        for depth, folder in enumerate(above):
+            if folder.lower() in _PARTS:
+                held[above[:depth]].add(folder.lower())
+    return {above: parts for above, parts in held.items() if len(parts) > 1}
 
 
 def training_key(parts: Mapping[str, Any], where: str) -> tuple[str, list[str]]:
@@ -172,6 +213,28 @@ def training_key(parts: Mapping[str, Any], where: str) -> tuple[str, list[str]]:
         raise DataError(f"{where} has the parts {', '.join(parts) or 'none'}; give one of them.")
     chosen = (train or list(parts))[0]
     return chosen, [name for name in parts if name != chosen]
+
+
+def training_shards(names: Iterable[str], where: str) -> tuple[list[str], list[str]]:
+    """Of the files that a set is cut into those to learn from, and what to say of the others.
+
+    Their part is a folder (`train/0000.parquet`), or a word of their name (`train-00000.tar`), or
+    what their name begins with.
+
+    Raises:
+        DataError: as `training_key`.
+    """
+    shards: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(names, key=natural):
+        path = PurePosixPath(name)
+        words = [*path.parts[:-1], *re.split("[-_.]", path.name)]
+        known = next((each.lower() for each in words if each.lower() in _PARTS), None)
+        shards[known or re.split("[-_.]?[0-9]|[.]", path.name)[0] or "no part"].append(name)
+    train, others = training_key(shards, where)
+    tests = [part for part in others if part in _PARTS]
+    rest = [part for part in others if part not in _PARTS]
+    said = {"what is to test with": tests, f"what lies beside {train}": rest}
+    return shards[train], [f"{what}: {', '.join(n)}" for what, n in said.items() if n]
 
 
 def by_table(

@@ -15,7 +15,7 @@ import numpy as np
 from sfumato.data.images import Images, PictureReading
 from sfumato.data.io.files import by_ending
 from sfumato.data.io.gather import Content, gather
-from sfumato.data.io.labels import LABELS, numbered, training_key
+from sfumato.data.io.labels import LABELS, numbered, training_key, training_shards
 from sfumato.data.io.picture_arrays import as_images
 from sfumato.errors import DataError
 
@@ -208,17 +208,13 @@ def parquet_shards(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     Raises:
         DataError: if they are of several parts, and none is for training.
     """
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    parts: dict[str, list[Path]] = {}
-    for path in sorted(each for each in files if holds_parquet_pictures(each)):
-        parts.setdefault(path.name.partition("-")[0], []).append(path)
-    if not parts:
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    shards = [name for name, path in files.items() if holds_parquet_pictures(path)]
+    if not shards:
         return [], ()
-    key, others = training_key(parts, str(folder))
-    left = [f"what is to test with: {', '.join(others)}"] if others else []
-    known = {path for shards in parts.values() for path in shards}
-    rest = [path.relative_to(folder).as_posix() for path in files if path not in known]
-    return parts[key], (*left, *([by_ending(rest)] if rest else []))
+    train, left = training_shards(shards, str(folder))
+    rest = [name for name, path in files.items() if path.is_file() and name not in shards]
+    return [files[name] for name in train], (*left, *([by_ending(rest)] if rest else []))
 
 
 def read_parquet_pictures(paths: Sequence[Path], reading: PictureReading) -> Images:
