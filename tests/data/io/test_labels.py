@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -137,6 +138,54 @@ def test_folders_that_are_learned_mixed_are_said(tmp_path: Path) -> None:
     assert found.notes == ("2 in images, 1 in masks (data.labels=true makes them classes)",)
     found = read_images(saved(tmp_path / "new", "images/1.png", "images/2.png", "1.png"))
     assert found.notes == ("2 in images, 1 in no folder",)
+
+
+@pytest.mark.parametrize(
+    ("mask", "role"),
+    [
+        ("{}.mask.png", ".mask.png"),
+        ("{}_mask.png", "_mask.png"),
+        ("{}_Mask_1.TIF", "_mask.tif"),
+        ("{}-seg.gif", "-seg.gif"),
+        ("{}_segmentation.png", "_segmentation.png"),
+    ],
+)
+def test_masks_beside_pictures_are_set_aside_and_counted(
+    tmp_path: Path, mask: str, role: str
+) -> None:
+    place = tmp_path / "x"
+    for k in range(3):
+        saved(place / "cat", f"{k} (a.b).jpg")
+        Image.new("1", (4 + k, 4), 1).save(place / "cat" / mask.format(f"{k} (a.b)"))
+    (place / "cat" / mask.format("0 (a.b)")).write_bytes(b"cut off")  # which nobody asks for
+    with ZipFile(tmp_path / "x.zip", "w") as archive, tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for file in place.rglob("*.*"):
+            archive.write(file, file.relative_to(place))
+            tar.add(file, file.relative_to(place).as_posix().replace(" (a.b)", ""))
+    for source in (place, tmp_path / "x.zip", tmp_path / "x.tar"):
+        found = read_images(source)
+        assert [name.rpartition(".")[2] for name in found.names] == ["jpg"] * 3
+        assert found.left_out == (f"3 {role} beside other pictures",)
+    for file in place.rglob("*.jpg"):
+        file.unlink()
+    masks = read_images(place, PictureReading(size=4, skip_bad=True))
+    assert (len(masks), len(masks.left_out)) == (2, 1)  # masks alone are pictures
+
+
+def test_what_only_looks_like_a_mask_is_learned(tmp_path: Path) -> None:
+    names = ["0.png", "1_mask.png", "mask.png", "unmask.png", "0.edited.png", "a/0_mask.png"]
+    names += ["0masks.png", "0_masked.png"]
+    assert len(read_images(saved(tmp_path, *names))) == len(names)
+
+
+def test_a_mask_of_the_part_to_test_with_is_of_that_part(tmp_path: Path) -> None:
+    place = saved(
+        tmp_path, "train/0.png", "train/0_mask.png", "test/0.png", "test/0_mask.png", "train/1.png"
+    )
+    assert read_images(place).left_out == (
+        "1 _mask.png beside other pictures",
+        "what is to test with: test (2)",
+    )
 
 
 def test_a_table_beside_the_pictures_says_the_classes(tmp_path: Path) -> None:

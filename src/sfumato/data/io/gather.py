@@ -23,7 +23,7 @@ from PIL import Image
 from sfumato.data.images import BYTES, Images, PictureReading, colour, range_remedy, value_range
 from sfumato.data.io.decode import Decoded, decoded, frames_of
 from sfumato.data.io.files import by_ending, legible
-from sfumato.data.io.labels import split_key, training_part
+from sfumato.data.io.labels import role_of, training_part
 from sfumato.data.io.scans import ENDINGS
 from sfumato.data.scratch import Spool, gathered
 from sfumato.errors import DataError
@@ -127,7 +127,7 @@ def gather(
         for name, result in _in_threads(partial(_decode, reading=reading), found):
             _take(spool, facts, name, result)
         parts = _only_training(spool, facts, where)
-        roles = _set_roles_aside(spool, facts) if samples else {}
+        roles = _set_roles_aside(spool, facts, samples=samples)
         usual = _set_aside(spool, facts, reading)
         if facts.bad and (usual is None or not reading.skip_bad):
             option = _in_python if in_python else _assigned
@@ -205,7 +205,7 @@ def _left_out(
     files = _bad_files(facts)
     if len(files - used) < len(facts.bad):
         left.append(f"files: {len(files - used):,} whole, {len(files & used):,} in part")
-    left += [f"{count:,} .{role} beside other pictures" for role, count in roles.items()]
+    left += [f"{count:,} {role} beside other pictures" for role, count in roles.items()]
     return [*left, *parts, *([by_ending(others)] if others else [])]
 
 
@@ -225,21 +225,16 @@ def _only_training(spool: Spool, facts: _Facts, where: str) -> list[str]:
     return parts
 
 
-def _set_roles_aside(spool: Spool, facts: _Facts) -> dict[str, int]:
-    """Pictures that belong to another one: `01.mask.png` beside `01.jpg`; how many of each ending.
-
-    So webdataset names the parts of a sample.
-    """
-    ending = {name: split_key(facts.file[name]) for name in spool.shapes}
-    whole = {key for key, rest in ending.values() if "." not in rest}
-    beside = {
-        facts.file[name]: rest
-        for name, (key, rest) in ending.items()
-        if "." in rest and key in whole
-    }
-    for name in [name for name in spool.shapes if facts.file[name] in beside]:
+def _set_roles_aside(spool: Spool, facts: _Facts, *, samples: bool) -> Mapping[str, int]:
+    """Files that belong to another: `01_mask.png` beside `01.jpg`; how many of each ending."""
+    file = {name: facts.file.get(name, name) for name in [*spool.shapes, *facts.bad]}
+    found = {each: role_of(each, samples=samples) for each in file.values()}
+    whole = {key for key, role in found.values() if not role}
+    aside = {each: role for each, (key, role) in found.items() if role and key in whole}
+    for name in [name for name in spool.shapes if file[name] in aside]:
         del spool.shapes[name]
-    return Counter(beside.values())
+    facts.bad = {name: why for name, why in facts.bad.items() if file[name] not in aside}
+    return Counter(aside.values())
 
 
 def _set_aside(spool: Spool, facts: _Facts, reading: PictureReading) -> tuple[int, ...] | None:

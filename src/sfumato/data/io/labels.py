@@ -297,6 +297,31 @@ def split_key(name: str) -> tuple[str, str]:
     return folder + slash + key, ending.lower()
 
 
+# What belongs to a picture and says so in its name: `01_mask.png`, `01-seg-2.png`.
+_ROLE = re.compile(
+    r"(.+?)([._-](?:masks?|seg|segmentation|labels?|gt|matte|trimap))(?:[._-]?[0-9]+)?"
+    r"(\.[^.]+|\.nii\.gz)",
+    re.IGNORECASE,
+)
+
+
+def role_of(name: str, *, samples: bool) -> tuple[str, str]:
+    """The key of the picture that a file belongs to, and as what: `01_mask.png` is 01, _mask.png.
+
+    A picture itself has its own key and no role.
+
+    Args:
+        name: of the file.
+        samples: whether all after the first dot is a role, as webdataset has it: `01.depth.png`.
+    """
+    key, ending = split_key(name)
+    if samples and "." in ending:
+        return key, f".{ending}"
+    if found := _ROLE.fullmatch(name):
+        return found[1], (found[2] + found[3]).lower()
+    return (key, "") if samples else (name.removesuffix(PurePosixPath(name).suffix), "")
+
+
 def by_key(
     beside: Mapping[str, bytes], names: Sequence[str], column: str | None
 ) -> tuple[tuple[str, ...], np.ndarray, str] | None:
