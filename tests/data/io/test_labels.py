@@ -2,12 +2,14 @@
 
 import csv
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -218,6 +220,48 @@ def test_a_table_beside_the_pictures_says_the_classes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"metadata\.jsonl cannot be read"):
         read_images(place, ASKED)
     assert read_images(place).labels is None  # nobody asks for it
+
+
+@pytest.mark.parametrize("name", ["{}.JPG", "/home/me/{}.jpg", "C:\\cats\\{}.jpg", "train/{}.jpg"])
+def test_a_table_that_names_no_picture_is_not_passed_over(tmp_path: Path, name: str) -> None:
+    place = saved(tmp_path, "0.jpg", "1.jpg")
+    rows = [{"file": name.format(k), "class": "ab"[k]} for k in range(2)]
+    pd.DataFrame(rows).to_csv(place / "labels.csv", index=False)
+    first = re.escape(repr(name.format(0)))
+    for asked in (ASKED, PictureReading(labels="class")):
+        with pytest.raises(
+            DataError, match=f"labels.csv names no picture here: it has {first}, .* '0.jpg'"
+        ):
+            read_images(place, asked)
+    for k in range(2):
+        (place / f"{k}.jpg").rename(saved(place / "cd"[k], "x.jpg") / "y.jpg")
+    found = read_images(place, ASKED)
+    assert found.classes == ("c", "d")
+    assert found.notes[0].startswith("classes by folders: labels.csv names no picture here: ")
+
+
+def test_a_table_may_write_paths_as_windows_does(tmp_path: Path) -> None:
+    place = saved(tmp_path, "in/0.jpg", "in/1.jpg", "out/0.jpg")
+    rows = {"class": ["a", "b", "c"], "file": [".\\in\\0.jpg", "in\\1.jpg", " out/0.jpg"]}
+    pd.DataFrame(rows).to_csv(place / "labels.csv", index=False)
+    assert by_grey(read_images(place, ASKED)) == {0: "a", 1: "b", 2: "c"}
+
+
+def test_a_table_without_a_column_of_classes_is_named(tmp_path: Path) -> None:
+    place = saved(tmp_path, "0.jpg", "1.jpg")
+    for text, said in (
+        ("file,width,height\n0,4,4\n1,4,4\n", r"has width, height \(data\.labels=COLUMN takes one"),
+        ("file\n0\n1\n", "has no classes"),
+        ("file,class\n", "names no picture here: it has no rows"),
+    ):
+        (place / "labels.csv").write_text(text)
+        with pytest.raises(DataError, match=rf"no classes to learn: labels\.csv {said}"):
+            read_images(place, ASKED)
+    (place / "labels.csv").unlink()
+    for rows in ("[1, 2]\n[3, 4]", "{}"):
+        (place / "metadata.jsonl").write_text(rows)
+        with pytest.raises(DataError, match=r"metadata\.jsonl (cannot be read|names no picture)"):
+            read_images(place, ASKED)
 
 
 def test_a_table_speaks_of_the_pictures_below_it_alone(tmp_path: Path) -> None:

@@ -144,11 +144,15 @@ def _classes(
     column = reading.labels if isinstance(reading.labels, str) else None
     of_set = {name: text for name, text in tables.items() if split_key(name)[1] not in BESIDE}
     beside = {name: text for name, text in tables.items() if name not in of_set}
-    found = by_key(beside, files, column) or by_table(of_set, files, column)
-    if found is not None:
-        classes, numbers, said = found
-        return classes, numbers, [said]
-    return *by_folder(files), []
+    classes, numbers, said = by_key(beside, files, column) or by_table(of_set, files, column)
+    if numbers is None:
+        classes, numbers = by_folder(files)
+        if said and numbers is None:
+            raise DataError(
+                f"there are no classes to learn: {said}. Mend it, or set data.labels=false."
+            )
+        said = f"classes by folders: {said}" if said else ""
+    return classes, numbers, [said] if said else []
 
 
 def read_image(

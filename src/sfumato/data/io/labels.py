@@ -239,7 +239,7 @@ def training_shards(names: Iterable[str], where: str) -> tuple[list[str], list[s
 
 def by_table(
     tables: Mapping[str, bytes], names: Sequence[str], column: str | None
-) -> tuple[tuple[str, ...], np.ndarray, str] | None:
+) -> tuple[tuple[str, ...], np.ndarray | None, str]:
     """Classes, numbers and what to say of them, by tables that lie beside the pictures.
 
     The column whose cells name pictures says which; the class is in the column that is asked for,
@@ -251,7 +251,8 @@ def by_table(
         column: to take the classes from.
 
     Returns:
-        None if no table names pictures and has such a column, and no column is asked for.
+        Without numbers, and why, if no table names pictures and has such a column, and no column is
+        asked for.
 
     Raises:
         DataError: if a column is asked for, and no table has it; if a table cannot be read.
@@ -261,14 +262,20 @@ def by_table(
         rows = _rows(where, tables[where])
         columns = [name for name in (rows[0] if rows else {}) if name]
         if (files := _naming(where, rows, columns, names)) is None:
+            first = next((repr(row.get(columns[0])) for row in rows if columns), "no rows")
+            called_here = f"it has {first}, and a picture is called {names[0]!r}"
+            tried.append(f"{where} names no picture here: {called_here}")
             continue
         others = [name for name in columns if name != files[0]]
         called = [name for name in others if name.strip().lower() in LABELS]
         chosen = column if column in others else None
         if column is None:
             chosen = next(iter(called or (others if len(others) == 1 else [])), None)
-        tried.append(f"{where} has {', '.join(others)}")
         if chosen is None:
+            shown = (
+                f"{', '.join(others)} (data.labels=COLUMN takes one)" if others else "no classes"
+            )
+            tried.append(f"{where} has {shown}")
             continue
         given: dict[str, Any] = dict.fromkeys(names)
         for row, name in zip(rows, files[1], strict=True):
@@ -280,10 +287,11 @@ def by_table(
         lost = files[1].count(None)
         said = f"; {lost:,} of its rows name no picture here" if lost else ""
         return classes, numbers, f"classes by {where}, column {chosen!r}{said}"
+    found = "; ".join(tried)
     if column is not None:
-        found = "; ".join(tried) or f"no table ({', '.join(TABLES)}) lies beside the pictures"
-        raise DataError(f"there is no column {column!r} of classes: {found}.")
-    return None
+        found = found or f"no table ({', '.join(TABLES)}) lies beside the pictures"
+        raise DataError(f"there is no column {column!r} of classes for these pictures: {found}.")
+    return (), None, found
 
 
 BESIDE = ("cls", "json")
@@ -367,7 +375,10 @@ def _rows(where: str, content: bytes) -> list[dict[str, Any]]:
     try:
         text = content.decode("utf-8-sig")
         if where.endswith(".jsonl"):
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            if not all(isinstance(row, dict) for row in rows):
+                raise ValueError("a line is no object")
+            return rows
         first = text.partition("\n")[0]
         comma = max(",;\t", key=first.count)
         return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=comma))
@@ -397,7 +408,8 @@ def _naming(
         raise DataError(f"{where} has no first line of names; add one: file,class")
     best: tuple[str, list[str | None]] | None = None
     for column in columns:
-        found = [known.get(str(row.get(column)).removeprefix("./")) for row in rows]
+        cells = [str(row.get(column)).strip() for row in rows]
+        found = [known.get(cell.replace("\\", "/").removeprefix("./")) for cell in cells]
         hits = len(found) - found.count(None)
         if hits and (best is None or hits > len(best[1]) - best[1].count(None)):
             best = column, found
