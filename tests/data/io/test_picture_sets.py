@@ -81,6 +81,20 @@ def test_labels_of_many_forms_are_classes(labels: Any, kind: Any, known: Any) ->
     same(taken(source))
 
 
+def test_lists_of_one_class_have_its_name(tmp_path: Path) -> None:
+    kind = datasets.List(datasets.ClassLabel(names=["a", "b", "c"]))
+    source = data_set(species=([[2], [0], [2], [0]], kind))
+    source.to_parquet(tmp_path / "x.parquet")
+    parquet = read_source(DataSettings(source=str(tmp_path / "x.parquet"), labels=True))[0]
+    assert isinstance(parquet, Images)
+    for found in (taken(source, labels=True), taken(source, labels="species"), parquet):
+        assert classes(found) == ["c", "a", "c", "a"]
+    # Not one-hot: the first picture has the classes a and b.
+    several = data_set(label=([[0, 1], [1, 0], [0, 1], [1, 0]], kind))
+    with pytest.raises(DataError, match="several labels"):
+        taken(several, labels=True)
+
+
 @pytest.mark.parametrize(
     ("labels", "kind", "said"),
     [

@@ -43,15 +43,16 @@ def numbered(
     """Class numbers `(n,)`, -1 where there is none, and the names of the classes.
 
     Args:
-        given: for each picture its class: an integer, text, a boolean; as `(n,)`, `(n, 1)` or one
-            number of 0 and 1 for each class. None, -1, NaN and empty text are no class.
+        given: for each picture its class: an integer, text, a boolean; as `(n,)`, `(n, 1)` or,
+            without names, one number of 0 and 1 for each class. None, -1, NaN and empty text are no
+            class.
         count: how many pictures there are.
         names: of the classes, where integers stand for them.
 
     Raises:
         DataError: if they are no classes, saying why.
     """
-    values = _one_for_each(given, count)
+    values = _one_for_each(given, count, one_hot=names is None)
     if names is not None:
         numbers = np.array([_number(each, names) for each in values], np.int64)
         if numbers.max(initial=-1) >= len(names):
@@ -65,7 +66,7 @@ def numbered(
     return np.array([-1 if each is None else number[each] for each in texts], np.int64), classes
 
 
-def _one_for_each(given: Any, count: int) -> list[Any]:
+def _one_for_each(given: Any, count: int, *, one_hot: bool) -> list[Any]:
     """A class for each picture, whatever the shape."""
     cells = given.tolist() if isinstance(given, np.ndarray) else list(given)
     if len(cells) != count:
@@ -73,10 +74,8 @@ def _one_for_each(given: Any, count: int) -> list[Any]:
     rows = [list(each) if isinstance(each, list | tuple | np.ndarray) else [each] for each in cells]
     if all(len(row) == 1 for row in rows):
         return [row[0] for row in rows]
-    one_hot = len({len(row) for row in rows}) == 1 and all(
-        sorted(row) == [0] * (len(row) - 1) + [1] for row in rows
-    )
-    if one_hot:
+    one_hot = one_hot and len({len(row) for row in rows}) == 1
+    if one_hot and all(sorted(row) == [0] * (len(row) - 1) + [1] for row in rows):
         return [row.index(1) for row in rows]
     raise DataError(
         "a picture has several labels, and one class for each can be learned; choose one, or leave "

@@ -50,7 +50,7 @@ def pictures_of_data_set(source: Any, reading: PictureReading) -> Images | None:
         import datasets
 
         source = source.cast_column(column, datasets.Image(decode=False))
-    classed = [name for name, each in types.items() if type(each).__name__ == "ClassLabel"]
+    classed = [name for name, each in types.items() if _names_of(each) is not None]
     label = _column_of_labels(types, classed, reading)
     source = source.select_columns([column] if label is None else [column, label])
     first = _first(source)
@@ -61,7 +61,7 @@ def pictures_of_data_set(source: Any, reading: PictureReading) -> Images | None:
             labels.append(row[label] if label is not None else None)
             yield f"picture {k + 1}", _content(row[column])
 
-    names = getattr(types.get(label), "names", None)
+    names = _names_of(types.get(label))
     if type_of == "Image" or not _is_array(first[column]):
         return gathered_rows(contents(), labels, names, reading, labelled=label is not None)
     rows = list(source)
@@ -77,6 +77,12 @@ def pictures_of_data_set(source: Any, reading: PictureReading) -> Images | None:
         return found
     numbers, classes = numbered([row[label] for row in rows], len(rows), names)
     return replace(found, labels=numbers, classes=classes)
+
+
+def _names_of(feature: Any) -> list[str] | None:
+    """The names of the classes of a column, which may be a list of them in each row."""
+    names: list[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
+    return names
 
 
 def _first(source: Any) -> dict[str, Any]:
@@ -246,7 +252,9 @@ def _class_names(schema: Any) -> dict[str, list[str]]:
     try:
         described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = described.get("info", {}).get("features", {})
-        return {name: each["names"] for name, each in features.items() if "names" in each}
+        of = {name: each for name, each in features.items() if isinstance(each, dict)}
+        of = {name: each.get("feature", each) for name, each in of.items()}
+        return {name: each["names"] for name, each in of.items() if "names" in each}
     except (ValueError, AttributeError, TypeError):
         return {}
 
