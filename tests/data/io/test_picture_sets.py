@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -218,6 +220,57 @@ def test_a_parquet_file_of_pictures_is_a_data_set(tmp_path: Path) -> None:
     found = read_source(DataSettings(source=str(path), size=5))[0]
     assert isinstance(found, Images)
     assert (found.pixels.shape, found.labels) == ((4, 5, 5, 3), None)
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_bytes_of_pictures_are_pictures_whatever_their_column_is_called(
+    tmp_path: Path, large: bool
+) -> None:
+    kind = datasets.Value("large_binary" if large else "binary")
+    features = {"jpg": kind, "cls": datasets.Value("int64"), "__key__": kind}
+    values = {"jpg": [_png(each) for each in PIXELS], "cls": [0, 2, 2, 0], "__key__": [b"key"] * 4}
+    source = datasets.Dataset.from_dict(values, datasets.Features(features))
+    source.to_parquet(tmp_path / "x.parquet")  # also as others write it, without their types
+    pq.write_table(pa.table(values), tmp_path / "plain.parquet")
+    found = [taken(source, labels=True), taken(source.to_iterable_dataset(), labels=True)]
+    for name in ("x", "plain"):
+        read = DataSettings(source=str(tmp_path / f"{name}.parquet"), labels=True)
+        found.append(read_source(read)[0])  # type: ignore[arg-type]
+    for each in found:
+        same(each)
+        assert classes(each) == ["0", "2", "2", "0"]
+
+
+def test_one_of_several_columns_of_pictures_is_not_chosen(tmp_path: Path) -> None:
+    files = [_png(each) for each in PIXELS]
+    for columns in ({"before": files, "after": files}, {"mask": SHOWN, "photo": SHOWN}):
+        source = datasets.Dataset.from_dict(columns)
+        source.to_parquet(tmp_path / "x.parquet")
+        said = rf"2 columns of pictures \({', '.join(columns)}\)"
+        with pytest.raises(DataError, match=said):
+            taken(source)
+        with pytest.raises(DataError, match=said):
+            _read(tmp_path / "x.parquet")
+    source.rename_column("photo", "image").to_parquet(tmp_path / "y.parquet")
+    same(_read(tmp_path / "y.parquet"))
+
+
+def _read(path: Path) -> Images:
+    found = read_source(DataSettings(source=str(path)))[0]
+    assert isinstance(found, Images)
+    return found
+
+
+def test_other_bytes_are_no_pictures(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"raw": [b"abc", b"def", b"ghi"]}), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="of type binary"):
+        read_source(DataSettings(source=str(tmp_path / "x.parquet")))
 
 
 def test_a_parquet_file_that_is_damaged_is_told(tmp_path: Path) -> None:

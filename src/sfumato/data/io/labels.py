@@ -27,7 +27,7 @@ _PARTS = {*_TRAIN, "test", "testing", "val", "valid", "validation", "dev", "eval
 TABLES = ("labels.csv", "metadata.csv", "labels.jsonl", "metadata.jsonl")
 """Files that may say the class of each picture: imagefolder's of Hugging Face, Kaggle's."""
 
-LABELS = ("label", "labels", "class", "classes", "category", "target", "targets", "y")
+LABELS = ("label", "labels", "class", "classes", "category", "target", "targets", "y", "cls")
 """What people call the classes."""
 
 

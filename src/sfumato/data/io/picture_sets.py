@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from sfumato.data.images import Images, PictureReading
-from sfumato.data.io.files import by_ending
+from sfumato.data.io.decode import format_of
+from sfumato.data.io.files import HEAD, by_ending
 from sfumato.data.io.gather import Content, gather
 from sfumato.data.io.labels import LABELS, numbered, training_key, training_shards
 from sfumato.data.io.picture_arrays import as_images
@@ -41,7 +42,7 @@ def pictures_of_data_set(source: Any, reading: PictureReading) -> Images | None:
         return found and replace(found, left_out=(*found.left_out, *left))
     source = source.with_format(None)
     types = source.features or dict.fromkeys(_first(source))
-    column = _column_of_pictures(types, {} if source.features else _first(source))
+    column = _column_of_pictures(types, source)
     if column is None:
         return None
     feature: Any = types[column]
@@ -124,20 +125,41 @@ def _is_array(value: Any) -> bool:
     return isinstance(value, list | tuple | np.ndarray)
 
 
-def _column_of_pictures(types: Mapping[str, Any], first: Mapping[str, Any]) -> str | None:
-    """The column of pictures: by its type, or by its name and what stands in it."""
+def _column_of_pictures(types: Mapping[str, Any], source: Any) -> str | None:
+    """The column of pictures: by its type, by its name, or by what stands in it first."""
     typed = [name for name, each in types.items() if type(each).__name__ == "Image"]
     arrays = [name for name, each in types.items() if type(each).__name__ in _ARRAYS]
     for found in (typed, arrays, [name for name in types if name in _PICTURES]):
-        known = [name for name in _PICTURES if name in found]
-        if len(found) == 1 or known:
-            return (known or found)[0]
         if found:
-            raise DataError(
-                f"the data set has {len(found)} columns of pictures ({', '.join(found)}); name one "
-                "of them `image` (rename_column), or remove the others."
-            )
-    return next((name for name, each in first.items() if hasattr(each, "convert")), None)
+            return _one_of(found)
+    dtypes = {name: str(getattr(each, "dtype", "")) for name, each in types.items()}
+    of_bytes = [name for name, dtype in dtypes.items() if dtype.endswith("binary")]
+    if source.features and not of_bytes:
+        return None
+    first = _first(source.select_columns(of_bytes) if source.features else source)
+    return _one_of([name for name, each in first.items() if _is_picture(each)])
+
+
+def _one_of(columns: Sequence[str]) -> str | None:
+    """The one column of pictures, or that with a name of such; None if there is none.
+
+    Raises:
+        DataError: if there are several.
+    """
+    known = [name for name in _PICTURES if name in columns]
+    if len(columns) > 1 and not known:
+        raise DataError(
+            f"the data set has {len(columns)} columns of pictures ({', '.join(columns)}); name one "
+            "of them `image` (rename_column), or remove the others."
+        )
+    return next(iter([*known, *columns]), None)
+
+
+def _is_picture(cell: Any) -> bool:
+    """Whether this is a picture of Pillow, or the content of a picture's file."""
+    if isinstance(cell, bytes):
+        return format_of(cell[:HEAD]) is not None
+    return hasattr(cell, "convert")
 
 
 def _column_of_labels(
@@ -192,18 +214,25 @@ def holds_parquet_pictures(path: Path) -> bool:
     if path.suffix.lower() != ".parquet" or not path.is_file():
         return False
     try:
-        import pyarrow.parquet as pq
-
-        return _column_of_contents(pq.read_schema(path)) is not None
+        return bool(_columns_of_contents(path))
     except Exception:  # what it raises at damaged files is of any kind, or it is not there
         return False
 
 
-def _column_of_contents(schema: Any) -> str | None:
+def _columns_of_contents(path: Path) -> list[str]:
+    """The columns of pictures as Hugging Face has them; else those of the contents of files."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
+    schema = pq.read_schema(path)
     structs = [each for each in schema if pa.types.is_struct(each.type)]
-    return next((s.name for s in structs if {"bytes", "path"} == {f.name for f in s.type}), None)
+    found = [s.name for s in structs if {"bytes", "path"} == {f.name for f in s.type}]
+    is_binary = pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view
+    of_bytes = [each.name for each in schema if any(kind(each.type) for kind in is_binary)]
+    if found or not of_bytes:
+        return found
+    first = next(_rows(path, columns=of_bytes, batch_size=1), {})
+    return [name for name, each in first.items() if _is_picture(each)]
 
 
 def parquet_shards(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
@@ -233,7 +262,7 @@ def read_parquet_pictures(paths: Sequence[Path], reading: PictureReading) -> Ima
 
     labels: list[Any] = []
     schema = pq.read_schema(paths[0])
-    column, classed = _column_of_contents(schema), _class_names(schema)
+    column, classed = _one_of(_columns_of_contents(paths[0])), _class_names(schema)
     assert column is not None
     label = _column_of_labels(schema.names, list(classed), reading)
 
@@ -259,13 +288,13 @@ def _class_names(schema: Any) -> dict[str, list[str]]:
         return {}
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: Path, batch_size: int = 256, **which: Any) -> Iterator[dict[str, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(256):
+            for batch in file.iter_batches(batch_size, **which):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} is truncated or damaged; take another copy.") from error
