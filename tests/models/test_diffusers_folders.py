@@ -329,6 +329,10 @@ def test_a_ddpm_scheduler_with_an_offset_draws_what_diffusers_draws(
         ({"predict_epsilon": False}, "predict_epsilon is False"),
         ({"prediction_type": "flow_prediction"}, "prediction_type 'flow_prediction' is not known"),
         ({"variance_type": "fixed_large_log"}, "variance_type 'fixed_large_log' is not known"),
+        (
+            {"beta_schedule": "exp"},
+            "'exp' is not known here; linear, scaled_linear, sigmoid, squaredcos_cap_v2 are",
+        ),
         ({"timestep_spacing": "log"}, "timestep_spacing 'log' is not known"),
         ({"_class_name": "LCMScheduler"}, "a scheduler LCMScheduler is not known"),
         ({"num_train_timesteps": "many"}, "makes no sense"),
@@ -546,6 +550,25 @@ def test_a_flow_draws_what_diffusers_draws_at_the_same_levels(tmp_path: Path, sh
     level = model.process.at(t)
     shifted = shift * t / (1 + (shift - 1) * t)
     assert (level.sigma - shifted).abs().max() < 2e-3  # ours ends a thousandth before clean
+
+
+@pytest.mark.parametrize("name", ["FlowMatchEulerDiscreteScheduler", "UniPCMultistepScheduler"])
+def test_a_flow_whose_shift_a_pipeline_chooses_has_none(tmp_path: Path, name: str) -> None:
+    flow = {"flow_shift": 3.0, "use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+    settings = {"shift": 3.0} if name.startswith("Flow") else flow
+    scheduler = getattr(diffusers, name)(**settings, use_dynamic_shifting=True)
+    with pytest.raises(ValueError, match="`mu` must be passed"):
+        scheduler.set_timesteps(4)
+    diffusers.DDPMPipeline(_unet(), scheduler).save_pretrained(tmp_path / "their")
+    with pytest.warns(ForeignWarning) as said:
+        model = sfumato.open(tmp_path / "their").model
+    assert [name in str(each.message) for each in said] == [True, True]
+    assert "use_dynamic_shifting" in str(said[1].message)
+    # Their levels with a mu for no shift: even, whatever the fixed shift is.
+    scheduler.set_timesteps(1000, mu=0.0)
+    t = torch.linspace(0.05, 0.95, 7, dtype=torch.float64)
+    their = scheduler.sigmas[((1 - t) * 1000).long()].double()
+    assert (model.process.at(t).sigma - their).abs().max() < 4e-3
 
 
 def test_a_flow_of_a_solver_is_the_same_flow(tmp_path: Path) -> None:

@@ -32,7 +32,12 @@ _UNREACHED = 1e4
 _STEPS = 50
 
 _PREDICTIONS = {"epsilon": "eps", "sample": "x_0", "v_prediction": "v"}
-_SCHEDULES = {"linear": "linear", "scaled_linear": "scaled-linear", "sigmoid": "sigmoid"}
+_SCHEDULES = {
+    "linear": "linear",
+    "scaled_linear": "scaled-linear",
+    "sigmoid": "sigmoid",
+    "squaredcos_cap_v2": "cosine",
+}
 _VARIANCES = {
     "fixed_small": "beta_tilde",
     "fixed_small_log": "beta_tilde",
@@ -69,6 +74,7 @@ _DDIM = {**(_BETAS | _ZERO_SNR | _GRID | _CLIPPING | _THRESHOLDING), "set_alpha_
 
 _SOLVER = {**(_BETAS | _THRESHOLDING | _FLOW_SIGMAS), "variance_type": None}
 _FLOW: dict[str, Any] = {"num_train_timesteps": 1000, "shift": 1.0}
+_DYNAMIC: dict[str, Any] = {"use_dynamic_shifting": False}
 _EDM: dict[str, Any] = {
     "prediction_type": "epsilon",
     "sigma_min": 0.002,
@@ -96,8 +102,11 @@ _KINDS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "LMSDiscreteScheduler": ("unipc", _BETAS),
     "PNDMScheduler": ("unipc", _BETAS),
     "SASolverScheduler": ("dpm++2m-sde", _SOLVER),
-    "UniPCMultistepScheduler": ("unipc", _BETAS | _THRESHOLDING | _FLOW_SIGMAS | _ZERO_SNR),
-    "FlowMatchEulerDiscreteScheduler": ("euler", {**_FLOW, "invert_sigmas": False}),
+    "UniPCMultistepScheduler": (
+        "unipc",
+        _BETAS | _THRESHOLDING | _FLOW_SIGMAS | _ZERO_SNR | _DYNAMIC,
+    ),
+    "FlowMatchEulerDiscreteScheduler": ("euler", {**_FLOW, **_DYNAMIC, "invert_sigmas": False}),
     "FlowMatchHeunDiscreteScheduler": ("heun", _FLOW),
     "EDMEulerScheduler": ("euler", _EDM),
     "EDMDPMSolverMultistepScheduler": ("dpm++2m", _EDM | _THRESHOLDING),
@@ -146,7 +155,6 @@ _PASSED_OVER = frozenset(
         "time_shift_type",
         "timestep_values",
         "use_beta_sigmas",
-        "use_dynamic_shifting",
         "use_exponential_sigmas",
         "use_karras_sigmas",
         "use_lu_lambdas",
@@ -205,12 +213,19 @@ def _of_flow(name: str, sampler: str, settings: Mapping[str, Any], shift: float)
             "that predicts flow_prediction is."
         )
     grid = "uniform-time"
+    notes = [_drawn(name, sampler, grid, _STEPS)]
+    if settings.get("use_dynamic_shifting"):  # then they pass over the fixed shift
+        shift = 1.0
+        notes.append(
+            f"a pipeline chooses the shift of its {name} by the size of a picture "
+            "(use_dynamic_shifting); here there is none"
+        )
     return ReadScheduler(
         {"schedule": "rectified-flow", "options": {**_FLOW_ENDS, "shift": -2 * math.log(shift)}},
         {"sampler": sampler, "steps": _STEPS, "grid": grid, **_clipping(settings)},
         "flow",
         time_embedding="flow-time",
-        notes=[_drawn(name, sampler, grid, _STEPS)],
+        notes=notes,
     )
 
 
@@ -264,10 +279,9 @@ def _process(settings: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any]
     if betas is not None:
         schedule, options = "given", {"betas": betas}
-    elif settings["beta_schedule"] == "squaredcos_cap_v2":
-        schedule, options = "cosine", {}
+    elif (schedule := _known(_SCHEDULES, "beta_schedule", settings)) == "cosine":
+        options = {}
     else:
-        schedule = _known(_SCHEDULES, "beta_schedule", settings)
         ends = {key: settings[key] for key in ("beta_start", "beta_end")}
         options = {**ends, "reference_levels": count}
     return {
