@@ -317,7 +317,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         ("unet/config.json", {"act_fn": "gelu"}, "act_fn"),
         ("unet/config.json", {"block_out_channels": [32, 48, 64, 64]}, "multiples"),
         ("unet/config.json", {"block_out_channels": [32, 64, 64, 96]}, "missing"),
-        ("unet/config.json", {"in_channels": 4}, "4 channels"),
+        ("unet/config.json", {"in_channels": 4}, "out_channels is 3.*must be 4"),
         ("unet/config.json", {"sample_size": None}, "None"),
         ("unet/config.json", {"num_class_embeds": 10}, "class_embedding"),
         ("unet/config.json", {"class_embed_type": "timestep"}, "class_embed_type"),

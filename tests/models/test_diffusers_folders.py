@@ -424,6 +424,26 @@ def test_all_classes_of_ours_are_written_and_read(tmp_path: Path) -> None:
             other.export("diffusers", tmp_path / "none", classes=True, **wrong)
 
 
+def test_pictures_of_five_channels_go_there_and_back(sfumato: Command, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 5), dtype=np.uint8)
+    np.save(tmp_path / "bands.npy", rows)
+    tiny = "training.steps=2 network.width=32 network.options.multipliers=[1]"
+    sets = " ".join(f"--set {each}" for each in tiny.split())
+    for line in (
+        f"fit bands.npy --out run {sets}",
+        "export run --to diffusers their",
+        "sample their -n 2 --steps 3 --to new.npy",
+        "sample run -n 2 --to own.npy",
+    ):
+        code, _, err = sfumato(line)
+        assert code == 0, err
+    for name in ("new", "own"):
+        assert np.load(tmp_path / f"{name}.npy").shape == (2, 8, 8, 5)
+    their = diffusers.DDPMPipeline.from_pretrained(tmp_path / "their")
+    drawn = _drawn_there(their, 2, 5, 10)
+    assert drawn.shape == (2, 8, 8, 5)
+
+
 def _without_classes(model: Model) -> GaussianModel:
     codec = ImageCodec(8, 8, 1)
     denoiser = build_denoiser(model.settings, codec, model.process)
@@ -624,6 +644,7 @@ _NETWORKS: tuple[dict[str, Any], ...] = (
     {"upsample_type": "resnet", "down_block_types": ("DownBlock2D",) * 2,
      "up_block_types": ("UpBlock2D",) * 2},
     {"sample_size": (8, 12), "in_channels": 3, "out_channels": 3, "dropout": 0.5},
+    {"in_channels": 5, "out_channels": 5},
     {"downsample_padding": 0, "freq_shift": 1, "flip_sin_to_cos": False, "act_fn": "swish"},
     # 2 heads of 12 at 32 channels, 1 of 12 at 16: 24 and 12 channels attend.
     {"attention_head_dim": 12, "block_out_channels": (16, 32)} | {
@@ -719,7 +740,9 @@ def test_a_network_of_classes_draws_each_of_them(tmp_path: Path) -> None:
         ({"down_block_types": ["DownBlock2D", "SkipDownBlock2D"]}, "SkipDownBlock2D"),
         ({"up_block_types": ["UpBlock2D", "UpBlock2D"]}, "up_block_types is .* must mirror"),
         ({"out_channels": 2}, "out_channels is 2; .* it must be 1"),
-        ({"in_channels": 2}, "2 channels of 8 .in_channels"),
+        ({"in_channels": 2}, "out_channels is 1; with its in_channels 2 .* it must be 2"),
+        ({"sample_size": None}, "known size can be read; got 1 channels of None"),
+        ({"in_channels": 10**12}, "known size can be read; got 1000000000000 channels"),
         (
             {"time_embedding_type": "learned", "num_train_timesteps": 19},
             "num_train_timesteps is 19",

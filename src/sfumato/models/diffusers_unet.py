@@ -163,12 +163,10 @@ def _unknown(key: str, value: Any, why: str = "") -> RunError:
 def _codec(unet: Mapping[str, Any]) -> ImageCodec:
     size, channels = unet["sample_size"], unet["in_channels"]
     height, width = size if isinstance(size, list) else (size, size)
-    if channels not in (1, 3) or not all(
-        isinstance(side, int) and 1 <= side <= 4096 for side in (height, width)
-    ):
+    if not all(isinstance(each, int) and 1 <= each <= 4096 for each in (channels, height, width)):
         raise RunError(
-            f"pictures in 1 or 3 channels of known size can be read; got {channels} channels of "
-            f"{size} (in_channels, sample_size)."
+            f"pictures of known size can be read; got {channels} channels of {size} (in_channels, "
+            "sample_size)."
         )
     count = unet["num_class_embeds"] or 0
     if not 0 <= count <= _MOST_CLASSES:
