@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import sfumato
@@ -21,7 +22,7 @@ from sfumato.models.gaussian import GaussianModel
 from sfumato.models.model import Model
 from sfumato.models.registry import build_denoiser, build_process, class_labels_of
 from sfumato.process.noise import NoiseLevel
-from sfumato.runs.run import Run
+from sfumato.runs.run import Run, open_run
 from sfumato.samplers.driver import last_frame, trajectory
 
 diffusers: Any
@@ -215,6 +216,36 @@ def test_a_fit_that_starts_from_it_goes_on_as_their_own_examples_do(
     diffusers.DDPMPipeline(_unet(sample_size=side), _scheduler()).save_pretrained(folder)
     training = sfumato.open(folder).settings.training
     assert (training.optimizer, training.learning_rate) == ("adamw", 1e-4)
+
+
+@pytest.mark.parametrize("given", [None, 3])
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_fit_starts_from_a_folder_with_and_without_classes(
+    sfumato: Command, tmp_path: Path, given: int | None, labels: bool
+) -> None:
+    unet = _unet(num_class_embeds=given)
+    diffusers.DDPMPipeline(unet, _scheduler()).save_pretrained(tmp_path / "their")
+    _in_the_root(tmp_path / "their")
+    for k in range(12):  # "2" is a class of theirs, "emu" is none
+        (tmp_path / "new" / ("2", "emu")[k % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(k).integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "new" / ("2", "emu")[k % 2] / f"{k}.png")
+    # In so few and small steps the weights stay what they were.
+    asked = f"--set data.labels={str(labels).lower()} --set training.learning_rate=1e-9"
+    code, _, err = sfumato(f"fit new --from their --out run {asked} --set training.steps=2")
+    assert code == 0, err
+    model = open_run("run").model
+    assert model.codec.classes == (("2", "emu") if labels else ())
+    x, step = torch.randn(2, 1, 8, 8), torch.tensor([6, 6])
+    with torch.no_grad():
+        if given:  # what is new begins as the mean of their classes
+            unet.class_embedding.weight[0] = unet.class_embedding.weight.mean(0)
+        for k, number in enumerate((2, 0) if labels else (0,)):
+            their = unet(x, 5, torch.full((2,), number) if given else None).sample
+            own = model.denoiser.network(x, step, *([torch.full((2,), k)] if labels else []))
+            torch.testing.assert_close(own, their, rtol=0, atol=1e-4)
+    code, _, err = sfumato("sample run -n 2 --steps 3 --to new.npy")
+    assert code == 0, err
 
 
 # ------------------------------------------------------------------------------- schedulers

@@ -233,7 +233,8 @@ def _network_settings(unet: Mapping[str, Any], scheduler: ReadScheduler) -> dict
             "mid_groups": mid_groups,
             "residual_down": unet["downsample_type"] == "resnet",
             "residual_up": unet["upsample_type"] == "resnet",
-            "any_class": False,
+            # Of its classes none stands for any; one without is as ours, and can be given some.
+            "any_class": not unet["num_class_embeds"],
         },
     }
 
