@@ -622,6 +622,41 @@ def test_a_flow_whose_shift_a_pipeline_chooses_has_none(tmp_path: Path, name: st
     assert (model.process.at(t).sigma - their).abs().max() < 4e-3
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DEISMultistepScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverSinglestepScheduler",
+        "UniPCMultistepScheduler",
+    ],
+)
+def test_a_solver_of_a_flow_takes_the_same_answer_for_the_same_picture(
+    tmp_path: Path, name: str
+) -> None:
+    # use_dynamic_shifting: but for UniPC they keep flow_shift where no pipeline gives another.
+    flow = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0}
+    dynamic = not name.startswith("UniPC")
+    scheduler = getattr(diffusers, name)(**flow, use_dynamic_shifting=dynamic)
+    unet = _unet()
+    diffusers.DDPMPipeline(unet, scheduler).save_pretrained(tmp_path / "their")
+    with pytest.warns(ForeignWarning, match=name) as said:
+        model = sfumato.open(tmp_path / "their").model
+    assert len(said) == 1
+    scheduler.set_timesteps(20)
+    k = 12
+    x, t, sigma = torch.randn(2, 1, 8, 8), scheduler.timesteps[k], scheduler.sigmas[k]
+    scheduler._step_index = k
+    with torch.no_grad():
+        x_0 = scheduler.convert_model_output(unet(x, sigma * 1000).sample, sample=x)
+    if name.startswith("DEIS"):  # which goes on with the noise
+        x_0 = (x - sigma * x_0) / (1 - sigma)
+    own = model.denoiser(x.double(), _at(sigma, 1 - sigma)).x_0
+    torch.testing.assert_close(own.float(), x_0, rtol=0, atol=1e-4)
+    assert float(t) == pytest.approx(float(sigma) * 1000, abs=1)
+    assert float(model.process.at(torch.tensor(0.5)).sigma) == pytest.approx(0.75, abs=1e-3)
+
+
 def test_a_flow_of_a_solver_is_the_same_flow(tmp_path: Path) -> None:
     for name, key in (
         ("UniPCMultistepScheduler", "flow_shift"),
@@ -654,6 +689,39 @@ def test_an_edm_draws_what_diffusers_draws(tmp_path: Path, schedule: dict[str, f
     own = _drawn_here(model, 2, 5, levels)
     assert ((drawn > 0) & (drawn < 1)).mean() > 0.1
     np.testing.assert_allclose(own, drawn, rtol=0, atol=1e-3)
+
+
+def test_a_solver_of_edm_draws_from_the_same_process(tmp_path: Path) -> None:
+    unet, scheduler = _unet(), diffusers.EDMDPMSolverMultistepScheduler(sigma_max=20.0, rho=5.0)
+    diffusers.DDPMPipeline(unet, scheduler).save_pretrained(tmp_path / "their")
+    with pytest.warns(ForeignWarning, match=r"EDMDPMSolverMultistepScheduler, and dpm\+\+2m"):
+        model = sfumato.open(tmp_path / "their").model
+    scheduler.set_timesteps(10)
+    k = 4
+    sigma, t = scheduler.sigmas[k], scheduler.timesteps[k]
+    x = sigma * torch.randn(2, 1, 8, 8)
+    scheduler._step_index = k
+    with torch.no_grad():
+        answer = unet(scheduler.precondition_inputs(x, sigma), t).sample
+        x_0 = scheduler.convert_model_output(answer, sample=x)
+    own = model.denoiser(x.double(), _at(sigma, torch.ones(()))).x_0
+    torch.testing.assert_close(own.float(), x_0, rtol=0, atol=1e-4)
+    ends = model.process.at(torch.tensor([0.0, 1.0]))
+    torch.testing.assert_close(
+        (ends.sigma / ends.alpha).float(), scheduler.sigmas[[-2, 0]], rtol=1e-4, atol=0
+    )
+
+
+@pytest.mark.parametrize("kind", ["DDPM", "DDIM"])
+def test_a_parallel_scheduler_draws_as_its_plain_one(tmp_path: Path, kind: str) -> None:
+    unet, drawn = _unet(), []
+    for name in (f"{kind}Scheduler", f"{kind}ParallelScheduler"):
+        their = getattr(diffusers, f"{kind}Pipeline")(unet, _scheduler(name, beta_end=0.2))
+        their.save_pretrained(tmp_path / name)  # DDIMPipeline makes of every scheduler a plain one
+        _scheduler(name, beta_end=0.2).save_pretrained(tmp_path / name / "scheduler")
+        drawn.append(_drawn_here(sfumato.open(tmp_path / name).model, 2, 5))
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    np.testing.assert_allclose(drawn[1], _drawn_there(their, 2, 5, 20), rtol=0, atol=1e-3)
 
 
 # --------------------------------------------------------------------------------- networks
@@ -803,6 +871,18 @@ def test_fourier_times_of_diffusers_are_not_finite_at_step_0() -> None:
     with torch.no_grad():
         assert unet(torch.randn(1, 1, 8, 8), 1).sample.isfinite().all()
         assert not unet(torch.randn(1, 1, 8, 8), 0).sample.isfinite().any()
+
+
+@pytest.mark.filterwarnings("ignore:.*:FutureWarning")
+def test_score_sde_is_named(tmp_path: Path) -> None:
+    scheduler = diffusers.ScoreSdeVeScheduler()
+    unet = _unet(time_embedding_type="fourier")
+    diffusers.DDPMPipeline(unet, scheduler).save_pretrained(tmp_path / "their")
+    with pytest.raises(RunError, match="a scheduler ScoreSdeVeScheduler is not known here"):
+        sfumato.open(tmp_path / "their")
+    _edit(tmp_path / "their" / "model_index.json", _class_name="ScoreSdeVePipeline")
+    with pytest.raises(RunError, match="holds a ScoreSdeVePipeline; DDPMPipeline or"):
+        sfumato.open(tmp_path / "their")
 
 
 def test_pipelines_of_more_than_pictures_are_named(tmp_path: Path) -> None:
