@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,38 @@ def test_the_samples_of_webdataset_have_their_classes_beside_them(tmp_path: Path
     found = written("json.tar", json=[{"label": "a"}, {"label": "b"}, {"other": 1}, {"label": "a"}])
     assert by_grey(found) == {0: "a", 1: "b", 2: None, 3: "a"}
     assert found.notes == ("classes by the file beside each picture",)
+
+
+def test_shards_of_webdataset_are_one_set(tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    place = tmp_path / "x"
+    for part, first, count in (("train", 0, 7), ("val", 7, 2)):
+        (place / part).mkdir(parents=True)
+        pattern = str(place / part / f"{part}-%d.tar")
+        with webdataset.ShardWriter(pattern, maxcount=2, verbose=0) as file:
+            for k in range(first, first + count):
+                pixels = np.full((4, 4, 3), 10 * k, np.uint8)
+                file.write({"__key__": f"{k:03d}", "png": pixels, "cls": k % 2})
+    (place / "README.md").write_text("what this is")
+    assert len(list(place.rglob("*.tar"))) == 5
+    found = read_images(place, ASKED)
+    assert by_grey(found) == {k: str(k % 2) for k in range(7)}
+    assert found.left_out == ("7 .cls", "what is to test with: val", "1 .md")
+    last = place / "train" / "train-3.tar"
+    content = last.read_bytes()
+    last.write_bytes(content[:700])
+    with pytest.raises(DataError, match=r"cannot read .*train-3\.tar"):
+        read_images(place)
+    last.write_bytes(content)
+    Image.new("L", (4, 4)).save(place / "one.png")  # pictures, and archives beside them
+    found = read_images(place)
+    assert (found.names, found.left_out) == (["one.png"], ("5 .tar, 1 .md",))
+    (place / "one.png").unlink()
+    shutil.rmtree(place / "train")
+    with webdataset.TarWriter(str(place / "birds-0.tar")) as file:
+        file.write({"__key__": "1", "png": pixels})
+    with pytest.raises(DataError, match="has the parts birds, val; give one of them"):
+        read_images(place)
 
 
 def test_labels_that_are_not_asked_for_are_not_looked_at(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from sfumato.errors import DataError
 
-ARCHIVES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
+TARS = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
+ARCHIVES = (".zip", *TARS)
 _JUNK = {"thumbs.db", "desktop.ini", "__macosx"}
 
 # No file of a picture that may be read is larger.

@@ -17,7 +17,15 @@ import numpy as np
 from sfumato.data.images import Images, PictureReading, as_pil, fitted
 from sfumato.data.io.array_files import holds_pictures, read_arrays
 from sfumato.data.io.decode import decoded, format_of
-from sfumato.data.io.files import ARCHIVES, HEAD, entries, is_hidden, read_error
+from sfumato.data.io.files import (
+    ARCHIVES,
+    HEAD,
+    TARS,
+    by_ending,
+    entries,
+    is_hidden,
+    read_error,
+)
 from sfumato.data.io.gather import AS_IT_IS, PICTURES, gather
 from sfumato.data.io.labels import (
     BESIDE,
@@ -27,6 +35,7 @@ from sfumato.data.io.labels import (
     by_table,
     folder_shares,
     split_key,
+    training_shards,
 )
 from sfumato.data.io.picture_sets import (
     holds_parquet_pictures,
@@ -80,19 +89,38 @@ def read_images(path: Path, reading: PictureReading = AS_IT_IS) -> Images:
         if shards:
             found = read_parquet_pictures(shards, reading)
             return replace(found, left_out=(*found.left_out, *left))
+    sources, aside = _archives_in(path)
     others: list[str] = []
     tables: dict[str, bytes] = {}
-    try:
-        return gather(
-            _pictures_of(path, others, tables),
-            str(path),
-            reading,
-            partial(_classes, tables=tables, reading=reading),
-            others=others,
-            samples=".tar" in path.name.lower() or path.suffix.lower() == ".tgz",
-        )
-    except (OSError, EOFError, tarfile.TarError, BadZipFile) as error:
-        raise read_error(path, error) from error
+    found = gather(
+        _pictures_in(sources, others, tables),
+        str(path),
+        reading,
+        partial(_classes, tables=tables, reading=reading),
+        others=others,
+        samples=any(each.name.lower().endswith(TARS) for each in sources),
+    )
+    return replace(found, left_out=(*found.left_out, *aside))
+
+
+def _archives_in(path: Path) -> tuple[list[Path], list[str]]:
+    """The archives that a folder without pictures has, as webdataset cuts a set; else the path.
+
+    And what to say of the others there.
+
+    Raises:
+        DataError: if they are of several parts, and none is for training.
+    """
+    if not path.is_dir():
+        return [path], []
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    seen = [name for name in files if not is_hidden(name)]
+    shards = [name for name in seen if name.lower().endswith(ARCHIVES)]
+    if not shards or any(is_picture(files[name]) for name in seen if name not in shards):
+        return [path], []
+    rest = [name for name in files if name not in shards]
+    train, left = training_shards(shards, str(path))
+    return [files[name] for name in train], [*left, *([by_ending(rest)] if rest else [])]
 
 
 def _content(path: Path) -> bytes | DataError:
@@ -100,6 +128,21 @@ def _content(path: Path) -> bytes | DataError:
         return path.read_bytes()
     except OSError as error:
         return DataError((error.strerror or str(error)).lower())
+
+
+def _pictures_in(
+    sources: Sequence[Path], others: list[str], tables: dict[str, bytes]
+) -> Iterator[tuple[str, bytes | DataError]]:
+    """As `_pictures_of`, of one source after the other.
+
+    Raises:
+        DataError: naming the source that cannot be gone through.
+    """
+    for source in sources:
+        try:
+            yield from _pictures_of(source, others, tables)
+        except (OSError, EOFError, tarfile.TarError, BadZipFile) as error:
+            raise read_error(source, error) from error
 
 
 def _pictures_of(
