@@ -319,6 +319,23 @@ def test_the_samples_of_webdataset_have_their_classes_beside_them(tmp_path: Path
     assert found.notes == ("classes by the file beside each picture",)
 
 
+def test_files_beside_pictures_without_a_class_are_named(tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    place = tmp_path / "x.tar"
+    with webdataset.TarWriter(str(place)) as file:
+        for k in range(3):
+            pixels = np.full((4, 4, 3), 10 * k, np.uint8)
+            file.write(
+                {"__key__": f"{k}", "png": pixels, "json": {"caption": "a", "sex": "mf"[k % 2]}}
+            )
+    has = r"0\.json has caption, sex \(data\.labels=NAME takes one\)"
+    with pytest.raises(DataError, match=f"no classes to learn: {has}"):
+        read_images(place, ASKED)
+    with pytest.raises(DataError, match=f"no column 'age' of classes for these pictures: {has}"):
+        read_images(place, PictureReading(labels="age"))
+    assert by_grey(read_images(place, PictureReading(labels="sex"))) == {0: "m", 1: "f", 2: "m"}
+
+
 def test_shards_of_webdataset_are_one_set(tmp_path: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     place = tmp_path / "x"

@@ -36,6 +36,7 @@ from sfumato.data.io.labels import (
     folder_shares,
     split_key,
     training_shards,
+    values_beside,
 )
 from sfumato.data.io.picture_sets import (
     holds_parquet_pictures,
@@ -187,7 +188,9 @@ def _classes(
     column = reading.labels if isinstance(reading.labels, str) else None
     of_set = {name: text for name, text in tables.items() if split_key(name)[1] not in BESIDE}
     beside = {name: text for name, text in tables.items() if name not in of_set}
-    classes, numbers, said = by_key(beside, files, column) or by_table(of_set, files, column)
+    classes, numbers, said = by_key(beside, files, column) or by_table(
+        of_set, files, column, values_beside(beside, files)
+    )
     if numbers is None:
         classes, numbers = by_folder(files)
         if said and numbers is None:

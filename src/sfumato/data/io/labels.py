@@ -237,7 +237,7 @@ def training_shards(names: Iterable[str], where: str) -> tuple[list[str], list[s
 
 
 def by_table(
-    tables: Mapping[str, bytes], names: Sequence[str], column: str | None
+    tables: Mapping[str, bytes], names: Sequence[str], column: str | None, beside: str = ""
 ) -> tuple[tuple[str, ...], np.ndarray | None, str]:
     """Classes, numbers and what to say of them, by tables that lie beside the pictures.
 
@@ -248,6 +248,7 @@ def by_table(
         tables: paths and contents of `TABLES`.
         names: of the pictures.
         column: to take the classes from.
+        beside: what a file beside a picture has instead of a class, see `values_beside`.
 
     Returns:
         Without numbers, and why, if no table names pictures and has such a column, and no column is
@@ -256,7 +257,7 @@ def by_table(
     Raises:
         DataError: if a column is asked for, and no table has it; if a table cannot be read.
     """
-    tried = []
+    tried = [beside] if beside else []
     for where in sorted(tables):
         rows = _rows(where, tables[where])
         columns = [name for name in (rows[0] if rows else {}) if name]
@@ -358,6 +359,16 @@ def by_key(
         return None
     numbers, classes = numbered([given.get(key) for key in keys], len(names))
     return classes, numbers, "classes by the file beside each picture"
+
+
+def values_beside(beside: Mapping[str, bytes], names: Sequence[str]) -> str:
+    """What the first .json beside a picture has, where that is no class; empty if none is there."""
+    keys = {split_key(name)[0] for name in names}
+    for name, content in beside.items():
+        key, ending = split_key(name)
+        if ending == "json" and key in keys and isinstance(values := json.loads(content), dict):
+            return f"{name} has {', '.join(values) or 'no values'} (data.labels=NAME takes one)"
+    return ""
 
 
 def _in_json(name: str, text: str, column: str | None) -> Any:
