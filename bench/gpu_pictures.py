@@ -117,6 +117,7 @@ def _curve(trial: Trial, pictures: Images) -> Iterator[tuple[float, int, np.ndar
     """Minutes of training, steps and samples; one training, which ends after the last minutes."""
     changes = {
         "device": trial.device,
+        "data.labels": True,
         "network.width": trial.width,
         "network.depth": 2,
         "training.precision": "bfloat16",
