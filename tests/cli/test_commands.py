@@ -194,6 +194,11 @@ def test_no_samples_are_a_file_with_columns(sfumato: Command, fitted: Path, tmp_
     assert (tmp_path / "none.csv").read_text() == "a b,c,const\n"
 
 
+def test_how_many_are_written_is_said(sfumato: Command, fitted: Path) -> None:
+    for count, said in ((0, "0 rows"), (1, "1 row"), (2, "2 rows")):
+        assert sfumato(f"sample {fitted} -n {count} --to some.csv")[1] == f"{said} in some.csv\n"
+
+
 def test_sampler_steps_and_seed_change_the_samples(
     sfumato: Command, fitted: Path, tmp_path: Path
 ) -> None:

@@ -80,9 +80,9 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, nouns: str) -> str:
     """`1 cell`, `2 cells`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {nouns.removesuffix('s') if number == 1 else nouns}"
 
 
 def keep_apart(to: Path | None, *read: Path) -> None:

@@ -50,7 +50,7 @@ def edit(
     opened.kind.check_target(to, opened.model)
     rows = opened.edit(file, start, seed=seed, quiet=quiet, **changes)
     opened.kind.write(to, rows, opened.model)
-    say(f"{len(rows):,} {opened.kind.unit} in {to}", quiet)
+    say(f"{counted(len(rows), opened.kind.unit)} in {to}", quiet)
 
 
 @app.command(
@@ -99,7 +99,7 @@ def impute(
     for path, each in zip(paths, filled, strict=True):
         kind.write(path, like.give(each), opened.model)
     where = f"in {to}" if draws is None else f"in each of {paths[0]} ... {paths[-1].name}"
-    say(f"{counted(cells, 'cell')} filled {where}", quiet)
+    say(f"{counted(cells, 'cells')} filled {where}", quiet)
     if unfilled := kind.unfilled(filled[0]):
         names = ", ".join(map(repr, unfilled))
         say(f"Still missing: {names}, without any value in what the model learned", quiet)

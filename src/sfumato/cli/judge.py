@@ -103,7 +103,7 @@ def score(
         return
     say(str(summary))
     if to is not None:
-        say(f"{len(nats):,} {kind.unit} in {to}", quiet)
+        say(f"{counted(len(nats), kind.unit)} in {to}", quiet)
 
 
 @app.command(
@@ -207,7 +207,7 @@ def doctor(
     if not faults:
         say("No fault was found.")
     else:
-        say(f"{counted(faults, 'fault')} found.")
+        say(f"{counted(faults, 'faults')} found.")
 
 
 def _examine_run(path: Path, data: Path | None) -> Iterator[Any]:

@@ -54,4 +54,4 @@ def predict(
         typer.echo(f"note: {one_line(each)}.", err=True)
     law = opened.predict(like.rows, target, seed=seed, quiet=quiet)
     opened.kind.write(to, predicted_columns(like.source, target, law, draws), opened.model)
-    say(f"{counted(len(like.source), 'prediction')} in {to}", quiet)
+    say(f"{counted(len(like.source), 'predictions')} in {to}", quiet)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.cli.app import app, examples, keep_apart, one_line, say, warn_of_unseen
+from sfumato.cli.app import app, counted, examples, keep_apart, one_line, say, warn_of_unseen
 from sfumato.cli.options import (
     Given,
     Quiet,
@@ -134,7 +134,7 @@ def sample(
     if not distributed.is_first():
         return
     kind.write(to, rows, model, model.labels(n, seed=seed, given=values or None))
-    say(f"{len(rows):,} {kind.unit} in {to}", quiet)
+    say(f"{counted(len(rows), kind.unit)} in {to}", quiet)
 
 
 @app.command(
@@ -162,4 +162,4 @@ def interpolate(
     opened.kind.check_target(to, opened.model)
     rows = opened.interpolate(first, last, n, seed=seed, given=values or None, **changes)
     opened.kind.write(to, rows, opened.model, in_a_row=True)
-    say(f"{n:,} {opened.kind.unit} in {to}", quiet)
+    say(f"{counted(n, opened.kind.unit)} in {to}", quiet)
