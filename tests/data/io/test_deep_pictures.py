@@ -1,5 +1,6 @@
 """TIFF as microscopes and scanners write it (by tifffile), and pictures of 16 bits elsewhere."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +315,62 @@ def test_bits_that_pillow_scales_or_does_not_read(
         read(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["png", "jp2", "jpg"])
+def test_a_header_that_claims_too_many_pixels_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    codecs = pytest.importorskip("imagecodecs")
+    deep = RANDOM.integers(0, 1024, (8, 8, 3), dtype=np.uint16)
+    content = {
+        "png": codecs.png_encode(deep),
+        "jp2": codecs.jpeg2k_encode(deep, bitspersample=10, reversible=True),
+        "jpg": codecs.ljpeg_encode(deep[..., 0], bitspersample=12),
+    }[kind]
+    before, after = {
+        "png": (struct.pack(">II", 8, 8), struct.pack(">II", 6000, 6000)),
+        "jp2": (b"\xff\x4f\xff\x51", None),
+        "jpg": (struct.pack(">HH", 8, 8), struct.pack(">HH", 6000, 6000)),
+    }[kind]
+    place = content.index(before)
+    if after is None:  # the ends of the reference grid, after two lengths
+        place, after = place + 8, struct.pack(">II", 6000, 6000)
+    (tmp_path / f"0.{kind}").write_bytes(content)
+    assert len(read(tmp_path)) == 1
+    (tmp_path / f"0.{kind}").write_bytes(content[:place] + after + content[place + len(after) :])
+    for name in ("png_decode", "jpeg2k_decode", "jpeg_decode"):  # none is asked for so much
+        monkeypatch.setattr(codecs, name, None)
+    with pytest.raises(DataError, match=rf"beyond 25 megapixels: 0\.{kind}"):
+        read(tmp_path)
+
+
+def test_a_page_may_be_too_large_or_pages_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = (8, 20, 8, 12)
+    first, *rest = [Image.new("L", (side, side), side) for side in sides]
+    first.save(tmp_path / "0.tif", save_all=True, append_images=rest)
+    monkeypatch.setattr("sfumato.data.io.decode.LARGEST", 300)
+    with pytest.raises(DataError, match=r"beyond 25 megapixels: 0\.tif"):
+        read(tmp_path, skip_bad=False)
+    monkeypatch.undo()
+    monkeypatch.setattr("sfumato.data.io.decode._LARGEST_STACK", 500)
+    with pytest.raises(DataError, match=r"4 frames, more than are read at once: 0\.tif"):
+        read(tmp_path)
+    assert len(read(tmp_path, size=8)) == 4  # of which no more is held
+
+
+def test_tags_that_share_their_values_are_not_held_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = RANDOM.integers(0, 256, (4, 8, 8), dtype=np.uint8)
+    options: dict[str, Any] = {"photometric": "minisblack", "metadata": None, "rowsperstrip": 1}
+    tifffile.imwrite(tmp_path / "0.tif", pages, **options)
+    np.testing.assert_array_equal(read(tmp_path).pixels[..., 0], pages)
+    monkeypatch.setattr("sfumato.data.io.tiff_directories._MOST_VALUES", 3 * 16)
+    with pytest.raises(DataError, match=r"truncated or damaged: 0\.tif"):
+        read(tmp_path)
+
+
 # The example of the manual page pgm(5) of Netpbm.
 FEEP = b"""P2
 # feep.pgm
@@ -340,9 +397,11 @@ def test_pgm_is_not_scaled_by_its_own_white(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"4 of 4 .*not bytes: 1000\.pgm \(uint16, 500 to 500\)"):
         read_images(tmp_path)
     content = (tmp_path / "1000.pgm").read_bytes()
-    (tmp_path / "1000.pgm").write_bytes(content[:-1])
-    with pytest.raises(DataError, match=r"1 of 4 .*truncated or damaged: 1000\.pgm"):
-        read(tmp_path)
+    for damaged in (content[:-1], content.replace(b"\n1000\n", b"\n0\n"),
+                    content.replace(b"\n1000\n", b"\n65536\n")):  # fmt: skip
+        (tmp_path / "1000.pgm").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"1 of 4 .*truncated or damaged: 1000\.pgm"):
+            read(tmp_path)
 
 
 def test_pgm_and_ppm_in_text_and_colour(tmp_path: Path) -> None:

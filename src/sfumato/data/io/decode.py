@@ -6,7 +6,9 @@ is: 16 bits of grey by Pillow, more bands and other types of a TIFF by `data.io.
 """
 
 import io
+import math
 import re
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -95,18 +97,17 @@ def decoded(content: bytes, reading: PictureReading) -> Decoded:
     try:
         if kind is not None and _is_deep(kind, content):
             return _cut(Decoded([_deep(kind, content)]), reading)
-        pages = None
         if kind == "PPM" and (values := netpbm(content, LARGEST)) is not None:
             return _cut(Decoded([values]), reading)
         if kind == "GIF" and not _ends(content):
             raise DataError("truncated or damaged")
         if kind == "TIFF":
             tags = directories(content)
-            if not _of_bytes(content, tags):
+            if (tiff := _of_bytes(content, tags)) is None:
                 return _cut(Decoded(tiff_frames(content, _LARGEST_STACK)), reading)
-            pages = [k for k, each in enumerate(tags) if is_picture(each)]
+            return frames_of(tiff, reading, [k for k, each in enumerate(tags) if is_picture(each)])
         with Image.open(io.BytesIO(content)) as image:
-            return frames_of(image, reading, pages)
+            return frames_of(image, reading)
     except UnidentifiedImageError:
         raise DataError("not a picture" if kind is None else "truncated or damaged") from None
     except DataError:
@@ -143,19 +144,23 @@ def frames_of(
     if reading.frames == "first":
         notes += [f"cut to the first of {count} frames"] * (count > 1)
         pages = pages[:1]
-    elif count * image.width * image.height > _LARGEST_STACK and reading.size is None:
-        raise DataError(f"{count:,} frames, more than are read at once")
     behind = colour(reading.background)
-    found = []
+    found: list[np.ndarray] = []
+    held = 0
     for page in pages:
         image.seek(page)
+        if image.width * image.height > LARGEST:  # a page may be larger than the first one
+            raise DataError("beyond 25 megapixels")
         if image.mode in ("CMYK", "LAB"):
             notes.append(f"{image.mode}, brought to red, green and blue")
         upright = ImageOps.exif_transpose(image)
         upright.load()
         pixels, transparent = plain(upright, behind)
         notes += [f"transparent, on {reading.background} (data.background)"] * transparent
-        found.append(pixels)
+        found.append(_sized(pixels, reading))
+        held += math.prod(found[-1].shape[:2])
+        if held > _LARGEST_STACK:
+            raise DataError(f"{count:,} frames, more than are read at once")
     return _cut(Decoded(found, tuple(dict.fromkeys(notes))), reading)
 
 
@@ -181,9 +186,12 @@ def _cut(found: Decoded, reading: PictureReading) -> Decoded:
         raise DataError("truncated or damaged")
     if reading.frames == "first" and len(frames) > 1:
         frames, notes = frames[:1], (*notes, f"cut to the first of {len(frames)} frames")
-    if reading.size is not None:
-        frames = [fitted(each, reading.size, reading.size) for each in frames]
-    return Decoded(frames, notes)
+    return Decoded([_sized(each, reading) for each in frames], notes)
+
+
+def _sized(frame: np.ndarray, reading: PictureReading) -> np.ndarray:
+    """In the size that is asked for."""
+    return frame if reading.size is None else fitted(frame, reading.size, reading.size)
 
 
 def plain(image: Image.Image, behind: tuple[int, ...]) -> tuple[np.ndarray, bool]:
@@ -217,27 +225,30 @@ def plain(image: Image.Image, behind: tuple[int, ...]) -> tuple[np.ndarray, bool
     return (pixels if pixels.ndim == 3 else pixels[:, :, None]), transparent
 
 
-def _of_bytes(content: bytes, pages: Sequence[Tags]) -> bool:
-    """Whether all that a TIFF holds is what Pillow reads: bytes, in as many bands as there are."""
+def _of_bytes(content: bytes, pages: Sequence[Tags]) -> Image.Image | None:
+    """A TIFF as Pillow opens it, if all that it holds is what Pillow reads.
+
+    That is bytes, in as many bands as there are.
+    """
     described = bytes(pages[0].get(DESCRIPTION, ()))  # of the axes of all pages, or of one of many
     named = b"ImageJ=" in described or b"<OME" in described
     if (named and len(pages) > 1) or b"images=" in described or b'"truncated": true' in described:
-        return False
+        return None
     if content.startswith(b"MM\0+"):  # which Pillow takes for a small TIFF
-        return False
+        return None
     plain = {BITS: range(9), SIGNS: (1,), DEPTH: (1,)}
     if any(set(tags.get(tag, (1,))) - set(held) for tags in pages for tag, held in plain.items()):
-        return False
+        return None
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            kinds = {tuple(map(tags.get, COLOUR)): page for page, tags in enumerate(pages)}
-            for page in kinds.values():
-                image.seek(page)
-                if len(image.getbands()) != pages[page].get(BANDS, (1,))[0]:
-                    return False
+        image = Image.open(io.BytesIO(content))
+        kinds = {tuple(map(tags.get, COLOUR)): page for page, tags in enumerate(pages)}
+        for page in kinds.values():
+            image.seek(page)
+            if len(image.getbands()) != pages[page].get(BANDS, (1,))[0]:
+                return None
     except (OSError, SyntaxError, EOFError):
-        return False
-    return True
+        return None
+    return image
 
 
 def _ends(content: bytes) -> bool:
@@ -275,11 +286,11 @@ def _is_deep(kind: str, content: bytes) -> bool:
         several = content[begin + 40 : begin + 42] > b"\0\1"
         signed = content[begin + 42] > 127  # which it moves to where there are no negative ones
         return begin >= 0 and (signed or (bits > 8 and (several or bits < 16)))
-    return kind == "JPEG" and _jpeg_frame(content) not in _PLAIN_JPEG
+    return kind == "JPEG" and _jpeg_frame(content)[:2] not in _PLAIN_JPEG
 
 
-def _jpeg_frame(content: bytes) -> tuple[int, int]:
-    """The marker of a JPEG's frame header, which tells the process, and the bits of a sample.
+def _jpeg_frame(content: bytes) -> tuple[int, int, int]:
+    """Of a JPEG's frame header the marker, which tells the process, the bits and the place.
 
     Source: ITU-T T.81, B.1 and B.2.
     """
@@ -289,7 +300,7 @@ def _jpeg_frame(content: bytes) -> tuple[int, int]:
             place += 1
         else:
             place += 2 + int.from_bytes(content[place + 2 : place + 4])
-    return marker, content[place + 4]
+    return marker, content[place + 4], place
 
 
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -301,6 +312,8 @@ _PLAIN_JPEG = {(marker, 8) for marker in (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)}
 
 def _deep(kind: str, content: bytes) -> np.ndarray:
     """The values of such a file, by imagecodecs."""
+    if _claimed(kind, content) > LARGEST:
+        raise DataError("beyond 25 megapixels")
     if find_spec("imagecodecs") is None:
         raise DataError(f"{kind} of more than 8 bits or lossless: pip install 'sfumato[tiff]'")
     import imagecodecs
@@ -312,6 +325,17 @@ def _deep(kind: str, content: bytes) -> np.ndarray:
             raise DataError("transparent, in more than 8 bits; save it without")
         values = values[:, :, :-1]
     return values
+
+
+def _claimed(kind: str, content: bytes) -> int:
+    """How many pixels the header of such a file claims."""
+    if kind == "PNG":
+        return math.prod(struct.unpack_from(">II", content, 16))
+    if kind == "JPEG":
+        return math.prod(struct.unpack_from(">HH", content, _jpeg_frame(content)[2] + 5))
+    siz = content.find(b"\xff\x4f\xff\x51")
+    right, bottom, left, top = struct.unpack_from(">4I", content, siz + 8)
+    return int((right - left) * (bottom - top))
 
 
 _DECODERS = {"PNG": "png_decode", "JPEG 2000": "jpeg2k_decode", "JPEG": "jpeg_decode"}

@@ -1,5 +1,6 @@
 """PGM and PPM as they are stored: a file states its own white, to which no value is scaled."""
 
+import math
 import re
 
 import numpy as np
@@ -31,14 +32,17 @@ def netpbm(content: bytes, largest: int) -> np.ndarray | None:
     width, height = int(header[2]), int(header[3])
     if width * height > largest:
         raise DataError("beyond 25 megapixels")
+    if not 0 < white < 2**16:
+        raise DataError("truncated or damaged")
     shape = height, width, 3 if header[1] in b"36" else 1
+    count = math.prod(shape)
     raster = content[header.end() :]
     try:
         if header[1] in b"23":
-            text = re.sub(rb"#[^\r\n]*", b"", raster).split()
-            values = np.array(text[: np.prod(shape)], dtype=np.uint16)
+            text = re.sub(rb"#[^\r\n]*", b"", raster).split(None, count)
+            values = np.array(text[:count], dtype=np.uint16)
         else:
-            values = np.frombuffer(raster, ">u2" if white > 255 else "u1", int(np.prod(shape)))
+            values = np.frombuffer(raster, ">u2" if white > 255 else "u1", count)
         return values.reshape(shape).astype(np.uint16)
     except (ValueError, OverflowError):
         raise DataError("truncated or damaged") from None

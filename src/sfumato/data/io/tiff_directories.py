@@ -29,6 +29,9 @@ _KNOWN |= {tag for pair in _PARTS for tag in pair} | {347}  # what JPEGs of all 
 
 _LETTERS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 
+# Values in the tags of all pages. As tags may share values, a small file could claim any number.
+_MOST_VALUES = 2**24
+
 # Photometric: colour filter array, and DNG's linear raw.
 _SENSOR = {(32803,), (34892,)}
 
@@ -44,6 +47,7 @@ def directories(content: bytes) -> list[Tags]:
     """
     pages: list[Tags] = []
     every: dict[int, Tags] = {}
+    left = _MOST_VALUES
     try:
         order = "<" if content.startswith(b"II") else ">"
         number, entry, pointer = (order + each for each in _sizes(content))
@@ -52,7 +56,8 @@ def directories(content: bytes) -> list[Tags]:
             offset, is_page = waiting.pop()
             if offset == 0 or offset in every:
                 continue
-            every[offset], following = _directory(content, offset, number, entry, pointer)
+            found = _directory(content, offset, number, entry, pointer, left)
+            every[offset], following, left = found
             if is_page:
                 pages.append(every[offset])
             waiting += [(each, False) for each in every[offset].get(CHILDREN, ())]
@@ -79,22 +84,25 @@ def _sizes(content: bytes) -> tuple[str, str, str]:
 
 
 def _directory(
-    content: bytes, offset: int, number: str, entry: str, pointer: str
-) -> tuple[Tags, int]:
-    """The known tags of a directory, and where the next one is."""
+    content: bytes, offset: int, number: str, entry: str, pointer: str, left: int
+) -> tuple[Tags, int, int]:
+    """The known tags of a directory, where the next one is, and how many values may follow."""
     (count,) = struct.unpack_from(number, content, offset)
     first, head, width = offset + struct.calcsize(number), *map(struct.calcsize, (entry, pointer))
     tags = {}
     for place in range(first, first + count * (head + width), head + width):
         tag, kind, length = struct.unpack_from(entry, content, place)
         if tag in _KNOWN and kind in _LETTERS and length:
+            left -= length
+            if left < 0:
+                raise DataError("truncated or damaged")
             values = f"{pointer[0]}{length}{_LETTERS[kind]}"
             where = place + head
             if struct.calcsize(values) > width:
                 (where,) = struct.unpack_from(pointer, content, where)
             tags[tag] = struct.unpack_from(values, content, where)
     (following,) = struct.unpack_from(pointer, content, first + count * (head + width))
-    return tags, following
+    return tags, following, left
 
 
 def _end(tags: Tags) -> int:
