@@ -1,11 +1,13 @@
 """DICOM, NIfTI and FITS as their own libraries write them."""
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sfumato.data.images import Images, PictureReading
 from sfumato.data.io.images import holds_images, read_images
@@ -46,7 +48,7 @@ def test_dicom_gives_the_values_that_it_means(tmp_path: Path) -> None:
         read_images(tmp_path)
 
 
-@pytest.mark.parametrize("group", ["frame", "shared", "both"])
+@pytest.mark.parametrize("group", ["frame", "shared", "both", "shared alone"])
 def test_slope_and_intercept_of_enhanced_dicom(tmp_path: Path, group: str) -> None:
     pydicom = pytest.importorskip("pydicom")
     from pydicom.uid import EnhancedCTImageStorage
@@ -59,18 +61,18 @@ def test_slope_and_intercept_of_enhanced_dicom(tmp_path: Path, group: str) -> No
         return group
 
     frames = np.stack([SLICE, SLICE // 2, SLICE // 3])
-    each = {"frame": [1, 2, 3], "shared": [2, 2, 2], "both": [5, 2, 5]}[group]
-    dicom(
-        tmp_path / "a.dcm",
-        frames,
-        SOPClassUID=EnhancedCTImageStorage,
-        PerFrameFunctionalGroupsSequence=[
-            stated(*(() if group == "shared" or slope == 5 else (slope, -1024))) for slope in each
-        ],
-        SharedFunctionalGroupsSequence=[
-            stated(*({"frame": (), "shared": (2, -1024), "both": (5, -1024)}[group]))
-        ],
-    )
+    where, _, alone = group.partition(" ")
+    each = {"frame": [1, 2, 3], "shared": [2, 2, 2], "both": [5, 2, 5]}[where]
+    groups: dict[str, Any] = {
+        "SharedFunctionalGroupsSequence": [
+            stated(*({"frame": (), "shared": (2, -1024), "both": (5, -1024)}[where]))
+        ]
+    }
+    if not alone:
+        groups["PerFrameFunctionalGroupsSequence"] = [
+            stated(*(() if where == "shared" or slope == 5 else (slope, -1024))) for slope in each
+        ]
+    dicom(tmp_path / "a.dcm", frames, SOPClassUID=EnhancedCTImageStorage, **groups)
     found = read(tmp_path / "a.dcm")
     slopes = np.array(each)[:, None, None]
     np.testing.assert_array_equal(found.pixels[..., 0], frames.astype(int) * slopes - 1024)
@@ -91,6 +93,13 @@ def test_dicom_without_a_preamble(tmp_path: Path, meta: bool, syntax: str) -> No
     scan.save_as(tmp_path / "IM1", implicit_vr=implicit, little_endian=True)
     assert (tmp_path / "IM1").read_bytes()[128:132] != b"DICM"
     np.testing.assert_array_equal(read(tmp_path).pixels[..., 0], [SLICE, SLICE])
+
+
+def test_two_small_integers_are_no_dicom(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    for first, second in ((8, 32), (8, 1), (2, 200)):
+        (tmp_path / f"{second}.bin").write_bytes(struct.pack("<90I", first, second, *88 * [7]))
+    assert read_images(tmp_path).left_out == ("3 .bin",)
 
 
 def test_white_is_zero_in_monochrome1(tmp_path: Path) -> None:

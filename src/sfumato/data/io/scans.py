@@ -56,7 +56,7 @@ def _transformations(scan: "Dataset", frames: int) -> list["Dataset"]:
     """
     name = "PixelValueTransformationSequence"
     shared = scan.get("SharedFunctionalGroupsSequence") or [scan]
-    groups = scan.get("PerFrameFunctionalGroupsSequence") or shared * frames
+    groups = scan.get("PerFrameFunctionalGroupsSequence") or [*shared] * frames
     return [(each.get(name) or shared[0].get(name) or [scan])[0] for each in groups]
 
 
@@ -102,9 +102,11 @@ _READERS: dict[str, tuple[str, Callable[[bytes], list[np.ndarray]]]] = {
 
 
 # Older DICOM has no preamble: it begins with an element of group 2 or 8, whose type is stated or,
-# where it is not, whose number is one of those that come first and whose length is small.
+# where it is not, whose number is one of those that come first and whose length is small: 4 of that
+# which states the group's length, as otherwise two small integers would begin so.
 _BARE = re.compile(
-    rb"[\x02\x08]\0.\0(?:UL|UI|OB|CS|DA|TM|LO|SH)|\x08\0[\0\x05\x08\x12\x16\x18]\0.\0\0\0",
+    rb"[\x02\x08]\0.\0(?:UL|UI|OB|CS|DA|TM|LO|SH)"
+    rb"|\x08\0(?:\0\0\x04|[\x05\x08\x12\x16\x18]\0.)\0\0\0",
     re.DOTALL,
 )
 
