@@ -42,8 +42,10 @@ def by_grey(found: Images) -> dict[int, str | None]:
 
 
 def test_names_are_in_the_order_of_people() -> None:
-    names = ["10", "2", "a10b", "a9b", "B", "01", "x"]
-    assert sorted(names, key=natural) == ["01", "2", "10", "B", "a9b", "a10b", "x"]
+    names = ["10", "2", "a10b", "a9b", "B", "1", "01", "001", "x"]
+    ordered = ["001", "01", "1", "2", "10", "B", "a9b", "a10b", "x"]
+    for some in (names, names[::-1]):  # the same, in whatever order a file system has them
+        assert sorted(some, key=natural) == ordered
 
 
 @pytest.mark.parametrize(
@@ -173,6 +175,17 @@ def test_masks_beside_pictures_are_set_aside_and_counted(
         file.unlink()
     masks = read_images(place, PictureReading(size=4, skip_bad=True))
     assert (len(masks), len(masks.left_out)) == (2, 1)  # masks alone are pictures
+
+
+def test_masks_beside_scans_are_set_aside(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    for k in range(2):
+        for name in (f"{k}.nii.gz", f"{k}_seg.nii.gz"):
+            slices = np.full((4, 4, 3), 10 * k + 5 * ("seg" in name), np.uint8)
+            nibabel.save(nibabel.Nifti1Image(slices, np.eye(4)), tmp_path / name)
+    found = read_images(tmp_path)
+    assert set(found.pixels.ravel().tolist()) == {0, 10}
+    assert found.left_out == ("2 _seg.nii.gz beside other pictures",)
 
 
 def test_what_only_looks_like_a_mask_is_learned(tmp_path: Path) -> None:
@@ -334,6 +347,14 @@ def test_files_beside_pictures_without_a_class_are_named(tmp_path: Path) -> None
     with pytest.raises(DataError, match=f"no column 'age' of classes for these pictures: {has}"):
         read_images(place, PictureReading(labels="age"))
     assert by_grey(read_images(place, PictureReading(labels="sex"))) == {0: "m", 1: "f", 2: "m"}
+
+
+def test_text_that_is_not_utf_8_beside_pictures_is_read(tmp_path: Path) -> None:
+    place = saved(tmp_path, "0.jpg", "1.jpg")
+    for k in range(2):
+        (place / f"{k}.json").write_bytes('{"caption": "café"}'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"no classes to learn: 0\.json has caption "):
+        read_images(place, ASKED)
 
 
 def test_shards_of_webdataset_are_one_set(tmp_path: Path) -> None:

@@ -31,10 +31,10 @@ LABELS = ("label", "labels", "class", "classes", "category", "target", "targets"
 """What people call the classes."""
 
 
-def natural(name: str) -> list[Any]:
-    """A key to sort by that takes digits as numbers."""
+def natural(name: str) -> tuple[list[Any], str]:
+    """A key to sort by that takes digits as numbers; 01 comes before 1."""
     parts = re.split(r"([0-9]+)", name)
-    return [int(part) if k % 2 else part for k, part in enumerate(parts)]
+    return [int(part) if k % 2 else part for k, part in enumerate(parts)], name
 
 
 def numbered(
@@ -305,10 +305,12 @@ def split_key(name: str) -> tuple[str, str]:
     return folder + slash + key, ending.lower()
 
 
+_ENDING = re.compile(r"(\.[^./]+(?:\.gz)?)$", re.IGNORECASE)
+
 # What belongs to a picture and says so in its name: `01_mask.png`, `01-seg-2.png`.
 _ROLE = re.compile(
     r"(.+?)([._-](?:masks?|seg|segmentation|labels?|gt|matte|trimap))(?:[._-]?[0-9]+)?"
-    r"(\.[^.]+|\.nii\.gz)",
+    + _ENDING.pattern,
     re.IGNORECASE,
 )
 
@@ -327,7 +329,7 @@ def role_of(name: str, *, samples: bool) -> tuple[str, str]:
         return key, f".{ending}"
     if found := _ROLE.fullmatch(name):
         return found[1], (found[2] + found[3]).lower()
-    return (key, "") if samples else (name.removesuffix(PurePosixPath(name).suffix), "")
+    return (key, "") if samples else (_ENDING.sub("", name), "")
 
 
 def by_key(
@@ -366,16 +368,23 @@ def values_beside(beside: Mapping[str, bytes], names: Sequence[str]) -> str:
     keys = {split_key(name)[0] for name in names}
     for name, content in beside.items():
         key, ending = split_key(name)
-        if ending == "json" and key in keys and isinstance(values := json.loads(content), dict):
+        if ending != "json" or key not in keys:
+            continue
+        values = _of_json(name, content.decode("utf-8", errors="replace"))
+        if isinstance(values, dict):
             return f"{name} has {', '.join(values) or 'no values'} (data.labels=NAME takes one)"
     return ""
 
 
-def _in_json(name: str, text: str, column: str | None) -> Any:
+def _of_json(name: str, text: str) -> Any:
     try:
-        values = json.loads(text)
+        return json.loads(text)
     except ValueError as error:
         raise DataError(f"{name} cannot be read ({error}); mend or remove it.") from error
+
+
+def _in_json(name: str, text: str, column: str | None) -> Any:
+    values = _of_json(name, text)
     if not isinstance(values, dict):
         return values
     return next((values[k] for k in ([column] if column else LABELS) if k in values), None)
@@ -384,7 +393,7 @@ def _in_json(name: str, text: str, column: str | None) -> Any:
 def _rows(where: str, content: bytes) -> list[dict[str, Any]]:
     try:
         text = content.decode("utf-8-sig")
-        if where.endswith(".jsonl"):
+        if where.lower().endswith(".jsonl"):
             rows = [json.loads(line) for line in text.splitlines() if line.strip()]
             if not all(isinstance(row, dict) for row in rows):
                 raise ValueError("a line is no object")
