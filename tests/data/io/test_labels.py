@@ -357,6 +357,47 @@ def test_text_that_is_not_utf_8_beside_pictures_is_read(tmp_path: Path) -> None:
         read_images(place, ASKED)
 
 
+def test_shards_may_each_count_from_0(tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    for shard in range(3):
+        with webdataset.TarWriter(str(tmp_path / f"train-{shard}.tar")) as file:
+            for k in range(2):
+                pixels = np.full((4, 4, 3), 10 * (2 * shard + k), np.uint8)
+                sample = {"__key__": f"a/{k}", "png": pixels, "mask.png": pixels, "cls": shard}
+                file.write(sample)
+    found = read_images(tmp_path, ASKED)
+    assert by_grey(found) == {k: str(k // 2) for k in range(6)}
+    assert found.left_out == ("6 .mask.png beside other pictures", "6 .cls")
+    assert sorted(found.names)[:2] == ["a/0.png", "a/1.png"]
+    assert read_images(tmp_path).notes == ()  # their names are no folders
+
+
+def test_a_table_beside_an_archive_says_the_classes(tmp_path: Path) -> None:
+    place = saved(tmp_path / "in", "train/0.jpg", "train/1.jpg", "test/0.jpg")
+    for part in ("train", "test"):
+        with ZipFile(tmp_path / f"{part}.zip", "w") as archive:
+            for file in sorted((place / part).iterdir()):
+                archive.write(file, file.relative_to(place))
+    shutil.rmtree(place)
+    (tmp_path / "labels.csv").write_text("id,breed\n0,pug\n1,husky\n")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "metadata.csv").write_text("id,breed\n0,none\n1,none\n")
+    found = read_images(tmp_path, ASKED)
+    assert by_grey(found) == {0: "pug", 1: "husky"}
+    assert found.left_out == ("what is to test with: test", "2 .csv")
+
+
+def test_pictures_behind_a_link_are_not_passed_over_for_an_archive(tmp_path: Path) -> None:
+    saved(tmp_path / "there", "0.png", "1.png")
+    place = tmp_path / "here"
+    place.mkdir()
+    (place / "linked").symlink_to(tmp_path / "there", target_is_directory=True)
+    with ZipFile(place / "more.zip", "w") as archive:
+        archive.write(tmp_path / "there" / "0.png", "2.png")
+    found = read_images(place)
+    assert (found.names, found.left_out) == (["linked/0.png", "linked/1.png"], ("1 .zip",))
+
+
 def test_shards_of_webdataset_are_one_set(tmp_path: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     place = tmp_path / "x"

@@ -4,12 +4,13 @@ A picture is known by its first bytes, whatever it is called. Archives are read 
 Nothing is ever unpickled.
 """
 
+import re
 import tarfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,6 +22,7 @@ from sfumato.data.io.files import (
     ARCHIVES,
     HEAD,
     TARS,
+    Entry,
     by_ending,
     entries,
     is_hidden,
@@ -85,43 +87,65 @@ def read_images(path: Path, reading: PictureReading = AS_IT_IS) -> Images:
         if holds_parquet_pictures(path):
             return read_parquet_pictures([path], reading)
         return read_arrays(path, reading)
+    sources: dict[str, Iterable[Entry]] = {path.name: entries(path)}
+    aside: list[str] = []
+    tables: dict[str, bytes] = {}
     if path.is_dir():
-        shards, left = parquet_shards(path)
+        files = _files_in(path)
+        names = [each.name for each in files]
+        shards, left = parquet_shards(path, names)
         if shards:
             found = read_parquet_pictures(shards, reading)
             return replace(found, left_out=(*found.left_out, *left))
-    sources, aside = _archives_in(path)
+        archives, aside, tables = _archives_in(path, names)
+        sources = {name: entries(path / name) for name in archives} or {path.name: files}
     others: list[str] = []
-    tables: dict[str, bytes] = {}
     found = gather(
-        _pictures_in(sources, others, tables),
+        _pictures_in(path, sources, others, tables),
         str(path),
         reading,
         partial(_classes, tables=tables, reading=reading),
         others=others,
-        samples=any(each.name.lower().endswith(TARS) for each in sources),
+        samples=any(name.lower().endswith(TARS) for name in sources),
     )
     return replace(found, left_out=(*found.left_out, *aside))
 
 
-def _archives_in(path: Path) -> tuple[list[Path], list[str]]:
-    """The archives that a folder without pictures has, as webdataset cuts a set; else the path.
+def _files_in(folder: Path) -> list[Entry]:
+    """Every file of a folder.
 
-    And what to say of the others there.
+    Raises:
+        DataError: if it cannot be gone through.
+    """
+    try:
+        return list(entries(folder))
+    except OSError as error:
+        raise read_error(folder, error) from error
+
+
+def _archives_in(
+    folder: Path, files: Sequence[str]
+) -> tuple[list[str], list[str], dict[str, bytes]]:
+    """The archives that a folder without pictures has, as webdataset cuts a set; else none.
+
+    And what to say of the other files there, and the tables of classes beside those archives.
 
     Raises:
         DataError: if they are of several parts, and none is for training.
     """
-    if not path.is_dir():
-        return [path], []
-    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    seen = [name for name in files if not is_hidden(name)]
-    shards = [name for name in seen if name.lower().endswith(ARCHIVES)]
-    if not shards or any(is_picture(files[name]) for name in seen if name not in shards):
-        return [path], []
+    archives = (name for name in files if name.lower().endswith(ARCHIVES))
+    shards = {name for name in archives if not is_hidden(name)}
     rest = [name for name in files if name not in shards]
-    train, left = training_shards(shards, str(path))
-    return [files[name] for name in train], [*left, *([by_ending(rest)] if rest else [])]
+    if not shards or any(is_picture(folder / name) for name in rest if not is_hidden(name)):
+        return [], [], {}
+    train, left = training_shards(shards, str(folder))
+    tables = {}
+    for name in rest:
+        above, last = PurePosixPath(name).parent, PurePosixPath(name).name
+        beside = all(PurePosixPath(each).is_relative_to(above) for each in train)
+        if beside and last.lower() in TABLES and isinstance(text := _content(folder / name), bytes):
+            tables[last] = text
+    return train, [*left, *([by_ending(rest)] if rest else [])], tables
 
 
 def _content(path: Path) -> bytes | DataError:
@@ -132,37 +156,63 @@ def _content(path: Path) -> bytes | DataError:
 
 
 def _pictures_in(
-    sources: Sequence[Path], others: list[str], tables: dict[str, bytes]
+    where: Path,
+    sources: Mapping[str, Iterable[Entry]],
+    others: list[str],
+    tables: dict[str, bytes],
 ) -> Iterator[tuple[str, bytes | DataError]]:
     """As `_pictures_of`, of one source after the other.
 
     Raises:
         DataError: naming the source that cannot be gone through.
     """
-    for source in sources:
+    owner: dict[str, str] = {}
+    for source, files in sources.items():
         try:
-            yield from _pictures_of(source, others, tables)
+            yield from _pictures_of(files, others, tables, partial(_own_name, source, owner))
         except (OSError, EOFError, tarfile.TarError, BadZipFile) as error:
-            raise read_error(source, error) from error
+            raise read_error(where / source if where.is_dir() else where, error) from error
+
+
+def _own_name(source: str, owner: dict[str, str], name: str) -> str:
+    """A file's name; with that of its archive if an earlier one has such a sample.
+
+    Shards may each count from 0.
+
+    Args:
+        source: the archive.
+        owner: the first archive of each key.
+        name: of the file.
+    """
+    if owner.setdefault(split_key(name)[0], source) == source:
+        return name
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{re.sub('[/.]', '-', source)}-{last}"
 
 
 def _pictures_of(
-    path: Path, others: list[str], tables: dict[str, bytes]
+    files: Iterable[Entry],
+    others: list[str],
+    tables: dict[str, bytes],
+    own_name: Callable[[str], str],
 ) -> Iterator[tuple[str, bytes | DataError]]:
     """Names and contents of the files that are pictures.
 
     Args:
-        path: a folder or archive.
+        files: of a folder or archive.
         others: gets the names of the rest.
         tables: gets the contents of those that may say classes.
+        own_name: gives the name under which a file is kept.
     """
-    for entry in entries(path):
+    for entry in files:
         name = entry.name
         if is_hidden(name):
             others.append(name)
             continue
         called = name.lower().endswith(PICTURES)
-        of_classes = name.rpartition("/")[2].lower() in TABLES or split_key(name)[1] in BESIDE
+        of_set = name.rpartition("/")[2].lower() in TABLES
+        of_classes = of_set or split_key(name)[1] in BESIDE
+        name = name if of_set else own_name(name)
         try:
             content = entry.content(
                 lambda head, known=called or of_classes: known or format_of(head) is not None  # type: ignore[misc]

@@ -235,21 +235,20 @@ def _columns_of_contents(path: Path) -> list[str]:
     return [name for name, each in first.items() if _is_picture(each)]
 
 
-def parquet_shards(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """The files of such Parquet in a folder, of their training part, and what else is there.
+def parquet_shards(folder: Path, files: Sequence[str]) -> tuple[list[Path], tuple[str, ...]]:
+    """Of a folder's files those of such Parquet, of their training part, and what else is there.
 
     A repository of Hugging Face has them as `data/train-00000-of-00002.parquet`.
 
     Raises:
         DataError: if they are of several parts, and none is for training.
     """
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
-    shards = [name for name, path in files.items() if holds_parquet_pictures(path)]
+    shards = {name for name in files if holds_parquet_pictures(folder / name)}
     if not shards:
         return [], ()
     train, left = training_shards(shards, str(folder))
-    rest = [name for name, path in files.items() if path.is_file() and name not in shards]
-    return [files[name] for name in train], (*left, *([by_ending(rest)] if rest else []))
+    rest = [name for name in files if name not in shards]
+    return [folder / name for name in train], (*left, *([by_ending(rest)] if rest else []))
 
 
 def read_parquet_pictures(paths: Sequence[Path], reading: PictureReading) -> Images:
