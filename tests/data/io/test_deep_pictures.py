@@ -153,6 +153,28 @@ def test_what_a_sensor_saw_is_no_picture(tmp_path: Path, below: bool, photometri
                 read(tmp_path, **asked)
 
 
+def _directory(mark: bytes, following: int) -> bytes:
+    """A TIFF of 4 x 4 bytes whose directory is at 16 and names the next one."""
+    tags = {256: 4, 257: 4, 258: 8, 259: 1, 262: 1, 273: 256, 277: 1, 278: 4, 279: 16}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = b"II*\0" + struct.pack("<I", 16) + mark.ljust(8, b"\0")
+    whole = head + struct.pack("<H", len(tags)) + entries + struct.pack("<I", following)
+    return whole.ljust(256, b"\0") + bytes(range(16))
+
+
+def test_canon_s_mark_is_camera_raw(tmp_path: Path) -> None:
+    (tmp_path / "0.cr2").write_bytes(_directory(b"", 0))
+    assert read(tmp_path).pixels.ravel().tolist() == list(range(16))
+    (tmp_path / "0.cr2").write_bytes(_directory(b"CR\2\0", 0))
+    with pytest.raises(DataError, match=r"camera raw; develop it .*: 0\.cr2"):
+        read(tmp_path)
+
+
+def test_directories_that_name_themselves_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / "0.tif").write_bytes(_directory(b"", 16))
+    assert read(tmp_path).pixels.ravel().tolist() == list(range(16))
+
+
 def test_later_pages_may_be_of_any_type(tmp_path: Path) -> None:
     page = RANDOM.integers(0, 256, (8, 8), dtype=np.uint8)
     signed, bands = np.full((8, 8), -5, np.int8), np.full((8, 8, 2), 0.5, np.float32)
@@ -315,6 +337,17 @@ def test_bits_that_pillow_scales_or_does_not_read(
         read(tmp_path)
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_of_bytes_needs_no_other_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, progressive: bool
+) -> None:
+    monkeypatch.setattr("sfumato.data.io.decode.find_spec", lambda _: None)
+    numbers = RANDOM.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    Image.fromarray(numbers).save(tmp_path / "0.jpg", progressive=progressive, quality=90)
+    with Image.open(tmp_path / "0.jpg") as image:
+        np.testing.assert_array_equal(read(tmp_path).pixels, [np.asarray(image)])
+
+
 @pytest.mark.parametrize("kind", ["png", "jp2", "jpg"])
 def test_a_header_that_claims_too_many_pixels_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -388,8 +421,8 @@ FEEP = b"""P2
 
 def test_pgm_is_not_scaled_by_its_own_white(tmp_path: Path) -> None:
     values = np.full((2, 3), 500, ">u2")
-    for white in (1000, 2000, 4095, 65535):
-        header = b"P5 # a comment\n3 2\n#another\n%d\n" % white
+    for white, comment in ((1000, b""), (2000, b"#third"), (4095, b""), (65535, b"")):
+        header = b"P5 # a comment\n3 2\n#another\n%d%b\n" % (white, comment)
         (tmp_path / f"{white}.pgm").write_bytes(header + values.tobytes())
     found = read(tmp_path, range=(0, 4095))
     assert found.pixels.dtype == np.uint16

@@ -381,7 +381,7 @@ def test_a_table_beside_an_archive_says_the_classes(tmp_path: Path) -> None:
     shutil.rmtree(place)
     (tmp_path / "labels.csv").write_text("id,breed\n0,pug\n1,husky\n")
     (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "metadata.csv").write_text("id,breed\n0,none\n1,none\n")
+    (tmp_path / "more" / "labels.csv").write_text("id,breed\n0,none\n1,none\n")
     found = read_images(tmp_path, ASKED)
     assert by_grey(found) == {0: "pug", 1: "husky"}
     assert found.left_out == ("what is to test with: test", "2 .csv")

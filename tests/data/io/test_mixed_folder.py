@@ -172,6 +172,19 @@ def test_no_frame_of_a_film_that_is_cut_off_is_lost_in_silence(
         decoded(content[: len(content) // 2], PictureReading())
 
 
+def test_zeros_between_the_blocks_of_a_film_are_no_damage() -> None:
+    numbers = RANDOM.integers(0, 256, (2, 12, 12), dtype=np.uint8)
+    target = io.BytesIO()
+    first, second = map(Image.fromarray, numbers)
+    first.save(target, "GIF", save_all=True, append_images=[second])
+    content = target.getvalue()
+    assert content[-2:] == b"\0;"
+    padded = content[:-1] + b"\0\0\0;"
+    np.testing.assert_array_equal(
+        decoded(padded, PictureReading()).frames, decoded(content, PictureReading()).frames
+    )
+
+
 @pytest.mark.parametrize(("count", "said"), [(1, "1 picture;"), (2, "2 pictures;")])
 def test_too_few_pictures_are_not_called_rows(tmp_path: Path, count: int, said: str) -> None:
     for k in range(count):

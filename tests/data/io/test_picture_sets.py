@@ -267,6 +267,13 @@ def _read(path: Path) -> Images:
     return found
 
 
+def test_a_column_of_bytes_beside_the_pictures_is_not_taken_for_them(tmp_path: Path) -> None:
+    small = [_png(each[:2, :2]) for each in PIXELS]
+    whole = [{"bytes": _png(each), "path": None} for each in PIXELS]
+    pq.write_table(pa.table({"small": small, "scan": whole}), tmp_path / "x.parquet")
+    same(_read(tmp_path / "x.parquet"))
+
+
 def test_other_bytes_are_no_pictures(tmp_path: Path) -> None:
     pq.write_table(pa.table({"raw": [b"abc", b"def", b"ghi"]}), tmp_path / "x.parquet")
     with pytest.raises(DataError, match="of type binary"):
