@@ -243,8 +243,8 @@ def value_range(
     return bottom, top
 
 
-# Ranges that values usually are of: decimals, and 8, 10, 12, 14 and 16 bits.
-_USUAL = ((0, 1), (-1, 1), *((0, 2**bits - 1) for bits in (8, 10, 12, 14, 16)))
+# Ranges that values usually are of: decimals, and 4, 8, 10, 12, 14 and 16 bits.
+_USUAL = ((0, 1), (-1, 1), *((0, 2**bits - 1) for bits in (4, 8, 10, 12, 14, 16)))
 
 
 def range_remedy(low: float, high: float) -> str:

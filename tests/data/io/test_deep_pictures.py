@@ -439,6 +439,8 @@ def test_pgm_is_not_scaled_by_its_own_white(tmp_path: Path) -> None:
 
 def test_pgm_and_ppm_in_text_and_colour(tmp_path: Path) -> None:
     (tmp_path / "a.pgm").write_bytes(FEEP)
+    with pytest.raises(DataError, match=r"a\.pgm \(uint16, 0 to 15\)\. Do: data\.range=\[0,15\]"):
+        read_images(tmp_path)
     pixels = read(tmp_path).pixels
     assert pixels.shape == (1, 7, 24, 1)
     assert pixels[0, 1, :, 0].tolist() == [
