@@ -168,27 +168,40 @@ function Check({ of, label, disabled = false }: { of: Signal<boolean>; label: st
   );
 }
 
-/** An integer within limits; another is refused with a sentence, and the one before stays and is seen. */
+/** A box for a number: what `take` returns false for is refused with a sentence, and the one before stays and is seen. */
+export function useNumber(kept: () => string, take: (typed: string) => boolean, say: (typed: string) => string) {
+  const id = useId(), refused = useSignal<{ typed: string; kept: string } | null>(null);
+  const problem = refused.value?.kept === kept(); // what is chosen otherwise, later, puts an end to it
+  const check = ({ currentTarget: box }: { currentTarget: HTMLInputElement }) => {
+    const typed = box.validity.badInput ? text.value.noNumber : box.value.trim() || text.value.emptyField;
+    refused.value = !box.validity.badInput && take(box.value.trim()) ? null : { typed, kept: kept() };
+    box.value = kept();
+  };
+  return {
+    box: {
+      type: "number" as const, value: kept(), "aria-invalid": problem, "aria-describedby": problem ? id : undefined, onChange: check,
+      // What is no number at all a browser shows and keeps to itself: to it an empty field has not changed.
+      onBlur: (event: { currentTarget: HTMLInputElement }) => { if (event.currentTarget.validity.badInput) check(event); },
+    },
+    problem: problem && <p class="problem" role="alert" id={id}>{say(refused.value!.typed)}</p>,
+  };
+}
+
+/** The same for an integer within limits. */
+export function useInteger(kept: () => number, set: (value: number) => void, least: number, most: number) {
+  const { box, problem } = useNumber(() => String(kept()), (typed) => {
+    const value = Number(typed), isRight = typed !== "" && Number.isSafeInteger(value) && value >= least && value <= most;
+    if (isRight) set(value);
+    return isRight;
+  }, (typed) => text.value.refused(typed, thousands(least), thousands(most), String(kept())));
+  return { box: { ...box, min: least, max: most, step: "1" }, problem };
+}
+
 export function Integer({ label, of, least, most, disabled = false }: {
   label: string; of: Signal<number>; least: number; most: number; disabled?: boolean;
 }) {
-  const id = useId(), refused = useSignal<string | null>(null), problem = refused.value !== null;
-  return (
-    <>
-      <label class="row">{label}
-        <input type="number" min={least} max={most} step="1" value={of.value} disabled={disabled}
-          aria-invalid={problem} aria-describedby={problem ? id : undefined}
-          onChange={({ currentTarget: box }) => {
-            const typed = box.value.trim(), value = Number(typed);
-            const isRight = typed !== "" && Number.isSafeInteger(value) && value >= least && value <= most;
-            refused.value = isRight ? null : typed;
-            if (isRight) of.value = value;
-            box.value = String(of.value);
-          }} />
-      </label>
-      {problem && <p class="problem" role="alert" id={id}>{text.value.refused(refused.value!, thousands(least), thousands(most), String(of.value))}</p>}
-    </>
-  );
+  const { box, problem } = useInteger(() => of.value, (value) => (of.value = value), least, most);
+  return <><label class="row">{label}<input {...box} disabled={disabled} /></label>{problem}</>;
 }
 
 export function Choice({ label, value, items, onPick, disabled = false }: {

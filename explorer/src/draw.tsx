@@ -4,16 +4,18 @@
 import { computed, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { Choice, Integer } from "./controls";
+import { Choice, Integer, useNumber } from "./controls";
 import { ask, complaint, connected, type Fit, state } from "./server";
 import { run } from "./shown";
-import { text } from "./text";
+import { text, thousands } from "./text";
 import { dark } from "./theme";
 
 /** Coordinates of what is painted: from -3 to 3. */
 const REACH = 3;
 const MOST = 20_000;
 const LEAST = 100;
+/** Of a set's noise; as in sfumato/runs/explorer/messages.py. */
+const MOST_NOISE = 1e6;
 /** Bytes of a file: a message of the server's 8 MiB holds it, quoted. */
 const LARGEST = 6 * 2 ** 20;
 
@@ -49,6 +51,11 @@ export function Draw() {
   const points = useRef<number[][]>([]);
   const painted = useSignal(0), spread = useSignal(0.08), steps = useSignal(1000);
   const toy = useSignal(""), noise = useSignal(""), cursor = useSignal<[number, number] | null>(null);
+  const noiseBox = useNumber(() => noise.value, (typed) => {
+    const isRight = Number(typed) >= 0 && Number(typed) <= MOST_NOISE;
+    if (isRight) noise.value = typed;
+    return isRight;
+  }, (typed) => text.value.refusedNoise(typed, thousands(MOST_NOISE), noise.value));
   const now = state.value, busy = now?.state === "fitting" || connected.value !== "yes";
 
   const paint = () => {
@@ -129,9 +136,8 @@ export function Draw() {
           items={[["", "–"], ...(now?.toys ?? []).map((name): [string, string] => [name, name])]} />
         {toy.value && (
           <>
-            <label class="row">{t.toyNoise}
-              <input type="number" min="0" step="0.01" value={noise.value} onInput={(event) => (noise.value = event.currentTarget.value)} />
-            </label>
+            <label class="row">{t.toyNoise}<input {...noiseBox.box} min="0" max={MOST_NOISE} step="0.01" /></label>
+            {noiseBox.problem}
             <button type="button" class="primary" data-testid="fit-toy" disabled={busy}
               onClick={() => fit({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Number(noise.value), steps: steps.value })}>{t.fit}</button>
           </>

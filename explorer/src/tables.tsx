@@ -3,7 +3,7 @@
 
 import { signal } from "@preact/signals";
 
-import { Choice, Group, Integer } from "./controls";
+import { Choice, Group, Integer, useInteger } from "./controls";
 import { download, stem } from "./download";
 import { PageButton, PageState } from "./page_file";
 import { said as reasonSaid } from "./reasons";
@@ -255,6 +255,7 @@ function Slider({ k, column, value }: { k: number; column: Column; value: Value 
 /** The cells of a real row, which can be emptied. */
 function Cells() {
   const t = words.value, rows = real.value, held = stored.value;
+  const { box, problem } = useInteger(() => row.value + 1, (number) => choose(number - 1), 1, rows?.n ?? 1);
   if (!rows) return null;
   const places = held ? [...new Set(held.fillings.map((each) => each.row))] : null;
   const choose = (to: number) => {
@@ -275,15 +276,11 @@ function Cells() {
     <Group title={t.row}>
       <div class="buttons">
         <button type="button" aria-label={t.previous} onClick={() => move(-1)}>‹</button>
-        <input type="number" aria-label={t.row} min="1" max={rows.n} value={row.value + 1} disabled={places !== null} data-testid="row"
-          onChange={(event) => {
-            const wanted = Math.floor(Number(event.currentTarget.value) || 1);
-            choose(Math.min(Math.max(wanted, 1), rows.n) - 1);
-            event.currentTarget.value = String(row.value + 1);
-          }} />
+        <input {...box} aria-label={t.row} disabled={places !== null} data-testid="row" />
         <span>{t.rowOf(thousands(rows.n))}</span>
         <button type="button" aria-label={t.next} onClick={() => move(1)}>›</button>
       </div>
+      {problem}
       <p class="faint">{row.value < table.value!.header.heldout ? t.heldout : t.trained}</p>
       <p class="faint">{held ? t.oneCell : t.tick}</p>
       <div class="scrolled" data-testid="cells">

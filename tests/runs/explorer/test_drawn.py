@@ -196,6 +196,32 @@ def test_a_keyboard_paints_too_and_a_toy_set_is_fitted(served: "Page") -> None:
     assert not paper.is_visible()  # a run that there is has the width
 
 
+def test_a_noise_that_is_none_is_refused_beside_its_field(served: "Page", folder: Path) -> None:
+    _open_panel(served)
+    served.get_by_label("or take a set").select_option("rings")
+    box, said = served.locator(".toys input"), served.locator(".toys [role=alert]")
+    box.press_sequentially("e")  # which a browser shows, and has no value of
+    box.press("Tab")
+    wrong = "is not a number from 0 to 1,000,000"
+    assert said.inner_text() == f"What was typed {wrong}: the set's own is kept."
+    box.fill("0.0625")
+    box.press("Tab")
+    assert said.count() == 0
+    for typed in ("-1", "1000001"):
+        box.fill(typed)
+        box.press("Tab")
+        assert said.inner_text() == f"{typed} {wrong}: 0.0625 is kept."
+        assert box.input_value() == "0.0625"
+    served.get_by_test_id("language").click()
+    assert said.inner_text() == "1000001 不是 0 到 1,000,000 之间的数：仍用 0.0625。"
+    served.get_by_test_id("language").click()
+    _steps(served, 20)
+    served.get_by_test_id("fit-toy").click()
+    served.get_by_text("The run is in runs/rings-001").wait_for()
+    settings = sfumato.open(folder / "runs" / "rings-001").model.settings
+    assert settings.data.noise == 0.0625
+
+
 def test_a_table_is_dropped_fitted_and_its_rows_appear(served: "Page", folder: Path) -> None:
     city = ["Oslo", "Rome", "Paris"]
     lines = "".join(

@@ -206,6 +206,24 @@ def test_a_row_is_filled_in_many_ways(
     assert "Tick a cell" in fresh.page.locator(".look").inner_text()
 
 
+def test_a_row_that_is_none_is_refused_beside_its_field(fresh: Tab) -> None:
+    rows = fresh.page.evaluate("() => window.sfumato.tables.real.value.n")
+    fresh.mode("Fill in a row")
+    box, said = fresh.page.get_by_test_id("row"), fresh.page.locator(".controls [role=alert]")
+    box.fill("3")
+    box.press("Enter")
+    assert said.count() == 0
+    for typed in ("0", str(rows + 1), "2.5", ""):
+        box.fill(typed)
+        box.press("Enter")
+        begins = typed or "An empty field"
+        assert said.inner_text() == f"{begins} is not a whole number from 1 to {rows}: 3 is kept."
+        assert box.input_value() == "3"
+    fresh.page.get_by_label("Next row").click()
+    assert said.count() == 0
+    assert box.input_value() == "4"
+
+
 def _inked(path: Path) -> float:
     """The share of a picture that is not its paper."""
     pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3).astype(int)
