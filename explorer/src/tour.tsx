@@ -30,8 +30,12 @@ interface Step {
   equation: string;
   title: [string, string];
   say: [string, string];
+  /** Of networks alone that know all levels: it is about the density of their flow. */
+  flow?: boolean;
   /** Whether it looks at the energy distance. */
   distance?: boolean;
+  /** Whether it looks at the errors over the slider, for which a narrow screen has no room otherwise. */
+  errors?: boolean;
   set: () => void;
 }
 
@@ -77,6 +81,7 @@ const STEPS: Step[] = [
     set: () => { plain(); direction.value = "forward"; stop.value = Math.round(0.55 * lastStop.value); },
   },
   {
+    errors: true,
     number: "L-4",
     equation: row(sub(i("L"), i("simple")), o("="), `<msub>${i("𝔼")}${row(i("t"), o(","), x("0"), o(","), i("ε"))}</msub>`, `<msup>${row(o("("), i("ε"), o("−"), `<mover>${i("ε")}${o("^")}</mover>`, o("("), alpha, x("0"), o("+"), sigma, i("ε"), o(","), i("t"), o(")"), o(")"))}<mn>2</mn></msup>`),
     title: ["A network learns the guess", "让网络学会这个猜测"],
@@ -103,13 +108,14 @@ const STEPS: Step[] = [
     distance: true,
     title: ["Back to data, step by step", "一步一步回到数据"],
     say: [
-      "Begin in pure noise; guess, move to a little less noise s, guess again; z is fresh noise of width τ. Change sampler, steps and η, and watch the energy distance to real points, beside what chance gives.",
-      "从纯噪声开始：猜测，移到稍小的噪声 s，再猜；z 是新加的噪声，宽度为 τ。改变采样器、步数与 η，并看与真实样本的能量距离，旁边是偶然可达的值。",
+      "Begin in pure noise; guess, move to a little less noise s, guess again; z is fresh noise of width τ. Change the sampler, the steps and η (of samplers that add noise), and watch the energy distance to real points, beside what chance gives.",
+      "从纯噪声开始：猜测，移到稍小的噪声 s，再猜；z 是新加的噪声，宽度为 τ。改变采样器、步数与 η（加噪声的采样器才有），并看与真实样本的能量距离，旁边是偶然可达的值。",
     ],
-    set: () => { plain(); showPaths.value = true; stop.value = 0; playing.value = true; },
+    set: () => { plain(); calls.value = 0; showPaths.value = true; stop.value = 0; playing.value = true; },
   },
   {
     plane: true,
+    flow: true,
     number: "4-6",
     equation: row(i("log"), o("&#8289;"), i("p"), o("("), x("0"), o(")"), o("="), i("log"), o("&#8289;"), i("N"), o("("), x("T"), o(";"), "<mn>0</mn>", o(","), "<mn>1</mn>", o(")"), o("+"), o("∫"), o("("), i("d"), o("−"), i("tr"), fraction(row(o("∂"), expected(given)), row(o("∂"), i("y"))), o(")"), i("d"), i("log"), o("&#8289;"), i("r")),
     title: ["A flow has a density", "流给出密度"],
@@ -117,7 +123,7 @@ const STEPS: Step[] = [
       "Without noise the way is a flow: points spread out or draw together, and density falls or rises by just that. So the model says how likely any point is. (d coordinates, y = x/α, r = σ/α.) The shade, which takes a few seconds, is the network's own density.",
       "不加噪声时，路径是一条流：点散开则密度下降，聚拢则上升。因此模型能给出任何一点的密度（d 为维数，y = x/α，r = σ/α）。阴影是网络自己的密度，需计算几秒钟。",
     ],
-    set: () => { plain(); calls.value = 0; sampler.value = "unipc"; showPaths.value = true; background.value = hasFlow.value ? "model" : "none"; stop.value = lastStop.value; },
+    set: () => { plain(); calls.value = 0; sampler.value = "unipc"; showPaths.value = true; background.value = "model"; stop.value = lastStop.value; },
   },
   {
     number: "3-1",
@@ -125,8 +131,8 @@ const STEPS: Step[] = [
     distance: true,
     title: ["Three faults, and what they cost", "三个错误及其代价"],
     say: [
-      "Many small scripts stop adding noise too early and then begin in pure noise all the same. The first box does that: look at the edges of the shape, and at the energy distance. The other two cost less, and little where the levels end at small noise and the training calms down, as here. Noise in the last step is ancestral sampling's: compare it with that sampler, in 5 steps.",
-      "许多小脚本过早停止加噪声，采样时却仍从纯噪声开始。第一个选项就是这样：看形状的边缘与能量距离。另外两个代价较小；像这里噪声水平终止于很小的噪声、训练后期趋于平稳时，几乎看不出。最后一步的噪声属于祖先采样：请取 5 步，与该采样器相比。",
+      "Many small scripts stop adding noise too early and then begin in pure noise all the same. The first box does that: look at the edges of the shape, and at the energy distance. The other two cost less, and little where the levels end at small noise and the training settles at its end, as Sfumato's own settings have it. Noise in the last step is ancestral sampling's: compare it with that sampler, in 5 steps.",
+      "许多小脚本过早停止加噪声，采样时却仍从纯噪声开始。第一个选项就是这样：看形状的边缘与能量距离。另外两个代价较小；若噪声水平终止于很小的噪声、训练后期趋于平稳（Sfumato 的默认设置即如此），就几乎看不出。最后一步的噪声属于祖先采样：请取 5 步，与该采样器相比。",
     ],
     set: () => { plain(); calls.value = 0; lateNoise.value = true; startTooClean.value = true; stop.value = lastStop.value; },
   },
@@ -175,16 +181,16 @@ function go(to: number): void {
 }
 
 function steps(): Step[] {
-  return STEPS.filter((each) => !each.plane || payload.value?.dimension === 2);
+  return STEPS.filter(({ plane, flow }) => (!plane || payload.value?.dimension === 2) && (!flow || hasFlow.value));
 }
 
 export function Tour() {
   if (step.value < 0) return null;
-  const all = steps(), last = all.length - 1, { number, equation, title, say, distance } = all[Math.min(step.value, last)];
+  const all = steps(), last = all.length - 1, { number, equation, title, say, distance, errors } = all[Math.min(step.value, last)];
   const blind = distance ? withoutPower() : "";
   const link = `docs/${either("", "zh/")}equations.md`;
   return (
-    <aside class="tour" aria-live="polite" data-testid="tour">
+    <aside class={errors ? "tour with-errors" : "tour"} aria-live="polite" data-testid="tour">
       <header>
         <span class="count">{step.value + 1} / {all.length}</span>
         <h2>{either(...title)}</h2>

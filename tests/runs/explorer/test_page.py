@@ -339,6 +339,18 @@ def test_a_few_step_map_draws_as_sample_calls_does(
         assert "neither sampler, schedule, steps nor noise" in note
         assert note.endswith(f"no map: {sampler} draws with it still, in {steps} steps.")
         assert reopened.page.get_by_label("Sampler", exact=True).is_disabled()
+    # Where the tour has one change the sampler, it can be changed; a network of steps has no flow.
+    reopened.page.get_by_test_id("begin-tour").click()
+    tour = reopened.page.get_by_test_id("tour")
+    while tour.locator(".number").inner_text() != "(4-4)":
+        tour.get_by_role("button", name="›").click()
+    reopened.page.wait_for_function(
+        "(name) => !document.querySelector(`select[aria-label=${name}]`).disabled", arg="Sampler"
+    )
+    count = 7 if network == "step-mlp" else 8
+    assert tour.locator(".count").inner_text() == f"6 / {count}"
+    tour.locator(".close").click()
+    reopened.wait()
     reopened.choose("Drawn by", "0")
     assert reopened.page.get_by_test_id("map-note").count() == 0
 
@@ -676,6 +688,21 @@ def test_nothing_is_wider_than_the_screen(width: int, reopened: Shown, moons_htm
             assert reopened.value("document.documentElement.scrollWidth") <= width
             reopened.page.get_by_test_id("tour").get_by_role("button", name="›").click()
         reopened.page.get_by_test_id("tour").locator(".close").click()
+
+
+def test_a_narrow_screen_shows_the_errors_where_the_tour_speaks_of_them(fresh: Shown) -> None:
+    fresh.page.set_viewport_size({"width": 390, "height": 844})
+    curves, tour = fresh.page.locator(".errors"), fresh.page.get_by_test_id("tour")
+    curves.wait_for(state="attached")
+    fresh.page.get_by_test_id("begin-tour").click()
+    seen = []
+    for _ in range(8):
+        seen.append(curves.is_visible())
+        if (following := tour.get_by_role("button", name="›")).is_enabled():
+            following.click()
+    assert seen == [False] * 3 + [True] + [False] * 4
+    tour.locator(".close").click()
+    fresh.wait()
 
 
 def test_the_keyboard_alone_is_enough(fresh: Shown) -> None:
