@@ -4,10 +4,11 @@ import { type Signal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 
+import { hasArrows } from "./layers";
 import { logRatio } from "./payload";
 import { SAMPLERS } from "./samplers";
 import {
-  axis, background, type Background, callChoices, calls, canDropAverage, count, energies, energyLimit, eta, frames, grid,
+  axis, background, type Background, callChoices, calls, canDropAverage, count, direction, energies, energyLimit, eta, frames, grid,
   grids, hasExact, hasFlow, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
   schedule, startTooClean, stepChoices, steps, together, usualEta, walk, walkAlong, withoutAverage,
 } from "./state";
@@ -24,8 +25,9 @@ export function Controls() {
     <section class="controls">
       <Group title={t.show}>
         {hasExact.value && <Check of={together} label={t.together} />}
-        <Check of={showPaths} label={t.paths} />
+        <Check of={showPaths} label={t.paths} disabled={direction.value === "forward"} />
         {plane && <Check of={showField} label={t.field} />}
+        {plane && showField.value && !hasArrows.value && <p class="faint" data-testid="no-arrows">{t.fieldEnd}</p>}
         {plane && (
           <Choice label={t.background} value={background.value} onPick={(v) => (background.value = v as Background)}
             items={[["none", t.none], ...(hasExact.value ? [["marginal", run.header.exact === "distribution" ? t.marginal : t.marginalRows] as [string, string]] : []), ...(hasFlow.value ? [["model", t.model] as [string, string]] : [])]} />

@@ -27,7 +27,7 @@ export function FitState() {
         {fit?.state === "fitting" && <button type="button" data-testid="stop" onClick={() => ask({ type: "stop" })}>{t.stopFit}</button>}
         {fit?.state === "stopped" && <button type="button" class="primary" data-testid="go-on" onClick={() => ask({ type: "go_on" })}>{t.goOn}</button>}
         {fit?.folder && fit.state !== "fitting" && (
-          <p class="faint">{t.saved(fit.folder)} {fit.command && <code class="inline">{fit.command}</code>}</p>
+          <p class="faint">{t.saved(fit.folder)} {fit.command && <>{t.sameFit} <code class="inline">{fit.command}</code></>}</p>
         )}
       </div>
     </section>

@@ -23,6 +23,7 @@ export interface Hovered {
 }
 
 export const hovered = signal<Hovered | null>(null);
+/** In nats: null while they are computed, NaN in pure noise, where no flow has led to the point yet. */
 export const logDensities = signal<{ exact: number | null; flow: number | null }>({ exact: null, flow: null });
 
 /** How near the pointer must be, of half the panel. */
@@ -84,9 +85,13 @@ effect(() => {
   clearTimeout(rest);
   logDensities.value = { exact: null, flow: null };
   if (!found || !run || at < 0) return;
+  const from = axis.value.findIndex((each) => each.alpha > 0);
+  if (at <= from) {
+    logDensities.value = { exact: NaN, flow: NaN };
+    return;
+  }
   rest = setTimeout(() => {
-    const from = axis.value.findIndex((each) => each.alpha > 0), now = axis.value[at];
-    if (at <= from) return;
+    const now = axis.value[at];
     const x = Float64Array.from(found.z, (z) => z * run.displayScale(now));
     const unit = run.header.scale.reduce((sum, scale) => sum + Math.log(scale), 0);
     const levels = axis.value.slice(from, at + 1);

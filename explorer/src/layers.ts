@@ -73,6 +73,9 @@ function noisyStop(): number {
   return Math.min(stop.value, lastStop.value - 1);
 }
 
+/** Whether there are arrows at the slider's stop: not at the data end, where no noisy level follows. */
+export const hasArrows = computed(() => noisyStop() < lastStop.value - 1);
+
 async function pointArrows(side: Side, source: Source, level: Level, next: Level): Promise<void> {
   const run = payload.value!, places = cells(CELLS);
   const [from, to] = [run.displayScale(level), run.displayScale(next)];
@@ -177,8 +180,8 @@ effect(() => {
   if (!run || run.dimension !== 2 || !showField.value) return;
   const at = noisyStop(), level = axis.value[at];
   // A few stops on, so that one sees where the flow leads; never to the clean level at once.
-  const next = axis.value[Math.min(at + 4, lastStop.value - 1)] ?? level;
-  if (next === level) {
+  const next = axis.value[Math.min(at + 4, lastStop.value - 1)];
+  if (!hasArrows.value) {
     for (const side of sides()) FIELDS[side].value = null;
     return;
   }

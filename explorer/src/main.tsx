@@ -76,7 +76,7 @@ function Points() {
 /** In numbers what is under the pointer. */
 function Pointed() {
   const t = text.value, found = hovered.value, logs = logDensities.value, run = payload.value;
-  const number = (v: number | null) => (v === null ? "…" : v.toFixed(3));
+  const number = (v: number | null) => (v === null ? "…" : Number.isNaN(v) ? "–" : v.toFixed(3));
   if (!found) return <p class="pointed-at faint">{t.hover}</p>;
   return (
     <p class="pointed-at" data-testid="pointed">

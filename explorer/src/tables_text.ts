@@ -30,7 +30,7 @@ const EN = {
   conditions: "Conditions",
   conditionsNote: "Tick a column to draw rows that all have this value.",
   oneCondition: "Drawn beforehand: one condition at a time, at the values stored.",
-  clear: "No conditions",
+  clear: "Remove all conditions",
   isMissing: "missing",
   valueOf: (name: string) => `Value of ${name}`,
   rows: "Rows",

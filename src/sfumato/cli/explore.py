@@ -25,7 +25,7 @@ from sfumato.errors import ArgumentError
 def explore(
     run: Annotated[
         Path | None,
-        typer.Argument(metavar="[RUN]", help="A run folder, or its model.safetensors."),
+        typer.Argument(metavar="RUN", help="A run folder, or its model.safetensors."),
     ] = None,
     to: Annotated[
         Path | None, typer.Option(help="Write one .html that needs no server, and exit.")

@@ -34,7 +34,7 @@ from sfumato.errors import ArgumentError
 )
 def demo(
     preset: Annotated[
-        str, typer.Argument(metavar="[PRESET]", help="`s-curve`, `table`, `digits` or `tutorial`.")
+        str, typer.Argument(metavar="PRESET", help="`s-curve`, `table`, `digits` or `tutorial`.")
     ] = "s-curve",
     out: Annotated[Path | None, typer.Option(help="The run's folder. [runs/PRESET-NNN]")] = None,
     seed: FitSeed = None,

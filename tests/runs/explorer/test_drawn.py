@@ -136,6 +136,10 @@ def test_a_ring_is_painted_fitted_stopped_gone_on_with_and_drawn(
     served: "Page", folder: Path
 ) -> None:
     assert served.get_by_test_id("fit").is_disabled()  # nothing is painted yet
+    served.get_by_test_id("language").click()
+    named = served.get_by_test_id("fit").inner_text().partition("（")[0]
+    assert f"点击“{named}”" in served.locator("main > p").inner_text()
+    served.get_by_test_id("language").click()
     _paint_a_ring(served)
     _steps(served, LONG)
     served.get_by_test_id("fit").click()

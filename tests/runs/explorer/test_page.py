@@ -774,6 +774,11 @@ def test_what_is_under_the_pointer_is_said(fresh: Shown) -> None:
     text = said.inner_text()
     assert "log density" in text
     assert "spread over about" in text
+    assert "–" not in text
+    # In pure noise there is none to wait for.
+    fresh.page.get_by_test_id("slider").fill("0")
+    fresh.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 1)
+    assert "network's flow –, exact –" in said.inner_text()
 
 
 def _inked(path: Path) -> float:
@@ -845,6 +850,20 @@ def test_a_shade_is_of_the_level_that_is_shown_or_not_there(fresh: Shown) -> Non
     assert fresh.page.evaluate(at_once) is None
     fresh.page.wait_for_function(idle)
     assert fresh.value("s.shade.density('learned').stop") == 30
+
+
+def test_of_what_is_not_there_the_page_says_why_or_greys_it(fresh: Shown) -> None:
+    arrows, none = fresh.page.get_by_label("Arrows of the flow"), "no-arrows"
+    arrows.check()
+    assert "move the slider towards noise" in fresh.page.get_by_test_id(none).inner_text()
+    fresh.page.get_by_test_id("slider").fill("40")
+    assert fresh.page.get_by_test_id(none).count() == 0
+    fresh.page.wait_for_function("() => !window.sfumato.shade.pending.value")
+    arrows.uncheck()
+    paths = fresh.page.get_by_label("Paths of 40 points")
+    assert paths.is_enabled()
+    fresh.page.get_by_label("Forward: data to noise").check()
+    assert paths.is_disabled()
 
 
 def test_ddim_is_without_noise_until_one_asks_for_it(chosen: Shown) -> None:
