@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { applyPalette, GIFEncoder, quantize } from "gifenc";
 import type { ComponentChildren } from "preact";
+import { useRef } from "preact/hooks";
 
 import { download, stem } from "./download";
 import { pending } from "./layers";
@@ -128,16 +129,21 @@ export function Share() {
 
 /** A command line and a button that copies it, beside others. */
 export function Command({ line, title, children }: { line: string; title: string; children?: ComponentChildren }) {
-  const t = text.value, copied = useSignal(false);
+  const t = text.value, done = useSignal<"copy" | "copied" | "selected">("copy"), code = useRef<HTMLElement>(null);
   return (
     <>
-      <label class="command">{title}<code data-testid="command">{line}</code></label>
+      <label class="command">{title}<code ref={code} data-testid="command">{line}</code></label>
       <div class="buttons">
-        <button type="button" onClick={async () => {
-          await navigator.clipboard.writeText(line);
-          copied.value = true;
-          setTimeout(() => (copied.value = false), 2000);
-        }}>{copied.value ? t.copied : t.copy}</button>
+        <button type="button" data-testid="copy" onClick={async () => {
+          try {
+            await navigator.clipboard.writeText(line);
+            done.value = "copied";
+          } catch { // without HTTPS from another machine, or in a frame that may not
+            getSelection()!.selectAllChildren(code.current!);
+            done.value = "selected";
+          }
+          setTimeout(() => (done.value = "copy"), 2000);
+        }}>{t[done.value]}</button>
         {children}
       </div>
     </>

@@ -731,6 +731,20 @@ def test_every_control_has_a_name(shown: Shown) -> None:
     assert nameless == []
 
 
+def test_where_nothing_may_be_copied_the_command_is_selected(fresh: Shown) -> None:
+    # As over HTTP from another machine.
+    fresh.page.evaluate("() => Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    button, command = (fresh.page.get_by_test_id(each) for each in ("copy", "command"))
+    button.click()
+    assert button.inner_text() == "Selected: press Ctrl+C"
+    assert fresh.page.evaluate("() => String(getSelection())") == command.inner_text()
+    fresh.page.wait_for_function(
+        "() => document.querySelector('[data-testid=copy]').textContent === 'Copy'"
+    )
+    fresh.page.reload()  # with what may be copied again
+    fresh.wait()
+
+
 def test_large_numbers_have_commas(shown: Shown) -> None:
     counts = shown.page.get_by_label("Points", exact=True).locator("option").all_inner_texts()
     assert counts == [f"{count:,}" for count in (500, 2000, 10_000)]
