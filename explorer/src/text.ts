@@ -59,7 +59,7 @@ const EN = {
   bySampler: "the sampler",
   byMap: (calls: number) => `the map, ${calls} ${calls === 1 ? "call" : "calls"}`,
   mapNote: "The map takes neither sampler, schedule, steps nor noise, and none of the faults: they are greyed.",
-  exactNote: (sampler: string, steps: string) => `The exact denoiser is no map: ${sampler} draws with it still, in ${steps}.`,
+  exactNote: (sampler: string, steps: string) => `The exact denoiser has no map: its points are drawn by ${sampler}, in ${steps}.`,
   points: "Points",
   seed: "Seed",
   refused: (typed: string, least: string, most: string, kept: string) =>

@@ -337,7 +337,7 @@ def test_a_few_step_map_draws_as_sample_calls_does(
         note = reopened.page.get_by_test_id("map-note").inner_text()
         sampler, steps = reopened.value("[s.sampler.value, s.steps.value]")
         assert "neither sampler, schedule, steps nor noise" in note
-        assert note.endswith(f"no map: {sampler} draws with it still, in {steps} steps.")
+        assert note.endswith(f"no map: its points are drawn by {sampler}, in {steps} steps.")
         assert reopened.page.get_by_label("Sampler", exact=True).is_disabled()
     # Where the tour has one change the sampler, it can be changed; a network of steps has no flow.
     reopened.page.get_by_test_id("begin-tour").click()
