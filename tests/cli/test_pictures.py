@@ -274,18 +274,28 @@ def test_a_density_of_decimals_is_in_their_own_unit(tmp_path: Path) -> None:
     np.testing.assert_allclose(nats[0] - nats[1], 16 * np.log(1000), atol=0.01)
 
 
-@pytest.mark.parametrize(("size", "padded"), [(28, 0), (30, 32), (100, 128)])
+@pytest.mark.parametrize(
+    ("size", "padded", "cut"),
+    [
+        ((28, 28), [], ""),
+        ((30, 30), [(32, 32)], ""),
+        ((100, 100), [(128, 128)], ""),
+        ((30, 20), [(32, 24)], ", which takes the middle square of each"),
+    ],
+)
 def test_pictures_that_cannot_be_exported_are_named_before_the_training(
-    size: int, padded: int
+    size: tuple[int, int], padded: list[tuple[int, int]], cut: str
 ) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (12, size, size, 1), dtype=np.uint8)
+    width, height = size
+    pixels = np.random.default_rng(0).integers(0, 256, (12, height, width, 1), dtype=np.uint8)
     settings, data = resolve(pixels, {"training.steps": 1})
     said = kinds.images.describe(data, prepare(settings, data)[1])
-    note = (
-        f"Of them: the network pads each to {padded} x {padded}, which diffusers does not; to "
-        f"export to it, fit with --set data.size={padded}"
-    )
-    assert said[1:] == ([note] if padded else [])
+    expected = [
+        f"Of them: the network pads each to {across} x {down}, which diffusers does not; to export "
+        f"to it, fit with --set data.size={max(across, down)}{cut}"
+        for across, down in padded
+    ]
+    assert said[1:] == expected
 
 
 def test_pictures_without_a_class_are_learned_as_of_any() -> None:

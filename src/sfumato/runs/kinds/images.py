@@ -156,11 +156,14 @@ def _padded(model: Model) -> list[str]:
     network, codec = model.denoiser.network, model.codec
     if not isinstance(network, UNet):
         return []
-    width, height = (-(-each // network.factor) * network.factor for each in codec.event[:0:-1])
-    if (width, height) == (codec.width, codec.height):
+    sides = codec.width, codec.height
+    width, height = (-(-each // network.factor) * network.factor for each in sides)
+    if (width, height) == sides:
         return []
     said = f"the network pads each to {width} x {height}, which diffusers does not"
-    return [f"Of them: {said}; to export to it, fit with --set data.size={max(width, height)}"]
+    size = f"data.size={max(width, height)}"
+    cut = ", which takes the middle square of each" if codec.width != codec.height else ""
+    return [f"Of them: {said}; to export to it, fit with --set {size}{cut}"]
 
 
 def _size(codec: ImageCodec) -> str:
