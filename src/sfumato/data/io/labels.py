@@ -175,10 +175,15 @@ def training_part(names: Sequence[str], where: str) -> tuple[set[str], list[str]
     part_of = {name: _part(name, places) for name in names}
     learned = {name for name, part in part_of.items() if part.lower() == train}
     others = Counter(part for name, part in part_of.items() if name not in learned)
-    tests = {part: count for part, count in others.items() if part.lower() in _PARTS}
-    rest = {part: count for part, count in others.items() if part not in tests}
+    return learned, _not_learned(others, train, "{0} ({1:,})")
+
+
+def _not_learned(others: Mapping[str, int], train: str, how: str) -> list[str]:
+    """A line for the parts that are to test with, and one for what is no part."""
+    tests = {name: count for name, count in others.items() if name.lower() in _PARTS}
+    rest = {name: count for name, count in others.items() if name not in tests}
     said = {"what is to test with": tests, f"what lies beside {train}": rest}
-    return learned, [f"{what}: {_listed(n, '{0} ({1:,})')}" for what, n in said.items() if n]
+    return [f"{what}: {_listed(counts, how)}" for what, counts in said.items() if counts]
 
 
 def _part(name: str, places: Collection[tuple[str, ...]]) -> str:
@@ -230,10 +235,8 @@ def training_shards(names: Iterable[str], where: str) -> tuple[list[str], list[s
         known = next((each.lower() for each in words if each.lower() in _PARTS), None)
         shards[known or re.split("[-_.]?[0-9]|[.]", path.name)[0] or "no part"].append(name)
     train, others = training_key(shards, where)
-    tests = [part for part in others if part in _PARTS]
-    rest = [part for part in others if part not in _PARTS]
-    said = {"what is to test with": tests, f"what lies beside {train}": rest}
-    return shards[train], [f"{what}: {', '.join(n)}" for what, n in said.items() if n]
+    counts = {part: len(shards[part]) for part in others}
+    return shards[train], _not_learned(counts, train, "{0}")
 
 
 def by_table(
