@@ -13,13 +13,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from sfumato import distributed
 from sfumato.config import Settings, preset, resolve
+from sfumato.data.codecs.images import ImageCodec
 from sfumato.data.codecs.points import PointCodec
 from sfumato.data.points import Points
 from sfumato.errors import ArgumentError, RunError
 from sfumato.models.file import load_model, save_model
 from sfumato.models.gaussian import GaussianModel
-from sfumato.models.registry import build_denoiser, build_process
+from sfumato.models.registry import build_denoiser, build_process, place
+from sfumato.networks.unet import UNet
 from sfumato.process import discrete, grids
 from sfumato.process.conversions import from_schedule
 from sfumato.process.noise import NoiseLevel
@@ -197,9 +200,9 @@ def test_saving_twice_gives_the_same_bytes(model: GaussianModel, tmp_path: Path)
 
 def test_every_flipped_bit_is_noticed(saved: Path) -> None:
     content = saved.read_bytes()
-    for place in np.linspace(0, len(content) - 1, 60).astype(int):
+    for position in np.linspace(0, len(content) - 1, 60).astype(int):
         flipped = bytearray(content)
-        flipped[place] ^= 1
+        flipped[position] ^= 1
         saved.write_bytes(flipped)
         with pytest.raises(RunError):
             load_model(saved)
@@ -503,3 +506,19 @@ def test_a_learned_variance_needs_a_network_that_learned_it() -> None:
     assert np.isfinite(_model(ancestral, learned).sample(20)).all()
     with pytest.raises(ArgumentError, match="learned_variance=true"):
         _model(ancestral).sample(1)
+
+
+def test_a_network_elsewhere_than_on_a_processor_has_channels_in_planes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere = torch.device("meta")  # has no numbers, but shapes and their order
+    codec = ImageCodec(8, 8, 3)
+    network = UNet(3, 8, (1, 2), 1, (False, False))
+    assert network.conv_out.weight.is_contiguous(memory_format=torch.channels_last)
+    monkeypatch.setattr(distributed, "own_device", lambda: elsewhere)
+    assert place(network, Settings(), codec) == elsewhere
+    for weight in network.parameters():
+        assert weight.device == elsewhere
+        assert weight.is_contiguous()
+    x, time = torch.zeros(2, 3, 8, 8, device=elsewhere), torch.zeros(2, device=elsewhere)
+    assert network(x, time).is_contiguous()

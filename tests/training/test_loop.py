@@ -1,7 +1,9 @@
 """The loop: learns a known answer, resumes bit for bit, stops at a loss that is not finite."""
 
 import math
+import threading
 from collections import Counter
+from collections.abc import Iterator
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process import discrete, parameterisations
 from sfumato.process.schedules import Cosine
 from sfumato.training import checkpoint
-from sfumato.training.loop import Training, num_steps, train
+from sfumato.training.loop import Training, ahead, num_steps, train
 from sfumato.training.optimizer import learning_rate
 from sfumato.training.regression import Regression, regression_training
 from sfumato.training.times import TIME_DRAWS, Importance
@@ -341,3 +343,29 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(RunError, match="another network"):
         _training(width=17).restore(*checkpoint.load(tmp_path))
+
+
+def test_the_next_batch_is_made_while_one_is_in_use() -> None:
+    second_begun = threading.Event()
+
+    def made() -> Iterator[Any]:
+        yield 1
+        second_begun.set()
+        yield 2
+        raise DivergedError("no third")
+
+    items = ahead(made())
+    assert next(items) == 1
+    assert second_begun.wait(10)  # nobody has asked for it yet
+    assert next(items) == 2
+    with pytest.raises(DivergedError, match="no third"):
+        next(items)
+
+
+def test_convolutions_give_the_same_sums_while_learning_and_the_callers_choice_comes_back() -> None:
+    for before in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.backends.cudnn, "deterministic", before)
+            with _training().learning():
+                assert torch.backends.cudnn.deterministic
+            assert torch.backends.cudnn.deterministic is before

@@ -42,7 +42,7 @@ from sfumato.models.diffusers_scheduler import (
 from sfumato.models.diffusers_unet import load_unet, read_unet, write_unet
 from sfumato.models.gaussian import GaussianModel
 from sfumato.models.model import Model
-from sfumato.models.registry import build_denoiser, build_process, device_of, unet_options
+from sfumato.models.registry import build_denoiser, build_process, place, unet_options
 from sfumato.networks.skeleton import shapes_only
 from sfumato.networks.unet import UNet
 
@@ -64,8 +64,8 @@ def read_pipeline(folder: Path) -> GaussianModel:
         RunError: if a part is missing, damaged, or of a kind that is not known here.
     """
     of_scheduler = _scheduler_of(folder)
-    place = part_of(folder, "unet")
-    of_unet, tensors = read_json(place / UNET_CONFIG), read_weights(place)
+    where = part_of(folder, "unet")
+    of_unet, tensors = read_json(where / UNET_CONFIG), read_weights(where)
     try:
         scheduler = read_scheduler(of_scheduler)
         codec, network = read_unet(of_unet, scheduler)
@@ -77,7 +77,7 @@ def read_pipeline(folder: Path) -> GaussianModel:
         own = load_unet(skeleton, tensors, unet_options(settings.network))
         denoiser = build_denoiser(settings, codec, process)
         denoiser.network.load_state_dict(own)
-        denoiser.network.to(device_of(settings, codec))
+        place(denoiser.network, settings, codec)
     except KeyError as error:
         raise RunError(f"{folder} cannot be read: {error} is missing.") from error
     except SfumatoError as error:

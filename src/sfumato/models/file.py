@@ -21,7 +21,7 @@ from sfumato.models import format_4
 from sfumato.models.build import build_model
 from sfumato.models.few import FewSteps
 from sfumato.models.model import Model, changed
-from sfumato.models.registry import OWN, device_of
+from sfumato.models.registry import OWN, place
 from sfumato.networks.branches import Branches, branched, can_branch
 from sfumato.process.process import AnyProcess
 
@@ -149,10 +149,10 @@ def load_model(
             }
             few = FewSteps(_of_map(model.denoiser.network, header), times)
             few.network.load_state_dict(of_few)
-            few.network.to(device_of(settings, codec))
+            place(few.network, settings, codec)
             model = changed(model, few=few)
         model.denoiser.network.load_state_dict(tensors)
-        model.denoiser.network.to(device_of(settings, codec))
+        place(model.denoiser.network, settings, codec)
     except _DAMAGE as error:
         raise RunError(f"{unknown_model}: {error}") from error
     return model

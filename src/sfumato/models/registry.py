@@ -35,7 +35,7 @@ from sfumato.networks.dit import DiT
 from sfumato.networks.embeddings import LearnedStepEmbedding, StepEmbedding
 from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.networks.table_mlp import TableMLP
-from sfumato.networks.unet import UNet
+from sfumato.networks.unet import UNet, layout
 from sfumato.process.conversions import from_schedule
 from sfumato.process.discrete import (
     DISCRETE_SCHEDULES,
@@ -521,12 +521,20 @@ def _built(
         return NETWORKS[network.name](network, task)
 
 
-def device_of(settings: Settings, codec: Codec) -> torch.device:
-    """Where the network of these settings belongs, as far as there is such a place here."""
+def place(network: nn.Module, settings: Settings, codec: Codec) -> torch.device:
+    """Bring a network to where these settings want it, as far as there is such a place here.
+
+    Returns:
+        Where it is now.
+    """
     pictures = settings.device == "auto" and codec.kind == "images"
-    if pictures or settings.device == "cuda":
-        return distributed.own_device()
-    return torch.device("cpu")
+    wanted = pictures or settings.device == "cuda"
+    device = distributed.own_device() if wanted else torch.device("cpu")
+    network.to(device)
+    for part in network.modules():
+        if isinstance(part, UNet):
+            part.to(memory_format=layout(device))  # type: ignore[call-overload]
+    return device
 
 
 def changed_sampling(settings: Settings, changes: Mapping[str, Any]) -> SamplingSettings:

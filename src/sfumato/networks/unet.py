@@ -21,6 +21,15 @@ from sfumato.networks.attention import SelfAttention
 from sfumato.networks.embeddings import FourierEmbedding
 
 
+def layout(device: torch.device) -> torch.memory_format:
+    """The order of the numbers in memory that a network is fast in on a device.
+
+    On a processor the channels of a pixel lie side by side. A GPU's group norm brings such tensors
+    into the other order and back: a training step took 1.2 times as long on an H200.
+    """
+    return torch.channels_last if device.type == "cpu" else torch.contiguous_format
+
+
 def _divisor(groups: int, channels: int) -> int:
     """The largest divisor of the channels that is not above `groups`."""
     return next(each for each in range(min(groups, channels), 0, -1) if channels % each == 0)
@@ -305,7 +314,7 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(now, outputs or channels, 3, padding=1)
         for zero in (self.conv_out.weight, self.conv_out.bias):
             nn.init.zeros_(zero)  # type: ignore[arg-type]
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=layout(self.conv_in.weight.device))  # type: ignore[call-overload]
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         """Map x `(batch, channels, height, width)` to `(batch, outputs, height, width)`.
@@ -324,7 +333,7 @@ class UNet(nn.Module):
         bottom, right = -height % self.factor, -width % self.factor
         if bottom or right:
             x = pad(x, (0, right, 0, bottom), mode="replicate")
-        h = self.conv_in(x.contiguous(memory_format=torch.channels_last))
+        h = self.conv_in(x.contiguous(memory_format=layout(x.device)))
         skips = [h]
         for stage in self.down:
             for k in range(len(stage.blocks)):  # type: ignore[arg-type]

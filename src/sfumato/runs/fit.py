@@ -25,7 +25,7 @@ from sfumato.models.few import times_of
 from sfumato.models.file import load_model, save_model
 from sfumato.models.format_4 import weight_names
 from sfumato.models.model import Model, changed
-from sfumato.models.registry import OWN, device_of
+from sfumato.models.registry import OWN, place
 from sfumato.models.start import take_weights
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
@@ -137,10 +137,9 @@ def prepare(
     model = build_model(settings, prepared.codec, network=network, process=process)
     if start is not None:
         take_weights(model, start.model)
-    device = device_of(settings, prepared.codec)
+    device = place(model.denoiser.network, settings, prepared.codec)
     if settings.device == "cuda" and device.type != "cuda":
         raise ArgumentError("device=cuda asks for a GPU, and PyTorch sees none here; take auto.")
-    model.denoiser.network.to(device)
     if settings.sampling.schedule:
         raise ArgumentError(
             "sampling.schedule is for drawing from a fitted run along another schedule than its "

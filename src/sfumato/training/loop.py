@@ -14,9 +14,11 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -89,6 +91,7 @@ def _optimizer(network: nn.Module, settings: TrainingSettings) -> Optimizer:
     return AdamW(network.parameters(), 0.0 if settings.optimizer == "adam" else _WEIGHT_DECAY)
 
 
+V = TypeVar("V")
 V_co = TypeVar("V_co", covariant=True)
 
 
@@ -210,6 +213,15 @@ def num_steps(settings: TrainingSettings, rows: int) -> int:
     return settings.epochs * math.ceil(rows / settings.batch_size)
 
 
+def ahead(items: Iterator[V]) -> Iterator[V]:
+    """The same items, the next one made by a thread while one is in use: a GPU need not wait."""
+    with ThreadPoolExecutor(1) as maker:
+        following = maker.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = maker.submit(next, items, None)
+            yield item
+
+
 class Training:
     """The network and all else that changes while it learns.
 
@@ -287,8 +299,11 @@ class Training:
         """The batch of each of the next steps, as many prepared at a time as it pays."""
         numbers = self.rows_drawn * self.objective.numbers_per_row
         together = 1 if self.objective.is_adaptive else max(1, _PREPARED // numbers)
-        for first in range(0, steps, together):
-            yield from self._prepared(min(together, steps - first))
+        parts = (self._prepared(min(together, steps - k)) for k in range(0, steps, together))
+        batches = chain.from_iterable(parts)
+        if self.device.type == "cpu" or self.objective.is_adaptive:
+            return batches
+        return ahead(batches)
 
     def _prepared(self, steps: int) -> Iterator[Batch]:
         size = self.share.stop - self.share.start
@@ -309,8 +324,11 @@ class Training:
         """Where steps are taken: the network is in training mode here, and nowhere else.
 
         What it leaves out at random follows from the seed and the step; PyTorch's own generators
-        go on as if nothing had been drawn.
+        go on as if nothing had been drawn. Of a GPU's convolutions those are taken that give the
+        same sums each time.
         """
+        before = torch.backends.cudnn.deterministic
+        torch.backends.cudnn.deterministic = True
         network, devices = self.denoiser.network, [self.device] * (self.device.type != "cpu")
         masks = generator(self.seed, TRAINING, self.step, distributed.number())
         network.train()
@@ -321,6 +339,7 @@ class Training:
                 seed_all.manual_seed(masks.initial_seed())
                 yield
         finally:
+            torch.backends.cudnn.deterministic = before
             network.eval()
             self.average.take_buffers()
 
