@@ -521,4 +521,10 @@ def test_a_network_elsewhere_than_on_a_processor_has_channels_in_planes(
         assert weight.device == elsewhere
         assert weight.is_contiguous()
     x, time = torch.zeros(2, 3, 8, 8, device=elsewhere), torch.zeros(2, device=elsewhere)
-    assert network(x, time).is_contiguous()
+    seen: list[bool] = []
+    network.conv_in.register_forward_pre_hook(
+        lambda _, given: seen.append(given[0].is_contiguous())
+    )
+    network(x, time)
+    network(x.to(memory_format=torch.channels_last), time)
+    assert seen == [True, True]
