@@ -19,6 +19,7 @@ NAMES = (
     "calls_to_floor",
     "few_calls",
     "few_tables",
+    "table_curve",
     "exact_flows",
     "step_cost",
     "sampling_rate",
