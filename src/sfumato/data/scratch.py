@@ -1,6 +1,7 @@
-"""Where many pixels lie: in memory, or in a file without a name that the system pages in.
+"""Where many pixels and large tables lie: in memory, or in a file without a name.
 
-The file is freed when the program ends.
+Pixels are paged in by the system; arrays of a `ScratchFile` are read when they are asked for. The
+file is freed when the program ends.
 """
 
 import math
@@ -27,10 +28,10 @@ def scratch_folder() -> str:
     return tempfile.gettempdir() if "TMPDIR" in os.environ or not lasting.is_dir() else str(lasting)
 
 
-def _no_room(what: str) -> str:
+def _no_room(what: str, instead: str = "take a smaller data.size") -> str:
     return (
         f"there is no room in {scratch_folder()} for {what}; name another folder by TMPDIR, or "
-        "take a smaller data.size."
+        f"{instead}."
     )
 
 
@@ -50,6 +51,46 @@ def room(shape: tuple[int, ...], dtype: np.dtype[Any] = _BYTES) -> np.ndarray:
         )
     with tempfile.TemporaryFile(prefix="sfumato", dir=folder) as file:
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+class ScratchFile:
+    """Arrays in a file without a name, one after the other."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("w+b", 0, prefix="sfumato", dir=scratch_folder())  # noqa: SIM115 - closed with the last array
+        self.size = 0
+
+    def append(self, values: np.ndarray) -> int:
+        """Write an array after those that are there; the byte where it begins.
+
+        Raises:
+            DataError: if the disk has no room for it.
+        """
+        start, content = self._file.seek(self.size), _bytes_of(np.ascontiguousarray(values))
+        try:
+            while self.size < start + len(content):
+                self.size += self._file.write(content[self.size - start :])
+        except OSError as error:
+            raise DataError(
+                _no_room(f"{self.size / 2**30:.1f} GiB of a table and more", "take fewer columns")
+            ) from error
+        return start
+
+    def read(self, start: int, count: int, dtype: np.dtype[Any]) -> np.ndarray:
+        """So many values, `(count,)`, from a byte on."""
+        found = np.empty(count, dtype)
+        content, done = _bytes_of(found), 0
+        self._file.seek(start)
+        while done < len(content):
+            count_read = self._file.readinto(content[done:])
+            assert count_read, "what was written is there"
+            done += count_read
+        return found
+
+
+def _bytes_of(values: np.ndarray) -> memoryview:
+    """The memory of an array; dates and times have no view of their own."""
+    return memoryview(values.reshape(-1).view(np.uint8))
 
 
 class Spool:

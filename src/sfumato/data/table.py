@@ -63,6 +63,11 @@ class Column:
         assert self.missing.shape == self.values.shape
 
     @property
+    def count(self) -> int:
+        """How many rows."""
+        return len(self.values)
+
+    @property
     def present(self) -> np.ndarray:
         """The values that are there."""
         return np.asarray(self.values[~self.missing])
@@ -70,6 +75,18 @@ class Column:
     def take(self, rows: np.ndarray) -> "Column":
         """Those at `rows`: numbers `(k,)`, or a mask."""
         return replace(self, values=self.values[rows], missing=self.missing[rows])
+
+    def followed_by(self, others: "Sequence[Column]") -> "Column":
+        """The rows of several columns, one after the other."""
+        return replace(
+            self,
+            values=np.concatenate([self.values, *(each.values for each in others)]),
+            missing=np.concatenate([self.missing, *(each.missing for each in others)]),
+        )
+
+    def keep(self, changed: "Column") -> "Column":
+        """Another column that was made from this one, held where this one is: in memory."""
+        return changed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +102,7 @@ class DataTable:
     columns: tuple[Column, ...]
 
     def __post_init__(self) -> None:
-        assert len({len(column.values) for column in self.columns}) == 1
+        assert len({column.count for column in self.columns}) == 1
         assert len(set(self.names)) == len(self.columns)
 
     @property
@@ -100,7 +117,7 @@ class DataTable:
 
     def __len__(self) -> int:
         """How many rows."""
-        return len(self.columns[0].values)
+        return self.columns[0].count
 
     def __iter__(self) -> Iterator[Column]:
         """The columns."""
@@ -147,6 +164,7 @@ class DataTable:
 
     def take(self, rows: np.ndarray) -> Self:
         """The rows at `rows`: numbers `(k,)`, or a mask."""
+        rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         return replace(self, columns=tuple(column.take(rows) for column in self.columns))
 
     def to_pandas(self) -> Any:
@@ -245,14 +263,10 @@ def select_columns(table: DataTable, names: Sequence[str], where: str) -> DataTa
 
 def concatenate(tables: Sequence[DataTable]) -> DataTable:
     """The rows of several tables of the same columns, one after the other."""
-    first = tables[0]
+    first, *others = tables
     return DataTable(
         tuple(
-            replace(
-                column,
-                values=np.concatenate([each.columns[k].values for each in tables]),
-                missing=np.concatenate([each.columns[k].missing for each in tables]),
-            )
+            column.followed_by([each.columns[k] for each in others])
             for k, column in enumerate(first.columns)
         )
     )

@@ -55,6 +55,8 @@ from sfumato.data.codecs.units import found_in as units_in
 from sfumato.data.io.arrow import is_zone, zone_of
 from sfumato.data.io.cells import LARGEST_EXACT
 from sfumato.data.io.forms import is_form
+from sfumato.data.scratch import ScratchFile
+from sfumato.data.stored import fits, in_blocks, most_rows
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
 from sfumato.errors import ArgumentError, DataError, RunError, unknown
 
@@ -150,6 +152,42 @@ class TableCells:
         numeric = self.low.clone()
         numeric[cells] = torch.from_numpy(within(*ends)[0]).float()
         return TableRows(numeric, self.categories)
+
+
+class StoredCells:
+    """The cells of a table that is too large for memory: on disk, row by row.
+
+    Args:
+        blocks: the cells of the rows, one block after another.
+        sizes: how many categories each column has.
+    """
+
+    def __init__(self, blocks: Iterable[TableCells], sizes: Sequence[int]) -> None:
+        self._file, self._count = ScratchFile(), 0
+        code = np.min_scalar_type(max(sizes, default=1))
+        for block in blocks:
+            numbers = np.concatenate([block.low.numpy(), block.high.numpy()], axis=1)
+            codes = block.categories.numpy().astype(code)
+            row = np.dtype(
+                [("numbers", numbers.dtype, numbers.shape[1:]), ("codes", code, codes.shape[1:])]
+            )
+            rows = np.empty(len(block), row)
+            rows["numbers"], rows["codes"] = numbers, codes
+            self._file.append(rows)
+            self._count, self._row = self._count + len(rows), row
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return self._count
+
+    def __getitem__(self, index: Tensor) -> TableCells:
+        """The rows at `index`, `(k,)`."""
+        places, size = index.tolist(), self._row.itemsize
+        rows = np.empty(len(places), self._row)
+        for k, place in enumerate(places):
+            rows[k] = self._file.read(place * size, 1, self._row)[0]
+        low, high = torch.from_numpy(rows["numbers"].copy()).chunk(2, dim=1)
+        return TableCells(low, high, torch.from_numpy(rows["codes"].astype(np.int64)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,20 +312,23 @@ class TableCodec:
         found += [with_slack(r, table) for r in ends if not self._breaks(r, learned).any()]
         return tuple(found)
 
-    def correlated(self, cells: TableCells, source: torch.Generator) -> Self:
+    def correlated(self, cells: TableCells | StoredCells, source: torch.Generator) -> Self:
         """The same codec with the correlations of rows, if the numeric values are 2 to 32.
 
         And with the units of the columns that no rule binds: what is between those a slack tells.
 
         Args:
-            cells: of the rows.
-            source: draws the place of each value in its cell.
+            cells: of the rows; of those on disk some are taken at random, see `rows_correlated`.
+            source: draws these, and the place of each value in its cell.
         """
         count = self.event[0]
         if not 2 <= count <= _MOST_CORRELATED:
             return self
-        z = cells.drawn(torch.rand(cells.low.shape, generator=source)).numeric
-        z = torch.where(self.present(cells.categories), z, math.nan)
+        if isinstance(cells, StoredCells):
+            some = torch.randperm(len(cells), generator=source)[: self.rows_correlated]
+            z = torch.cat([self._drawn(cells[rows], source) for rows in some.split(_ROWS_DRAWN)])
+        else:
+            z = self._drawn(cells, source)
         # What rules leave out follows from the others, and says nothing of how much is chance.
         whole = np.full((1, len(self.states)), KNOWN)
         free = torch.from_numpy(np.flatnonzero(self.relations.roles(whole)[0] == KNOWN))
@@ -297,6 +338,16 @@ class TableCodec:
         values = [part.value_at(at) for part, at in own]
         units = units_in(_side_by_side(values, len(z), np.float64), [part for part, _ in own])
         return replace(self, correlations=tuple(map(tuple, found.tolist())), units=units)
+
+    def _drawn(self, cells: TableCells, source: torch.Generator) -> Tensor:
+        """Each numeric value at a place in its cell, `(n, C)`; NaN where there is none."""
+        z = cells.drawn(torch.rand(cells.low.shape, generator=source)).numeric
+        return torch.where(self.present(cells.categories), z, math.nan)
+
+    @property
+    def rows_correlated(self) -> int:
+        """Of how many rows at most the correlations are, where the table lies on disk."""
+        return most_rows(_COPIES_CORRELATED * self.event[0])
 
     def named(self, drawn: DataTable, seed: int, first: int = 0) -> DataTable:
         """Drawn rows with the columns that name them, in the order of the table's.
@@ -828,12 +879,19 @@ class TableCodec:
                     found[torch.from_numpy(broken[:, k]), place] = self.sizes[place]
         return found
 
-    def to_learn(self, table: DataTable) -> TableCells:
-        """Rows to learn from.
+    def to_learn(self, table: DataTable) -> TableCells | StoredCells:
+        """Rows to learn from; on disk where the table does not fit into memory.
 
         Raises:
             DataError: as `encode`.
         """
+        blocks = map(self._cells, in_blocks(table))
+        if fits(len(table), len(table.columns)):
+            return next(blocks)
+        return StoredCells(blocks, self.sizes)
+
+    def _cells(self, table: DataTable) -> TableCells:
+        """The cells of rows in memory."""
         encoded = self.encode(table)
         learned = {part.name: as_learned(table[part.name], part) for part in self.parts}
         cells = [part.cell(learned[part.name]) for part in self.relations.parts]
@@ -1019,6 +1077,9 @@ class TableCodec:
 
 # Of more numbers than these their posterior would cost more than the network.
 _MOST_CORRELATED = 32
+
+# Numbers in memory for each one that is correlated; and rows that are drawn at once.
+_COPIES_CORRELATED, _ROWS_DRAWN = 8, 4096
 
 # One in so many is more than a few.
 _MANY = 20

@@ -15,13 +15,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from itertools import compress, islice
+from itertools import compress, islice, takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sfumato.data.io.reading import Fault, missing_option, option, short
+from sfumato.data.stored import Piece, Store, StoredColumn, as_texts
 from sfumato.data.table import Column
 
 LARGEST_EXACT = 2**53
@@ -148,6 +149,16 @@ class _Part:
     values: np.ndarray
     missing: np.ndarray
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.values.dtype
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all are missing."""
+        return bool(self.missing.all())
+
 
 @dataclass(slots=True)
 class Cells:
@@ -163,6 +174,9 @@ class Cells:
     as_text: bool
     absent: Set[str] = MISSING
     _parts: list[_Part] = field(default_factory=list)
+    _pieces: list[Piece] = field(default_factory=list)
+    _codes: dict[str, int] = field(default_factory=dict)
+    _store: Store | None = None
     _tally: Counter[Sort] = field(default_factory=Counter)
     _first: dict[Sort, tuple[int, str]] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
@@ -238,13 +252,27 @@ class Cells:
         text[missing] = ""
         self._parts.append(_Part(text, missing))
 
+    def put_away(self, store: Store) -> None:
+        """Write to disk what is in memory of the cells; they make a stored column."""
+        self._store = store
+        parts, self._parts = self._parts, []
+        while parts:  # those of one type make one piece
+            dtype = parts[0].dtype
+            of = list(takewhile(lambda part: part.dtype == dtype, parts))
+            parts = parts[len(of) :]
+            values, missing = (
+                np.concatenate(all_of) for all_of in zip(*map(_both, of), strict=True)
+            )
+            self._pieces.append(store.put(values, missing, self._codes))
+
     def column(self) -> Column | None:
         """What they are; None if they may be text, or are of several types."""
         if self.as_text:
             return self.text()
         if self.is_mixed:
             return None
-        dtypes = {part.values.dtype for part in self._parts if not part.missing.all()}
+        parts = (*self._pieces, *self._parts)
+        dtypes = {part.dtype for part in parts if not part.is_empty}
         dtype = np.result_type(*dtypes) if dtypes else np.dtype("float64")  # some are decimals: all
         (shape,) = self._shapes if len(self._shapes) == 1 else [(0, "")]
         column = self._joined(dtype, _DATE_SHAPES.get(shape, ""))
@@ -257,6 +285,11 @@ class Cells:
         return self._joined(np.dtype(object))
 
     def _joined(self, dtype: np.dtype[Any], form: str = "") -> Column:
+        if self._store is not None:
+            self.put_away(self._store)
+            said = Column(self.name, np.empty(0, dtype), np.empty(0, bool), form=form)
+            pieces, texts = tuple(self._pieces), as_texts(self._codes)
+            return StoredColumn.of(said, self._store, pieces, texts, dtype)
         return Column(
             self.name,
             np.concatenate([part.values.astype(dtype, copy=False) for part in self._parts]),
@@ -267,7 +300,7 @@ class Cells:
     @property
     def is_kept(self) -> bool:
         """Whether all of them were kept as they stand."""
-        return all(part.values.dtype == object for part in self._parts)
+        return all(part.dtype == object for part in (*self._pieces, *self._parts))
 
     @property
     def decimal_point(self) -> str:
@@ -350,6 +383,10 @@ class Cells:
             code="odd-cell",
             values={"line": line, "column": self.name, "cell": short(marker)},
         )
+
+
+def _both(part: _Part) -> tuple[np.ndarray, np.ndarray]:
+    return part.values, part.missing
 
 
 def are_keys(column: Column) -> bool:

@@ -32,6 +32,7 @@ from sfumato.data.io.forms import (
     writer,
 )
 from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse, short
+from sfumato.data.stored import Store, fits
 from sfumato.data.table import Column, DataTable, default_names, refuse_repeated
 from sfumato.errors import DataError
 
@@ -84,10 +85,10 @@ def read_csv(
             )
             for name in names
         ]
+        pile = _Pile(columns)
         for chunk, numbers in _chunks(rows, len(names)):
             lines.extend(numbers)
-            for column, cells in zip(columns, zip(*chunk, strict=True), strict=True):
-                column.take(cells, numbers)
+            pile.take(zip(*chunk, strict=True), numbers)
     if not lines:
         raise DataError(f"{path} has a header but no rows.", code="no-rows")
     found = [column.column() for column in columns]
@@ -105,9 +106,9 @@ def read_csv(
         }
         if again:
             with rows_of(path) as (_, rows):
+                pile = _Pile(list(again.values()))
                 for chunk, numbers in _chunks(rows, len(names)):
-                    for k, column in again.items():
-                        column.take([row[k] for row in chunk], numbers)
+                    pile.take(([row[k] for row in chunk] for k in again), numbers)
         return {k: (again[k] if k in again else columns[k]).text() for k in kept}
 
     # Not of one plain type, or of a stated form: what matters is how the cells are written.
@@ -160,7 +161,7 @@ def _settled(cells: Cells, text: Column, path: Path, reading: Reading, mark: str
     """A column of more than plain cells: of one written form, or text, or a fault."""
     formed = read_form(text, reading.forms.get(cells.name, ""), mark)
     if isinstance(formed, Column):
-        return formed
+        return text.keep(formed)
     if cells.name in reading.identifiers:
         return text
     if formed is not None:
@@ -168,6 +169,26 @@ def _settled(cells: Cells, text: Column, path: Path, reading: Reading, mark: str
     if not cells.is_mixed or are_keys(text):
         return text
     return cells.fault(path) or spoilt_form(text, path) or text
+
+
+class _Pile:
+    """Columns of cells as they come; those that are too many for memory are put away to disk."""
+
+    def __init__(self, columns: Sequence[Cells]) -> None:
+        self._columns = columns
+        self._rows = 0
+        self._store: Store | None = None
+
+    def take(self, cells: Iterable[Sequence[str]], lines: Sequence[int]) -> None:
+        """The next rows, column by column, and where they stand."""
+        for column, of_column in zip(self._columns, cells, strict=True):
+            column.take(of_column, lines)
+        self._rows += len(lines)
+        if not fits(self._rows, len(self._columns)):
+            self._store = self._store or Store(len(self._columns))
+            for column in self._columns:
+                column.put_away(self._store)
+            self._rows = 0
 
 
 Row = tuple[int, list[str]]

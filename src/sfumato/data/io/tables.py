@@ -19,6 +19,7 @@ from sfumato.data.io.excel import sheet_rows
 from sfumato.data.io.forms import as_text, typed
 from sfumato.data.io.reading import AS_IT_IS, Reading, mark_missing
 from sfumato.data.io.survey import read_survey
+from sfumato.data.stored import Store, fits, stored
 from sfumato.data.table import Column, DataTable, refuse_repeated
 from sfumato.errors import ArgumentError, DataError
 
@@ -117,6 +118,8 @@ def _read_arrow(path: Path, ending: str) -> DataTable:
     arrow = pyarrow()
     called = _ARROW.get(ending, "JSON Lines")
     try:
+        if ending == ".parquet" and (large := _large_parquet(path)) is not None:
+            return large
         table = _arrow_table(path, ending)
         if not len(table):
             raise DataError(f"{path} has no rows.")
@@ -132,6 +135,22 @@ def _read_arrow(path: Path, ending: str) -> DataTable:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the system's own, such as a permission; damage has no number
         raise DataError(f"{path} is not a whole {called} file; save it again.") from error
+
+
+def _large_parquet(path: Path) -> DataTable | None:
+    """The table, a column at a time to disk, if it does not fit into memory."""
+    with pyarrow().parquet.ParquetFile(path) as file:
+        names = file.schema_arrow.names
+        _refuse_names(path, names)
+        if fits(file.metadata.num_rows, len(names)):
+            return None
+        store = Store(len(names))
+        return DataTable(
+            tuple(
+                stored(from_arrow(name, file.read(columns=[name])[name], str(path)), store)
+                for name in names
+            )
+        )
 
 
 def _arrow_table(path: Path, ending: str) -> Any:
