@@ -90,7 +90,7 @@ class ScratchFile:
 
 def _bytes_of(values: np.ndarray) -> memoryview:
     """The memory of an array; dates and times have no view of their own."""
-    return memoryview(values.reshape(-1).view(np.uint8))
+    return values.reshape(-1).view(np.uint8).data
 
 
 class Spool:

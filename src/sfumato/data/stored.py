@@ -179,7 +179,7 @@ class StoredColumn(Column):
         values: np.ndarray,
         missing: np.ndarray,
         categories: tuple[str, ...] | None = None,
-        ordered: bool = False,  # noqa: FBT001, FBT002 - as of `Column`
+        ordered: bool = False,
         dtype: str = "",
         form: str = "",
         note: str = "",
@@ -221,13 +221,13 @@ class StoredColumn(Column):
         for name, value in own.items():
             object.__setattr__(self, name, value)
 
-    @property
-    def values(self) -> np.ndarray:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def values(self) -> np.ndarray:
         """See `Column`."""
         return self.store.read(self)[0]
 
-    @property
-    def missing(self) -> np.ndarray:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def missing(self) -> np.ndarray:
         """See `Column`."""
         return self.store.read(self)[1]
 
@@ -251,7 +251,7 @@ class StoredColumn(Column):
             own = slice(max(first - before, 0), min(last - before, piece.count))
             if own.start < own.stop:
                 held, gone = piece.read(self.store.file, own.start, own.stop)
-                held = self.texts[held] if self.kind == object else held.astype(piece.dtype)
+                held = self.texts[held] if self.kind.kind == "O" else held.astype(piece.dtype)
                 there = slice(before + own.start - first, before + own.stop - first)
                 values[there], missing[there] = held.astype(self.kind, copy=False), gone
             before += piece.count
@@ -298,7 +298,7 @@ def as_texts(codes: dict[str, int]) -> np.ndarray:
     return np.array([*codes, None], object)[:-1]
 
 
-def bytes_on_disk(table: DataTable) -> int:
+def on_disk(table: DataTable) -> int:
     """How many bytes of the table lie on disk; 0 where it is in memory."""
     first = table.columns[0]
     return first.store.file.size if isinstance(first, StoredColumn) else 0

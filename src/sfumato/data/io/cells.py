@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from itertools import compress, islice, takewhile
+from itertools import compress, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -255,15 +255,11 @@ class Cells:
     def put_away(self, store: Store) -> None:
         """Write to disk what is in memory of the cells; they make a stored column."""
         self._store = store
-        parts, self._parts = self._parts, []
-        while parts:  # those of one type make one piece
-            dtype = parts[0].dtype
-            of = list(takewhile(lambda part: part.dtype == dtype, parts))
-            parts = parts[len(of) :]
-            values, missing = (
-                np.concatenate(all_of) for all_of in zip(*map(_both, of), strict=True)
-            )
-            self._pieces.append(store.put(values, missing, self._codes))
+        for _, parts in groupby(self._parts, lambda part: part.dtype):
+            values, missing = zip(*((each.values, each.missing) for each in parts), strict=True)
+            piece = store.put(np.concatenate(values), np.concatenate(missing), self._codes)
+            self._pieces.append(piece)
+        self._parts = []
 
     def column(self) -> Column | None:
         """What they are; None if they may be text, or are of several types."""
@@ -271,8 +267,7 @@ class Cells:
             return self.text()
         if self.is_mixed:
             return None
-        parts = (*self._pieces, *self._parts)
-        dtypes = {part.dtype for part in parts if not part.is_empty}
+        dtypes = {part.dtype for part in self._rows if not part.is_empty}
         dtype = np.result_type(*dtypes) if dtypes else np.dtype("float64")  # some are decimals: all
         (shape,) = self._shapes if len(self._shapes) == 1 else [(0, "")]
         column = self._joined(dtype, _DATE_SHAPES.get(shape, ""))
@@ -300,7 +295,12 @@ class Cells:
     @property
     def is_kept(self) -> bool:
         """Whether all of them were kept as they stand."""
-        return all(part.dtype == object for part in (*self._pieces, *self._parts))
+        return all(part.dtype == object for part in self._rows)
+
+    @property
+    def _rows(self) -> list[Piece | _Part]:
+        """All chunks, on disk and in memory."""
+        return [*self._pieces, *self._parts]
 
     @property
     def decimal_point(self) -> str:
@@ -383,10 +383,6 @@ class Cells:
             code="odd-cell",
             values={"line": line, "column": self.name, "cell": short(marker)},
         )
-
-
-def _both(part: _Part) -> tuple[np.ndarray, np.ndarray]:
-    return part.values, part.missing
 
 
 def are_keys(column: Column) -> bool:

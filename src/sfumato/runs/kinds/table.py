@@ -23,6 +23,8 @@ from sfumato.data.io.memory import give as give_in
 from sfumato.data.io.reading import Reading, mark_missing
 from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import read_rows, write_rows
+from sfumato.data.scratch import scratch_folder
+from sfumato.data.stored import on_disk
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError
@@ -192,12 +194,25 @@ def describe(data: Dataset[DataTable], model: Model) -> list[str]:
     kept = f"; {len(data.heldout):,} rows kept to evaluate on" if data.heldout else ""
     return [
         f"Data: {len(data.train):,} rows of {columns} columns, {missing:,} values missing{kept}",
+        *_of_large(data, model),
         *(f"  {title:<{width}}  {what}" for title, what in aside),
         *(f"  {title:<{width}}  {what}" for title, what in said[:_DESCRIBED]),
         *([f"  and {len(said) - _DESCRIBED} more"] if len(said) > _DESCRIBED else []),
         "  (another type: --column NAME=TYPE)",
         *_rules_of(codec),
         *(_unit_of(unit.names) for unit in codec.units),
+    ]
+
+
+def _of_large(data: Dataset[DataTable], model: Model) -> list[str]:
+    """Where a table lies that does not fit into memory, and what is learned from some of it."""
+    if not (size := on_disk(data.train)):
+        return []
+    rows, some = len(data.train), model.codec.rows_correlated
+    fewer = some < rows and model.codec.correlations and not model.settings.start.path
+    return [
+        f"  too large for memory: {size / 2**30:.2g} GiB in {scratch_folder()} while it is learned",
+        *([f"  Correlations of its numbers: of {some:,} rows at random"] if fewer else []),
     ]
 
 
