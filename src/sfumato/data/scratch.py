@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ class ScratchFile:
     """Arrays in a file without a name, one after the other."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile("w+b", 0, prefix="sfumato", dir=scratch_folder())  # noqa: SIM115 - closed with the last array
+        self._file = tempfile.TemporaryFile("w+b", 0, prefix="sfumato", dir=scratch_folder())  # noqa: SIM115 - closed when nobody reads from it any more
+        weakref.finalize(self, self._file.close)
         self.size = 0
 
     def append(self, values: np.ndarray) -> int:

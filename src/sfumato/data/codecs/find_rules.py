@@ -7,6 +7,7 @@ combination   a column that another decides (each city has one country), where t
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from sfumato.data.codecs.rules import (
     rounded_to,
     slack_column,
 )
+from sfumato.data.stored import most_rows
 from sfumato.data.table import Column, ColumnType, DataTable
 
 # Rows with all values that a rule must be seen in.
@@ -280,7 +282,7 @@ def combinations(columns: Sequence[Column]) -> list[Combination]:
     """Columns that another decides; columns that decide each other stand together once."""
     if len(columns) < 2:
         return []
-    rows = np.random.default_rng(0).permutation(len(columns[0].values))[:_FIRST_ROWS]
+    rows = np.random.default_rng(0).permutation(columns[0].count)[:_FIRST_ROWS]
     few = np.stack([_codes(column.take(rows)) for column in columns], axis=1)
     varied = [k for k in range(len(columns)) if _varies(few[:, k])]
     pairs = [
@@ -289,8 +291,8 @@ def combinations(columns: Sequence[Column]) -> list[Combination]:
         for b in np.intersect1d(varied, np.flatnonzero(_decided(few, a))).tolist()
         if a != b
     ]
-    codes = {k: _codes(columns[k]) for k in {k for pair in pairs for k in pair}}
-    decides = {(a, b) for a, b in pairs if _decides(codes[a], codes[b])}
+    codes = lru_cache(max(2, most_rows(1) // columns[0].count))(lambda k: _codes(columns[k]))
+    decides = {(a, b) for a, b in pairs if _decides(codes(a), codes(b))}
     found = []
     for a, b in sorted(decides):
         mutual = (b, a) in decides

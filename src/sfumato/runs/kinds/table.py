@@ -24,7 +24,7 @@ from sfumato.data.io.reading import Reading, mark_missing
 from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import read_rows, write_rows
 from sfumato.data.scratch import scratch_folder
-from sfumato.data.stored import on_disk
+from sfumato.data.stored import in_blocks, on_disk
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError
@@ -139,39 +139,46 @@ def adopt(model: Model, data: Dataset[DataTable]) -> tuple[TableCodec, list[str]
         if part.kind != kind and "constant" not in (part.kind, kind):
             raise DataError(f"the column {part.name!r} is {part.kind} there, and {kind} here.")
     whole = rows if data.heldout is None else concatenate([rows, data.heldout])
-    encoded = start.encode(whole)
-    for part, unseen in zip(start.parts, encoded.unseen.T, strict=True):
-        column = whole[part.name]
-        # Of numbers only missing values; those out of range are looked at below.
-        if (unseen := unseen & (column.missing | (not isinstance(part, NumericCodec)))).any():
-            row = int(unseen.argmax())
-            what = "missing value" if column.missing[row] else f"value {str(column.values[row])!r}"
-            raise DataError(
-                f"the column {part.name!r} has the {what}, which was not in its training rows and "
-                "has no place in the network; leave such rows out, or fit without --from."
-            )
-    for rule, broken in zip(start.rules, encoded.broken.T, strict=True):
-        if broken.any():
-            raise DataError(f"the rule {rule.text!r} does not hold in {broken.sum():,} rows.")
+    for part in start.parts:
+        as_learned(whole[part.name], part)  # names the row of the file, not that of a block
+    broken = np.zeros(len(start.rules), np.int64)
+    for block in in_blocks(whole):
+        encoded = start.encode(block)
+        for part, unseen in zip(start.parts, encoded.unseen.T, strict=True):
+            _refuse_unseen(part, block[part.name], unseen)
+        broken += encoded.broken.sum(0)
+    for rule, count in zip(start.rules, broken, strict=True):
+        if count:
+            raise DataError(f"the rule {rule.text!r} does not hold in {count:,} rows.")
     if beyond := start.out_of_range(whole):
         raise DataError(f"of the column {beyond[0]}, and samples could not go there.")
     fitted = tuple(IdentifierCodec.fit(whole[each.name]) for each in start.identifiers)
     codec = replace(start, names=rows.names, container=data.container, identifiers=fitted)
     notes = ["Columns: types, categories and ranges stay the start's"]
-    if few := int(_outside(start, rows).sum()):
+    if few := _outside(start, rows):
         notes.append(f"Of them: {few:,} numbers are out of its range, and samples stay within")
     return codec, notes
 
 
-def _outside(codec: TableCodec, rows: DataTable) -> np.ndarray:
-    """Which numbers lie beyond those of the training rows, or in a gap, `(n, columns)`."""
-    found = np.zeros((len(rows), len(codec.parts)), bool)
-    for k, part in enumerate(codec.parts):
-        if isinstance(part, NumericCodec):
-            column = as_learned(rows[part.name], part)
-            values = column.values.astype(np.int64) if part.kind == "date" else column.values
-            beyond = (values < part.low) | (values > part.high)
-            found[:, k] = ~column.missing & (beyond | part.encode(column, None).unseen)
+def _refuse_unseen(part: ColumnCodec, column: Column, unseen: np.ndarray) -> None:
+    """Refuse what the start has no place for; numbers out of range are looked at by `adopt`."""
+    if (unseen := unseen & (column.missing | (not isinstance(part, NumericCodec)))).any():
+        row = int(unseen.argmax())
+        what = "missing value" if column.missing[row] else f"value {str(column.values[row])!r}"
+        raise DataError(
+            f"the column {part.name!r} has the {what}, which was not in its training rows and "
+            "has no place in the network; leave such rows out, or fit without --from."
+        )
+
+
+def _outside(codec: TableCodec, rows: DataTable) -> int:
+    """How many numbers lie beyond those of the training rows, or in a gap."""
+    found = 0
+    for part in codec.numeric_parts:
+        column = as_learned(rows[part.name], part)
+        values = column.values.astype(np.int64) if part.kind == "date" else column.values
+        beyond = (values < part.low) | (values > part.high)
+        found += int((~column.missing & (beyond | part.encode(column, None).unseen)).sum())
     return found
 
 

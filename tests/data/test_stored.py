@@ -1,0 +1,281 @@
+"""A table that is too large for memory is the same table, learned to the same weights."""
+
+import errno
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import sfumato
+from sfumato.data import scratch, stored
+from sfumato.data.io import csv
+from sfumato.data.io.rows import read_rows, write_rows
+from sfumato.data.stored import Store, StoredColumn
+from sfumato.data.table import Column, DataTable, concatenate
+from sfumato.errors import DataError
+from sfumato.runs.kinds.table import describe
+
+ROWS = 700
+
+
+def mixed(rows: int = ROWS, repeats: int = 1, seed: int = 0) -> DataTable:
+    """Columns of every type, each several times."""
+    source = np.random.default_rng(seed)
+    columns = []
+    for k in range(repeats):
+        decimals = np.round(source.standard_normal(rows) * 100, 2)
+        whole = source.integers(-70_000, 70_000, rows)
+        few = source.integers(0, 5, rows)
+        text = np.array(["north", "south, or not", "east", "west", "none at all"], object)[few]
+        days = np.datetime64("2020-01-01", "us") + source.integers(0, 900, rows).astype(
+            "timedelta64[D]"
+        )
+        absent, present = source.random(rows) < 0.1, np.zeros(rows, bool)
+        columns += [
+            Column(f"decimal{k}", np.where(absent, 0.0, decimals), absent),
+            Column(f"integer{k}", whole, present),
+            Column(f"few{k}", np.where(absent, 0, few), absent),
+            Column(f"text{k}", np.where(absent, "", text).astype(object), absent),
+            Column(f"true{k}", decimals > 0, present),
+            Column(f"day{k}", days.astype("datetime64[us]"), present),
+        ]
+    return DataTable(tuple(columns))
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some 140 rows of six columns fit into memory, and a file is read 50 rows at a time."""
+    monkeypatch.setattr(stored, "IN_MEMORY", 7500)
+    monkeypatch.setattr(csv, "_CELLS_A_CHUNK", 300)
+
+
+def assert_same(found: DataTable, wanted: DataTable) -> None:
+    assert found.names == wanted.names
+    for one, other in zip(found, wanted, strict=True):
+        assert one.values.dtype == other.values.dtype, one.name
+        np.testing.assert_array_equal(one.missing, other.missing, one.name)
+        np.testing.assert_array_equal(one.values, other.values, one.name)
+        told = [(c.categories, c.ordered, c.dtype, c.form, c.note) for c in (one, other)]
+        assert told[0] == told[1]
+
+
+def are_stored(table: DataTable) -> bool:
+    return all(isinstance(column, StoredColumn) for column in table)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_large_file_is_the_table_that_a_small_one_is(
+    ending: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    path = tmp_path / f"rows{ending}"
+    write_rows(path, mixed())
+    wanted = read_rows(path)[0]
+    assert not any(isinstance(column, StoredColumn) for column in wanted)
+    request.getfixturevalue("little_memory")
+    found = read_rows(path)[0]
+    assert are_stored(found)
+    assert_same(found, wanted)
+
+
+# A column that is of one type at first and of another later, or first seen to be text.
+LATE = {
+    "integers, then decimals": ["1", "2", "3.5"],
+    "missing at first": ["", "", "7"],
+    "missing at last": ["7", "8", ""],
+    "numbers, then text": ["12", "13", "a word"],
+    "amounts": ["$1,200.50", "$3.00", "$44.10"],
+    "days of a form": ["31.12.2024", "01.02.2023", "15.06.2021"],
+    "a truth": ["true", "", "false"],
+}
+
+
+def test_columns_whose_type_shows_late_are_the_same(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    lines = [",".join(f'"{name}"' for name in LATE)]
+    for k in range(900):
+        lines.append(",".join(f'"{cells[k // 300]}"' for cells in LATE.values()))
+    path = tmp_path / "late.csv"
+    path.write_text("\n".join(lines) + "\n")
+    wanted = read_rows(path)[0]
+    request.getfixturevalue("little_memory")
+    found = read_rows(path)[0]
+    assert are_stored(found)
+    assert_same(found, wanted)
+
+
+def on_disk(table: DataTable) -> DataTable:
+    store = Store(len(table.columns))
+    return DataTable(tuple(stored.stored(column, store) for column in table))
+
+
+def test_rows_taken_from_the_disk_are_those_taken_from_memory(little_memory: None) -> None:
+    table = mixed()
+    held = on_disk(table)
+    assert len(held) == ROWS
+    order = np.random.default_rng(1).permutation(ROWS)
+    for rows in (order[:5], np.sort(order[:500]), order, order > 100, np.arange(0), np.arange(9)):
+        assert_same(held.take(rows), table.take(rows))
+    for rows in (order[:5] % 600, order[order < 600]):
+        assert_same(held.take(order[:600]).take(rows), table.take(order[:600]).take(rows))
+    few, many = held.take(order[:5]), held.take(order[:500])
+    assert not any(isinstance(column, StoredColumn) for column in few)
+    assert are_stored(many)
+    # A view: the places of its rows are held once, and nothing more is written.
+    assert len({id(column.rows) for column in many if isinstance(column, StoredColumn)}) == 1
+    assert stored.on_disk(many) == stored.on_disk(held)
+    both = concatenate([many, held.take(order[500:])])
+    assert_same(both, table.take(order))
+    assert stored.on_disk(both) == stored.on_disk(held)
+    assert_same(concatenate([many, few]), table.take(np.concatenate([order[:500], order[:5]])))
+
+
+@pytest.mark.parametrize("least", [0, -1])
+@pytest.mark.parametrize("most", [1, 127, 128, 255, 40_000, 2**31, 2**53])
+def test_integers_are_held_exactly_in_few_bytes(least: int, most: int) -> None:
+    values = np.array([least * most, 0, 3 % most, most])
+    column = StoredColumn("x", values, np.array([True, False, False, True]), store=Store(1))
+    np.testing.assert_array_equal(column.values, values)
+    np.testing.assert_array_equal(column.missing, [True, False, False, True])
+    assert column.values.dtype == np.int64
+    assert column.pieces[0].held.itemsize == next(
+        size for size in (1, 2, 4, 8) if most < 2 ** (8 * size - 1)
+    )
+
+
+def learned(source: Path, out: Path, **more: Any) -> tuple[list[bytes], Any, DataTable]:
+    settings = {"training.steps": 12, "training.batch_size": 64}
+    run = sfumato.fit(source, out=out, settings=settings, seed=3, quiet=True, **more)
+    weights = run.model.denoiser.network.state_dict().values()
+    return [each.numpy().tobytes() for each in weights], run.model.codec, run.sample(20)
+
+
+# More numbers than are correlated.
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    path = tmp_path / "wide.csv"
+    write_rows(path, mixed(repeats=12))
+    return path
+
+
+def test_it_is_learned_to_the_last_bit_alike(
+    wide: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    wanted = learned(wide, tmp_path / "one")
+    again = learned(wide, tmp_path / "two", start=tmp_path / "one")
+    request.getfixturevalue("little_memory")
+    found = learned(wide, tmp_path / "three")
+    assert found[0] == wanted[0]
+    assert found[1] == wanted[1]
+    assert_same(found[2], wanted[2])
+    assert learned(wide, tmp_path / "four", start=tmp_path / "one")[0] == again[0]
+
+
+def test_of_few_numbers_the_correlations_are_of_some_rows_and_that_is_said(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = np.random.default_rng(0)
+    shared, present = source.standard_normal(4000), np.zeros(4000, bool)
+    path = tmp_path / "few.csv"
+    write_rows(
+        path,
+        DataTable(
+            tuple(
+                Column(name, shared + source.standard_normal(4000), present)
+                for name in ("a", "b", "c", "d")
+            )
+        ),
+    )
+    settings = {"training.steps": 2}
+    whole = sfumato.fit(path, out=tmp_path / "one", settings=settings, quiet=True)
+    assert not [line for line in describe(whole.data, whole.model) if "large" in line]
+    monkeypatch.setattr(csv, "_CELLS_A_CHUNK", 2000)
+    monkeypatch.setattr(stored, "IN_MEMORY", 100_000)
+    some = sfumato.fit(path, out=tmp_path / "two", settings=settings, quiet=True)
+    rows = 100_000 // (9 * 8 * 4)
+    said = "\n".join(describe(some.data, some.model))
+    assert f"Correlations of its numbers: of {rows} rows at random" in said
+    assert f"GiB in {scratch.scratch_folder()}" in said
+    # Of 347 rows the deviation of a correlation of 1/2 is 0.04.
+    np.testing.assert_allclose(
+        some.model.codec.correlations, whole.model.codec.correlations, atol=0.2
+    )
+    assert some.model.codec.correlations != whole.model.codec.correlations
+
+
+def test_nothing_is_left_in_the_folder_and_a_full_disk_is_told(
+    little_memory: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, place = tmp_path / "rows.csv", tmp_path / "scratch"
+    write_rows(path, mixed())
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # so that TMPDIR is looked at again
+    table = read_rows(path)[0]
+    assert are_stored(table)
+    assert not list(place.iterdir())
+
+    class Full:
+        def seek(self, place: int) -> int:
+            return place
+
+        def write(self, _: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *_, **__: Full())
+    with pytest.raises(DataError, match=r"no room in .*scratch for .* of a table .* TMPDIR"):
+        read_rows(path)
+
+
+MEASURED = """
+import resource, sys
+import sfumato
+from sfumato.data import stored
+stored.IN_MEMORY = 2**22
+settings = {"training.steps": 2, "data.holdout": 0.1}
+sfumato.fit(sys.argv[1], out=sys.argv[2], settings=settings, quiet=True)
+unit = 1 if sys.platform == "darwin" else 1024
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+"""
+
+
+def test_memory_does_not_grow_with_the_cells(tmp_path: Path) -> None:
+    """In memory a cell takes 60 bytes or more."""
+    pytest.importorskip("resource")
+    peaks, sizes = [], (10_000, 60_000)
+    for rows in sizes:
+        path = tmp_path / f"{rows}.parquet"
+        write_rows(path, mixed(rows, 8))
+        command = [sys.executable, "-c", MEASURED, str(path), str(tmp_path / f"run{rows}")]
+        peaks.append(int(subprocess.run(command, check=True, capture_output=True).stdout))
+    cells = (sizes[1] - sizes[0]) * 48
+    assert (peaks[1] - peaks[0]) / cells < 15
+
+
+def test_stored_rows_are_read_in_any_order(little_memory: None, tmp_path: Path) -> None:
+    """Rows on disk are the cells that a codec makes in memory."""
+    from sfumato.data.codecs.table import StoredCells, TableCells, TableCodec
+
+    table = mixed()
+    codec = TableCodec.fit(table, table.column_types({}, ()))
+    held = codec.to_learn(table)
+    assert isinstance(held, StoredCells)
+    assert len(held) == ROWS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored, "IN_MEMORY", 2**28)
+        wanted = codec.to_learn(table)
+    assert isinstance(wanted, TableCells)
+    index = torch.tensor([5, ROWS - 1, 0, 5, 300])
+    found, wanted = held[index], wanted[index]
+    for name in ("low", "high", "categories"):
+        one, other = getattr(found, name), getattr(wanted, name)
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
