@@ -49,7 +49,7 @@ def mixed(rows: int = ROWS, repeats: int = 1, seed: int = 0) -> DataTable:
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some 140 rows of six columns fit into memory, and a file is read 50 rows at a time."""
+    """Some 140 rows of six columns fit into memory, and a file of these is read by 50 rows."""
     monkeypatch.setattr(stored, "IN_MEMORY", 7500)
     monkeypatch.setattr(csv, "_CELLS_A_CHUNK", 300)
 
@@ -98,8 +98,7 @@ def test_columns_whose_type_shows_late_are_the_same(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     lines = [",".join(f'"{name}"' for name in LATE)]
-    for k in range(900):
-        lines.append(",".join(f'"{cells[k // 300]}"' for cells in LATE.values()))
+    lines += [",".join(f'"{cells[k // 300]}"' for cells in LATE.values()) for k in range(900)]
     path = tmp_path / "late.csv"
     path.write_text("\n".join(lines) + "\n")
     wanted = read_rows(path)[0]
@@ -149,7 +148,7 @@ def test_integers_are_held_exactly_in_few_bytes(least: int, most: int) -> None:
 
 
 def learned(source: Path, out: Path, **more: Any) -> tuple[list[bytes], Any, DataTable]:
-    settings = {"training.steps": 12, "training.batch_size": 64}
+    settings = {"training.steps": 12, "training.batch_size": 64, "sampling.steps": 4}
     run = sfumato.fit(source, out=out, settings=settings, seed=3, quiet=True, **more)
     weights = run.model.denoiser.network.state_dict().values()
     return [each.numpy().tobytes() for each in weights], run.model.codec, run.sample(20)
@@ -158,8 +157,9 @@ def learned(source: Path, out: Path, **more: Any) -> tuple[list[bytes], Any, Dat
 # More numbers than are correlated.
 @pytest.fixture
 def wide(tmp_path: Path) -> Path:
-    path = tmp_path / "wide.csv"
-    write_rows(path, mixed(repeats=12))
+    source, path = np.random.default_rng(5), tmp_path / "wide.csv"
+    more = (Column(f"z{k}", source.standard_normal(ROWS), np.zeros(ROWS, bool)) for k in range(31))
+    write_rows(path, DataTable((*mixed(), *more)))
     return path
 
 
@@ -193,10 +193,12 @@ def test_of_few_numbers_the_correlations_are_of_some_rows_and_that_is_said(
     )
     settings = {"training.steps": 2}
     whole = sfumato.fit(path, out=tmp_path / "one", settings=settings, quiet=True)
+    assert whole.data is not None
     assert not [line for line in describe(whole.data, whole.model) if "large" in line]
     monkeypatch.setattr(csv, "_CELLS_A_CHUNK", 2000)
     monkeypatch.setattr(stored, "IN_MEMORY", 100_000)
     some = sfumato.fit(path, out=tmp_path / "two", settings=settings, quiet=True)
+    assert some.data is not None
     rows = 100_000 // (9 * 8 * 4)
     said = "\n".join(describe(some.data, some.model))
     assert f"Correlations of its numbers: of {rows} rows at random" in said
