@@ -95,18 +95,18 @@ class Store:
             self._read = last
         return last[2]
 
-    def places(self, parts: Sequence[np.ndarray | None], rows: np.ndarray | None) -> np.ndarray:
-        """Places of rows: those at `rows` of the one part, or those of all parts.
+    def places(
+        self, parts: Sequence[np.ndarray | range], rows: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Places of the rows of all parts, one after another; or of those at `rows` among them.
 
         Columns that are asked for one after another share what was made for the first.
         """
         key = (*parts, rows)
         last = self._places
-        if last is None or len(last[0]) != len(key) or any(map(_is_not, last[0], key)):
-            of = [each for each in parts if each is not None]
-            found = rows if not of else np.concatenate(of) if rows is None else of[0][rows]
-            assert found is not None
-            last = self._places = key, found
+        if last is None or len(last[0]) != len(key) or not all(map(_is_same, last[0], key)):
+            found = np.concatenate([np.asarray(each, np.int64) for each in parts])
+            last = self._places = key, found if rows is None else found[rows]
         return last[1]
 
 
@@ -117,8 +117,8 @@ def _holds(integer: type[np.signedinteger[Any]], least: int, most: int) -> bool:
     return bool(np.iinfo(integer).min <= least and most <= np.iinfo(integer).max)
 
 
-def _is_not(one: object, other: object) -> bool:
-    return one is not other
+def _is_same(one: object, other: object) -> bool:
+    return one is other or (isinstance(one, range) and isinstance(other, range) and one == other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,25 +260,33 @@ class StoredColumn(Column):
     def take(self, rows: np.ndarray) -> Column:
         """Those at `rows`, numbers `(k,)` or a mask: in memory if they are few, else a view."""
         rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
-        if len(rows) <= block_rows(self.store.columns):
+        if fits(len(rows), self.store.columns):
             values, missing = self.read(rows if self.rows is None else self.rows[rows])
             told = self.categories, self.ordered, self.dtype, self.form, self.note
             return Column(self.name, values, missing, *told)
-        return self._view(self.store.places([self.rows], rows))
+        places = self.store.places([self._own], rows)
+        return self.of(self, self.store, self.pieces, self.texts, self.kind, places)
 
-    def _view(self, rows: np.ndarray) -> "StoredColumn":
-        return self.of(self, self.store, self.pieces, self.texts, self.kind, rows)
+    @property
+    def _own(self) -> np.ndarray | range:
+        """The places of its rows."""
+        return range(self.count) if self.rows is None else self.rows
 
     def followed_by(self, others: Sequence[Column]) -> Column:
-        """See `Column`; of views of one column a view."""
-        parts = [self.rows]
+        """See `Column`; what lies on disk already is not written again."""
+        pieces, parts = self.pieces, [self._own]
+        codes = {text: code for code, text in enumerate(self.texts.tolist())}
         for each in others:
-            if not isinstance(each, StoredColumn) or each.pieces is not self.pieces:
+            if isinstance(each, StoredColumn) and each.pieces is self.pieces:
+                parts.append(each._own)
+            elif each.values.dtype != self.kind:
                 return Column.followed_by(self, others)
-            parts.append(each.rows)
-        if any(part is None for part in parts):
-            return Column.followed_by(self, others)
-        return self._view(self.store.places(parts, None))
+            else:
+                before = sum(piece.count for piece in pieces)
+                pieces = (*pieces, self.store.put(each.values, each.missing, codes))
+                parts.append(range(before, before + each.count))
+        places, texts = self.store.places(parts), as_texts(codes)
+        return self.of(self, self.store, pieces, texts, self.kind, places)
 
     def keep(self, changed: Column) -> Column:
         """Another column that was made from this one, on disk too."""
