@@ -22,7 +22,7 @@ IN_MEMORY = 2**28
 _CELL = 9
 
 # Such a part of a table that is just held in memory is read, and encoded, at once.
-_BLOCKS = 8
+_BLOCKS = 4
 
 
 def fits(rows: int, columns: int) -> bool:
