@@ -282,9 +282,9 @@ class NumericCodec:
 
     def cell(self, column: Column) -> tuple[np.ndarray, np.ndarray]:
         """From where to where the cell of each value is in z; 0 where one is missing."""
-        x = self._counted(column)
-        low, _ = self._up(x - self.grid_step / 2, "left")
-        return low, self._up(x + self.grid_step / 2, "right")[0]
+        x, h = self._counted(column), self._corners()
+        low, _ = h.up(x - self.grid_step / 2, "left")
+        return low, h.up(x + self.grid_step / 2, "right")[0]
 
     def _counted(self, column: Column) -> np.ndarray:
         """Values as x, counted from the least; 0 where one is missing."""
@@ -298,9 +298,10 @@ class NumericCodec:
 
         In a cell z has this share of the cell's mass below it.
         """
-        low, _ = self._up(x - self.grid_step / 2, "left")
-        high, _ = self._up(x + self.grid_step / 2, "right")
-        slope = self._up(x, "right")[1]
+        h = self._corners()
+        low, _ = h.up(x - self.grid_step / 2, "left")
+        high, _ = h.up(x + self.grid_step / 2, "right")
+        slope = h.up(x, "right")[1]
         z, mass = within(low, high, share)
         point = high <= low
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -342,24 +343,38 @@ class NumericCodec:
             clipped if (digits := digits_of(self.grid_step)) is None else np.round(clipped, digits)
         )
 
-    def _up(self, x: np.ndarray, side: Literal["left", "right"]) -> tuple[np.ndarray, np.ndarray]:
-        """H and h', at a jump from this side; beyond the knots h goes on."""
+    def _corners(self) -> "_Corners":
+        """The corners of h as arrays: there may be thousands."""
         knots, heights = np.array(self.knots), np.array(self.heights)
-        piece = (np.searchsorted(knots, x, side) - 1).clip(0, len(knots) - 2)
         rise, run = np.diff(heights), np.diff(knots)
         slopes = np.where(run > 0, rise / np.where(run > 0, run, 1), 0)
         # Beyond a jump h goes on as steep as it is in the mean.
         mean = (heights[-1] - heights[0]) / (knots[-1] - knots[0])
         slopes[[0, -1]] = np.where(slopes[[0, -1]] > 0, slopes[[0, -1]], mean)
-        over = x >= knots[-1] if side == "right" else x > knots[-1]
-        corner = np.where(over, len(knots) - 1, piece)
-        return heights[corner] + slopes[piece] * (x - knots[corner]), slopes[piece]
+        return _Corners(knots, heights, slopes)
 
     def _down(self, z: np.ndarray) -> np.ndarray:
         knots, half = np.array(self.knots), self.grid_step / 2
         ends = np.where(knots[[0, -1]] == knots[[1, -2]], 0, half)  # a jump has no cell about it
         x = np.interp(z, self.heights, knots)
         return np.asarray(x.clip(knots[0] + ends[0], knots[-1] - ends[1]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Corners:
+    """The corners of h, and its slope in each piece between them."""
+
+    knots: np.ndarray
+    heights: np.ndarray
+    slopes: np.ndarray
+
+    def up(self, x: np.ndarray, side: Literal["left", "right"]) -> tuple[np.ndarray, np.ndarray]:
+        """H and h', at a jump from this side; beyond the knots h goes on."""
+        piece = (np.searchsorted(self.knots, x, side) - 1).clip(0, len(self.knots) - 2)
+        over = x >= self.knots[-1] if side == "right" else x > self.knots[-1]
+        corner = np.where(over, len(self.knots) - 1, piece)
+        slopes = self.slopes[piece]
+        return self.heights[corner] + slopes * (x - self.knots[corner]), slopes
 
 
 def within(low: Any, high: Any, share: Any) -> tuple[Any, Any]:
