@@ -159,22 +159,17 @@ class StoredCells:
 
     Args:
         blocks: the cells of the rows, one block after another.
-        sizes: how many categories each column has.
+        row: what one row is there: the ends of the cells of its numbers, and its codes.
     """
 
-    def __init__(self, blocks: Iterable[TableCells], sizes: Sequence[int]) -> None:
-        self._file, self._count = ScratchFile(), 0
-        code = np.min_scalar_type(max(sizes, default=1))
+    def __init__(self, blocks: Iterable[TableCells], row: np.dtype[Any]) -> None:
+        self._file, self._row, self._count = ScratchFile(), row, 0
         for block in blocks:
-            numbers = np.concatenate([block.low.numpy(), block.high.numpy()], axis=1)
-            codes = block.categories.numpy().astype(code)
-            row = np.dtype(
-                [("numbers", numbers.dtype, numbers.shape[1:]), ("codes", code, codes.shape[1:])]
-            )
             rows = np.empty(len(block), row)
-            rows["numbers"], rows["codes"] = numbers, codes
+            rows["low"], rows["high"] = block.low.numpy(), block.high.numpy()
+            rows["codes"] = block.categories.numpy()
             self._file.append(rows)
-            self._count, self._row = self._count + len(rows), row
+            self._count += len(rows)
 
     def __len__(self) -> int:
         """How many rows."""
@@ -186,7 +181,7 @@ class StoredCells:
         rows = np.empty(len(places), self._row)
         for k, place in enumerate(places):
             rows[k] = self._file.read(place * size, 1, self._row)[0]
-        low, high = torch.from_numpy(rows["numbers"].copy()).chunk(2, dim=1)
+        low, high = (torch.from_numpy(rows[name].copy()) for name in ("low", "high"))
         return TableCells(low, high, torch.from_numpy(rows["codes"].astype(np.int64)))
 
 
@@ -888,7 +883,15 @@ class TableCodec:
         blocks = map(self._cells, in_blocks(table))
         if fits(len(table), len(table.columns)):
             return next(blocks)
-        return StoredCells(blocks, self.sizes)
+        return StoredCells(blocks, self.row)
+
+    @property
+    def row(self) -> np.dtype[Any]:
+        """A row of `StoredCells`."""
+        numbers, code = (np.float32, self.event), np.min_scalar_type(max(self.sizes, default=1))
+        return np.dtype(
+            [("low", *numbers), ("high", *numbers), ("codes", code, (len(self.sizes),))]
+        )
 
     def _cells(self, table: DataTable) -> TableCells:
         """The cells of rows in memory."""

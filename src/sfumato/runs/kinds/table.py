@@ -216,6 +216,7 @@ def _of_large(data: Dataset[DataTable], model: Model) -> list[str]:
     if not (size := on_disk(data.train)):
         return []
     rows, some = len(data.train), model.codec.rows_correlated
+    size += rows * model.codec.row.itemsize
     fewer = some < rows and model.codec.correlations and not model.settings.start.path
     return [
         f"  too large for memory: {size / 2**30:.2g} GiB in {scratch_folder()} while it is learned",
