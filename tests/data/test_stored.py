@@ -13,6 +13,7 @@ import torch
 
 import sfumato
 from sfumato.data import scratch, stored
+from sfumato.data.codecs.rules import Combination, Relation
 from sfumato.data.io import csv
 from sfumato.data.io.rows import read_rows, write_rows
 from sfumato.data.stored import Store, StoredColumn
@@ -160,9 +161,21 @@ def learned(source: Path, out: Path, **more: Any) -> tuple[list[bytes], Any, Dat
 # More numbers than are correlated.
 @pytest.fixture
 def wide(tmp_path: Path) -> Path:
-    source, path = np.random.default_rng(5), tmp_path / "wide.csv"
-    more = (Column(f"z{k}", source.standard_normal(ROWS), np.zeros(ROWS, bool)) for k in range(31))
-    write_rows(path, DataTable((*mixed(), *more)))
+    source, path, table = np.random.default_rng(5), tmp_path / "wide.csv", mixed()
+    integer, few, text = (table[name].values for name in ("integer0", "few0", "text0"))
+    first, other = source.integers(-70_000, 70_000, (2, ROWS))
+    more = {
+        "key": np.arange(ROWS),
+        "sum": integer + few,
+        "later": table["day0"].values + source.integers(0, 9, ROWS).astype("timedelta64[D]"),
+        "side": np.where(text < "o", "n", "s").astype(object),
+        "first": first,
+        "again": np.where(source.random(ROWS) < 0.4, first, other),
+        **{f"z{k}": source.standard_normal(ROWS) for k in range(31)},
+    }
+    present = np.zeros(ROWS, bool)
+    added = (Column(name, values, present) for name, values in more.items())
+    write_rows(path, DataTable((*table, *added)))
     return path
 
 
@@ -170,6 +183,9 @@ def test_it_is_learned_to_the_last_bit_alike(
     wide: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     wanted = learned(wide, tmp_path / "one")
+    assert wanted[1].identifiers
+    assert {type(rule) for rule in wanted[1].rules} == {Relation, Combination}
+    assert wanted[1].repeats
     again = learned(wide, tmp_path / "two", start=tmp_path / "one")
     request.getfixturevalue("little_memory")
     found = learned(wide, tmp_path / "three")
@@ -204,7 +220,7 @@ def test_of_few_numbers_the_correlations_are_of_some_rows_and_that_is_said(
     assert some.data is not None
     rows = 100_000 // (9 * 8 * 4)
     said = "\n".join(describe(some.data, some.model))
-    assert f"Correlations of its numbers: of {rows} rows at random" in said
+    assert f"Correlations and units of its numbers: of {rows} rows at random" in said
     assert f"GiB in {scratch.scratch_folder()}" in said
     # Of 347 rows the deviation of a correlation of 1/2 is 0.04.
     off = np.abs(np.subtract(some.model.codec.correlations, whole.model.codec.correlations))

@@ -218,9 +218,10 @@ def _of_large(data: Dataset[DataTable], model: Model) -> list[str]:
     rows, some = len(data.train), model.codec.rows_correlated
     size += rows * model.codec.row.itemsize
     fewer = some < rows and model.codec.correlations and not model.settings.start.path
+    said = f"  Correlations and units of its numbers: of {some:,} rows at random"
     return [
         f"  too large for memory: {size / 2**30:.2g} GiB in {scratch_folder()} while it is learned",
-        *([f"  Correlations of its numbers: of {some:,} rows at random"] if fewer else []),
+        *([said] if fewer else []),
     ]
 
 
