@@ -76,6 +76,9 @@ def _figure(curves: dict[str, list[_Point]]) -> Figure:
     axes.set(
         xscale="log", xlabel="processor seconds of the fit", ylabel="s (1 is best)", ylim=(0, 1)
     )
+    ticks = [15, 30, 60, 120, 240]
+    axes.set_xticks(ticks, [str(each) for each in ticks])
+    axes.set_xticks([], minor=True)
     axes.legend(frameon=False, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.3)

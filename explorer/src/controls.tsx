@@ -8,9 +8,9 @@ import { hasArrows } from "./layers";
 import { logRatio } from "./payload";
 import { SAMPLERS } from "./samplers";
 import {
-  axis, background, type Background, callChoices, calls, canDropAverage, count, direction, energies, energyLimit, eta, frames, grid,
+  axis, background, type Background, callChoices, calls, canDropAverage, count, direction, drawBy, energies, energyLimit, eta, frames, grid,
   grids, hasExact, hasFlow, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
-  schedule, startTooClean, stepChoices, steps, together, usualEta, walk, walkAlong, withoutAverage,
+  schedule, startTooClean, stepChoices, steps, together, walk, walkAlong, withoutAverage,
 } from "./state";
 import { text, thousands } from "./text";
 
@@ -44,7 +44,7 @@ export function Controls() {
           </p>
         )}
         <Choice label={t.sampler} value={noiseAtTheEnd.value ? "ancestral" : sampler.value} disabled={byMap || noiseAtTheEnd.value}
-          onPick={(v) => { sampler.value = v; eta.value = usualEta(v); }}
+          onPick={drawBy}
           items={Object.keys(SAMPLERS).filter((name) => name !== "heun" || divisible).map((name) => [name, name])} />
         {!(own in SAMPLERS) && <p class="faint">{t.samplerMissing(own)}</p>}
         <Schedule disabled={byMap} />

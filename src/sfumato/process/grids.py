@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.nn.functional import softplus as log1p_exp
 
 from sfumato.errors import ArgumentError
 from sfumato.process.discrete import DiscreteSchedule, until
@@ -91,6 +92,22 @@ def unit_log_snr(process: Schedule | DiscreteSchedule, num_steps: int) -> NoiseL
     return _divided(process, num_steps, divide)
 
 
+def softplus(process: Schedule | DiscreteSchedule, num_steps: int) -> NoiseLevel:
+    """K levels evenly spaced in log(1 + alpha/sigma), then clean.
+
+    That is the softplus of half the log-SNR: as `uniform_log_snr` near data of unit scale, and
+    few levels far above them, where nothing but the noise changes.
+    """
+
+    def divide(noisiest: Tensor, cleanest: Tensor, part: Tensor) -> Tensor:
+        first, last = (log1p_exp(end / 2) for end in (noisiest, cleanest))
+        even = torch.lerp(first, last, part)
+        # Rounding must not lead beyond the ends, where there may be no level.
+        return (2 * (even + (-torch.expm1(-even)).log())).clamp(noisiest, cleanest)
+
+    return _divided(process, num_steps, divide)
+
+
 def karras(process: Schedule | DiscreteSchedule, num_steps: int, rho: float = 7.0) -> NoiseLevel:
     """K levels evenly spaced in (sigma/alpha)^(1/rho), then clean: Karras et al. (2022), eq. 5.
 
@@ -153,6 +170,7 @@ CONTINUOUS_GRIDS: Mapping[str, Callable[[Schedule, int], NoiseLevel]] = {
     "uniform-time": uniform_time,
     "uniform-log-snr": uniform_log_snr,
     "exponential": uniform_log_snr,
+    "softplus": softplus,
     "karras": karras,
 }
 DISCRETE_GRIDS: Mapping[str, Callable[[DiscreteSchedule, int], NoiseLevel]] = {
@@ -161,5 +179,6 @@ DISCRETE_GRIDS: Mapping[str, Callable[[DiscreteSchedule, int], NoiseLevel]] = {
     "linspace": linspace,
     "uniform-log-snr": uniform_log_snr,
     "exponential": uniform_log_snr,
+    "softplus": softplus,
     "karras": karras,
 }
