@@ -6,11 +6,11 @@ import { useId } from "preact/hooks";
 
 import { hasArrows } from "./layers";
 import { logRatio } from "./payload";
-import { SAMPLERS } from "./samplers";
+import { corrects, SAMPLERS } from "./samplers";
 import {
-  axis, background, type Background, callChoices, calls, canDropAverage, count, direction, drawBy, energies, energyLimit, eta, frames, grid,
+  axis, background, type Background, callChoices, calls, canDropAverage, count, direction, energies, energyLimit, eta, frames, grid,
   grids, hasExact, hasFlow, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
-  schedule, startTooClean, stepChoices, steps, together, walk, walkAlong, withoutAverage,
+  schedule, startTooClean, stepChoices, steps, together, usualEta, walk, walkAlong, withoutAverage,
 } from "./state";
 import { text, thousands } from "./text";
 
@@ -44,7 +44,7 @@ export function Controls() {
           </p>
         )}
         <Choice label={t.sampler} value={noiseAtTheEnd.value ? "ancestral" : sampler.value} disabled={byMap || noiseAtTheEnd.value}
-          onPick={drawBy}
+          onPick={(v) => { sampler.value = v; eta.value = usualEta(v); }}
           items={Object.keys(SAMPLERS).filter((name) => name !== "heun" || divisible).map((name) => [name, name])} />
         {!(own in SAMPLERS) && <p class="faint">{t.samplerMissing(own)}</p>}
         <Schedule disabled={byMap} />
@@ -149,10 +149,11 @@ function power(text: string): ComponentChildren {
 function Speed() {
   const held = frames.learned.value, chosen = walk.value;
   if (!held || !chosen) return <p class="faint">{text.value.drawing}</p>;
-  const perStep = chosen.method === "heun" ? 2 * (held.levels.length - 1) - 1 : held.levels.length - 1;
+  const { levels } = held, steps = levels.length - 1;
+  const again = chosen.method === "heun" ? levels.slice(1).filter((s, k) => corrects(levels[k], s)).length : 0;
   return (
     <p class="faint" data-testid="speed">
-      {text.value.drawnIn(thousands(held.rows), Math.round(held.milliseconds), perStep)}
+      {text.value.drawnIn(thousands(held.rows), Math.round(held.milliseconds), steps + again)}
     </p>
   );
 }

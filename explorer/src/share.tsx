@@ -88,8 +88,7 @@ function command(): string {
   if (sampling.few) words.push("--calls", "0");
   words.push("--sampler", chosen, "--steps", String(steps.value));
   if (schedule.value) set.push(`sampling.schedule=${schedule.value}`);
-  // Another sampler than the run's would take its usual grid.
-  if (grid.value !== sampling.grid || chosen !== sampling.sampler) set.push(`sampling.grid=${grid.value}`);
+  if (grid.value !== sampling.grid) set.push(`sampling.grid=${grid.value}`);
   if (chosen === "ancestral") {
     set.push(`sampling.options.variance=${options().variance}`, `sampling.options.last_step_noise=${noiseAtTheEnd.value}`);
   }

@@ -70,16 +70,6 @@ export function walkAlong(along: string, by: string): void {
     steps.value = all.reduce((best, k) => (Math.abs(k - before) < Math.abs(best - before) ? k : best), all[0]);
   });
 }
-
-/** Draw by a sampler. The few levels of pure noise of a softplus grid suit the run's own alone (Heun's goes wrong there). */
-export function drawBy(name: string): void {
-  const own = payload.value!.header.sampling;
-  batch(() => {
-    sampler.value = name;
-    eta.value = usualEta(name);
-    if (own.grid === "softplus") walkAlong(schedule.value, name === own.sampler ? own.grid : "uniform-log-snr");
-  });
-}
 export const callChoices = computed(() => (payload.value?.under("few/") ?? []).map(Number).sort((a, b) => a - b));
 /** Whether the network knows the levels between those of its process, as a flow's density needs. */
 export const hasFlow = computed(() => payload.value?.header.network.name === "vector-mlp");

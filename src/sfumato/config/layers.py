@@ -127,7 +127,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def _kinds(section: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What a section's options, and of a sampler its grid and steps, are those of."""
+    """What the options of a section are those of."""
     names, defaults = _KINDS[section], Settings.model_fields[section].annotation.model_fields  # type: ignore[union-attr]
     kinds = {name: values.get(name, defaults[name].default) for name in names}
     # A schedule has other options as a table, but the same whatever the table's length.
@@ -135,9 +135,6 @@ def _kinds(section: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 _KINDS = {"process": ("schedule", "num_levels"), "network": ("name",), "sampling": ("sampler",)}
-# Where a sampler goes, and what suits one kind only: it goes where another takes its place.
-_VISITED = ("grid", "steps")
-_OF_KIND = {"process": ("options",), "network": ("options",), "sampling": ("options", *_VISITED)}
 
 
 def _states_all(section: str, change: Mapping[str, Any]) -> bool:
@@ -148,24 +145,24 @@ def _states_all(section: str, change: Mapping[str, Any]) -> bool:
 def _without_other_options(values: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
     """`values` without the options of a schedule, network or sampler that `layer` replaces.
 
-    Nor with the grid and the steps of a sampler that is replaced, or of a continuous process that
-    becomes a table of levels, or the other way round.
+    Nor with the sampler's grid and steps where a continuous process becomes a table of levels, or
+    a table a continuous process.
     """
     kept = dict(values)
-    for section, own in _OF_KIND.items():
+    for section in _KINDS:
         before, change = values.get(section), layer.get(section)
         if not isinstance(before, Mapping) or not isinstance(change, Mapping):
             continue
         was, will = _kinds(section, before), _kinds(section, {**before, **change})
         if was != will or _states_all(section, change):
-            kept[section] = _left(before, own)
+            kept[section] = _left(before, "options")
         sampling = kept.get("sampling")
         if section == "process" and was[-1] != will[-1] and isinstance(sampling, Mapping):
-            kept["sampling"] = _left(sampling, _VISITED)
+            kept["sampling"] = _left(sampling, "grid", "steps")
     return kept
 
 
-def _left(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _left(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in names}
 
 
