@@ -24,9 +24,24 @@ _BYTES: np.dtype[Any] = np.dtype(np.uint8)
 
 
 def scratch_folder() -> str:
-    """The folder for large files that live as long as the program: TMPDIR, or the system's."""
-    lasting = Path("/var/tmp")  # noqa: S108 - on disk, where /tmp often is memory
-    return tempfile.gettempdir() if "TMPDIR" in os.environ or not lasting.is_dir() else str(lasting)
+    """The folder for large files that live as long as the program: TMPDIR, or the system's.
+
+    Raises:
+        DataError: if no file can be written in TMPDIR.
+    """
+    lasting = "/var/tmp"  # noqa: S108 - on disk, where /tmp often is memory
+    if not (named := os.environ.get("TMPDIR")):
+        return lasting if _takes_files(lasting) else tempfile.gettempdir()
+    if not _takes_files(named):
+        raise DataError(
+            f"TMPDIR is {named}, which is no folder, or none to write in; name another folder by "
+            "TMPDIR."
+        )
+    return named
+
+
+def _takes_files(folder: str) -> bool:
+    return Path(folder).is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 def _no_room(what: str, instead: str = "take a smaller data.size") -> str:
