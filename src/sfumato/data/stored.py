@@ -7,6 +7,7 @@ its rows, held once for all columns.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,10 +60,14 @@ class Store:
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
-        self.file = ScratchFile()
         # What was read, or worked out, last: most is asked for several times in a row.
         self._read: tuple[Any, Any, tuple[np.ndarray, np.ndarray]] | None = None
         self._places: tuple[Sequence[Any], np.ndarray] | None = None
+
+    @cached_property
+    def file(self) -> ScratchFile:
+        """The file, made when something is written."""
+        return ScratchFile()
 
     def put(self, values: np.ndarray, missing: np.ndarray, texts: dict[str, int]) -> "Piece":
         """Write rows of a column; `texts` are its codes so far, to which new texts are added.
@@ -238,9 +243,11 @@ class StoredColumn(Column):
 
     def read(self, rows: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """The values at these places of the file's rows, and which are missing; all where None."""
+        whole = sum(piece.count for piece in self.pieces)
         if rows is None:
-            return self._between(0, sum(piece.count for piece in self.pieces))
+            return self._between(0, whole)
         first, last = (int(rows.min()), int(rows.max()) + 1) if len(rows) else (0, 0)
+        assert 0 <= first <= last <= whole, "rows are counted from 0"
         values, missing = self._between(first, last)
         return values[rows - first], missing[rows - first]
 
@@ -308,5 +315,5 @@ def as_texts(codes: dict[str, int]) -> np.ndarray:
 
 def on_disk(table: DataTable) -> int:
     """How many bytes of the table lie on disk; 0 where it is in memory."""
-    first = table.columns[0]
-    return first.store.file.size if isinstance(first, StoredColumn) else 0
+    stores = {column.store for column in table if isinstance(column, StoredColumn)}
+    return sum(store.file.size for store in stores)

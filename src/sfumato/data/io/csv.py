@@ -85,7 +85,8 @@ def read_csv(
             )
             for name in names
         ]
-        pile = _Pile(columns)
+        store = Store(len(names))
+        pile = _Pile(columns, store)
         for chunk, numbers in _chunks(rows, len(names)):
             lines.extend(numbers)
             pile.take(zip(*chunk, strict=True), numbers)
@@ -106,7 +107,7 @@ def read_csv(
         }
         if again:
             with rows_of(path) as (_, rows):
-                pile = _Pile(list(again.values()))
+                pile = _Pile(list(again.values()), store)
                 for chunk, numbers in _chunks(rows, len(names)):
                     pile.take(([row[k] for row in chunk] for k in again), numbers)
         return {k: (again[k] if k in again else columns[k]).text() for k in kept}
@@ -174,18 +175,16 @@ def _settled(cells: Cells, text: Column, path: Path, reading: Reading, mark: str
 class _Pile:
     """Columns of cells as they come; those that are too many for memory are put away to disk."""
 
-    def __init__(self, columns: Sequence[Cells]) -> None:
-        self._columns = columns
+    def __init__(self, columns: Sequence[Cells], store: Store) -> None:
+        self._columns, self._store = columns, store
         self._rows = 0
-        self._store: Store | None = None
 
     def take(self, cells: Iterable[Sequence[str]], lines: Sequence[int]) -> None:
         """The next rows, column by column, and where they stand."""
         for column, of_column in zip(self._columns, cells, strict=True):
             column.take(of_column, lines)
         self._rows += len(lines)
-        if not fits(self._rows, len(self._columns)):
-            self._store = self._store or Store(len(self._columns))
+        if not fits(self._rows, self._store.columns):
             for column in self._columns:
                 column.put_away(self._store)
             self._rows = 0
