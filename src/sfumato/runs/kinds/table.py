@@ -24,7 +24,7 @@ from sfumato.data.io.reading import Reading, mark_missing
 from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import read_rows, write_rows
 from sfumato.data.scratch import scratch_folder
-from sfumato.data.stored import in_blocks, on_disk
+from sfumato.data.stored import fits, in_blocks, on_disk
 from sfumato.data.table import Column, DataTable, concatenate, select_columns
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError
@@ -213,10 +213,10 @@ def describe(data: Dataset[DataTable], model: Model) -> list[str]:
 
 def _of_large(data: Dataset[DataTable], model: Model) -> list[str]:
     """Where a table lies that does not fit into memory, and what is learned from some of it."""
-    if not (size := on_disk(data.train)):
-        return []
     rows, some = len(data.train), model.codec.rows_correlated
-    size += rows * model.codec.row.itemsize
+    if fits(rows, len(data.train.columns)):
+        return []
+    size = on_disk(data.train) + rows * model.codec.row.itemsize
     fewer = some < rows and model.codec.correlations and not model.settings.start.path
     said = f"  Correlations and units of its numbers: of {some:,} rows at random"
     return [
