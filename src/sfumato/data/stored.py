@@ -295,15 +295,9 @@ class StoredColumn(Column):
         places, texts = self.store.places(parts), as_texts(codes)
         return self.of(self, self.store, pieces, texts, self.kind, places)
 
-    def keep(self, changed: Column) -> Column:
-        """Another column that was made from this one, on disk too."""
-        return stored(changed, self.store)
-
 
 def stored(column: Column, store: Store) -> StoredColumn:
-    """A column written to disk, if it is not there already."""
-    if isinstance(column, StoredColumn):
-        return column
+    """A column in memory, written to disk."""
     told = column.categories, column.ordered, column.dtype, column.form, column.note
     return StoredColumn(column.name, column.values, column.missing, *told, store=store)
 

@@ -84,10 +84,6 @@ class Column:
             missing=np.concatenate([self.missing, *(each.missing for each in others)]),
         )
 
-    def keep(self, changed: "Column") -> "Column":
-        """Another column that was made from this one, held where this one is: in memory."""
-        return changed
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataTable:

@@ -162,7 +162,7 @@ def _settled(cells: Cells, text: Column, path: Path, reading: Reading, mark: str
     """A column of more than plain cells: of one written form, or text, or a fault."""
     formed = read_form(text, reading.forms.get(cells.name, ""), mark)
     if isinstance(formed, Column):
-        return text.keep(formed)
+        return formed
     if cells.name in reading.identifiers:
         return text
     if formed is not None:

@@ -593,7 +593,7 @@ def typed(
         if isinstance(read, Fault) and not (strict or form):
             read = None
         if isinstance(read, Column):
-            read = column.keep(replace(read, dtype=column.dtype or dtype))
+            read = replace(read, dtype=column.dtype or dtype)
         found.append(read or column)
     refuse(where, [each for each in found if isinstance(each, Fault)])
     return DataTable(tuple(each for each in found if isinstance(each, Column)))
