@@ -4,6 +4,7 @@ import errno
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,8 @@ def test_a_large_file_is_the_table_that_a_small_one_is(
     found = read_rows(path)[0]
     assert are_stored(found)
     assert_same(found, wanted)
+    if ending == ".csv":  # put away by as many rows as fit, and not by each that is read
+        assert [len(c.pieces) for c in found if isinstance(c, StoredColumn)] == [5] * 6
 
 
 # A column that is of one type at first and of another later, or first seen to be text.
@@ -133,6 +136,20 @@ def test_texts_that_come_late_have_codes_of_more_bytes(little_memory: None) -> N
     np.testing.assert_array_equal(both.values, np.concatenate([first, later, first]))
 
 
+def test_places_are_shared_only_among_the_same_rows() -> None:
+    store, rows = Store(1), np.array([1, 2, 0])
+    assert store.places([range(4), rows]).tolist() == [0, 1, 2, 3, 1, 2, 0]
+    assert store.places([range(4)], rows).tolist() == [1, 2, 0]
+    assert store.places([range(5)], rows) is store.places([range(5)], rows)
+
+
+@pytest.mark.parametrize("rows", [15, 16, 17])
+def test_which_are_missing_is_read_to_the_last_bit(rows: int) -> None:
+    missing = np.arange(rows) % 3 == 2
+    column = StoredColumn("x", np.arange(rows), missing, store=Store(1))
+    np.testing.assert_array_equal(column.missing, missing)
+
+
 def on_disk(table: DataTable) -> DataTable:
     store = Store(len(table.columns))
     return DataTable(tuple(stored.stored(column, store) for column in table))
@@ -162,6 +179,15 @@ def test_rows_taken_from_the_disk_are_those_taken_from_memory(little_memory: Non
     more = concatenate([many, few])
     assert_same(more, table.take(np.concatenate([order[:500], order[:130]])))
     assert stored.on_disk(more) - stored.on_disk(held) < stored.on_disk(held) / 4  # the few alone
+    other = mixed(seed=9)
+    assert_same(
+        concatenate([held, few, on_disk(other), few]),
+        concatenate([table, table.take(order[:130]), other, table.take(order[:130])]),
+    )
+    # Of another type than the first.
+    decimals = DataTable((replace(other["decimal0"], name="integer0"),))
+    first, wanted = (DataTable((each["integer0"],)) for each in (held, table))
+    assert_same(concatenate([first, decimals]), concatenate([wanted, decimals]))
 
 
 @pytest.mark.parametrize("least", [0, -1])
@@ -221,11 +247,37 @@ def test_it_is_learned_to_the_last_bit_alike(
     assert learned(ruled, tmp_path / "four", start=tmp_path / "one")[0] == again[0]
 
 
+def refusal(source: Path, start: Path) -> str:
+    with pytest.raises(DataError) as refused:
+        sfumato.fit(source, out=start.parent / "no", start=start, quiet=True)
+    return str(refused.value)
+
+
+def test_what_a_start_has_no_place_for_is_found_in_any_row(
+    ruled: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    start = tmp_path / "start"
+    learned(ruled, start)
+    rows = read_rows(ruled)[0]
+    text, later = rows["text0"].values.copy(), rows["later"].values.copy()
+    text[600], broken = "elsewhere", [3, 300, 650]
+    later[broken] = rows["day0"].values[broken] - np.timedelta64(1, "D")
+    files = [tmp_path / "text.csv", tmp_path / "later.csv"]
+    for path, name, values in zip(files, ("text0", "later"), (text, later), strict=True):
+        changed = (replace(c, values=values) if c.name == name else c for c in rows)
+        write_rows(path, DataTable(tuple(changed)))
+    wanted = [refusal(path, start) for path in files]
+    assert "'elsewhere'" in wanted[0]
+    assert "does not hold in 3 rows" in wanted[1]
+    request.getfixturevalue("little_memory")
+    assert [refusal(path, start) for path in files] == wanted
+
+
 def test_of_few_numbers_the_correlations_are_of_some_rows_and_that_is_said(
     tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = np.random.default_rng(0)
-    shared, present = source.standard_normal(4000), np.zeros(4000, bool)
+    shared, present = np.sort(source.standard_normal(4000)), source.random(4000) < 0.5
     path = tmp_path / "few.csv"
     write_rows(
         path,
@@ -236,6 +288,10 @@ def test_of_few_numbers_the_correlations_are_of_some_rows_and_that_is_said(
             )
         ),
     )
+    drawn: list[int] = []
+    units_in = codecs.units_in
+    monkeypatch.setattr(codecs, "units_in", lambda z, of: drawn.append(len(z)) or units_in(z, of))
+    monkeypatch.setattr(codecs, "_ROWS_DRAWN", 100)
     settings = {"training.steps": 2}
     whole = sfumato.fit(path, out=tmp_path / "one", settings=settings, quiet=True)
     assert whole.data is not None
@@ -248,9 +304,13 @@ def test_of_few_numbers_the_correlations_are_of_some_rows_and_that_is_said(
     said = "\n".join(describe(some.data, some.model))
     assert f"Correlations and units of its numbers: of {rows} rows at random" in said
     assert f"GiB in {scratch.scratch_folder()}" in said
-    # Of 347 rows the deviation of a correlation of 1/2 is 0.04.
-    off = np.abs(np.subtract(some.model.codec.correlations, whole.model.codec.correlations))
-    assert 0.005 < off.max() < 0.2
+    assert drawn == [len(whole.data.train), rows]
+    # Of 174 rows where both are present the deviation of a correlation of 1/2 is 0.06.
+    found = np.array(some.model.codec.correlations)
+    assert 0.005 < np.abs(found - whole.model.codec.correlations).max() < 0.2
+    assert np.abs(found - np.where(np.eye(4), 1, 0.5)).max() < 0.2
+    # The columns of 4,000 rows, and the ends of the cells of those that are learned.
+    assert float(said.split(" GiB in")[0].split()[-1]) * 2**30 > 8 * 4 * (4000 + 3000)
 
 
 def test_nothing_is_left_in_the_folder_and_a_full_disk_is_told(
@@ -333,6 +393,8 @@ def test_stored_rows_are_read_in_any_order(little_memory: None, tmp_path: Path) 
     from sfumato.data.codecs.table import StoredCells, TableCells, TableCodec
 
     table = mixed()
+    many = np.array([f"k{k}" for k in np.arange(ROWS) % 300], object)  # codes of two bytes
+    table = DataTable((*table, Column("many", many, np.zeros(ROWS, bool))))
     codec = TableCodec.fit(table, table.column_types({}, ()))
     held = codec.to_learn(table)
     assert isinstance(held, StoredCells)
