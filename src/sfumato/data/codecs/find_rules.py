@@ -291,6 +291,7 @@ def combinations(columns: Sequence[Column]) -> list[Combination]:
         for b in np.intersect1d(varied, np.flatnonzero(_decided(few, a))).tolist()
         if a != b
     ]
+    # A column is in several pairs; of those of a large table few are in memory at once.
     codes = lru_cache(max(2, most_rows(1) // columns[0].count))(lambda k: _codes(columns[k]))
     decides = {(a, b) for a, b in pairs if _decides(codes(a), codes(b))}
     found = []
