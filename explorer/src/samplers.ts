@@ -68,19 +68,13 @@ const ancestral: Method = ({ variance, lastStepNoise }) => (denoise, x, t, s, no
   return sum(1, mean, Math.sqrt(spread), noise());
 };
 
-/** Whether Heun's method corrects a step: where much noise falls to a half or less that would make it worse. */
-export function corrects(t: Level, s: Level): boolean {
-  const before = t.sigma / t.alpha, after = s.sigma / s.alpha;
-  return after > 0 && !(after > 1 && before >= 2 * after);
-}
-
 /** Heun's method for the probability flow (Karras et al. 2022, algorithm 2, without churn). */
 const heun: Method = () => (denoise, x, t, s) => {
   const [before, after] = [t.sigma / t.alpha, s.sigma / s.alpha];
   const x_0 = denoise(x, t), slope = sum(1 / (t.alpha * before), x, -1 / before, x_0);
   const step = after - before;
   let y = sum(1 / t.alpha, x, step, slope);
-  if (corrects(t, s)) {
+  if (s.sigma > 0) {
     const corrected = denoise(y.map((v) => s.alpha * v), s);
     const next = sum(1 / after, y, -1 / after, corrected);
     y = sum(1 / t.alpha, x, step / 2, slope, step / 2, next);

@@ -1,21 +1,17 @@
 """The number of steps chosen for a tolerance."""
 
-import math
 from functools import cache
 
 import pytest
 import torch
 
-from sfumato.denoisers.denoiser import Prediction
 from sfumato.errors import ArgumentError
 from sfumato.process.discrete import linear
 from sfumato.process.grids import trailing, uniform_log_snr
-from sfumato.process.noise import NoiseLevel
 from sfumato.process.schedules import Cosine
 from sfumato.process.streams import CHUNK, Chunk
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import chunk_frames
-from sfumato.samplers.heun import Heun
 from sfumato.samplers.steps import Choice, choose_steps
 from truth import ExactGaussian
 
@@ -87,29 +83,3 @@ def test_a_tolerance_beyond_reach_is_told() -> None:
     with pytest.raises(ArgumentError, match=r"up to 16 keeps sampling\.tol = 1e-09"):
         choose_steps(DATA, (1,), lambda k: trailing(linear(40), k), SAMPLERS["ddim"](), tol=1e-9,
                      most=40)  # fmt: skip
-
-
-@pytest.mark.parametrize("ratio", [1.5, 1.9, 2.1, 10.0])
-def test_heuns_correction_is_made_where_it_helps(ratio: float) -> None:
-    """Against the exact flow of N(0, 1) far above it: y grows as sqrt(1 + sigma²)."""
-    noisy, less = 30.0 * ratio, 30.0
-    t, s = (
-        NoiseLevel.from_log_snr(torch.tensor(-2 * math.log(each), dtype=torch.float64))
-        for each in (noisy, less)
-    )
-    y = torch.tensor([[1.0]], dtype=torch.float64)
-
-    def exact(x_t: torch.Tensor, level: NoiseLevel) -> Prediction:
-        return Prediction(level.alpha * x_t)  # alpha² + sigma² = 1
-
-    x_s, _, _ = Heun().step(exact, t.alpha * y, t, s, None, torch.zeros_like)
-
-    def slope(y: float, sigma: float) -> float:
-        return (y - y / (1 + sigma**2)) / sigma
-
-    flow = math.sqrt((1 + less**2) / (1 + noisy**2))
-    plain = 1 + (less - noisy) * slope(1, noisy)
-    corrected = 1 + (less - noisy) * (slope(1, noisy) + slope(plain, less)) / 2
-    best = min(plain, corrected, key=lambda end: abs(end - flow))
-    assert float(x_s / s.alpha) == pytest.approx(best, rel=1e-9)
-    assert abs(plain - corrected) > 1e-5 * flow

@@ -10,10 +10,8 @@ mixture fitted to the same rows, whose draws are known too):
 """
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -161,9 +159,9 @@ class _Bench:
 
     def steps_within(self, stepper: Stepper[Any], num_calls: int) -> int:
         """The most steps that make no more than so many calls."""
-        # Every step makes a call.
-        tried = range(1, min(num_calls, self.process.num_levels or num_calls) + 1)
-        return max(1, bisect_right(tried, num_calls, key=partial(self._calls, stepper)))
+        two, three = (self._calls(stepper, num_steps) for num_steps in (2, 3))
+        most = self.process.num_levels or num_calls
+        return max(1, min(2 + (num_calls - two) // (three - two), most))
 
     def _calls(self, stepper: Stepper[Any], num_steps: int) -> int:
         """Calls of a walk of a single number, whatever the denoiser."""

@@ -7,10 +7,6 @@ Karras et al. (2022), algorithm 2, in y = x/alpha over sigma_ve = sigma/alpha:
     (3)  d_s = (y_s - x_0(y_s, sigma_s)) / sigma_s,  y_s = y' + (sigma_s - sigma') (d + d_s)/2
 
 Two network calls a step, one in the last; second order without churn.
-
-Where sigma_ve falls to a half or less in a step and is still above 1, EDM's (3) is left out. There
-the flow of Gaussian data of unit variance is y = c (sigma + 1/(2 sigma)). A step that divides sigma
-by r errs by (1 - 1/r)² c/(2 sigma_s) with (2), and by r - 1 times that with (3).
 """
 
 import math
@@ -28,25 +24,21 @@ from sfumato.process.streams import Noise
 class Heun:
     """EDM's sampler: Heun's step of order two, with fresh noise before it if asked.
 
-    Karras et al. (2022), algorithm 2. Two network calls a step; one in the last, and where much
-    noise falls to a half or less, which the second call would make worse.
+    Karras et al. (2022), algorithm 2. Two network calls a step, one in the last.
 
     Args:
         churn: the share by which the noise is raised before each step, 0 to sqrt(2) - 1;
             EDM's S_churn divided by the number of steps.
         churn_min: sigma_ve below which nothing is raised (S_min).
         churn_max: sigma_ve above which nothing is raised (S_max).
-        longest: steps that end above sigma_ve = 1 are corrected if they divide it by less than
-            this; inf: all are, as in EDM.
 
     Raises:
-        ArgumentError: if churn is out of its range, or `longest` is below 1.
+        ArgumentError: if churn is out of its range.
     """
 
     churn: float = 0.0
     churn_min: float = 0.0
     churn_max: float = math.inf
-    longest: float = 2.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.churn <= math.sqrt(2) - 1:
@@ -56,8 +48,6 @@ class Heun:
                 f"`churn_min` must not be above `churn_max`; got {self.churn_min} and "
                 f"{self.churn_max}."
             )
-        if not self.longest >= 1:
-            raise ArgumentError(f"`longest` must be 1 or more; got {self.longest}.")
 
     def start(self) -> None:
         """Nothing is remembered."""
@@ -86,9 +76,7 @@ class Heun:
         slope = (y - prediction.x_0) / spread(t.sigma_ve, x_t)
         step = spread(s.sigma_ve - t.sigma_ve, x_t)
         y_s = y + step * slope
-        after = float(s.sigma_ve)
-        is_long = after > 1 and float(t.sigma_ve) >= self.longest * after
-        if after > 0 and not is_long:
+        if float(s.sigma) > 0:
             corrected = denoise(spread(s.alpha, x_t) * y_s, s).x_0
             y_s = y + step * (slope + (y_s - corrected) / spread(s.sigma_ve, x_t)) / 2
         return spread(s.alpha, x_t) * y_s, prediction, state

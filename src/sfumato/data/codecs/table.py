@@ -342,7 +342,7 @@ class TableCodec:
     @property
     def rows_correlated(self) -> int:
         """Of how many rows at most the correlations are, where the table lies on disk."""
-        return most_rows(_COPIES_CORRELATED * self.event[0])
+        return most_rows(_COPIES_CORRELATED * max(1, self.event[0]))
 
     def named(self, drawn: DataTable, seed: int, first: int = 0) -> DataTable:
         """Drawn rows with the columns that name them, in the order of the table's.
