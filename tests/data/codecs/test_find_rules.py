@@ -58,6 +58,18 @@ def test_a_sum_that_fails_in_one_row_is_none(rng: np.random.Generator) -> None:
     assert found(table({"a": a, "b": b, "total": total})) == []
 
 
+def test_large_numbers_that_nearly_agree_have_no_equation(rng: np.random.Generator) -> None:
+    """Their difference is far below the numbers, and is no rounding."""
+    big = (2 * 10**12 + rng.integers(0, 10**9, N)).astype(np.int64)
+    more = rng.integers(0, 4, N)
+    rules = found(table({"big": big, "total": big + more, "noise": rng.normal(size=N)}))
+    assert not [text for text in rules if "=" in text.replace(">=", "").replace("<=", "")]
+    equal = table({"big": big, "total": big + 3, "noise": rng.normal(size=N)})
+    (rule,) = found_in(equal, types_of(equal))
+    assert isinstance(rule, Relation)
+    assert (rule.equal, abs(rule.constant)) == (True, 3.0)
+
+
 def test_a_line_that_rounding_hides_is_none(rng: np.random.Generator) -> None:
     """Of whole degrees Fahrenheit a tenth of a degree Celsius does not follow."""
     c = rng.normal(20, 8, N).round(1)

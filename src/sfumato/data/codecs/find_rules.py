@@ -41,6 +41,8 @@ _NEAR, _NEAR_ROWS = 0.1, 0.01
 
 # Of equations: columns, decimals of the coefficients, rows that they are looked for in.
 _MOST_TERMS, _MOST_DECIMALS, _SOUGHT = 6, 4, 2000
+# What a sum of so few terms may be off by rounding, beside its largest term.
+_ROUNDING = 16 * np.finfo(np.float64).eps
 
 # A combination that would come about by chance with exp(-this) is none.
 _CHANCE = 30.0
@@ -173,7 +175,7 @@ def _constant(values: np.ndarray, units: np.ndarray, c: np.ndarray) -> float | N
     sums = values @ c
     decimals = max((int(np.ceil(-np.log10(unit))) for unit in units if unit), default=9)
     constant = float(np.round(np.median(sums), decimals))
-    off, rounding = np.abs(sums - constant).max(), 1e-12 * np.abs(values * c).max()
+    off, rounding = np.abs(sums - constant).max(), _ROUNDING * np.abs(values * c).max()
     half = np.where(units > 0, 0.5 * units * np.abs(c), 0.0)
     return constant if off <= half.min() + rounding else None
 
