@@ -327,10 +327,10 @@ class Training:
         go on as if nothing had been drawn. Of a GPU's convolutions those are taken that give the
         same sums each time.
         """
-        before = torch.backends.cudnn.deterministic
-        torch.backends.cudnn.deterministic = True
         network, devices = self.denoiser.network, [self.device] * (self.device.type != "cpu")
         masks = generator(self.seed, TRAINING, self.step, distributed.number())
+        before = torch.backends.cudnn.deterministic
+        torch.backends.cudnn.deterministic = True
         network.train()
         try:
             with torch.random.fork_rng(devices, device_type=self.device.type):
