@@ -27,7 +27,6 @@ from sfumato.runs.run import Run
 from sfumato.samplers import SAMPLERS
 
 QUICK = {"training.steps": 20, "training.snapshots": 0, "network.width": 16}
-TWO_CALLS = {"heun", "predictor-corrector"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,7 +66,8 @@ def test_calls_are_those_that_were_asked_for(both: list[Comparison]) -> None:
             else:
                 assert entry is not None
                 assert most - 1 <= entry.num_calls <= most
-                assert (entry.num_calls % 2 == 1) or name not in TWO_CALLS
+                # Two calls a step but in the last. Heun's first steps may be too long to correct.
+                assert entry.num_calls % 2 == 1 or name != "predictor-corrector"
 
 
 def test_every_method_has_entries_or_a_reason(both: list[Comparison]) -> None:

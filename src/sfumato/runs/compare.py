@@ -10,8 +10,10 @@ mixture fitted to the same rows, whose draws are known too):
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,25 +151,26 @@ class _Bench:
             sliced_wasserstein_2(x.flatten(1).numpy(), self.real),
         )
 
-    def nearest(self, sampler: str, num_steps: int) -> Entry:
-        """The method on the grid that takes it nearest in so many steps."""
+    def nearest(self, sampler: str, num_calls: int) -> Entry:
+        """The method on the grid that takes it nearest within so many calls."""
         stepper = self.steppers[sampler]
         tried = [
-            self.tried(sampler, stepper, grid, num_steps) for grid in self.process.suggested_grids
+            self.tried(sampler, stepper, grid, self.steps_within(stepper, grid, num_calls))
+            for grid in self.process.suggested_grids
         ]
         return min(tried, key=lambda e: e.distance if e.flow is None else e.flow)
 
-    def steps_within(self, stepper: Stepper[Any], num_calls: int) -> int:
+    def steps_within(self, stepper: Stepper[Any], grid: str, num_calls: int) -> int:
         """The most steps that make no more than so many calls."""
-        two, three = (self._calls(stepper, num_steps) for num_steps in (2, 3))
-        most = self.process.num_levels or num_calls
-        return max(1, min(2 + (num_calls - two) // (three - two), most))
+        # A step makes a call or more.
+        tried = range(1, min(num_calls, self.process.num_levels or num_calls) + 1)
+        return max(1, bisect_right(tried, num_calls, key=partial(self._calls, stepper, grid)))
 
-    def _calls(self, stepper: Stepper[Any], num_steps: int) -> int:
+    def _calls(self, stepper: Stepper[Any], grid: str, num_steps: int) -> int:
         """Calls of a walk of a single number, whatever the denoiser."""
         counted = _Counted(_no_denoiser)
         x = torch.zeros(1, 1, dtype=torch.float64)
-        levels = self.process.grid(self.process.default_grid, num_steps)
+        levels = self.process.grid(grid, num_steps)
         for _ in trajectory(
             counted.of(Chunk(0, 1, 0, 1)), x, levels, stepper, noise=torch.zeros_like
         ):
@@ -309,10 +312,10 @@ def _method(bench: _Bench, sampler: str, calls: Sequence[int]) -> Iterator[Entry
         yield from _adaptive(bench, calls)
         return
     stepper, before = bench.steppers[sampler], 0
-    middle_steps = bench.steps_within(stepper, _MIDDLE)
-    middle = bench.nearest(sampler, middle_steps)
+    middle = bench.nearest(sampler, _MIDDLE)
+    middle_steps = bench.steps_within(stepper, middle.grid, _MIDDLE)
     for most in calls:
-        num_steps = bench.steps_within(stepper, most)
+        num_steps = bench.steps_within(stepper, middle.grid, most)
         entry = (
             middle
             if num_steps == middle_steps
