@@ -233,6 +233,10 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
     assert 'name = "table-mlp"' in sfumato("fit people.csv --show-settings")[1]
 
 
+WAGE = "typed.csv: the column 'wage' holds text, such as 'much' in row 1; the model learned"
+AGE = "the column 'age' holds text, such as 'old' in row 2; the model learned integers there"
+
+
 @pytest.mark.parametrize(
     ("line", "code", "fault"),
     [
@@ -250,11 +254,13 @@ def test_the_settings_shown_are_those_of_the_table(sfumato: Command, tmp_path: P
         ("sample RUN --to none/a.csv", 2, "no folder none"),
         ("impute RUN none.csv --to a.csv", 3, "there is no file none.csv"),
         ("impute RUN other.csv --to a.csv", 3, "lacks the columns age, job"),
-        ("impute RUN typed.csv --to a.csv", 3, "the column 'wage' holds text"),
+        ("impute RUN typed.csv --to a.csv", 3, WAGE),
+        ("score RUN both.csv", 3, f"both.csv: {AGE}; and the column 'wage' holds text"),
+        ("sample RUN --given-file both.csv --to a.csv", 3, f"both.csv: {AGE}; and the column"),
         ("score RUN people.csv --bound", 2, "--bound"),
         ("score RUN people.csv --tol 0.1", 2, "--tol"),
         ("evaluate RUN --against other.csv", 3, "lacks the columns age, job"),
-        ("evaluate RUN --against typed.csv", 3, "the column 'wage' holds text"),
+        ("evaluate RUN --against typed.csv", 3, WAGE),
         ("evaluate RUN --target wages", 2, "did you mean 'wage'"),
         ("animate RUN reverse --to a.csv", 2, ".gif, .mp4"),
         ("edit RUN other.csv --from 0.5 --to a.csv", 3, "lacks the columns age, job"),
@@ -280,6 +286,8 @@ def test_a_mistake_is_one_line_and_a_code(
     (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
     header = "age,job,wage,since,smokes,zip\n"
     (tmp_path / "typed.csv").write_text(header + "30,,much,2021-01-01,true,01001\n" * 150)
+    rows = "30,,1,2021-01-01,true,01001\nold,,much,2021-01-01,true,01001\n"
+    (tmp_path / "both.csv").write_text(header + rows)
     names = "".join(f"{k},name {k}\n" for k in range(200))
     (tmp_path / "names.csv").write_text("x,name\n" + names)
     (tmp_path / "two.csv").write_text("a,b\n1,x\n2,y\n")

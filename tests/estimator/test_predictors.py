@@ -332,7 +332,8 @@ def test_features_of_another_type_are_the_same_or_named(regressor: DiffusionRegr
     ).fit(frame, 10.0 * code + A[:150])
     found = fitted.predict(frame[:6].assign(code=[0, 1, 2, 0, 1, None]))
     np.testing.assert_allclose(found[:5], fitted.predict(frame[:5]), rtol=1e-6)
-    with pytest.raises(DataError, match="the column 'a' holds text; the model learned numbers"):
+    told = "the column 'a' holds text, such as 'far' in row 1; the model learned numbers there"
+    with pytest.raises(DataError, match=told):
         regressor.predict(NEW[:2].assign(a="far"))
 
 

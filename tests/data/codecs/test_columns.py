@@ -336,7 +336,10 @@ def test_columns_are_found_by_name() -> None:
 @pytest.mark.parametrize(
     ("values", "fault"),
     [
-        (np.array(["a"] * 500, object), "holds text; the model learned integers"),
+        (
+            np.array(["a"] * 500, object),
+            "holds text, such as 'a' in row 1; the model learned integers",
+        ),
         (np.arange(500) / 2, r"row 2, column 'integers': 0\.5 is no integer"),
         (np.array(["2024-01-01"] * 500, "datetime64[us]"), "holds dates"),
     ],

@@ -53,7 +53,7 @@ from sfumato.data.codecs.rules import (
 from sfumato.data.codecs.units import Unit
 from sfumato.data.codecs.units import found_in as units_in
 from sfumato.data.io.arrow import is_zone, zone_of
-from sfumato.data.io.cells import LARGEST_EXACT
+from sfumato.data.io.cells import LARGEST_EXACT, number
 from sfumato.data.io.forms import is_form
 from sfumato.data.scratch import ScratchFile
 from sfumato.data.stored import fits, in_blocks, most_rows
@@ -1134,6 +1134,27 @@ def _encoded(part: ColumnCodec, table: DataTable, rng: np.random.Generator | Non
     )
 
 
+def refuse_others(table: DataTable, parts: Sequence[ColumnCodec], where: str) -> None:
+    """Refuse a table whose columns do not hold what was learned from.
+
+    Args:
+        table: with a column for each of the parts.
+        parts: what was learned.
+        where: the table's file, for the message.
+
+    Raises:
+        DataError: naming all such columns.
+    """
+    told = []
+    for part in parts:
+        try:
+            as_learned(table[part.name], part)
+        except DataError as error:
+            told.append(str(error).removesuffix("."))
+    if told:
+        raise DataError(f"{where}: {'; and '.join(told)}.")
+
+
 def as_learned(column: Column, part: ColumnCodec) -> Column:
     """The column with values of the codec's type, if they can be.
 
@@ -1166,10 +1187,20 @@ def as_learned(column: Column, part: ColumnCodec) -> Column:
         converted = values.astype(bool)
     if converted is None:
         raise DataError(
-            f"the column {part.name!r} holds {_NOUNS[values.dtype.kind]}; the model learned "
-            f"{_NOUNS[want.kind]} there."
+            f"the column {part.name!r} holds {_NOUNS[values.dtype.kind]}{_such_as(column)}; the "
+            f"model learned {_NOUNS[want.kind]} there."
         )
     return Column(column.name, converted, column.missing)
+
+
+def _such_as(column: Column) -> str:
+    """Of text, the first value that is no number, and its row."""
+    if column.values.dtype.kind != "O":
+        return ""
+    for row in np.flatnonzero(~column.missing):
+        if number(value := str(column.values[row])) is None:
+            return f", such as {value!r} in row {row + 1}"
+    return ""
 
 
 def _to_fill(column: Column, part: ColumnCodec) -> Column:

@@ -16,7 +16,7 @@ from sfumato.data.codecs.describe import described, set_aside
 from sfumato.data.codecs.find_rules import found_in
 from sfumato.data.codecs.identifiers import IdentifierCodec
 from sfumato.data.codecs.rules import NONE, Combination
-from sfumato.data.codecs.table import TableCodec, as_learned
+from sfumato.data.codecs.table import TableCodec, as_learned, refuse_others
 from sfumato.data.io.forms import typed
 from sfumato.data.io.memory import accept, give_like
 from sfumato.data.io.memory import give as give_in
@@ -298,8 +298,9 @@ def read_like(
         where = "the data"
         table = typed(mark_missing(found, reading.missing), reading, where)
         give = lambda rows: give_like(source, _among_others(table, rows))  # noqa: E731
-    own = _with_unknown(table, model) if partial else table
-    return RowsLike(_selected(own, codec, where), give, table)
+    own = _selected(_with_unknown(table, model) if partial else table, codec, where)
+    refuse_others(own, codec.parts, where)
+    return RowsLike(own, give, table)
 
 
 def unknown_columns(model: Model, source: DataTable) -> list[str]:
