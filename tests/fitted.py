@@ -158,7 +158,7 @@ def sampled_by(run: "Run", sampler: str) -> "Run":
 
 
 # A sampler that the explorer's page does not have: of its runs rows are drawn beforehand.
-NOT_IN_THE_PAGE = "dpm++3m-sde"
+NOT_IN_THE_PAGE = "predictor-corrector"
 
 
 def squares(n: int = 180) -> np.ndarray:

@@ -6,7 +6,7 @@ import { useId } from "preact/hooks";
 
 import { hasArrows } from "./layers";
 import { logRatio } from "./payload";
-import { SAMPLERS } from "./samplers";
+import { corrects, SAMPLERS } from "./samplers";
 import {
   axis, background, type Background, callChoices, calls, canDropAverage, count, direction, energies, energyLimit, eta, frames, grid,
   grids, hasExact, hasFlow, lateNoise, noiseAtTheEnd, payload, sampler, seed, showField, showPaths, type Side,
@@ -149,10 +149,11 @@ function power(text: string): ComponentChildren {
 function Speed() {
   const held = frames.learned.value, chosen = walk.value;
   if (!held || !chosen) return <p class="faint">{text.value.drawing}</p>;
-  const perStep = chosen.method === "heun" ? 2 * (held.levels.length - 1) - 1 : held.levels.length - 1;
+  const noise = held.levels.map((each) => each.sigma / each.alpha), steps = noise.length - 1;
+  const again = chosen.method === "heun" ? noise.slice(1).filter((s, k) => corrects(noise[k], s)).length : 0;
   return (
     <p class="faint" data-testid="speed">
-      {text.value.drawnIn(thousands(held.rows), Math.round(held.milliseconds), perStep)}
+      {text.value.drawnIn(thousands(held.rows), Math.round(held.milliseconds), steps + again)}
     </p>
   );
 }

@@ -68,13 +68,22 @@ const ancestral: Method = ({ variance, lastStepNoise }) => (denoise, x, t, s, no
   return sum(1, mean, Math.sqrt(spread), noise());
 };
 
+/** Whether Heun's method corrects a step from one sigma/alpha to another: `_corrects` of sfumato.samplers.heun. */
+export function corrects(t: number, s: number): boolean {
+  if (s === 0) return false;
+  const y = Math.hypot(1, t), exact = Math.hypot(1, s);
+  const plain = y + ((s - t) * t) / y;
+  const corrected = y + ((s - t) * (t / y + (plain * s) / exact ** 2)) / 2;
+  return Math.abs(corrected - exact) <= 3 * Math.abs(plain - exact);
+}
+
 /** Heun's method for the probability flow (Karras et al. 2022, algorithm 2, without churn). */
 const heun: Method = () => (denoise, x, t, s) => {
   const [before, after] = [t.sigma / t.alpha, s.sigma / s.alpha];
   const x_0 = denoise(x, t), slope = sum(1 / (t.alpha * before), x, -1 / before, x_0);
   const step = after - before;
   let y = sum(1 / t.alpha, x, step, slope);
-  if (s.sigma > 0) {
+  if (corrects(before, after)) {
     const corrected = denoise(y.map((v) => s.alpha * v), s);
     const next = sum(1 / after, y, -1 / after, corrected);
     y = sum(1 / t.alpha, x, step / 2, slope, step / 2, next);
@@ -98,19 +107,40 @@ function exponentialStep(
   return sum(1, x_s, s.sigma * Math.sqrt(-Math.expm1(-2 * eta * h)), noise());
 }
 
-/** DPM-Solver++ (2M) of Lu et al. (2022b), algorithm 2, and its SDE form. */
-const dpmSolver: (stochastic: boolean) => Method = (stochastic) => ({ eta: given, noiseBelow }) => {
-  let before: Predicted | null = null;
+/** DPM-Solver++, multistep, of order 2 or 3 (sfumato.samplers.dpm_solver), and its SDE form. */
+const dpmSolver = (order: 2 | 3, stochastic: boolean): Method => ({ eta: given, noiseBelow }) => {
+  let past: Predicted[] = [];
   return (denoise, x, t, s, noise) => {
     const x_0 = denoise(x, t), now = logRatio(t), h = logRatio(s) - now;
     const eta = stochastic && t.sigma / t.alpha <= noiseBelow ? given : 0;
-    const part = -Math.expm1(-(1 + eta) * h);
-    const slope = before && Number.isFinite(h) ? h / (2 * (now - before.at)) : 0;
-    const integral = sum(part * (1 + slope), x_0, -part * slope, before?.x_0 ?? x_0);
-    before = Number.isFinite(now) ? { at: now, x_0 } : null;
-    return exponentialStep(x, integral, t, s, eta, noise);
+    if (order === 3 && eta === 0 && past.length === 1) {
+      const step = now - past[0].at, weight = t.alpha * (1 + Math.expm1(-step) / step);
+      x = sum(1, x, weight, x_0, -weight, past[0].x_0);
+    }
+    const known = [{ at: now, x_0 }, ...past].slice(0, order);
+    past = Number.isFinite(now) ? known.slice(0, order - 1) : [];
+    return exponentialStep(x, integralOf(known, h, 1 + eta), t, s, eta, noise);
   };
 };
+
+/** Eq. (2) of sfumato.samplers.exponential, of the polynomial through what is known, newest first; c = 1 + eta. */
+function integralOf([{ at: now, x_0 }, ...before]: Predicted[], h: number, c: number): Float64Array {
+  const part = -Math.expm1(-c * h);
+  if (!before.length || !Number.isFinite(h)) return x_0.map((v) => part * v);
+  if (before.length === 1) {
+    const slope = h / (2 * (now - before[0].at));
+    return sum(part * (1 + slope), x_0, -part * slope, before[0].x_0);
+  }
+  const [w, w_1, w_2] = parabola(before[0].at - now, before[1].at - now, h, c);
+  return sum(w, x_0, w_1, before[0].x_0, w_2, before[1].x_0);
+}
+
+/** Weights of the values at lambda, lambda + a and lambda + b in the integral of the parabola through them. */
+function parabola(a: number, b: number, h: number, c: number): [number, number, number] {
+  const m0 = -Math.expm1(-c * h), m1 = h - m0 / c, m2 = h * h - (2 * m1) / c;
+  const atA = (m2 - b * m1) / (a * (a - b)), atB = (m2 - a * m1) / (b * (b - a));
+  return [m0 - atA - atB, atA, atB];
+}
 
 /** UniPC of Zhao et al. (2023), B(h) = e^-h - 1, order 2: predict, and correct the step before. */
 const unipc: Method = () => {
@@ -124,9 +154,7 @@ const unipc: Method = () => {
       known = known.concat(past.known);
     }
     known = known.slice(0, 2);
-    const part = -Math.expm1(-h);
-    const slope = known.length > 1 && Number.isFinite(h) ? h / (2 * (now - known[1].at)) : 0;
-    const integral = sum(part * (1 + slope), x_0, -part * slope, known[known.length - 1].x_0);
+    const integral = integralOf(known, h, 1);
     past = Number.isFinite(now) ? { x, level: t, known } : null;
     return exponentialStep(x, integral, t, s, 0, noise);
   };
@@ -134,15 +162,9 @@ const unipc: Method = () => {
 
 /** The exact integral of the polynomial through the predictions before, and the one after. */
 function corrected(after: Float64Array, known: Predicted[], h: number): Float64Array {
-  const part = -Math.expm1(-h);
-  if (known.length === 1) return sum(part / 2, known[0].x_0, part / 2, after);
-  // The parabola through lambda + h, lambda, lambda + node: weights by the kernel's moments.
-  const node = known[1].at - known[0].at;
-  const [m0, m1] = [part, h - part];
-  const m2 = h * h - 2 * m1;
-  const last = (m2 - node * m1) / (h * (h - node));
-  const earlier = (m2 - h * m1) / (node * (node - h));
-  return sum(m0 - last - earlier, known[0].x_0, last, after, earlier, known[1].x_0);
+  if (known.length === 1) return sum(-Math.expm1(-h) / 2, known[0].x_0, -Math.expm1(-h) / 2, after);
+  const [now, last, earlier] = parabola(h, known[1].at - known[0].at, h, 1);
+  return sum(now, known[0].x_0, last, after, earlier, known[1].x_0);
 }
 
 /** A few-step map (sfumato.samplers.renoising): jump to the clean level, add noise, jump again. */
@@ -154,8 +176,10 @@ const renoising: Method = () => (denoise, x, t, s, noise) => {
 export const METHODS: Record<string, Method> = {
   ancestral,
   ddim,
-  "dpm++2m": dpmSolver(false),
-  "dpm++2m-sde": dpmSolver(true),
+  "dpm++2m": dpmSolver(2, false),
+  "dpm++2m-sde": dpmSolver(2, true),
+  "dpm++3m": dpmSolver(3, false),
+  "dpm++3m-sde": dpmSolver(3, true),
   heun,
   unipc,
   renoising,
@@ -188,6 +212,8 @@ function inpainting(make: () => Step, { x_0, known }: Known): Step {
 export const SAMPLERS: Record<string, { eta: boolean }> = {
   "dpm++2m-sde": { eta: true },
   "dpm++2m": { eta: false },
+  "dpm++3m-sde": { eta: true },
+  "dpm++3m": { eta: false },
   unipc: { eta: false },
   heun: { eta: false },
   ddim: { eta: true },

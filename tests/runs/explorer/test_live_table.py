@@ -235,7 +235,7 @@ def test_a_few_step_map_draws_in_the_page(
     tab.close()
 
 
-@pytest.mark.parametrize("sampler", ["heun", "ddim", "ancestral", "unipc"])
+@pytest.mark.parametrize("sampler", ["heun", "ddim", "ancestral", "unipc", "dpm++3m-sde"])
 def test_other_samplers_draw_so_too(
     sampler: str, shop: Run, browser: "Browser", tmp_path: Path
 ) -> None:
@@ -497,10 +497,10 @@ def test_why_rows_are_drawn_beforehand_is_on_the_page(
     tab = File(browser, tmp_path / "orders.html")
     said = tab.page.get_by_test_id("why")
     assert said.inner_text().strip() == (
-        "The page does not draw by itself: the page does not have the sampler dpm++3m-sde."
+        "The page does not draw by itself: the page does not have the sampler predictor-corrector."
     )
     tab.page.get_by_test_id("language").click()
-    assert said.inner_text().strip() == "本页不自行生成：页面没有采样器 dpm++3m-sde。"
+    assert said.inner_text().strip() == "本页不自行生成：页面没有采样器 predictor-corrector。"
     tab.close()
 
 

@@ -199,7 +199,7 @@ def _commanded(shown: Shown, run: Run, folder: Path, monkeypatch: pytest.MonkeyP
         return np.array([[float(cell) for cell in row] for row in [*csv.reader(file)][1:]])
 
 
-@pytest.mark.parametrize("sampler", ["dpm++2m", "unipc", "heun", "ddim", "ancestral"])
+@pytest.mark.parametrize("sampler", ["dpm++2m", "dpm++3m", "unipc", "heun", "ddim", "ancestral"])
 def test_each_sampler_draws_what_the_command_beside_it_draws(
     sampler: str, chosen: Shown, moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

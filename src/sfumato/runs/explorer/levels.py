@@ -15,7 +15,16 @@ from sfumato.process.noise import NoiseLevel
 # The options of samplers that the page has; any other would change what it draws.
 OPTIONS = {"eta", "noise_below", "variance", "last_step_noise"}
 # The samplers of explorer/src/samplers.ts.
-SAMPLERS = {"ancestral", "ddim", "dpm++2m", "dpm++2m-sde", "heun", "unipc"}
+SAMPLERS = {
+    "ancestral",
+    "ddim",
+    "dpm++2m",
+    "dpm++2m-sde",
+    "dpm++3m",
+    "dpm++3m-sde",
+    "heun",
+    "unipc",
+}
 
 
 def refuse_sampler(sampling: SamplingSettings) -> None:

@@ -141,12 +141,12 @@ def _arrays(
     yield "axis", levels_of(denoiser, process.grid("uniform-log-snr", stops))
     yield "compared", levels_of(denoiser, then_clean(compared_levels(run)))
     own = _steps_of(model)
-    for name in process.suggested_grids:
-        for steps in sorted({own, *_STEPS}):
-            if not process.num_levels or steps <= process.num_levels:
+    for name in dict.fromkeys((*process.suggested_grids, model.settings.sampling.grid)):
+        # A grid that is not suggested for a table may have no room for other numbers of steps.
+        any_number = name in process.suggested_grids or not process.num_levels
+        for steps in sorted({own, *_STEPS} if any_number else {own}):
+            if steps <= (process.num_levels or steps):
                 yield f"grid/{name}/{steps}", _grid(model, name, steps)
-    if (grid := model.settings.sampling.grid) not in process.suggested_grids:
-        yield f"grid/{grid}/{own}", _grid(model, grid, own)
     if knows_all_levels(denoiser.conditioning):
         yield from _along_others(denoiser.parameterisation).items()
     for name, network in _networks(run, model, other):
