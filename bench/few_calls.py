@@ -53,7 +53,7 @@ def measure() -> Page:
         "Few network calls",
         [
             (
-                f"{ROWS:,} samples of default fits, drawn by the fit's own sampler (50 calls) and by "
+                f"{ROWS:,} samples of default fits, drawn by the fit's own sampler and by "
                 "the map that `sfumato distill` learned from its network. At the floor: classifier "
                 f"AUC at most {LARGEST_AUC}, mean true log density within {LARGEST_GAP} nats, energy "
                 "distance no more than the largest of twenty real sets. Seconds are a processor's; "

@@ -116,6 +116,23 @@ RECIPES = {
 }
 
 
+def test_where_a_sampler_goes_is_of_its_kind_of_process() -> None:
+    points = recipes.points(2)
+
+    def visited(*layers: str) -> tuple[str, int | str]:
+        changes = [config.parse_assignments(each.split()) for each in layers]
+        sampling = config.resolve(points, *changes).sampling
+        return sampling.grid, sampling.steps
+
+    usual = Settings().sampling
+    assert visited() == ("softplus", 30) != (usual.grid, usual.steps)
+    assert visited("sampling.options.eta=1 process.schedule=linear") == ("softplus", 30)
+    assert visited("sampling.steps=7", "sampling.sampler=heun") == ("softplus", 7)
+    assert visited("process.num_levels=20") == ("trailing", 20)
+    assert visited("process.num_levels=20 sampling.grid=softplus") == ("softplus", 20)
+    assert visited("process.num_levels=20", "process.num_levels=0") == (usual.grid, usual.steps)
+
+
 @pytest.mark.parametrize(("recipe", "shift", "eta"), RECIPES.values(), ids=RECIPES)
 def test_recipes_say_what_they_change_of_a_method(
     recipe: dict[str, Any], shift: float, eta: float

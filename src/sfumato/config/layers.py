@@ -143,16 +143,27 @@ def _states_all(section: str, change: Mapping[str, Any]) -> bool:
 
 
 def _without_other_options(values: Mapping[str, Any], layer: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` without the options of a schedule, network or sampler that `layer` replaces."""
+    """`values` without the options of a schedule, network or sampler that `layer` replaces.
+
+    Nor with the grid and the steps, where a continuous process becomes a table of levels, or a
+    table continuous.
+    """
     kept = dict(values)
     for section in _KINDS:
-        before, change = values.get(section), layer.get(section)
+        before, change = kept.get(section), layer.get(section)
         if not isinstance(before, Mapping) or not isinstance(change, Mapping):
             continue
-        other = _kinds(section, before) != _kinds(section, {**before, **change})
-        if other or _states_all(section, change):
-            kept[section] = {name: value for name, value in before.items() if name != "options"}
+        was, will = _kinds(section, before), _kinds(section, {**before, **change})
+        if was != will or _states_all(section, change):
+            kept[section] = _left(before, "options")
+        sampling = kept.get("sampling")
+        if section == "process" and was[-1] != will[-1] and isinstance(sampling, Mapping):
+            kept["sampling"] = _left(sampling, "grid", "steps")
     return kept
+
+
+def _left(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def resolve(*layers: Mapping[str, Any]) -> Settings:

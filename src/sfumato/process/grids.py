@@ -96,8 +96,7 @@ def softplus(process: Schedule | DiscreteSchedule, num_steps: int) -> NoiseLevel
     """K levels evenly spaced in log(1 + alpha/sigma), then clean.
 
     That is the softplus of half the log-SNR: as `uniform_log_snr` near data of unit scale, and
-    few levels far above them, where nothing but the noise changes. Not for Heun's method, which
-    corrects its first step by the slope at its end.
+    few levels far above them, where nothing but the noise changes.
     """
 
     def divide(noisiest: Tensor, cleanest: Tensor, part: Tensor) -> Tensor:

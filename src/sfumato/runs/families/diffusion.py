@@ -27,7 +27,7 @@ even = True
 likelihood = "of its probability flow, by the divergence along it (exact up to 32 columns)"
 recipe = (
     "Sfumato's model of points: a perceptron with Fourier features, an EDM denoiser on a "
-    "cosine schedule, AdamW from 0.01 down to 0, averaged weights; DPM-Solver++ 2M SDE in 50 steps"
+    "cosine schedule, AdamW from 0.01 down to 0, averaged weights; DPM-Solver++ 2M SDE"
 )
 
 
