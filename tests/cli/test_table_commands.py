@@ -256,6 +256,7 @@ AGE = "the column 'age' holds text, such as 'old' in row 2; the model learned in
         ("impute RUN other.csv --to a.csv", 3, "lacks the columns age, job"),
         ("impute RUN typed.csv --to a.csv", 3, WAGE),
         ("score RUN both.csv", 3, f"both.csv: {AGE}; and the column 'wage' holds text"),
+        ("score RUN timed.csv", 3, "'age' holds times or durations (hh:mm); the model learned int"),
         ("sample RUN --given-file both.csv --to a.csv", 3, f"both.csv: {AGE}; and the column"),
         ("score RUN people.csv --bound", 2, "--bound"),
         ("score RUN people.csv --tol 0.1", 2, "--tol"),
@@ -286,6 +287,7 @@ def test_a_mistake_is_one_line_and_a_code(
     (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
     header = "age,job,wage,since,smokes,zip\n"
     (tmp_path / "typed.csv").write_text(header + "30,,much,2021-01-01,true,01001\n" * 150)
+    (tmp_path / "timed.csv").write_text(header + "07:30,,1,2021-01-01,true,01001\n" * 2)
     rows = "30,,1,2021-01-01,true,01001\nold,,much,2021-01-01,true,01001\n"
     (tmp_path / "both.csv").write_text(header + rows)
     names = "".join(f"{k},name {k}\n" for k in range(200))

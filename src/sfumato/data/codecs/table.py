@@ -54,7 +54,8 @@ from sfumato.data.codecs.units import Unit
 from sfumato.data.codecs.units import found_in as units_in
 from sfumato.data.io.arrow import is_zone, zone_of
 from sfumato.data.io.cells import LARGEST_EXACT, number
-from sfumato.data.io.forms import is_form
+from sfumato.data.io.elapsed import elapsed_of
+from sfumato.data.io.forms import is_elapsed, is_form
 from sfumato.data.scratch import ScratchFile
 from sfumato.data.stored import fits, in_blocks, most_rows
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
@@ -1162,6 +1163,13 @@ def as_learned(column: Column, part: ColumnCodec) -> Column:
         DataError: if they cannot.
     """
     values, want = column.values, np.dtype(part.dtype)
+    # A file's times are read as minutes or seconds; a frame's are seconds.
+    alike = part.form or (column.form.endswith("ss") and elapsed_of(part.frame_dtype))
+    if is_elapsed(column.form) and not alike:
+        raise DataError(
+            f"the column {part.name!r} holds times or durations ({column.form}); the model learned "
+            f"{_NOUNS[want.kind]} there."
+        )
     if values.dtype.kind == want.kind:
         return Column(column.name, values.astype(want), column.missing)
     if column.missing.all():

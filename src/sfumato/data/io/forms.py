@@ -628,6 +628,11 @@ def is_form(form: str, dtype: str = "") -> bool:
     return _PATTERN.fullmatch(form) is not None and dtype in ("", "int64", "float64")
 
 
+def is_elapsed(form: str) -> bool:
+    """Whether it is a form of clock times and durations, counted in minutes or seconds."""
+    return form in _ELAPSED_FORMS
+
+
 def shown_mark(form: str, cells: Iterable[str]) -> str:
     """The decimal mark that cells of a form show; none if it may set thousands apart."""
     if _is_date(form) or _PATTERN.fullmatch(form) is None:
