@@ -122,7 +122,12 @@ class ContinuousProcess:
 
     num_levels: ClassVar[int] = 0
     default_grid: ClassVar[str] = "uniform-time"
-    suggested_grids: ClassVar[tuple[str, ...]] = ("uniform-time", "uniform-log-snr", "karras")
+    suggested_grids: ClassVar[tuple[str, ...]] = (
+        "uniform-time",
+        "uniform-log-snr",
+        "softplus",
+        "karras",
+    )
 
     @property
     def noisiest(self) -> NoiseLevel:
