@@ -159,14 +159,14 @@ def any_rows(count: int) -> DataTable:
 def test_a_row_is_scored_to_the_last_bit_alike_whatever_stands_beside_it(
     target: str | list[str] | None,
 ) -> None:
-    model, table = seven(), any_rows(70)
-    turned = np.random.default_rng(2).permutation(70)
+    model, table = seven(), any_rows(140)
+    turned = np.random.default_rng(2).permutation(140)
     found = log_prob(model, table, target=target, steps=3)
-    assert len(set(found.tolist())) > (60 if target != "two" else 6)
+    assert len(set(found.tolist())) > (120 if target != "two" else 6)
     assert log_prob(model, table.take(turned), target=target, steps=3).tolist() == (
         found[turned].tolist()
     )
-    for k in (3, 66):
+    for k in (3, 136):
         alone = log_prob(model, table.take(np.array([k])), target=target, steps=3)
         assert alone.tolist() == [found[k]]
 
@@ -207,20 +207,25 @@ def test_a_network_s_own_answers_are_differentiated(monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(found, log_prob(model, table, steps=4), rtol=0, atol=1e-9)
 
 
-def test_rows_alike_so_far_are_asked_about_the_next_word_once(
+def test_what_rows_and_orders_have_seen_is_asked_about_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two words, three numbers that may be missing: 16 kinds of rows before the last, a call."""
-    model, calls = seven(), []
+    """Two words, three numbers that may be missing: at most 3^5 - 2^5 kinds of what is seen."""
+    model, asked = seven(), []
     logits = TableDenoiser.logits
 
     def counted(self: TableDenoiser, *args: torch.Tensor) -> torch.Tensor:
-        calls.append(len(args[0]))
+        asked.append(args[1])
         return logits(self, *args)
 
     monkeypatch.setattr(TableDenoiser, "logits", counted)
     list(model.log_prob_chunks(any_rows(300), steps=1))
-    assert len(calls) == 5 * len(model.orders)
+    (seen,) = asked
+    assert len(seen) == 256
+    assert 90 < len(seen.unique(dim=0)) <= 211
+    asked.clear()
+    list(model.log_prob_chunks(any_rows(1), steps=1))
+    assert [len(each) for each in asked] == [256]
 
 
 def test_what_was_never_seen_has_laplace_s_probability(model: TableModel) -> None:

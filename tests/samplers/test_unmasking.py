@@ -41,6 +41,50 @@ def test_the_chain_rule_gives_the_law_in_any_order(seed: int) -> None:
     np.testing.assert_allclose(found.exp().numpy(), LAW.ravel(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("most", [1, 24 * 12 * 5])
+def test_rounds_asked_about_in_parts_give_the_same(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One round at once and five, of four orders of three."""
+    asked = []
+
+    def counted(levels: Tensor) -> Tensor:
+        asked.append(len(levels) // 24)
+        return exact_logits(levels)
+
+    monkeypatch.setattr("sfumato.samplers.unmasking._MOST_NUMBERS", most)
+    found = log_prob_categories(counted, every_level(), SIZES, orders(3, 0, 0))
+    assert asked == ([1] * 12 if most == 1 else [5, 5, 2])
+    np.testing.assert_allclose(found.exp().numpy(), LAW.ravel(), rtol=1e-12)
+
+
+def test_a_given_level_is_a_condition_in_every_round() -> None:
+    """Whatever stands in its place among the categories, and whatever is given in other rows."""
+    levels = every_level()
+    some = levels[:, 1] == 2
+    given = torch.where(some[:, None], torch.tensor((2, 1, 4)), torch.tensor(SIZES))
+    found = log_prob_categories(exact_logits, levels, SIZES, orders(3, 0, 0), given=given).exp()
+    conditional = LAW[:, 1] / LAW[:, 1].sum()
+    np.testing.assert_allclose(found[some].numpy(), conditional.ravel(), rtol=1e-12)
+    np.testing.assert_allclose(found[~some].numpy(), LAW[:, :2].ravel(), rtol=1e-12)
+
+
+def test_what_may_stand_beside_a_level_goes_by_those_of_its_own_round_too() -> None:
+    """All columns in one round, as of very many, the first two of them to be alike."""
+
+    def allowed(seen: Tensor, column: int) -> Tensor | None:
+        if column != 1:
+            return None
+        first = seen[:, :1]
+        return (torch.arange(3) == first) | (first == 2)
+
+    every = every_level()
+    found = log_prob_categories(exact_logits, every, SIZES, (((0, 1, 2),),), allowed).exp()
+    chances = [LAW.sum((1, 2)), LAW.sum((0, 1))]
+    expected = [chances[0][i] * chances[1][k] * (i == j) for i, j, k in every.tolist()]
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
 def test_probabilities_of_a_network_that_contradicts_itself_sum_to_one() -> None:
     """One whose factors belong to no common law: the mean over orders is a law all the same."""
     table = torch.randn(64, sum(SIZES), generator=torch.Generator().manual_seed(0)).double()

@@ -69,6 +69,9 @@ from sfumato.samplers.unmasking import Allowed, Order, draw_categories, log_prob
 # Rows scored at once, always so many, so that a row's last digit does not depend on the others.
 _SCORED = 64
 
+# The same of the categories seen so far that are asked about: a row has dozens of its own.
+_ASKED = 256
+
 # What a column may hold so that it can be measured.
 _LARGEST = 1e100
 
@@ -549,7 +552,7 @@ class TableModel:
             part, chunk = known.take(some), categories[some]
             found = LogProb(torch.from_numpy(nats[some]), None, 0)
             if of_target.any():
-                logits = partial(self._logits_given, self.denoiser, part)
+                logits = partial(self._logits_of_rounds, part)
                 own_orders = sizes, self.orders, self.allowed
                 of_categories = log_prob_categories(logits, chunk, *own_orders, given[some])
                 found = replace(found, nats=found.nats + of_categories)
@@ -564,20 +567,25 @@ class TableModel:
         """Eq. (2) of `denoisers.table` beside what is known and the categories seen so far."""
         return denoise.logits(self.codec.free(known, seen)[0], seen)
 
+    def _logits_of_rounds(self, known: EncodedTable, seen: Tensor) -> Tensor:
+        """The same of what is seen of the rows in one round after another."""
+        rounds = seen.split(len(known))
+        return torch.cat([self._logits_given(self.denoiser, known, each) for each in rounds])
+
     def hidden(self, categories: Tensor) -> Tensor:
         """Codes as the network takes them: those that are not known, -1, as the number of all."""
         sizes = torch.tensor(self.codec.sizes, dtype=torch.int64)
         return torch.where(categories < 0, sizes, categories)
 
     def _log_prob_categories(self, categories: Tensor) -> Tensor:
-        """Log p(categories); rows that agree in those before the next are asked about it once."""
-        unknown_numbers = torch.full((_SCORED, *self.codec.event), math.nan, dtype=torch.float64)
+        """Log p(categories); what several rows or orders have seen is asked about once."""
+        unknown_numbers = torch.full((_ASKED, *self.codec.event), math.nan, dtype=torch.float64)
 
         def logits(seen: Tensor) -> Tensor:
             different, of_row = seen.unique(dim=0, return_inverse=True)
             found = [
                 self.denoiser.logits(unknown_numbers, different[some])[:count]
-                for some, count in _scored(len(different))
+                for some, count in _scored(len(different), _ASKED)
             ]
             return torch.cat(found)[of_row]
 
@@ -618,7 +626,8 @@ class TableModel:
         of = TracedNumbers if type(self.denoiser.network) is TableMLP else SomeNumbers
         x_0 = torch.where(noisy, numbers, zeros)[:, slots].double()
         grid = unit_log_snr(self.process.continuous(), steps + 1)
-        found = log_prob(of(self.denoiser, condition, slots), x_0, grid, probes=directions)
+        denoise = of(self.denoiser, condition, slots)
+        found = log_prob(denoise, x_0, grid, probes=directions)
         # A number that is not free was carried along as the 0 of N(0, 1).
         carried = (~noisy[:, slots]).sum(1) * 0.5 * math.log(2 * math.pi)
         return replace(found, nats=found.nats + carried)
@@ -849,11 +858,11 @@ def _named(target: str | Sequence[str]) -> frozenset[str]:
     return names
 
 
-def _scored(count: int) -> Iterator[tuple[Tensor, int]]:
+def _scored(count: int, size: int = _SCORED) -> Iterator[tuple[Tensor, int]]:
     """The rows of each chunk, the last row again where there are no more, and how many are new."""
-    for first in range(0, count, _SCORED):
-        rows = torch.arange(first, first + _SCORED).clamp(max=count - 1)
-        yield rows, min(_SCORED, count - first)
+    for first in range(0, count, size):
+        rows = torch.arange(first, first + size).clamp(max=count - 1)
+        yield rows, min(size, count - first)
 
 
 def _first_of(found: LogProb, count: int) -> LogProb:

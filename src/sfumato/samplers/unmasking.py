@@ -15,8 +15,8 @@ only some categories stand beside those before, the others have the probability 
 """
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice, pairwise
 
 import torch
 from jaxtyping import Float, Int
@@ -28,6 +28,9 @@ NUM_ORDERS = 4
 
 # Network calls for a row; of more columns several are drawn at once.
 MOST_ROUNDS = 64
+
+# Categories seen and logits that are held at once while rows are scored: 32 MiB.
+_MOST_NUMBERS = 2**22
 
 Order = tuple[tuple[int, ...], ...]
 """Columns, round after round."""
@@ -115,36 +118,51 @@ def log_prob_categories(
 ) -> Float[Tensor, " batch"]:
     """Eq. (2) in nats, of those categories that are not hidden.
 
+    No round waits for another, as all categories are there: the network is asked about as many at
+    once as `_MOST_NUMBERS` lets stand in memory.
+
     Args:
-        logits: as for `draw_categories`.
+        logits: as for `draw_categories`, of the batch in one round after another.
         categories: a column's number of categories where it is hidden.
         sizes: how many categories each column has.
         orders: see `orders`.
         allowed: as for `draw_categories`.
         given: those that are conditions; a column's number of categories where there is none.
     """
-    places, found, hidden = _places(sizes), [], torch.tensor(sizes)
-    given = hidden.expand(len(categories), -1) if given is None else given
-    open_ = (given == hidden).any(0)
-    for order in orders:
-        seen = given.clone()
-        nats = torch.zeros(len(categories), dtype=torch.float64)
-        for each in order:
-            columns = [column for column in each if open_[column]]
-            if not columns:
-                continue
-            answers = logits(seen)
+    places, batch = _places(sizes), len(categories)
+    given = torch.tensor(sizes).expand(batch, -1) if given is None else given
+    rounds = _rounds(categories, given, sizes, orders)
+    together = max(1, _MOST_NUMBERS // max(1, batch * (len(sizes) + sum(sizes))))
+    found = torch.zeros(len(orders), batch, dtype=torch.float64)
+    while some := list(islice(rounds, together)):
+        answers = logits(torch.cat([seen for *_, seen in some])).unflatten(0, (len(some), batch))
+        for (k, columns, seen), answer in zip(some, answers, strict=True):
             for column in columns:
                 own = categories[:, column]
-                there = (own < sizes[column]) & (seen[:, column] == sizes[column])
-                chance, may = answers[:, places[column]], None
+                chance, may = answer[:, places[column]], None
                 if allowed is not None:
                     may = allowed(seen, column)
                 if may is not None:
                     chance = chance.masked_fill(~may, -math.inf)
                 chance = chance.log_softmax(1)
                 found_here = chance.gather(1, own[:, None].clamp(max=sizes[column] - 1))[:, 0]
-                nats += torch.where(there, found_here, 0.0)
+                there = (own < sizes[column]) & (seen[:, column] == sizes[column])
+                found[k] += torch.where(there, found_here, 0.0)
                 seen[:, column] = torch.where(there, own, seen[:, column])
-        found.append(nats)
-    return torch.stack(found).logsumexp(0) - math.log(len(orders))
+    return found.logsumexp(0) - math.log(len(orders))
+
+
+def _rounds(
+    categories: Tensor, given: Tensor, sizes: Sequence[int], orders: Sequence[Order]
+) -> Iterator[tuple[int, list[int], Tensor]]:
+    """Of each round in which there is something to tell: its order, columns, and what is seen."""
+    open_ = (given == torch.tensor(sizes)).any(0)
+    for k, order in enumerate(orders):
+        after = given
+        for each in order:
+            if columns := [column for column in each if open_[column]]:
+                seen, after = after.clone(), after.clone()
+                for column in columns:
+                    hidden = after[:, column] == sizes[column]
+                    after[:, column] = torch.where(hidden, categories[:, column], after[:, column])
+                yield k, columns, seen
