@@ -17,6 +17,7 @@ from sfumato.data.codecs.table import TableCodec
 from sfumato.data.table import Column, DataTable, concatenate
 from sfumato.denoisers.table import SomeNumbers, TableDenoiser
 from sfumato.errors import ArgumentError
+from sfumato.likelihood import flow
 from sfumato.models.build import build_model
 from sfumato.models.table import TableModel
 from sfumato.networks.table_mlp import TableCondition, TableMLP
@@ -169,6 +170,28 @@ def test_a_row_is_scored_to_the_last_bit_alike_whatever_stands_beside_it(
     for k in (3, 136):
         alone = log_prob(model, table.take(np.array([k])), target=target, steps=3)
         assert alone.tolist() == [found[k]]
+
+
+def test_rows_of_many_numbers_are_scored_fewer_at_once_and_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, table, sizes = seven(), any_rows(140), []
+
+    def counted(denoise: Any, x_0: torch.Tensor, *args: Any, **options: Any) -> Any:
+        sizes.append(len(x_0))
+        return flow.log_prob(denoise, x_0, *args, **options)
+
+    monkeypatch.setattr("sfumato.models.table.log_prob", counted)
+    found = log_prob(model, table, steps=2)
+    monkeypatch.setattr("sfumato.models.table._MANY_NUMBERS", 6)
+    many = log_prob(model, table, steps=2)
+    assert sizes == [128, 128, 64, 64, 64]
+    np.testing.assert_allclose(many, found, rtol=0, atol=1e-4)
+    for k in (3, 136):
+        assert log_prob(model, table.take(np.array([k])), steps=2).tolist() == [many[k]]
+    # Of one number, it is few.
+    log_prob(model, table.take(np.array([0])), target="x1", steps=2)
+    assert sizes[5:] == [64, 64, 128]
 
 
 def test_rows_beyond_those_whose_words_are_asked_about_together_are_scored_as_others() -> None:

@@ -66,8 +66,9 @@ from sfumato.samplers.renoising import Renoising
 from sfumato.samplers.steps import Choice
 from sfumato.samplers.unmasking import Allowed, Order, draw_categories, log_prob_categories, orders
 
-# Rows scored at once, always so many, so that a row's last digit does not depend on the others.
-_SCORED = 64
+# Rows scored at once, always so many, so that a row's last digit does not depend on the others;
+# of many numbers half, as more win nothing there and a single row costs as much as all.
+_SCORED, _MANY_NUMBERS = 128, 16
 
 # The same of the categories seen so far that are asked about: a row has dozens of its own.
 _ASKED = 256
@@ -499,8 +500,9 @@ class TableModel:
         numbers = self.codec.free(encoded, categories)[0].to(encoded.numeric)
         numbers[:, : in_gap.shape[1]][torch.from_numpy(in_gap)] = math.nan
         numbers[encoded.numeric.isnan()] = math.nan  # the slack of a rule that is broken
-        every = torch.ones(_SCORED, numbers.shape[1], dtype=torch.bool)
-        for some, count in _scored(len(rows)):
+        size = _rows_at_once(numbers.shape[1])
+        every = torch.ones(size, numbers.shape[1], dtype=torch.bool)
+        for some, count in _scored(len(rows), size):
             if self.codec.sizes and int(some[0]) % CHUNK == 0:
                 chunk = slice(int(some[0]), int(some[0]) + CHUNK)
                 nats[chunk] += self._log_prob_categories(categories[chunk]).numpy()
@@ -548,7 +550,7 @@ class TableModel:
         # The slacks of rules may be free, too.
         slacks = np.arange(numeric.sum(), z.shape[1])
         slots = torch.from_numpy(np.r_[np.flatnonzero(asked[numeric]), slacks])
-        for some, count in _scored(len(rows)):
+        for some, count in _scored(len(rows), _rows_at_once(len(slots))):
             part, chunk = known.take(some), categories[some]
             found = LogProb(torch.from_numpy(nats[some]), None, 0)
             if of_target.any():
@@ -626,8 +628,7 @@ class TableModel:
         of = TracedNumbers if type(self.denoiser.network) is TableMLP else SomeNumbers
         x_0 = torch.where(noisy, numbers, zeros)[:, slots].double()
         grid = unit_log_snr(self.process.continuous(), steps + 1)
-        denoise = of(self.denoiser, condition, slots)
-        found = log_prob(denoise, x_0, grid, probes=directions)
+        found = log_prob(of(self.denoiser, condition, slots), x_0, grid, probes=directions)
         # A number that is not free was carried along as the 0 of N(0, 1).
         carried = (~noisy[:, slots]).sum(1) * 0.5 * math.log(2 * math.pi)
         return replace(found, nats=found.nats + carried)
@@ -760,7 +761,7 @@ class TableModel:
         for each in self.codec.repeats:
             open_ = self.codec.undecided(known, each)
             same = open_ & (whole.categories[:, each.category] == each.code)
-            for some, count in _scored(len(known) if open_.any() else 0):
+            for some, count in _scored(len(known) if open_.any() else 0, _SCORED):
                 chance = self.chance_of_repeat(self.denoiser, known.take(some), each)
                 chance = torch.where(same[some], chance, 1 - chance)
                 own = torch.where(open_[some], chance.log(), 0.0)[:count]
@@ -858,7 +859,12 @@ def _named(target: str | Sequence[str]) -> frozenset[str]:
     return names
 
 
-def _scored(count: int, size: int = _SCORED) -> Iterator[tuple[Tensor, int]]:
+def _rows_at_once(numbers: int) -> int:
+    """How many rows are scored at once for the density of so many numbers."""
+    return _SCORED if numbers <= _MANY_NUMBERS else _SCORED // 2
+
+
+def _scored(count: int, size: int) -> Iterator[tuple[Tensor, int]]:
     """The rows of each chunk, the last row again where there are no more, and how many are new."""
     for first in range(0, count, size):
         rows = torch.arange(first, first + size).clamp(max=count - 1)
