@@ -16,7 +16,7 @@ from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.table import TableCodec
 from sfumato.data.table import Column, DataTable, concatenate
 from sfumato.denoisers.table import SomeNumbers, TableDenoiser
-from sfumato.errors import ArgumentError
+from sfumato.errors import ArgumentError, DataError
 from sfumato.likelihood import flow
 from sfumato.models.build import build_model
 from sfumato.models.table import TableModel
@@ -194,11 +194,29 @@ def test_rows_of_many_numbers_are_scored_fewer_at_once_and_alike(
     assert sizes[5:] == [64, 64, 128]
 
 
-def test_rows_beyond_those_whose_words_are_asked_about_together_are_scored_as_others() -> None:
-    model, table = seven(), any_rows(1090)
+def test_rows_are_encoded_and_scored_a_chunk_at_a_time_and_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, table, encoded = seven(), any_rows(1090), []
+
+    def counted(codec: TableCodec, rows: DataTable, **options: Any) -> Any:
+        encoded.append(len(rows))
+        return encode(codec, rows, **options)
+
+    encode = TableCodec.encode
+    monkeypatch.setattr(TableCodec, "encode", counted)
     found = log_prob(model, table, steps=1)
+    assert encoded == [1024, 66]
     last = np.arange(1020, 1090)
     assert found[last].tolist() == log_prob(model, table.take(last), steps=1).tolist()
+
+
+def test_rows_that_do_not_fit_are_refused_before_any_is_scored() -> None:
+    model, table = seven(), any_rows(1090)
+    wrong = Column("x4", np.full(1090, "far", object), np.arange(1090) != 1080)
+    table = DataTable(tuple(wrong if each.name == "x4" else each for each in table))
+    with pytest.raises(DataError, match="column 'x4' holds text, such as 'far' in row 1081"):
+        next(model.log_prob_chunks(table))
 
 
 def test_the_divergence_is_as_by_backward_passes(monkeypatch: pytest.MonkeyPatch) -> None:

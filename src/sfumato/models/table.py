@@ -25,7 +25,7 @@ from sfumato.config import SamplingSettings, Settings
 from sfumato.data.codecs.columns import CategoricalCodec
 from sfumato.data.codecs.repeats import Repeat
 from sfumato.data.codecs.rules import broken_by
-from sfumato.data.codecs.table import EncodedTable, TableCodec
+from sfumato.data.codecs.table import EncodedTable, TableCodec, refuse_others
 from sfumato.data.io.arrow import zone_of
 from sfumato.data.io.cells import LARGEST_EXACT, sort
 from sfumato.data.io.elapsed import elapsed_of, is_held, seconds_of
@@ -490,7 +490,17 @@ class TableModel:
         if target is not None:
             yield from self._log_prob_targets(rows, _named(target), steps, probes, seed)
             return
-        encoded, n = self.codec.encode(self.own(rows)), self.codec.rows
+        own = self.own(rows)
+        refuse_others(own, self.codec.parts, "the rows")
+        for first in range(0, len(own), CHUNK):
+            chunk = own.take(np.arange(first, min(first + CHUNK, len(own))))
+            yield from self._log_prob_rows(chunk, steps, probes, seed)
+
+    def _log_prob_rows(
+        self, rows: DataTable, steps: int, probes: int | None, seed: int
+    ) -> Iterator[LogProb]:
+        """Of a chunk of whole rows."""
+        encoded, n = self.codec.encode(rows), self.codec.rows
         seen = math.log(n / (n + 1)) * self.codec.can_be_unseen
         nats = encoded.log_width + np.where(encoded.unseen, -math.log(n + 1), seen).sum(1)
         nats += np.where(encoded.broken, -math.log(n + 1), math.log(n / (n + 1))).sum(1)
@@ -500,15 +510,13 @@ class TableModel:
         numbers = self.codec.free(encoded, categories)[0].to(encoded.numeric)
         numbers[:, : in_gap.shape[1]][torch.from_numpy(in_gap)] = math.nan
         numbers[encoded.numeric.isnan()] = math.nan  # the slack of a rule that is broken
-        size = _rows_at_once(numbers.shape[1])
+        if self.codec.sizes:
+            nats += self._log_prob_categories(categories).numpy()
+        size, slots = _rows_at_once(numbers.shape[1]), torch.arange(numbers.shape[1])
         every = torch.ones(size, numbers.shape[1], dtype=torch.bool)
         for some, count in _scored(len(rows), size):
-            if self.codec.sizes and int(some[0]) % CHUNK == 0:
-                chunk = slice(int(some[0]), int(some[0]) + CHUNK)
-                nats[chunk] += self._log_prob_categories(categories[chunk]).numpy()
             found = LogProb(torch.from_numpy(nats[some]), None, 0)
             if self.codec.event[0]:
-                slots = torch.arange(numbers.shape[1])
                 flow = self._log_prob_numbers(
                     numbers[some], categories[some], steps, probes, seed, every, slots
                 )
