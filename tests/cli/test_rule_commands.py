@@ -113,6 +113,21 @@ def test_rows_that_are_drawn_keep_the_rules(sfumato: Command, folder: Path) -> N
     keep_the_rules(rows)
 
 
+def test_rows_without_a_missing_value_are_filled_with_nothing(
+    sfumato: Command, folder: Path
+) -> None:
+    whole = [row for row in read(folder / "orders.csv") if row["sent"] and row["age"] != "."][:5]
+    with Path("whole.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, HEAD)
+        writer.writeheader()
+        writer.writerows(whole)
+    code, _, err = sfumato(f"impute {folder / 'run'} whole.csv --to full.csv --quiet")
+    assert (code, err) == (0, "")
+    assert [(row["city"], row["sent"]) for row in read(Path("full.csv"))] == [
+        (row["city"], row["sent"]) for row in whole
+    ]
+
+
 def test_rows_that_are_filled_or_edited_keep_the_rules(sfumato: Command, folder: Path) -> None:
     rng = np.random.default_rng(1)
     whole = [row for row in read(folder / "orders.csv") if row["sent"]]

@@ -853,7 +853,8 @@ class TableCodec:
             for rule in combinations:
                 places = list(self._places_of(rule))
                 seen, of_rule = set(rule.codes), codes[:, places].tolist()
-                own.append(impossible & [tuple(row) not in seen for row in of_rule])
+                unseen = np.array([tuple(row) not in seen for row in of_rule], dtype=bool)
+                own.append(impossible & unseen)
                 whole.append(own[-1] & (codes[:, places] < sizes[places]).all(1).numpy())
             # What only several rules together exclude is laid to those with unknown columns.
             of_several = impossible & ~np.any(whole, axis=0)
