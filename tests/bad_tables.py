@@ -104,6 +104,12 @@ BAD = [
     ),
     BadTable("name-absurd.csv", b"a," + b"b" * 5000 + b"\n1,2\n", ("line 1", "1,000 characters")),
     BadTable("names-and-numbers.csv", b"a,7\n1,2\n", ("line 1", "both names and numbers ('7')")),
+    BadTable("counts-beside-words.csv", b"Anna,0,1,2\nBen,0,1,4\n", ("line 1", "line with names")),
+    BadTable(
+        "years-of-people.csv", b"Anna,1990,1991,1992\nBen,1991,1993,1999\n", ("line 1", "both")
+    ),
+    BadTable("all-in-quotes.csv", b'"Anna","1"\n"Ben","2"\n', ("line 1", "both names and numbers")),
+    BadTable("names-bare-of-one-less.csv", b"a,b\nx,1,2\n", ("line 2", "3 cells where 2 are")),
     BadTable("no-header-but-words.csv", b"1,red\n2,blue\n", ("line 1", "both names and numbers")),
     BadTable("million-columns.csv", _wide, ("1,000,000 columns", "at most 10,000")),
     # The layout.

@@ -105,6 +105,7 @@ LAYOUTS: list[tuple[str, str, bytes, dict[str, list[Any]]]] = [
     ("a hole alone in its row", "t.csv", b'a\n1\n""\n2\n', {"a": [1, HOLE, 2]}),
     ("no header", "t.csv", b"1,2.5\n3,4\n", {"x0": [1, 3], "x1": [2.5, 4.0]}),
     ("a hole in the first row, no header", "t.csv", b"1,\n3,4\n", {"x0": [1, 3], "x1": [HOLE, 4]}),
+    ("NaN in the first row, no header", "t.csv", b"1,NaN\n3,4\n", {"x0": [1, 3], "x1": [HOLE, 4]}),
     ("spaces around numbers", "t.csv", b"a , b\n 1 , 2.5\n3,  \n", {"a": [1, 3], "b": [2.5, HOLE]}),
     ("spaces of words are theirs", "t.csv", b"a,b\n1, x\n3,x\n", {"a": [1, 3], "b": [" x", "x"]}),
     ("quotes", "t.csv", b'"a","b, c"\n"1","x ""y"""\n', {"a": [1], "b, c": ['x "y"']}),
@@ -133,6 +134,28 @@ LAYOUTS: list[tuple[str, str, bytes, dict[str, list[Any]]]] = [
      {"row": [1, 2], "size": [1.5, 2.5], "sex": ["F", "M"]}),
     ("R's write.csv", "t.csv", b'"","size"\n"a",1.5\n"b",2.5\n',
      {"row": ["a", "b"], "size": [1.5, 2.5]}),
+    ("R's write.table with commas", "t.csv", b'"size","sex"\n"1",1.5,"F"\n"2",2.5,"M"\n',
+     {"row": [1, 2], "size": [1.5, 2.5], "sex": ["F", "M"]}),
+    ("R's write.table with semicolons", "t.csv", b'"size";"sex"\n"a b";1,5;"F"\n"c";2,5;"M"\n',
+     {"row": ["a b", "c"], "size": [1.5, 2.5], "sex": ["F", "M"]}),
+    ("a matrix of R", "t.csv", b'"","142.2","144.8"\n"9.4",0,1\n"9.5",2,3\n',
+     {"row": [9.4, 9.5], "142.2": [0, 2], "144.8": [1, 3]}),
+    ("numbers in quotes above numbers", "t.csv", b'"1","2"\n5,6\n7,8\n',
+     {"1": [5, 7], "2": [6, 8]}),
+    ("quoted years over a hole", "t.csv", b'"land","1960","1970"\n"Aruba",,4.5\n',
+     {"land": ["Aruba"], "1960": [HOLE], "1970": [4.5]}),
+    ("years beside names", "t.csv", b"land,1960,1961,1962\nAruba,4.8,,4.5\n",
+     {"land": ["Aruba"], "1960": [4.8], "1961": [HOLE], "1962": [4.5]}),
+    ("an array of pandas", "t.csv", b",0,1,2\n0,5,6,7\n1,8,9,7\n",
+     {"row": [0, 1], "0": [5, 8], "1": [6, 9], "2": [7, 7]}),
+    ("an array of pandas without its index", "t.csv", b"0,1,2\n0.5,6.0,7.0\n",
+     {"0": [0.5], "1": [6.0], "2": [7.0]}),
+    ("integers that are counted may be data", "t.csv", b"0,1,2\n2,1,0\n",
+     {"x0": [0, 2], "x1": [1, 1], "x2": [2, 0]}),
+    ("years above years are data", "t.csv", b"1990,1991,1992\n1995,1997,1999.5\n",
+     {"x0": [1990, 1995], "x1": [1991, 1997], "x2": [1992.0, 1999.5]}),
+    ("numbers that all stand in quotes", "t.csv", b'"1","2"\n"3","4"\n',
+     {"x0": [1, 3], "x1": [2, 4]}),
     ("a row beside a nameless column", "t.csv", b",row\n1,2\n", {"row_1": [1], "row": [2]}),
     ("UTF-16 of Excel", "t.txt", "a\tb\n1\té\n".encode("utf-16"), {"a": [1], "b": ["é"]}),
     ("UTF-16, the other end first", "t.csv", b"\xfe\xff" + "a,b\n1,é\n".encode("utf-16-be"),
@@ -356,10 +379,31 @@ def test_a_word_that_text_cannot_hold_is_not_written(tmp_path: Path, word: str) 
     assert path.read_text() == "precious"
 
 
-@pytest.mark.parametrize("name", ["", "7", "1e5", " a", "a" * 1001, "sep=", "\ufeffa"])
+@pytest.mark.parametrize("name", ["", " a", "a" * 1001, "sep=", "\ufeffa"])
 def test_a_name_that_text_cannot_hold_is_not_written(tmp_path: Path, name: str) -> None:
     column = Column(name, np.zeros(2), np.zeros(2, dtype=bool))
     with pytest.raises(DataError, match=r"rename the column or write \.parquet"):
+        write_table(tmp_path / "t.csv", DataTable((column,)))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".csv.gz"])
+@pytest.mark.parametrize("names", [["7"], ["1e5", "a"], ["7", "1,5"], ["0", "1", "2"]])
+def test_names_that_are_numbers_come_back(tmp_path: Path, names: list[str], ending: str) -> None:
+    path, none = tmp_path / f"t{ending}", np.zeros(2, dtype=bool)
+    columns = [Column(name, np.array([3, 4]), none) for name in names]
+    text = Column("t", np.array(["5", "x, y"], object), none)
+    write_table(path, DataTable((*columns, text)))
+    again = read_table(path)
+    assert list(again.names) == [*names, "t"]
+    assert all(again[name].values.tolist() == [3, 4] for name in names)
+
+
+@pytest.mark.parametrize("cells", [["1,5", "x"], ["5", "a\rb"]])
+def test_a_name_that_is_a_number_above_one_in_quotes_is_not_written(
+    tmp_path: Path, cells: list[str]
+) -> None:
+    column = Column("7", np.array(cells, object), np.zeros(2, bool))
+    with pytest.raises(DataError, match=r"the column name '7' .* rename the column"):
         write_table(tmp_path / "t.csv", DataTable((column,)))
 
 

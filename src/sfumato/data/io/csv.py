@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from io import TextIOWrapper
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO, cast
 
@@ -59,6 +59,7 @@ _SEPARATORS = ",;\t| "
 _NUMBER_ANYWHERE = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNDECODED = re.compile("[\udc80-\udcff]")
+_IN_QUOTES = "\x1f"
 
 
 def read_csv(
@@ -211,15 +212,21 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
         with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
             separator = _separator(path, text)
         with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
+            head = list(islice(_parsed(text, separator, path, marked=True), 4))
+        with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
             rows = _parsed(text, separator, path)
-            top = list(islice(rows, 3))
+            top = list(islice(rows, 4))
             if top and _HINT.match(top[0][1][0]):  # Excel's, and no header
-                top = top[1:]
+                top, head = top[1:], head[1:]
             if not top:
                 raise DataError(f"{path} is empty.", code="empty")
-            if separator in " \t" and len(top) > 1 and len(top[1][1]) == len(top[0][1]) + 1:
-                top[0][1].insert(0, "")  # R names no column of its names of rows
-            yield rows_below(path, top[0], chain(top[1:], rows))
+            quoted = [[cell.startswith(_IN_QUOTES) for cell in cells] for _, cells in head]
+            # R names no column of its names of rows, which it quotes between commas.
+            named = separator in " \t" or all(cells[0] for cells in quoted[1:])
+            if named and len(top) > 1 and len(top[1][1]) == len(top[0][1]) + 1:
+                top[0][1].insert(0, "")
+                quoted[0].insert(0, True)
+            yield rows_below(path, top[0], chain(top[1:], rows), quoted[:2])
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is not a whole gzip file; save it again.") from error
     except UnicodeDecodeError as error:
@@ -261,11 +268,14 @@ def _checked(text: TextIO, path: Path) -> Iterator[str]:
         yield line
 
 
-def _parsed(text: TextIO, separator: str, path: Path) -> Iterator[Row]:
-    """The rows that are there; an empty line is none."""
+def _parsed(text: TextIO, separator: str, path: Path, *, marked: bool = False) -> Iterator[Row]:
+    """The rows that are there; an empty line is none. Marked, quoted cells begin with a sign."""
     lines = _checked(text, path)
     if separator == " ":  # so many of them as please the eye
         lines = (line.strip().replace("\t", " ") + "\n" for line in lines)
+    if marked:
+        opening = re.compile(rf'(^|{re.escape(separator)})"(?=[^"\r\n{re.escape(separator)}])')
+        lines = (opening.sub(rf'\1"{_IN_QUOTES}', line) for line in lines)
     spaced = separator == " "
     reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=spaced)
     ended = 0
@@ -288,11 +298,59 @@ def _parsed(text: TextIO, separator: str, path: Path) -> Iterator[Row]:
         ) from error
 
 
-def rows_below(path: Path, first: Row, rest: Iterable[Row]) -> tuple[list[str], Iterator[Row]]:
-    """The names that the first row holds, or x0, x1, ... if it is data, and the rows."""
-    names = _names(path, *first)
-    body = rest if names else chain([first], rest)
+def rows_below(
+    path: Path, first: Row, rest: Iterable[Row], quoted: Sequence[Sequence[bool]] = ()
+) -> tuple[list[str], Iterator[Row]]:
+    """The names that the first row holds, or x0, x1, ... if it is data, and the rows.
+
+    Args:
+        path: for messages.
+        first: the first row.
+        rest: the rows below it.
+        quoted: which cells of the first row stand in quotes, and which of the second.
+    """
+    rest = iter(rest)
+    below = list(islice(rest, 1))
+    second = below[0][1] if below else []
+    names = _names(path, *first, are_names=_are_names(first[1], second, quoted))
+    body = chain(below, rest) if names else chain([first], below, rest)
     return names or list(default_names(len(first[1]))), even(body, first[1], path)
+
+
+# Of years that name columns.
+_YEARS = range(1500, 2101)
+
+
+def _are_names(
+    first: Sequence[str], second: Sequence[str], quoted: Sequence[Sequence[bool]]
+) -> bool:
+    """Whether numbers in the first row are names of columns.
+
+    They are if they stand in quotes and the numbers below do not; and if they are years, or are
+    counted from 0 as pandas does it, beside other names or above decimals.
+    """
+    first, second = [cell.strip() for cell in first], [cell.strip() for cell in second]
+    places = [k for k, cell in enumerate(first) if _is_number(cell)]
+    if not places or len(first) != len(second):
+        return False
+    if quoted and all(quoted[0][k] for k in places):
+        return not any(quoted[1][k] and _is_number(second[k]) for k in places)
+    run = [int(first[k]) for k in places if first[k].isdecimal()]
+    alike = len(run) == len(places) > 2 and len({b - a for a, b in pairwise(run)}) == 1
+    if not alike or run[0] >= run[-1] or places != list(range(places[0], len(first))):
+        return False
+    under = [value for cell in second[places[0] :] if (value := number(cell)) is not None]
+    years = run[0] in _YEARS and run[-1] in _YEARS
+    if years and 2 * sum(value in _YEARS for value in under) > len(under):
+        return False  # a row of years as others are
+    counted = run == list(range(len(run)))
+    if places[0]:
+        return years or (counted and first[: places[0]] == [""] != second[:1])
+    return (years or counted) and any("." in cell for cell in second)
+
+
+def _is_number(cell: str) -> bool:
+    return number(cell) is not None or _NUMBER_ANYWHERE.fullmatch(cell) is not None
 
 
 def even(rows: Iterable[Row], header: list[str], path: Path) -> Iterator[Row]:
@@ -324,8 +382,8 @@ def _chunks(rows: Iterator[Row], width: int) -> Iterator[tuple[list[list[str]], 
         yield [row for _, row in chunk], [line for line, _ in chunk]
 
 
-def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
-    """The names that the first row holds; None if it holds numbers."""
+def _names(path: Path, line: int, row: list[str], *, are_names: bool) -> list[str] | None:
+    """The names that the first row holds; None if it holds numbers that are none."""
     if len(row) > MOST_COLUMNS:
         raise DataError(
             f"{path} has {len(row):,} columns; at most {MOST_COLUMNS:,} are read: keep those that "
@@ -338,13 +396,14 @@ def _names(path: Path, line: int, row: list[str]) -> list[str] | None:
     if len(names) > 1 and not names[0] and all(names[1:]):  # as R writes the names of rows
         taken = ("row", *(f"row_{k}" for k in range(1, len(names) + 1)))
         names[0] = next(name for name in taken if name not in names)
-    numbers = [n for n in names if number(n) is not None or _NUMBER_ANYWHERE.fullmatch(n)]
-    if numbers and not any(name for name in names if name not in numbers):
+    numbers = [] if are_names else [name for name in names if _is_number(name)]
+    if numbers and all(name in MISSING for name in names if name not in numbers):
         return None
     if numbers:
         raise DataError(
             f"{path}, line {line} holds both names and numbers ({short(numbers[0])!r}); if it is a "
-            "header, give every column a name that is no number; if it is data, mend it.",
+            "header, give every column a name that is no number; if it is data, put a line with "
+            "names above it.",
             code="names-and-numbers",
             line=line,
             cell=short(numbers[0]),
@@ -382,7 +441,9 @@ def _separator(path: Path, text: TextIO) -> str:
     first = _cut(lines[0], own)
     for separator in _SEPARATORS:
         cut = [_cut(line, separator) for line in (lines[0], lines[-1])]
-        short = separator in " \t" and len(cut[0]) + 1 == len(cut[1]) > 2  # R's names of rows
+        # R's names of rows, which it quotes.
+        named = separator in " \t" or lines[-1].startswith('"')
+        short = named and len(cut[0]) + 1 == len(cut[1]) > 2
         if separator == own or not (len(cut[0]) == len(cut[1]) > 1 or short):
             continue
         numeric = all(_NUMBER_ANYWHERE.fullmatch(cell.strip()) for cell in cut[1][short:])
@@ -414,11 +475,13 @@ def write_csv(path: Path, table: DataTable) -> None:
         DataError: if a name or text would not be read back as it is.
         OSError: if writing fails.
     """
+    # The csv module leaves a lone carriage return bare, where every reader sees a new line.
+    returns = any("\r" in text for text in _every_text(table))
     _refuse_unreadable(table)
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     texts = [_texts(column) for column in table]
-    # The csv module leaves a lone carriage return bare, where every reader sees a new line.
-    returns = any("\r" in text for text in _every_text(table))
+    if returns or any(_is_quoted_number(write(slice(0, 1))[:1], separator) for write in texts):
+        _refuse_names(name for name in table.names if _is_number(name))
     with (
         path.open("wb") as raw,
         # No time and no name inside: the same table is the same file.
@@ -433,7 +496,9 @@ def write_csv(path: Path, table: DataTable) -> None:
             lineterminator="\n",
             quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
         )
-        writer.writerow(table.names)
+        # A number in the first row is a name where it stands in quotes.
+        heads = csv.writer(text, writer.dialect, quoting=csv.QUOTE_ALL)
+        (heads if any(map(_is_number, table.names)) else writer).writerow(table.names)
         size = max(1, _CELLS_A_CHUNK // len(texts))
         for start in range(0, len(table), size):
             rows = slice(start, start + size)
@@ -478,21 +543,30 @@ def _every_text(table: DataTable) -> Iterator[str]:
             yield from set(column.present)
 
 
+def _is_quoted_number(cells: Sequence[object], separator: str) -> bool:
+    """Whether one is a number that is written in quotes, as beside commas is 1,5."""
+    return any(separator in str(cell) and _is_number(str(cell)) for cell in cells)
+
+
+def _refuse_names(names: Iterable[str]) -> None:
+    for name in names:
+        raise DataError(
+            f"the column name {short(name)!r} would not be read back from CSV as it is; rename "
+            "the column or write .parquet."
+        )
+
+
 def _refuse_unreadable(table: DataTable) -> None:
     """CSV has no types and no way to tell text from a missing value: Parquet has."""
-    for name in table.names:
-        if (
-            not name
-            or name != name.strip()
-            or number(name) is not None
-            or len(name) > LONGEST_NAME
-            or name.startswith(codecs.BOM_UTF8.decode())
-            or name.lower().startswith("sep=")
-        ):
-            raise DataError(
-                f"the column name {short(name)!r} would not be read back from CSV as it is; rename "
-                "the column or write .parquet."
-            )
+    _refuse_names(
+        name
+        for name in table.names
+        if not name
+        or name != name.strip()
+        or len(name) > LONGEST_NAME
+        or name.startswith(codecs.BOM_UTF8.decode())
+        or name.lower().startswith("sep=")
+    )
     for text in _every_text(table):
         if text.strip() in MISSING:
             raise DataError(
