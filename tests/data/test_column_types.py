@@ -42,6 +42,23 @@ def test_a_kind_is_read_off_the_values(values: np.ndarray, kind: str) -> None:
     assert column_types_of(table(x=values), {}) == {"x": kind}
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (RNG.permutation(np.arange(N) % 200), "ordinal"),  # else an integer
+        (np.arange(N) % 250, "identifier"),
+        (7 * np.arange(20), "identifier"),
+        (7 * np.arange(19), "ordinal"),
+        (np.arange(1, 6), "identifier"),  # as R names rows
+        (np.arange(5), "ordinal"),
+    ],
+)
+def test_integers_in_quotes_are_codes(values: np.ndarray, kind: str) -> None:
+    column = Column("x", values, np.zeros(len(values), bool), in_quotes=True)
+    assert column_types_of(DataTable((column,)), {}) == {"x": kind}
+    assert column_types_of(DataTable((column,)), {"x": "integer"}) == {"x": "integer"}
+
+
 def test_the_user_s_word_counts() -> None:
     rows = table(zip=RNG.integers(0, 5, N), age=RNG.integers(0, 5, N), id=RNG.integers(0, 5, N))
     told = {"zip": "categorical", "age": "integer", "id": "dropped"}

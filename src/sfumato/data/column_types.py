@@ -2,7 +2,7 @@
 
 boolean      true or false
 categorical  text; numbers, if the user says so
-ordinal      numbers of a few values that come often
+ordinal      numbers of a few values that come often; integers that a file has in quotes, as codes
 integer      integers: come out as integers, spread over the range of the data
 continuous   other numbers
 date         days or times
@@ -84,6 +84,8 @@ def _guessed(column: Column) -> ColumnType:
         (len(present) > _LEAST_IDENTIFIER and numbers_the_rows(present)) or _counts(column)
     ):
         return "identifier"
+    if column.in_quotes and present.dtype.kind == "i":
+        return "identifier" if _are_keys(column, len(distinct)) else "ordinal"
     often = len(present) / len(distinct)
     if len(distinct) <= _FEW and often >= (_OFTEN_WHOLE if whole else _OFTEN):
         return "ordinal"
@@ -112,6 +114,14 @@ def _names_the_rows(column: Column, distinct: int) -> bool:
             cell=str(present[0])[:40],
         )
     return True
+
+
+def _are_keys(column: Column, distinct: int) -> bool:
+    """Whether codes are names of rows: R counts those from 1, and others differ as text does."""
+    rows = len(column.values)
+    differ = distinct > max(_LEAST_IDENTIFIER, _IDENTIFIER * rows) or distinct > _MOST_CATEGORIES
+    counted = np.array_equal(column.values, np.arange(1, rows + 1))
+    return counted or differ or distinct == rows >= _LEAST_DIFFERENT
 
 
 def _counts(column: Column) -> bool:

@@ -188,12 +188,14 @@ class StoredColumn(Column):
         dtype: str = "",
         form: str = "",
         note: str = "",
+        in_quotes: bool = False,
         *,
         store: Store,
     ) -> None:
         texts: dict[str, int] = {}
         piece = store.put(values, missing, texts)
-        said = Column(name, values[:0], missing[:0], categories, ordered, dtype, form, note)
+        told = categories, ordered, dtype, form, note, in_quotes
+        said = Column(name, values[:0], missing[:0], *told)
         self._set(said, store, (piece,), as_texts(texts), values.dtype, None)
 
     @classmethod
@@ -221,7 +223,7 @@ class StoredColumn(Column):
         rows: np.ndarray | None,
     ) -> None:
         own = {"store": store, "pieces": pieces, "texts": texts, "kind": kind, "rows": rows}
-        for name in ("name", "categories", "ordered", "dtype", "form", "note"):
+        for name in ("name", "categories", "ordered", "dtype", "form", "note", "in_quotes"):
             object.__setattr__(self, name, getattr(said, name))
         for name, value in own.items():
             object.__setattr__(self, name, value)
@@ -298,7 +300,8 @@ class StoredColumn(Column):
 
 def stored(column: Column, store: Store) -> StoredColumn:
     """A column in memory, written to disk."""
-    told = column.categories, column.ordered, column.dtype, column.form, column.note
+    how = column.form, column.note, column.in_quotes
+    told = column.categories, column.ordered, column.dtype, *how
     return StoredColumn(column.name, column.values, column.missing, *told, store=store)
 
 

@@ -45,6 +45,8 @@ class Column:
             it back; empty for a file's.
         form: how a text file writes its values, see `data.io.forms`; empty where that is plain.
         note: how it was read, for people.
+        in_quotes: whether a text file has all its integers in quotes, and other numbers without, so
+            that they are meant as codes.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Column:
     dtype: str = ""
     form: str = ""
     note: str = ""
+    in_quotes: bool = False
 
     def __post_init__(self) -> None:
         assert self.values.ndim == 1

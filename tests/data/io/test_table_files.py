@@ -220,6 +220,41 @@ def test_the_first_odd_cell_is_named_across_chunks(
         read_table(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "quoted"),
+    [
+        (b'"","n","x"\n"1","4",0.5\n"2","6",1\n', ["row", "n"]),
+        (b'"n","x"\n"4",0.5\nNA,1\n"",2\n', ["n"]),
+        (b'n\tx\n"4"\t1\n"6"\t2\n', ["n"]),
+        (b'"n","x"\n"4","1"\n"6","2"\n', []),  # whoever quotes all says nothing
+        (b'"n","x"\n"4",1\n6,2\n', []),
+        (b'"n","x"\n' + b'"4",1\n' * 300 + b"6,2\n", []),
+        (b'"n","x"\n"4","a"\n"6","b, ""5"\n', []),
+        (b'n,"x"\n4,"a"\n6,"b\n""5,"\n', []),
+    ],
+)
+def test_integers_in_quotes_are_told_from_others(
+    tmp_path: Path, content: bytes, quoted: list[str]
+) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_bytes(content)
+    assert [column.name for column in read_table(path) if column.in_quotes] == quoted
+
+
+def test_numbers_beside_a_word_are_text_where_all_of_them_stand_in_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    cells = ["4", "6", "8"] * 20 + ["rotary"]
+    path.write_text("n,x\n" + "".join(f'"{each}",1.5\n' for each in cells))
+    assert read_table(path)["n"].values.tolist() == cells
+    path.write_text("n,x\n" + "".join(f"{each},1.5\n" for each in cells))
+    with pytest.raises(DataError, match="'rotary' is not a number, as nearly all"):
+        read_table(path)
+    # One mark beside many numbers stands for a missing value, whoever quotes it.
+    path.write_text("n,x\n" + "".join(f'"{each}",1.5\n' for each in [*range(60), "."]))
+    with pytest.raises(DataError, match=r"--missing \."):
+        read_table(path)
+
+
 def test_rows_are_placed_in_their_file(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('a,b\n\n1,"x\ny"\n2,z\n')

@@ -168,11 +168,13 @@ class Cells:
         name: of the column.
         as_text: whether they are text whatever they look like.
         absent: cells that are missing values.
+        in_quotes: whether all stand in quotes in a file that has other numbers without.
     """
 
     name: str
     as_text: bool
     absent: Set[str] = MISSING
+    in_quotes: bool = False
     _parts: list[_Part] = field(default_factory=list)
     _pieces: list[Piece] = field(default_factory=list)
     _codes: dict[str, int] = field(default_factory=dict)
@@ -282,7 +284,8 @@ class Cells:
     def _joined(self, dtype: np.dtype[Any], form: str = "", note: str = "") -> Column:
         if self._store is not None:
             self.put_away(self._store)
-            said = Column(self.name, np.empty(0, dtype), np.empty(0, bool), form=form, note=note)
+            how: dict[str, Any] = {"form": form, "note": note, "in_quotes": self.in_quotes}
+            said = Column(self.name, np.empty(0, dtype), np.empty(0, bool), **how)
             pieces, texts = tuple(self._pieces), as_texts(self._codes)
             return StoredColumn.of(said, self._store, pieces, texts, dtype)
         return Column(
@@ -291,6 +294,7 @@ class Cells:
             np.concatenate([part.missing for part in self._parts]),
             form=form,
             note=note,
+            in_quotes=self.in_quotes,
         )
 
     @property
@@ -321,13 +325,18 @@ class Cells:
         return faulty or len(families) > 1 or not families.isdisjoint(("text", "code"))
 
     def fault(self, path: Path) -> Fault | None:
-        """Why they are no text: nearly all are of one type, or all but one cell of numbers are."""
+        """Why they are no text: nearly all are of one type, or all but one cell of numbers are.
+
+        In quotes they are meant as text, unless one marker alone stands beside many numbers.
+        """
         families: Counter[str] = Counter()
         for each, count in self._tally.items():
             families[each.family] += count
         main = max(families, key=families.__getitem__, default="")
         if (marker := self._marker(families)) is not None:
             return self._spoilt(path, marker, families)
+        if self.in_quotes:
+            return None
         whole = all(
             each.kind == "integer" or each.fault == INEXACT
             for each in self._tally

@@ -10,7 +10,7 @@ import gzip
 import re
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from io import TextIOWrapper
@@ -59,7 +59,7 @@ _SEPARATORS = ",;\t| "
 _NUMBER_ANYWHERE = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNDECODED = re.compile("[\udc80-\udcff]")
-_IN_QUOTES = "\x1f"
+_IN_QUOTES = "\x02"
 
 
 def read_csv(
@@ -93,6 +93,8 @@ def read_csv(
             pile.take(zip(*chunk, strict=True), numbers)
     if not lines:
         raise DataError(f"{path} has a header but no rows.", code="no-rows")
+    for k in _in_quotes(path, absent) if rows_of is _rows else ():
+        columns[k].in_quotes = True
     found = [column.column() for column in columns]
     stated = {name: form for name, form in reading.forms.items() if name not in reading.text}
 
@@ -199,7 +201,7 @@ Opened = Callable[[Path], AbstractContextManager[tuple[list[str], Iterator[Row]]
 
 
 @contextmanager
-def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
+def _rows(path: Path, *, marked: bool = False) -> Iterator[tuple[list[str], Iterator[Row]]]:
     """The names of the columns, and the rows below them, all of one length."""
     try:
         with _opened(path) as file:
@@ -214,12 +216,13 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
         with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
             head = list(islice(_parsed(text, separator, path, marked=True), 4))
         with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
-            rows = _parsed(text, separator, path)
+            rows = _parsed(text, separator, path, marked=marked)
             top = list(islice(rows, 4))
             if top and _HINT.match(top[0][1][0]):  # Excel's, and no header
                 top, head = top[1:], head[1:]
             if not top:
                 raise DataError(f"{path} is empty.", code="empty")
+            top[0] = (top[0][0], [cell.removeprefix(_IN_QUOTES) for cell in top[0][1]])
             quoted = [[cell.startswith(_IN_QUOTES) for cell in cells] for _, cells in head]
             # R names no column of its names of rows, which it quotes between commas.
             named = separator in " \t" or all(cells[0] for cells in quoted[1:])
@@ -232,6 +235,34 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not whole UTF-16 text; save it as CSV in UTF-8.") from error
 
+
+def _in_quotes(path: Path, absent: Set[str]) -> set[int]:
+    """Which columns of numbers, or of numbers and text, stand in quotes where other numbers do not.
+
+    Args:
+        path: of the file.
+        absent: cells that are missing values, which tell nothing.
+    """
+    with _rows(path, marked=True) as (names, rows):
+        first = list(islice(rows, _LOOKED_AT))
+        places = {
+            k
+            for _, row in first
+            for k in range(len(names))
+            if row[k].startswith(_IN_QUOTES) and number(row[k].removeprefix(_IN_QUOTES)) is not None
+        }
+        if not places or not any(number(cell) is not None for _, row in first for cell in row):
+            return set()
+        for _, row in chain(first, rows):
+            quoted = {k for k in places if row[k].startswith(_IN_QUOTES)}
+            places = quoted | {k for k in places - quoted if row[k].strip() in absent}
+            if not places:
+                break
+    return places
+
+
+# Rows that are looked at for numbers in quotes before all are.
+_LOOKED_AT = 100
 
 # What Excel may write above a header: `sep=;`.
 _HINT = re.compile(r"sep=", re.IGNORECASE)
@@ -329,7 +360,9 @@ def _are_names(
     They are if they stand in quotes and the numbers below do not; and if they are years, or are
     counted from 0 as pandas does it, beside other names or above decimals.
     """
-    first, second = [cell.strip() for cell in first], [cell.strip() for cell in second]
+    first, second = (
+        [cell.removeprefix(_IN_QUOTES).strip() for cell in cells] for cells in (first, second)
+    )
     places = [k for k, cell in enumerate(first) if _is_number(cell)]
     if not places or len(first) != len(second):
         return False
