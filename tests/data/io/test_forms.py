@@ -170,6 +170,34 @@ def test_days_that_are_the_same_in_both_orders_are_read() -> None:
     assert found.values.tolist() == [D(2024, 1, 1), D(2024, 2, 2)]
 
 
+def _months(count: int, step: int = 1) -> list[datetime]:
+    return [D(2020 + k // 12, k % 12 + 1, 1) for k in range(0, count * step, step)]
+
+
+@pytest.mark.parametrize("form", ["%-m/%-d/%Y", "%d.%m.%y", "%y-%m-%d"])
+@pytest.mark.parametrize("dates", [_months(13), _months(5, 3)], ids=["months", "quarters"])
+def test_dates_that_begin_months_of_more_than_a_year_are_read(
+    form: str, dates: list[datetime]
+) -> None:
+    found = formed([writer(form)(each) for each in reversed(dates)])
+    assert isinstance(found, Formed)
+    assert found.form == form
+    assert found.values.tolist() == dates[::-1]
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        _months(12),
+        [*_months(12), D(2021, 2, 1)],
+        [D(y, 1, d) for y in (2020, 2021) for d in (1, 2)],
+    ],
+    ids=["a year", "a month left out", "days of Januaries"],
+)
+def test_other_dates_of_few_days_are_left_to_the_user(dates: list[datetime]) -> None:
+    assert isinstance(formed([writer("%-m/%-d/%Y")(each) for each in dates]), Ambiguous)
+
+
 _FORMS = [
     "%d.%m.%Y", "%-m/%-d/%Y %-I:%M %p", "%Y/%m/%d %H:%M:%S", "%d-%b-%Y", "%B %-d, %Y",
     "%Y-%m-%dT%H:%M:%SZ", "%d/%m/%Y %H:%M",

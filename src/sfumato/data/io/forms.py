@@ -7,7 +7,8 @@ A form says how the cells of a column are written:
     numbers  one thousand two hundred thirty-four as it stands: `$1,234.00`, `1234%`, `1.234,#`
 
 A form is taken if every cell has it, is written back in it as it was (but for zeros that end its
-decimals), and no other form gives other values. What may be read in two ways is left to the user,
+decimals), and no other form gives other values. Of two orders of day and month the one is taken in
+which the dates begin evenly spaced months. What else may be read in two ways is left to the user,
 and a form that the user or a model gives is followed exactly.
 """
 
@@ -265,10 +266,26 @@ def _agreed(found: Sequence[re.Match[str]], numeric: bool, form: str) -> Formed 
     if not ways:
         return None
     if any(not np.array_equal(ways[0][1], values) for _, values in ways):
+        ways = [way for way in ways if _begin_months(way[1])] or ways
+    if any(not np.array_equal(ways[0][1], values) for _, values in ways):
         words = tuple(_order_in_words(made) for made, _ in ways)
         return Ambiguous(cells[0], words, tuple(f"date:{each}" for each in words))
     made, values = ways[0]
     return Formed(made, in_words(made), values) if _comes_back(cells, values, made) else None
+
+
+def _begin_months(values: np.ndarray) -> bool:
+    """Whether dates are the first days of evenly spaced months of more than a year.
+
+    With day and month the other way round they would all lie in the Januaries of some years.
+    """
+    months = np.unique(values.astype("datetime64[M]"))
+    steps = np.diff(months.astype(np.int64))
+    return bool(
+        (values == values.astype("datetime64[M]")).all()
+        and steps.sum() >= 12
+        and (steps == steps[0]).all()
+    )
 
 
 def _moments(parts: Sequence[dict[str, Any]], order: str) -> np.ndarray | None:
