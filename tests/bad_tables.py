@@ -206,7 +206,11 @@ BAD = [
     BadTable("long-word.csv", _numbers("z" * 999), ("line 12", f"'{'z' * 37}...' is not a number")),
     BadTable("two-lines-in-a-cell.csv", _numbers("a\nb"), ("line 13, column 'v': 'a b' is not",)),
     BadTable("date-among-numbers.csv", _numbers("2024-03-01"), ("line 12", "is not a number")),
-    BadTable("infinite.csv", _numbers("inf"), ("line 12, column 'v': inf is infinite", "empty")),
+    BadTable(
+        "infinite.csv",
+        _numbers("inf"),
+        ("line 12, column 'v': inf is infinite", "empty", "(--missing inf)"),
+    ),
     BadTable("minus-infinity.csv", _numbers("-Infinity"), ("line 12", "-Infinity is infinite")),
     BadTable("beyond.csv", _numbers("1e400"), ("line 12", "1e400 is beyond the range of a number")),
     BadTable("beyond-in-digits.csv", _numbers("9" * 5000), ("line 12", "beyond the range")),

@@ -139,6 +139,11 @@ def test_dates_as_words_are_told_as_dates(text: str) -> None:
         column_types_of(table(day=days), {})
 
 
+def test_words_after_a_date_make_no_date_of_it() -> None:
+    terms = np.array([f"18{k}.05.12 - 18{k + 3}.10.30  (Death)" for k in range(10, 90)], object)
+    assert column_types_of(table(term=terms), {}) == {"term": "identifier"}
+
+
 def test_more_levels_than_can_be_learned_are_refused() -> None:
     many = table(x=np.array([str(k) for k in range(10_001)], object))
     with pytest.raises(DataError, match=r"10,001 different values, more than the 10,000"):

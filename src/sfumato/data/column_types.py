@@ -32,7 +32,7 @@ _LEAST_IDENTIFIER = 100
 _LEAST_DIFFERENT = 20
 
 # As people write dates.
-_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ] *\d.*)?")
 
 # The form of digits alone, which may be keys.
 _DIGITS = "1234"

@@ -28,6 +28,8 @@ from sfumato.data.table import Column
 LARGEST_EXACT = 2**53
 """Every integer up to here is a float64, and the next is not."""
 
+INFINITE = "is infinite; leave the cell empty if it is not known"
+
 INEXACT = "is an integer that a 64-bit float cannot hold exactly; drop the column or scale it"
 
 MISSING = frozenset(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"])
@@ -47,8 +49,7 @@ _DATE = re.compile(
 _TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 # What was meant is plain, its value is not, or cannot be held.
 _FAULTS = [
-    ("number", re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE),
-     "is infinite; leave the cell empty if it is not known"),
+    ("number", re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE), INFINITE),
     ("number", re.compile(r"-?[0-9]+,[0-9]+"), "has a comma in it; write numbers with a point"),
     ("number", re.compile(r"-?[0-9]{1,3}(?:[ ,'\u00a0\u202f][0-9]{3})+(?:\.[0-9]+)?"),
      "has its thousands set apart; write the digits alone"),
@@ -357,6 +358,9 @@ class Cells:
         if each.fault == INEXACT:
             text = f"{where} {short(cell)} {each.fault}, or declare that it only names the rows"
             return Fault(text, (option(self.name, "identifier"),), code="odd-cell", values=values)
+        if each.fault == INFINITE:
+            text = f"{where} {short(cell)} {each.fault}, or say that it is a missing value"
+            return Fault(text, (missing_option(cell),), code="odd-cell", values=values)
         if each.fault:
             text = f"{where} {short(cell)} {each.fault}, or declare the column categorical"
             return Fault(text, (as_text,), code="odd-cell", values=values)
