@@ -255,6 +255,19 @@ def test_numbers_beside_a_word_are_text_where_all_of_them_stand_in_quotes(tmp_pa
         read_table(path)
 
 
+def test_numbers_that_are_text_are_written_in_quotes(tmp_path: Path) -> None:
+    path, none = tmp_path / "t.csv", np.zeros(61, bool)
+    mixed = np.array(["4", "6", "8"] * 20 + ["rotary"], object)
+    digits = np.array([str(k) for k in range(61)], object)
+    size = Column("size", np.arange(61) + 0.5, none)
+    write_table(path, DataTable((Column("n", mixed, none), Column("k", digits, none), size)))
+    table = read_table(path)
+    assert table["n"].values.tolist() == mixed.tolist()
+    assert table["k"].in_quotes
+    assert not table["size"].in_quotes
+    assert table["size"].values.tolist() == size.values.tolist()
+
+
 def test_rows_are_placed_in_their_file(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text('a,b\n\n1,"x\ny"\n2,z\n')

@@ -508,13 +508,20 @@ def write_csv(path: Path, table: DataTable) -> None:
         DataError: if a name or text would not be read back as it is.
         OSError: if writing fails.
     """
-    # The csv module leaves a lone carriage return bare, where every reader sees a new line.
-    returns = any("\r" in text for text in _every_text(table))
     _refuse_unreadable(table)
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     texts = [_texts(column) for column in table]
-    if returns or any(_is_quoted_number(write(slice(0, 1))[:1], separator) for write in texts):
-        _refuse_names(name for name in table.names if _is_number(name))
+    # The csv module leaves a lone carriage return bare, where every reader sees a new line; and
+    # numbers that are text are known by their quotes.
+    apart = any("\r" in text for text in (*table.names, *_texts_of_cells(table)))
+    apart = apart or any(map(_is_number, _texts_of_cells(table)))
+    _refuse_names(
+        column.name
+        for column, text_of in zip(table, texts, strict=True)
+        if _is_number(column.name)
+        for cell in text_of(slice(0, 1))
+        if isinstance(cell, str) and (apart or separator in cell) and _is_number(cell)
+    )
     with (
         path.open("wb") as raw,
         # No time and no name inside: the same table is the same file.
@@ -527,7 +534,7 @@ def write_csv(path: Path, table: DataTable) -> None:
             text,
             delimiter=separator,
             lineterminator="\n",
-            quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
+            quoting=csv.QUOTE_NONNUMERIC if apart else csv.QUOTE_MINIMAL,
         )
         # A number in the first row is a name where it stands in quotes.
         heads = csv.writer(text, writer.dialect, quoting=csv.QUOTE_ALL)
@@ -568,17 +575,11 @@ def _texts(column: Column) -> Callable[[slice], list[object]]:
     return texts
 
 
-def _every_text(table: DataTable) -> Iterator[str]:
-    """Every name, and the texts of every column once."""
-    yield from table.names
+def _texts_of_cells(table: DataTable) -> Iterator[str]:
+    """The texts of every column once."""
     for column in table:
         if column.values.dtype == object:
             yield from set(column.present)
-
-
-def _is_quoted_number(cells: Sequence[object], separator: str) -> bool:
-    """Whether one is a number that is written in quotes, as beside commas is 1,5."""
-    return any(separator in str(cell) and _is_number(str(cell)) for cell in cells)
 
 
 def _refuse_names(names: Iterable[str]) -> None:
@@ -600,7 +601,7 @@ def _refuse_unreadable(table: DataTable) -> None:
         or name.startswith(codecs.BOM_UTF8.decode())
         or name.lower().startswith("sep=")
     )
-    for text in _every_text(table):
+    for text in (*table.names, *_texts_of_cells(table)):
         if text.strip() in MISSING:
             raise DataError(
                 f"the text {text!r} would be read back from CSV as a missing value; write .parquet."
