@@ -59,6 +59,24 @@ def test_integers_in_quotes_are_codes(values: np.ndarray, kind: str) -> None:
     assert column_types_of(DataTable((column,)), {"x": "integer"}) == {"x": "integer"}
 
 
+@pytest.mark.parametrize(
+    "name", ["id", "ID", "user_id", "user id", "userId", "UserID", "PID", "row"]
+)
+def test_integers_called_id_that_never_repeat_name_the_rows(name: str) -> None:
+    keys = RNG.permutation(10**6)[:N]
+    assert column_types_of(table(**{name: keys}), {}) == {name: "identifier"}
+    assert column_types_of(table(**{name: keys}), {name: "integer"}) == {name: "integer"}
+    assert column_types_of(table(**{name: keys[:19]}), {}) == {name: "integer"}
+    keys[1] = keys[0]
+    assert column_types_of(table(**{name: keys}), {}) == {name: "integer"}
+
+
+@pytest.mark.parametrize("name", ["paid", "acid", "x", "arrow", "idle", "id_rank"])
+def test_integers_called_otherwise_are_numbers(name: str) -> None:
+    values = RNG.permutation(10**6)[:N]
+    assert column_types_of(table(**{name: values}), {}) == {name: "integer"}
+
+
 def test_the_user_s_word_counts() -> None:
     rows = table(zip=RNG.integers(0, 5, N), age=RNG.integers(0, 5, N), id=RNG.integers(0, 5, N))
     told = {"zip": "categorical", "age": "integer", "id": "dropped"}

@@ -34,6 +34,9 @@ _LEAST_DIFFERENT = 20
 # As people write dates.
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ] *\d.*)?")
 
+# What integers are called that name the rows, if they all differ; `row` is R's and pandas' index.
+_KEY = re.compile(r"(?:.*[\W_])?(?i:row|id)|.*[a-z0-9]I[Dd]|[A-Z]ID")
+
 # The form of digits alone, which may be keys.
 _DIGITS = "1234"
 
@@ -81,7 +84,9 @@ def _guessed(column: Column) -> ColumnType:
         return "date"
     whole = present.dtype.kind == "i" or bool(np.array_equal(np.round(present), present))
     if present.dtype.kind == "i" and (
-        (len(present) > _LEAST_IDENTIFIER and numbers_the_rows(present)) or _counts(column)
+        (len(present) > _LEAST_IDENTIFIER and numbers_the_rows(present))
+        or _counts(column)
+        or (_KEY.fullmatch(column.name) and len(distinct) == len(present) >= _LEAST_DIFFERENT)
     ):
         return "identifier"
     if column.in_quotes and present.dtype.kind == "i":
