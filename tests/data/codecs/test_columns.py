@@ -72,6 +72,21 @@ def test_every_value_comes_back_bit_for_bit(name: str) -> None:
     assert (back.present == of.present).all()
 
 
+@pytest.mark.parametrize("kind", ["integer", "continuous"])
+@pytest.mark.parametrize("missing", [None, np.ones(20, bool)], ids=["one value", "none"])
+def test_numbers_that_vary_in_rows_kept_out_alone_are_constant(
+    kind: ColumnType, missing: np.ndarray | None
+) -> None:
+    rare = column(np.ones(20, np.int64 if kind == "integer" else np.float64), missing, "rare")
+    table = DataTable((rare, column(RNG.random(20), name="x")))
+    codec = TableCodec.fit(table, {"rare": kind, "x": "continuous"})
+    assert [part.kind for part in codec.parts] == ["constant", "continuous"]
+    other = column(rare.values + 1, name="rare")
+    encoded = codec.encode(DataTable((other, table["x"])))
+    assert np.isfinite(encoded.log_width).all()
+    assert encoded.unseen[:, 0].all()
+
+
 def test_numbers_without_a_grid_come_back_to_rounding() -> None:
     of = column(RNG.standard_t(1.2, 2000) * 1e7)
     back = there_and_back(NumericCodec.fit(of, "continuous"), of)

@@ -1119,9 +1119,12 @@ class _Bound:
 
 
 def _codec_of(column: Column, kind: ColumnType, bound: Collection[str]) -> ColumnCodec:
-    if kind in ("continuous", "integer", "date"):
-        return NumericCodec.fit(column, kind, point_masses=column.name not in bound)
-    return CategoricalCodec.fit(column, kind)
+    if kind not in ("continuous", "integer", "date"):
+        return CategoricalCodec.fit(column, kind)
+    present = column.present
+    if not (present != present[:1]).any():  # it varies in rows that are kept out alone
+        return CategoricalCodec.fit(column, "constant")
+    return NumericCodec.fit(column, kind, point_masses=column.name not in bound)
 
 
 def _encoded(part: ColumnCodec, table: DataTable, rng: np.random.Generator | None) -> Encoded:
