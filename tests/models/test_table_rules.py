@@ -459,6 +459,24 @@ def test_a_pair_that_was_not_seen_has_laplace_s_probability(untrained: TableMode
         untrained.sample(1, given={"city": "Rome", "land": "no"})
 
 
+def test_an_unseen_category_beside_what_no_seen_one_goes_with_has_laplace_s_probability() -> None:
+    def rows(keys: list[str], *others: list[str]) -> DataTable:
+        named = zip(("key", "a", "b"), (keys, *others), strict=True)
+        none = np.zeros(len(keys), bool)
+        return DataTable(tuple(Column(k, np.array(v, object), none) for k, v in named))
+
+    kinds: dict[str, ColumnType] = dict.fromkeys(("key", "a", "b"), "categorical")
+    train = rows(["k0", "k1"] * 20, ["a0", "a1"] * 20, ["b0", "b1"] * 20)
+    kept = rows(["k2", "k2"], ["a0", "a0"], ["b1", "b1"])
+    rules = Combination("key, a", ("key", "a")), Combination("key, b", ("key", "b"))
+    codec = TableCodec.fit(train, kinds, kept, rules)
+    model = build_model(config.resolve(recipes.table(len(train), 3)), codec)
+    assert isinstance(model, TableModel)
+    (nats,) = (each.nats.numpy() for each in model.log_prob_chunks(kept))
+    seen = math.log(40 / 41)
+    np.testing.assert_allclose(nats, -3 * math.log(41) + 2 * seen, rtol=1e-6)
+
+
 def test_a_codec_with_rules_goes_through_its_description(untrained: TableModel) -> None:
     import json
 

@@ -595,12 +595,13 @@ class TableCodec:
         categories = [each.category for each in encoded if each.category is not None]
         bound = self._bound(table, of_numbers, rng)
         numeric = [each.z.astype(np.float32) for each in (*of_numbers, *bound.slacks)]  # type: ignore[union-attr]
+        codes = torch.from_numpy(_side_by_side(categories, len(table), np.int64))
         return EncodedTable(
             torch.from_numpy(_side_by_side(numeric, len(table), np.float32)),
-            torch.from_numpy(_side_by_side(categories, len(table), np.int64)),
+            codes,
             sum((each.log_width for each in encoded), np.zeros(len(table))) + bound.log_width,
             np.stack([each.unseen for each in encoded], axis=1) & ~bound.not_read,
-            bound.broken,
+            bound.broken | self._broken_together(codes, bound.broken),
             bound.exact,
         )
 
@@ -861,6 +862,24 @@ class TableCodec:
             pairs = zip(combinations, own, whole, strict=True)
             found += [(rule, alone | (part & of_several)) for rule, part, alone in pairs]
         return [(rule, rows) for rule, rows in found if rows.any()]
+
+    def _broken_together(self, categories: Tensor, broken: np.ndarray) -> np.ndarray:
+        """Which combinations an unseen category breaks though none does alone, `(n, rules)`.
+
+        Those of its column, where no category that was seen goes with what they bind it to.
+        """
+        found = np.zeros_like(broken)
+        some = np.flatnonzero((categories < 0).any(1).numpy())
+        if not (self.combinations and len(some)):
+            return found
+        sizes = torch.tensor(self.sizes, dtype=torch.int64)
+        codes = torch.where(categories[some] < 0, sizes, categories[some])
+        impossible = ~self.combinations.possible(self.hide_broken(codes, broken[some])).numpy()
+        for k, rule in enumerate(self.rules):
+            if isinstance(rule, Combination):
+                unseen = (categories[some][:, list(self._places_of(rule))] < 0).any(1).numpy()
+                found[some, k] = impossible & unseen
+        return found
 
     def hide_broken(self, categories: Tensor, broken: np.ndarray) -> Tensor:
         """Codes with those hidden, as not known, whose combination was not in the training data.
