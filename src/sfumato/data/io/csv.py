@@ -253,9 +253,12 @@ def _in_quotes(path: Path, absent: Set[str]) -> set[int]:
         }
         if not places or not any(number(cell) is not None for _, row in first for cell in row):
             return set()
-        for _, row in chain(first, rows):
-            quoted = {k for k in places if row[k].startswith(_IN_QUOTES)}
-            places = quoted | {k for k in places - quoted if row[k].strip() in absent}
+        for chunk, _ in _chunks(chain(first, rows), len(names)):
+            places = {
+                k
+                for k in places
+                if all(row[k].startswith(_IN_QUOTES) or row[k].strip() in absent for row in chunk)
+            }
             if not places:
                 break
     return places
@@ -305,8 +308,9 @@ def _parsed(text: TextIO, separator: str, path: Path, *, marked: bool = False) -
     if separator == " ":  # so many of them as please the eye
         lines = (line.strip().replace("\t", " ") + "\n" for line in lines)
     if marked:
-        opening = re.compile(rf'(^|{re.escape(separator)})"(?=[^"\r\n{re.escape(separator)}])')
-        lines = (opening.sub(rf'\1"{_IN_QUOTES}', line) for line in lines)
+        mark = re.escape(separator)
+        opening = re.compile(rf'"(?<![^{mark}]")(?=[^"\r\n{mark}])')  # at a line's or cell's start
+        lines = (opening.sub(f'"{_IN_QUOTES}', line) for line in lines)
     spaced = separator == " "
     reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=spaced)
     ended = 0
