@@ -186,8 +186,8 @@ BAD = [
     ),
     BadTable(
         "marker.csv",
-        b"age,x\n" + b"".join(b"%d,%d\n.,0\n" % (k + 20, k) for k in range(30)),
-        ("line 3, column 'age': '.' is not a number", "50.0%", "--missing ."),
+        b"age,x\n" + b"".join(b"%d,%d\n-,0\n" % (k + 20, k) for k in range(30)),
+        ("line 3, column 'age': '-' is not a number", "50.0%", "--missing -"),
     ),
     BadTable(
         "marker-of-dates.csv",

@@ -321,16 +321,16 @@ def test_markers_and_forms_are_said_and_kept_for_later_files(
 ) -> None:
     rng = np.random.default_rng(0)
     rows = [
-        f"{'.' if k % 9 == 0 else 20 + k % 50}, {'?' if k % 7 == 0 else 'ab'[k % 2]},"
+        f"{'-' if k % 9 == 0 else 20 + k % 50}, {'?' if k % 7 == 0 else 'ab'[k % 2]},"
         f'"${rng.gamma(2, 900):,.2f}",{k % 28 + 1}.{k % 12 + 1}.2024 1{k % 10}:30'
         for k in range(N)
     ]
     (tmp_path / "t.csv").write_text("\n".join(["age,job,price,at", *rows]))
     code, out, err = sfumato(f"fit t.csv --out run {TINY}")
     assert (code, out) == (3, "")
-    assert "'.' is not a number" in err
-    assert "(--missing .)" in err
-    code, out, err = sfumato(f"fit t.csv --missing . --out run {TINY}")
+    assert "'-' is not a number" in err
+    assert "(--missing -)" in err
+    code, out, err = sfumato(f"fit t.csv --missing - --out run {TINY}")
     assert (code, err) == (0, "")
     for line in (
         "'?' may mean missing (--missing '?'); spaces around its texts taken off",
@@ -339,7 +339,7 @@ def test_markers_and_forms_are_said_and_kept_for_later_files(
         "read as day.month.year hour:minute: 1.1.2024 10:30 is 2024-01-01T10:30",
     ):
         assert line in out, line
-    assert 'missing = [\n    ".",\n]' in (tmp_path / "run" / "config.toml").read_text()
+    assert 'missing = [\n    "-",\n]' in (tmp_path / "run" / "config.toml").read_text()
     assert sfumato("sample run -n 5 --to new.csv --given 'price=$1,200.00' --given age=")[0] == 0
     for row in read(tmp_path / "new.csv"):
         assert (row["age"], row["price"]) == ("", "$1,200.00")

@@ -35,7 +35,7 @@ INEXACT = "is an integer that a 64-bit float cannot hold exactly; drop the colum
 MISSING = frozenset(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"])
 """A missing value in any column."""
 
-MISSING_AMONG_TYPED = frozenset(["None", "none", "?"])
+MISSING_AMONG_TYPED = frozenset(["None", "none", "?", "."])
 """Missing where the other cells are numbers, booleans or dates; text among text."""
 
 _NEARLY_ALL = 0.9
