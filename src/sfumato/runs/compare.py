@@ -13,7 +13,6 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,9 +36,9 @@ from sfumato.runs.run import Run
 from sfumato.samplers import SAMPLERS
 from sfumato.samplers.driver import (
     Stepper,
+    count_calls,
     draws_noise,
     sample_chunks,
-    trajectory,
 )
 from sfumato.samplers.renoising import Renoising
 from sfumato.samplers.runge_kutta import RungeKutta
@@ -162,24 +161,13 @@ class _Bench:
 
     def steps_within(self, stepper: Stepper[Any], grid: str, num_calls: int) -> int:
         """The most steps that make no more than so many calls."""
+
+        def calls(num_steps: int) -> int:
+            return count_calls(stepper, self.process.grid(grid, num_steps))
+
         # A step makes a call or more.
         tried = range(1, min(num_calls, self.process.num_levels or num_calls) + 1)
-        return max(1, bisect_right(tried, num_calls, key=partial(self._calls, stepper, grid)))
-
-    def _calls(self, stepper: Stepper[Any], grid: str, num_steps: int) -> int:
-        """Calls of a walk of a single number, whatever the denoiser."""
-        counted = _Counted(_no_denoiser)
-        x = torch.zeros(1, 1, dtype=torch.float64)
-        levels = self.process.grid(grid, num_steps)
-        for _ in trajectory(
-            counted.of(Chunk(0, 1, 0, 1)), x, levels, stepper, noise=torch.zeros_like
-        ):
-            pass
-        return counted.calls
-
-
-def _no_denoiser(x_t: Tensor, level: NoiseLevel, condition: object = None) -> Prediction:  # noqa: ARG001
-    return Prediction(torch.zeros_like(x_t), torch.zeros_like(x_t))
+        return max(1, bisect_right(tried, num_calls, key=calls))
 
 
 def fitted_mixture(rows: Tensor, seed: int) -> GaussianMixture:

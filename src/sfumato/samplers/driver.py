@@ -244,17 +244,29 @@ def filled_up(
 
 def draws_noise(stepper: Stepper[S], levels: NoiseLevel) -> bool:
     """Whether the method asks for noise on the way."""
-    asked = False
+    return _asked(stepper, levels)[1] > 0
 
-    def note(x: Tensor) -> Tensor:
-        nonlocal asked
-        asked = True
-        return torch.zeros_like(x)
+
+def count_calls(stepper: Stepper[S], levels: NoiseLevel) -> int:
+    """How often the method asks the denoiser on the way."""
+    return _asked(stepper, levels)[0]
+
+
+def _asked(stepper: Stepper[S], levels: NoiseLevel) -> tuple[int, int]:
+    """How often a walk of a single number asks the denoiser, and for noise."""
+    calls = draws = 0
 
     def nothing(x_t: Tensor, level: NoiseLevel) -> Prediction:  # noqa: ARG001
+        nonlocal calls
+        calls += 1
         return Prediction(torch.zeros_like(x_t), torch.zeros_like(x_t))
 
+    def none(x: Tensor) -> Tensor:
+        nonlocal draws
+        draws += 1
+        return torch.zeros_like(x)
+
     x = torch.zeros(1, 1, dtype=torch.float64)
-    for _ in trajectory(nothing, x, levels, stepper, noise=note):
+    for _ in trajectory(nothing, x, levels, stepper, noise=none):
         pass
-    return asked
+    return calls, draws

@@ -354,7 +354,7 @@ def test_of_a_file_that_would_be_too_large_it_is_said_what_is_left_out(beforehan
     assert len(header["stored"]["conditions"]) == 3
     assert len(arrays["given/0"]) == 900
     kept = header["stored"]["left"]
-    assert left[0] == "drawing by itself (the page does not have the sampler dpm++3m-sde)"
+    assert left[0] == "drawing by itself (the page does not have the sampler predictor-corrector)"
     assert left[1:] == [
         f"{kept['conditions'][0]} of {kept['conditions'][1]} conditions",
         f"{kept['fillings'][0]} of {kept['fillings'][1]} filled rows",
@@ -367,7 +367,9 @@ def test_of_a_file_that_would_be_too_large_it_is_said_what_is_left_out(beforehan
 
 def test_the_page_of_a_table_is_a_file(beforehand: Run, tmp_path: Path) -> None:
     page = beforehand.explore(tmp_path / "orders.html")
-    assert page.left == ("drawing by itself (the page does not have the sampler dpm++3m-sde)",)
+    assert page.left == (
+        "drawing by itself (the page does not have the sampler predictor-corrector)",
+    )
     assert (tmp_path / "orders.html").stat().st_size < 3_000_000 < MOST_BYTES
     assert beforehand.folder is not None
     assert str(beforehand.folder.parent) not in page.html

@@ -336,7 +336,7 @@ def test_what_a_file_does_without_is_said_in_both_languages(
     browser: "Browser", beforehand: Run, tmp_path: Path
 ) -> None:
     content, (own, conditions, fillings) = carried(beforehand, 32 * (400 + 5000 + 900 + 100))
-    assert own == "drawing by itself (the page does not have the sampler dpm++3m-sde)"
+    assert own == "drawing by itself (the page does not have the sampler predictor-corrector)"
     path = tmp_path / "small.html"
     path.write_text(page_html(content), encoding="utf-8")
     tab = Tab(browser, path.as_uri())

@@ -18,11 +18,12 @@ from sfumato.data.codecs.images import ImageCodec
 from sfumato.errors import ArgumentError
 from sfumato.models.few import as_map
 from sfumato.models.gaussian import GaussianModel
-from sfumato.models.registry import build_grid, sampled_process
+from sfumato.models.registry import build_grid, build_stepper, sampled_process
 from sfumato.networks.attention import SelfAttention
 from sfumato.networks.embeddings import FourierEmbedding, LearnedStepEmbedding, StepEmbedding
 from sfumato.networks.unet import AttentionBlock, ResidualBlock, UNet
 from sfumato.runs.explorer.levels import levels_of, matrices, refuse_sampler, refuse_weights
+from sfumato.samplers.driver import count_calls
 
 # Multiply-adds of one picture, all its network calls together: a page does two to three billion
 # in a second, in each of two to four workers.
@@ -35,7 +36,8 @@ _STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 25, 32, 40, 50, 64, 100)
 def own_calls(model: GaussianModel, steps: int) -> int:
     """Network calls for a picture by the run's own sampler and guidance."""
     sampling = model.settings.sampling
-    calls = 2 * steps - 1 if sampling.sampler == "heun" else steps
+    process = sampled_process(sampling, model.process, model.denoiser.conditioning)
+    calls = count_calls(build_stepper(sampling), build_grid(sampling, process, steps))
     guided = model.class_labels.count and sampling.guidance != 1
     return 2 * calls if guided else calls
 
