@@ -43,7 +43,7 @@ def mixed(rows: int = ROWS, repeats: int = 1, seed: int = 0) -> DataTable:
         columns += [
             Column(f"decimal{k}", np.where(absent, 0.0, decimals), absent),
             Column(f"integer{k}", whole, present),
-            Column(f"few{k}", np.where(absent, 0, few), absent),
+            Column(f"few{k}", np.where(absent, 0, few), absent, in_quotes=True),
             Column(f"text{k}", np.where(absent, "", text).astype(object), absent),
             Column(f"true{k}", decimals > 0, present),
             Column(f"day{k}", days.astype("datetime64[us]"), present),
@@ -64,7 +64,9 @@ def assert_same(found: DataTable, wanted: DataTable) -> None:
         assert one.values.dtype == other.values.dtype, one.name
         np.testing.assert_array_equal(one.missing, other.missing, one.name)
         np.testing.assert_array_equal(one.values, other.values, one.name)
-        told = [(c.categories, c.ordered, c.dtype, c.form, c.note) for c in (one, other)]
+        told = [
+            (c.categories, c.ordered, c.dtype, c.form, c.note, c.in_quotes) for c in (one, other)
+        ]
         assert told[0] == told[1]
 
 

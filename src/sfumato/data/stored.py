@@ -271,7 +271,8 @@ class StoredColumn(Column):
         rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         if fits(len(rows), self.store.columns):
             values, missing = self.read(rows if self.rows is None else self.rows[rows])
-            told = self.categories, self.ordered, self.dtype, self.form, self.note
+            how = self.form, self.note, self.in_quotes
+            told = self.categories, self.ordered, self.dtype, *how
             return Column(self.name, values, missing, *told)
         places = self.store.places([self._own], rows)
         return self.of(self, self.store, self.pieces, self.texts, self.kind, places)
