@@ -256,6 +256,8 @@ AGE = "the column 'age' holds text, such as 'old' in row 2; the model learned in
         ("impute RUN other.csv --to a.csv", 3, "lacks the columns age, job"),
         ("impute RUN typed.csv --to a.csv", 3, WAGE),
         ("score RUN both.csv", 3, f"both.csv: {AGE}; and the column 'wage' holds text"),
+        ("score RUN dated.csv", 3, "'since' holds text, such as 'soon' in row 2; the model"),
+        ("score RUN smoked.csv", 3, "'smokes' holds text, such as 'maybe' in row 2; the"),
         ("score RUN timed.csv", 3, "'age' holds times or durations (hh:mm); the model learned int"),
         ("sample RUN --given-file both.csv --to a.csv", 3, f"both.csv: {AGE}; and the column"),
         ("score RUN people.csv --bound", 2, "--bound"),
@@ -287,6 +289,9 @@ def test_a_mistake_is_one_line_and_a_code(
     (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
     header = "age,job,wage,since,smokes,zip\n"
     (tmp_path / "typed.csv").write_text(header + "30,,much,2021-01-01,true,01001\n" * 150)
+    good = "30,,1,2021-01-01,true,01001\n"
+    (tmp_path / "dated.csv").write_text(header + good + good.replace("2021-01-01", "soon"))
+    (tmp_path / "smoked.csv").write_text(header + good + good.replace("true", "maybe"))
     (tmp_path / "timed.csv").write_text(header + "07:30,,1,2021-01-01,true,01001\n" * 2)
     rows = "30,,1,2021-01-01,true,01001\nold,,much,2021-01-01,true,01001\n"
     (tmp_path / "both.csv").write_text(header + rows)

@@ -53,9 +53,9 @@ from sfumato.data.codecs.rules import (
 from sfumato.data.codecs.units import Unit
 from sfumato.data.codecs.units import found_in as units_in
 from sfumato.data.io.arrow import is_zone, zone_of
-from sfumato.data.io.cells import LARGEST_EXACT, number
+from sfumato.data.io.cells import LARGEST_EXACT, sort
 from sfumato.data.io.elapsed import elapsed_of
-from sfumato.data.io.forms import is_elapsed, is_form
+from sfumato.data.io.forms import is_elapsed, is_form, value_in
 from sfumato.data.scratch import ScratchFile
 from sfumato.data.stored import fits, in_blocks, most_rows
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
@@ -1218,18 +1218,21 @@ def as_learned(column: Column, part: ColumnCodec) -> Column:
         converted = values.astype(bool)
     if converted is None:
         raise DataError(
-            f"the column {part.name!r} holds {_NOUNS[values.dtype.kind]}{_such_as(column)}; the "
-            f"model learned {_NOUNS[want.kind]} there."
+            f"the column {part.name!r} holds {_NOUNS[values.dtype.kind]}{_such_as(column, part)}; "
+            f"the model learned {_NOUNS[want.kind]} there."
         )
     return Column(column.name, converted, column.missing)
 
 
-def _such_as(column: Column) -> str:
-    """Of text, the first value that is no number, and its row."""
+def _such_as(column: Column, part: ColumnCodec) -> str:
+    """Of text, the first value that is none of the codec's type or form, and its row."""
     if column.values.dtype.kind != "O":
         return ""
+    family = {"b": "boolean", "M": "date"}.get(np.dtype(part.dtype).kind, "number")
     for row in np.flatnonzero(~column.missing):
-        if number(value := str(column.values[row])) is None:
+        value = str(column.values[row])
+        of_form = part.form and value_in(part.form, value) is not None
+        if not of_form and sort(value.strip()).family != family:
             return f", such as {value!r} in row {row + 1}"
     return ""
 

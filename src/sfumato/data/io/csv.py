@@ -517,8 +517,8 @@ def write_csv(path: Path, table: DataTable) -> None:
     texts = [_texts(column) for column in table]
     # The csv module leaves a lone carriage return bare, where every reader sees a new line; and
     # numbers that are text are known by their quotes.
-    apart = any("\r" in text for text in (*table.names, *_texts_of_cells(table)))
-    apart = apart or any(map(_is_number, _texts_of_cells(table)))
+    apart = any("\r" in name for name in table.names)
+    apart = apart or any("\r" in text or _is_number(text) for text in _texts_of_cells(table))
     _refuse_names(
         column.name
         for column, text_of in zip(table, texts, strict=True)
