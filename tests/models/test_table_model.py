@@ -269,6 +269,33 @@ def test_what_rows_and_orders_have_seen_is_asked_about_once(
     assert [len(each) for each in asked] == [256]
 
 
+def test_rows_drawn_ask_about_what_is_the_same_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is known, all rows are alike in the first round."""
+    model, asked = seven(), []
+    logits = TableDenoiser.logits
+
+    def counted(self: TableDenoiser, *args: torch.Tensor) -> torch.Tensor:
+        asked.append(args)
+        return logits(self, *args)
+
+    monkeypatch.setattr(TableDenoiser, "logits", counted)
+    drawn = model.sample(300)
+    rounds = len(model.codec.sizes)
+    assert [len(seen) for _, seen in asked] == [256] * rounds
+    assert len(asked[0][1].unique(dim=0)) == 1
+    # Of rows that differ in a number alone, each is asked about; what is there twice, once.
+    asked.clear()
+    known = drawn.take(np.arange(300) // 2)
+    emptied = DataTable(
+        tuple(replace(each, missing=np.ones(300, bool)) if each.name == "two" else each
+              for each in known)
+    )  # fmt: skip
+    list(model.complete_chunks(emptied, draws=1))
+    ((numbers, seen), *_) = asked
+    rows = torch.cat([numbers.nan_to_num(nan=9.0), seen], 1)
+    assert 140 < len(rows.unique(dim=0)) <= 151
+
+
 def test_what_was_never_seen_has_laplace_s_probability(model: TableModel) -> None:
     few = replace(model, codec=replace(model.codec, rows=99))
     table = rows(["a", "c"], [0.2, 0.2], [-0.1, -0.1])

@@ -41,6 +41,12 @@ def test_only_noisy_numbers_are_answered(network: TableMLP) -> None:
     assert (answer[:, 1] != 0).all()
 
 
+def test_the_numbers_alone_are_those_beside_the_logits(network: TableMLP) -> None:
+    x, of = torch.randn(BATCH, NUMBERS), condition()
+    answer, _ = ask(network, x, of)
+    assert answer.equal(network.numbers(x, torch.linspace(-5, 5, BATCH), of))
+
+
 def test_what_is_not_known_is_not_seen(network: TableMLP) -> None:
     """Noisy values of numbers that are not noisy, known values of those that are not known."""
     x, of = torch.randn(BATCH, NUMBERS), condition()

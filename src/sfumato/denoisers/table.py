@@ -56,6 +56,10 @@ class _NetworkInputs:
     std: Tensor
     normal: Posterior | None
 
+    def added(self, answer: Tensor) -> Tensor:
+        """Eq. (1), of the network's answer."""
+        return self.estimate + self.std * answer.to(self.estimate)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TableDenoiser:
@@ -92,8 +96,9 @@ class TableDenoiser:
         Rows without a noisy number have the noise of a level with no signal.
         """
         given = self._network_inputs(x_t, level, condition)
-        answer, logits = self.network(given.inputs[0], given.number, condition, *given.inputs[1:])
-        return TablePrediction(given.estimate + given.std * answer.to(x_t), given.std, logits)
+        x, *beside = given.inputs
+        answer, logits = self.network(x, given.number, condition, *beside)
+        return TablePrediction(given.added(answer), given.std, logits)
 
     def _network_inputs(
         self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, condition: TableCondition
@@ -124,7 +129,13 @@ class TableDenoiser:
         self, x_t: Float[Tensor, "batch numbers"], level: NoiseLevel, condition: TableCondition
     ) -> Prediction:
         """Eq. (1)."""
-        return Prediction(self.both(x_t, level, condition).x_0)
+        given = self._network_inputs(x_t, level, condition)
+        x, *beside = given.inputs
+        if type(self.network) is TableMLP:  # a subclass may answer anything
+            answer = self.network.numbers(x, given.number, condition, *beside)
+        else:
+            answer, _ = self.network(x, given.number, condition, *beside)
+        return Prediction(given.added(answer))
 
     @torch.no_grad()
     def with_growth(
@@ -169,8 +180,7 @@ class TableDenoiser:
             [each.to(given.inputs[0]) for each in tangents],
             places,
         )
-        x_0 = given.estimate + given.std * answer.to(x_t)
-        return x_0, (own[:, places].sum(1) + growth).to(x_t)
+        return given.added(answer), (own[:, places].sum(1) + growth).to(x_t)
 
     @torch.no_grad()
     def logits(self, known: Tensor, categories: Tensor) -> Tensor:

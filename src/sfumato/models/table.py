@@ -70,7 +70,7 @@ from sfumato.samplers.unmasking import Allowed, Order, draw_categories, log_prob
 # of many numbers half, as more win nothing there and a single row costs as much as all.
 _SCORED, _MANY_NUMBERS = 128, 16
 
-# The same of the categories seen so far that are asked about: a row has dozens of its own.
+# The same of rows whose next categories are asked about: a row has dozens of them to score.
 _ASKED = 256
 
 # What a column may hold so that it can be measured.
@@ -562,7 +562,7 @@ class TableModel:
             part, chunk = known.take(some), categories[some]
             found = LogProb(torch.from_numpy(nats[some]), None, 0)
             if of_target.any():
-                logits = partial(self._logits_of_rounds, part)
+                logits = partial(self._logits_given, self.denoiser, part)
                 own_orders = sizes, self.orders, self.allowed
                 of_categories = log_prob_categories(logits, chunk, *own_orders, given[some])
                 found = replace(found, nats=found.nats + of_categories)
@@ -574,13 +574,10 @@ class TableModel:
             yield _first_of(found, count)
 
     def _logits_given(self, denoise: TableDenoiser, known: EncodedTable, seen: Tensor) -> Tensor:
-        """Eq. (2) of `denoisers.table` beside what is known and the categories seen so far."""
-        return denoise.logits(self.codec.free(known, seen)[0], seen)
-
-    def _logits_of_rounds(self, known: EncodedTable, seen: Tensor) -> Tensor:
-        """The same of what is seen of the rows in one round after another."""
-        rounds = seen.split(len(known))
-        return torch.cat([self._logits_given(self.denoiser, known, each) for each in rounds])
+        """Eq. (2) of `denoisers.table` of rows in one round after another, see `hidden`."""
+        rounds = seen.split(len(known)) if len(known) else (seen,)
+        numbers = torch.cat([self.codec.free(known, each)[0] for each in rounds])
+        return _logits_of_different(denoise, numbers, seen)
 
     def hidden(self, categories: Tensor) -> Tensor:
         """Codes as the network takes them: those that are not known, -1, as the number of all."""
@@ -588,16 +585,11 @@ class TableModel:
         return torch.where(categories < 0, sizes, categories)
 
     def _log_prob_categories(self, categories: Tensor) -> Tensor:
-        """Log p(categories); what several rows or orders have seen is asked about once."""
-        unknown_numbers = torch.full((_ASKED, *self.codec.event), math.nan, dtype=torch.float64)
+        """Log p(categories), of which no number is known."""
 
         def logits(seen: Tensor) -> Tensor:
-            different, of_row = seen.unique(dim=0, return_inverse=True)
-            found = [
-                self.denoiser.logits(unknown_numbers, different[some])[:count]
-                for some, count in _scored(len(different), _ASKED)
-            ]
-            return torch.cat(found)[of_row]
+            numbers = torch.full((len(seen), *self.codec.event), math.nan, dtype=torch.float64)
+            return _logits_of_different(self.denoiser, numbers, seen)
 
         return log_prob_categories(logits, categories, self.codec.sizes, self.orders, self.allowed)
 
@@ -769,11 +761,9 @@ class TableModel:
         for each in self.codec.repeats:
             open_ = self.codec.undecided(known, each)
             same = open_ & (whole.categories[:, each.category] == each.code)
-            for some, count in _scored(len(known) if open_.any() else 0, _SCORED):
-                chance = self.chance_of_repeat(self.denoiser, known.take(some), each)
-                chance = torch.where(same[some], chance, 1 - chance)
-                own = torch.where(open_[some], chance.log(), 0.0)[:count]
-                nats[some[:count].numpy()] += own.numpy()
+            chance = self.chance_of_repeat(self.denoiser, known, each)
+            chance = torch.where(same, chance, 1 - chance)
+            nats += torch.where(open_, chance.log(), 0.0).numpy()
             known = self.codec.decided(known, each, same)
         # A target that is known by now has a probability.
         for k in np.flatnonzero(asked):
@@ -870,6 +860,29 @@ def _named(target: str | Sequence[str]) -> frozenset[str]:
 def _rows_at_once(numbers: int) -> int:
     """How many rows are scored at once for the density of so many numbers."""
     return _SCORED if numbers <= _MANY_NUMBERS else _SCORED // 2
+
+
+def _logits_of_different(denoise: TableDenoiser, numbers: Tensor, seen: Tensor) -> Tensor:
+    """Eq. (2) of `denoisers.table`; of rows that are the same, the network is asked about one.
+
+    It is asked in calls of one size, so that a row's last digit does not depend on the others.
+
+    Args:
+        denoise: the denoiser.
+        numbers: of rows, NaN where one is not known, float64.
+        seen: their categories, see `TableModel.hidden`.
+    """
+    rows = torch.cat([seen, numbers.view(torch.int64)], 1).numpy()
+    # By their bytes, as NaN equals nothing; in a dictionary, ten times as fast as sorted.
+    first: dict[bytes, int] = {}
+    keys = rows.view(f"V{rows.strides[0]}")[:, 0].tolist()
+    same = torch.tensor([first.setdefault(key, k) for k, key in enumerate(keys)])
+    one, of_row = same.unique(return_inverse=True)
+    found = [
+        denoise.logits(numbers[one[some]], seen[one[some]])[:count]
+        for some, count in _scored(len(one), _ASKED)
+    ]
+    return torch.cat(found)[of_row]
 
 
 def _scored(count: int, size: int) -> Iterator[tuple[Tensor, int]]:

@@ -119,12 +119,24 @@ class TableMLP(nn.Module):
         Returns:
             `(batch, numeric)` and `(batch, sum of categories)`.
         """
+        h, start = self._units(x, noise, condition, *beside)
+        return self.answers(h, start, condition), self.category_logits(h)
+
+    def numbers(
+        self, x: Tensor, noise: Tensor, condition: TableCondition, *beside: Tensor
+    ) -> Tensor:
+        """The numeric values alone, without the logits, which take a tenth to a fifth of a call."""
+        return self.answers(*self._units(x, noise, condition, *beside), condition)
+
+    def _units(
+        self, x: Tensor, noise: Tensor, condition: TableCondition, *beside: Tensor
+    ) -> tuple[Tensor, "Start"]:
+        """Of the last layer, and what they began with; arguments as of `forward`."""
         start = self.start(x, noise, condition, *beside)
         h = start.h
         for block in self.blocks:
             h = block(h)
-        h = self.norm_out(h)
-        return self.answers(h, start, condition), self.category_logits(h)
+        return self.norm_out(h), start
 
     def start(
         self, x: Tensor, noise: Tensor, condition: TableCondition, *beside: Tensor
