@@ -44,7 +44,9 @@ def test_only_noisy_numbers_are_answered(network: TableMLP) -> None:
 def test_the_numbers_alone_are_those_beside_the_logits(network: TableMLP) -> None:
     x, of = torch.randn(BATCH, NUMBERS), condition()
     answer, _ = ask(network, x, of)
-    assert answer.equal(network.numbers(x, torch.linspace(-5, 5, BATCH), of))
+    alone, none = network(x, torch.linspace(-5, 5, BATCH), of, logits=False)
+    assert alone.equal(answer)
+    assert none.shape == (BATCH, 0)
 
 
 def test_what_is_not_known_is_not_seen(network: TableMLP) -> None:

@@ -14,6 +14,13 @@ _SAMPLING_POINTS = {
     "steps": 30,
     "options": {"eta": 2.0, "noise_below": 1.0},
 }
+# Of tables that are long to draw, in 0.4 of the time and as hard to tell apart.
+_SAMPLING_LONG_TABLES = {
+    "sampler": "dpm++3m-sde",
+    "grid": "softplus",
+    "steps": 20,
+    "options": {"eta": 1.5, "noise_below": 1.0},
+}
 _SAMPLING_PICTURES = {"options": {"eta": 1.0}}
 
 
@@ -37,7 +44,8 @@ def table(rows: int, columns: int, *, one_category: bool = False) -> dict[str, A
     """The recipe for a table: 600 passes over few rows, fewer over many.
 
     Numbers that nearly decide each other are narrow in some direction: the least noise is lower,
-    and the cosine is shifted towards it where there are enough rows to show such detail.
+    and the cosine is shifted towards it where there are enough rows to show such detail. Few rows
+    are drawn in fifty steps, as on some such sets trees see the difference.
 
     Args:
         rows: of the table.
@@ -46,9 +54,9 @@ def table(rows: int, columns: int, *, one_category: bool = False) -> dict[str, A
             after ten passes what that is in each row.
     """
     passes, least = (10, 100) if one_category else (600, 200)
-    steps = min(max(least, passes * rows // 512), 7000)
+    steps, long = min(max(least, passes * rows // 512), 7000), rows >= 3000
     return {
-        "process": {"options": {"shift": 1.0 if rows < 3000 else 3.0, "log_snr_max": 12.0}},
+        "process": {"options": {"shift": 3.0 if long else 1.0, "log_snr_max": 12.0}},
         "network": {"name": "table-mlp", "width": 128 if columns <= 8 else 256, "depth": 3},
         "training": {
             "steps": steps,
@@ -59,7 +67,7 @@ def table(rows: int, columns: int, *, one_category: bool = False) -> dict[str, A
             "average": 0.995,
             "snapshots": 0,
         },
-        "sampling": _SAMPLING,
+        "sampling": _SAMPLING_LONG_TABLES if long else _SAMPLING,
     }
 
 

@@ -131,10 +131,9 @@ class TableDenoiser:
         """Eq. (1)."""
         given = self._network_inputs(x_t, level, condition)
         x, *beside = given.inputs
-        if type(self.network) is TableMLP:  # a subclass may answer anything
-            answer = self.network.numbers(x, given.number, condition, *beside)
-        else:
-            answer, _ = self.network(x, given.number, condition, *beside)
+        # A subclass may not know that logits can be left out.
+        fewer = {"logits": False} if type(self.network) is TableMLP else {}
+        answer, _ = self.network(x, given.number, condition, *beside, **fewer)
         return Prediction(given.added(answer))
 
     @torch.no_grad()

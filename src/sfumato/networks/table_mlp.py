@@ -106,7 +106,12 @@ class TableMLP(nn.Module):
         nn.init.zeros_(self.linear_skip.weight)
 
     def forward(
-        self, x: Tensor, noise: Tensor, condition: TableCondition, *beside: Tensor
+        self,
+        x: Tensor,
+        noise: Tensor,
+        condition: TableCondition,
+        *beside: Tensor,
+        logits: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Predict the noisy numeric values, 0 for the others, and the logits of all categories.
 
@@ -115,28 +120,18 @@ class TableMLP(nn.Module):
             noise: how noisy they are, their log-SNR, `(batch,)` or `()`.
             condition: what is known.
             beside: one if it takes any, `(batch, beside)`.
+            logits: whether they are asked for; they take a tenth to a fifth of a call.
 
         Returns:
-            `(batch, numeric)` and `(batch, sum of categories)`.
+            `(batch, numeric)` and `(batch, sum of categories)`, or `(batch, 0)`.
         """
-        h, start = self._units(x, noise, condition, *beside)
-        return self.answers(h, start, condition), self.category_logits(h)
-
-    def numbers(
-        self, x: Tensor, noise: Tensor, condition: TableCondition, *beside: Tensor
-    ) -> Tensor:
-        """The numeric values alone, without the logits, which take a tenth to a fifth of a call."""
-        return self.answers(*self._units(x, noise, condition, *beside), condition)
-
-    def _units(
-        self, x: Tensor, noise: Tensor, condition: TableCondition, *beside: Tensor
-    ) -> tuple[Tensor, "Start"]:
-        """Of the last layer, and what they began with; arguments as of `forward`."""
         start = self.start(x, noise, condition, *beside)
         h = start.h
         for block in self.blocks:
             h = block(h)
-        return self.norm_out(h), start
+        h = self.norm_out(h)
+        found = self.category_logits(h) if logits else h[:, :0]
+        return self.answers(h, start, condition), found
 
     def start(
         self, x: Tensor, noise: Tensor, condition: TableCondition, *beside: Tensor
