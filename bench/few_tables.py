@@ -30,7 +30,8 @@ def measure() -> Page:
                 usual = usual or seconds
                 real, own = _coded(whole, [whole.learn, drawn[list(whole.learn)]])
                 told = _detection(real.numbers, own.numbers)
-                by = f"map, {calls} calls" if calls else "sampler, 50 steps"
+                steps = run.settings.sampling.steps
+                by = f"map, {calls} calls" if calls else f"sampler, {steps} steps"
                 rows.append([name, by, f"{told:.3f}", f"{seconds:.1f}", f"1/{usual / seconds:.1f}"])
             rows.append([name, "learning the map; the fit", "", f"{learned:.0f}; {fitted:.0f}", ""])
     return Page(
