@@ -84,12 +84,6 @@ export function uniforms(count: number, seed: number, ...stream: number[]): Floa
   return numbers;
 }
 
-/** `torch.rand(...)` likewise, of 24 bits each. */
-export function coarseUniforms(count: number, seed: number, ...stream: number[]): Float64Array {
-  const source = new Twister(streamSeed(seed, ...stream));
-  return new Float64Array(count).map(() => (source.next() & 0xffffff) / 2 ** 24);
-}
-
 /**
  * The classes of a sheet of pictures (`models.gaussian`): evenly over their shares, in an order of its own.
  *

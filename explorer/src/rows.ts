@@ -3,7 +3,7 @@
 
 import type { Kernel } from "./kernel";
 import type { Level, Packed } from "./payload";
-import { CHUNK, coarseUniforms, Normals, uniforms } from "./random";
+import { CHUNK, Normals, uniforms } from "./random";
 import { optionsOf, trajectory } from "./samplers";
 import { type Known, TableCodec } from "./table_codec";
 import { TableDenoiser, TableNetwork } from "./table_network";
@@ -78,7 +78,7 @@ export class RowDrawer {
     const isOpen = (row: number, k: number) => codec.repeats.isOpen(codec.row(known, row), repeats[k]);
     const places = Array.from({ length: rows }, (_, row) => row);
     if (!repeats.some((_, k) => places.some((row) => isOpen(row, k)))) return;
-    const uniform = coarseUniforms(CHUNK * repeats.length, seed, LEVELS, chunk, 2);
+    const uniform = uniforms(CHUNK * repeats.length, seed, LEVELS, chunk, 2);
     for (const [k, each] of repeats.entries()) {
       const open = places.filter((row) => isOpen(row, k)), begin = before(sizes)[states[each.number]];
       if (!open.length) continue;

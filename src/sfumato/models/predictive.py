@@ -30,7 +30,7 @@ from sfumato.data.table import DataTable
 from sfumato.errors import ArgumentError
 from sfumato.metrics.scoring_rules import crps_of_values
 from sfumato.models.table import TableModel, filled_up
-from sfumato.process.streams import CHUNK, PREDICTING, generator, noise_from
+from sfumato.process.streams import CHUNK, PREDICTING, Chunk
 from sfumato.samplers.driver import last_frame, trajectory
 from sfumato.samplers.unipc import UniPC
 
@@ -394,9 +394,10 @@ def _flowed(
         categories = every.categories.clone()
         categories[:, state] = code
         every = replace(every, categories=categories)
-    every = model.settled(every, seed, chunk)
-    categories = model.categories(every, seed, chunk)
-    source = noise_from(generator(seed, PREDICTING, chunk))
+    own = Chunk(chunk * len(every), len(every), chunk, len(every))
+    every = model.settled(every, seed, own)
+    categories = model.categories(every, seed, own)
+    source = own.noise(seed, PREDICTING)
     numbers, requested = model.codec.free(every, categories)
     # Where one number decides the others by a rule, that one is carried: order is kept, or turned.
     carried = requested & (requested.sum(1, keepdim=True) == 1)

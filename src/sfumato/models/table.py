@@ -59,7 +59,7 @@ from sfumato.process.streams import (
     PROBING,
     Chunk,
     generator,
-    noise_from,
+    table_chunks,
 )
 from sfumato.samplers.driver import Frame, Stepper, chunk_frames, last_frame, trajectory
 from sfumato.samplers.renoising import Renoising
@@ -147,14 +147,13 @@ class TableModel:
         """
         refuse_negative(n=n, seed=seed, first=first)
         row, known = self._given(given)
-        sampler, zeros = self._sampler(sampling), torch.zeros(CHUNK, dtype=torch.int64)
+        sampler = self._sampler(sampling)
 
         def chunks() -> Iterator[DataTable]:
-            for chunk in range(first // CHUNK, -(-(first + n) // CHUNK) if n else 0):
-                drawn = self._drawn(known.take(zeros), sampler, seed, chunk)
-                offset = chunk * CHUNK
-                rows = np.arange(max(first - offset, 0), min(first + n - offset, CHUNK))
-                yield _put_back(drawn.take(rows), row, given or {})
+            for chunk in table_chunks(n, first):
+                drawn = self._drawn(_repeated(known, chunk), sampler, seed, chunk)
+                begin, end = max(first - chunk.first, 0), min(first + n - chunk.first, chunk.size)
+                yield _put_back(drawn.take(np.arange(begin, end)), row, given or {})
 
         return chunks()
 
@@ -165,16 +164,21 @@ class TableModel:
 
         Their categories are there from the beginning: numbers are drawn given them.
         """
-        sampler, rows = self._sampler(sampling), np.arange(min(n, CHUNK))
-        known = self._given(given)[1].take(torch.zeros(CHUNK, dtype=torch.int64))
-        known = self.settled(known, seed, 0)
-        categories = self.categories(known, seed, 0)
-        numbers, requested = self.codec.free(known, categories)
-        there = self.codec.present(categories)
-        for frame in self._walk(numbers, requested, categories, sampler, seed, 0):
-            x = torch.where(requested, frame.x_t, numbers)
-            whole = self.codec.decode(torch.where(there, x, math.nan), categories, known.exact)
-            yield frame.level, whole.take(rows)
+        sampler, known = self._sampler(sampling), self._given(given)[1]
+
+        def frames(chunk: Chunk) -> Iterator[tuple[NoiseLevel, DataTable]]:
+            own = self.settled(_repeated(known, chunk), seed, chunk)
+            categories = self.categories(own, seed, chunk)
+            numbers, requested = self.codec.free(own, categories)
+            there = self.codec.present(categories)
+            for frame in self._walk(numbers, requested, categories, sampler, seed, chunk):
+                x = torch.where(there, torch.where(requested, frame.x_t, numbers), math.nan)
+                yield frame.level, self.codec.decode(x, categories, own.exact)
+
+        count = min(n, CHUNK)
+        for parts in zip(*map(frames, table_chunks(max(1, count))), strict=True):
+            whole = concatenate([table for _, table in parts])
+            yield parts[0][0], whole.take(np.arange(count))
 
     def pictured_frames(
         self, n: int, count: int, *, seed: int = 0
@@ -338,9 +342,9 @@ class TableModel:
 
         def chunks() -> Iterator[DataTable]:
             total = len(rows) * draws
-            for chunk, first in enumerate(range(0, total, CHUNK)):
-                index = torch.arange(first, min(first + CHUNK, total)) // draws
-                whole = filled_up(seen.take(index), CHUNK)
+            for chunk in table_chunks(total):
+                index = torch.arange(chunk.first, min(chunk.first + chunk.size, total)) // draws
+                whole = filled_up(seen.take(index), chunk.size)
                 drawn = self._drawn(whole, sampler, seed, chunk, missing_allowed=missing_allowed)
                 yield drawn.take(np.arange(len(index)))
 
@@ -375,9 +379,9 @@ class TableModel:
         levels = build_grid(settings, process, max(1, round(int(settings.steps) * start)))
 
         def chunks() -> Iterator[DataTable]:
-            for chunk, first in enumerate(range(0, len(rows), CHUNK)):
-                index = torch.arange(first, min(first + CHUNK, len(rows)))
-                whole = filled_up(encoded.take(index), CHUNK)
+            for chunk in table_chunks(len(rows)):
+                index = torch.arange(chunk.first, min(chunk.first + chunk.size, len(rows)))
+                whole = filled_up(encoded.take(index), chunk.size)
                 numbers, categories = self._forgotten(whole, start, seed, chunk)
                 nothing = replace(
                     whole,
@@ -385,7 +389,7 @@ class TableModel:
                     exact=np.full_like(whole.exact, math.nan),
                 )
                 unknown_numbers, requested = self.codec.free(nothing, categories)
-                source = noise_from(generator(seed, EDITING, chunk))
+                source = chunk.noise(seed, EDITING)
                 # A number that was not there begins where the coded columns are: at N(0, 1).
                 x_0 = torch.where(numbers.isfinite(), numbers, source(numbers))
                 x_t = noised(x_0.nan_to_num(), levels[0]).draw(source(numbers))
@@ -397,13 +401,13 @@ class TableModel:
         return chunks()
 
     def _forgotten(
-        self, whole: EncodedTable, start: float, seed: int, chunk: int
+        self, whole: EncodedTable, start: float, seed: int, chunk: Chunk
     ) -> tuple[Tensor, Tensor]:
         """The numbers of a chunk, and its categories of which some are drawn anew."""
-        numbers, source = whole.numeric.double(), generator(seed, LEVELS, chunk, 1)
-        hidden = torch.rand(whole.categories.shape, generator=source) < start
-        kept = torch.rand(numbers.shape, generator=source) >= start
-        count = whole.exact.shape[1]
+        numbers, sizes = whole.numeric.double(), (len(self.codec.sizes), *self.codec.event)
+        uniform = chunk.uniform(sum(sizes), seed, LEVELS, chunk.stream, 1)
+        hidden, noised_away = (each < start for each in uniform.split(sizes, 1))
+        kept, count = ~noised_away, whole.exact.shape[1]
         part = replace(
             whole,
             numeric=torch.where(kept, whole.numeric, math.nan),
@@ -434,10 +438,11 @@ class TableModel:
 
         A number that a row's categories say is missing is predicted to be 0.
         """
-        known = self._given(None)[1].take(torch.zeros(CHUNK, dtype=torch.int64))
+        nothing = self._given(None)[1]
 
         def of_chunk(chunk: Chunk) -> Denoiser:
-            categories = self.categories(known, seed, chunk.stream)
+            known = _repeated(nothing, chunk)
+            categories = self.categories(known, seed, chunk)
             numbers, requested = self.codec.free(known, categories)
             denoise = self.conditioned(numbers, requested, categories)
 
@@ -726,12 +731,12 @@ class TableModel:
         columns = [table[name] for name in rule.names if name in shown]
         return row, rule.text, broken_by(rule, columns, row)
 
-    def settled(self, known: EncodedTable, seed: int, chunk: int) -> EncodedTable:
+    def settled(self, known: EncodedTable, seed: int, chunk: Chunk) -> EncodedTable:
         """What is known of a chunk; whether a number repeats one that is not is drawn."""
         repeats = self.codec.repeats
         if not any(self.codec.undecided(known, each).any() for each in repeats):
             return known
-        uniform = torch.rand(len(known), len(repeats), generator=generator(seed, LEVELS, chunk, 2))
+        uniform = chunk.uniform(len(repeats), seed, LEVELS, chunk.stream, 2)
         for k, each in enumerate(repeats):
             same = uniform[:, k] < self.chance_of_repeat(self.denoiser, known, each)
             known = self.codec.decided(known, each, same)
@@ -772,20 +777,20 @@ class TableModel:
         return known, nats
 
     def categories(
-        self, known: EncodedTable, seed: int, chunk: int, *, missing_allowed: bool = True
+        self, known: EncodedTable, seed: int, chunk: Chunk, *, missing_allowed: bool = True
     ) -> Tensor:
         """The categories of a chunk: known ones, and the others drawn given all that is known."""
         sizes, categories = self.codec.sizes, self.hidden(known.categories)
         if not sizes:
             return categories
-        source, allowed = generator(seed, LEVELS, chunk), self.codec.combinations.allowed
+        allowed = self.codec.combinations.allowed
         barred = () if missing_allowed else self.codec.missing_categories
         return draw_categories(
             partial(self._logits_given, self.denoiser, known),
             categories,
             sizes,
             self.orders,
-            torch.rand(categories.shape, generator=source, dtype=torch.float64),
+            chunk.uniform(len(sizes), seed, LEVELS, chunk.stream),
             barred,
             (lambda seen, column: allowed(seen, column, barred))
             if self.codec.combinations
@@ -811,7 +816,7 @@ class TableModel:
         categories: Tensor,
         sampler: tuple[SamplingSettings, Stepper[Any]],
         seed: int,
-        chunk: int,
+        chunk: Chunk,
     ) -> Iterator[Frame]:
         """The numbers of a chunk on their way from noise, given what is known."""
         settings, stepper = sampler
@@ -822,15 +827,14 @@ class TableModel:
             levels = few.levels(self.process, settings.few)
             drawing = replace(self, denoiser=as_map(self.denoiser, few.network))
         denoise = drawing.conditioned(numbers, requested, categories)
-        part = Chunk(chunk * CHUNK, CHUNK, chunk, CHUNK)
-        return chunk_frames(denoise, self.codec.event, levels, stepper, seed=seed, chunk=part)
+        return chunk_frames(denoise, self.codec.event, levels, stepper, seed=seed, chunk=chunk)
 
     def _drawn(
         self,
         known: EncodedTable,
         sampler: tuple[SamplingSettings, Stepper[Any]],
         seed: int,
-        chunk: int,
+        chunk: Chunk,
         *,
         missing_allowed: bool = True,
     ) -> DataTable:
@@ -986,6 +990,11 @@ def _put_back(drawn: DataTable, row: DataTable, given: Mapping[str, Any]) -> Dat
     return DataTable(
         tuple(same[column.name] if column.name in given else column for column in drawn)
     )
+
+
+def _repeated(row: EncodedTable, chunk: Chunk) -> EncodedTable:
+    """One row for each sample of a chunk."""
+    return row.take(torch.zeros(chunk.size, dtype=torch.int64))
 
 
 def filled_up(part: EncodedTable, size: int) -> EncodedTable:

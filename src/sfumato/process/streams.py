@@ -24,8 +24,9 @@ CHUNK = 1024
 PICTURES = 64
 """Pictures whose noise is drawn together: a sheet of 8 x 8."""
 
-# The first sheet is cut before these pictures, so that one or four do not cost what 64 cost.
-_CUTS = (1, 4, 16)
+# The first sheet is cut before these pictures, so that one or four do not cost what 64 cost; and
+# before these rows of a table.
+_CUTS, _TABLE_CUTS = (1, 4, 16), (64, 256)
 
 
 @runtime_checkable
@@ -74,6 +75,11 @@ class Chunk:
         draw = noise_from(generator(seed, purpose, self.stream))
         return lambda x: draw(x.new_empty(self.sheet, *x.shape[1:]))[self.within][: len(x)]
 
+    def uniform(self, width: int, *stream: int) -> Tensor:
+        """Its own part of a stream's draws from [0, 1), `width` for each sample, float64."""
+        source = generator(*stream)
+        return torch.rand(self.sheet, width, generator=source, dtype=torch.float64)[self.within]
+
 
 def chunk_size(event: Sequence[int]) -> int:
     """How many samples of shape `event` are computed together, where so many are asked for."""
@@ -83,12 +89,25 @@ def chunk_size(event: Sequence[int]) -> int:
 def chunks(event: Sequence[int], n: int, first: int = 0) -> Iterator[Chunk]:
     """The chunks that the samples `first` to `first + n - 1` of shape `event` lie in.
 
-    Rows of a table are computed by 1,024; pictures by 1, 3, 12, 48, and then 64 each.
+    Points are computed by 1,024; pictures by 1, 3, 12, 48, and then 64 each.
     """
-    size, stop = chunk_size(event), first + n
+    return _parts(chunk_size(event), _CUTS if len(event) > 1 else (), n, first)
+
+
+def table_chunks(n: int, first: int = 0) -> Iterator[Chunk]:
+    """The chunks that a table's rows `first` to `first + n - 1` lie in: 64, 192, 768, then 1,024.
+
+    A row of a table takes many calls of a network that is larger than that of points.
+    """
+    return _parts(CHUNK, _TABLE_CUTS, n, first)
+
+
+def _parts(size: int, cuts: Sequence[int], n: int, first: int) -> Iterator[Chunk]:
+    """The sheets of so many samples that `first` to `first + n - 1` lie in, the first one cut."""
+    stop = first + n
     for stream in range(first // size, -(-stop // size) if n else 0):
-        cuts = [cut for cut in _CUTS if cut < size] if len(event) > 1 and stream == 0 else []
-        for begin, end in pairwise(stream * size + cut for cut in (0, *cuts, size)):
+        own = [cut for cut in cuts if cut < size and stream == 0]
+        for begin, end in pairwise(stream * size + cut for cut in (0, *own, size)):
             if begin < stop and end > first:
                 yield Chunk(begin, end - begin, stream, size)
 
