@@ -61,7 +61,14 @@ from sfumato.process.streams import (
     generator,
     table_chunks,
 )
-from sfumato.samplers.driver import Frame, Stepper, chunk_frames, last_frame, trajectory
+from sfumato.samplers.driver import (
+    Frame,
+    Stepper,
+    chunk_frames,
+    count_calls,
+    last_frame,
+    trajectory,
+)
 from sfumato.samplers.renoising import Renoising
 from sfumato.samplers.steps import Choice
 from sfumato.samplers.unmasking import Allowed, Order, draw_categories, log_prob_categories, orders
@@ -251,6 +258,23 @@ class TableModel:
         """
         drawn = self.sample_chunks(n, seed=seed, first=first, given=given, **sampling)
         return concatenate([self.empty(), *drawn])
+
+    def calls(self, row: DataTable) -> int:
+        """The network calls that a row takes whose missing values are drawn.
+
+        Args:
+            row: of the model's columns.
+        """
+        settings, stepper = self._sampler({})
+        known = np.array([[not column.missing[0] for column in row]])
+        hidden = self.hidden(self._hidden(row, known).categories)[0].numpy()
+        open_ = hidden == np.array(self.codec.sizes)
+        rounds = [sum(any(open_[k] for k in own) for own in order) for order in self.orders]
+        numeric = [part.is_numeric for part in self.codec.parts]
+        if known[0, numeric].all():
+            return max(rounds)
+        levels = build_grid(settings, self._sampled(settings))
+        return max(rounds) + (settings.few or count_calls(stepper, levels))
 
     def condition(self, given: Mapping[str, Any]) -> DataTable:
         """One row of the model's columns: the values given, and missing values elsewhere.

@@ -19,6 +19,7 @@ from sfumato.data.codecs.table import TableCodec, as_learned
 from sfumato.data.io.rows import write_rows
 from sfumato.data.table import Column, DataTable, concatenate
 from sfumato.errors import ArgumentError, DataError, RunError, unknown
+from sfumato.models.table import TableModel
 from sfumato.runs.data import Dataset
 from sfumato.runs.explorer.binary import answer, header_of, written
 from sfumato.runs.explorer.calls import counted
@@ -131,19 +132,11 @@ def drawn_rows(run: Run, asked: DrawRows, is_given_up: Callable[[], bool]) -> by
         ArgumentError: if a column is unknown, a value was never seen, or the values break a rule.
     """
     started = time.perf_counter()
-    with counted(run.model, is_given_up) as count:
+    with counted(run.model, is_given_up):
         rows = run.draw(asked.rows, seed=asked.seed, given=asked.given or None)
     condition = run.model.condition(asked.given)
-    return _answer(
-        run,
-        asked.request,
-        rows,
-        count.calls,
-        started,
-        {
-            "notes": run.kind.unseen(run.model, condition) if asked.given else [],
-        },
-    )
+    notes = run.kind.unseen(run.model, condition) if asked.given else []
+    return _answer(run, asked.request, rows, condition, started, {"notes": notes})
 
 
 def filled_row(run: Run, asked: FillRow, is_given_up: Callable[[], bool]) -> bytes:
@@ -162,9 +155,9 @@ def filled_row(run: Run, asked: FillRow, is_given_up: Callable[[], bool]) -> byt
     if not any(column.missing[0] for column in row):
         raise ArgumentError("no cell of the row is empty; tick one to empty it.")
     started = time.perf_counter()
-    with counted(run.model, is_given_up) as count:
+    with counted(run.model, is_given_up):
         rows = concatenate(run.filled(row, asked.draws, seed=asked.seed))
-    return _answer(run, asked.request, rows, count.calls, started, {"csv": _as_csv(row)})
+    return _answer(run, asked.request, rows, row, started, {"csv": _as_csv(row)})
 
 
 def emptied(row: DataTable, columns: Sequence[str]) -> DataTable:
@@ -194,11 +187,13 @@ def _as_csv(row: DataTable) -> str:
 
 
 def _answer(
-    run: Run, request: int, rows: DataTable, calls: int, started: float, more: dict[str, Any]
+    run: Run, request: int, rows: DataTable, known: DataTable, started: float, more: dict[str, Any]
 ) -> bytes:
     codec: TableCodec = run.model.codec
     columns = [_described(part, None) for part in codec.parts]
-    spent = {"calls": calls, "seconds": time.perf_counter() - started}
+    assert isinstance(run.model, TableModel)
+    calls, seconds = run.model.calls(known), time.perf_counter() - started
+    spent = {"calls": calls, "seconds": seconds}
     return answer(request, spent | more, encoded("rows", rows, codec.parts, columns))
 
 
