@@ -43,6 +43,16 @@ def test_the_message_is_one_line() -> None:
     assert "\n" not in str(unknown("schedule", "a\nb", NAMES))
 
 
+def test_no_message_holds_a_control_character() -> None:
+    held = "".join(map(chr, range(0xA0)))
+    message = str(SfumatoError(f"a {held} b \u202e\u2028 é–\ud800"))
+    left = [each for each in message if each < " " or "\x7f" <= each < "\xa0"]
+    assert left == ["\t", "\n"]
+    assert r"\x1a\x1b\x1c" in message
+    assert message.endswith(r" b \u202e\u2028 é–\ud800")
+    assert str(SfumatoError(message)) == message
+
+
 @pytest.mark.parametrize(
     ("error", "code", "builtin"),
     [

@@ -5,6 +5,7 @@ one file are a line each. The command line prints that line and leaves with the 
 get the exception.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
@@ -22,7 +23,7 @@ class SfumatoError(Exception):
     exit_code = 1
 
     def __init__(self, message: str = "", *, code: str = "", **values: str | int) -> None:
-        super().__init__(message)
+        super().__init__(shown(message))
         self.code = code
         self.values: Mapping[str, str | int] = values
 
@@ -64,6 +65,10 @@ class PictureWarning(UserWarning):
     """Of a picture only a part is used, or in another size: its middle, or the first of several."""
 
 
+class TableWarning(UserWarning):
+    """Of a text file something is left out or taken for names: comments, a column of nothing."""
+
+
 class DivergedError(SfumatoError):
     """Training met a loss that is not finite; the last checkpoint is as it was (exit code 1)."""
 
@@ -72,6 +77,18 @@ class MissingDependencyError(SfumatoError, ImportError):
     """The environment lacks something that was asked for (exit code 5)."""
 
     exit_code = 5
+
+
+UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a terminal's cursor, changes its colours, turns text round or cannot be printed."""
+
+
+def shown(text: str) -> str:
+    r"""A text as a terminal may show it, whatever file it is from: `\x1b` for an escape.
+
+    Line feeds and tabs stay.
+    """
+    return UNSHOWN.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ArgumentError:

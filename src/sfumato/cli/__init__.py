@@ -16,6 +16,8 @@ from sfumato.errors import (
     PictureWarning,
     RenamedWarning,
     SfumatoError,
+    TableWarning,
+    shown,
 )
 
 # Before it ends, Python looks for garbage in all that was imported, half a second for PyTorch;
@@ -81,7 +83,7 @@ def _shown(show: Callable[..., None]) -> Callable[..., None]:
     said = set()
 
     def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, RenamedWarning | ForeignWarning | PictureWarning):
+        if issubclass(category, RenamedWarning | ForeignWarning | PictureWarning | TableWarning):
             if str(message) not in said:
                 _complain(f"{message}.")
             said.add(str(message))
@@ -112,5 +114,5 @@ def _explained(error: Any) -> str:
 
 
 def _complain(*lines: str) -> None:
-    text = "\n  ".join(" ".join(line.split()) for line in lines)
+    text = "\n  ".join(" ".join(shown(line).split()) for line in lines)
     print(f"sfumato: {text}", file=sys.stderr)

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from sfumato import __version__
-from sfumato.errors import ArgumentError
+from sfumato.errors import ArgumentError, shown
 
 # The order of the help: what most begin with comes first.
 _ORDER = (
@@ -67,7 +67,7 @@ def examples(*lines: str) -> str:
 def say(message: str, quiet: bool = False) -> None:
     """Print, unless quiet."""
     if not quiet:
-        typer.echo(message)
+        typer.echo(shown(message))
 
 
 def say_json(content: Any) -> None:
@@ -76,8 +76,8 @@ def say_json(content: Any) -> None:
 
 
 def one_line(text: str) -> str:
-    """Without the line breaks that a column's name may hold."""
-    return " ".join(text.split())
+    """Without the line breaks and control characters that a column's name may hold."""
+    return " ".join(shown(text).split())
 
 
 def counted(number: int, nouns: str) -> str:
@@ -142,7 +142,7 @@ def print_evaluation(evaluation: Any, unit: str) -> None:
         console.print("↑: 1 is best; of all others less is better.")
     if evaluation.features:
         console.print(f"Features: {evaluation.features}; {evaluation.rows} {unit} of each kind.")
-    details = [Text(f"{m.title}: {m.detail}.") for m in evaluation.measures if m.detail]
+    details = [Text(shown(f"{m.title}: {m.detail}.")) for m in evaluation.measures if m.detail]
     if details:
         console.print("\nOf these:")
     for each in details:
@@ -178,4 +178,4 @@ def _print_predictions(console: Any, found: Any) -> None:
         "if it were right."
     )
     for sentence in found.sentences:
-        console.print(Padding(Text(sentence), (0, 0, 0, 2)))
+        console.print(Padding(Text(shown(sentence)), (0, 0, 0, 2)))

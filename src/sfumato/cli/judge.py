@@ -18,7 +18,7 @@ from sfumato.cli.app import (
     warn_of_unseen,
 )
 from sfumato.cli.options import AsJson, File, Quiet, RunPath, Seed, Set
-from sfumato.errors import ArgumentError, unknown
+from sfumato.errors import ArgumentError, shown, unknown
 
 
 @app.command(
@@ -249,6 +249,6 @@ def _print_findings(found: Iterator[Any]) -> int:
             soft_wrap=True,
         )
         text = each.sentence + (f"\n[bold]Do:[/bold] {each.remedy}." if each.remedy else "")
-        console.print(Padding(text, (0, 0, 1, 7)))
+        console.print(Padding(shown(text), (0, 0, 1, 7)))
         faults += bool(each.remedy)
     return faults

@@ -125,8 +125,9 @@ def sample(
         like = kind.read_like(model, given_file, missing=True, partial=True)
         warn_of_unseen(opened, like.rows, TAKEN)
         if more := unknown_columns(model, like.source):
-            names = one_line(", ".join(map(repr, more)))
-            typer.echo(f"note: {given_file} has {names}, unknown to the model: not used.", err=True)
+            names = ", ".join(map(repr, more))
+            said = one_line(f"{given_file} has {names}, unknown to the model: not used.")
+            typer.echo(f"note: {said}", err=True)
         conditions = like.rows
     if values:
         warn_of_unseen(opened, model.condition(values), "the nearest stands for it")

@@ -168,7 +168,7 @@ def _few_enough(column: Column, distinct: set[object], kind: ColumnType) -> Colu
         raise DataError(
             f"the column {column.name!r} has {len(distinct):,} different values, more than the "
             f"{_MOST_CATEGORIES:,} categories that can be learned; merge the rare ones, or leave "
-            f"it out (--column {column.name}=dropped).",
+            f"it out ({option(column.name, 'dropped')}).",
             code="many-categories",
             column=column.name,
             distinct=len(distinct),

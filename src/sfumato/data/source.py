@@ -18,7 +18,7 @@ from sfumato.data.images import Images, PictureReading, digits, fingerprint, wit
 from sfumato.data.io.forms import typed
 from sfumato.data.io.images import holds_images, read_images
 from sfumato.data.io.memory import Container, accept
-from sfumato.data.io.reading import Reading, mark_missing
+from sfumato.data.io.reading import Reading, mark_missing, quoted
 from sfumato.data.io.rows import points_of, read_points, read_rows
 from sfumato.data.io.zipped import unpacked, unpacking_folder, zipped_tables
 from sfumato.data.points import Points
@@ -99,7 +99,7 @@ def _unzipped(path: Path, tables: list[str], data: DataSettings) -> Points | Dat
         try:
             return read_points_or_table(file, data)
         except DataError as error:
-            message = str(error).replace(f"fit {file}", f"fit {path}")
+            message = str(error).replace(f"fit {quoted(str(file))}", f"fit {quoted(str(path))}")
             raise type(error)(message.replace(str(file), f"{path}/{tables[0]}")) from error
 
 

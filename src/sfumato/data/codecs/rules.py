@@ -25,6 +25,7 @@ from sfumato.data.codecs.columns import (
     has_heavy_value,
     stand_apart,
 )
+from sfumato.data.io.reading import option
 from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import ArgumentError, DataError, unknown
 
@@ -457,7 +458,7 @@ def _value(
     if kind in ("ordinal", "categorical"):
         raise ArgumentError(
             f"the rule {text!r} compares numbers or dates, and the column {part!r} is declared "
-            f"{kind}; leave --column {part}={kind} out."
+            f"{kind}; leave {option(part, kind)} out."
         )
     if kind != "constant" or not len(column.present):
         return part
@@ -467,7 +468,7 @@ def _value(
 def _aside(text: str, name: str, kind: str) -> ArgumentError:
     return ArgumentError(
         f"the rule {text!r} is of the column {name!r}, which is {_SET_ASIDE[kind]}; leave the "
-        f"rule out, or take the column as data (--column {name}=TYPE)."
+        f"rule out, or take the column as data ({option(name, 'TYPE')})."
     )
 
 
@@ -548,7 +549,7 @@ def _combination(
             raise ArgumentError(
                 f"the rule {text!r} is of categories, and the column {name!r} holds "
                 f"{'dates' if kind == 'date' else 'numbers'}; make it categories "
-                f"(--column {name}=ordinal), or leave it out."
+                f"({option(name, 'ordinal')}), or leave it out."
             )
     return Combination(text, names)
 

@@ -3,6 +3,7 @@
 Reading(missing=(".", "-999"), forms={"born": "day.month.year"})
 """
 
+import os
 import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.data.table import Column, DataTable
-from sfumato.errors import DataError, FaultsError
+from sfumato.errors import UNSHOWN, DataError, FaultsError, shown
+
+# Texts that often stand for a missing value, in small letters.
+MARKER = re.compile(
+    r"[^\w\s]+|#?n[./]?a\.?|k\.a\.|none|nil|missing|unknown|not available|-9+|#[a-z/0]+[!?]|#n/a"
+    r"|\.[a-z]|\\n"
+)
 
 # Of a number as it may stand in `missing`.
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
@@ -61,12 +68,14 @@ class Fault:
         options: of the command line, that take the column all the same.
         code: as of an error.
         values: as of an error.
+        lines: where its odd cells stand, if each stands in one line alone.
     """
 
     text: str
     options: tuple[str, ...]
     code: str = ""
     values: Mapping[str, str | int] = field(default_factory=dict)
+    lines: tuple[int, ...] = ()
 
 
 def short(text: object) -> str:
@@ -89,10 +98,15 @@ def refuse(path: Path | str, faults: Sequence[Fault]) -> None:
         said = "" if options in faults[0].text else f" ({options})"
         raise DataError(f"{faults[0].text}{said}.", code=faults[0].code, **faults[0].values)
     lines = [fault.text.removeprefix(str(path)).lstrip(",: ") for fault in faults]
+    same = {fault.lines for fault in faults}
+    if len(same) == 1 and (places := ", ".join(map(str, faults[0].lines))):
+        lines.append(
+            f"All these cells stand in line {places}; take it away if it holds units or questions"
+        )
     raise FaultsError(
         f"{path} has {len(faults)} columns that cannot be read as they are:\n"
         + "".join(f"{line}.\n" for line in lines)
-        + f"Mend the cells, or take it with: sfumato fit {shlex.quote(str(path))} {options}",
+        + f"Mend the cells, or take it with: sfumato fit {quoted(str(path))} {options}",
         code="odd-columns",
         columns=len(faults),
     )
@@ -100,13 +114,32 @@ def refuse(path: Path | str, faults: Sequence[Fault]) -> None:
 
 def option(name: str, kind: str) -> str:
     """`--column NAME=TYPE` as a shell takes it, on one line."""
-    named = " ".join(name.split())
-    return f"--column {shlex.quote(f'{named}={kind}')}"
+    return f"--column {quoted(f'{name}={kind}')}"
 
 
 def missing_option(cell: str) -> str:
-    """`--missing CELL` as a shell takes it."""
-    return f"--missing {shlex.quote(cell)}"
+    """`--missing CELL` as a shell takes it, on one line."""
+    return f"--missing {quoted(cell)}"
+
+
+def quoted(text: str) -> str:
+    r"""A text as a shell takes it, on one line: `'a b'`, or `$'6.2\x1a'` as bash and zsh have it.
+
+    A message has its spaces joined and its control characters escaped.
+    """
+    if shown(text) == text == " ".join(text.split()):
+        return shlex.quote(text)
+    return f"$'{_ESCAPED.sub(_escape, text)}'"
+
+
+# What a message, or a shell within $'...', does not leave as it is.
+_ESCAPED = re.compile(rf"[\\']|[^\S ]|(?<=\s) |^ | $|{UNSHOWN.pattern}")
+
+
+def _escape(found: re.Match[str]) -> str:
+    if found[0] in "\\'":
+        return f"\\{found[0]}"
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(found[0]))
 
 
 def mark_missing(table: DataTable, missing: Sequence[str]) -> DataTable:

@@ -20,7 +20,7 @@ from sfumato.data.codecs.table import TableCodec, as_learned, refuse_others
 from sfumato.data.io.forms import typed
 from sfumato.data.io.memory import accept, give_like
 from sfumato.data.io.memory import give as give_in
-from sfumato.data.io.reading import Reading, mark_missing
+from sfumato.data.io.reading import Reading, mark_missing, option
 from sfumato.data.io.rows import check_target as check_rows_target
 from sfumato.data.io.rows import read_rows, write_rows
 from sfumato.data.scratch import scratch_folder
@@ -132,7 +132,7 @@ def adopt(model: Model, data: Dataset[DataTable]) -> tuple[TableCodec, list[str]
     for column in rows:
         if column.name not in known and data.types[column.name] != "dropped":
             raise DataError(
-                f"it has no column {column.name!r}; drop that (--column {column.name}=dropped)."
+                f"it has no column {column.name!r}; drop that ({option(column.name, 'dropped')})."
             )
     for part in start.parts:
         kind = data.types[part.name]
