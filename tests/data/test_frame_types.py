@@ -144,7 +144,7 @@ def _polars_refused() -> Iterator[tuple[str, Any, str]]:
     yield "Object", pl.Series([object()] * 4), other
     for name in ("Int128", "UInt128"):
         wide = pl.Series([1, 2**53 + 1], dtype=getattr(pl, name))
-        yield name, wide, "data row 2, column 'v': 9007199254740993 is an integer that a 64-bit"
+        yield name, wide, "data row 2, column 'v': 9007199254740993 is an integer beyond 2^53"
     yield (
         "least Int128",
         pl.Series([-(2**100), None], dtype=pl.Int128),

@@ -1,17 +1,13 @@
 """What a column was taken for, in a few words."""
 
-import re
 from typing import Any
 
 import numpy as np
 
 from sfumato.data.codecs.columns import ColumnCodec, NumericCodec, plain, stand_apart
 from sfumato.data.codecs.identifiers import IdentifierCodec
-from sfumato.data.io.reading import missing_option, option
+from sfumato.data.io.reading import MARKER, missing_option, option
 from sfumato.data.table import Column
-
-# Texts that often stand for a missing value.
-_MARK = re.compile(r"[^\w\s]+|#?n[./]?a\.?|none|nil|missing|unknown|not available|-9+")
 
 # Categories that are named, and characters of each.
 _NAMED, _LONG = 5, 20
@@ -36,7 +32,7 @@ def described(part: ColumnCodec) -> str:
     shown = _first(short)
     if len(values) == 1:
         return f"always {shown}"
-    marks = [v for v in part.categories if isinstance(v, str) and _MARK.fullmatch(v.lower())]
+    marks = [v for v in part.categories if isinstance(v, str) and MARKER.fullmatch(v.lower())]
     may = "".join(f"; {v!r} may mean missing ({missing_option(v)})" for v in marks[:2])
     return f"{len(values)} categories: {shown}{may}" if values else "missing values only"
 

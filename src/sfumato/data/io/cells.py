@@ -21,16 +21,23 @@ from typing import Any
 
 import numpy as np
 
-from sfumato.data.io.reading import Fault, missing_option, option, short
+from sfumato.data.io.reading import MARKER, Fault, missing_option, option, short
 from sfumato.data.stored import Piece, Store, StoredColumn, as_texts
 from sfumato.data.table import Column
 
 LARGEST_EXACT = 2**53
 """Every integer up to here is a float64, and the next is not."""
 
-INFINITE = "is infinite; leave the cell empty if it is not known"
+INEXACT = (
+    "is an integer beyond 2^53, up to which a 64-bit float holds each of them; drop the column or "
+    "scale it"
+)
 
-INEXACT = "is an integer that a 64-bit float cannot hold exactly; drop the column or scale it"
+# Cells without a value that a column of their type can have: they may be missing values.
+_INFINITE = "is infinite"
+_OUT_OF_RANGE = "is beyond the range of a number"
+_NO_DATE = "is no date of the calendar"
+_VALUELESS = {_INFINITE, _OUT_OF_RANGE, _NO_DATE}
 
 MISSING = frozenset(["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL"])
 """A missing value in any column."""
@@ -49,7 +56,7 @@ _DATE = re.compile(
 _TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 # What was meant is plain, its value is not, or cannot be held.
 _FAULTS = [
-    ("number", re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE), INFINITE),
+    ("number", re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE), _INFINITE),
     ("number", re.compile(r"-?[0-9]+,[0-9]+"), "has a comma in it; write numbers with a point"),
     ("number", re.compile(r"-?[0-9]{1,3}(?:[ ,'\u00a0\u202f][0-9]{3})+(?:\.[0-9]+)?"),
      "has its thousands set apart; write the digits alone"),
@@ -59,13 +66,14 @@ _FAULTS = [
      "has a time zone; write all times in one zone and leave its name away"),
     ("date", re.compile(r"[0-9-]{10}[T ][0-9:]{8}\.[0-9]{7,}"),
      "is finer than a microsecond; write six digits of a second"),
-    ("date", _DATE, "is no date of the calendar; mend the cell or leave it empty"),
+    ("date", _DATE, _NO_DATE),
 ]  # fmt: skip
 
 _CODE = re.compile(r"-?0[0-9]+")
 """Digits with a leading zero, as of a postcode: it makes text of the integers beside it."""
 
 _CALLED = {"number": "a number", "boolean": "true or false", "date": "a date"}
+_MANY = {"number": "numbers", "boolean": "booleans", "date": "dates"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +83,18 @@ class Sort:
     Args:
         family: number, boolean, date, code or text; empty for a missing value.
         kind: integer, decimal, boolean or date; empty for what has no value.
-        fault: why it has none, though it is of its family.
+        fault: why it has none, though it is of its family; of a large integer, why it is none.
     """
 
     family: str
     kind: str = ""
     fault: str = ""
+
+
+_PLAIN_DECIMAL = Sort("number", "decimal")
+
+# An integer that is a float64 all the same: one of a column of decimals.
+_LARGE = Sort("number", "decimal", INEXACT)
 
 
 def number(cell: str) -> float | None:
@@ -96,11 +110,11 @@ def sort(cell: str) -> Sort:
         return Sort("boolean", "boolean")
     if _DECIMAL.fullmatch(cell):
         if math.isinf(float(cell)):
-            return Sort("number", fault="is beyond the range of a number; mend the cell")
+            return Sort("number", fault=_OUT_OF_RANGE)
         if not _INTEGER.fullmatch(cell):
-            return Sort("number", "decimal")
+            return _PLAIN_DECIMAL
         if abs(int(cell)) > LARGEST_EXACT:
-            return Sort("number", fault=INEXACT)
+            return _LARGE if int(float(cell)) == int(cell) else Sort("number", fault=INEXACT)
         return Sort("number", "integer")
     if _DATE.fullmatch(cell) and _valued("date", [cell]) is not None:
         return Sort("date", "date")
@@ -137,7 +151,7 @@ def _may_be_inexact(decimals: np.ndarray) -> bool:
 # Tried in this order over a whole chunk; most columns are all of one kind.
 _FORMS: list[tuple[Sort, Callable[[str], object]]] = [
     (Sort("number", "integer"), _INTEGER.fullmatch),
-    (Sort("number", "decimal"), _DECIMAL.fullmatch),
+    (_PLAIN_DECIMAL, _DECIMAL.fullmatch),
     (Sort("date", "date"), _DATE.fullmatch),
     (Sort("boolean", "boolean"), _TRUTHS.__contains__),
 ]
@@ -184,7 +198,7 @@ class Cells:
     _first: dict[Sort, tuple[int, str]] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
     _distinct: set[str] = field(default_factory=set)
-    _odd: Counter[str] = field(default_factory=Counter)
+    _odd: dict[str, tuple[Sort, int]] = field(default_factory=dict)
     _shapes: set[tuple[int, str]] = field(default_factory=set)
     _marks: set[str] = field(default_factory=set)
     _has_point: bool = False
@@ -228,9 +242,9 @@ class Cells:
                 self._tally[each] += counts[cell]
                 if each not in self._first:
                     self._first[each] = lines[bare.index(cell)], cell
-                kept = cell in self._odd or len(self._odd) < _KEPT_ODD
-                if each.family in ("text", "code") and kept:
-                    self._odd[cell] += counts[cell]
+                odd = each.family in ("text", "code") or each.fault in _VALUELESS
+                if odd and len(self._odd) < _KEPT_ODD:
+                    self._odd.setdefault(cell, (each, lines[bare.index(cell)]))
                 if each.kind == "date":
                     self._shapes.add((len(cell), cell[10:11]))
         kinds = {each.kind for each in known.values() if each.family}
@@ -311,19 +325,24 @@ class Cells:
     @property
     def decimal_point(self) -> str:
         """A point, if some are decimals that show it to be the decimal mark."""
-        return "." * (self._has_point and Sort("number", "decimal") in self._tally)
+        return "." * (self._has_point and _PLAIN_DECIMAL in self._tally)
 
     @property
     def may_be_thousands(self) -> bool:
         """Whether every point among them may set thousands apart."""
-        return not self._has_point and Sort("number", "decimal") in self._tally
+        return not self._has_point and _PLAIN_DECIMAL in self._tally
 
     @property
     def is_mixed(self) -> bool:
         """Whether some are text, or of another type than most, or have no exact value."""
         families = {each.family for each in self._tally}
-        faulty = any(each.fault for each in self._tally)
-        return faulty or len(families) > 1 or not families.isdisjoint(("text", "code"))
+        return bool(self._faults) or len(families) > 1 or not families.isdisjoint(("text", "code"))
+
+    @property
+    def _faults(self) -> set[str]:
+        """Why some have no value; among decimals a large integer has one."""
+        held = {_LARGE} if _PLAIN_DECIMAL in self._tally else set()
+        return {each.fault for each in self._tally if each.fault and each not in held}
 
     def fault(self, path: Path) -> Fault | None:
         """Why they are no text: nearly all are of one type, or all but one cell of numbers are.
@@ -334,69 +353,70 @@ class Cells:
         for each, count in self._tally.items():
             families[each.family] += count
         main = max(families, key=families.__getitem__, default="")
-        if (marker := self._marker(families)) is not None:
-            return self._spoilt(path, marker, families)
-        if self.in_quotes:
+        marked = self._has_markers(families)
+        if self.in_quotes and not marked:
             return None
         whole = all(
             each.kind == "integer" or each.fault == INEXACT
             for each in self._tally
             if each.family == "number"
         )
-        if (
+        if not marked and (
             main in ("text", "code")
             or (families.keys() == {"number", "code"} and whole)
             or families[main] < _NEARLY_ALL * families.total()
         ):
             return None
-        odd = [each for each in self._tally if each.fault or each.family != main]
-        each = min(odd, key=self._first.__getitem__)
-        line, cell = self._first[each]
-        where = f"{path}, line {line}, column {self.name!r}:"
-        as_text = option(self.name, "categorical")
-        values: dict[str, str | int] = {"line": line, "column": self.name, "cell": short(cell)}
-        if each.fault == INEXACT:
-            text = f"{where} {short(cell)} {each.fault}, or declare that it only names the rows"
-            return Fault(text, (option(self.name, "identifier"),), code="odd-cell", values=values)
-        if each.fault == INFINITE:
-            text = f"{where} {short(cell)} {each.fault}, or say that it is a missing value"
-            return Fault(text, (missing_option(cell),), code="odd-cell", values=values)
-        if each.fault:
-            text = f"{where} {short(cell)} {each.fault}, or declare the column categorical"
-            return Fault(text, (as_text,), code="odd-cell", values=values)
-        others = f" (and {len(self._odd) - 1} more)" if len(self._odd) > 1 else ""
-        few = set(families) == {main, "text"} and len(self._odd) < _KEPT_ODD
-        few &= all(map(_is_short, self._odd))
+        main = next(iter(families.keys() - {"text"})) if marked else main
+        faults = self._faults
+        odd = [each for each in self._tally if each.fault in faults or each.family != main]
+        first = min(odd, key=self._first.__getitem__)
+        line, cell = self._first[first]
+        others = [repr(short(each)) for each in self._odd if each != cell]
+        why, _, remedy = first.fault.partition("; ")
+        listed = ", ".join(others) + ", ..." * (len(self._odd) == _KEPT_ODD)
+        if first.fault:
+            said = f"{short(cell)} {why}" + f" (nor do {listed} fit)" * bool(others)
+        else:
+            beside = "and all other" if marked and not faults else "as nearly all"
+            said = f"{short(cell)!r} is not {_CALLED[main]}" + f" (nor {listed})" * bool(others)
+            said += f", {beside} cells are {_MANY[main]}"
+        stands = "they stand" if others else "it stands"
+        count = sum(self._tally[each] for each in odd)
+        once = {place for _, place in self._odd.values()} if count == len(self._odd) else ()
+        options: tuple[str, ...] = (option(self.name, "categorical"),)
+        other = "or declare the column categorical"
+        few = len(self._odd) < _KEPT_ODD and all(map(_is_short, self._odd))
+        if first.fault == INEXACT:
+            options = (option(self.name, "identifier"),)
+            other = "or declare that it only names the rows"
+        elif few and faults <= _VALUELESS and families.keys() <= {main, "text"}:
+            options = tuple(map(missing_option, self._odd))
+            missing = "they are missing values" if others else "it is a missing value"
+            other = f"declare the column categorical, or say that {missing}"
+        stands += f" in {count / families.total():.1%} of the column"
         return Fault(
-            f"{where} {short(cell)!r} is not {_CALLED[main]}, as nearly all of the column are"
-            f"{others}; mend the cell or leave it empty, or declare the column categorical",
-            tuple(map(missing_option, self._odd)) if few else (as_text,),
+            f"{path}, line {line}, column {self.name!r}: {said}; {stands}: "
+            f"{remedy or 'mend the cell or leave it empty'}, {other}",
+            options,
             code="odd-cell",
-            values=values,
+            values={"line": line, "column": self.name, "cell": short(cell)},
+            lines=tuple(sorted(once)),
         )
 
-    def _marker(self, families: Counter[str]) -> str | None:
-        """The one text beside numbers or dates, if it stands for missing values."""
+    def _has_markers(self, families: Counter[str]) -> bool:
+        """Whether the texts beside numbers or dates stand for missing values.
+
+        It may be any one, but of two kinds of boats, 1 to 14 and A to D, all are names.
+        """
         typed = families.keys() - {"text"}
-        if len(self._odd) != 1 or len(typed) != 1 or not typed <= {"number", "date"}:
-            return None
-        (cell,) = self._odd
-        many = len(self._distinct) > _FEW_VALUES or not _WORD.search(cell)
-        return cell if many and _is_short(cell) else None
-
-    def _spoilt(self, path: Path, marker: str, families: Counter[str]) -> Fault:
-        line = self._first[next(each for each in self._tally if each.family == "text")][0]
-        others = {"number": "numbers", "date": "dates"}[next(iter(families.keys() - {"text"}))]
-        called = _CALLED[others.removesuffix("s")]
-        share = families["text"] / families.total()
-        return Fault(
-            f"{path}, line {line}, column {self.name!r}: {short(marker)!r} is not {called}, and "
-            f"all other cells are {others}; it stands in {share:.1%} of the column: declare the "
-            "column categorical, or say that it is a missing value",
-            (missing_option(marker),),
-            code="odd-cell",
-            values={"line": line, "column": self.name, "cell": short(marker)},
-        )
+        texts = [cell for cell, (each, _) in self._odd.items() if each.family == "text"]
+        if not texts or len(typed) != 1 or not typed <= {"number", "date"}:
+            return False
+        known = all(MARKER.fullmatch(cell.lower()) for cell in texts)
+        many = len(self._distinct) > _FEW_VALUES or not any(map(_WORD.search, texts))
+        few = len(texts) == 1 or (known and len(self._odd) < _KEPT_ODD)
+        return few and many and all(map(_is_short, texts))
 
 
 def are_keys(column: Column) -> bool:
@@ -417,8 +437,8 @@ _LEAST_KEYS = 20
 # Digits of the largest integer that is held.
 _LONGEST_EXACT = len(str(LARGEST_EXACT))
 
-# Distinct texts that are counted beside numbers or dates; more are no markers.
-_KEPT_ODD = 4
+# Distinct odd cells that are kept to be named; more are no markers.
+_KEPT_ODD = 8
 
 # Up to so many different cells a word beside numbers makes categories of them.
 _FEW_VALUES = 10
