@@ -89,18 +89,31 @@ BAD = [
     BadTable(
         "name-twice.csv", b"a,b,a\n1,2,3\n", ("line 1", "'a' stands more than once", "rename")
     ),
+    BadTable("names-twice.csv", b"a,b,c,b,a\n1,2,3,4,5\n", ("'a' stands more", "(so do 'b')")),
     BadTable("name-twice-but-for-spaces.csv", b"a, a\n1,2\n", ("'a' stands more than once",)),
-    BadTable("name-blank.csv", b"a,,c\n1,2,3\n", ("line 1", "column 2 has no name", "give it one")),
+    BadTable(
+        "name-blank.csv",
+        b"a,,c\n1,2,3\n",
+        ("line 1", "column 2 has no name", "'2' in line 2", "give it one"),
+    ),
     BadTable("names-all-blank.csv", b",,\n1,2,3\n", ("line 1", "column 1 has no name")),
     BadTable(
-        "comma-at-the-end-of-all.csv",
-        b"a,b,\n1,2,\n3,4,\n",
-        ("line 1", "column 3 has no name", "take away what ends each line"),
+        "names-blank-above-cells.csv",
+        b"a,,c,\n1,,3,\n4,x,6,\n7,8,9,y\n",
+        ("line 1: columns 2, 4 have no name", "'x' in line 3, 'y' in line 4", "give each one"),
     ),
     BadTable(
         "comma-at-the-end-of-rows.csv",
         b"a,b\n1,2,\n3,4,\n",
-        ("line 2", "3 cells where 2 are expected", "take away the separator that ends it"),
+        ("line 2", "3 cells where 2 are expected", "take away the separator that ends each"),
+    ),
+    BadTable(
+        "tab-at-the-end-of-rows.tsv",
+        b"a\tb\n1\t2\t\n3\t4\t\n",
+        ("line 2", "3 cells where 2 are expected", "take away the separator that ends each"),
+    ),
+    BadTable(
+        "comma-at-the-end-of-a-row.csv", b"a,b\n1,2,\n3,4\n", ("line 2", "separator that ends it")
     ),
     BadTable("name-absurd.csv", b"a," + b"b" * 5000 + b"\n1,2\n", ("line 1", "1,000 characters")),
     BadTable("names-and-numbers.csv", b"a,7\n1,2\n", ("line 1", "both names and numbers ('7')")),
@@ -109,17 +122,55 @@ BAD = [
         "years-of-people.csv", b"Anna,1990,1991,1992\nBen,1991,1993,1999\n", ("line 1", "both")
     ),
     BadTable("all-in-quotes.csv", b'"Anna","1"\n"Ben","2"\n', ("line 1", "both names and numbers")),
-    BadTable("names-bare-of-one-less.csv", b"a,b\nx,1,2\n", ("line 2", "3 cells where 2 are")),
+    BadTable(
+        "names-bare-of-one-less.csv",
+        b"a,b\nx,1,2\n",
+        ("line 2", "3 cells where 2 are", "name the rows, or quotes around"),
+    ),
+    BadTable("names-bare-twice.csv", b"a,b\nx,1.5,2\nx,3,4\n", ("line 2", "2 of 2 rows differ")),
+    BadTable("text-cut-in-all.csv", b"a,b\nDoe, Jo,2\nRoe, Al,4\n", ("line 2", "quotes around")),
     BadTable("no-header-but-words.csv", b"1,red\n2,blue\n", ("line 1", "both names and numbers")),
     BadTable("million-columns.csv", _wide, ("1,000,000 columns", "at most 10,000")),
     # The layout.
     BadTable("row-short.csv", b"a,b\n1,2\n3\n", ("line 3", "1 cells where 2 are", "mend the row")),
+    BadTable(
+        "rows-of-several-lengths.csv",
+        b"a,b,c\n" + b"1,2,3\n4,5\n1,Rome, IT,3\n" * 4,
+        ("line 3", "8 of 12 rows differ: line 4 has 4, line 6 has 2", "line 9 has 2, ...", "mend"),
+    ),
+    BadTable(
+        "commas-bare.csv",
+        b"a,b,c\n1,Rome,3\n" + b"1,Rome, IT,3\n2,Oslo,4\n" * 3,
+        ("line 3", "3 of 7 rows differ: line 5 has 4, line 7 has 4)", "put quotes around cells"),
+    ),
+    BadTable(
+        "source-below.csv",
+        b"a,b,c\n1,2,3\n4,5,6\nSource: a, b\nretrieved\n",
+        ("line 4", "2 of 4 rows differ: line 5 has 1", "below the table (head -n 3 ", "> new.csv"),
+    ),
+    BadTable(
+        "bank.csv",
+        b"Konto;DE00\nZeit;Januar\n\nTag;Betrag;Ort\n" + b"01.01.2024;1,5;Bonn\n" * 9,
+        ("line 4", "10 of 11 rows differ", "header seems to be line 4", "(tail -n +4 "),
+    ),
     BadTable("row-long.csv", b"a,b\n1,2\n\n3,4,5\n", ("line 4", "3 cells where 2 are", "quotes")),
     BadTable("decimal-comma-bare.csv", b"a,b\n1,2\n3,4,5\n", ("line 3", "3 cells where 2 are")),
     BadTable(
-        "comment-above.csv", b"# made by hand\na,b\n1,2\n", ("line 2", "first line is a comment")
+        "comment-below.csv",
+        b"a,b\n1,2\n# the end\n",
+        ("line 3", "take the comment away (grep -v '^#'"),
     ),
-    BadTable("comment-below.csv", b"a,b\n1,2\n# the end\n", ("line 3", "take the comment away")),
+    BadTable(
+        "ruled.txt",
+        b" id | name \n----+------\n  1 | a    \n",
+        ("line 2 is ruled", "psql --csv", "(sed 2d "),
+    ),
+    BadTable("ruled.csv", b"id,name\n--,----\n1,a\n", ("line 2 is ruled", "(sed 2d ")),
+    BadTable(
+        "quotes-escaped.csv",
+        b'a,b\n"1 \\" x",2\n',
+        ("line 2: a quote stands as", "twice (sed 's/"),
+    ),
     BadTable("quote-open.csv", b'a,b\n"1,2\n3,4\n', ("line 3", "opened after line 1", "mend")),
     BadTable(
         "quote-open-for-long.csv",
@@ -133,7 +184,9 @@ BAD = [
     BadTable("line-vast.csv", lambda: b"a" * 20_000_000, ("line 1", "10,000,000 characters")),
     # Text that is no UTF-8, and files that are no text.
     BadTable(
-        "latin-1.csv", "name,n\nZoë,1\n".encode("latin-1"), ("line 2", "0xeb", "not UTF-8", "save")
+        "latin-1.csv",
+        "name,n\nZoë,1\n".encode("latin-1"),
+        ("line 2", "0xeb", "not UTF-8", "save", "iconv -f CP1252 -t UTF-8"),
     ),
     BadTable(
         "utf-16-cut.csv", "a,b\n1,2\n".encode("utf-16")[:-1], ("not whole UTF-16", "save it as CSV")
@@ -204,12 +257,41 @@ BAD = [
     BadTable("hexadecimal.csv", _numbers("0x1F"), ("line 12", "'0x1F' is not a number")),
     BadTable("digits-of-another-script.csv", _numbers("١٢"), ("line 12", "is not a number")),
     BadTable("long-word.csv", _numbers("z" * 999), ("line 12", f"'{'z' * 37}...' is not a number")),
+    BadTable(
+        "control-byte.csv",
+        _numbers("6.2\x1a"),
+        ("line 12", r"'6.2\x1a' is not a number", r"(--missing $'6.2\x1a')"),
+    ),
     BadTable("two-lines-in-a-cell.csv", _numbers("a\nb"), ("line 13, column 'v': 'a b' is not",)),
     BadTable("date-among-numbers.csv", _numbers("2024-03-01"), ("line 12", "is not a number")),
     BadTable(
         "infinite.csv",
         _numbers("inf"),
         ("line 12, column 'v': inf is infinite", "empty", "(--missing inf)"),
+    ),
+    BadTable(
+        "infinities.csv",
+        _numbers("Inf", "-Inf", "inf", "1e999"),
+        (
+            "line 12, column 'v': Inf is infinite (nor do '-Inf', 'inf', '1e999' fit)",
+            "they stand in 10.0% of the column",
+            "(--missing Inf --missing -Inf --missing inf --missing 1e999)",
+        ),
+    ),
+    BadTable(
+        "infinite-and-marked.csv",
+        _numbers(*["-"] * 9, "Inf"),
+        ("line 12, column 'v': '-' is not a number (nor 'Inf')", "--missing - --missing Inf)"),
+    ),
+    BadTable(
+        "markers.csv",
+        _numbers(*["n.a.", "-", "k.A."] * 3),
+        ("line 12", "'n.a.' is not a number (nor '-', 'k.A.')", "22.5%", "n.a. --missing - --mis"),
+    ),
+    BadTable(
+        "no-such-days.csv",
+        b"day\n" + b"2024-03-01\n2024-03-02\n0000-00-00\n" * 9,
+        ("line 4", "0000-00-00 is no date", "(--missing 0000-00-00)"),
     ),
     BadTable("minus-infinity.csv", _numbers("-Infinity"), ("line 12", "-Infinity is infinite")),
     BadTable("beyond.csv", _numbers("1e400"), ("line 12", "1e400 is beyond the range of a number")),
@@ -220,19 +302,24 @@ BAD = [
         (
             "line 3, column 'id'",
             "9007199254740993 is an integer",
-            "cannot hold exactly",
+            "beyond 2^53",
             "scale it",
         ),
     ),
     BadTable(
         "big-integer-among-decimals.csv",
         _numbers("9007199254740993"),
-        ("line 12, column 'v': 9007199254740993 is an integer", "cannot hold exactly"),
+        ("line 12, column 'v': 9007199254740993 is an integer", "beyond 2^53"),
+    ),
+    BadTable(
+        "big-integer-that-a-float-is.csv",
+        b"id\n1\n999999999999998592\n",
+        ("line 3, column 'id': 999999999999998592 is an integer beyond 2^53", "id=identifier"),
     ),
     BadTable(
         "least-integer.csv",
         b"id\n1\n-9223372036854775808\n",
-        ("line 3, column 'id': -9223372036854775808 is an integer", "cannot hold exactly"),
+        ("line 3, column 'id': -9223372036854775808 is an integer", "beyond 2^53"),
     ),
     BadTable(
         "big-identifiers.csv",
@@ -297,11 +384,11 @@ BAD = [
     BadTable(
         "big-integer.parquet",
         _parquet(a=pa.array([1, None, -(2**53) - 1])),
-        ("data row 3, column 'a': -9007199254740993", "cannot hold exactly"),
+        ("data row 3, column 'a': -9007199254740993", "beyond 2^53"),
     ),
     BadTable(
         "big-unsigned.parquet",
         _parquet(a=pa.array([2**64 - 1], pa.uint64())),
-        ("data row 1", "cannot hold exactly"),
+        ("data row 1", "beyond 2^53"),
     ),
 ]

@@ -275,11 +275,13 @@ def refuse_repeated(where: str, names: Sequence[str]) -> None:
     """Names of columns must differ.
 
     Raises:
-        DataError: if one stands twice, naming it and `where` it stands.
+        DataError: if some stand twice, naming them and `where` they stand.
     """
     if twice := [name for name, count in Counter(names).items() if count > 1]:
+        more = f" (so do {', '.join(map(repr, twice[1:6]))}{', ...' * (len(twice) > 6)})"
         raise DataError(
-            f"{where}: the column name {twice[0]!r} stands more than once; rename one.",
+            f"{where}: the column name {twice[0]!r} stands more than once"
+            f"{more * (len(twice) > 1)}; rename one.",
             code="repeated-name",
             column=twice[0],
         )

@@ -1,14 +1,17 @@
 """What a user says of a file's cells: markers of missing values, and spaces that do not count."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from sfumato.cli.options import column_types
 from sfumato.config import DataSettings
 from sfumato.data.io.frames import from_frame, to_frame
-from sfumato.data.io.reading import Reading, mark_missing
+from sfumato.data.io.reading import Reading, mark_missing, quoted
 from sfumato.data.io.rows import read_rows
 from sfumato.data.source import take_source
 from sfumato.data.table import DataTable
@@ -84,3 +87,51 @@ def test_a_question_mark_beside_numbers_is_missing_and_it_is_said(tmp_path: Path
     table = read_rows(tmp_path / "t.csv")[0]
     assert [c.note for c in table] == ["'?' read as missing", ""]
     assert [c.missing.tolist() for c in table] == [[False, True, False], [False] * 3]
+
+
+TEXTS = (
+    "plain", "a b", "a  b", " a", "a\nb", "it's", 'a "b" $HOME', "6.2\x1a", "\x1b[31m5", "\x1aff",
+    "°C", "back\\slash\t", "é\x85", "\xa0x", "\u202eabc", "-",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_of_a_message_is_what_a_shell_takes(text: str) -> None:
+    line = " ".join(str(DataError(quoted(text))).split())  # as the command line prints it
+    taken = subprocess.run(["bash", "-c", f"printf %s {line}"], capture_output=True, check=True)
+    assert taken.stdout.decode() == text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "v\n" + "1.5\n2.5\n3.5\nInf\n-Inf\ninf\n1e999\n" * 4,
+        "v\n" + "".join(f"{k}.5\n" for k in range(40)) + "6.2\x1a\n",
+        "v\n" + "".join(f"{k}.5\n" for k in range(40)) + "-\nInf\n",
+        "v\n" + "".join(f"{k}.5\n" for k in range(40)) + "n.a.\n-\nk.A.\n" * 9,
+        "v,w\n" + "".join(f"{k}.5,2024-03-01\n" for k in range(40)) + "12,0000-00-00\n#REF!,-\n",
+        "a  \x1b b,w\n" + "".join(f"{k}.5,x\n" for k in range(40)) + '"1,5",y\n',
+        "v\n1\n999999999999998592\n",
+        "v\n0.5\n9007199254740993\n",
+        "v\n" + "".join(f"{k}.5\n" for k in range(400)) + "".join(f"x{k}\n" for k in range(12)),
+    ],
+)
+def test_what_a_message_says_takes_the_file_does(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(DataError) as raised:
+        read_rows(path)
+    line = " ".join(str(raised.value).split())
+    found = re.search(r"\((--.*)\)\.$|sfumato fit \S+ (--.*)$", line)
+    assert found is not None
+    words = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {found[1] or found[2]}"], capture_output=True, check=True
+    )
+    options = words.stdout.decode().split("\0")
+    given = list(zip(options[::2], options[1::2], strict=False))
+    columns = column_types([text for name, text in given if name == "--column"])
+    reading = Reading.declared(
+        columns.get("data", {}).get("columns", {}),
+        [text for name, text in given if name == "--missing"],
+    )
+    assert len(read_rows(path, reading)[0]) == len(content.splitlines()) - 1

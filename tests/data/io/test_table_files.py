@@ -19,7 +19,7 @@ from bad_tables import BAD, BadTable
 from sfumato.data.io.reading import Reading
 from sfumato.data.io.tables import check_target, read_placed, read_table, write_table
 from sfumato.data.table import Column, DataTable
-from sfumato.errors import ArgumentError, DataError, MissingDependencyError
+from sfumato.errors import ArgumentError, DataError, MissingDependencyError, TableWarning
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
@@ -42,6 +42,8 @@ TEXTS: list[tuple[str, str, list[Any]]] = [
     ("integers beside decimals", "1 2.5", [1.0, 2.5]),
     ("a minus nought is no integer", "1 -0", [1.0, -0.0]),
     ("an exact decimal beyond 2^53", "1e22 0.5", [1e22, 0.5]),
+    ("integers beyond 2^53 that are decimals", "999999999999998592 0.5 -9007199254740994",
+     [999999999999998592.0, 0.5, -9007199254740994.0]),
     ("the least and the largest", "5e-324 1.7976931348623157e308",
      [5e-324, 1.7976931348623157e308]),
     ("noughts and ones are integers", "0 1 1", [0, 1, 1]),
@@ -111,6 +113,11 @@ LAYOUTS: list[tuple[str, str, bytes, dict[str, list[Any]]]] = [
     ("quotes", "t.csv", b'"a","b, c"\n"1","x ""y"""\n', {"a": [1], "b, c": ['x "y"']}),
     ("a line feed in a cell", "t.csv", b'a,b\n1,"x\ny"\n', {"a": [1], "b": ["x\ny"]}),
     ("commas in words", "t.csv", b'a,b\n1,"x, y"\n', {"a": [1], "b": ["x, y"]}),
+    ("spaces before quotes", "t.csv", b'"a", "b"\n"x", "Rome, IT"\n"y",  "Oslo"\n',
+     {"a": ["x", "y"], "b": ["Rome, IT", "Oslo"]}),
+    ("the last byte of DOS", "t.csv", b"a,b\r\n1,2\r\n\x1a", {"a": [1], "b": [2]}),
+    ("a header after a comment's sign", "t.txt", b"# x y\n1.5 2\n2.5 3\n",
+     {"x": [1.5, 2.5], "y": [2, 3]}),
     ("semicolons in words", "t.csv", b"a; b,c\nx; y,1\n", {"a; b": ["x; y"], "c": [1]}),
     ("a comment's sign in a name", "t.csv", b"#,name\n1,x\n", {"#": [1], "name": ["x"]}),
     ("spaces in words", "t.csv", b"full name\nAda Byron\n", {"full name": ["Ada Byron"]}),
@@ -178,6 +185,38 @@ def test_a_layout_is_read_as_it_is(
     assert list(table.names) == list(expected)
     for column in table:
         assert _shown(column) == [(type(each), repr(each)) for each in expected[column.name]]
+
+
+LEFT_OUT: list[tuple[str, bytes, dict[str, list[Any]], str]] = [
+    ("t.csv", b"a,b,\n1,2,\n3,4,\n", {"a": [1, 3], "b": [2, 4]}, "line 1: column 3 has no name"),
+    ("t.tsv", b"\n\ta\t\tb\t\t\nx\t1\t\t2\t\t\n", {"row": ["x"], "a": [1], "b": [2]},
+     "line 2: columns 3, 5, 6 have no name and no cells: left out"),
+    ("t.csv", b"# made by hand\na,b\n1,2\n", {"a": [1], "b": [2]}, "the line above the header"),
+    ("t.csv", b'#, "it\'s\n\n# here, too\na;b\n1;2\n', {"a": [1], "b": [2]}, "the 2 lines above"),
+    ("t.csv", b"# made, by hand\na,b\n1,2\n", {"a": [1], "b": [2]}, "the line above the header"),
+    ("t.csv", b"# made by hand\n# a,b\n1,2\n", {"# a": [1], "b": [2]}, "the line above"),
+    ("t.csv", b"x,g\ncar 1,1.5,a\ncar 2,2.5,b\n",
+     {"row": ["car 1", "car 2"], "x": [1.5, 2.5], "g": ["a", "b"]}, "the first cells, above which"),
+    ("t.csv", b"x;g\nu;1;2\nv;3;4\n", {"row": ["u", "v"], "x": [1, 3], "g": [2, 4]}, "name the"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "expected", "said"), LEFT_OUT)
+def test_what_is_left_out_or_taken_for_names_is_said(
+    tmp_path: Path, name: str, content: bytes, expected: dict[str, list[Any]], said: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.warns(TableWarning) as warned:
+        table = read_table(path)
+    assert {str(each.message) for each in warned} == {str(warned[0].message)}
+    assert said in str(warned[0].message)
+    assert list(table.names) == list(expected)
+    for column in table:
+        assert _shown(column) == [(type(each), repr(each)) for each in expected[column.name]]
+    write_table(path, table)
+    again = read_table(path)
+    assert [_shown(column) for column in again] == [_shown(column) for column in table]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ import codecs
 import csv
 import gzip
 import re
+import warnings
 import zlib
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from itertools import chain, islice, pairwise
 from pathlib import Path
@@ -31,10 +33,10 @@ from sfumato.data.io.forms import (
     spoilt_form,
     writer,
 )
-from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, refuse, short
+from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, quoted, refuse, short
 from sfumato.data.stored import Store, fits
 from sfumato.data.table import Column, DataTable, default_names, refuse_repeated
-from sfumato.errors import DataError
+from sfumato.errors import DataError, TableWarning
 
 MOST_COLUMNS = 10_000
 LONGEST_NAME = 1000
@@ -210,30 +212,39 @@ def _rows(path: Path, *, marked: bool = False) -> Iterator[tuple[list[str], Iter
             if re.match(signature, start.removeprefix(codecs.BOM_UTF8).lstrip()):
                 raise DataError(f"{path} {what}.", code="other-format")
         wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
-        with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
-            separator = _separator(path, text)
-        with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
-            head = list(islice(_parsed(text, separator, path, marked=True), 4))
-        with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
-            rows = _parsed(text, separator, path, marked=marked)
-            top = list(islice(rows, 4))
-            if top and _HINT.match(top[0][1][0]):  # Excel's, and no header
-                top, head = top[1:], head[1:]
-            if not top:
-                raise DataError(f"{path} is empty.", code="empty")
-            top[0] = (top[0][0], [cell.removeprefix(_IN_QUOTES) for cell in top[0][1]])
-            quoted = [[cell.startswith(_IN_QUOTES) for cell in cells] for _, cells in head]
-            # R names no column of its names of rows, which it quotes between commas.
-            named = separator in " \t" or all(cells[0] for cells in quoted[1:])
-            if named and len(top) > 1 and len(top[1][1]) == len(top[0][1]) + 1:
-                top[0][1].insert(0, "")
-                quoted[0].insert(0, True)
-            yield rows_below(path, top[0], chain(top[1:], rows), quoted[:2])
+        with _text(path, wide=wide) as text:
+            layout = _layout(path, text)
+        with _text(path, wide=wide) as text:
+            head = list(islice(_parsed(text, layout, path, marked=True), 4))
+        if not head:
+            raise DataError(f"{path} is empty.", code="empty")
+        quoted = [[cell.startswith(_IN_QUOTES) for cell in cells] for _, cells in head]
+        names = [cell.removeprefix(_IN_QUOTES) for cell in head[0][1]]
+        if len(head) > 1 and len(head[1][1]) == len(names) + 1:
+            with _text(path, wide=wide) as text:
+                below = islice(_parsed(text, layout, path), 1, None)
+                are_quoted = all(cells[0] for cells in quoted[1:])
+                if _names_rows(below, len(names), layout.separator, are_quoted=are_quoted):
+                    if not are_quoted:
+                        taken = "the first cells, above which no name stands, name the rows"
+                        warnings.warn(f"{path}: {taken}", TableWarning, stacklevel=2)
+                    names.insert(0, "")
+                    quoted[0].insert(0, True)
+        with _text(path, wide=wide) as text:
+            rows = _parsed(text, layout, path, marked=marked)
+            line, _ = next(rows)
+            yield rows_below(path, (line, names), rows, quoted[:2])
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is not a whole gzip file; save it again.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not whole UTF-16 text; save it as CSV in UTF-8.") from error
+
+
+@contextmanager
+def _text(path: Path, *, wide: bool) -> Iterator[TextIO]:
+    encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
+    with _opened(path) as file, TextIOWrapper(file, encoding, errors, newline="") as text:
+        yield text
 
 
 def _in_quotes(path: Path, absent: Set[str]) -> set[int]:
@@ -295,29 +306,32 @@ def _checked(text: TextIO, path: Path) -> Iterator[str]:
         if not line.isascii() and (wrong := _UNDECODED.search(line)):
             raise DataError(
                 f"{path}, line {place} is not UTF-8 text: byte 0x{ord(wrong[0]) & 0xFF:02x} after "
-                f"{wrong.start()} characters; save it as CSV in UTF-8.",
+                f"{wrong.start()} characters; save it as CSV in UTF-8"
+                f"{_by(path, 'if it is of Windows: iconv -f CP1252 -t UTF-8')}.",
                 code="not-text",
                 line=place,
             )
         yield line
 
 
-def _parsed(text: TextIO, separator: str, path: Path, *, marked: bool = False) -> Iterator[Row]:
+def _parsed(text: TextIO, layout: "_Layout", path: Path, *, marked: bool = False) -> Iterator[Row]:
     """The rows that are there; an empty line is none. Marked, quoted cells begin with a sign."""
+    separator, above = layout.separator, layout.above
     lines = _checked(text, path)
+    header = list(islice(lines, above, above + 1))
+    lines = chain(["\n"] * above, (line[layout.is_signed :] for line in header), lines)
     if separator == " ":  # so many of them as please the eye
         lines = (line.strip().replace("\t", " ") + "\n" for line in lines)
     if marked:
         mark = re.escape(separator)
         opening = re.compile(rf'"(?<![^{mark}]")(?=[^"\r\n{mark}])')  # at a line's or cell's start
         lines = (opening.sub(f'"{_IN_QUOTES}', line) for line in lines)
-    spaced = separator == " "
-    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=spaced)
+    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=layout.spaced)
     ended = 0
     try:
         for row in reader:
             ended = reader.line_num
-            if row and not (len(row) == 1 and row[0].isspace()):
+            if row and not (len(row) == 1 and _BLANK.fullmatch(row[0])):
                 yield ended, row
     except csv.Error as error:
         why = str(error)
@@ -326,17 +340,30 @@ def _parsed(text: TextIO, separator: str, path: Path, *, marked: bool = False) -
                 f"the quotes opened after line {ended} do not close, or a cell is longer than "
                 f"{LONGEST_CELL:,} characters"
             )
+        remedy = "mend the quotes"
+        text.seek(0)
+        if '\\"' in next(islice(text, reader.line_num - 1, None), ""):
+            why = 'a quote stands as \\"'
+            remedy = f"write it twice{_by(path, _DOUBLING)}"
         raise DataError(
-            f"{path}, line {reader.line_num}: {why}; mend the quotes.",
+            f"{path}, line {reader.line_num}: {why}; {remedy}.",
             code="quotes",
             line=reader.line_num,
         ) from error
+
+
+_DOUBLING = r"""sed 's/\\"/""/g'"""
+
+# Of a line that is none, also that which ends a file of DOS.
+_BLANK = re.compile(r"\s+|\x1a")
 
 
 def rows_below(
     path: Path, first: Row, rest: Iterable[Row], quoted: Sequence[Sequence[bool]] = ()
 ) -> tuple[list[str], Iterator[Row]]:
     """The names that the first row holds, or x0, x1, ... if it is data, and the rows.
+
+    Columns with neither a name nor a cell are left out, with a warning.
 
     Args:
         path: for messages.
@@ -348,8 +375,51 @@ def rows_below(
     below = list(islice(rest, 1))
     second = below[0][1] if below else []
     names = _names(path, *first, are_names=_are_names(first[1], second, quoted))
-    body = chain(below, rest) if names else chain([first], below, rest)
-    return names or list(default_names(len(first[1]))), even(body, first[1], path)
+    if names is None:
+        body = even(chain([first], below, rest), first[1], path)
+        return list(default_names(len(first[1]))), body
+    body = even(chain(below, rest), first[1], path)
+    if "" not in names:
+        return names, body
+    return [name for name in names if name], _of_named(body, names, f"{path}, line {first[0]}")
+
+
+def _of_named(rows: Iterable[Row], names: Sequence[str], where: str) -> Iterator[Row]:
+    """The cells of the columns that have a name.
+
+    Raises:
+        DataError: if others hold something; it names all of them.
+    """
+    kept, nameless = ([k for k, name in enumerate(names) if bool(name) == has] for has in (1, 0))
+    filled: dict[int, str] = {}
+    for line, row in rows:
+        for k in nameless:
+            if row[k].strip(f"{_IN_QUOTES} ") and k not in filled:
+                filled[k] = f"{short(row[k])!r} in line {line}"
+        if not filled:
+            yield line, [row[k] for k in kept]
+    if filled:
+        first = ", ".join(islice(filled.values(), _TOLD))
+        remedy = "give it one" if len(filled) == 1 else "give each one"
+        raise DataError(
+            f"{where}: {_columns(sorted(filled))} no name, and cells ({first}); {remedy}.",
+            code="no-name",
+            line=1,
+            column=min(filled) + 1,
+        )
+    left_out = f"{_columns(nameless)} no name and no cells: left out"
+    warnings.warn(f"{where}: {left_out}", TableWarning, stacklevel=2)
+
+
+def _columns(places: Sequence[int]) -> str:
+    """`column 3 has`, `columns 3, 4 have`."""
+    numbers = ", ".join(str(place + 1) for place in places[:_TOLD])
+    numbers += ", ..." * (len(places) > _TOLD)
+    return f"columns {numbers} have" if len(places) > 1 else f"column {numbers} has"
+
+
+# Faults of one kind that are told one by one.
+_TOLD = 5
 
 
 # Of years that name columns.
@@ -391,25 +461,116 @@ def _is_number(cell: str) -> bool:
 
 
 def even(rows: Iterable[Row], header: list[str], path: Path) -> Iterator[Row]:
-    """The rows, refusing one of another length."""
-    width = len(header)
-    for line, row in rows:
-        if len(row) != width:
-            remedy = "mend the row, and put quotes around a cell that holds the separator"
-            if len(row) == width + 1 and not row[-1]:
-                remedy = "take away the separator that ends it"
-            if row[0].startswith("#"):
-                remedy = "take the comment away"
-            if header[0].startswith("#"):
-                remedy = "if the first line is a comment, take it away"
-            raise DataError(
-                f"{path}, line {line}: {len(row)} cells where {width} are expected; {remedy}.",
-                code="row-length",
-                line=line,
-                cells=len(row),
-                expected=width,
-            )
+    """The rows, as long as the header.
+
+    Raises:
+        DataError: if some are not; it counts them, names the first, and says what it may be.
+    """
+    places = enumerate(rows, 1)
+    for place, (line, row) in places:
+        if len(row) != len(header):
+            raise _uneven(path, header, chain([(place, (line, row))], places))
         yield line, row
+
+
+def _uneven(path: Path, header: list[str], rest: Iterable[tuple[int, Row]]) -> DataError:
+    """Why rows are not as long as the header.
+
+    Args:
+        path: of the file.
+        header: its first row.
+        rest: rows and their places below it, from the first such row on.
+    """
+    width, total, lengths = len(header), 0, Counter[int]()
+    odd: list[Row] = []
+    wider: Row | None = None
+    commented = ended = at_end = 0
+    with suppress(DataError):  # another fault, farther below
+        for place, (line, row) in rest:
+            total, at_end = place, (at_end + 1) * (len(row) < width)
+            if len(row) != width:
+                lengths[len(row)] += 1
+                odd += [(line, row)] * (len(odd) < _TOLD)
+                wider = wider or ((line, row) if len(row) > width else None)
+                commented += row[0].startswith("#")
+                ended += len(row) == width + 1 and not row[-1]
+    count, many = lengths.total(), sum(lengths[size] for size in lengths if size > width)
+    line, row = odd[0]
+    rows, plural = ("the row", "") if count == 1 else ("such rows", "s")
+    if commented == count:
+        remedy = f"take the comment{plural} away" + _by(path, "grep -v '^#'")
+    elif ended == count:
+        remedy = f"take away the separator that ends {'each' if plural else 'it'}"
+    elif 2 * many > total and wider and (top := _top(*wider)):
+        remedy = f"the header seems to be line {top}: take away what stands above it"
+        remedy += _by(path, f"tail -n +{top}")
+    elif 2 * lengths[width + 1] > total:
+        remedy = (
+            "put a name for the first cells in front of the header if they name the rows, or "
+            "quotes around cells that hold the separator"
+        )
+    elif at_end == count < total:
+        remedy = f"mend {rows}, or take away what stands below the table"
+        remedy += _by(path, f"head -n {line - 1}")
+    elif min(lengths) > width:
+        remedy = "put quotes around cells that hold the separator"
+    else:
+        remedy = f"mend {rows}, and put quotes around cells that hold the separator"
+    others = ", ".join(f"line {place} has {len(each)}" for place, each in odd[1:])
+    more = f" ({count:,} of {total:,} rows differ: {others}{', ...' * (count > len(odd))})"
+    return DataError(
+        f"{path}, line {line}: {len(row)} cells where {width} are expected{more * (count > 1)}; "
+        f"{remedy}.",
+        code="row-length",
+        line=line,
+        cells=len(row),
+        expected=width,
+    )
+
+
+def _by(path: Path, command: str) -> str:
+    """How a shell does it, if the file is plain text."""
+    plain = path.suffix.lower() in (".csv", ".tsv", *_SPACED)
+    return f" ({command} {quoted(str(path))} > new{path.suffix})" if plain else ""
+
+
+def _top(line: int, row: list[str]) -> int | None:
+    """The line where a header begins, if a row is one that ends in this line."""
+    text = "".join(row)
+    if any(map(_is_number, map(str.strip, row))) or not set(_SEPARATORS.strip()).isdisjoint(text):
+        return None
+    return line - text.count("\n")
+
+
+def _names_rows(rows: Iterable[Row], width: int, separator: str, *, are_quoted: bool) -> bool:
+    """Whether each row has one cell more than the header, the first, as R names rows.
+
+    They all differ then. Without quotes around them nothing may show that a cell was cut in two: a
+    decimal comma, or the space after a comma of text.
+
+    Args:
+        rows: below the header.
+        width: of the header.
+        separator: between cells.
+        are_quoted: whether the first cells stand in quotes.
+    """
+    seen: set[str] = set()
+    has_point, last_is_empty = False, True
+    cut, spaced = set(range(width)), set(range(1, width + 1))
+    for _, row in rows:
+        if len(row) != width + 1 or row[0] in seen:
+            return False
+        seen.add(row[0])
+        last_is_empty &= not row[-1]
+        has_point |= any("." in cell and number(cell) is not None for cell in row)
+        cut = {k for k in cut if _CUT.fullmatch(f"{row[k]},{row[k + 1]}")}
+        spaced = {k for k in spaced if row[k].startswith(" ")}
+    may_be_cut = (separator == "," and cut and not has_point) or 0 < len(spaced) < width
+    return not last_is_empty and (are_quoted or separator in " \t" or not may_be_cut)
+
+
+# Of two cells that may be one number with a decimal comma.
+_CUT = re.compile(r"-?[0-9]+,[0-9]+")
 
 
 def _chunks(rows: Iterator[Row], width: int) -> Iterator[tuple[list[list[str]], list[int]]]:
@@ -430,7 +591,7 @@ def _names(path: Path, line: int, row: list[str], *, are_names: bool) -> list[st
             most=MOST_COLUMNS,
         )
     names = [cell.strip() for cell in row]
-    if len(names) > 1 and not names[0] and all(names[1:]):  # as R writes the names of rows
+    if not names[0] and any(names[1:]):  # as R writes the names of rows
         taken = ("row", *(f"row_{k}" for k in range(1, len(names) + 1)))
         names[0] = next(name for name in taken if name not in names)
     numbers = [] if are_names else [name for name in names if _is_number(name)]
@@ -445,15 +606,14 @@ def _names(path: Path, line: int, row: list[str], *, are_names: bool) -> list[st
             line=line,
             cell=short(numbers[0]),
         )
+    if not any(names):
+        raise DataError(
+            f"{path}, line {line}: column 1 has no name, nor has another; give each one.",
+            code="no-name",
+            line=line,
+            column=1,
+        )
     for place, name in enumerate(names, 1):
-        if not name:
-            comma = ", or take away what ends each line" if place == len(names) else ""
-            raise DataError(
-                f"{path}, line {line}: column {place} has no name; give it one{comma}.",
-                code="no-name",
-                line=line,
-                column=place,
-            )
         if len(name) > LONGEST_NAME:
             raise DataError(
                 f"{path}, line {line}: the name of column {place} ({short(name)!r}) is longer than "
@@ -463,24 +623,93 @@ def _names(path: Path, line: int, row: list[str], *, are_names: bool) -> list[st
                 column=place,
                 most=LONGEST_NAME,
             )
-    refuse_repeated(f"{path}, line {line}", names)
+    refuse_repeated(f"{path}, line {line}", [name for name in names if name])
     return names
 
 
-def _separator(path: Path, text: TextIO) -> str:
-    """What stands between cells: what the ending says, unless it does not fit and another does."""
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How rows stand in a text file.
+
+    Args:
+        separator: between cells.
+        above: how many lines stand above the header: comments, and Excel's hint.
+        is_signed: whether the header begins with a comment's sign that is no part of a name.
+        spaced: whether spaces may stand between a separator and a quote.
+    """
+
+    separator: str
+    above: int = 0
+    is_signed: bool = False
+    spaced: bool = False
+
+
+def _layout(path: Path, text: TextIO) -> _Layout:
+    """What the first lines show; comments above the header are left out, with a warning."""
     own = "\t" if path.suffix.lower() == ".tsv" else ","
-    lines = list(islice((line for line in _checked(text, path) if line.strip()), 2))
+    hint, above, comments, last, comment = "", 0, 0, 0, ""
+    lines: list[str] = []
+    for place, line in enumerate(_checked(text, path), 1):
+        if not lines and (found := _HINT.match(line)):
+            hint, above = line[found.end() : found.end() + 1].strip("\r\n") or own, place
+        elif not lines and line.startswith("#"):
+            comments, last, comment = comments + 1, place, line
+        elif line.strip():
+            lines.append(line)
+        if len(lines) == 2:
+            if _RULED.fullmatch(line.strip()):
+                raise DataError(
+                    f"{path}, line {place} is ruled, as psql, sqlcmd and Markdown draw tables; "
+                    f"export it as CSV (psql --csv), or take the line away"
+                    f"{_by(path, f'sed {place}d')}."
+                )
+            break
+    head = _header_in(comment, lines, own, path) if comments else None
+    if head is not None:
+        comments, lines = comments - 1, [head, *lines[:1]]
+    if comments:
+        what = f"the {comments} lines" if comments > 1 else "the line"
+        left_out = f"{what} above the header with # {'are' if comments > 1 else 'is'} left out"
+        warnings.warn(f"{path}: {left_out}", TableWarning, stacklevel=2)
+    separator = hint or _separator(lines, own, path)
+    return _Layout(
+        separator,
+        max(above, last - (head is not None)),
+        head is not None and head != comment,
+        separator == " "
+        or any(_SPACED_QUOTE.match(cell) for line in lines for cell in _cut(line, separator)),
+    )
+
+
+_RULED = re.compile(r"(?=.*---)(?=.*-[+|,;: \t]+-)[-+|,;: \t]+")
+
+# Of a cell whose quotes stand after spaces, which the csv module would take for text.
+_SPACED_QUOTE = re.compile(r'\s+"')
+
+
+def _header_in(comment: str, lines: Sequence[str], own: str, path: Path) -> str | None:
+    """The header that a comment is, with its sign or without it; None if it is none.
+
+    It has as many cells as the row below, which is not a header itself.
+    """
+    best, most = (comment, 0) if not lines else (None, 0)
+    for head in (comment, comment[1:]) if lines else ():
+        separator = _separator([head, lines[0]], own, path)
+        names, first, *second = (_cut(line, separator) for line in (head, *lines))
+        above = second and not any(map(_is_number, first)) and any(map(_is_number, second[0]))
+        if len(names) == len(first) > most and not (above and MISSING.isdisjoint(first)):
+            best, most = head, len(first)
+    return best
+
+
+def _separator(lines: Sequence[str], own: str, path: Path) -> str:
+    """What stands between cells: what the ending says, unless it does not fit and another does."""
     if not lines:
         return own
-    if hint := _HINT.match(lines[0]):
-        return lines[0][hint.end() : hint.end() + 1].strip("\r\n") or own
     first = _cut(lines[0], own)
     for separator in _SEPARATORS:
         cut = [_cut(line, separator) for line in (lines[0], lines[-1])]
-        # R's names of rows, which it quotes.
-        named = separator in " \t" or lines[-1].startswith('"')
-        short = named and len(cut[0]) + 1 == len(cut[1]) > 2
+        short = len(cut[0]) + 1 == len(cut[1]) > 2  # R names the rows, and not their column
         if separator == own or not (len(cut[0]) == len(cut[1]) > 1 or short):
             continue
         numeric = all(_NUMBER_ANYWHERE.fullmatch(cell.strip()) for cell in cut[1][short:])
