@@ -133,6 +133,7 @@ BAD = [
     BadTable("million-columns.csv", _wide, ("1,000,000 columns", "at most 10,000")),
     # The layout.
     BadTable("row-short.csv", b"a,b\n1,2\n3\n", ("line 3", "1 cells where 2 are", "mend the row")),
+    BadTable("names-too-many.csv", b"a,b,c\n1,2\n3,4\n", ("2 of 2 rows differ", "mend the header")),
     BadTable(
         "rows-of-several-lengths.csv",
         b"a,b,c\n" + b"1,2,3\n4,5\n1,Rome, IT,3\n" * 4,
@@ -159,6 +160,11 @@ BAD = [
         "comment-below.csv",
         b"a,b\n1,2\n# the end\n",
         ("line 3", "take the comment away (grep -v '^#'"),
+    ),
+    BadTable(
+        "comments-like-rows.csv",
+        b"#tag,n\n#love,5\n#cat,3\nplain,4\n",
+        ("several lines with #", "as many cells as its rows (2)", "take away those"),
     ),
     BadTable(
         "ruled.txt",

@@ -123,6 +123,8 @@ LAYOUTS: list[tuple[str, str, bytes, dict[str, list[Any]]]] = [
     ("spaces in words", "t.csv", b"full name\nAda Byron\n", {"full name": ["Ada Byron"]}),
     ("a space between day and time", "t.csv", b"t\n2024-03-01 12:30:00.25\n2024-03-01 00:00\n",
      {"t": [datetime(2024, 3, 1, 12, 30, 0, 250_000), datetime(2024, 3, 1)]}),
+    ("a comment's sign in all rows", "t.csv", b"#tag,n\n#love,5\n#cat,3\n",
+     {"#tag": ["#love", "#cat"], "n": [5, 3]}),
     ("tabs", "t.tsv", b"a\tb\n1\tx, y\n", {"a": [1], "b": ["x, y"]}),
     ("commas for tabs", "t.tsv", b"a,b\n1,2\n", {"a": [1], "b": [2]}),
     ("tabs for commas", "t.csv", b"a\tb\n1\tx, y\n", {"a": [1], "b": ["x, y"]}),

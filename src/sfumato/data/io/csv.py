@@ -509,6 +509,8 @@ def _uneven(path: Path, header: list[str], rest: Iterable[tuple[int, Row]]) -> D
             "put a name for the first cells in front of the header if they name the rows, or "
             "quotes around cells that hold the separator"
         )
+    elif lengths.keys() == {len(row)} and count == total:
+        remedy = "mend the header, which has other columns than the rows"
     elif at_end == count < total:
         remedy = f"mend {rows}, or take away what stands below the table"
         remedy += _by(path, f"head -n {line - 1}")
@@ -647,39 +649,45 @@ class _Layout:
 def _layout(path: Path, text: TextIO) -> _Layout:
     """What the first lines show; comments above the header are left out, with a warning."""
     own = "\t" if path.suffix.lower() == ".tsv" else ","
-    hint, above, comments, last, comment = "", 0, 0, 0, ""
+    hint, above, last = "", 0, 0
+    comments: list[str] = []
     lines: list[str] = []
     for place, line in enumerate(_checked(text, path), 1):
         if not lines and (found := _HINT.match(line)):
             hint, above = line[found.end() : found.end() + 1].strip("\r\n") or own, place
         elif not lines and line.startswith("#"):
-            comments, last, comment = comments + 1, place, line
+            comments, last = [*comments, line], place
         elif line.strip():
             lines.append(line)
-        if len(lines) == 2:
-            if _RULED.fullmatch(line.strip()):
-                raise DataError(
-                    f"{path}, line {place} is ruled, as psql, sqlcmd and Markdown draw tables; "
-                    f"export it as CSV (psql --csv), or take the line away"
-                    f"{_by(path, f'sed {place}d')}."
-                )
+        if len(lines) == 2 and _RULED.fullmatch(line.strip()):
+            raise DataError(
+                f"{path}, line {place} is ruled, as psql, sqlcmd and Markdown draw tables; "
+                f"export it as CSV (psql --csv), or take the line away{_by(path, f'sed {place}d')}."
+            )
+        if len(lines) == 2 or len(comments) > _MOST_COMMENTS:
             break
-    head = _header_in(comment, lines, own, path) if comments else None
+    if not lines:  # all begin so: they are rows
+        lines, comments, last = comments[:2], [], 0
+    head = _header_in(comments, lines, own, path) if comments else None
+    is_signed = head is not None and head != comments[-1]
     if head is not None:
-        comments, lines = comments - 1, [head, *lines[:1]]
+        comments, lines = comments[:-1], [head, lines[0]]
     if comments:
-        what = f"the {comments} lines" if comments > 1 else "the line"
-        left_out = f"{what} above the header with # {'are' if comments > 1 else 'is'} left out"
+        what = f"the {len(comments)} lines" if comments[1:] else "the line"
+        left_out = f"{what} above the header with # {'are' if comments[1:] else 'is'} left out"
         warnings.warn(f"{path}: {left_out}", TableWarning, stacklevel=2)
     separator = hint or _separator(lines, own, path)
     return _Layout(
         separator,
         max(above, last - (head is not None)),
-        head is not None and head != comment,
+        is_signed,
         separator == " "
         or any(_SPACED_QUOTE.match(cell) for line in lines for cell in _cut(line, separator)),
     )
 
+
+# More lines that begin with # are rows.
+_MOST_COMMENTS = 1000
 
 _RULED = re.compile(r"(?=.*---)(?=.*-[+|,;: \t]+-)[-+|,;: \t]+")
 
@@ -687,19 +695,28 @@ _RULED = re.compile(r"(?=.*---)(?=.*-[+|,;: \t]+-)[-+|,;: \t]+")
 _SPACED_QUOTE = re.compile(r'\s+"')
 
 
-def _header_in(comment: str, lines: Sequence[str], own: str, path: Path) -> str | None:
-    """The header that a comment is, with its sign or without it; None if it is none.
+def _header_in(comments: Sequence[str], lines: Sequence[str], own: str, path: Path) -> str | None:
+    """The header that the last comment is, with its sign or without it; None if it is none.
 
     It has as many cells as the row below, which is not a header itself.
+
+    Raises:
+        DataError: if others have as many cells, too, and may be rows.
     """
-    best, most = (comment, 0) if not lines else (None, 0)
-    for head in (comment, comment[1:]) if lines else ():
+    *others, last = comments
+    found, most = None, 0
+    for head in (last, last[1:]):
         separator = _separator([head, lines[0]], own, path)
         names, first, *second = (_cut(line, separator) for line in (head, *lines))
         above = second and not any(map(_is_number, first)) and any(map(_is_number, second[0]))
         if len(names) == len(first) > most and not (above and MISSING.isdisjoint(first)):
-            best, most = head, len(first)
-    return best
+            found, most = head, len(first)
+            if most > 1 and any(len(_cut(each, separator)) == most for each in others):
+                raise DataError(
+                    f"{path} begins with several lines with # that have as many cells as its rows "
+                    f"({most}); take away those that are comments."
+                )
+    return found
 
 
 def _separator(lines: Sequence[str], own: str, path: Path) -> str:
