@@ -133,6 +133,11 @@ BAD = [
     BadTable("million-columns.csv", _wide, ("1,000,000 columns", "at most 10,000")),
     # The layout.
     BadTable("row-short.csv", b"a,b\n1,2\n3\n", ("line 3", "1 cells where 2 are", "mend the row")),
+    BadTable(
+        "title.csv",
+        b'"Source","Bank",\n\n"Land","1960","1961","1962",\n' + b'"Aruba","1.5","2","3",\n' * 9,
+        ("line 3", "10 of 10 rows differ", "header seems to be line 3", "(tail -n +3 "),
+    ),
     BadTable("names-too-many.csv", b"a,b,c\n1,2\n3,4\n", ("2 of 2 rows differ", "mend the header")),
     BadTable(
         "rows-of-several-lengths.csv",
@@ -252,6 +257,16 @@ BAD = [
         "marker-of-dates.csv",
         b"day\n" + b"".join(b"2024-03-%d\n" % k for k in range(10, 30)) + b"open\n" * 40,
         ("line 22, column 'day': 'open' is not a date", "66.7%", "--missing open"),
+    ),
+    BadTable(
+        "marker-of-amounts.csv",
+        b"sum\n" + b"".join(b'"%d,%03d.50"\n' % (k, k) for k in range(1, 60)) + b"-\n" * 9,
+        ("'sum' holds '-' in 13.2%", "all others are written as '1,001.50'", "(--missing -)"),
+    ),
+    BadTable(
+        "marker-of-amounts-of-two-ways.csv",
+        b"sum\n" + b"".join(b'"%d,%03d"\n' % (k, k) for k in range(1, 60)) + b"-\n" * 9,
+        ("'sum' holds '-' in 13.2%", "(--missing - --column sum=continuous:1,234.5)"),
     ),
     BadTable(
         "marker-of-other-dates.csv",

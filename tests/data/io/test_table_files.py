@@ -193,6 +193,8 @@ LEFT_OUT: list[tuple[str, bytes, dict[str, list[Any]], str]] = [
     ("t.csv", b"a,b,\n1,2,\n3,4,\n", {"a": [1, 3], "b": [2, 4]}, "line 1: column 3 has no name"),
     ("t.tsv", b"\n\ta\t\tb\t\t\nx\t1\t\t2\t\t\n", {"row": ["x"], "a": [1], "b": [2]},
      "line 2: columns 3, 5, 6 have no name and no cells: left out"),
+    ("t.csv", b'"land","1960","1961","1962",\n"Aruba","4.8","","4.5",\n',
+     {"land": ["Aruba"], "1960": [4.8], "1961": [HOLE], "1962": [4.5]}, "column 5 has no name"),
     ("t.csv", b"# made by hand\na,b\n1,2\n", {"a": [1], "b": [2]}, "the line above the header"),
     ("t.csv", b'#, "it\'s\n\n# here, too\na;b\n1;2\n', {"a": [1], "b": [2]}, "the 2 lines above"),
     ("t.csv", b"# made, by hand\na,b\n1,2\n", {"a": [1], "b": [2]}, "the line above the header"),

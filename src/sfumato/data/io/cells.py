@@ -344,6 +344,12 @@ class Cells:
         held = {_LARGE} if _PLAIN_DECIMAL in self._tally else set()
         return {each.fault for each in self._tally if each.fault and each not in held}
 
+    @property
+    def are_of_form(self) -> bool:
+        """Whether most are amounts or dates as people write them."""
+        formed = (each for each in self._tally if each.fault not in {"", INEXACT, *_VALUELESS})
+        return 2 * sum(map(self._tally.__getitem__, formed)) > self._tally.total()
+
     def fault(self, path: Path) -> Fault | None:
         """Why they are no text: nearly all are of one type, or all but one cell of numbers are.
 

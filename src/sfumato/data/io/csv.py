@@ -174,7 +174,9 @@ def _settled(cells: Cells, text: Column, path: Path, reading: Reading, mark: str
         return replace(formed, text=f"{path}: {formed.text}")
     if not cells.is_mixed or are_keys(text):
         return text
-    return cells.fault(path) or spoilt_form(text, path) or text
+    spoilt = spoilt_form(text, path)
+    fault = cells.fault(path)
+    return (spoilt if cells.are_of_form else None) or fault or spoilt or text
 
 
 class _Pile:
@@ -307,7 +309,7 @@ def _checked(text: TextIO, path: Path) -> Iterator[str]:
             raise DataError(
                 f"{path}, line {place} is not UTF-8 text: byte 0x{ord(wrong[0]) & 0xFF:02x} after "
                 f"{wrong.start()} characters; save it as CSV in UTF-8"
-                f"{_by(path, 'if it is of Windows: iconv -f CP1252 -t UTF-8')}.",
+                f"{_by(path, 'of Western Windows: iconv -f CP1252 -t UTF-8')}.",
                 code="not-text",
                 line=place,
             )
@@ -437,11 +439,14 @@ def _are_names(
     first, second = (
         [cell.removeprefix(_IN_QUOTES).strip() for cell in cells] for cells in (first, second)
     )
+    while first and not first[-1] and len(first) == len(second):  # what ends each line
+        first, second = first[:-1], second[:-1]
     places = [k for k, cell in enumerate(first) if _is_number(cell)]
     if not places or len(first) != len(second):
         return False
-    if quoted and all(quoted[0][k] for k in places):
-        return not any(quoted[1][k] and _is_number(second[k]) for k in places)
+    in_quotes = bool(quoted) and all(quoted[0][k] for k in places)
+    if in_quotes and not any(quoted[1][k] and _is_number(second[k]) for k in places):
+        return True
     run = [int(first[k]) for k in places if first[k].isdecimal()]
     alike = len(run) == len(places) > 2 and len({b - a for a, b in pairwise(run)}) == 1
     if not alike or run[0] >= run[-1] or places != list(range(places[0], len(first))):
@@ -539,7 +544,9 @@ def _by(path: Path, command: str) -> str:
 def _top(line: int, row: list[str]) -> int | None:
     """The line where a header begins, if a row is one that ends in this line."""
     text = "".join(row)
-    if any(map(_is_number, map(str.strip, row))) or not set(_SEPARATORS.strip()).isdisjoint(text):
+    numbers = [cell.strip() for cell in row if _is_number(cell.strip())]
+    years = all(cell.isdecimal() and int(cell) in _YEARS for cell in numbers)
+    if not years or len(numbers) == len(row) or not set(_SEPARATORS.strip()).isdisjoint(text):
         return None
     return line - text.count("\n")
 

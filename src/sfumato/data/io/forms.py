@@ -217,13 +217,15 @@ def spoilt_form(column: Column, path: Path) -> Fault | None:
             continue
         fits = {cell: looks.fullmatch(cell) and formed([cell]) is not None for cell in counts}
         odd, rest = ([cell for cell in counts if bool(fits[cell]) == fit] for fit in (False, True))
-        if 0 < len(odd) <= _MOST_ODD and len(rest) > _LEAST_FORMED and formed(rest):
+        few = 0 < len(odd) <= _MOST_ODD and len(rest) > _LEAST_FORMED
+        if few and (found := formed(rest)):
             share = sum(counts[cell] for cell in odd) / len(present)
+            ways = found.options[:1] if isinstance(found, Ambiguous) else ()
             return Fault(
                 f"{path}: the column {column.name!r} holds {', '.join(map(repr, odd))} in "
                 f"{share:.1%} of its cells, and all others are written as {rest[0]!r}: declare "
                 "the column categorical, or say that it is a missing value",
-                tuple(map(missing_option, odd)),
+                (*map(missing_option, odd), *(option(column.name, way) for way in ways)),
             )
     return None
 
