@@ -129,7 +129,17 @@ BAD = [
     ),
     BadTable("names-bare-twice.csv", b"a,b\nx,1.5,2\nx,3,4\n", ("line 2", "2 of 2 rows differ")),
     BadTable("text-cut-in-all.csv", b"a,b\nDoe, Jo,2\nRoe, Al,4\n", ("line 2", "quotes around")),
-    BadTable("no-header-but-words.csv", b"1,red\n2,blue\n", ("line 1", "both names and numbers")),
+    BadTable(
+        "no-header-but-words.csv",
+        b"1,red\n2,blue\n",
+        ("line 1", "both names and numbers", "(sed '1i x0,x1' "),
+    ),
+    BadTable(
+        "no-header-but-words.data", b"1|red\n2|blue\n", ("both names and", "(sed '1i x0|x1' ")
+    ),
+    BadTable(
+        "no-header-but-words.tsv", b"1\tred\n2\tblue\n", ("both names and", r"(sed '1i x0\tx1' ")
+    ),
     BadTable("million-columns.csv", _wide, ("1,000,000 columns", "at most 10,000")),
     # The layout.
     BadTable("row-short.csv", b"a,b\n1,2\n3\n", ("line 3", "1 cells where 2 are", "mend the row")),
@@ -333,9 +343,14 @@ BAD = [
         ("line 12, column 'v': 9007199254740993 is an integer", "beyond 2^53"),
     ),
     BadTable(
+        "big-integers.csv",
+        b"id\n" + b"".join(b"%d\n" % (k % 15 + 2**53 + 1) for k in range(30)),
+        ("is an integer beyond 2^53", "only names the rows (--column id=identifier)"),
+    ),
+    BadTable(
         "big-integer-that-a-float-is.csv",
         b"id\n1\n999999999999998592\n",
-        ("line 3, column 'id': 999999999999998592 is an integer beyond 2^53", "id=identifier"),
+        ("line 3, column 'id': 999999999999998592 is an integer beyond 2^53", "id=categorical"),
     ),
     BadTable(
         "least-integer.csv",

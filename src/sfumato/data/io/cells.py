@@ -393,7 +393,7 @@ class Cells:
         options: tuple[str, ...] = (option(self.name, "categorical"),)
         other = "or declare the column categorical"
         few = len(self._odd) < _KEPT_ODD and all(map(_is_short, self._odd))
-        if first.fault == INEXACT:
+        if first.fault == INEXACT and len(self._distinct) > _FEW_VALUES:
             options = (option(self.name, "identifier"),)
             other = "or declare that it only names the rows"
         elif few and faults <= _VALUELESS and families.keys() <= {main, "text"}:

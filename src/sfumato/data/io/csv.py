@@ -235,7 +235,7 @@ def _rows(path: Path, *, marked: bool = False) -> Iterator[tuple[list[str], Iter
         with _text(path, wide=wide) as text:
             rows = _parsed(text, layout, path, marked=marked)
             line, _ = next(rows)
-            yield rows_below(path, (line, names), rows, quoted[:2])
+            yield rows_below(path, (line, names), rows, quoted[:2], layout.separator)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path} is not a whole gzip file; save it again.") from error
     except UnicodeDecodeError as error:
@@ -361,7 +361,11 @@ _BLANK = re.compile(r"\s+|\x1a")
 
 
 def rows_below(
-    path: Path, first: Row, rest: Iterable[Row], quoted: Sequence[Sequence[bool]] = ()
+    path: Path,
+    first: Row,
+    rest: Iterable[Row],
+    quoted: Sequence[Sequence[bool]] = (),
+    separator: str = ",",
 ) -> tuple[list[str], Iterator[Row]]:
     """The names that the first row holds, or x0, x1, ... if it is data, and the rows.
 
@@ -372,11 +376,13 @@ def rows_below(
         first: the first row.
         rest: the rows below it.
         quoted: which cells of the first row stand in quotes, and which of the second.
+        separator: between cells, for messages.
     """
     rest = iter(rest)
     below = list(islice(rest, 1))
     second = below[0][1] if below else []
-    names = _names(path, *first, are_names=_are_names(first[1], second, quoted))
+    are_names = _are_names(first[1], second, quoted)
+    names = _names(path, *first, separator, are_names=are_names)
     if names is None:
         body = even(chain([first], below, rest), first[1], path)
         return list(default_names(len(first[1]))), body
@@ -420,8 +426,8 @@ def _columns(places: Sequence[int]) -> str:
     return f"columns {numbers} have" if len(places) > 1 else f"column {numbers} has"
 
 
-# Faults of one kind that are told one by one.
-_TOLD = 5
+# Faults of one kind that are told one by one, and names of columns.
+_TOLD, _TOLD_NAMES = 5, 20
 
 
 # Of years that name columns.
@@ -589,7 +595,9 @@ def _chunks(rows: Iterator[Row], width: int) -> Iterator[tuple[list[list[str]], 
         yield [row for _, row in chunk], [line for line, _ in chunk]
 
 
-def _names(path: Path, line: int, row: list[str], *, are_names: bool) -> list[str] | None:
+def _names(
+    path: Path, line: int, row: list[str], separator: str, *, are_names: bool
+) -> list[str] | None:
     """The names that the first row holds; None if it holds numbers that are none."""
     if len(row) > MOST_COLUMNS:
         raise DataError(
@@ -607,10 +615,12 @@ def _names(path: Path, line: int, row: list[str], *, are_names: bool) -> list[st
     if numbers and all(name in MISSING for name in names if name not in numbers):
         return None
     if numbers:
+        above = separator.replace("\t", "\\t").join(default_names(len(names)))
+        command = _by(path, f"sed '1i {above}'") if len(names) <= _TOLD_NAMES else ""
         raise DataError(
-            f"{path}, line {line} holds both names and numbers ({short(numbers[0])!r}); if it is a "
-            "header, give every column a name that is no number; if it is data, put a line with "
-            "names above it.",
+            f"{path}, line {line} holds both names and numbers ({short(numbers[0])!r}); in a "
+            "header give every column a name that is no number, above data put a line with names"
+            f"{command}.",
             code="names-and-numbers",
             line=line,
             cell=short(numbers[0]),
