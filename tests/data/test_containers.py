@@ -250,6 +250,14 @@ def test_an_archive_of_two_tables_or_of_a_damaged_one_is_refused(tmp_path: Path)
         read_source(ragged)
     assert str(refused.value).startswith(f"{tmp_path / 'ragged.zip'}/in/rows.csv")
     assert "sfumato/" not in str(refused.value)  # no temporary folder is named
+    odd = b"a b,c\n" + b"0.5,1\n" * 30 + b"x,1\n-,y\n"
+    spaced = zipped(tmp_path / "my two.zip", {"the rows.csv": odd})
+    with pytest.raises(DataError) as refused:
+        read_source(spaced)
+    assert "sfumato fit '" + str(tmp_path / "my two.zip") + "' --missing x" in str(refused.value)
+    footed = zipped(tmp_path / "footed.zip", {"rows.csv": b"a,b\n1,2\n3,4\nSource\n"})
+    with pytest.raises(DataError, match=r"take away what stands below the table\.$"):
+        read_source(footed)
     whole = (tmp_path / "two.zip").read_bytes()
     (tmp_path / "one.zip").write_bytes(whole)
     zipped(tmp_path / "one.zip", {"one.csv": text * 50})

@@ -5,6 +5,7 @@ missing values are points in space, any other columns are a table.
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +100,10 @@ def _unzipped(path: Path, tables: list[str], data: DataSettings) -> Points | Dat
         try:
             return read_points_or_table(file, data)
         except DataError as error:
-            message = str(error).replace(f"fit {quoted(str(file))}", f"fit {quoted(str(path))}")
+            here, unpacked_only = quoted(str(path)), quoted(str(file))
+            message = str(error).replace(f"fit {unpacked_only}", f"fit {here}")
+            # What a shell does to a file it cannot do to one that is gone.
+            message = re.sub(rf" \([^()]* {re.escape(unpacked_only)} > \S+\)", "", message)
             raise type(error)(message.replace(str(file), f"{path}/{tables[0]}")) from error
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.describe import described
@@ -46,3 +47,12 @@ def test_levels_are_cut_short_and_stay_on_one_line() -> None:
     assert (
         described(CategoricalCodec.fit(column(["", ""], True), "constant")) == "missing values only"
     )
+
+
+@pytest.mark.parametrize("mark", ["#NULL!", ".r", "n.a.", "k.A.", "?", "Unknown", "\\N"])
+def test_texts_that_often_stand_for_missing_values_are_named(mark: str) -> None:
+    assert f"{mark!r} may mean missing (--missing " in told("categorical", ["a", "b", mark])
+
+
+def test_other_texts_are_no_marks() -> None:
+    assert "missing" not in told("categorical", ["NO", "#1", "ka", ".5x", "N"])

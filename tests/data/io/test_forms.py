@@ -28,6 +28,9 @@ READ: list[tuple[str, list[str], str, list[Any]]] = [
      "year-month-day hour:minute:secondZ", [D(2021, 9, 20, 17, 47, 7), D(2021, 9, 21)]),
     ("an offset", ["2021-09-20 17:47+02:00", "2021-09-21 01:02+02:00"],
      "year-month-day hour:minute+02:00", [D(2021, 9, 20, 17, 47), D(2021, 9, 21, 1, 2)]),
+    ("an offset of Postgres", ["2021-09-20 17:47:01.25+00", "2021-09-21 01:02:03.50+00"],
+     "year-month-day hour:minute:second.fraction+00",
+     [D(2021, 9, 20, 17, 47, 1, 250_000), D(2021, 9, 21, 1, 2, 3, 500_000)]),
     ("half days", ["1/31/2024 12:05 AM", "2/1/2024 1:30 PM"], "month/day/year hour:minute AM",
      [D(2024, 1, 31, 0, 5), D(2024, 2, 1, 13, 30)]),
     ("names of months", ["31-Jan-2024", "01-Feb-2024"], "day-month-year",
@@ -303,6 +306,30 @@ def test_a_form_that_shows_late_is_that_of_every_cell(
     cells = ["12"] * 20 + ["1 234 567"]
     (tmp_path / "t.csv").write_text("v,k\n" + "".join(f"{cell},1\n" for cell in cells))
     assert read_table(tmp_path / "t.csv")["v"].values.tolist() == [12] * 20 + [1_234_567]
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        (
+            "s,°C,n",
+            "All these cells are in line 2: units or questions are to be taken away.",
+        ),
+        (
+            "s,°C,n\n1.5,2.5,n\nx,°F,n",
+            "All these cells are in lines 2, 4: units or questions",
+        ),
+        ("s,1.5,n\n1.5,°C,n", ""),
+        ("s,°C,n\ns,°C,n", ""),
+    ],
+)
+def test_a_line_of_units_is_told(tmp_path: Path, second: str, told: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"time,temp,name\n{second}\n" + "1.5,20.5,a\n" * 40)
+    with pytest.raises(DataError) as raised:
+        read_table(path)
+    assert told in str(raised.value)
+    assert ("All these" in str(raised.value)) == bool(told)
 
 
 def test_all_faults_are_told_at_once_with_the_command_that_takes_the_file(tmp_path: Path) -> None:

@@ -98,11 +98,10 @@ def refuse(path: Path | str, faults: Sequence[Fault]) -> None:
         said = "" if options in faults[0].text else f" ({options})"
         raise DataError(f"{faults[0].text}{said}.", code=faults[0].code, **faults[0].values)
     lines = [fault.text.removeprefix(str(path)).lstrip(",: ") for fault in faults]
-    same = {fault.lines for fault in faults}
-    if len(same) == 1 and (places := ", ".join(map(str, faults[0].lines))):
-        lines.append(
-            f"All these cells stand in line {places}; take it away if it holds units or questions"
-        )
+    alone = faults[0].lines if len({fault.lines for fault in faults}) == 1 else ()
+    if alone:
+        places = f"line{'s' * (len(alone) > 1)} {', '.join(map(str, alone))}"
+        lines.append(f"All these cells are in {places}: units or questions are to be taken away")
     raise FaultsError(
         f"{path} has {len(faults)} columns that cannot be read as they are:\n"
         + "".join(f"{line}.\n" for line in lines)
