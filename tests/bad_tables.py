@@ -165,6 +165,11 @@ BAD = [
         ("line 4", "2 of 4 rows differ: line 5 has 1", "below the table (head -n 3 ", "> new.csv"),
     ),
     BadTable(
+        "note-below-of-two-lines.csv",
+        b'a,b\n1,2\n3,4\n"a\nnote"\n',
+        ("line 5", "below the table (head -n 3 "),
+    ),
+    BadTable(
         "bank.csv",
         b"Konto;DE00\nZeit;Januar\n\nTag;Betrag;Ort\n" + b"01.01.2024;1,5;Bonn\n" * 9,
         ("line 4", "10 of 11 rows differ", "header seems to be line 4", "(tail -n +4 "),

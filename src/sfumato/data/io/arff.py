@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sfumato.data.io.csv import Row, even
+from sfumato.data.io.header import Row, even
 from sfumato.data.io.reading import short
 from sfumato.data.table import refuse_repeated
 from sfumato.errors import DataError

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-from sfumato.data.io.csv import Row, rows_below
+from sfumato.data.io.header import Row, rows_below
 from sfumato.errors import DataError, MissingDependencyError
 
 

@@ -141,6 +141,16 @@ def _escape(found: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(found[0]))
 
 
+SPACED = (".txt", ".dat", ".data")
+"""Endings of text files in which a space may stand between cells of text."""
+
+
+def by_shell(path: Path, command: str) -> str:
+    """How a shell does it, if the file is plain text."""
+    plain = path.suffix.lower() in (".csv", ".tsv", *SPACED)
+    return f" ({command} {quoted(str(path))} > new{path.suffix})" if plain else ""
+
+
 def mark_missing(table: DataTable, missing: Sequence[str]) -> DataTable:
     """The table with these values missing, in every column: text as it stands, numbers by value.
 

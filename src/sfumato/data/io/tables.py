@@ -13,10 +13,11 @@ from typing import Any
 from sfumato.atomic import replacing
 from sfumato.data.io.arff import arff_rows, declared_text
 from sfumato.data.io.arrow import elapsed_array, from_arrow, pyarrow, to_arrow, zone_of
-from sfumato.data.io.csv import MOST_COLUMNS, Opened, read_csv, write_csv
+from sfumato.data.io.csv import Opened, read_csv, write_csv
 from sfumato.data.io.elapsed import elapsed_of
 from sfumato.data.io.excel import sheet_rows
 from sfumato.data.io.forms import as_text, typed
+from sfumato.data.io.layout import MOST_COLUMNS
 from sfumato.data.io.reading import AS_IT_IS, Reading, mark_missing
 from sfumato.data.io.survey import read_survey
 from sfumato.data.stored import Store, fits, stored
