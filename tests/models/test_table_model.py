@@ -228,9 +228,9 @@ def test_the_divergence_is_as_by_backward_passes(monkeypatch: pytest.MonkeyPatch
 
 
 class Doubled(TableMLP):
-    """A network of a user's own, made from the package's."""
+    """A network of a user's own, made from the package's; it does not know that logits may go."""
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, x: torch.Tensor, noise: torch.Tensor, condition: TableCondition, *beside: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         numbers, logits = super().forward(x, noise, condition, *beside)
