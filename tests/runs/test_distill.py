@@ -504,6 +504,27 @@ def test_points_learn_by_scattered_candidates_from_as_many_ends_as_planned(
     assert (answers.std(1) > 0.1).all()
 
 
+def test_ends_are_of_fewer_rows_after_a_short_fit_and_of_wide_ones(
+    moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "few").mkdir()
+    times = {1: times_of(moons.model.process, 1)}
+
+    def rows_of(run: Run) -> int:
+        return len(distill._begun(run, times, tmp_path / "few", 3, quiet=True).training.data)
+
+    def after(steps: int, batch: int) -> Run:
+        training = moons.settings.training.model_copy(update={"steps": steps, "batch_size": batch})
+        return replace(moons, model=changed(moons.model, settings=moons.settings.model_copy(
+            update={"training": training})))  # fmt: skip
+
+    monkeypatch.setitem(distill._RECIPES, "points", (500, 6, 0.5, 1))
+    assert [rows_of(after(*of)) for of in ((10, 100), (30, 100), (90, 100))] == [100, 300, 500]
+    assert rows_of(after(1, 100)) == 64
+    monkeypatch.setattr(distill, "_NUMBERS", 2 * 450)  # of two numbers each
+    assert rows_of(after(90, 100)) == 450
+
+
 def test_candidates_share_the_parts_of_the_data_among_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

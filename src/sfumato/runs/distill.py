@@ -41,9 +41,13 @@ from sfumato.training.loss import simple
 # rows whose ends are computed, steps of the solver, steps for one of the fit, rows for one.
 _RECIPES = {
     "points": (24_000, 48, 0.5, 2),
-    "table": (32_768, 24, 0.5, 1),
+    "table": (262_144, 24, 0.5, 1),
     "images": (4_096, 24, 0.7, 1),
 }
+
+# Ends are of one row for so many that the fit saw, or they would take longer than it; of some at
+# least; and of rows of so many numbers at most, which stay in memory.
+_SEEN, _FEWEST, _NUMBERS = 10, 64, 2**26
 
 
 # Candidate answers of a perceptron, enough for all the parts that a toy set's flow falls into.
@@ -194,8 +198,9 @@ def _begun(
     """The map's training, with the ends of the flow that it learns."""
     model, settings, data = run.model, run.settings, run.load_data()
     kind = model.codec.kind
-    rows, flow_steps, steps, batch = _RECIPES[kind]
+    most, flow_steps, steps, batch = _RECIPES[kind]
     prepared = KINDS[kind].prepare(settings, data, model.codec)
+    own, fitted = settings.training, num_steps(settings.training, len(prepared.rows))
     # An average of weights, as the run draws with, is not for training.
     network = deepcopy(model.denoiser.network).requires_grad_(True)
     source = generator(seed, DISTILLING)
@@ -205,14 +210,18 @@ def _begun(
     student = as_map(model.denoiser, network)
     objective: Any = prepared.objective(model.denoiser, model.process)
     objective = objective.simplified(objective.times, simple(student.parameterisation))
+    rows = min(
+        most,
+        max(_FEWEST, fitted * own.batch_size // _SEEN),
+        max(_FEWEST, _NUMBERS // objective.numbers_per_row),
+    )
     visited = sorted({time for each in times.values() for time in each}, reverse=True)
     pairs, which = noised_among(objective, prepared.rows, visited, rows, source)
     with distributed.threads(settings.threads):
         pairs = with_ends(pairs, _ends(model, pairs, which, visited, flow_steps, quiet=quiet))
-    own = settings.training
     recipe = own.model_copy(
         update={
-            "steps": max(1, round(steps * num_steps(own, len(prepared.rows)))),
+            "steps": max(1, round(steps * fitted)),
             "epochs": None,
             "past": (),
             "batch_size": batch * own.batch_size,
