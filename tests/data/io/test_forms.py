@@ -313,11 +313,11 @@ def test_a_form_that_shows_late_is_that_of_every_cell(
     [
         (
             "s,°C,n",
-            "All these cells are in line 2: units or questions are to be taken away.",
+            "All these cells are in line 2; if they are units or questions, take them away.",
         ),
         (
             "s,°C,n\n1.5,2.5,n\nx,°F,n",
-            "All these cells are in lines 2, 4: units or questions",
+            "All these cells are in lines 2, 4; if they are units or questions",
         ),
         ("s,1.5,n\n1.5,°C,n", ""),
         ("s,°C,n\ns,°C,n", ""),

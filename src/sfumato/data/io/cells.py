@@ -387,8 +387,9 @@ class Cells:
             beside = "and all other" if marked and not faults else "as nearly all"
             said = f"{short(cell)!r} is not {_CALLED[main]}" + f" (nor {listed})" * bool(others)
             said += f", {beside} cells are {_MANY[main]}"
-        stands = "they stand" if others else "it stands"
         count = sum(self._tally[each] for each in odd)
+        known = not first.fault or first.fault in _VALUELESS or count == 1
+        stands = "they stand" if others else "it stands" if known else "such cells stand"
         once = {place for _, place in self._odd.values()} if count == len(self._odd) else ()
         options: tuple[str, ...] = (option(self.name, "categorical"),)
         other = "or declare the column categorical"

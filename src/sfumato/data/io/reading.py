@@ -3,6 +3,7 @@
 Reading(missing=(".", "-999"), forms={"born": "day.month.year"})
 """
 
+import codecs
 import os
 import re
 import shlex
@@ -101,7 +102,9 @@ def refuse(path: Path | str, faults: Sequence[Fault]) -> None:
     alone = faults[0].lines if len({fault.lines for fault in faults}) == 1 else ()
     if alone:
         places = f"line{'s' * (len(alone) > 1)} {', '.join(map(str, alone))}"
-        lines.append(f"All these cells are in {places}: units or questions are to be taken away")
+        lines.append(
+            f"All these cells are in {places}; if they are units or questions, take them away"
+        )
     raise FaultsError(
         f"{path} has {len(faults)} columns that cannot be read as they are:\n"
         + "".join(f"{line}.\n" for line in lines)
@@ -145,10 +148,29 @@ SPACED = (".txt", ".dat", ".data")
 """Endings of text files in which a space may stand between cells of text."""
 
 
-def by_shell(path: Path, command: str) -> str:
-    """How a shell does it, if the file is plain text."""
-    plain = path.suffix.lower() in (".csv", ".tsv", *SPACED)
-    return f" ({command} {quoted(str(path))} > new{path.suffix})" if plain else ""
+def by_shell(path: Path, command: str, *, is_above: bool = False) -> str:
+    """How a shell does it, if the file is plain text and a shell sees its lines as Python does.
+
+    Args:
+        path: of the file; what the command writes has another name.
+        command: reads the file and writes to standard output.
+        is_above: whether it puts something above all, where a byte order mark stands first.
+    """
+    if path.suffix.lower() not in (".csv", ".tsv", *SPACED):
+        return ""
+    with path.open("rb") as file:
+        start = file.read(_LOOKED_AT)
+    if _OTHER_LINES.match(start) or (is_above and start.startswith(codecs.BOM_UTF8)):
+        return ""
+    new = "newer" if path.stem == "new" else "new"
+    return f" ({command} {quoted(str(path))} > {new}{path.suffix})"
+
+
+# Bytes of a file that are looked at for the ends of its lines.
+_LOOKED_AT = 2**16
+
+# UTF-16, and carriage returns alone.
+_OTHER_LINES = re.compile(rb"\xff\xfe|\xfe\xff|.*\r(?!\n|\Z)", re.DOTALL)
 
 
 def mark_missing(table: DataTable, missing: Sequence[str]) -> DataTable:
