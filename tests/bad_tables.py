@@ -179,7 +179,52 @@ BAD = [
     BadTable(
         "comment-below.csv",
         b"a,b\n1,2\n# the end\n",
-        ("line 3", "take the comment away (grep -v '^#'"),
+        ("line 3", "take the comment away (sed 3d "),
+    ),
+    BadTable(
+        "comments-below.csv",
+        b"# a,b\n1,2\n# one\n3,4\n# two\n",
+        ("2 of 4 rows differ", "take the comments away (sed '3d;5d' "),
+    ),
+    BadTable(
+        "comments-below-that-are-many.csv",
+        b"a,b\n1,2\n" + b"# one\n" * 6,
+        ("6 of 7 rows differ", "take the comments away."),
+    ),
+    BadTable(
+        "comments-above-words.csv",
+        b"#tags\n#love\n#cat\nplain\n",
+        ("several lines with #", "as many cells as its rows (1)"),
+    ),
+    BadTable(
+        "title-of-one-cell.csv",
+        b"My title\na,b\n1,2\n3,4\n",
+        ("line 2: 2 cells where 1 are", "header seems to be line 2", "(tail -n +2 "),
+    ),
+    BadTable(
+        "title-above-words.tsv",
+        b"My title\nname\tcity\nAda\tBonn\n",
+        ("line 2: 2 cells where 1 are", "header seems to be line 2"),
+    ),
+    BadTable(
+        "title-with-a-comma.csv",
+        b"Title, of May\na,b,c\nu,1,2\nv,3,4\n",
+        ("line 2: 3 cells where 2 are", "header seems to be line 2"),
+    ),
+    BadTable(
+        "title-in-quotes.csv",
+        b'"Title","May"\n"a","b","c"\n"1","2","3"\n"4","5","6"\n',
+        ("line 2: 3 cells where 2 are", "header seems to be line 2"),
+    ),
+    BadTable(
+        "comment-after-spaces.csv",
+        b"  # made\na,b\n1,2\n",
+        ("line 2: 2 cells where 1 are", "header seems to be line 2"),
+    ),
+    BadTable(
+        "words-of-more.arff",
+        b"@relation r\n@attribute a {x,y}\n@attribute b {u,v}\n@data\nx,u,t\ny,v,s\n",
+        ("line 5: 3 cells where 2 are", "mend the header"),
     ),
     BadTable(
         "comments-like-rows.csv",
@@ -191,6 +236,7 @@ BAD = [
         b" id | name \n----+------\n  1 | a    \n",
         ("line 2 is ruled", "psql --csv", "(sed 2d "),
     ),
+    BadTable("ruled-above.txt", b"+----+---+\n| id | n |\n+----+---+\n", ("line 1 is ruled",)),
     BadTable("ruled.csv", b"id,name\n--,----\n1,a\n", ("line 2 is ruled", "(sed 2d ")),
     BadTable(
         "quotes-escaped.csv",
@@ -313,6 +359,11 @@ BAD = [
             "they stand in 10.0% of the column",
             "(--missing Inf --missing -Inf --missing inf --missing 1e999)",
         ),
+    ),
+    BadTable(
+        "commas-in-numbers.csv",
+        _numbers("1,5", "2,5"),
+        ("line 12, column 'v': 1,5 has a comma in it; such cells stand in 5.0% of the column",),
     ),
     BadTable(
         "infinite-and-marked.csv",

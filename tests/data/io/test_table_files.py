@@ -1,6 +1,8 @@
 """Tables from files: every cell as it was written, or an error with its line."""
 
 import gzip
+import re
+import subprocess
 import sys
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -115,6 +117,10 @@ LAYOUTS: list[tuple[str, str, bytes, dict[str, list[Any]]]] = [
     ("commas in words", "t.csv", b'a,b\n1,"x, y"\n', {"a": [1], "b": ["x, y"]}),
     ("spaces before quotes", "t.csv", b'"a", "b"\n"x", "Rome, IT"\n"y",  "Oslo"\n',
      {"a": ["x", "y"], "b": ["Rome, IT", "Oslo"]}),
+    ("a word in quotes after a space", "t.csv", b'a,b\nx, "Al" Roe\ny,Bo\n',
+     {"a": ["x", "y"], "b": [' "Al" Roe', "Bo"]}),
+    ("numbers with several holes in the first row", "t.csv", b",1,,2\n3,4,5,6\n",
+     {"x0": [HOLE, 3], "x1": [1, 4], "x2": [HOLE, 5], "x3": [2, 6]}),
     ("the last byte of DOS", "t.csv", b"a,b\r\n1,2\r\n\x1a", {"a": [1], "b": [2]}),
     ("a header after a comment's sign", "t.txt", b"# x y\n1.5 2\n2.5 3\n",
      {"x": [1.5, 2.5], "y": [2, 3]}),
@@ -199,6 +205,15 @@ LEFT_OUT: list[tuple[str, bytes, dict[str, list[Any]], str]] = [
     ("t.csv", b'#, "it\'s\n\n# here, too\na;b\n1;2\n', {"a": [1], "b": [2]}, "the 2 lines above"),
     ("t.csv", b"# made, by hand\na,b\n1,2\n", {"a": [1], "b": [2]}, "the line above the header"),
     ("t.csv", b"# made by hand\n# a,b\n1,2\n", {"# a": [1], "b": [2]}, "the line above"),
+    ("t.csv", b"# made by hand\na;b\nx;y\n", {"a": ["x"], "b": ["y"]}, "the line above"),
+    ("t.csv", b"# made by hand\na b\n1 2\n3 4\n", {"a": [1, 3], "b": [2, 4]}, "the line above"),
+    ("t.csv", b"# made\nsep=;\na;b\n1;2\n", {"a": [1], "b": [2]}, "the line above the header"),
+    ("t.csv", b"#a;b\nsep=;\na;b\n1;2\n", {"a": [1], "b": [2]}, "the line above the header"),
+    ("t.csv", b"sep=;\n# made\na;b\n1;2\n", {"a": [1], "b": [2]}, "the line above the header"),
+    ("t.csv", b"# name,city\nAda,Bonn\n", {"# name": ["Ada"], "city": ["Bonn"]},
+     "the line with # above the rows is taken for the header"),
+    ("t.csv", b"x,y\nr1,NA,NA\nr2,1,2\n", {"row": ["r1", "r2"], "x": [HOLE, 1], "y": [HOLE, 2]},
+     "the first cells, above which"),
     ("t.csv", b"x,g\ncar 1,1.5,a\ncar 2,2.5,b\n",
      {"row": ["car 1", "car 2"], "x": [1.5, 2.5], "g": ["a", "b"]}, "the first cells, above which"),
     ("t.csv", b"x;g\nu;1;2\nv;3;4\n", {"row": ["u", "v"], "x": [1, 3], "g": [2, 4]}, "name the"),
@@ -220,7 +235,66 @@ def test_what_is_left_out_or_taken_for_names_is_said(
         assert _shown(column) == [(type(each), repr(each)) for each in expected[column.name]]
     write_table(path, table)
     again = read_table(path)
+    assert again.names == table.names
     assert [_shown(column) for column in again] == [_shown(column) for column in table]
+
+
+SHELLS: list[tuple[str, str, dict[str, list[Any]]]] = [
+    ("t.csv", "1,red\n2,blue\n", {"x0": [1, 2], "x1": ["red", "blue"]}),
+    ("t.tsv", "1\tred\n2\tblue\n", {"x0": [1, 2], "x1": ["red", "blue"]}),
+    ("t.csv", "# made by hand\n1,red\n2,blue\n", {"x0": [1, 2], "x1": ["red", "blue"]}),
+    ("t.csv", "sep=;\n1;red\n2;blue\n", {"x0": [1, 2], "x1": ["red", "blue"]}),
+    ("t.csv", "\n\n1,red\n2,blue\n", {"x0": [1, 2], "x1": ["red", "blue"]}),
+    ("t.csv", "# a,b\n1,2\n3,4\n# end\n", {"# a": [1, 3], "b": [2, 4]}),
+    ("t.csv", "tag,n\n#x,1\n# one\n#y,2\n# two\n", {"tag": ["#x", "#y"], "n": [1, 2]}),
+    ("t.csv", "Title\n\na,b\n1,2\n3,4\n", {"a": [1, 3], "b": [2, 4]}),
+    ("t.csv", "\ufeffTitle\n\na,b\n1,2\n3,4\n", {"a": [1, 3], "b": [2, 4]}),
+    ("t.csv", "a,b\n1,2\n3,4\nSource\nof May\n", {"a": [1, 3], "b": [2, 4]}),
+    ("new.csv", "a,b\n1,2\n3,4\nSource\n", {"a": [1, 3], "b": [2, 4]}),
+    ("my table.csv", "a,b\n1,2\n3,4\nSource\n", {"a": [1, 3], "b": [2, 4]}),
+    ("t.txt", "a|b\n---+---\n1|x\n2|y\n", {"a": [1, 2], "b": ["x", "y"]}),
+    ("t.csv", 'a,b\n"1 \\" x",2\n', {"a": ['1 " x'], "b": [2]}),
+    ("t.csv", "a,b\nZo\udceb,2\n", {"a": ["Zoë"], "b": [2]}),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sfumato.errors.TableWarning")
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize(("name", "content", "expected"), SHELLS)
+def test_what_a_message_has_a_shell_do_makes_a_file_that_is_read(
+    tmp_path: Path, name: str, content: str, expected: dict[str, list[Any]], ends: str
+) -> None:
+    path = tmp_path / name
+    before = content.replace("\n", ends).encode(errors="surrogateescape")
+    path.write_bytes(before)
+    with pytest.raises(DataError) as refused:
+        read_table(path)
+    command = r"\((?:of Western Windows: )?((?:sed|head|tail|iconv) .* > (new\w*\.\w+))\)\.$"
+    found = re.search(command, str(refused.value))
+    assert found is not None, str(refused.value)
+    subprocess.run(["bash", "-c", found[1]], cwd=tmp_path, check=True)
+    assert path.read_bytes() == before
+    table = read_table(tmp_path / found[2])
+    assert list(table.names) == list(expected)
+    for column in table:
+        assert _shown(column) == [(type(each), repr(each)) for each in expected[column.name]]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "1,red\n2,blue\n".encode("utf-16"),
+        "1,red\n2,blue\n".encode("utf-8-sig"),
+        b"1,red\r2,blue\r",
+        b"# 2020,2021\n1.5,2.5\n3.5,4.5\n",
+        b"a,b\n1,2\r3,4\nSource\n",
+    ],
+)
+def test_no_command_is_told_where_a_shell_sees_other_lines(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DataError) as refused:
+        read_table(tmp_path / "t.csv")
+    assert "new.csv" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -487,6 +561,14 @@ def test_names_that_are_numbers_come_back(tmp_path: Path, names: list[str], endi
     again = read_table(path)
     assert list(again.names) == [*names, "t"]
     assert all(again[name].values.tolist() == [3, 4] for name in names)
+
+
+@pytest.mark.parametrize("names", [["#a"], ["#a", "b"], ["# a", "7"]])
+def test_names_that_begin_like_comments_come_back(tmp_path: Path, names: list[str]) -> None:
+    cells, none = np.array(["#x", "y", "z"], object), np.zeros(3, dtype=bool)
+    table = DataTable(tuple(Column(name, cells, none) for name in names))
+    write_table(tmp_path / "t.csv", table)
+    _assert_same(read_table(tmp_path / "t.csv"), table)
 
 
 @pytest.mark.parametrize("cells", [["1,5", "x"], ["5", "a\rb"]])

@@ -38,7 +38,7 @@ def arff_rows(path: Path) -> Iterator[tuple[list[str], Iterator[Row]]]:
     """
     declared, rows = _header(path)
     names = [name for name, _ in declared]
-    yield names, even(rows, names, path)
+    yield names, even(rows, names, path, is_row=False)
 
 
 def _header(path: Path) -> tuple[list[tuple[str, str]], Iterator[Row]]:

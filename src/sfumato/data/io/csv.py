@@ -362,9 +362,10 @@ def write_csv(path: Path, table: DataTable) -> None:
             lineterminator="\n",
             quoting=csv.QUOTE_NONNUMERIC if apart else csv.QUOTE_MINIMAL,
         )
-        # A number in the first row is a name where it stands in quotes.
+        # A number in the first row is a name where it stands in quotes, and # no comment's sign.
         heads = csv.writer(text, writer.dialect, quoting=csv.QUOTE_ALL)
-        (heads if any(map(is_number, table.names)) else writer).writerow(table.names)
+        is_bare = not any(map(is_number, table.names)) and not table.names[0].startswith("#")
+        (writer if is_bare else heads).writerow(table.names)
         size = max(1, _CELLS_A_CHUNK // len(texts))
         for start in range(0, len(table), size):
             rows = slice(start, start + size)

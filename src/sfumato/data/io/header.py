@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sfumato.data.io.cells import MISSING, number
 from sfumato.data.io.layout import MOST_COLUMNS, SEPARATORS, is_number
-from sfumato.data.io.reading import by_shell, short
+from sfumato.data.io.reading import by_shell, quoted, short
 from sfumato.data.table import default_names, refuse_repeated
 from sfumato.errors import DataError, TableWarning
 
@@ -27,7 +27,7 @@ def rows_below(
     path: Path,
     first: Row,
     rest: Iterable[Row],
-    quoted: Sequence[Sequence[bool]] = (),
+    in_quotes: Sequence[Sequence[bool]] = (),
     separator: str = ",",
 ) -> tuple[list[str], Iterator[Row]]:
     """The names that the first row holds, or x0, x1, ... if it is data, and the rows.
@@ -38,13 +38,13 @@ def rows_below(
         path: for messages.
         first: the first row.
         rest: the rows below it.
-        quoted: which cells of the first row stand in quotes, and which of the second.
+        in_quotes: which cells of the first row stand in quotes, and which of the second.
         separator: between cells, for messages.
     """
     rest = iter(rest)
     below = list(islice(rest, 1))
     second = below[0][1] if below else []
-    are_names = _are_names(first[1], second, quoted)
+    are_names = _are_names(first[1], second, in_quotes)
     names = _names(path, *first, separator, are_names=are_names)
     if names is None:
         body = even(chain([first], below, rest), first[1], path)
@@ -105,7 +105,7 @@ _YEARS = range(1500, 2101)
 
 
 def _are_names(
-    first: Sequence[str], second: Sequence[str], quoted: Sequence[Sequence[bool]]
+    first: Sequence[str], second: Sequence[str], in_quotes: Sequence[Sequence[bool]]
 ) -> bool:
     """Whether numbers in the first row are names of columns.
 
@@ -120,8 +120,11 @@ def _are_names(
     places = [k for k, cell in enumerate(first) if is_number(cell)]
     if not places or len(first) != len(second):
         return False
-    in_quotes = bool(quoted) and all(quoted[0][k] for k in places)
-    if in_quotes and not any(quoted[1][k] and is_number(second[k]) for k in places):
+    if (
+        in_quotes
+        and all(in_quotes[0][k] for k in places)
+        and not any(in_quotes[1][k] and is_number(second[k]) for k in places)
+    ):
         return True
     run = [int(first[k]) for k in places if first[k].isdecimal()]
     alike = len(run) == len(places) > 2 and len({b - a for a, b in pairwise(run)}) == 1
@@ -137,8 +140,16 @@ def _are_names(
     return (years or counted) and any("." in cell for cell in second)
 
 
-def even(rows: Iterable[Row], header: list[str], path: Path) -> Iterator[Row]:
+def even(
+    rows: Iterable[Row], header: list[str], path: Path, *, is_row: bool = True
+) -> Iterator[Row]:
     """The rows, as long as the header.
+
+    Args:
+        rows: below it.
+        header: its cells.
+        path: of the file.
+        is_row: whether it is written as the rows are.
 
     Raises:
         DataError: if some are not; it counts them, names the first, and says what it may be.
@@ -146,17 +157,20 @@ def even(rows: Iterable[Row], header: list[str], path: Path) -> Iterator[Row]:
     places = enumerate(rows, 1)
     for place, (line, row) in places:
         if len(row) != len(header):
-            raise _uneven(path, header, chain([(place, (line, row))], places))
+            raise _uneven(path, header, chain([(place, (line, row))], places), is_row=is_row)
         yield line, row
 
 
-def _uneven(path: Path, header: list[str], rest: Iterable[tuple[int, Row]]) -> DataError:
+def _uneven(
+    path: Path, header: list[str], rest: Iterable[tuple[int, Row]], *, is_row: bool
+) -> DataError:
     """Why rows are not as long as the header.
 
     Args:
         path: of the file.
-        header: its first row.
+        header: as for `even`.
         rest: rows and their places below it, from the first such row on.
+        is_row: as for `even`.
     """
     width, total, lengths = len(header), 0, Counter[int]()
     odd: list[Row] = []
@@ -175,13 +189,15 @@ def _uneven(path: Path, header: list[str], rest: Iterable[tuple[int, Row]]) -> D
     line, row = odd[0]
     rows, plural = ("the row", "") if count == 1 else ("such rows", "s")
     if commented == count:
-        remedy = f"take the comment{plural} away" + by_shell(path, "grep -v '^#'")
+        remedy = f"take the comment{plural} away"
+        if count == len(odd) and all(_start(*each) == each[0] for each in odd):
+            remedy += by_shell(path, f"sed {quoted(';'.join(f'{place}d' for place, _ in odd))}")
     elif ended == count:
         remedy = f"take away the separator that ends {'each' if plural else 'it'}"
-    elif 2 * many > total and wider and (top := _top(*wider)):
+    elif is_row and 2 * many > total and wider and (top := _top(*wider)):
         remedy = f"the header seems to be line {top}: take away what stands above it"
         remedy += by_shell(path, f"tail -n +{top}")
-    elif 2 * lengths[width + 1] > total:
+    elif is_row and 2 * lengths[width + 1] > total:
         remedy = (
             "put a name for the first cells in front of the header if they name the rows, or "
             "quotes around cells that hold the separator"
@@ -228,8 +244,9 @@ def _start(line: int, row: list[str]) -> int:
 def names_rows(rows: Iterable[Row], width: int, separator: str, *, are_quoted: bool) -> bool:
     """Whether each row has one cell more than the header, the first, as R names rows.
 
-    They all differ then. Without quotes around them nothing may show that a cell was cut in two: a
-    decimal comma, or the space after a comma of text.
+    They all differ then, and the first row has no words above numbers: that would be the header,
+    below a title. Without quotes around them nothing may show that a cell was cut in two: a decimal
+    comma, or the space after a comma of text; and one name above two cells may be a title.
 
     Args:
         rows: below the header.
@@ -240,8 +257,13 @@ def names_rows(rows: Iterable[Row], width: int, separator: str, *, are_quoted: b
     seen: set[str] = set()
     has_point, last_is_empty = False, True
     cut, spaced = set(range(width)), set(range(1, width + 1))
+    words: list[int] | None = None
     for _, row in rows:
         if len(row) != width + 1 or row[0] in seen:
+            return False
+        if words is None:
+            words = [k for k in spaced if number(row[k]) is None and row[k].strip() not in MISSING]
+        elif any(number(row[k]) is not None for k in words):
             return False
         seen.add(row[0])
         last_is_empty &= not row[-1]
@@ -249,7 +271,8 @@ def names_rows(rows: Iterable[Row], width: int, separator: str, *, are_quoted: b
         cut = {k for k in cut if _CUT.fullmatch(f"{row[k]},{row[k + 1]}")}
         spaced = {k for k in spaced if row[k].startswith(" ")}
     may_be_cut = (separator == "," and cut and not has_point) or 0 < len(spaced) < width
-    return not last_is_empty and (are_quoted or separator in " \t" or not may_be_cut)
+    bare = width > 1 and (separator in " \t" or not may_be_cut)
+    return not last_is_empty and (are_quoted or bare)
 
 
 # Of two cells that may be one number with a decimal comma.
@@ -269,7 +292,9 @@ def _names(
             most=MOST_COLUMNS,
         )
     names = [cell.strip() for cell in row]
-    if not names[0] and any(names[1:]):  # as R writes the names of rows
+    # As R writes the names of rows; among numbers with other holes it is a hole.
+    of_rows = are_names or all(names[1:]) or not all(is_number(name) for name in names if name)
+    if not names[0] and any(names[1:]) and of_rows:
         taken = ("row", *(f"row_{k}" for k in range(1, len(names) + 1)))
         names[0] = next(name for name in taken if name not in names)
     numbers = [] if are_names else [name for name in names if is_number(name)]
@@ -277,7 +302,8 @@ def _names(
         return None
     if numbers:
         above = separator.replace("\t", "\\t").join(default_names(len(names)))
-        command = by_shell(path, f"sed '1i {above}'") if len(names) <= _TOLD_NAMES else ""
+        top, fits = _start(line, row), len(names) <= _TOLD_NAMES and not names[0].startswith("#")
+        command = by_shell(path, f"sed '{top}i {above}'", is_above=top == 1) if fits else ""
         raise DataError(
             f"{path}, line {line} holds both names and numbers ({short(numbers[0])!r}); in a "
             "header give every column a name that is no number, above data put a line with names"

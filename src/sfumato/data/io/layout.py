@@ -49,16 +49,18 @@ def layout_of(path: Path, text: TextIO) -> Layout:
     """What the first lines show; comments above the header are left out, with a warning."""
     own = "\t" if path.suffix.lower() == ".tsv" else ","
     hint, above, last = "", 0, 0
+    left: list[str] = []
     comments: list[str] = []
     lines: list[str] = []
     for place, line in enumerate(checked_lines(text, path), 1):
         if not lines and (found := _HINT.match(line)):
             hint, above = line[found.end() : found.end() + 1].strip("\r\n") or own, place
+            left, comments = [*left, *comments], []
         elif not lines and line.startswith("#"):
             comments, last = [*comments, line], place
         elif line.strip():
             lines.append(line)
-        if len(lines) == 2 and _RULED.fullmatch(line.strip()):
+        if lines and _RULED.fullmatch(line.strip()):
             by = by_shell(path, f"sed {place}d")
             raise DataError(
                 f"{path}, line {place} is ruled, as psql, sqlcmd and Markdown draw tables; "
@@ -68,21 +70,24 @@ def layout_of(path: Path, text: TextIO) -> Layout:
             break
     if not lines:  # all begin so: they are rows
         lines, comments, last = comments[:2], [], 0
-    head = _header_in(comments, lines, own, path) if comments else None
+    head = _header_in(comments, lines, hint, own, path) if comments else None
     is_signed = head is not None and head != comments[-1]
     if head is not None:
         comments, lines = comments[:-1], [head, lines[0]]
-    if comments:
-        what = f"the {len(comments)} lines" if comments[1:] else "the line"
-        left_out = f"{what} above the header with # {'are' if comments[1:] else 'is'} left out"
-        warnings.warn(f"{path}: {left_out}", TableWarning, stacklevel=2)
     separator = hint or _separator(lines, own, path)
+    if left := [*left, *comments]:
+        what = f"the {len(left)} lines" if left[1:] else "the line"
+        left_out = f"{what} above the header with # {'are' if left[1:] else 'is'} left out"
+        warnings.warn(f"{path}: {left_out}", TableWarning, stacklevel=2)
+    if head is not None and not any(is_number(cell.strip()) for cell in _cut(lines[1], separator)):
+        taken = "the line with # above the rows is taken for the header"
+        warnings.warn(f"{path}: {taken}", TableWarning, stacklevel=2)
     return Layout(
         separator,
         max(above, last - (head is not None)),
         is_signed,
         separator == " "
-        or any(_SPACED_QUOTE.match(cell) for line in lines for cell in _cut(line, separator)),
+        or any(_SPACED_QUOTE.fullmatch(cell) for line in lines for cell in _cut(line, separator)),
     )
 
 
@@ -91,11 +96,13 @@ _MOST_COMMENTS = 1000
 
 _RULED = re.compile(r"(?=.*---)(?=.*-[+|,;: \t]+-)[-+|,;: \t]+")
 
-# Of a cell whose quotes stand after spaces, which the csv module would take for text.
-_SPACED_QUOTE = re.compile(r'\s+"')
+# A cell in quotes, or its first part, after spaces: the csv module would take it for text.
+_SPACED_QUOTE = re.compile(r'\s+"(?:[^"]|"")*"?')
 
 
-def _header_in(comments: Sequence[str], lines: Sequence[str], own: str, path: Path) -> str | None:
+def _header_in(
+    comments: Sequence[str], lines: Sequence[str], hint: str, own: str, path: Path
+) -> str | None:
     """The header that the last comment is, with its sign or without it; None if it is none.
 
     It has as many cells as the row below, which is not a header itself.
@@ -104,14 +111,16 @@ def _header_in(comments: Sequence[str], lines: Sequence[str], own: str, path: Pa
         DataError: if others have as many cells, too, and may be rows.
     """
     *others, last = comments
-    found, most = None, 0
+    width = len(_cut(lines[0], hint or _separator(lines, own, path)))
+    found, most = None, int(width > 1)  # one cell is no header of rows of several
     for head in (last, last[1:]):
-        separator = _separator([head, lines[0]], own, path)
+        separator = hint or _separator([head, lines[0]], own, path)
         names, first, *second = (_cut(line, separator) for line in (head, *lines))
         above = second and not any(map(is_number, first)) and any(map(is_number, second[0]))
         if len(names) == len(first) > most and not (above and MISSING.isdisjoint(first)):
             found, most = head, len(first)
-            if most > 1 and any(len(_cut(each, separator)) == most for each in others):
+            may_be_rows = most > 1 or not is_number(first[0].strip())
+            if may_be_rows and any(len(_cut(each, separator)) == most for each in others):
                 raise DataError(
                     f"{path} begins with several lines with # that have as many cells as its rows "
                     f"({most}); take away those that are comments."
