@@ -102,6 +102,13 @@ def test_a_text_of_a_message_is_what_a_shell_takes(text: str) -> None:
     assert taken.stdout.decode() == text
 
 
+@pytest.mark.parametrize("text", ["\udceb", "\ud800-"])
+def test_a_text_that_is_no_utf_8_is_quoted_all_the_same(text: str) -> None:
+    command = f"printf %s {quoted(text)}"
+    taken = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
+    assert taken.stdout in {b"\xeb", b"\xed\xa0\x80-"}
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -141,7 +141,9 @@ _ESCAPED = re.compile(rf"[\\']|[^\S ]|(?<=\s) |^ | $|{UNSHOWN.pattern}")
 def _escape(found: re.Match[str]) -> str:
     if found[0] in "\\'":
         return f"\\{found[0]}"
-    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(found[0]))
+    is_byte = "\udc80" <= found[0] <= "\udcff"  # of a name that is no UTF-8
+    written = os.fsencode(found[0]) if is_byte else found[0].encode(errors="surrogatepass")
+    return "".join(f"\\x{byte:02x}" for byte in written)
 
 
 SPACED = (".txt", ".dat", ".data")
