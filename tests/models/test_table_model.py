@@ -18,6 +18,7 @@ from sfumato.data.table import Column, DataTable, concatenate
 from sfumato.denoisers.table import SomeNumbers, TableDenoiser
 from sfumato.errors import ArgumentError, DataError
 from sfumato.likelihood import flow
+from sfumato.models import table as table_models
 from sfumato.models.build import build_model
 from sfumato.models.table import TableModel
 from sfumato.networks.table_mlp import TableCondition, TableMLP
@@ -259,8 +260,16 @@ def test_what_rows_and_orders_have_seen_is_asked_about_once(
         asked.append(args[1])
         return logits(self, *args)
 
+    of_different, held = table_models._logits_of_different, []
+
+    def measured(denoise: TableDenoiser, numbers: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+        held.append(len(numbers))
+        return of_different(denoise, numbers, seen)
+
     monkeypatch.setattr(TableDenoiser, "logits", counted)
+    monkeypatch.setattr(table_models, "_logits_of_different", measured)
     list(model.log_prob_chunks(any_rows(300), steps=1))
+    assert held == [1]  # numbers that are not known stand in memory once
     (seen,) = asked
     assert len(seen) == 256
     assert 90 < len(seen.unique(dim=0)) <= 211

@@ -615,11 +615,8 @@ class TableModel:
 
     def _log_prob_categories(self, categories: Tensor) -> Tensor:
         """Log p(categories), of which no number is known."""
-
-        def logits(seen: Tensor) -> Tensor:
-            numbers = torch.full((len(seen), *self.codec.event), math.nan, dtype=torch.float64)
-            return _logits_of_different(self.denoiser, numbers, seen)
-
+        nothing = torch.full((1, *self.codec.event), math.nan, dtype=torch.float64)
+        logits = partial(_logits_of_different, self.denoiser, nothing)
         return log_prob_categories(logits, categories, self.codec.sizes, self.orders, self.allowed)
 
     def _log_prob_numbers(
@@ -897,17 +894,18 @@ def _logits_of_different(denoise: TableDenoiser, numbers: Tensor, seen: Tensor) 
 
     Args:
         denoise: the denoiser.
-        numbers: of rows, NaN where one is not known, float64.
+        numbers: of rows, or of one if all have the same, NaN where one is not known, float64.
         seen: their categories, see `TableModel.hidden`.
     """
-    rows = torch.cat([seen, numbers.view(torch.int64)], 1).numpy()
+    differ = len(numbers) == len(seen)
+    rows = (torch.cat([seen, numbers.view(torch.int64)], 1) if differ else seen).numpy()
     # By their bytes, as NaN equals nothing; in a dictionary, ten times as fast as sorted.
     first: dict[bytes, int] = {}
     keys = rows.view(f"V{rows.strides[0]}")[:, 0].tolist()
     same = torch.tensor([first.setdefault(key, k) for k, key in enumerate(keys)])
     one, of_row = same.unique(return_inverse=True)
     found = [
-        denoise.logits(numbers[one[some]], seen[one[some]])[:count]
+        denoise.logits(numbers[one[some] if differ else [0] * _ASKED], seen[one[some]])[:count]
         for some, count in _scored(len(one), _ASKED)
     ]
     return torch.cat(found)[of_row]

@@ -19,7 +19,7 @@ from torch import Tensor
 from sfumato.errors import ArgumentError
 
 CHUNK = 1024
-"""Rows of a table that are computed together."""
+"""Rows whose noise is drawn together; points are computed together, too."""
 
 PICTURES = 64
 """Pictures whose noise is drawn together: a sheet of 8 x 8."""
