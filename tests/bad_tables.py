@@ -182,6 +182,21 @@ BAD = [
         ("line 3", "take the comment away (sed 3d "),
     ),
     BadTable(
+        "comment-with-commas-below.csv",
+        b"a,b\n1,2\n# the end, of it, all\n",
+        ("line 3: 3 cells where 2 are", "take the comment away (sed 3d "),
+    ),
+    BadTable(
+        "short-above-and-below.csv",
+        b"a,b,c\n1,2\n3,4,5\nSource\n",
+        ("2 of 3 rows differ: line 4 has 1", "mend such rows, and put quotes around"),
+    ),
+    BadTable(
+        "row-short-above-worse.csv",
+        b"a,b\n1,2\n3\n" + b"5,6\n" * 5 + b'"x"y,2\n',
+        ("line 3: 1 cells where 2 are",),
+    ),
+    BadTable(
         "comments-below.csv",
         b"# a,b\n1,2\n# one\n3,4\n# two\n",
         ("2 of 4 rows differ", "take the comments away (sed '3d;5d' "),

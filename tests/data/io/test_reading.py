@@ -82,6 +82,12 @@ def test_a_word_beside_a_few_numbers_is_a_category_and_a_sign_a_marker(
         read_rows(path)
 
 
+def test_several_words_beside_numbers_are_categories(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("grade\n" + "".join(f"{k}\n" for k in range(40)) + "red\nblue\n" * 9)
+    assert read_rows(path)[0]["grade"].values.dtype == object
+
+
 def test_a_question_mark_beside_numbers_is_missing_and_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("n,s\n1,a\n?,?\n3,b\n")
     table = read_rows(tmp_path / "t.csv")[0]
