@@ -278,6 +278,26 @@ def test_what_rows_and_orders_have_seen_is_asked_about_once(
     assert [len(each) for each in asked] == [256]
 
 
+def test_a_row_filled_or_edited_is_to_the_last_bit_alike_whatever_stands_beside_it() -> None:
+    model, table, rng = seven(), any_rows(100), np.random.default_rng(3)
+    holes = DataTable(
+        tuple(replace(each, missing=each.missing | (rng.random(100) < 0.4)) for each in table)
+    )
+    others, alone = np.r_[0:5, 5 + rng.permutation(90), 95:100], np.arange(5)
+
+    def found(known: DataTable, places: Any) -> list[Any]:
+        filled = concatenate(list(model.complete_chunks(known, draws=2, steps=2)))
+        edited = concatenate(list(model.edit_chunks(known, 0.5)))
+        two = np.repeat(places, 2) * 2 + np.tile([0, 1], len(places))
+        both = (*filled.take(two), *edited.take(np.asarray(places)))
+        return [(each.values.tolist(), each.missing.tolist()) for each in both]
+
+    kept = [*range(5), *range(95, 100)]
+    whole = str(found(holes, kept))
+    assert str(found(holes.take(others), kept)) == whole
+    assert str(found(holes.take(alone), range(5))) == str(found(holes, range(5)))
+
+
 def test_rows_drawn_ask_about_what_is_the_same_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is known, all rows are alike in the first round."""
     model, asked = seven(), []

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sfumato.process.streams import generator, noise_from
+from sfumato.process.streams import CHUNK, SAMPLING, Chunk, generator, noise_from, table_chunks
 
 
 def draw(seed: int, *path: int, n: int = 2000) -> Tensor:
@@ -56,3 +56,22 @@ def test_noise_is_standard_normal() -> None:
 def test_noise_has_the_shape_and_dtype_it_is_asked_for(dtype: torch.dtype) -> None:
     z = noise_from(generator(0))(torch.empty(3, 2, 5, dtype=dtype))
     assert (z.shape, z.dtype) == (torch.Size([3, 2, 5]), dtype)
+
+
+def test_rows_of_a_table_lie_in_parts_of_one_sheet_and_then_in_sheets() -> None:
+    parts = list(table_chunks(2000, 100))
+    assert [(each.first, each.size) for each in parts] == [
+        (64, 192), (256, 768), (1024, 1024), (2048, 1024)
+    ]  # fmt: skip
+    assert [(each.first, each.size) for each in table_chunks(64)] == [(0, 64)]
+    assert not list(table_chunks(0, 5))
+
+
+def test_the_parts_of_a_sheet_have_its_own_draws() -> None:
+    sheet, parts = Chunk(0, CHUNK, 0, CHUNK), list(table_chunks(CHUNK))
+    whole = sheet.uniform(3, 7, 1)
+    assert whole.dtype == torch.float64
+    assert len(whole.unique()) == 3 * CHUNK
+    assert torch.cat([each.uniform(3, 7, 1) for each in parts]).equal(whole)
+    noise = [each.noise(7, SAMPLING)(torch.empty(each.size, 2)) for each in parts]
+    assert torch.cat(noise).equal(sheet.noise(7, SAMPLING)(torch.empty(CHUNK, 2)))
