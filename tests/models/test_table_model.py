@@ -298,6 +298,15 @@ def test_a_row_filled_or_edited_is_to_the_last_bit_alike_whatever_stands_beside_
     assert str(found(holes.take(alone), range(5))) == str(found(holes, range(5)))
 
 
+def test_frames_of_no_rows_or_of_several_parts_end_with_the_samples() -> None:
+    model = seven()
+    for n in (0, 70):
+        frames = [rows for _, rows in model.frames(n, seed=1, steps=2)]
+        assert [len(each) for each in frames] == [n] * 3
+        for one, other in zip(frames[-1], model.sample(n, seed=1, steps=2), strict=True):
+            assert str(one.values.tolist()) == str(other.values.tolist())
+
+
 def test_rows_drawn_ask_about_what_is_the_same_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is known, all rows are alike in the first round."""
     model, asked = seven(), []
