@@ -149,7 +149,7 @@ def test_a_name_with_a_line_break_stays_one_and_breaks_no_line(
     (tmp_path / "counted.csv").write_text(f'"a\nb",c\n{counted}')
     out = sfumato(f"fit counted.csv --out counted {TINY}")[1]
     assert "\n  a b  identifier, numbers the rows from 0; set aside" in out
-    assert "(as data: --column 'a b=integer')\n" in out
+    assert "(as data: --column $'a\\x0ab=integer')\n" in out
     rows = "".join(f"{29 - k},{k * k % 7}\n" for k in range(30))
     (tmp_path / "rows.csv").write_text(f'"a\nb",c\n{rows}')
     code, out, _ = sfumato(f"fit rows.csv --out run {TINY}")

@@ -40,7 +40,7 @@ def test_noise_falls_from_the_noisiest_level_to_none(
     assert (float(levels.alpha[-1]), float(levels.sigma[-1])) == (1.0, 0.0)
 
 
-@pytest.mark.parametrize("name", ["uniform-log-snr", "softplus", "karras"])
+@pytest.mark.parametrize("name", ["uniform-log-snr", "softplus", "softplus-wide", "karras"])
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=str)
 def test_last_noisy_level_is_the_schedules_least(name: str, schedule: Schedule) -> None:
     least = schedule(torch.zeros((), dtype=torch.float64)).log_snr
@@ -60,6 +60,12 @@ def test_softplus_is_uniform_in_log_of_one_plus_alpha_over_sigma() -> None:
     assert np.diff(even) == pytest.approx(np.full(29, (even[-1] - even[0]) / 29), rel=1e-6)
     # Even in log-SNR, half of them would lie above sigma/alpha = 1.
     assert int((levels.sigma_ve > 1).sum()) == 4
+
+
+def test_softplus_wide_is_uniform_in_log_of_one_plus_four_alpha_over_sigma() -> None:
+    levels = grids.softplus_wide(Cosine(10.0, -10.0), 20)[:-1]
+    even = np.log1p(4 * (levels.alpha / levels.sigma).numpy())
+    assert np.diff(even) == pytest.approx(np.full(19, (even[-1] - even[0]) / 19), rel=1e-6)
 
 
 def test_uniform_log_snr_is_uniform_in_log_snr() -> None:

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato import config
+from sfumato.config import recipes
 from sfumato.errors import ArgumentError
+from sfumato.models.registry import build_grid, build_process, build_stepper
 from sfumato.process import discrete, grids
 from sfumato.process.noise import NoiseLevel, then_clean
 from sfumato.samplers import SAMPLERS
@@ -151,3 +154,19 @@ def test_methods_that_divide_by_alpha_say_so(name: str) -> None:
     grid = grids.trailing(discrete.zero_terminal_snr(discrete.linear(100)), 10)
     with pytest.raises(ArgumentError, match="alpha, which is 0"):
         propagate(SAMPLERS[name](), DATA, grid)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "off"),
+    [(recipes.table(3000, 9), 0.01), (recipes.table(100, 9), 0.02), (recipes.points(9), 0.02)],
+    ids=["long table", "short table", "points"],
+)
+def test_the_recipes_walks_keep_the_width_of_a_normal_law(
+    recipe: dict[str, Any], off: float
+) -> None:
+    """In one long step from pure noise some of it is lost, and its tails first."""
+    settings = config.resolve(recipe)
+    grid = build_grid(settings.sampling, build_process(settings.process))
+    data = ExactGaussian(mean=0.0, std=1.0)
+    _, std = propagate(build_stepper(settings.sampling), data, grid, 0.0, 1.0)
+    assert std == pytest.approx(1, abs=off)

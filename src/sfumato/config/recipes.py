@@ -17,7 +17,7 @@ _SAMPLING_POINTS = {
 # Of tables that are long to draw, in 0.4 of the time and as hard to tell apart.
 _SAMPLING_LONG_TABLES = {
     "sampler": "dpm++3m-sde",
-    "grid": "softplus",
+    "grid": "softplus-wide",
     "steps": 20,
     "options": {"eta": 1.5, "noise_below": 1.0},
 }

@@ -6,6 +6,7 @@ follow Lin et al. (2024), table 2: only `trailing` and `linspace` begin at the l
 pure noise belongs, and so do the divisions in noise.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -92,20 +93,32 @@ def unit_log_snr(process: Schedule | DiscreteSchedule, num_steps: int) -> NoiseL
     return _divided(process, num_steps, divide)
 
 
-def softplus(process: Schedule | DiscreteSchedule, num_steps: int) -> NoiseLevel:
-    """K levels evenly spaced in log(1 + alpha/sigma), then clean.
+def softplus(
+    process: Schedule | DiscreteSchedule, num_steps: int, scale: float = 1.0
+) -> NoiseLevel:
+    """K levels evenly spaced in log(1 + scale alpha/sigma), then clean.
 
-    That is the softplus of half the log-SNR: as `uniform_log_snr` near data of unit scale, and
-    few levels far above them, where nothing but the noise changes.
+    With a scale of 1 that is the softplus of half the log-SNR: as `uniform_log_snr` near data of
+    unit scale, and few levels far above them, where nothing but the noise changes.
     """
 
     def divide(noisiest: Tensor, cleanest: Tensor, part: Tensor) -> Tensor:
-        first, last = (log1p_exp(end / 2) for end in (noisiest, cleanest))
+        first, last = (log1p_exp(end / 2 + math.log(scale)) for end in (noisiest, cleanest))
         even = torch.lerp(first, last, part)
+        found: Tensor = 2 * (even + (-torch.expm1(-even)).log() - math.log(scale))
         # Rounding must not lead beyond the ends, where there may be no level.
-        return (2 * (even + (-torch.expm1(-even)).log())).clamp(noisiest, cleanest)
+        return found.clamp(noisiest, cleanest)
 
     return _divided(process, num_steps, divide)
+
+
+def softplus_wide(process: Schedule | DiscreteSchedule, num_steps: int) -> NoiseLevel:
+    """K levels evenly spaced in log(1 + 4 alpha/sigma), then clean.
+
+    A fourth of twenty levels lies above data of unit scale, where `softplus` has a tenth: from pure
+    noise in one long step a normal law loses some of its width, and most of its tails.
+    """
+    return softplus(process, num_steps, scale=4.0)
 
 
 def karras(process: Schedule | DiscreteSchedule, num_steps: int, rho: float = 7.0) -> NoiseLevel:
@@ -171,6 +184,7 @@ CONTINUOUS_GRIDS: Mapping[str, Callable[[Schedule, int], NoiseLevel]] = {
     "uniform-log-snr": uniform_log_snr,
     "exponential": uniform_log_snr,
     "softplus": softplus,
+    "softplus-wide": softplus_wide,
     "karras": karras,
 }
 DISCRETE_GRIDS: Mapping[str, Callable[[DiscreteSchedule, int], NoiseLevel]] = {
@@ -180,5 +194,6 @@ DISCRETE_GRIDS: Mapping[str, Callable[[DiscreteSchedule, int], NoiseLevel]] = {
     "uniform-log-snr": uniform_log_snr,
     "exponential": uniform_log_snr,
     "softplus": softplus,
+    "softplus-wide": softplus_wide,
     "karras": karras,
 }
