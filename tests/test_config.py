@@ -112,7 +112,7 @@ RECIPES = {
     "pictures": (recipes.images(8, 8), 1.0, 2),
     "larger pictures": (recipes.images(9, 9), 1.0, 1),
     "table": (recipes.table(1000, 4), 1.0, 2),
-    "many rows": (recipes.table(3000, 4), 3.0, 1.5),
+    "many rows": (recipes.table(3000, 4), 3.0, 1),
 }
 
 
