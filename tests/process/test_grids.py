@@ -66,6 +66,8 @@ def test_softplus_wide_is_uniform_in_log_of_one_plus_four_alpha_over_sigma() -> 
     levels = grids.softplus_wide(Cosine(10.0, -10.0), 20)[:-1]
     even = np.log1p(4 * (levels.alpha / levels.sigma).numpy())
     assert np.diff(even) == pytest.approx(np.full(19, (even[-1] - even[0]) / 19), rel=1e-6)
+    assert int((levels.sigma_ve > 1).sum()) == 5
+    assert int((grids.softplus(Cosine(10.0, -10.0), 20)[:-1].sigma_ve > 1).sum()) == 3
 
 
 def test_uniform_log_snr_is_uniform_in_log_snr() -> None:

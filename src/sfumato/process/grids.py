@@ -115,8 +115,8 @@ def softplus(
 def softplus_wide(process: Schedule | DiscreteSchedule, num_steps: int) -> NoiseLevel:
     """K levels evenly spaced in log(1 + 4 alpha/sigma), then clean.
 
-    A fourth of twenty levels lies above data of unit scale, where `softplus` has a tenth: from pure
-    noise in one long step a normal law loses some of its width, and most of its tails.
+    Of twenty levels five lie above data of unit scale, where `softplus` has three: its first step
+    is so long that a normal law comes out a little narrower, with thinner tails.
     """
     return softplus(process, num_steps, scale=4.0)
 

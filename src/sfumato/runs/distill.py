@@ -210,11 +210,8 @@ def _begun(
     student = as_map(model.denoiser, network)
     objective: Any = prepared.objective(model.denoiser, model.process)
     objective = objective.simplified(objective.times, simple(student.parameterisation))
-    rows = min(
-        most,
-        max(_FEWEST, fitted * own.batch_size // _SEEN),
-        max(_FEWEST, _NUMBERS // objective.numbers_per_row),
-    )
+    bound = min(fitted * own.batch_size // _SEEN, _NUMBERS // objective.numbers_per_row)
+    rows = min(most, max(_FEWEST, bound))
     visited = sorted({time for each in times.values() for time in each}, reverse=True)
     pairs, which = noised_among(objective, prepared.rows, visited, rows, source)
     with distributed.threads(settings.threads):
