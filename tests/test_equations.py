@@ -258,7 +258,9 @@ def test_l_4_the_simple_loss_is_the_mean_squared_error_of_eps() -> None:
         return Prediction((x_t - (1 - signal).sqrt() * answer) / signal.sqrt())
 
     by_hand = (np.array([0.7, -0.2]) - answer) ** 2
-    ours = loss(denoise, x_0, TABLE.levels[torch.tensor([2, 5])], eps, simple(eps_target))
+    level = TABLE.levels[torch.tensor([2, 5])]
+    found = denoise(kernels.noised(x_0, level).draw(eps), level)
+    ours = loss(found, x_0, simple(eps_target)(level))
     np.testing.assert_allclose(ours.numpy(), by_hand, rtol=1e-12)
 
 

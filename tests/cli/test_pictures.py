@@ -32,7 +32,7 @@ from sfumato.runs.fit import begin, finish, prepare, resolve, resume
 from sfumato.runs.job import fitting
 from sfumato.runs.report import write_report
 from sfumato.runs.run import Run, open_run
-from sfumato.training.regression import NoisedRows
+from sfumato.training.regression import AskedRows
 
 TINY: dict[str, Any] = {
     "network.width": 8,
@@ -134,12 +134,12 @@ def test_mirrored_pictures_have_numbers_of_their_own() -> None:
     assert isinstance(model, GaussianModel)
     assert model.class_labels == ClassLabels(0, mirrored=True)
     batch = next(training.batches(1))
-    assert isinstance(batch, NoisedRows)
-    assert batch.condition is not None
-    assert set(batch.condition.tolist()) == {0, 1}
+    assert isinstance(batch, AskedRows)
+    assert batch.rows.condition is not None
+    assert set(batch.rows.condition.tolist()) == {0, 1}
     # Each picture is among those to learn from, mirrored where its number says so.
     known = {each.tobytes() for each in data.train.values}
-    for x, number in zip(batch.x_0, batch.condition, strict=True):
+    for x, number in zip(batch.rows.x_0, batch.rows.condition, strict=True):
         upright = x.flip(-1) if number else x
         assert model.codec.decode(upright[None]).tobytes() in known
 
@@ -156,9 +156,9 @@ def test_a_share_of_the_labels_is_hidden_and_the_others_are_their_pictures() -> 
     }
     hidden = 0
     for batch in training.batches(4):
-        assert isinstance(batch, NoisedRows)
-        assert batch.condition is not None
-        for x, number in zip(batch.x_0, batch.condition.tolist(), strict=True):
+        assert isinstance(batch, AskedRows)
+        assert batch.rows.condition is not None
+        for x, number in zip(batch.rows.x_0, batch.rows.condition.tolist(), strict=True):
             if number == model.class_labels.any:
                 hidden += 1
             else:
@@ -312,9 +312,9 @@ def test_pictures_without_a_class_are_learned_as_of_any() -> None:
     assert said[1] == f"Of them: {bare} without a class, learned as of any"
     known = {each.tobytes(): k for each, k in zip(pixels, labels, strict=True)}
     batch = next(training.batches(1))
-    assert isinstance(batch, NoisedRows)
-    assert batch.condition is not None
-    for x, number in zip(batch.x_0, batch.condition.tolist(), strict=True):
+    assert isinstance(batch, AskedRows)
+    assert batch.rows.condition is not None
+    for x, number in zip(batch.rows.x_0, batch.rows.condition.tolist(), strict=True):
         label = known[model.codec.decode(x[None]).tobytes()]
         assert number == (model.class_labels.any if label < 0 else label)
 

@@ -174,7 +174,8 @@ def test_the_loss_of_candidates_is_a_mixture_of_students_t() -> None:
     batch = with_ends(batch, rows(5).flip(0).float())
     assert batch.target is not None
     with torch.no_grad():
-        found = BranchedFlowEnds(objective).losses(student, batch)
+        ends = BranchedFlowEnds(objective)
+        found = ends.losses(student, objective.prepared(student, batch))
         scalings = student.parameterisation(batch.level)
         c_in, c_skip, c_out = (
             each[:, None].float() for each in (scalings.c_in, scalings.c_skip, scalings.c_out)

@@ -206,6 +206,9 @@ class _Means:
         rows: Tensor = data[index[:, own].flatten()]
         return rows
 
+    def prepared(self, denoiser: NetworkDenoiser, batch: Tensor) -> Tensor:
+        return batch
+
     def losses(self, denoiser: NetworkDenoiser, batch: Tensor) -> Tensor:
         (weights,) = denoiser.network.parameters()
         return (batch - weights).square().mean(1)

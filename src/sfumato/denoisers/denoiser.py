@@ -120,6 +120,29 @@ def step_of(schedule: DiscreteSchedule) -> Conditioning:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """What a network is given, and how its answer F is read: x_0 = c_skip x_t + c_out F.
+
+    Nothing of it depends on the weights, so that it can be formed of many steps' rows at once.
+
+    Args:
+        scaled: c_in x_t, `(batch, *event)`, in the network's precision.
+        number: how noisy it is, `()` or `(batch,)`.
+        skipped: c_skip x_t, `(batch, *event)`.
+        c_out: shaped to multiply the answer.
+    """
+
+    scaled: Float[Tensor, "batch *event"]
+    number: Tensor
+    skipped: Float[Tensor, "batch *event"]
+    c_out: Tensor
+
+    def __getitem__(self, some: slice | Tensor) -> "Question":
+        """Some of the samples, where each has a number of its own."""
+        return Question(self.scaled[some], self.number[some], self.skipped[some], self.c_out[some])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class NetworkDenoiser:
     """A network, what it predicts, and the number that tells it the noise.
 
@@ -164,32 +187,34 @@ class NetworkDenoiser:
         Raises:
             ArgumentError: if the network's answer is not of the shape it must be.
         """
+        return self.answered(self.question(x_t, level), condition)
+
+    def question(self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel) -> Question:
+        """What the network is asked of x_t `(batch, *event)` at one level or one each."""
         scalings = self.parameterisation(level)
-        scaled, number = self.inputs(x_t, level, scalings.c_in)
-        classes = () if condition is None else (condition.to(scaled.device).expand(x_t.shape[:1]),)
-        answer = self.network(scaled, number, *classes).to(x_t)
-        shape, var_fraction = x_t.shape, None
+        weight = next(self.network.parameters(), x_t)
+        number = self.conditioning(level).to(weight.device)
+        if number.is_floating_point():
+            number = number.to(weight.dtype)
+        scaled = (spread(scalings.c_in, x_t) * x_t).to(weight.device, weight.dtype)
+        skipped = spread(scalings.c_skip, x_t) * x_t
+        return Question(scaled, number, skipped, spread(scalings.c_out, x_t))
+
+    def answered(self, question: Question, condition: Tensor | None = None) -> Prediction:
+        """What the network's answer to a question says of x_0; see `__call__`."""
+        scaled, x = question.scaled, question.skipped
+        classes = () if condition is None else (condition.to(scaled.device).expand(x.shape[:1]),)
+        answer = self.network(scaled, question.number, *classes).to(x)
+        shape, var_fraction = x.shape, None
         if self.learns_variance:
-            shape = torch.Size((len(x_t), 2 * x_t.shape[1], *x_t.shape[2:]))
+            shape = torch.Size((len(x), 2 * x.shape[1], *x.shape[2:]))
         if answer.shape != shape:
             raise ArgumentError(
-                f"the network must answer {tuple(x_t.shape)} with {tuple(shape)}; "
+                f"the network must answer {tuple(x.shape)} with {tuple(shape)}; "
                 f"got {tuple(answer.shape)}. Mend its last layer, or `learns_variance` "
                 f"({self.learns_variance}), which doubles the channels."
             )
         if self.learns_variance:
             answer, interpolation = answer.chunk(2, dim=1)
             var_fraction = (interpolation + 1) / 2
-        x_0 = spread(scalings.c_skip, x_t) * x_t + spread(scalings.c_out, x_t) * answer
-        return Prediction(x_0, var_fraction)
-
-    def inputs(
-        self, x_t: Float[Tensor, "batch *event"], level: NoiseLevel, c_in: Tensor
-    ) -> tuple[Float[Tensor, "batch *event"], Tensor]:
-        """What the network is given: c_in x_t, and the number of the noise, in its precision."""
-        weight = next(self.network.parameters(), x_t)
-        number = self.conditioning(level).to(weight.device)
-        if number.is_floating_point():
-            number = number.to(weight.dtype)
-        scaled = spread(c_in, x_t) * x_t
-        return scaled.to(weight.device, weight.dtype), number
+        return Prediction(x + question.c_out * answer, var_fraction)

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 # Of a snapshot: moments on the way, and the steps of its walk, of which there are equally many
 # between two moments. Even in time, they are enough for the default sampler (bench/calls_to_floor).
-SNAPSHOT_FRAMES, SNAPSHOT_STEPS = 10, 27
+SNAPSHOT_FRAMES, SNAPSHOT_STEPS = 10, 18
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,10 +27,9 @@ from torch import Tensor
 
 from sfumato.denoisers.denoiser import NetworkDenoiser
 from sfumato.networks.branches import Branches
-from sfumato.process.noise import spread
-from sfumato.training.loop import Objective, Rows
+from sfumato.training.loop import Batch, Objective, Rows
 from sfumato.training.masking import MaskedModelling, MaskedRows
-from sfumato.training.regression import NoisedRows, Regression
+from sfumato.training.regression import AskedRows, NoisedRows, Regression
 
 B = TypeVar("B", NoisedRows, MaskedRows)
 
@@ -97,6 +96,10 @@ class FlowEnds(Objective):
         """The rows of several steps, one step after another."""
         return data[index[:, own].flatten()]
 
+    def prepared(self, denoiser: Any, batch: Any) -> Batch:
+        """As of the objective."""
+        return self.objective.prepared(denoiser, batch)
+
     def losses(self, denoiser: Any, batch: Any) -> Tensor:
         """Eq. (2), `(batch,)`."""
         found: Tensor = self.objective.losses(denoiser, batch)
@@ -114,21 +117,17 @@ class FlowEnds(Objective):
 class BranchedFlowEnds(FlowEnds):
     """Eq. (3) as an objective, of a network with candidates; `objective` is that of points."""
 
-    def losses(self, denoiser: NetworkDenoiser, batch: NoisedRows) -> Tensor:
+    def losses(self, denoiser: NetworkDenoiser, batch: AskedRows) -> Tensor:
         """Eq. (3), `(batch,)`."""
-        network, objective = denoiser.network, self.objective
+        network, question, ends = denoiser.network, batch.question, batch.rows.target
         assert isinstance(network, Branches)
-        assert isinstance(objective, Regression)
-        assert batch.target is not None
-        x_t, level = batch.x_t, batch.level
-        scalings = denoiser.parameterisation(level)
-        found = network.candidates(*denoiser.inputs(x_t, level, scalings.c_in))
-        answers, logits = (each.to(x_t) for each in found)
-        dimension = x_t.shape[1]  # a variance, if there is one, is behind the coordinates
-        skipped = spread(scalings.c_skip, x_t) * x_t
-        x_0 = skipped[:, None] + spread(scalings.c_out, answers) * answers[..., :dimension]
-        squares = (x_0 - batch.target[:, None]).square().mean(2)
-        errors = spread(objective.weight(level), squares) * squares
+        assert ends is not None
+        found = network.candidates(question.scaled, question.number)
+        answers, logits = (each.to(ends) for each in found)
+        dimension = ends.shape[1]  # a variance, if there is one, is behind the coordinates
+        own = question.c_out[:, None] * answers[..., :dimension]
+        squares = (question.skipped[:, None] + own - ends[:, None]).square().mean(2)
+        errors = batch.weight[:, None] * squares
         power = -(_FREEDOM + dimension) / 2
         fits = power * torch.log1p(dimension * errors / (_FREEDOM * _SCALE**2))
         return -torch.logsumexp(logits.log_softmax(1) + fits, 1)

@@ -134,7 +134,12 @@ class Batch(Protocol):
         """Some of the rows."""
         ...
 
-    def to(self, device: torch.device) -> "Batch":
+
+@runtime_checkable
+class DrawnBatch(Protocol):
+    """What was drawn of some rows, on the CPU."""
+
+    def to(self, device: torch.device) -> "DrawnBatch":
         """The same rows on a device."""
         ...
 
@@ -165,7 +170,7 @@ class Objective(Protocol):
         """All that a step of `size` rows draws after the rows themselves, `(size, ...)` each."""
         ...
 
-    def batch(self, data: Any, index: Tensor, own: slice, draws: tuple[Tensor, ...]) -> Batch:
+    def batch(self, data: Any, index: Tensor, own: slice, draws: tuple[Tensor, ...]) -> DrawnBatch:
         """The batches of several steps, one after another.
 
         Args:
@@ -176,8 +181,12 @@ class Objective(Protocol):
         """
         ...
 
+    def prepared(self, denoiser: Any, batch: Any) -> Batch:
+        """The same batches with all that their losses need and the weights have no say in."""
+        ...
+
     def losses(self, denoiser: Any, batch: Any) -> Tensor:
-        """The loss of each row of a batch, `(batch,)`."""
+        """The loss of each row of a prepared batch, `(batch,)`."""
         ...
 
     def tensors(self) -> dict[str, Tensor]:
@@ -316,8 +325,9 @@ class Training:
         batch = self.objective.batch(
             self.data, index, self.share, tuple(torch.cat(each) for each in draws)
         )
-        for first in range(0, len(batch), size):
-            yield batch[first : first + size].to(self.device)
+        prepared = self.objective.prepared(self.denoiser, batch.to(self.device))
+        for first in range(0, len(prepared), size):
+            yield prepared[first : first + size]
 
     @contextmanager
     def learning(self) -> Iterator[None]:

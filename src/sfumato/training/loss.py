@@ -29,11 +29,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sfumato.denoisers.denoiser import Denoiser, Prediction
+from sfumato.denoisers.denoiser import Prediction
 from sfumato.errors import ArgumentError, unknown
 from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.gaussian import Gaussian, kl
-from sfumato.process.kernels import learned_variance, noised, posterior
+from sfumato.process.kernels import learned_variance, posterior
 from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.parameterisations import Parameterisation
 from sfumato.process.process import Process
@@ -110,64 +110,46 @@ def named_weighting(name: str, parameterisation: Parameterisation, process: Proc
     return WEIGHTINGS[name](parameterisation, process)
 
 
-def _weighted_error(
-    prediction: Prediction, x_0: Tensor, level: NoiseLevel, weight: Weighting
-) -> Tensor:
-    error = (prediction.x_0 - x_0).square().flatten(1).mean(1)
-    return spread(weight(level), error) * error
-
-
 def loss(
-    denoise: Denoiser,
-    x_0: Float[Tensor, "batch *event"],
-    level: NoiseLevel,
-    eps: Float[Tensor, "batch *event"],
-    weight: Weighting,
-    target: Float[Tensor, "batch *event"] | None = None,
+    prediction: Prediction, x_0: Float[Tensor, "batch *event"], weight: Float[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
     """Eq. (1) for each sample, averaged over its elements: `(batch,)`.
 
     Args:
-        denoise: the denoiser under training.
-        x_0: clean samples, `(batch, *event)`.
-        level: one level each, `(batch,)`.
-        eps: standard normal noise, shaped like x_0.
-        weight: weight of each level.
-        target: an expectation of x_0 given more than x_t alone, in x_0's place (see
-            `training.targets`); the same is learned, with less noise.
+        prediction: at x_t = alpha x_0 + sigma eps.
+        x_0: clean samples, `(batch, *event)`; or an expectation of x_0 given more than x_t alone
+            (see `training.stable_targets`): the same is learned, with less noise.
+        weight: of each sample's level, `(batch,)`.
     """
-    x_t = noised(x_0, level).draw(eps)
-    return _weighted_error(denoise(x_t, level), x_0 if target is None else target, level, weight)
+    error = (prediction.x_0 - x_0).square().flatten(1).mean(1)
+    return spread(weight, error) * error
 
 
 def hybrid_loss(
-    denoise: Denoiser,
+    prediction: Prediction,
+    x_t: Float[Tensor, "batch *event"],
     x_0: Float[Tensor, "batch *event"],
     level: NoiseLevel,
-    eps: Float[Tensor, "batch *event"],
-    weight: Weighting,
-    target: Float[Tensor, "batch *event"] | None = None,
-    *,
+    weight: Float[Tensor, " batch"],
     schedule: DiscreteSchedule,
+    target: Float[Tensor, "batch *event"] | None = None,
 ) -> Float[Tensor, " batch"]:
     """Eq. (2) for each sample, averaged over its elements: `(batch,)`.
 
     Args:
-        denoise: the denoiser under training, which learns the variance too.
+        prediction: at x_t, with a variance.
+        x_t: alpha x_0 + sigma eps, `(batch, *event)`.
         x_0: clean samples, `(batch, *event)`.
-        level: one level each, `(batch,)`.
-        eps: standard normal noise, shaped like x_0.
-        weight: weight of each level in eq. (1).
-        target: as for `loss`, in eq. (1) alone: the bound is not linear in x_0.
+        level: of x_t, `(batch,)`.
+        weight: of each sample's level in eq. (1), `(batch,)`.
         schedule: the one that `level` is of.
+        target: an expectation in x_0's place in eq. (1) alone: the bound is not linear in x_0.
 
     Raises:
-        ArgumentError: if the denoiser learns no variance.
+        ArgumentError: if the prediction has no variance.
     """
-    x_t = noised(x_0, level).draw(eps)
-    prediction = denoise(x_t, level)
     bound = variance_bound(prediction, x_t, x_0, level, schedule)
-    error = _weighted_error(prediction, x_0 if target is None else target, level, weight)
+    error = loss(prediction, x_0 if target is None else target, weight)
     return error + BOUND_SHARE * schedule.num_levels * bound
 
 

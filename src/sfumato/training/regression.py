@@ -12,9 +12,8 @@ that one network learns E[x_0 | x_t, class] and E[x_0 | x_t]: Ho & Salimans (202
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -22,9 +21,10 @@ from torch import Tensor
 
 from sfumato import distributed
 from sfumato.config import TrainingSettings
-from sfumato.denoisers.denoiser import Conditioned, NetworkDenoiser
+from sfumato.denoisers.denoiser import NetworkDenoiser, Question
 from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError
+from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.kernels import noised
 from sfumato.process.noise import NoiseLevel
 from sfumato.process.process import AnyProcess, Process, as_process
@@ -103,6 +103,29 @@ class NoisedRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AskedRows:
+    """A batch with all that its losses need and the weights have no say in.
+
+    Args:
+        rows: noised.
+        question: what the network is asked of each.
+        weight: of each in the loss, `(batch,)`.
+    """
+
+    rows: NoisedRows
+    question: Question
+    weight: Float[Tensor, " batch"]
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.rows)
+
+    def __getitem__(self, some: slice | Tensor) -> "AskedRows":
+        """Some of the rows."""
+        return AskedRows(self.rows[some], self.question[some], self.weight[some])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Regression:
     """The objective of points and pictures. `regression` makes it from settings.
 
@@ -111,7 +134,8 @@ class Regression:
         event: shape of a row.
         weight: of each noise level in the loss.
         times: draws of u.
-        loss: of each row, `training.loss.loss` or one of the same arguments.
+        steps_of_variance: the discrete steps whose variance is learned, by `hybrid_loss`; None
+            where it is not learned.
         reference: rows whose mean is the target, at least the batch; 0 for the row itself.
         near: the data in parts of about as many rows, whose means are the target where there is
             little noise; None where they are not in memory.
@@ -124,7 +148,7 @@ class Regression:
     event: tuple[int, ...]
     weight: Weighting
     times: TimeDraw
-    loss: Callable[..., Tensor] = loss
+    steps_of_variance: DiscreteSchedule | None = None
     reference: int = 0
     near: Neighbourhoods | None = None
     class_labels: ClassLabels = _NO_CLASSES
@@ -192,7 +216,17 @@ class Regression:
 
     def simplified(self, times: TimeDraw, weight: Weighting) -> "Regression":
         """The squared error of single rows at other times, weighed otherwise."""
-        return replace(self, times=times, weight=weight, loss=loss, reference=0, near=None)
+        return replace(
+            self, times=times, weight=weight, steps_of_variance=None, reference=0, near=None
+        )
+
+    def prepared(self, denoiser: NetworkDenoiser, rows: NoisedRows) -> AskedRows:
+        """What the network is asked of noised rows, of as many steps as there are."""
+        return AskedRows(
+            rows,
+            denoiser.question(rows.x_t, rows.level),
+            self.weight(rows.level).to(rows.x_0),
+        )
 
     def _class_numbers(self, index: Tensor, mirrored: Tensor, hidden: Tensor) -> Tensor | None:
         """The class number of each row at `index`, or None for a network that takes none."""
@@ -203,12 +237,24 @@ class Regression:
             label = torch.where(hidden, self.class_labels.any, self.labels[index])
         return self.class_labels.of(label, mirrored)
 
-    def losses(self, denoiser: NetworkDenoiser, batch: NoisedRows) -> Float[Tensor, " batch"]:
+    def losses(self, denoiser: NetworkDenoiser, batch: AskedRows) -> Float[Tensor, " batch"]:
         """The loss of each row, `(batch,)`."""
-        denoise = denoiser if batch.condition is None else Conditioned(denoiser, batch.condition)
-        losses = self.loss(denoise, batch.x_0, batch.level, batch.eps, self.weight, batch.target)
+        rows, prediction = batch.rows, denoiser.answered(batch.question, batch.rows.condition)
+        if self.steps_of_variance is None:
+            aim = rows.x_0 if rows.target is None else rows.target
+            losses = loss(prediction, aim, batch.weight)
+        else:
+            losses = hybrid_loss(
+                prediction,
+                rows.x_t,
+                rows.x_0,
+                rows.level,
+                batch.weight,
+                self.steps_of_variance,
+                rows.target,
+            )
         if isinstance(self.times, Importance):
-            losses = self.times.reweighted(batch.u, losses)
+            losses = self.times.reweighted(rows.u, losses)
         return losses
 
     def tensors(self) -> dict[str, Tensor]:
@@ -259,15 +305,14 @@ def regression(
     times = named_time_draw(settings.times, process)
     if weighting is None:
         weighting = named_weighting(settings.weighting, denoiser.parameterisation, process)
-    loss_of_rows: Callable[..., Tensor] = loss
+    steps_of_variance = None
     if denoiser.learns_variance:
         if not process.num_levels:
             raise ArgumentError(
                 "a learned variance is that of discrete steps, and this process is continuous; set "
                 "process.num_levels (1000, say) or do without learning the variance."
             )
-        schedule = process.discrete(process.num_levels)
-        loss_of_rows = partial(hybrid_loss, schedule=schedule)
+        steps_of_variance = process.discrete(process.num_levels)
     if settings.reference and class_labels.count:
         raise ArgumentError(
             "training.reference averages over rows of all classes, mirrored or not; set it to "
@@ -290,7 +335,7 @@ def regression(
         tuple(event),
         weighting,
         times,
-        loss_of_rows,
+        steps_of_variance,
         settings.reference,
         near,
         class_labels,
