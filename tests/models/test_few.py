@@ -139,7 +139,7 @@ def test_a_map_is_learned_by_regression_on_the_ends() -> None:
     )
     data, times = rows().float(), times_of(PROCESS, 4)
     batch, which = noised_among(objective, data, times, 4000, generator(4))
-    assert which.bincount().tolist() == [1000] * 4
+    assert which.bincount().tolist() == [1600, 800, 800, 800]
     ends = torch.empty_like(batch.x_t)
     for k, time in enumerate(times):
         level = PROCESS.at(torch.tensor(time, dtype=torch.float64))
@@ -158,8 +158,27 @@ def test_a_map_is_learned_by_regression_on_the_ends() -> None:
         assert off.square().mean().sqrt() < 0.05, time
 
 
+@pytest.mark.parametrize("event", [(2,), (3, 8, 8)])
+def test_rows_of_later_calls_are_noised_wider(event: tuple[int, ...]) -> None:
+    """By up to two deviations of the norm of their noise, which are sqrt(2) in any dimension."""
+    settings = TrainingSettings(reference=0)
+    student = NetworkDenoiser(torch.nn.Identity(), parameterisations.edm)
+    objective = regression(student, PROCESS, settings, event)
+    data, times = torch.zeros(10, *event), times_of(PROCESS, 2)
+    batch, which = noised_among(objective, data, times, 9000, generator(13))
+    assert which.bincount().tolist() == [6000, 3000]
+    norm, d = batch.eps.flatten(1).norm(dim=1).double(), math.prod(event)
+    squares = [float(norm[which == k].square().mean()) / d for k in range(2)]
+    most = 1 + math.sqrt(2 / d)
+    assert squares[0] == pytest.approx(1, rel=0.05)
+    assert squares[1] == pytest.approx((1 + most + most**2) / 3, rel=0.05)
+    # In many dimensions the norm is within a few of its deviations, and so it stays.
+    if d > 100:
+        assert norm[which == 1].max() < math.sqrt(d) + math.sqrt(2) + 5 * most / math.sqrt(2)
+
+
 def test_the_loss_of_candidates_is_a_mixture_of_students_t() -> None:
-    """Eq. (3) of `training.flow_ends` by SciPy's density, over that at its centre."""
+    """Eq. (4) of `training.flow_ends` by SciPy's density, over that at its centre."""
     network = branched(VectorMLP(2, 8, 1), 3, generator(8))
     with torch.no_grad():
         network.network.output_proj.bias[-3:] = torch.tensor([0.5, -1.0, 0.0])
@@ -244,9 +263,9 @@ def test_calls_lie_within_the_process() -> None:
     assert list(times) == sorted(times, reverse=True)
     levels = PROCESS.at(torch.tensor(times[1:], dtype=torch.float64))
     np.testing.assert_allclose(levels.sigma_ve.numpy(), CALLS[4], rtol=1e-6)
-    # A process that ends before sigma/alpha = 0.3 has no such call.
-    part = PROCESS.until(float(PROCESS.time(torch.tensor(-2 * math.log(0.25)).double())))
-    assert _ratios(part, times_of(part, 2)) == pytest.approx([0.25, 0.2], rel=1e-4)
+    # A process that ends before sigma/alpha = 0.5 has no such call.
+    part = PROCESS.until(float(PROCESS.time(torch.tensor(-2 * math.log(0.3)).double())))
+    assert _ratios(part, times_of(part, 2)) == pytest.approx([0.3, 0.25], rel=1e-4)
     assert calls_of(part) == (1, 2)
     with pytest.raises(ArgumentError, match="this process has no such levels"):
         times_of(part, 4)

@@ -30,6 +30,7 @@ from sfumato.runs.distill import Distilled, in_few
 from sfumato.runs.fit import finish, resume
 from sfumato.runs.run import Run
 from sfumato.training.flow_ends import BranchedFlowEnds
+from sfumato.training.loop import Training
 
 # Rows, steps of the solver, steps of training for one of the fit, rows of a step for one.
 _QUICK = (200, 6, 0.5, 1)
@@ -149,7 +150,7 @@ def test_what_cannot_be_is_said(mapped: Distilled, moons: Run, tmp_path: Path) -
 def test_a_stopped_map_goes_on_bit_for_bit(
     moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = distill.distill(_copy(moons, tmp_path / "whole"), [1, 2], seed=7)
+    whole = distill.distill(_copy(moons, tmp_path / "whole"), [1, 2, 4], seed=7)
     half = _copy(moons, tmp_path / "half")
     fitting = job.fitting
 
@@ -161,7 +162,7 @@ def test_a_stopped_map_goes_on_bit_for_bit(
 
     monkeypatch.setattr(distill, "fitting", stopped)
     with pytest.raises(job.Stopped, match=r"sfumato distill --resume .*half"):
-        distill.distill(half, [1, 2], seed=7)
+        distill.distill(half, [1, 2, 4], seed=7)
     assert half.folder is not None
     assert sfumato.open(half.folder).model.few is None  # the run is what it was
     monkeypatch.setattr(distill, "fitting", fitting)
@@ -179,7 +180,7 @@ def test_a_stopped_map_goes_on_bit_for_bit(
             distill.distill(half, resume=True)
     done = distill.distill(half, resume=True)
     assert done.run.model.few is not None
-    assert sorted(done.run.model.few.times) == [1, 2]
+    assert sorted(done.run.model.few.times) == [1, 2, 4]
     for name, value in _weights(whole.run).items():
         np.testing.assert_array_equal(_weights(done.run)[name], value)
 
@@ -491,7 +492,7 @@ def test_points_learn_by_scattered_candidates_from_as_many_ends_as_planned(
 ) -> None:
     run = _copy(moons, tmp_path / "run")
     (tmp_path / "few").mkdir()
-    times = {1: times_of(run.model.process, 1)}
+    times = {each: times_of(run.model.process, each) for each in (1, 2, 4)}
     training = distill._begun(run, times, tmp_path / "few", 3, quiet=True).training
     assert isinstance(training.objective, BranchedFlowEnds)
     assert len(training.data) == _QUICK[0]
@@ -504,14 +505,17 @@ def test_points_learn_by_scattered_candidates_from_as_many_ends_as_planned(
     assert (answers.std(1) > 0.1).all()
 
 
-def test_ends_are_of_fewer_rows_after_a_short_fit_and_of_wide_ones(
+def test_ends_are_of_fewer_rows_after_a_short_fit_of_wide_ones_and_for_fewer_calls(
     moons: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "few").mkdir()
-    times = {1: times_of(moons.model.process, 1)}
+
+    def begun(run: Run, *calls: int) -> Training:
+        times = {each: times_of(moons.model.process, each) for each in calls}
+        return distill._begun(run, times, tmp_path / "few", 3, quiet=True).training
 
     def rows_of(run: Run) -> int:
-        return len(distill._begun(run, times, tmp_path / "few", 3, quiet=True).training.data)
+        return len(begun(run, 1, 2, 4).data)
 
     def after(steps: int, batch: int) -> Run:
         training = moons.settings.training.model_copy(update={"steps": steps, "batch_size": batch})
@@ -523,6 +527,10 @@ def test_ends_are_of_fewer_rows_after_a_short_fit_and_of_wide_ones(
     assert rows_of(after(1, 100)) == 64
     monkeypatch.setattr(distill, "_NUMBERS", 2 * 450)  # of two numbers each
     assert rows_of(after(90, 100)) == 450
+    # Of the four levels the noisiest counts twice: two fifths and three fifths of rows and steps.
+    some = [begun(after(90, 100), *calls) for calls in ((1,), (2,), (1, 2), (4,))]
+    assert [len(each.data) for each in some] == [180, 270, 270, 450]
+    assert [each.num_steps for each in some] == [18, 27, 27, 45]
 
 
 def test_candidates_share_the_parts_of_the_data_among_them(

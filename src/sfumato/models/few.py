@@ -26,7 +26,10 @@ D = TypeVar("D", bound=Any)
 
 # sigma/alpha of the calls after the first, for data of unit variance: enough noise to cover what
 # a jump puts beside the data, and so little that the next jump is short and well learned.
-CALLS: Mapping[int, tuple[float, ...]] = {1: (), 2: (0.2,), 4: (0.3, 0.2, 0.1)}
+CALLS: Mapping[int, tuple[float, ...]] = {1: (), 2: (0.25,), 4: (0.5, 0.25, 0.12)}
+
+# All levels that a map may be called at: pure noise, and those of the calls after it.
+MOST_LEVELS = 1 + len({ratio for ratios in CALLS.values() for ratio in ratios})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

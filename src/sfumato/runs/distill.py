@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from sfumato import atomic, config, distributed
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.metrics.evaluation import Evaluation
-from sfumato.models.few import FewSteps, as_map, calls_of, ends_of_flow, times_of
+from sfumato.models.few import MOST_LEVELS, FewSteps, as_map, calls_of, ends_of_flow, times_of
 from sfumato.models.file import save_model
 from sfumato.models.model import Model, changed
 from sfumato.networks.branches import branched, can_branch
@@ -39,8 +39,9 @@ from sfumato.training.loss import simple
 
 # Of the time of the fit a part goes to the flow's ends and the rest to learning them:
 # rows whose ends are computed, steps of the solver, steps for one of the fit, rows for one.
+# Rows and steps are those of a map for every number of calls; one of fewer levels takes fewer.
 _RECIPES = {
-    "points": (24_000, 48, 0.5, 2),
+    "points": (24_000, 32, 0.5, 2),
     "table": (262_144, 24, 0.5, 1),
     "images": (4_096, 24, 0.7, 1),
 }
@@ -210,15 +211,16 @@ def _begun(
     student = as_map(model.denoiser, network)
     objective: Any = prepared.objective(model.denoiser, model.process)
     objective = objective.simplified(objective.times, simple(student.parameterisation))
-    bound = min(fitted * own.batch_size // _SEEN, _NUMBERS // objective.numbers_per_row)
-    rows = min(most, max(_FEWEST, bound))
     visited = sorted({time for each in times.values() for time in each}, reverse=True)
+    part = (len(visited) + 1) / (MOST_LEVELS + 1)  # `noised_among` counts the first level twice
+    bound = min(fitted * own.batch_size // _SEEN, _NUMBERS // objective.numbers_per_row)
+    rows = max(_FEWEST, round(part * min(most, bound)))
     pairs, which = noised_among(objective, prepared.rows, visited, rows, source)
     with distributed.threads(settings.threads):
         pairs = with_ends(pairs, _ends(model, pairs, which, visited, flow_steps, quiet=quiet))
     recipe = own.model_copy(
         update={
-            "steps": max(1, round(steps * fitted)),
+            "steps": max(1, round(part * steps * fitted)),
             "epochs": None,
             "past": (),
             "batch_size": batch * own.batch_size,
@@ -298,5 +300,5 @@ def in_few(run: Run, calls: int) -> Run:
 _AT_THE_FLOOR = "cannot be told apart"
 # Calls and seed of the map that is being learned.
 _PLAN = "plan.toml"
-# Even in the log-SNR, which the solver's order is in.
-_GRID = "uniform-log-snr"
+# As near in 32 steps as steps even in the log-SNR are in 48.
+_GRID = "softplus-wide"
