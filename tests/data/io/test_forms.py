@@ -42,6 +42,9 @@ READ: list[tuple[str, list[str], str, list[Any]]] = [
      [D(2024, 1, 31, 0, 0, 1, 250_000), D(2024, 1, 31, 0, 0, 2, 7_000)]),
     ("clock", ["18:57", "04:05"], "minutes of hh:mm", [1137, 245]),
     ("duration", ["49:12:07", "0:00:59"], "seconds of h:mm:ss", [177127, 59]),
+    ("half days", ["6:57 PM", "12:05 AM", "12:30 PM"], "minutes of h:mm AM", [1137, 5, 750]),
+    ("glued half days", ["06:57pm", "11:00am"], "minutes of hh:mmam", [1137, 660]),
+    ("seconds of half days", ["6:57:01 pm", "1:00:00 am"], "seconds of h:mm:ss am", [68221, 3600]),
     ("percent", ["12.5%", "-3.0%"], "numbers", [12.5, -3.0]),
     ("whole percent", ["12 %", "3 %"], "numbers", [12, 3]),
     ("dollars", ["$1,234.50", "$0.99", "-$12.00"], "numbers", [1234.5, 0.99, -12.0]),
@@ -83,6 +86,10 @@ def test_what_agrees_is_read_and_written_back_to_the_letter(
         ["1/31/2024", "1/31/2024 10:00"],
         ["18:57", "18:57:00"],
         ["18:75", "18:00"],
+        ["6:57 PM", "13:05 AM"],
+        ["0:10 AM", "1:00 PM"],
+        ["6:57 PM", "1:05"],
+        ["6:57 PM", "1:05 am"],
         ["$5", "€5"],
         ["5%", "5"],
         ["1,23,456", "1"],
@@ -228,6 +235,19 @@ def test_a_number_off_the_form_s_digits_keeps_its_own() -> None:
     assert writer("1234%")(0.5) == "0.5%"
 
 
+@pytest.mark.parametrize("form", ["h:mm AM", "hh:mmAM", "h:mm:ss am", "hh:mm:ssam"])
+def test_half_days_are_written_as_python_has_them(form: str) -> None:
+    for minute in range(24 * 60):
+        told = datetime(2024, 1, 31, *divmod(minute, 60)).strftime("%I:%M:%S %p")
+        told = told if ":ss" in form else told.replace(":00 ", " ")
+        told = told.removeprefix("" if form.startswith("hh") else "0")
+        told = told.lower() if form.endswith("am") else told
+        told = told if " " in form else told.replace(" ", "")
+        value = minute * (60 if ":ss" in form else 1)
+        assert writer(form)(value) == told
+        assert value_in(form, told) == value
+
+
 @pytest.mark.parametrize("form", ["x", "%d%Q", "1235", "h:m", "1234" + "x" * 100])
 def test_a_stranger_s_form_is_refused(form: str) -> None:
     assert not is_form(form)
@@ -235,7 +255,7 @@ def test_a_stranger_s_form_is_refused(form: str) -> None:
 
 @pytest.mark.parametrize(
     "form", ["%d.%f", "%d.%0f", "%d.%7f", "%d.%-f", "%d %", "%d %^f", "%d%_m", "%d" + "x" * 98,
-             ":mm1234", "hhh:mm", "h:mm:ss:ss"],
+             ":mm1234", "hhh:mm", "h:mm:ss:ss", "h:mm  AM", "h:mm Am", "h:mm PM"],
 )  # fmt: skip
 def test_a_form_that_could_not_be_written_is_refused(form: str) -> None:
     assert not is_form(form)
@@ -249,6 +269,7 @@ def test_a_form_that_could_not_be_written_is_refused(form: str) -> None:
         ("%-d/%-m/%y %I:%M:%S.%3f %p", {"datetime64[us]"}),
         ("h:mm", {"int64"}),
         ("hh:mm:ss", {"int64"}),
+        ("hh:mm AM", {"int64"}),
         ("1,234", {"int64", "float64"}),
         ("$1,234.00", {"int64", "float64"}),
     ],

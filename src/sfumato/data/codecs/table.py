@@ -1187,7 +1187,7 @@ def as_learned(column: Column, part: ColumnCodec) -> Column:
     """
     values, want = column.values, np.dtype(part.dtype)
     # A file's times are read as minutes or seconds; a frame's are seconds.
-    alike = part.form or (column.form.endswith("ss") and elapsed_of(part.frame_dtype))
+    alike = part.form or (":ss" in column.form and elapsed_of(part.frame_dtype))
     if is_elapsed(column.form) and not alike:
         raise DataError(
             f"the column {part.name!r} holds times or durations ({column.form}); the model learned "

@@ -3,7 +3,8 @@
 A form says how the cells of a column are written:
 
     dates    strftime's codes, `%-d` without a leading zero: `%d.%m.%Y`, `%-m/%-d/%y %-H:%M`
-    elapsed  `h:mm`, `h:mm:ss`, `hh:mm`, ...: hours, minutes and seconds, in units of the last
+    elapsed  `h:mm`, `hh:mm:ss`, ...: hours, minutes and seconds, in units of the last; with AM or
+             am behind, after a space or none: a time of a day of two halves
     numbers  one thousand two hundred thirty-four as it stands: `$1,234.00`, `1234%`, `1.234,#`
 
 A form is taken if every cell has it, is written back in it as it was (but for zeros that end its
@@ -47,7 +48,7 @@ _DATES = [
     re.compile(rf"(?P<a>(?i:{_MONTH}))(?P<s>\.? |-)(?P<b>[0-9]{{1,2}})(?P<t>,? |-)"
                rf"(?P<c>[0-9]{{4}})(?:{_TIME})?"),
 ]  # fmt: skip
-_ELAPSED = re.compile(r"([0-9]{1,16}):([0-5][0-9])(?::([0-5][0-9]))?")
+_ELAPSED = re.compile(r"([0-9]{1,16}):([0-5][0-9])(?::([0-5][0-9]))?( ?(?:[AP]M|[ap]m))?")
 _SIGNS = r"[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR"
 # Letters without a space before them may be part of a code, such as 12A.
 _GLUED = r"°[CF]?|(?:kg|g|km|m|cm|mm|l|ml|h|s|min)[²³]?"
@@ -399,7 +400,13 @@ def _write_date(form: str) -> Callable[[Any], str]:
 # ----------------------------------------------------------------------------------- elapsed
 
 
-_ELAPSED_FORMS = ("h:mm", "hh:mm", "h:mm:ss", "hh:mm:ss")
+_HALVES = ("", " AM", "AM", " am", "am")
+_ELAPSED_FORMS = tuple(
+    f"{hours}:mm{seconds}{half}"
+    for hours in ("h", "hh")
+    for seconds in ("", ":ss")
+    for half in _HALVES
+)
 
 
 def _elapsed(cells: Sequence[str], form: str) -> Formed | None:
@@ -407,31 +414,52 @@ def _elapsed(cells: Sequence[str], form: str) -> Formed | None:
     if form and form not in _ELAPSED_FORMS:
         return None
     found = _matches(_ELAPSED, cells)
-    if not found or len({match[3] is None for match in found}) != 1:
+    if not found:
         return None
+    shapes = {(m[3] is None, re.sub("[Pp]", lambda p: _MORNING[p[0]], m[4] or "")) for m in found}
+    if len(shapes) != 1:
+        return None
+    ((to_minutes, half),) = shapes
+    hours = [int(m[1]) for m in found]
+    if half:
+        if not all(1 <= hour <= 12 for hour in hours):
+            return None
+        hours = [h % 12 + 12 * ("p" in m[4].lower()) for h, m in zip(hours, found, strict=True)]
     padded = any(len(m[1]) > 1 and m[1][0] == "0" for m in found)
     padded |= all(len(m[1]) == 2 for m in found)
-    values = [int(m[1]) * 60 + int(m[2]) for m in found]
-    if found[0][3] is not None:
+    values = [60 * hour + int(m[2]) for hour, m in zip(hours, found, strict=True)]
+    if not to_minutes:
         values = [60 * v + int(m[3]) for v, m in zip(values, found, strict=True)]
     if max(values) > LARGEST_EXACT:
         return None
-    made = form or f"{'hh' if padded else 'h'}:mm" + ":ss" * (found[0][3] is not None)
+    made = form or f"{'hh' if padded else 'h'}:mm{'' if to_minutes else ':ss'}{half}"
     counts = np.array(values, np.int64)
     if not _comes_back(cells, counts, made):
         return None
-    unit = "seconds" if made.endswith("ss") else "minutes"
-    return Formed(made, f"{unit} of {made}", counts)
+    return Formed(made, f"{'minutes' if to_minutes else 'seconds'} of {made}", counts)
+
+
+_MORNING = {"P": "A", "p": "a"}
+_HALVED = re.compile(r"(h+:.*?)( ?(?:AM|am))")
 
 
 def _write_elapsed(form: str) -> Callable[[Any], str]:
+    pattern, half = form, ""
+    if halved := _HALVED.fullmatch(form):
+        pattern, half = halved.groups()
+
     def write(value: Any) -> str:
         rest, parts = int(value), []
-        for _ in range(form.count(":")):
+        for _ in range(pattern.count(":")):
             rest, part = divmod(rest, 60)
             parts.append(f"{part:02}")
+        told = half
+        if half:
+            if rest % 24 >= 12:
+                told = half.replace("A", "P").replace("a", "p")
+            rest = (rest + 11) % 12 + 1
         first = f"{rest:02}" if form.startswith("hh") else str(rest)
-        return ":".join([first, *reversed(parts)])
+        return ":".join([first, *reversed(parts)]) + told
 
     return write
 
