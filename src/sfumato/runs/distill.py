@@ -42,7 +42,7 @@ from sfumato.training.loss import simple
 # Rows and steps are those of a map for every number of calls; one of fewer levels takes fewer.
 _RECIPES = {
     "points": (24_000, 32, 0.5, 2),
-    "table": (262_144, 24, 0.5, 1),
+    "table": (327_680, 24, 0.6, 1),
     "images": (4_096, 24, 0.7, 1),
 }
 
