@@ -41,14 +41,14 @@ def measure() -> Page:
     mapped = float(np.median([taken for _, taken in by_map]))
     others, whole = [], {"Sfumato": ours}
     for peer_name in NAMES:
-        row, total = _peer(peer(peer_name), floors["s-curve"], ours)
-        others.append(row)
-        whole[row[0]] = total
+        line, total = _peer(peer(peer_name), floors["s-curve"], ours)
+        others.append(line)
+        whole[line[0]] = total
     tutorial = whole["the tutorial's loop"]
     heading = ["fit, s", "sample, s", "CPU, s", "AUC", "gap, nats", "energy (largest of real)",
                "at the floor"]  # fmt: skip
     reached = sum(row[-1] == "yes" for row in own if row[0] == "s-curve")
-    reached_by_map = sum(row[-1] == "yes" for row, _ in by_map)
+    reached_by_map = sum(each[-1] == "yes" for each, _ in by_map)
     return Page(
         "Time to the floor",
         [
@@ -67,7 +67,7 @@ def measure() -> Page:
                 f"drawn by it. **{mapped:.2f} s** in the median, 1/{tutorial / mapped:.0f} of the "
                 f"tutorial's loop; at the floor for {reached_by_map} of {_SEEDS} seeds."
             ),
-            table(["set", "seed", *heading], [row for row, _ in by_map]),
+            table(["set", "seed", *heading], [each for each, _ in by_map]),
             (
                 "## Others, on the S-curve\n\nEach trains as its documentation says (`recipe`), seed "
                 f"0. What would take longer than {_LONGEST:.0f} s is stopped there: its whole time is "
@@ -92,7 +92,7 @@ def measure() -> Page:
 
 def _measured(
     name: str, seed: int, floor: Floor, changes: Mapping[str, object] | None = None
-) -> tuple[list[object], float]:
+) -> tuple[list[int | str], float]:
     """A line of the page, and the seconds of fit and samples together."""
     fitted, sampled, cpu, sample = _ours(name, seed, changes)
     distance = floor.distance(sample)

@@ -42,8 +42,8 @@ from sfumato.training.loss import simple
 # Rows and steps are those of a map for every number of calls; one of fewer levels takes fewer.
 _RECIPES = {
     "points": (24_000, 32, 0.5, 2),
-    "table": (327_680, 24, 0.6, 1),
-    "images": (4_096, 24, 0.7, 1),
+    "table": (327_680, 16, 0.6, 1),
+    "images": (4_096, 16, 0.65, 1),
 }
 
 # Ends are of one row for so many that the fit saw, or they would take longer than it; of some at
