@@ -178,7 +178,7 @@ def test_rows_of_later_calls_are_noised_wider(event: tuple[int, ...]) -> None:
 
 
 def test_the_loss_of_candidates_is_a_mixture_of_students_t() -> None:
-    """Eq. (4) of `training.flow_ends` by SciPy's density, over that at its centre."""
+    """Eq. (3) of `training.flow_ends` by SciPy's density, over that at its centre."""
     network = branched(VectorMLP(2, 8, 1), 3, generator(8))
     with torch.no_grad():
         network.network.output_proj.bias[-3:] = torch.tensor([0.5, -1.0, 0.0])

@@ -10,22 +10,18 @@ Luhman (2021) from pure noise, of Song et al. (2023) from the levels between.
 
 As f is a function, and no mean over what it is asked about, the rows need not be distributed as
 the process has them. A later call is asked about whatever the jump before it left, beside the data
-too, where the process hardly ever is. So its rows are noised wider, up to two standard deviations
-of the norm of eps in d numbers, which is 1/sqrt(2) in any d:
-
-    (3)  x_t = alpha x_0 + r sigma eps,   r uniform in [1, 1 + sqrt(2/d)]
+too, where the process hardly ever is: its rows are noised by eq. (1) of `training.wider_noise`.
 
 Where the flow divides, f breaks, and a perceptron does not. One with several candidates f_k and a
 share pi_k for each (`networks.branches`), the softmax of its logits, learns by
 
-    (4)  -log sum_k pi_k(x_t) (1 + d e_k/(nu c²))^(-(nu + d)/2),   e_k the loss (2) of f_k
+    (3)  -log sum_k pi_k(x_t) (1 + d e_k/(nu c²))^(-(nu + d)/2),   e_k the loss (2) of f_k
 
 for d coordinates, whose mean of squares |.|² is: the likelihood of a mixture of Student's t
 distributions of nu = 4 degrees of freedom and of scale c = 0.1. Their long tails leave a candidate
 to the ends that are near it.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -39,6 +35,7 @@ from sfumato.process.noise import spread
 from sfumato.training.loop import Batch, Objective, Rows
 from sfumato.training.masking import MaskedModelling, MaskedRows
 from sfumato.training.regression import AskedRows, NoisedRows, Regression
+from sfumato.training.wider_noise import most_width
 
 B = TypeVar("B", NoisedRows, MaskedRows)
 
@@ -50,9 +47,10 @@ def noised_among(
     count: int,
     generator: torch.Generator,
 ) -> tuple[Any, Tensor]:
-    """Rows noised by eq. (3) to each of the times, twice as many to the first as to any other.
+    """Rows noised to each of the times, twice as many to the first as to any other.
 
-    From there the way is longest. All samples start there, so that none is noised wider.
+    From there the way is longest. All samples start there, so that it is noised as the process
+    has it; rows at the other times are noised wider.
 
     Args:
         objective: of the fit; what is known of a row is drawn as it draws it.
@@ -71,9 +69,9 @@ def noised_among(
     draws = at_times.draw(count, generator)
     batch = at_times.batch(data, index, slice(0, count), draws)
     batch, which = batch[kept := batch.is_noisy.nonzero().flatten()], which[kept]
-    most = math.sqrt(2 / batch.eps[0].numel())
-    wider = 1 + most * (which > 0) * torch.rand(len(which), generator=generator)
-    return replace(batch, eps=spread(wider, batch.eps).to(batch.eps) * batch.eps), which
+    part = (which > 0) * torch.rand(len(which), generator=generator)
+    width = 1 + (most_width(batch.eps[0].numel()) - 1) * part
+    return replace(batch, eps=spread(width, batch.eps) * batch.eps), which
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,10 +126,10 @@ class FlowEnds(Objective):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BranchedFlowEnds(FlowEnds):
-    """Eq. (4) as an objective, of a network with candidates; `objective` is that of points."""
+    """Eq. (3) as an objective, of a network with candidates; `objective` is that of points."""
 
     def losses(self, denoiser: NetworkDenoiser, batch: AskedRows) -> Tensor:
-        """Eq. (4), `(batch,)`."""
+        """Eq. (3), `(batch,)`."""
         network, question, ends = denoiser.network, batch.question, batch.rows.target
         assert isinstance(network, Branches)
         assert ends is not None
@@ -146,7 +144,7 @@ class BranchedFlowEnds(FlowEnds):
         return -torch.logsumexp(logits.log_softmax(1) + fits, 1)
 
 
-# nu and c of eq. (4).
+# nu and c of eq. (3).
 _FREEDOM, _SCALE = 4, 0.1
 
 

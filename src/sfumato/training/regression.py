@@ -26,7 +26,7 @@ from sfumato.denoisers.guidance import ClassLabels
 from sfumato.errors import ArgumentError
 from sfumato.process.discrete import DiscreteSchedule
 from sfumato.process.kernels import noised
-from sfumato.process.noise import NoiseLevel
+from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.process import AnyProcess, Process, as_process
 from sfumato.training.loop import Rows, Training
 from sfumato.training.loss import Weighting, hybrid_loss, loss, named_weighting
@@ -37,6 +37,7 @@ from sfumato.training.stable_targets import (
     posterior_means,
 )
 from sfumato.training.times import Importance, TimeDraw, named_time_draw
+from sfumato.training.wider_noise import drawn_widths, is_wide
 
 _NO_CLASSES = ClassLabels(0)
 
@@ -171,7 +172,7 @@ class Regression:
         return isinstance(self.times, Importance)
 
     def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Which rows are mirrored, whose class is hidden, u, and eps: `(size, ...)` each."""
+        """Which rows are mirrored, whose class is hidden, u, r and eps: `(size, ...)` each."""
         none = torch.zeros(size, dtype=torch.bool)
         mirrored, hidden = none, none
         if self.class_labels.mirrored:
@@ -179,15 +180,23 @@ class Regression:
         if self.class_labels.classes:
             hidden = torch.rand(size, generator=generator) < self.label_dropout
         u = self.times(size, generator)
-        return mirrored, hidden, u, torch.randn(size, *self.event, generator=generator)
+        eps = torch.randn(size, *self.event, generator=generator)
+        return mirrored, hidden, u, self._widths(size, generator), eps
+
+    def _widths(self, size: int, generator: torch.Generator) -> Tensor:
+        """R of `training.wider_noise` for each row, where there is enough noise: `(size,)`."""
+        if not self.reference or self.steps_of_variance is not None:
+            return torch.ones(size)
+        return drawn_widths(size, math.prod(self.event), generator)
 
     def batch(
         self, data: Rows[Tensor], index: Tensor, own: slice, draws: tuple[Tensor, ...]
     ) -> NoisedRows:
         """The noised rows of several steps, one step after another; see `loop.Objective`."""
-        mirrored, hidden, u, eps = draws
+        mirrored, hidden, u, width, eps = draws
         level, chosen = self.process.at(u), index[:, own]
-        x_0, target = data[chosen.flatten()], None
+        width = torch.where(is_wide(level, index.shape[1], math.prod(self.event)), width, 1.0)
+        x_0, target, eps = data[chosen.flatten()], None, spread(width, eps) * eps
         if self.reference:
             target = self._means(data, index, chosen, noised(x_0, level).draw(eps), level)
         if self.class_labels.mirrored:
