@@ -180,7 +180,8 @@ class TrainingSettings(Section):
         ge=0,
         le=10**6,
         description="rows whose mean, as each may have been the noised one, is the target; at "
-        "least the batch. 0: the noised row itself",
+        "least the batch. Where many are within the noise, one row in four is noised wider. 0: the "
+        "noised row itself, noised as the process has it",
     )
     optimizer: Literal["adam", "adamw", "muon"] = Field(
         "adamw", description="Adam, AdamW, or Muon for matrices and AdamW for the rest"

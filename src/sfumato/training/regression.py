@@ -7,8 +7,9 @@ A step draws, for each row of its batch,
     (3)  eps ~ N(0, I)
 
 and its loss is `training.loss`: that of the noised row itself, or of the mean of all rows that it
-may have been (`training.stable_targets`). A hidden class becomes the number for `any class`, so
-that one network learns E[x_0 | x_t, class] and E[x_0 | x_t]: Ho & Salimans (2022), algorithm 1.
+may have been (`training.stable_targets`), for some rows at wider noise (`training.wider_noise`). A
+hidden class becomes the number for `any class`, so that one network learns E[x_0 | x_t, class] and
+E[x_0 | x_t]: Ho & Salimans (2022), algorithm 1.
 """
 
 import math
