@@ -68,9 +68,10 @@ def noised_among(
     index = torch.randint(len(data), (1, count), generator=generator)
     draws = at_times.draw(count, generator)
     batch = at_times.batch(data, index, slice(0, count), draws)
-    batch, which = batch[kept := batch.is_noisy.nonzero().flatten()], which[kept]
+    kept = batch.is_noisy.nonzero().flatten()
+    batch, which = batch[kept], which[kept]
     part = (which > 0) * torch.rand(len(which), generator=generator)
-    width = 1 + (most_width(batch.eps[0].numel()) - 1) * part
+    width = 1 + (most_width(batch.eps.shape[1:].numel()) - 1) * part
     return replace(batch, eps=spread(width, batch.eps) * batch.eps), which
 
 

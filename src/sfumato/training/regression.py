@@ -185,7 +185,7 @@ class Regression:
         return mirrored, hidden, u, self._widths(size, generator), eps
 
     def _widths(self, size: int, generator: torch.Generator) -> Tensor:
-        """R of `training.wider_noise` for each row, where there is enough noise: `(size,)`."""
+        """Each row's r where there is enough noise, see `training.wider_noise`: `(size,)`."""
         if not self.reference or self.steps_of_variance is not None:
             return torch.ones(size)
         return drawn_widths(size, math.prod(self.event), generator)
@@ -196,9 +196,10 @@ class Regression:
         """The noised rows of several steps, one step after another; see `loop.Objective`."""
         mirrored, hidden, u, width, eps = draws
         level, chosen = self.process.at(u), index[:, own]
-        width = torch.where(is_wide(level, index.shape[1], math.prod(self.event)), width, 1.0)
-        x_0, target, eps = data[chosen.flatten()], None, spread(width, eps) * eps
+        x_0, target = data[chosen.flatten()], None
         if self.reference:
+            wide = is_wide(level, index.shape[1], math.prod(self.event))
+            eps = spread(torch.where(wide, width, 1.0), eps) * eps
             target = self._means(data, index, chosen, noised(x_0, level).draw(eps), level)
         if self.class_labels.mirrored:
             is_mirrored = mirrored[(..., *[None] * len(self.event))]
