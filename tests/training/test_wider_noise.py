@@ -20,9 +20,13 @@ from sfumato.process.streams import generator
 from sfumato.training import wider_noise
 from sfumato.training.loop import train
 from sfumato.training.regression import NoisedRows, regression, regression_training
-from sfumato.training.wider_noise import drawn_widths, is_wide, most_width
+from sfumato.training.wider_noise import drawn_widths, is_wide, widths
 
 PROCESS = as_process(Cosine())
+
+
+def most_width(d: int) -> float:
+    return float(widths(torch.ones(1), d))
 
 
 @pytest.mark.parametrize("d", [1, 2, 50])

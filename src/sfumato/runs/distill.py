@@ -300,5 +300,5 @@ def in_few(run: Run, calls: int) -> Run:
 _AT_THE_FLOOR = "cannot be told apart"
 # Calls and seed of the map that is being learned.
 _PLAN = "plan.toml"
-# As near in 32 steps as steps even in the log-SNR are in 48.
+# In 32 steps nearly as near to the end as steps even in the log-SNR are in 48.
 _GRID = "softplus-wide"

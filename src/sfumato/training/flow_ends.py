@@ -35,7 +35,7 @@ from sfumato.process.noise import spread
 from sfumato.training.loop import Batch, Objective, Rows
 from sfumato.training.masking import MaskedModelling, MaskedRows
 from sfumato.training.regression import AskedRows, NoisedRows, Regression
-from sfumato.training.wider_noise import most_width
+from sfumato.training.wider_noise import widths
 
 B = TypeVar("B", NoisedRows, MaskedRows)
 
@@ -71,7 +71,7 @@ def noised_among(
     kept = batch.is_noisy.nonzero().flatten()
     batch, which = batch[kept], which[kept]
     part = (which > 0) * torch.rand(len(which), generator=generator)
-    width = 1 + (most_width(batch.eps.shape[1:].numel()) - 1) * part
+    width = widths(part, batch.eps.shape[1:].numel())
     return replace(batch, eps=spread(width, batch.eps) * batch.eps), which
 
 

@@ -26,15 +26,15 @@ from sfumato.process.noise import NoiseLevel
 _ONE_IN, _MANY = 4, 32
 
 
-def most_width(d: int) -> float:
-    """The largest r of eq. (1) in d numbers."""
-    return 1 + math.sqrt(2 / d)
+def widths(part: Tensor, d: int) -> Tensor:
+    """The r of eq. (1) in d numbers, as `part` goes from 0 to 1."""
+    return 1 + math.sqrt(2 / d) * part
 
 
 def drawn_widths(size: int, d: int, generator: torch.Generator) -> Tensor:
-    """R of eq. (1) for one row in four, 1 for the others: `(size,)`."""
+    """The r of eq. (1) for one row in four, 1 for the others: `(size,)`."""
     part = _ONE_IN * torch.rand(size, generator=generator)
-    return torch.where(part < 1, 1 + (most_width(d) - 1) * part, 1.0)
+    return torch.where(part < 1, widths(part, d), 1.0)
 
 
 def is_wide(level: NoiseLevel, n: int, d: int) -> Tensor:

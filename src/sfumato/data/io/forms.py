@@ -400,23 +400,18 @@ def _write_date(form: str) -> Callable[[Any], str]:
 # ----------------------------------------------------------------------------------- elapsed
 
 
-_HALVES = ("", " AM", "AM", " am", "am")
-_ELAPSED_FORMS = tuple(
-    f"{hours}:mm{seconds}{half}"
-    for hours in ("h", "hh")
-    for seconds in ("", ":ss")
-    for half in _HALVES
-)
+_ELAPSED_FORM = re.compile(r"(hh?:mm(?::ss)?)( ?(?:AM|am))?")
+_TO_AM, _TO_PM = str.maketrans("Pp", "Aa"), str.maketrans("Aa", "Pp")
 
 
 def _elapsed(cells: Sequence[str], form: str) -> Formed | None:
     """Clock times and durations, in units of their last part."""
-    if form and form not in _ELAPSED_FORMS:
+    if form and not is_elapsed(form):
         return None
     found = _matches(_ELAPSED, cells)
     if not found:
         return None
-    shapes = {(m[3] is None, re.sub("[Pp]", lambda p: _MORNING[p[0]], m[4] or "")) for m in found}
+    shapes = {(m[3] is None, (m[4] or "").translate(_TO_AM)) for m in found}
     if len(shapes) != 1:
         return None
     ((to_minutes, half),) = shapes
@@ -439,26 +434,19 @@ def _elapsed(cells: Sequence[str], form: str) -> Formed | None:
     return Formed(made, f"{'minutes' if to_minutes else 'seconds'} of {made}", counts)
 
 
-_MORNING = {"P": "A", "p": "a"}
-_HALVED = re.compile(r"(h+:.*?)( ?(?:AM|am))")
-
-
 def _write_elapsed(form: str) -> Callable[[Any], str]:
-    pattern, half = form, ""
-    if halved := _HALVED.fullmatch(form):
-        pattern, half = halved.groups()
+    shape = _ELAPSED_FORM.fullmatch(form)
+    assert shape is not None
+    pattern, half = shape.groups("")
 
     def write(value: Any) -> str:
         rest, parts = int(value), []
         for _ in range(pattern.count(":")):
             rest, part = divmod(rest, 60)
             parts.append(f"{part:02}")
-        told = half
-        if half:
-            if rest % 24 >= 12:
-                told = half.replace("A", "P").replace("a", "p")
-            rest = (rest + 11) % 12 + 1
-        first = f"{rest:02}" if form.startswith("hh") else str(rest)
+        told = half.translate(_TO_PM) if rest % 24 >= 12 else half
+        hour = (rest + 11) % 12 + 1 if half else rest
+        first = f"{hour:02}" if form.startswith("hh") else str(hour)
         return ":".join([first, *reversed(parts)]) + told
 
     return write
@@ -671,13 +659,13 @@ def is_form(form: str, dtype: str = "") -> bool:
         codes = re.fullmatch(r"(?:[^%]|%(?:[-^]?[dmbByYHIMSpP]|[1-6]f))*", form)
         return codes is not None and dtype in ("", "datetime64[us]")
     if form.lstrip("h").startswith(":mm"):
-        return form in _ELAPSED_FORMS and dtype in ("", "int64")
+        return is_elapsed(form) and dtype in ("", "int64")
     return _PATTERN.fullmatch(form) is not None and dtype in ("", "int64", "float64")
 
 
 def is_elapsed(form: str) -> bool:
     """Whether it is a form of clock times and durations, counted in minutes or seconds."""
-    return form in _ELAPSED_FORMS
+    return _ELAPSED_FORM.fullmatch(form) is not None
 
 
 def shown_mark(form: str, cells: Iterable[str]) -> str:
