@@ -10,9 +10,10 @@ from sfumato.errors import unknown
 # reverse SDE's.
 _SAMPLING = {"options": {"eta": 2.0}}
 _SAMPLING_POINTS = {
+    "sampler": "dpm++3m-sde",
     "grid": "softplus",
     "steps": 30,
-    "options": {"eta": 2.0, "noise_below": 1.0},
+    "options": {"eta": 1.5, "noise_below": 1.0},
 }
 # Of tables that are long to draw: in half of the time or less, and as hard to tell apart.
 _SAMPLING_LONG_TABLES = {
