@@ -107,8 +107,8 @@ def test_a_value_out_of_range_says_which_and_why(name: str, value: str, reason: 
 
 
 RECIPES = {
-    "points": (recipes.points(2), 3.0, 2),
-    "many columns": (recipes.points(9), 3.0, 2),
+    "points": (recipes.points(2), 3.0, 1.5),
+    "many columns": (recipes.points(9), 3.0, 1.5),
     "pictures": (recipes.images(8, 8), 1.0, 2),
     "larger pictures": (recipes.images(9, 9), 1.0, 1),
     "table": (recipes.table(1000, 4), 1.0, 2),

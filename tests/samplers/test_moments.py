@@ -158,8 +158,13 @@ def test_methods_that_divide_by_alpha_say_so(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "off"),
-    [(recipes.table(3000, 9), 0.01), (recipes.table(100, 9), 0.02), (recipes.points(9), 0.02)],
-    ids=["long table", "short table", "points"],
+    [
+        (recipes.table(3000, 9), 0.01),
+        (recipes.table(100, 9), 0.02),
+        (recipes.points(2), 0.004),
+        (recipes.points(9), 0.004),
+    ],
+    ids=["long table", "short table", "points", "points in many columns"],
 )
 def test_the_recipes_walks_keep_the_width_of_a_normal_law(
     recipe: dict[str, Any], off: float
