@@ -883,8 +883,8 @@ def test_of_what_is_not_there_the_page_says_why_or_greys_it(fresh: Shown) -> Non
 def test_ddim_is_without_noise_until_one_asks_for_it(chosen: Shown) -> None:
     chosen.choose("Sampler", "ddim")
     assert chosen.value("s.eta.value") == 0
-    chosen.choose("Sampler", "dpm++2m-sde")
-    assert chosen.value("s.eta.value") == 2  # the run's own
+    chosen.choose("Sampler", "dpm++3m-sde")
+    assert chosen.value("s.eta.value") == 1.5  # the run's own
 
 
 def test_a_seed_that_is_none_is_refused_beside_its_field_and_the_last_is_kept(
