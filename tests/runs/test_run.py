@@ -376,13 +376,13 @@ def test_a_damaged_snapshot_is_named(own_moons: Run) -> None:
     assert [step for step, _ in run.snapshots()] == [10, 60]
 
 
-def test_points_are_averaged_over_near_rows_where_there_is_little_noise(moons: Run) -> None:
+def test_points_are_averaged_over_near_rows(moons: Run) -> None:
     model = moons.model
     prepared = KINDS["points"].prepare(moons.settings, moons.load_data(), model.codec)
     objective = prepared.objective(model.denoiser, model.process)
     assert isinstance(objective, Regression)
     assert objective.near is not None
-    assert len(objective.near.part) == len(prepared.rows)
+    assert len(objective.near.chance) == len(prepared.rows)
 
 
 def test_a_snapshot_is_drawn_in_few_even_steps(own_moons: Run, tmp_path: Path) -> None:

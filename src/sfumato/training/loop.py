@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import chain
+from itertools import islice
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -231,6 +231,23 @@ def ahead(items: Iterator[V]) -> Iterator[V]:
             yield item
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What the batches of a window of steps are drawn from.
+
+    Args:
+        step: before its first.
+        generator: state of the generator.
+        order: of the rows in the pass.
+        position: of the next row in it.
+    """
+
+    step: int
+    generator: Tensor
+    order: Tensor
+    position: int
+
+
 class Training:
     """The network and all else that changes while it learns.
 
@@ -283,10 +300,13 @@ class Training:
         self.average: Average = Average(self.network, copy, settings.average)
         self.optimizer: Optimizer = _optimizer(self.network, settings)
         self.seed = seed
+        # Where a training was gone on with, a part of it ended too.
+        self.ends: list[int] = [*(part.until for part in settings.past), self.num_steps]
         self.generator: torch.Generator = generator(seed, TRAINING)
         self.order: Tensor = torch.empty(0, dtype=torch.int64)
         self.position: int = 0
         self.step: int = 0
+        self._draw_from(self._now(0))
 
     def next_rows(self) -> Tensor:
         """Which rows a step sees, `(rows_drawn,)`: the next of a shuffled pass.
@@ -305,16 +325,44 @@ class Training:
         return rows
 
     def batches(self, steps: int) -> Iterator[Batch]:
-        """The batch of each of the next steps, as many prepared at a time as it pays."""
+        """The batch of each of the next steps."""
+        for source, batch in islice(self._batches, steps):
+            self._source = source
+            yield batch
+
+    def _draw_from(self, source: Source, skip: int = 0) -> None:
+        """Go on with the batch that is `skip` steps behind where a window begins."""
+        self.generator.set_state(source.generator)
+        self.order, self.position = source.order, source.position
+        self._source = source
+        drawn = self._windows(source.step)
+        threaded = self.device.type != "cpu" and not self.objective.is_adaptive
+        self._batches: Iterator[tuple[Source, Batch]] = islice(
+            ahead(drawn) if threaded else drawn, skip, None
+        )
+
+    def _windows(self, step: int) -> Iterator[tuple[Source, Batch]]:
+        """The batch of each step, and what to resume from after it.
+
+        As many steps are prepared together as it pays; where such a window ends does not depend
+        on how many batches are asked for, nor on where a training was resumed.
+        """
         numbers = self.rows_drawn * self.objective.numbers_per_row
         together = 1 if self.objective.is_adaptive else max(1, _PREPARED // numbers)
-        parts = (self._prepared(min(together, steps - k)) for k in range(0, steps, together))
-        batches = chain.from_iterable(parts)
-        if self.device.type == "cpu" or self.objective.is_adaptive:
-            return batches
-        return ahead(batches)
+        source = self._now(step)
+        while True:
+            steps = min([together, *(end - step for end in self.ends if end > step)])
+            prepared = self._prepared(steps)
+            step += steps
+            after = self._now(step)
+            yield from ((source, batch) for batch in prepared[:-1])
+            yield after, prepared[-1]
+            source = after
 
-    def _prepared(self, steps: int) -> Iterator[Batch]:
+    def _now(self, step: int) -> Source:
+        return Source(step, self.generator.get_state(), self.order, self.position)
+
+    def _prepared(self, steps: int) -> list[Batch]:
         size = self.share.stop - self.share.start
         drawn = [
             (self.next_rows(), self.objective.draw(self.settings.batch_size, self.generator))
@@ -326,8 +374,7 @@ class Training:
             self.data, index, self.share, tuple(torch.cat(each) for each in draws)
         )
         prepared = self.objective.prepared(self.denoiser, batch.to(self.device))
-        for first in range(0, len(prepared), size):
-            yield prepared[first : first + size]
+        return [prepared[first : first + size] for first in range(0, len(prepared), size)]
 
     @contextmanager
     def learning(self) -> Iterator[None]:
@@ -427,13 +474,18 @@ class Training:
                 for name, value in tensors.items()
             },
             **self.objective.tensors(),
-            "generator": self.generator.get_state(),
-            "order": self.order,
+            "generator": self._source.generator,
+            "order": self._source.order,
         }
 
     def numbers(self) -> dict[str, int]:
         """Where training stands."""
-        return {"step": self.step, "position": self.position, "averaged": self.average.count}
+        return {
+            "step": self.step,
+            "drawn": self._source.step,
+            "position": self._source.position,
+            "averaged": self.average.count,
+        }
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, int]) -> None:
         """Take up exactly where `tensors` and `numbers` were taken.
@@ -454,10 +506,12 @@ class Training:
                     distributed.put(parts[part][name], own)
             self.optimizer.restore(parts["optimizer"])
             self.objective.restore(tensors)
-            self.generator.set_state(tensors["generator"])
-            self.order = tensors["order"]
-            self.step, self.position = numbers["step"], numbers["position"]
-            self.average.count = numbers["averaged"]
+            self.step, self.average.count = numbers["step"], numbers["averaged"]
+            drawn = numbers.get("drawn", self.step)  # before there were windows
+            self._draw_from(
+                Source(drawn, tensors["generator"], tensors["order"], numbers["position"]),
+                self.step - drawn,
+            )
         except (RuntimeError, KeyError, ValueError) as error:
             raise RunError(
                 "the checkpoint does not fit these settings; it was made by another network."
@@ -479,10 +533,8 @@ def train(training: Training) -> Iterator[StepRecord]:
         DivergedError: if the loss is no longer finite.
     """
     every = training.settings.log_every
-    # Where a training was gone on with, a group ended too.
-    ends = [*(part.until for part in training.settings.past), training.num_steps]
     while training.step < training.num_steps:
-        end = next(each for each in ends if each > training.step)
+        end = next(each for each in training.ends if each > training.step)
         group = min(every - training.step % every, end - training.step)
         with training.learning():
             done = [training.descend(batch) for batch in training.batches(group)]

@@ -31,20 +31,16 @@ from sfumato.process.noise import NoiseLevel, spread
 from sfumato.process.process import AnyProcess, Process, as_process
 from sfumato.training.loop import Rows, Training
 from sfumato.training.loss import Weighting, hybrid_loss, loss, named_weighting
-from sfumato.training.stable_targets import (
-    Neighbourhoods,
-    as_keys,
-    neighbourhoods,
-    posterior_means,
-)
+from sfumato.training.neighbourhoods import Neighbourhoods, neighbourhoods
+from sfumato.training.stable_targets import as_keys, posterior_means
 from sfumato.training.times import Importance, TimeDraw, named_time_draw
 from sfumato.training.wider_noise import drawn_widths, is_wide
 
 _NO_CLASSES = ClassLabels(0)
 
-# Rows of more numbers are too far apart, and of more parts each is too narrow for most noise and
-# has few rows of a step.
-_MOST_NUMBERS, _MOST_PARTS = 8, 64
+# Rows of more numbers are too far apart, and more rows have so many groups that few of a window's
+# are in one.
+_MOST_NUMBERS, _MOST_GROUPS = 8, 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,8 +135,8 @@ class Regression:
         steps_of_variance: the discrete steps whose variance is learned, by `hybrid_loss`; None
             where it is not learned.
         reference: rows whose mean is the target, at least the batch; 0 for the row itself.
-        near: the data in parts of about as many rows, whose means are the target where there is
-            little noise; None where they are not in memory.
+        near: the data in groups of about as many rows, whose means are the target; where it is
+            None, they are those of a step.
         class_labels: the class numbers that the network takes.
         labels: class of each row of the data, `(n,)`, or None where no class is known.
         label_dropout: share of the labels that is hidden.
@@ -159,8 +155,8 @@ class Regression:
 
     @property
     def min_rows(self) -> int:
-        """The rows of the reference."""
-        return self.reference
+        """The rows of the reference, where they are a step's."""
+        return self.reference if self.near is None else 0
 
     @property
     def numbers_per_row(self) -> int:
@@ -198,32 +194,37 @@ class Regression:
         level, chosen = self.process.at(u), index[:, own]
         x_0, target = data[chosen.flatten()], None
         if self.reference:
-            wide = is_wide(level, index.shape[1], math.prod(self.event))
-            eps = spread(torch.where(wide, width, 1.0), eps) * eps
-            target = self._means(data, index, chosen, noised(x_0, level).draw(eps), level)
+            of_rows = self._candidates(index, width * level.sigma_ve)
+            width = torch.where(is_wide(level, of_rows, math.prod(self.event)), width, 1.0)
+            eps = spread(width, eps) * eps
+            target = self._means(data, index, chosen, noised(x_0, level).draw(eps), level, width)
         if self.class_labels.mirrored:
             is_mirrored = mirrored[(..., *[None] * len(self.event))]
             x_0 = torch.where(is_mirrored, x_0.flip(-1), x_0)
         condition = self._class_numbers(chosen.flatten(), mirrored, hidden)
         return NoisedRows(x_0, u, level, eps, target, condition)
 
-    def _means(
-        self, data: Rows[Tensor], index: Tensor, chosen: Tensor, x_t: Tensor, level: NoiseLevel
-    ) -> Tensor:
-        """The targets of `training.stable_targets`: of each step the rows at its `index`.
+    def _candidates(self, index: Tensor, noise: Tensor) -> Tensor | int:
+        """Of how many rows a target is the mean."""
+        return index.shape[1] if self.near is None else self.near.candidates(noise)
 
-        What the rows of one step come to does not depend on how many steps there are.
-        """
-        steps, own = chosen.shape
-        step = torch.arange(steps).repeat_interleave(own)
-        of_steps = data[index.flatten()].unflatten(0, index.shape)
-        keys = as_keys(of_steps.flatten(2)).unbind()
+    def _means(
+        self,
+        data: Rows[Tensor],
+        index: Tensor,
+        chosen: Tensor,
+        x_t: Tensor,
+        level: NoiseLevel,
+        width: Tensor,
+    ) -> Tensor:
+        """The targets of `training.stable_targets`, over near rows or those of a step's `index`."""
         if self.near is None:
-            return posterior_means(x_t, level, step, keys)
-        parts = len(self.near.keys)
-        near = steps + step * parts + self.near.part[chosen.flatten()]
-        group = torch.where(self.near.suit(level), near, step)
-        return posterior_means(x_t, level, group, [*keys, *self.near.keys * steps])
+            of_steps = data[index.flatten()].unflatten(0, index.shape)
+            step = torch.arange(len(chosen)).repeat_interleave(chosen.shape[1])
+            return posterior_means(x_t, level, step, as_keys(of_steps.flatten(2)).unbind())
+        places = (x_t / spread(level.alpha, x_t)).flatten(1)
+        group = self.near.groups(places, width * level.sigma_ve, chosen.flatten())
+        return posterior_means(x_t, level, group, self.near.keys)
 
     def simplified(self, times: TimeDraw, weight: Weighting) -> "Regression":
         """The squared error of single rows at other times, weighed otherwise."""
@@ -337,10 +338,10 @@ def regression(
         raise ArgumentError(
             "training.times=importance remembers the losses of one process; take another."
         )
-    near, at_most = None, 2 * settings.reference
-    most = _MOST_PARTS * at_most if math.prod(event) <= _MOST_NUMBERS else 0
-    if rows is not None and 0 < len(rows) <= most:
-        near = neighbourhoods(rows, at_most)
+    near, most = None, _MOST_GROUPS * settings.reference
+    few_numbers = math.prod(event) <= _MOST_NUMBERS
+    if rows is not None and few_numbers and 0 < len(rows) <= most:
+        near = neighbourhoods(rows, settings.reference)
     return Regression(
         process,
         tuple(event),

@@ -37,7 +37,7 @@ def drawn_widths(size: int, d: int, generator: torch.Generator) -> Tensor:
     return torch.where(part < 1, widths(part, d), 1.0)
 
 
-def is_wide(level: NoiseLevel, n: int, d: int) -> Tensor:
-    """Where eq. (2) is many, shaped like the level."""
+def is_wide(level: NoiseLevel, n: int | Tensor, d: int) -> Tensor:
+    """Where eq. (2) is many of n rows, shaped like the level; n may be another for each."""
     share = level.sigma**2 / (level.alpha**2 + level.sigma**2)
     return n * share ** (d / 2) >= _MANY
