@@ -30,6 +30,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from sfumato.data.io.forms import in_digits
 from sfumato.data.table import Column, ColumnType
 
 # A point mass is a number that this share of the rows has, at least so many rows, and so many times
@@ -329,15 +330,15 @@ class NumericCodec:
         return np.asarray(self._down(z) + self.low)
 
     def nearest(self, values: np.ndarray) -> np.ndarray:
-        """The nearest values that the column may have; dates in microseconds."""
+        """The nearest values that the column may have, with its digits; dates in microseconds."""
         x = values - self.low
         if self.grid_step:
             x = np.round(x / self.grid_step) * self.grid_step
         x = x.clip(0, self.high - self.low)
         if self.dtype != "float64":
-            whole = np.round(x).astype(np.int64) + self.low
+            whole = in_digits(self.form, np.round(x).astype(np.int64) + self.low)
             return whole.clip(self.low, self.high).astype(self.dtype)
-        clipped = (x + self.low).clip(self.low, self.high)
+        clipped = in_digits(self.form, x + self.low).clip(self.low, self.high)
         # The decimal number itself: a sum may be its neighbour.
         return (
             clipped if (digits := digits_of(self.grid_step)) is None else np.round(clipped, digits)

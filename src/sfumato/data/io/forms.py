@@ -5,7 +5,10 @@ A form says how the cells of a column are written:
     dates    strftime's codes, `%-d` without a leading zero: `%d.%m.%Y`, `%-m/%-d/%y %-H:%M`
     elapsed  `h:mm`, `hh:mm:ss`, ...: hours, minutes and seconds, in units of the last; with AM or
              am behind, after a space or none: a time of a day of two halves
-    numbers  one thousand two hundred thirty-four as it stands: `$1,234.00`, `1234%`, `1.234,#`
+    numbers  one thousand two hundred thirty-four as it stands: `$1,234.00`, `1234%`, `1.234,##`
+    amounts  the same, and in braces what may follow, with its decimals: `€1234{|K|.#M}` for the
+             number itself, thousands and millions; `1,234.00{ CR| DR}` for credits and debits
+    Fortran  one, with its decimals and digits of the exponent: `1.0000D+00`, `0.####D+00`
 
 A form is taken if every cell has it, is written back in it as it was (but for zeros that end its
 decimals), and no other form gives other values. Of two orders of day and month the one is taken in
@@ -15,7 +18,7 @@ and a form that the user or a model gives is followed exactly.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -53,14 +56,27 @@ _SIGNS = r"[$€£¥₹]|USD|EUR|GBP|CHF|JPY|CNY|INR"
 # Letters without a space before them may be part of a code, such as 12A.
 _GLUED = r"°[CF]?|(?:kg|g|km|m|cm|mm|l|ml|h|s|min)[²³]?"
 _NO_UNITS = frozenset((*_NAMES, *_MONTHS, "sept", "am", "pm"))
+_UNIT = re.compile(rf"(?: ?(?:%|{_SIGNS}|{_GLUED})| [^\W\d_]{{1,10}}[²³]?)?")
+_SUFFIX = r" ?(?:[Bb]n|[KkMmBbT]|CR|Cr|cr|DR|Dr|dr)(?![^\W\d_])"
 _NUMBER = re.compile(
     rf"(?P<open>\(?)(?P<minus>-?)(?P<before>(?:(?:{_SIGNS}) ?)?)"
     rf"(?P<body>[0-9](?:[0-9.,' \u00a0\u202f]*[0-9])?)"
-    rf"(?P<after>(?: ?(?:%|{_SIGNS}|{_GLUED})| [^\W\d_]{{1,10}}[²³]?)?)(?P<close>\)?)"
+    rf"(?P<suffix>(?:{_SUFFIX})?)(?P<after>{_UNIT.pattern})(?P<close>\)?)"
+)
+_POWERS = {"": 0, "k": 3, "m": 6, "b": 9, "t": 12}
+_BOOKED = {"CR", "Cr", "cr", "DR", "Dr", "dr"}
+_FORTRAN = re.compile(
+    r"-?(?P<whole>0|[1-9][0-9]*|(?=\.[0-9]))\.(?P<decimals>[0-9]*)(?P<letter>[Dd])"
+    r"[+-](?P<power>[0-9]{1,3})"
 )
 _THOUSANDS = ("", ",", ".", " ", "'", "\u00a0", "\u202f")
 _PATTERN = re.compile(r"(?P<before>[^0-9]*)1(?P<sep>[^0-9]?)234(?P<rest>.*)", re.DOTALL)
-_FRACTION = re.compile(r"(?P<mark>[.,])(?P<digits>0+|#)(?P<after>.*)", re.DOTALL)
+_FRACTION = re.compile(r"(?P<mark>[.,])(?P<digits>0+|#+)(?P<after>.*)", re.DOTALL)
+_SUFFIXED = re.compile(r"(?P<number>[^{}]*)\{(?P<tails>[^{}]*)\}(?P<after>[^{}]*)")
+_DECIMALS = re.compile(r"^[.,](?:0+|#+)")
+_FORTRAN_FORM = re.compile(
+    r"(?P<whole>[10]?)\.(?P<decimals>0*|#+)(?P<letter>[Dd])\+(?P<power>0{1,3})"
+)
 
 # What a user writes to settle how numbers are meant.
 _MARKS = {"1,234.5": ".", "1.234,5": ","}
@@ -95,6 +111,7 @@ class Ambiguous:
     cell: str
     ways: tuple[str, ...]
     options: tuple[str, ...]
+    remedy: str = "say which"
 
     @property
     def settling(self) -> tuple[str, ...]:
@@ -144,8 +161,8 @@ def read_form(column: Column, form: str = "", mark: str = "") -> Column | Fault 
 
 def _unsettled(name: str, found: "Ambiguous") -> Fault:
     return Fault(
-        f"the column {name!r} holds {found.cell!r}, which may be {' or '.join(found.ways)}; say "
-        f"which: {' or '.join(option(name, each) for each in found.options)}",
+        f"the column {name!r} holds {found.cell!r}, which may be {' or '.join(found.ways)}; "
+        f"{found.remedy}: {' or '.join(option(name, each) for each in found.options)}",
         (option(name, found.options[0]),),
     )
 
@@ -166,7 +183,8 @@ def _by_mark(
     if isinstance(found, Ambiguous):
         by_mark = mark in _MARKED and set(_MARKS) <= set(found.settling)
         return formed(cells, _MARKED[mark]) if by_mark else found
-    if "," in mark and (found is None or "1234." in found.form) and _matches(_NUMBER, cells):
+    may_be_thousands = found is None or _marks_of(found.form) == ("", ".")
+    if "," in mark and may_be_thousands and _matches(_NUMBER, cells):
         points = [cell for cell in cells if "." in cell]
         if points and all(map(_ONE_POINT.fullmatch, points)):
             other = formed(cells, _MARKED[","]) if mark == "," else None
@@ -185,7 +203,7 @@ def _two_marks(cell: str) -> "Ambiguous":
 
 def formed(cells: Sequence[str], form: str = "") -> Formed | Ambiguous | None:
     """Distinct cells read by the one form that they have, or the one that is given."""
-    for read in (_dates, _elapsed, _numbers):
+    for read in (_dates, _elapsed, _fortran, _numbers):
         if made := read(cells, form):
             return made
     return None
@@ -212,19 +230,22 @@ def spoilt_form(column: Column, path: Path) -> Fault | None:
     counts = Counter(str(cell).strip() for cell in present)
     if len(counts) <= _LEAST_FORMED:
         return None
-    for looks in (*_DATES, _ELAPSED, _NUMBER):
+    for looks in (*_DATES, _ELAPSED, _FORTRAN, _NUMBER):
         odd = [cell for cell in islice(counts, _FIRST) if not looks.fullmatch(cell)]
         if len(odd) > _MOST_ODD:
             continue
-        fits = {cell: looks.fullmatch(cell) and formed([cell]) is not None for cell in counts}
-        odd, rest = ([cell for cell in counts if bool(fits[cell]) == fit] for fit in (False, True))
-        few = 0 < len(odd) <= _MOST_ODD and len(rest) > _LEAST_FORMED
-        if few and (found := formed(rest)):
-            share = sum(counts[cell] for cell in odd) / len(present)
+        alike = dict.fromkeys(cell for cell in counts if looks.fullmatch(cell))
+        alone = dict.fromkeys(cell for cell in alike if formed([cell]) is not None)
+        for rest in (alike, alone):  # 900 and 1.2K have a form together, $5 has one by itself
+            odd = [cell for cell in counts if cell not in rest]
+            few = 0 < len(odd) <= _MOST_ODD and len(rest) > _LEAST_FORMED
+            if not few or not (found := formed(list(rest))):
+                continue
+            share, like = sum(counts[cell] for cell in odd) / len(present), next(iter(rest))
             ways = found.options[:1] if isinstance(found, Ambiguous) else ()
             return Fault(
                 f"{path}: the column {column.name!r} holds {', '.join(map(repr, odd))} in "
-                f"{share:.1%} of its cells, and all others are written as {rest[0]!r}: declare "
+                f"{share:.1%} of its cells, and all others are written as {like!r}: declare "
                 "the column categorical, or say that it is a missing value",
                 (*map(missing_option, odd), *(option(column.name, way) for way in ways)),
             )
@@ -352,7 +373,7 @@ _WORDS = {"d": "day", "m": "month", "b": "month", "B": "month", "y": "year", "Y"
 def in_words(form: str) -> str:
     """A form as a person reads it: `day.month.year`, `1,234.5`."""
     if not _is_date(form):
-        return form.replace("#", "5")
+        return re.sub("#+", "5", " or ".join(way.form for way in _ways(form)) or form)
     words = _CODE.sub(lambda code: _WORDS[code[0][-1]], form.replace("T%", " %"))
     return str(words)
 
@@ -455,8 +476,102 @@ def _write_elapsed(form: str) -> Callable[[Any], str]:
 # ----------------------------------------------------------------------------------- numbers
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way in which numbers of a form are written.
+
+    Args:
+        form: of 1234 written so.
+        sign: a minus if they are below zero.
+        power: of ten that they are multiplied by.
+    """
+
+    form: str
+    sign: str = ""
+    power: int = 0
+
+    @property
+    def decimals(self) -> int:
+        """How many there are at most."""
+        return len(_parts_of(self.form)[3])
+
+
+def _ways(form: str) -> tuple[_Way, ...]:
+    """In which ways a form writes numbers, by rising powers; none if it is not one of numbers."""
+    if _is_date(form) or _PATTERN.fullmatch(form) is None:
+        return ()
+    if not (found := _SUFFIXED.fullmatch(form)):
+        return (_Way(form),)
+    tails = found["tails"].split("|")
+    scales = _scales([_DECIMALS.sub("", tail) for tail in tails])
+    of_tails = zip(tails, scales.values(), strict=False)  # none if they say nothing
+    ways = [_Way(f"{found['number']}{tail}{found['after']}", *scale) for tail, scale in of_tails]
+    return tuple(sorted(ways, key=lambda way: way.power))
+
+
+def _scales(suffixes: Collection[str]) -> dict[str, tuple[str, int]]:
+    """Sign and power of ten of each suffix; empty where two say the same, or one says nothing.
+
+    A debit is negative, as on a bank's statement. Where nothing is called a debit, a bare number is
+    what it looks like, and a credit beside it the opposite.
+    """
+    names = {each: each.strip().lower().removesuffix("n") for each in suffixes}
+    said = set(names.values())
+    meant = {name: ("", power) for name, power in _POWERS.items()}
+    if len(said) > 1 and said & {"cr", "dr"}:
+        meant = {"": ("", 0), "cr": ("" if "dr" in said else "-", 0), "dr": ("-", 0)}
+    if len(said) < len(suffixes) or not said <= meant.keys():
+        return {}
+    return {each: meant[name] for each, name in names.items()}
+
+
+def _meant(found: Sequence[re.Match[str]]) -> "dict[str, tuple[str, int]] | Ambiguous":
+    """What the suffixes of a column say, where that is clear; else nothing."""
+    bodies: dict[str, list[str]] = {}
+    for match in found:
+        bodies.setdefault(match["suffix"], []).append(match["body"])
+    scales, money = _scales(bodies), found[0]["before"] + found[0]["after"]
+    bare = next((each for each in bodies.get("", ()) if each.strip("0.,")), "")
+    names = {each.strip() for each in bodies} - {""}
+    if names & _BOOKED:
+        if any(match["minus"] or match["open"] for match in found):
+            return {}
+        of_crores = re.search("₹|INR", money)
+        if len(names) == 1:  # beside bare numbers 12 Dr may be a drive, and 2 Cr are ten millions
+            return scales if bare and names <= {"CR", "DR"} and not of_crores else {}
+        return Ambiguous(bare, *_UNMARKED) if bare and scales else scales
+    powers = sorted({power for _, power in scales.values()} - {0})
+    if not powers or (12 in powers and 9 not in powers):
+        return {}  # a German T is a thousand
+    if re.search(_SIGNS, money):
+        return scales
+    # Without a currency m may be a metre, and b, or a B without decimals, a byte.
+    whole = {each.strip() for each, of in bodies.items() if not re.search("[.,]", "".join(of))}
+    neighbours = powers == list(range(powers[0], powers[-1] + 3, 3))
+    several = len(powers) > 1 and neighbours and "B" not in whole
+    thousands = powers == [3] and bare and names.isdisjoint(whole)
+    return scales if names.isdisjoint("mb") and (several or thousands) else {}
+
+
+_UNMARKED = (
+    ("a credit", "a debit"),
+    ("categorical",),
+    "write CR or DR behind it as behind the others, or keep them as text",
+)
+
+
+def _called(scales: Mapping[str, tuple[str, int]]) -> str:
+    """What is said of numbers with these suffixes: `amounts in K and M`."""
+    names = {suffix.strip(): scale for suffix, scale in scales.items() if suffix}
+    if names.keys() & _BOOKED:
+        signed = [f"{n} {'negative' if sign else 'positive'}" for n, (sign, _) in names.items()]
+        return f"amounts, {' and '.join(sorted(signed))}"
+    *some, last = sorted(names, key=names.__getitem__)
+    return f"amounts in {', '.join(some)}{' and ' * bool(some)}{last}"
+
+
 def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
-    if form and _PATTERN.fullmatch(form) is None:
+    if form and not _ways(form):
         return None
     if not (found := _matches(_NUMBER, cells)):
         return None
@@ -465,20 +580,25 @@ def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
     closed = [bool(match["close"]) for match in found] == below
     if len(around) != 1 or not closed or (any(below) and any(match["minus"] for match in found)):
         return None
+    if form and form not in _MARKS:
+        return _as_given(found, form)
     ((before, after),) = around
+    scales = _meant(found)
+    if isinstance(scales, Ambiguous):
+        return scales
+    suffixes = {match["suffix"]: ("", 0) for match in found}
+    if not scales:  # what stands behind them all is their unit
+        after = next(iter(suffixes)) + after
+        if len(suffixes) > 1 or not _UNIT.fullmatch(after):
+            return None
     if after.strip().lower() in _NO_UNITS or all(m["body"].count(".") == 3 for m in found):
         return None  # days of months, times of the day, and addresses of the internet
-    signed = [
-        ("-" if less else match["minus"]) + match["body"]
-        for match, less in zip(found, below, strict=True)
-    ]
-    if form and form not in _MARKS:
-        return _as_given(found, signed, form)
+    signed, powers = _signed(found, [(scales or suffixes)[match["suffix"]] for match in found])
     ways = []
     for mark in _MARKS[form] if form else ".,":
         for sep in _THOUSANDS:
             if sep != mark and (not sep or any(sep in each for each in signed)):
-                values = _values(signed, sep, mark)
+                values = _values(signed, powers, sep, mark)
                 if values is not None:
                     ways.append((mark, sep, values))
     # A point alone is a decimal point, as everywhere in a text file.
@@ -488,108 +608,218 @@ def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
     if any(not np.array_equal(ways[0][2], way[2]) for way in ways):
         return _two_marks(next(match.string for match in found if "," in match["body"]))
     mark, sep, values = ways[0]
-    digits = {len(each.partition(mark)[2]) for each in signed}
-    whole = digits == {0}
-    if not (form or before or after) and sep == " " and whole and not any(map(_TWICE, signed)):
+    decimals = [len(each.partition(mark)[2]) for each in signed]
+    whole = all(count <= power for count, power in zip(decimals, powers, strict=True))
+    is_plain = not (scales or before or after)
+    if not form and is_plain and sep == " " and whole and not any(map(_TWICE, signed)):
         return Ambiguous(
             next(match.string for match in found if " " in match["body"]),
             ("a number with its thousands set apart", "digits of a code"),
             (f"continuous:{_MARKED['.']}", "categorical"),
         )
-    if not (sep or before or after or any(below)) and mark == ".":
+    if is_plain and not (sep or any(below)) and mark == ".":
         return None  # plain numbers need no form
-    if not _are_exact(signed, values, sep, mark):
+    if not _are_exact(signed, powers, values, sep, mark):
         return None
-    fraction_text = "" if whole else mark + ("0" * digits.pop() if len(digits) == 1 else "#")
-    made = f"{'(' * any(below)}{before}1{sep}234{fraction_text}{after}"
-    return Formed(made, "numbers", values.astype(np.int64) if whole else values)
+    counts: dict[str, set[int]] = {}
+    for match, count in zip(found, decimals, strict=True):
+        counts.setdefault(match["suffix"] if scales else "", set()).add(count)
+    ordered = sorted(counts, key=lambda suffix: (scales[suffix][1] if scales else 0, suffix))
+    tails = "|".join(_decimals(counts[suffix], mark) + suffix for suffix in ordered)
+    tails = f"{{{tails}}}" if scales else tails
+    made = f"{'(' * any(below)}{before}1{sep}234{tails}{after}"
+    words = _called(scales) if scales else "numbers"
+    return Formed(made, words, values.astype(np.int64) if whole else values)
 
 
 _TWICE = re.compile(".* .* ").match
 
 
-def _as_given(found: Sequence[re.Match[str]], signed: Sequence[str], form: str) -> Formed | None:
+def _decimals(counts: Collection[int], mark: str) -> str:
+    """Decimals in a form: zeros if numbers have so many, signs if so many at most."""
+    most = max(counts)
+    return mark * bool(most) + most * ("0" if len(counts) == 1 else "#")
+
+
+def _signed(
+    found: Sequence[re.Match[str]], scales: Sequence[tuple[str, int]]
+) -> tuple[list[str], list[int]]:
+    """The numbers of cells with a minus if they are below zero, and the power of ten of each."""
+    signed = []
+    for match, (sign, _) in zip(found, scales, strict=True):
+        less = match["open"] or match["minus"] or (sign and match["body"].strip("0.,"))
+        signed.append("-" * bool(less) + match["body"])
+    return signed, [power for _, power in scales]
+
+
+def _as_given(found: Sequence[re.Match[str]], form: str) -> Formed | None:
     """Numbers of just this form; without decimals if it has none."""
-    before, sep, mark, after = _parts_of(form)
-    below = before.startswith("(")
-    if any((m["open"] and not below) or (m["minus"] and below) for m in found):
+    ways, (sep, mark) = _ways(form), _marks_of(form)
+    before, below = _parts_of(form)[0].removeprefix("("), form.startswith("(")
+    scales = {_parts_of(way.form)[4]: (way.sign, way.power) for way in ways}
+    tails = [match["suffix"] + match["after"] for match in found]
+    no_minus = below or any(way.sign for way in ways)
+    if any((m["open"] and not below) or (m["minus"] and no_minus) for m in found):
         return None
-    if (found[0]["before"], found[0]["after"]) != (before.removeprefix("("), after):
+    if found[0]["before"] != before or not scales.keys() >= set(tails):
         return None
-    values = _values(signed, sep, mark)
-    if values is None or not _are_exact(signed, values, sep, mark):
+    signed, powers = _signed(found, [scales[tail] for tail in tails])
+    values = _values(signed, powers, sep, mark)
+    if values is None or not _are_exact(signed, powers, values, sep, mark):
         return None
-    whole = not mark or not any(mark in each for each in signed)
+    decimals = [len(each.partition(mark)[2]) if mark else 0 for each in signed]
+    whole = all(count <= power for count, power in zip(decimals, powers, strict=True))
     return Formed(form, "numbers", values.astype(np.int64) if whole else values)
 
 
-def _parts_of(form: str) -> tuple[str, str, str, str]:
-    """What stands before a number, between its thousands, before its decimals, and after it."""
+def _parts_of(form: str) -> tuple[str, str, str, str, str]:
+    """What is before a number, between thousands, before decimals, for decimals, and after it."""
     pattern = _PATTERN.fullmatch(form)
     assert pattern is not None
     fraction = _FRACTION.fullmatch(pattern["rest"])
-    mark, after = (fraction["mark"], fraction["after"]) if fraction else ("", pattern["rest"])
-    return pattern["before"], pattern["sep"], mark, after
+    mark, digits, after = fraction.groups() if fraction else ("", "", pattern["rest"])
+    return pattern["before"], pattern["sep"], mark, digits, after
 
 
-def _values(signed: Iterable[str], sep: str, mark: str) -> np.ndarray | None:
+def _marks_of(form: str) -> tuple[str, str]:
+    """What is between thousands and before decimals, of any way; nothing if it is no number."""
+    parts = [_parts_of(way.form) for way in _ways(form)]
+    found = [(sep, mark) for _, sep, mark, *_ in parts]
+    return next((each for each in found if each[1]), (*found, ("", ""))[0])
+
+
+def _values(signed: Iterable[str], powers: Iterable[int], sep: str, mark: str) -> np.ndarray | None:
     """Numbers with these marks; None if one is not written so. A leading 0 makes a code."""
     groups = rf"[1-9][0-9]{{0,2}}(?:{re.escape(sep)}[0-9]{{3}})+|" if sep else ""
     decimals = rf"(?:{re.escape(mark)}[0-9]+)?" if mark else ""
     form = re.compile(rf"-?(?:{groups}0|[1-9][0-9]*){decimals}")
     made = []
-    for each in signed:
+    for each, power in zip(signed, powers, strict=True):
         if not form.fullmatch(each):
             return None
-        made.append(float(_digits(each, sep, mark)))
+        made.append(float(_digits(each, power, sep, mark)))
     return np.array(made)
 
 
-def _digits(number: str, sep: str, mark: str) -> str:
+def _digits(number: str, power: int, sep: str, mark: str) -> str:
     bare = number.replace(sep, "") if sep else number
-    return bare.replace(mark, ".") if mark else bare
+    return (bare.replace(mark, ".") if mark else bare) + f"e{power}" * bool(power)
 
 
-def _are_exact(signed: Iterable[str], values: np.ndarray, sep: str, mark: str) -> bool:
+def _are_exact(
+    signed: Iterable[str], powers: Iterable[int], values: np.ndarray, sep: str, mark: str
+) -> bool:
     """Whether numbers keep all their digits, and all thousands of them are set apart."""
     long = re.compile(r"-?[0-9]{4}") if sep else None
     return all(
-        Decimal(repr(value)) == Decimal(_digits(each, sep, mark))
+        Decimal(repr(value)) == Decimal(_digits(each, power, sep, mark))
         and not (value.is_integer() and abs(value) >= LARGEST_EXACT)
         and not (long and long.match(each))
-        for each, value in zip(signed, values.tolist(), strict=True)
+        for each, power, value in zip(signed, powers, values.tolist(), strict=True)
     )
 
 
 def _write_number(form: str) -> Callable[[Any], str]:
-    pattern = _PATTERN.fullmatch(form)
-    assert pattern is not None
-    fraction = _FRACTION.fullmatch(pattern["rest"])
-    after = fraction["after"] if fraction else pattern["rest"]
+    ways = _ways(form)
+    writers = {way: _write_way(way.form) for way in ways}
+    of_sign = {way.sign: writers[way] for way in ways}  # a marked one before a bare one
 
-    def write(value: Any) -> str:
-        number = float(value)
-        digits = len(fraction["digits"]) if fraction and fraction["digits"] != "#" else None
-        digits = 0 if fraction is None else digits
-        exact = digits is not None and round(number, digits) == number
-        text = f"{abs(number):,.{digits}f}" if exact else _shortest(abs(number))
+    def write_signed(value: Any) -> str:
+        number = _exact(value)
+        if number == 0:
+            return writers[ways[0]](number)
+        return of_sign["-" if number < 0 else ""](abs(number))
+
+    def write_scaled(value: Any) -> str:
+        """In the largest unit that has no more decimals than others, or else in the largest."""
+        number = _exact(value)
+        shifted = {way: number.scaleb(-way.power) for way in ways}
+        below = [way for way in ways if abs(shifted[way]) >= 1] or [ways[0]]
+        short = (way for way in reversed(below) if _has_decimals(shifted[way], way.decimals))
+        way = next(short, below[-1])
+        return writers[way](shifted[way])
+
+    if "-" in of_sign:
+        return write_signed
+    if any(way.power for way in ways):
+        return write_scaled
+    return lambda value: writers[ways[0]](_exact(value))
+
+
+def _write_way(form: str) -> Callable[[Decimal], str]:
+    before, sep, mark, digits, after = _parts_of(form)
+    is_below, before = before.startswith("("), before.removeprefix("(")
+    fixed = None if digits.startswith("#") else len(digits)
+
+    def write(number: Decimal) -> str:
+        exact = fixed is not None and _has_decimals(number, fixed)
+        text = f"{abs(number):,.{fixed}f}" if exact else f"{abs(number).normalize():,f}"
         whole, _, rest = text.partition(".")
-        whole = whole.replace(",", pattern["sep"])
-        mark = fraction["mark"] if fraction else "."
-        before = pattern["before"].removeprefix("(")
-        text = f"{before}{whole}{mark * bool(rest)}{rest}{after}"
+        whole = whole.replace(",", sep)
+        text = f"{before}{whole}{(mark or '.') * bool(rest)}{rest}{after}"
         if number >= 0:
             return text
-        return f"({text})" if pattern["before"].startswith("(") else f"-{text}"
+        return f"({text})" if is_below else f"-{text}"
 
     return write
 
 
-def _shortest(number: float) -> str:
-    """The shortest exact digits without an exponent, thousands set apart."""
-    digits = np.format_float_positional(number, trim="-")
-    whole, point, rest = digits.partition(".")
-    return f"{int(whole):,}{point}{rest}"
+def _exact(value: Any) -> Decimal:
+    """The shortest decimal number that is this float."""
+    return Decimal(repr(float(value)))
+
+
+def _has_decimals(number: Decimal, count: int) -> bool:
+    """Whether a number has so many decimals at most."""
+    return -int(number.normalize().as_tuple().exponent) <= count
+
+
+# ----------------------------------------------------------------------------------- Fortran
+
+
+def _fortran(cells: Sequence[str], form: str) -> Formed | None:
+    """Numbers of double precision, with a D for the exponent."""
+    given = _FORTRAN_FORM.fullmatch(form)
+    if (form and not given) or not (found := _matches(_FORTRAN, cells)):
+        return None
+    letters = {match["letter"] for match in found}
+    values = np.array([float(match.string.replace(match["letter"], "e")) for match in found])
+    vanished = [v == 0 and bool(re.match("-?[0.]*[1-9]", m.string))
+                for v, m in zip(values.tolist(), found, strict=True)]  # fmt: skip
+    if len(letters) > 1 or not np.isfinite(values).all() or any(vanished):
+        return None
+    if given:
+        return Formed(form, "numbers", values) if given["letter"] in letters else None
+    wholes = {match["whole"] for match, value in zip(found, values, strict=True) if value}
+    whole = wholes.pop() if wholes in ({"0"}, {""}) else "1"
+    counts = {len(match["decimals"]) for match in found}
+    power = "0" * min(len(match["power"]) for match in found)
+    made = f"{whole}{_decimals(counts, '.') or '.'}{letters.pop()}+{power}"
+    return Formed(made, "numbers", values)
+
+
+def _write_fortran(form: str) -> Callable[[Any], str]:
+    shape = _FORTRAN_FORM.fullmatch(form)
+    assert shape is not None
+    whole, decimals, letter, width = shape.groups()
+    places = max(0, len(decimals) - (whole != "1"))
+
+    def write(value: Any) -> str:
+        number = float(value)
+        text = f"{abs(number):.{places}e}"
+        if float(text) != abs(number):
+            text = f"{_exact(abs(number)).normalize():e}"
+        mantissa, _, exponent = text.partition("e")
+        power, digits = int(exponent), mantissa.replace(".", "")
+        first, rest = digits[0], digits[1:]
+        if whole != "1":
+            first, rest, power = whole, digits, power + (number != 0)
+        if decimals.startswith("#"):
+            rest = rest.rstrip("0") or "0"
+        sign = "-" * (number < 0)
+        return f"{sign}{first}.{rest}{letter}{'-' if power < 0 else '+'}{abs(power):0{len(width)}}"
+
+    return write
 
 
 # ----------------------------------------------------------------------------------- writing
@@ -599,7 +829,32 @@ def writer(form: str) -> Callable[[Any], str]:
     """From a value to its cell in a form; dates as `datetime`."""
     if _is_date(form):
         return _write_date(form)
+    if _FORTRAN_FORM.fullmatch(form):
+        return _write_fortran(form)
     return _write_elapsed(form) if form.lstrip("h").startswith(":mm") else _write_number(form)
+
+
+def in_digits(form: str, values: np.ndarray) -> np.ndarray:
+    """Values that were drawn, with no more digits than the cells of a form have.
+
+    Each magnitude has its own: beside 950K, 19.23M becomes 19.2M.
+
+    Args:
+        form: of a column's cells; of most forms the column's grid has the digits.
+        values: numbers, of any shape.
+    """
+    if found := _FORTRAN_FORM.fullmatch(form):
+        digits = max(0, len(found["decimals"]) - (found["whole"] != "1"))
+        rounded = [float(f"{value:.{digits}e}") for value in values.ravel().tolist()]
+        return np.array(rounded, values.dtype).reshape(values.shape)
+    ways = _ways(form)
+    if not any(way.power for way in ways):
+        return values
+    made, ends = values.copy(), [10.0**way.power for way in ways[1:]]
+    of = np.searchsorted(ends, np.abs(values), side="right")
+    for k, way in enumerate(ways):
+        made[of == k] = np.round(values[of == k], way.decimals - way.power)
+    return made
 
 
 def typed(
@@ -660,7 +915,9 @@ def is_form(form: str, dtype: str = "") -> bool:
         return codes is not None and dtype in ("", "datetime64[us]")
     if form.lstrip("h").startswith(":mm"):
         return is_elapsed(form) and dtype in ("", "int64")
-    return _PATTERN.fullmatch(form) is not None and dtype in ("", "int64", "float64")
+    if _FORTRAN_FORM.fullmatch(form):
+        return dtype in ("", "float64")
+    return bool(_ways(form)) and dtype in ("", "int64", "float64")
 
 
 def is_elapsed(form: str) -> bool:
@@ -670,9 +927,7 @@ def is_elapsed(form: str) -> bool:
 
 def shown_mark(form: str, cells: Iterable[str]) -> str:
     """The decimal mark that cells of a form show; none if it may set thousands apart."""
-    if _is_date(form) or _PATTERN.fullmatch(form) is None:
-        return ""
-    _, sep, mark, _ = _parts_of(form)
+    sep, mark = _marks_of(form)
     if not mark:  # what sets thousands apart is not the decimal mark
         return {",": ".", ".": ","}.get(sep, "")
     points = (cell for cell in cells if "." in cell)
