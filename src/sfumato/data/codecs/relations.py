@@ -28,6 +28,7 @@ import numpy as np
 
 from sfumato.data.codecs.columns import NumericCodec, digits_of
 from sfumato.data.codecs.rules import MOST_BOUND, Relation, chained, unit_of
+from sfumato.data.io.forms import in_digits
 from sfumato.data.table import Column
 from sfumato.errors import ArgumentError
 
@@ -434,16 +435,17 @@ class Relations:
 
     def _on_grid(self, part: NumericCodec, x: np.ndarray, place: int, sense: int) -> np.ndarray:
         """The nearest values on a column's grid; away from the rule's other side if far from it."""
-        if not part.grid_step:
-            return x
-        at = (x - (part.low - self.origins[place])) / part.grid_step
-        near = np.round(at)
-        if sense:
-            off = np.abs(at - near) > _NEAR
-            near = np.where(off, np.ceil(at) if sense > 0 else np.floor(at), near)
-        values = near * part.grid_step + (part.low - self.origins[place])
-        digits = digits_of(part.grid_step) if part.kind != "date" else None
-        return np.asarray(values if digits is None else np.round(values, digits))
+        values = x
+        if part.grid_step:
+            at = (x - (part.low - self.origins[place])) / part.grid_step
+            near = np.round(at)
+            if sense:
+                off = np.abs(at - near) > _NEAR
+                near = np.where(off, np.ceil(at) if sense > 0 else np.floor(at), near)
+            values = near * part.grid_step + (part.low - self.origins[place])
+            digits = digits_of(part.grid_step) if part.kind != "date" else None
+            values = values if digits is None else np.round(values, digits)
+        return in_digits(part.form, values, sense) if sense else np.asarray(values)
 
     def columns(self, x: np.ndarray) -> list[np.ndarray]:
         """Values `(n, columns)` in the columns' own types."""

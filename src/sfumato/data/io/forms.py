@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -834,26 +834,32 @@ def writer(form: str) -> Callable[[Any], str]:
     return _write_elapsed(form) if form.lstrip("h").startswith(":mm") else _write_number(form)
 
 
-def in_digits(form: str, values: np.ndarray) -> np.ndarray:
+def in_digits(form: str, values: np.ndarray, sense: int = 0) -> np.ndarray:
     """Values that were drawn, with no more digits than the cells of a form have.
 
     Each magnitude has its own: beside 950K, 19.23M becomes 19.2M.
 
     Args:
-        form: of a column's cells; of most forms the column's grid has the digits.
-        values: numbers, of any shape.
+        form: of a column's cells; in most forms the column's grid has the digits already.
+        values: numbers, `(n,)` or of any other shape.
+        sense: 1 or -1: never down, never up; 0: to the nearest.
     """
-    if found := _FORTRAN_FORM.fullmatch(form):
-        digits = max(0, len(found["decimals"]) - (found["whole"] != "1"))
-        rounded = [float(f"{value:.{digits}e}") for value in values.ravel().tolist()]
-        return np.array(rounded, values.dtype).reshape(values.shape)
+    if shape := _FORTRAN_FORM.fullmatch(form):
+        digits = len(shape["decimals"]) + (shape["whole"] == "1")
+        mode = (ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_CEILING)[sense + 1]
+        rounded = Context(max(1, digits), mode).create_decimal
+        found = [float(rounded(repr(value))) for value in values.ravel().tolist()]
+        return np.array(found, values.dtype).reshape(values.shape)
     ways = _ways(form)
     if not any(way.power for way in ways):
         return values
     made, ends = values.copy(), [10.0**way.power for way in ways[1:]]
     of = np.searchsorted(ends, np.abs(values), side="right")
     for k, way in enumerate(ways):
-        made[of == k] = np.round(values[of == k], way.decimals - way.power)
+        digits = way.decimals - way.power
+        near = np.round(values[of == k], digits)
+        off = sense * (values[of == k] - near) > 0
+        made[of == k] = np.round(near + off * sense * 10.0**-digits, digits)
     return made
 
 
