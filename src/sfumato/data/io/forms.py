@@ -234,9 +234,11 @@ def spoilt_form(column: Column, path: Path) -> Fault | None:
         odd = [cell for cell in islice(counts, _FIRST) if not looks.fullmatch(cell)]
         if len(odd) > _MOST_ODD:
             continue
-        alike = dict.fromkeys(cell for cell in counts if looks.fullmatch(cell))
+        alike = {cell: _around(match) for cell in counts if (match := looks.fullmatch(cell))}
+        often = Counter(alike.values())
+        many = {cell: around for cell, around in alike.items() if often[around] > _MOST_ODD}
         alone = dict.fromkeys(cell for cell in alike if formed([cell]) is not None)
-        for rest in (alike, alone):  # 900 and 1.2K have a form together, $5 has one by itself
+        for rest in (alike, many, alone):  # 9 and 1.2K have a form together, $5 by itself
             odd = [cell for cell in counts if cell not in rest]
             few = 0 < len(odd) <= _MOST_ODD and len(rest) > _LEAST_FORMED
             if not few or not (found := formed(list(rest))):
@@ -250,6 +252,12 @@ def spoilt_form(column: Column, path: Path) -> Fault | None:
                 (*map(missing_option, odd), *(option(column.name, way) for way in ways)),
             )
     return None
+
+
+def _around(match: re.Match[str]) -> tuple[str | None, ...]:
+    """What stands around a number; nothing for a date."""
+    parts = match.groupdict()
+    return tuple(parts.get(part) for part in ("before", "suffix", "after"))
 
 
 # ------------------------------------------------------------------------------------- dates
