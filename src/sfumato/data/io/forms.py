@@ -61,7 +61,7 @@ _SUFFIX = r" ?(?:[Bb]n|[KkMmBbT]|CR|Cr|cr|DR|Dr|dr)(?![^\W\d_])"
 _NUMBER = re.compile(
     rf"(?P<open>\(?)(?P<minus>-?)(?P<before>(?:(?:{_SIGNS}) ?)?)"
     rf"(?P<body>[0-9](?:[0-9.,' \u00a0\u202f]*[0-9])?)"
-    rf"(?P<suffix>(?:{_SUFFIX})?)(?P<after>{_UNIT.pattern})(?P<close>\)?)"
+    rf"(?P<suffix>{_SUFFIX}|)(?P<after>{_UNIT.pattern})(?P<close>\)?)"
 )
 _POWERS = {"": 0, "k": 3, "m": 6, "b": 9, "t": 12}
 _BOOKED = {"CR", "Cr", "cr", "DR", "Dr", "dr"}
@@ -533,34 +533,44 @@ def _scales(suffixes: Collection[str]) -> dict[str, tuple[str, int]]:
     return {each: meant[name] for each, name in names.items()}
 
 
-def _meant(found: Sequence[re.Match[str]]) -> "dict[str, tuple[str, int]] | Ambiguous":
-    """What the suffixes of a column say, where that is clear; else nothing."""
-    bodies: dict[str, list[str]] = {}
-    for match in found:
-        bodies.setdefault(match["suffix"], []).append(match["body"])
-    scales, money = _scales(bodies), found[0]["before"] + found[0]["after"]
-    bare = next((each for each in bodies.get("", ()) if each.strip("0.,")), "")
-    names = {each.strip() for each in bodies} - {""}
+def _meant(
+    bodies: Sequence[str], suffixes: Sequence[str], around: str, below: bool
+) -> "dict[str, tuple[str, int]] | Ambiguous":
+    """What the suffixes of a column say, where that is clear; else nothing.
+
+    Args:
+        bodies: the numbers that they stand behind.
+        suffixes: of each cell.
+        around: what else stands around all of them.
+        below: whether some are marked as below zero.
+    """
+    scales = _scales(set(suffixes))
+    names = {each.strip() for each in scales} - {""}
+    if not names:
+        return {}
+    cells = list(zip(suffixes, bodies, strict=True))
+    bare = next((body for suffix, body in cells if not suffix and body.strip("0.,")), "")
     if names & _BOOKED:
-        if any(match["minus"] or match["open"] for match in found):
+        if below:
             return {}
-        of_crores = re.search("₹|INR", money)
-        if len(names) == 1:  # beside bare numbers 12 Dr may be a drive, and 2 Cr are ten millions
-            return scales if bare and names <= {"CR", "DR"} and not of_crores else {}
-        return Ambiguous(bare, *_UNMARKED) if bare and scales else scales
+        if len(names) == 2:
+            return Ambiguous(bare, *_UNMARKED) if bare else scales
+        # Beside bare numbers 12 Dr may be a drive, and 2 Cr are ten millions of rupees.
+        return scales if bare and names <= {"CR", "DR"} and not _RUPEES.search(around) else {}
     powers = sorted({power for _, power in scales.values()} - {0})
-    if not powers or (12 in powers and 9 not in powers):
+    if 12 in powers and 9 not in powers:
         return {}  # a German T is a thousand
-    if re.search(_SIGNS, money):
+    if re.search(_SIGNS, around):
         return scales
     # Without a currency m may be a metre, and b, or a B without decimals, a byte.
-    whole = {each.strip() for each, of in bodies.items() if not re.search("[.,]", "".join(of))}
+    whole = names - {suffix.strip() for suffix, body in cells if re.search("[.,]", body)}
     neighbours = powers == list(range(powers[0], powers[-1] + 3, 3))
     several = len(powers) > 1 and neighbours and "B" not in whole
-    thousands = powers == [3] and bare and names.isdisjoint(whole)
+    thousands = powers == [3] and bare and not whole
     return scales if names.isdisjoint("mb") and (several or thousands) else {}
 
 
+_RUPEES = re.compile("₹|INR")
 _UNMARKED = (
     ("a credit", "a debit"),
     ("categorical",),
@@ -583,30 +593,32 @@ def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
         return None
     if not (found := _matches(_NUMBER, cells)):
         return None
-    around = {(match["before"], match["after"]) for match in found}
-    below = [bool(match["open"]) for match in found]  # zero, as accountants write it
-    closed = [bool(match["close"]) for match in found] == below
-    if len(around) != 1 or not closed or (any(below) and any(match["minus"] for match in found)):
+    parts = [[match[k] for match in found] for k in range(1, _NUMBER.groups + 1)]
+    opened, minus, befores, bodies, suffixes, afters, closed = parts
+    around = set(zip(befores, afters, strict=True))
+    below = any(opened)  # zero, as accountants write it
+    if len(around) != 1 or list(map(len, opened)) != list(map(len, closed)):
+        return None
+    if below and any(minus):
         return None
     if form and form not in _MARKS:
-        return _as_given(found, form)
+        return _as_given(parts, form)
     ((before, after),) = around
-    scales = _meant(found)
+    scales = _meant(bodies, suffixes, before + after, any(minus) or below)
     if isinstance(scales, Ambiguous):
         return scales
-    suffixes = {match["suffix"]: ("", 0) for match in found}
     if not scales:  # what stands behind them all is their unit
-        after = next(iter(suffixes)) + after
-        if len(suffixes) > 1 or not _UNIT.fullmatch(after):
+        after = suffixes[0] + after
+        if len(set(suffixes)) > 1 or not _UNIT.fullmatch(after):
             return None
-    if after.strip().lower() in _NO_UNITS or all(m["body"].count(".") == 3 for m in found):
+    if after.strip().lower() in _NO_UNITS or all(body.count(".") == 3 for body in bodies):
         return None  # days of months, times of the day, and addresses of the internet
-    signed, powers = _signed(found, [(scales or suffixes)[match["suffix"]] for match in found])
+    signed = _signed(parts, scales or {suffixes[0]: ("", 0)})
     ways = []
     for mark in _MARKS[form] if form else ".,":
         for sep in _THOUSANDS:
             if sep != mark and (not sep or any(sep in each for each in signed)):
-                values = _values(signed, powers, sep, mark)
+                values = _values(signed, sep, mark)
                 if values is not None:
                     ways.append((mark, sep, values))
     # A point alone is a decimal point, as everywhere in a text file.
@@ -616,8 +628,8 @@ def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
     if any(not np.array_equal(ways[0][2], way[2]) for way in ways):
         return _two_marks(next(match.string for match in found if "," in match["body"]))
     mark, sep, values = ways[0]
-    decimals = [len(each.partition(mark)[2]) for each in signed]
-    whole = all(count <= power for count, power in zip(decimals, powers, strict=True))
+    counts = _decimals(bodies, suffixes, mark)
+    whole = all(max(of) <= (scales[suffix][1] if scales else 0) for suffix, of in counts.items())
     is_plain = not (scales or before or after)
     if not form and is_plain and sep == " " and whole and not any(map(_TWICE, signed)):
         return Ambiguous(
@@ -625,17 +637,16 @@ def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
             ("a number with its thousands set apart", "digits of a code"),
             (f"continuous:{_MARKED['.']}", "categorical"),
         )
-    if is_plain and not (sep or any(below)) and mark == ".":
+    if is_plain and not (sep or below) and mark == ".":
         return None  # plain numbers need no form
-    if not _are_exact(signed, powers, values, sep, mark):
+    if not _are_exact(signed, values, sep, mark):
         return None
-    counts: dict[str, set[int]] = {}
-    for match, count in zip(found, decimals, strict=True):
-        counts.setdefault(match["suffix"] if scales else "", set()).add(count)
-    ordered = sorted(counts, key=lambda suffix: (scales[suffix][1] if scales else 0, suffix))
-    tails = "|".join(_decimals(counts[suffix], mark) + suffix for suffix in ordered)
-    tails = f"{{{tails}}}" if scales else tails
-    made = f"{'(' * any(below)}{before}1{sep}234{tails}{after}"
+    fractions = {suffix: _fraction(of, mark) for suffix, of in counts.items()}
+    tails = fractions[suffixes[0]]
+    if scales:
+        ordered = sorted(scales, key=lambda suffix: (scales[suffix][1], suffix))
+        tails = f"{{{'|'.join(fractions[suffix] + suffix for suffix in ordered)}}}"
+    made = f"{'(' * below}{before}1{sep}234{tails}{after}"
     words = _called(scales) if scales else "numbers"
     return Formed(made, words, values.astype(np.int64) if whole else values)
 
@@ -643,40 +654,50 @@ def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
 _TWICE = re.compile(".* .* ").match
 
 
-def _decimals(counts: Collection[int], mark: str) -> str:
+def _decimals(bodies: Sequence[str], suffixes: Sequence[str], mark: str) -> dict[str, set[int]]:
+    """How many decimals the numbers with each suffix have."""
+    counts: dict[str, set[int]] = {suffix: set() for suffix in suffixes}
+    for suffix, body in zip(suffixes, bodies, strict=True):
+        counts[suffix].add(len(body.partition(mark)[2]) if mark else 0)
+    return counts
+
+
+def _fraction(counts: Collection[int], mark: str) -> str:
     """Decimals in a form: zeros if numbers have so many, signs if so many at most."""
     most = max(counts)
     return mark * bool(most) + most * ("0" if len(counts) == 1 else "#")
 
 
-def _signed(
-    found: Sequence[re.Match[str]], scales: Sequence[tuple[str, int]]
-) -> tuple[list[str], list[int]]:
-    """The numbers of cells with a minus if they are below zero, and the power of ten of each."""
-    signed = []
-    for match, (sign, _) in zip(found, scales, strict=True):
-        less = match["open"] or match["minus"] or (sign and match["body"].strip("0.,"))
-        signed.append("-" * bool(less) + match["body"])
-    return signed, [power for _, power in scales]
+def _signed(parts: Sequence[Sequence[str]], scales: Mapping[str, tuple[str, int]]) -> list[str]:
+    """The numbers of cells, with a minus if they are below zero: `-1,234.5e3`."""
+    opened, minus, _, bodies, suffixes, *_ = parts
+    signs = {suffix: sign for suffix, (sign, _) in scales.items()}
+    powers = {suffix: f"e{power}" * bool(power) for suffix, (_, power) in scales.items()}
+    return [
+        f"{'-' if a or b or (signs[suffix] and body.strip('0.,')) else ''}{body}{powers[suffix]}"
+        for a, b, suffix, body in zip(opened, minus, suffixes, bodies, strict=True)
+    ]
 
 
-def _as_given(found: Sequence[re.Match[str]], form: str) -> Formed | None:
+def _as_given(parts: Sequence[Sequence[str]], form: str) -> Formed | None:
     """Numbers of just this form; without decimals if it has none."""
+    opened, minus, befores, bodies, suffixes, afters, _ = parts
     ways, (sep, mark) = _ways(form), _marks_of(form)
-    before, below = _parts_of(form)[0].removeprefix("("), form.startswith("(")
-    scales = {_parts_of(way.form)[4]: (way.sign, way.power) for way in ways}
-    tails = [match["suffix"] + match["after"] for match in found]
+    before, below = _parts_of(form)[0], form.startswith("(")
     no_minus = below or any(way.sign for way in ways)
-    if any((m["open"] and not below) or (m["minus"] and no_minus) for m in found):
+    if (any(opened) and not below) or (any(minus) and no_minus):
         return None
-    if found[0]["before"] != before or not scales.keys() >= set(tails):
+    of_tail = {_parts_of(way.form)[4]: (way.sign, way.power) for way in ways}
+    tails = {each: each + afters[0] for each in set(suffixes)}
+    if befores[0] != before.removeprefix("(") or not of_tail.keys() >= set(tails.values()):
         return None
-    signed, powers = _signed(found, [scales[tail] for tail in tails])
-    values = _values(signed, powers, sep, mark)
-    if values is None or not _are_exact(signed, powers, values, sep, mark):
+    scales = {each: of_tail[tail] for each, tail in tails.items()}
+    signed = _signed(parts, scales)
+    values = _values(signed, sep, mark)
+    if values is None or not _are_exact(signed, values, sep, mark):
         return None
-    decimals = [len(each.partition(mark)[2]) if mark else 0 for each in signed]
-    whole = all(count <= power for count, power in zip(decimals, powers, strict=True))
+    counts = _decimals(bodies, suffixes, mark)
+    whole = all(max(counts[suffix]) <= power for suffix, (_, power) in scales.items())
     return Formed(form, "numbers", values.astype(np.int64) if whole else values)
 
 
@@ -696,51 +717,49 @@ def _marks_of(form: str) -> tuple[str, str]:
     return next((each for each in found if each[1]), (*found, ("", ""))[0])
 
 
-def _values(signed: Iterable[str], powers: Iterable[int], sep: str, mark: str) -> np.ndarray | None:
+def _values(signed: Iterable[str], sep: str, mark: str) -> np.ndarray | None:
     """Numbers with these marks; None if one is not written so. A leading 0 makes a code."""
     groups = rf"[1-9][0-9]{{0,2}}(?:{re.escape(sep)}[0-9]{{3}})+|" if sep else ""
     decimals = rf"(?:{re.escape(mark)}[0-9]+)?" if mark else ""
-    form = re.compile(rf"-?(?:{groups}0|[1-9][0-9]*){decimals}")
+    form = re.compile(rf"-?(?:{groups}0|[1-9][0-9]*){decimals}(?:e[0-9]+)?")
     made = []
-    for each, power in zip(signed, powers, strict=True):
+    for each in signed:
         if not form.fullmatch(each):
             return None
-        made.append(float(_digits(each, power, sep, mark)))
+        made.append(float(_digits(each, sep, mark)))
     return np.array(made)
 
 
-def _digits(number: str, power: int, sep: str, mark: str) -> str:
+def _digits(number: str, sep: str, mark: str) -> str:
     bare = number.replace(sep, "") if sep else number
-    return (bare.replace(mark, ".") if mark else bare) + f"e{power}" * bool(power)
+    return bare.replace(mark, ".") if mark else bare
 
 
-def _are_exact(
-    signed: Iterable[str], powers: Iterable[int], values: np.ndarray, sep: str, mark: str
-) -> bool:
+def _are_exact(signed: Iterable[str], values: np.ndarray, sep: str, mark: str) -> bool:
     """Whether numbers keep all their digits, and all thousands of them are set apart."""
     long = re.compile(r"-?[0-9]{4}") if sep else None
     return all(
-        Decimal(repr(value)) == Decimal(_digits(each, power, sep, mark))
+        Decimal(repr(value)) == Decimal(_digits(each, sep, mark))
         and not (value.is_integer() and abs(value) >= LARGEST_EXACT)
         and not (long and long.match(each))
-        for each, power, value in zip(signed, powers, values.tolist(), strict=True)
+        for each, value in zip(signed, values.tolist(), strict=True)
     )
 
 
 def _write_number(form: str) -> Callable[[Any], str]:
     ways = _ways(form)
     writers = {way: _write_way(way.form) for way in ways}
-    of_sign = {way.sign: writers[way] for way in ways}  # a marked one before a bare one
+    first, of_sign = writers[ways[0]], {way.sign: writers[way] for way in ways}
 
     def write_signed(value: Any) -> str:
-        number = _exact(value)
+        number = float(value)
         if number == 0:
-            return writers[ways[0]](number)
-        return of_sign["-" if number < 0 else ""](abs(number))
+            return first(number)
+        return of_sign["-" if number < 0 else ""](abs(number))  # a marked one before a bare one
 
     def write_scaled(value: Any) -> str:
         """In the largest unit that has no more decimals than others, or else in the largest."""
-        number = _exact(value)
+        number = Decimal(repr(float(value)))
         shifted = {way: number.scaleb(-way.power) for way in ways}
         below = [way for way in ways if abs(shifted[way]) >= 1] or [ways[0]]
         short = (way for way in reversed(below) if _has_decimals(shifted[way], way.decimals))
@@ -751,17 +770,18 @@ def _write_number(form: str) -> Callable[[Any], str]:
         return write_signed
     if any(way.power for way in ways):
         return write_scaled
-    return lambda value: writers[ways[0]](_exact(value))
+    return lambda value: first(float(value))
 
 
-def _write_way(form: str) -> Callable[[Decimal], str]:
+def _write_way(form: str) -> Callable[[float | Decimal], str]:
     before, sep, mark, digits, after = _parts_of(form)
     is_below, before = before.startswith("("), before.removeprefix("(")
     fixed = None if digits.startswith("#") else len(digits)
 
-    def write(number: Decimal) -> str:
+    def write(number: float | Decimal) -> str:
         exact = fixed is not None and _has_decimals(number, fixed)
-        text = f"{abs(number):,.{fixed}f}" if exact else f"{abs(number).normalize():,f}"
+        size = -number if number < 0 else number
+        text = f"{size:,.{fixed}f}" if exact else _shortest(size)
         whole, _, rest = text.partition(".")
         whole = whole.replace(",", sep)
         text = f"{before}{whole}{(mark or '.') * bool(rest)}{rest}{after}"
@@ -772,13 +792,16 @@ def _write_way(form: str) -> Callable[[Decimal], str]:
     return write
 
 
-def _exact(value: Any) -> Decimal:
-    """The shortest decimal number that is this float."""
-    return Decimal(repr(float(value)))
+def _shortest(number: float | Decimal) -> str:
+    """The shortest exact digits without an exponent, thousands set apart."""
+    exact = Decimal(repr(number)) if isinstance(number, float) else number
+    return f"{exact.normalize():,f}"
 
 
-def _has_decimals(number: Decimal, count: int) -> bool:
+def _has_decimals(number: float | Decimal, count: int) -> bool:
     """Whether a number has so many decimals at most."""
+    if isinstance(number, float):
+        return round(number, count) == number
     return -int(number.normalize().as_tuple().exponent) <= count
 
 
@@ -802,7 +825,7 @@ def _fortran(cells: Sequence[str], form: str) -> Formed | None:
     whole = wholes.pop() if wholes in ({"0"}, {""}) else "1"
     counts = {len(match["decimals"]) for match in found}
     power = "0" * min(len(match["power"]) for match in found)
-    made = f"{whole}{_decimals(counts, '.') or '.'}{letters.pop()}+{power}"
+    made = f"{whole}{_fraction(counts, '.') or '.'}{letters.pop()}+{power}"
     return Formed(made, "numbers", values)
 
 
@@ -816,7 +839,7 @@ def _write_fortran(form: str) -> Callable[[Any], str]:
         number = float(value)
         text = f"{abs(number):.{places}e}"
         if float(text) != abs(number):
-            text = f"{_exact(abs(number)).normalize():e}"
+            text = f"{Decimal(repr(abs(number))).normalize():e}"
         mantissa, _, exponent = text.partition("e")
         power, digits = int(exponent), mantissa.replace(".", "")
         first, rest = digits[0], digits[1:]
