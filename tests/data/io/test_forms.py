@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sfumato.data.io.forms import Ambiguous, Formed, formed, is_form, value_in, writer
+from sfumato.data.io.forms import Ambiguous, Formed, formed, in_digits, is_form, value_in, writer
 from sfumato.data.io.reading import Reading
 from sfumato.data.io.rows import read_rows
 from sfumato.data.io.tables import read_table, write_table
@@ -57,6 +57,39 @@ READ: list[tuple[str, list[str], str, list[Any]]] = [
     ("thousands", ["1,234,567", "12,345"], "numbers", [1234567, 12345]),
     ("thin spaces", ["1\u202f234", "12"], "numbers", [1234, 12]),
     ("Swiss", ["1'234.50", "12.00"], "numbers", [1234.5, 12.0]),
+    ("footballers", ["€110.5M", "€500K", "€0", "€77M"], "amounts in K and M",
+     [110_500_000, 500_000, 0, 77_000_000]),
+    ("one magnitude of money", ["$2.5B", "-$3.0B"], "amounts in B", [2_500_000_000, -3 * 10**9]),
+    ("followers", ["900", "1.2K", "3.4M"], "amounts in K and M", [900, 1200, 3_400_000]),
+    ("thousands beside bare ones", ["900.5", "1.2K"], "amounts in K", [900.5, 1200.0]),
+    ("sizes of apps", ["8.7M", "201k", "1020k"], "amounts in k and M",
+     [8_700_000, 201_000, 1_020_000]),
+    ("spaced", ["1.25 M", "-3.45 K"], "amounts in K and M", [1_250_000, -3450]),
+    ("losses in thousands", ["(1.2K)", "3.4M"], "amounts in K and M", [-1200, 3_400_000]),
+    ("weights", ["7B", "1.5B", "560M"], "amounts in M and B", [7 * 10**9, 15 * 10**8, 56 * 10**7]),
+    ("British millions", ["£1.2bn", "£500m"], "amounts in m and bn",
+     [1_200_000_000, 500_000_000]),
+    ("trillions", ["$2.1T", "$512.5B"], "amounts in B and T",
+     [2_100_000_000_000, 512_500_000_000]),
+    ("German thousands", ["1,25M €", "500K €"], "amounts in K and M", [1_250_000, 500_000]),
+    ("with a unit", ["1.2M views", "900 views", "15K views"], "amounts in K and M",
+     [1_200_000, 900, 15_000]),
+    ("one letter with a space is a unit", ["12 M", "30 M"], "numbers", [12, 30]),
+    ("bank", ["1,300.00 CR", "45.10 DR", "0.00 CR"], "amounts, CR positive and DR negative",
+     [1300.0, -45.1, 0.0]),
+    ("bank without spaces", ["300CR", "45DR"], "amounts, CR positive and DR negative", [300, -45]),
+    ("bank in small letters", ["3.00 Cr", "4.10 Dr", "0.00"],
+     "amounts, Cr positive and Dr negative", [3.0, -4.1, 0.0]),
+    ("overdrawn", ["300.00", "45.10 DR"], "amounts, DR negative", [300.0, -45.1]),
+    ("card", ["300.00", "45.10 CR"], "amounts, CR negative", [300.0, -45.1]),
+    ("credits alone", ["300.00 CR", "45.10 CR"], "numbers", [300.0, 45.1]),
+    ("Fortran", ["1.2D+03", "-4.5D-01", "0.0D+00"], "numbers", [1200.0, -0.45, 0.0]),
+    ("gfortran", ["1.2345678901234567D+003", "1.0000000000000001D-001"], "numbers",
+     [1234.5678901234567, 0.1]),
+    ("format D10.4", ["0.1234D+04", "0.5000D-10", "0.0000D+00"], "numbers", [1234.0, 5e-11, 0.0]),
+    ("no zero before the point", ["-.125D+00", ".500D+01"], "numbers", [-0.125, 5.0]),
+    ("few digits", ["1.2d+3", "1.25d+10", "2.0d+0"], "numbers", [1200.0, 1.25e10, 2.0]),
+    ("no decimals", ["1.D+03", "2.D-03"], "numbers", [1000.0, 0.002]),
 ]  # fmt: skip
 
 
@@ -125,6 +158,44 @@ def test_what_agrees_is_read_and_written_back_to_the_letter(
         ["01-Feb-2024", "01-MAR-2024"],
         ["1'234", "1234"],
         ["$0.1234567890123456789", "$1"],
+        ["12M", "30M"],  # months
+        ["12M", "18M", "2T"],  # and toddlers
+        ["5M", "5L"],
+        ["K2", "M3"],
+        ["M", "L"],
+        ["5k", "100m"],  # a race
+        ["900", "12K"],
+        ["900", "1.2M"],  # from ones to millions without thousands
+        ["0", "1.2K"],
+        ["1.2K", "3.4B"],
+        ["500B", "1.2K", "3M"],  # bytes
+        ["1.2k", "3.4K", "5.6M"],
+        ["1.2K", "3.4 K", "5.6M"],
+        ["$1.2K", "€3.4M"],
+        ["€5T", "€7T"],  # Tausend
+        ["1.2K", "3.4M", "5.6X"],
+        ["1.2KB", "3.4MB"],
+        ["01.2K", "3.4M"],
+        ["1.23456789012345678901K", "3.4M"],
+        ["12 Dr", "14"],
+        ["2.5 Cr", "14.5"],
+        ["₹2.5 CR", "₹14.5"],
+        ["5.00 CR", "-5.00 DR"],
+        ["(5.00 CR)", "5.00 DR"],
+        ["5.00 CR", "6.00 Cr", "7.00 DR"],
+        ["5.00CR", "6.00CR"],
+        ["0.00", "6.00 CR"],
+        ["5.00 CR", "6.00 K"],
+        ["12D04", "1D2"],
+        ["1.2D03", "1.5D04"],
+        ["12D+04", "1D+02"],
+        ["1.2D+03", "1.5D04"],
+        ["1.2D+03", "1.2d+03"],
+        ["1.2D+03", "1.2"],
+        ["01.2D+03", "1.2D+03"],
+        [".D+03", "1.2D+03"],
+        ["1.2D+999", "1.2D+03"],
+        ["1.2D-999", "1.2D+03"],
     ],
 )
 def test_what_does_not_agree_is_not_read(cells: list[str]) -> None:
@@ -150,6 +221,8 @@ def test_what_does_not_agree_is_not_read(cells: list[str]) -> None:
         (["1,234", "2,500"], {"1,234.5": [1234, 2500], "1.234,5": [1.234, 2.5]}),
         (["$1,234"], {"1,234.5": [1234], "1.234,5": [1.234]}),
         (["555 123", "555 124"], {"1,234.5": [555123, 555124]}),
+        (["€1,234K", "€2M"], {"1,234.5": [1_234_000, 2_000_000], "1.234,5": [1234, 2_000_000]}),
+        (["12.00", "5.00 CR", "6.00 DR"], {}),
     ],
 )  # fmt: skip
 def test_what_may_be_read_in_two_ways_is_settled_by_the_user(
@@ -235,6 +308,81 @@ def test_a_number_off_the_form_s_digits_keeps_its_own() -> None:
     assert writer("1234%")(0.5) == "0.5%"
 
 
+_AMOUNTS = ["1234{|.0K|.0M}", "€1234{K|.##M|.###B}", "(1.234{,## k|,# M} €", "$1,234{|.0M|T}"]
+_BOOKED = ["1,234{.00 CR|.00 DR}", "1234{.##|.## DR}"]
+
+
+@given(
+    st.one_of(st.integers(-(10**13), 10**13), st.floats(-(10**13), 10**13)),
+    st.sampled_from([*_AMOUNTS, *_BOOKED, "1.00D+00", "0.####d+000", ".0D+0"]),
+)
+def test_any_number_comes_back_from_a_form_of_few_digits(value: float, form: str) -> None:
+    assert value_in(form, writer(form)(value)) == value
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 16))
+def test_a_number_of_double_precision_is_written_as_python_does(value: float, digits: int) -> None:
+    cell = f"{value:.{digits}e}"
+    form = f"1.{'0' * digits}D+00"
+    mantissa, _, power = cell.partition("e")
+    expected = f"{mantissa}{'.' * (digits == 0)}D{power}".removeprefix("-" * (float(cell) == 0))
+    assume(np.isfinite(float(cell)))
+    assert writer(form)(float(cell)) == expected
+
+
+@pytest.mark.parametrize(
+    ("form", "value", "cell"),
+    [
+        ("€1234{|K|.#M}", 19_200_000, "€19.2M"),
+        ("€1234{|K|.#M}", 999_000, "€999K"),
+        ("€1234{|K|.#M}", 1_000_000, "€1M"),
+        ("€1234{|K|.#M}", 1_020_000, "€1020K"),  # as short as it can be
+        ("€1234{K|.0M}", 1_000_000, "€1.0M"),
+        ("€1234{K|.0M}", 500, "€0.5K"),
+        ("€1234{K|.0M}", 19_234_567.5, "€19.2345675M"),
+        ("1234{.00 CR|.00 DR}", 0, "0.00 CR"),
+        ("1234{.00|.00 CR|.00 DR}", 0, "0.00"),
+        ("1234{.00|.00 CR|.00 DR}", 5, "5.00 CR"),
+        ("1234{.00|.00 CR}", -5, "5.00 CR"),
+        ("1.0D+00", 1234.5, "1.2345D+03"),
+        ("0.0D+00", 1e100, "0.1D+101"),
+    ],
+)
+def test_a_number_is_written_in_the_largest_unit_that_has_its_digits(
+    form: str, value: float, cell: str
+) -> None:
+    assert writer(form)(value) == cell
+
+
+@pytest.mark.parametrize(
+    ("form", "sense", "values", "expected"),
+    [
+        ("€1234{|K|.#M}", 0, [19_234_567, 999_960, 12_345, 7, -1_260_000],
+         [19_200_000, 1_000_000, 12_000, 7, -1_300_000]),
+        ("€1234{|K|.#M}", 1, [19_234_567, 999_960, 12_345, 7, -1_260_000],
+         [19_300_000, 1_000_000, 13_000, 7, -1_200_000]),
+        ("€1234{|K|.#M}", -1, [19_200_000, 999_960, 12_345, 7, -1_260_000],
+         [19_200_000, 999_000, 12_000, 7, -1_300_000]),
+        ("1234{.0|.####K}", 0, [12.34, 1234.5678], [12.3, 1234.6]),
+        ("1234{.0|.####K}", 1, [0.29, 1234.1], [0.3, 1234.1]),
+        ("1.00D+00", 0, [1234.0, -1.239e-20, 0.0], [1230.0, -1.24e-20, 0.0]),
+        ("1.00D+00", 1, [1231.0, -1.239e-20], [1240.0, -1.23e-20]),
+        ("0.00D+00", -1, [1231.0, 1.0], [1200.0, 1.0]),
+        ("$1,234.00", 0, [1.2345], [1.2345]),
+        ("1234{.00 CR|.00 DR}", 0, [1.2345], [1.2345]),
+        ("h:mm", 0, [65], [65]),
+        ("%d.%m.%Y", 0, [65], [65]),
+        ("", 0, [1.5], [1.5]),
+    ],
+)  # fmt: skip
+def test_drawn_amounts_have_the_digits_of_their_magnitude(
+    form: str, sense: int, values: list[float], expected: list[float]
+) -> None:
+    found = in_digits(form, np.array(values), sense)
+    assert found.tolist() == expected
+    assert found.dtype == np.array(values).dtype
+
+
 @pytest.mark.parametrize("form", ["h:mm AM", "hh:mmAM", "h:mm:ss am", "hh:mm:ssam"])
 def test_half_days_are_written_as_python_has_them(form: str) -> None:
     for minute in range(24 * 60):
@@ -248,7 +396,24 @@ def test_half_days_are_written_as_python_has_them(form: str) -> None:
         assert value_in(form, told) == value
 
 
-@pytest.mark.parametrize("form", ["x", "%d%Q", "1235", "h:m", "1234" + "x" * 100])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "x",
+        "%d%Q",
+        "1235",
+        "h:m",
+        "1234" + "x" * 100,
+        "1234{X}",
+        "1234{K|k}",
+        "1234{K|CR}",
+        "1234{CR}",
+        "1.0E+00",
+        "2.0D+00",
+        "1.0D-00",
+        "1.0D+",
+    ],
+)
 def test_a_stranger_s_form_is_refused(form: str) -> None:
     assert not is_form(form)
 
@@ -272,6 +437,9 @@ def test_a_form_that_could_not_be_written_is_refused(form: str) -> None:
         ("hh:mm AM", {"int64"}),
         ("1,234", {"int64", "float64"}),
         ("$1,234.00", {"int64", "float64"}),
+        ("$1,234{|K|.#M}", {"int64", "float64"}),
+        ("1234{.00 CR|.00 DR}", {"int64", "float64"}),
+        ("1.00D+00", {"float64"}),
     ],
 )
 def test_a_form_fits_the_type_of_its_values(form: str, dtypes: set[str]) -> None:
@@ -297,6 +465,53 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
     assert table["took"].note == "read as minutes of h:mm: 1:05 is 65"
     write_table(tmp_path / "out.csv", table)
     assert (tmp_path / "out.csv").read_text() == CSV
+
+
+@pytest.mark.parametrize(
+    ("cells", "odd"),
+    [
+        (["€1.5M", "€2.5K"], "-"),
+        (["1.5M", "2.5K", "900"], "free"),
+        (["1.5M", "2.5K"], "1.5k"),
+        (["1.5M", "2.5K"], "1.5 M"),
+        (["1.50 CR", "2.50 DR"], "1.50 Cr"),
+        (["1.5D+00", "2.5D+01"], "1.5D00"),
+    ],
+)
+def test_one_odd_cell_among_amounts_is_named(tmp_path: Path, cells: list[str], odd: str) -> None:
+    path = tmp_path / "t.csv"
+    rows = [cell.replace("5", str(k), 1) for k in range(10, 40) for cell in cells]
+    path.write_text("\n".join(["v,k", *(f"{cell},1" for cell in (*rows, odd))]))
+    with pytest.raises(DataError, match=f"'v' holds '{odd}' in .*--missing") as raised:
+        read_table(path)
+    assert f"written as {rows[0]!r}" in str(raised.value)
+    table = read_table(path, Reading(missing=[odd]))
+    assert table["v"].missing.sum() == 1
+
+
+def test_a_bare_amount_among_credits_and_debits_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("v,k\n5.00 CR,1\n6.00 DR,2\n12.00,3\n")
+    with pytest.raises(DataError, match=r"'v' holds '12.00', which may be a credit or a debit"):
+        read_table(path)
+    kept = read_table(path, Reading.declared({"v": "categorical"}, []))
+    assert kept["v"].values.tolist() == ["5.00 CR", "6.00 DR", "12.00"]
+
+
+def test_amounts_of_a_file_keep_their_values_and_say_how_they_were_read(tmp_path: Path) -> None:
+    text = "value,paid,flux\n€1.5M,45.10 DR,1.25D+03\n€1000K,300.00 CR,-1.50D-10\n,0.00 DR,\n"
+    (tmp_path / "in.csv").write_text(text)
+    table = read_table(tmp_path / "in.csv")
+    assert [column.note for column in table] == [
+        "read as amounts in K and M: €1.5M is 1500000",
+        "read as amounts, CR positive and DR negative: 45.10 DR is -45.1",
+        "read as numbers: 1.25D+03 is 1250",
+    ]
+    write_table(tmp_path / "out.csv", table)
+    again = read_table(tmp_path / "out.csv")
+    for column in table:
+        assert again[column.name].values.tolist() == column.values.tolist()
+        assert again[column.name].missing.tolist() == column.missing.tolist()
 
 
 @pytest.mark.parametrize(
@@ -438,6 +653,13 @@ def test_what_is_not_as_the_user_says_is_refused(
         ("%m/%d/%Y", "2/13/2024"),
         ("%m/%d/%Y", "02/13/24"),
         ("%d.%m.%Y", "1/31/2024"),
+        ("1234{K|M}", "5"),
+        ("€1234{K|M}", "5K"),
+        ("1234 M", "5K"),
+        ("1234{ CR| DR}", "-5 CR"),
+        ("1234{| DR}", "5 CR"),
+        ("1.0D+00", "1.5d+00"),
+        ("1.0D+00", "1.5E+00"),
     ],
 )
 def test_a_model_s_form_is_followed_exactly(tmp_path: Path, form: str, cell: str) -> None:
@@ -459,6 +681,10 @@ def test_a_model_s_form_is_followed_exactly(tmp_path: Path, form: str, cell: str
         ("1.234,#", ["12,5", "1.234,25"], [12.5, 1234.25]),
         ("(1,234.00", ["5.00", "1,234.50"], [5, 1234.5]),
         ("h:mm", ["1:05", ""], [65, None]),
+        ("1234{|.0K|.0M}", ["5", "3.25K"], [5, 3250]),
+        ("1234 M", ["5 M", "7 M"], [5, 7]),  # of a model to which it was a unit
+        ("1234{.00 CR|.00 DR}", ["5.00 DR", "3.25 DR"], [-5, -3.25]),
+        ("1.00D+00", ["5.0D+00"], [5]),
         ("%d/%m/%Y", ["01/02/2024", "03/04/2024"], [D(2024, 2, 1), D(2024, 4, 3)]),
         ("%-d/%-m/%Y", ["11/12/2024"], [D(2024, 12, 11)]),
         ("%Y-%m-%d %H:%M", ["2024-03-01", "2024-03-01 10:00:05"],

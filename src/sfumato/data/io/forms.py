@@ -780,7 +780,7 @@ def _write_way(form: str) -> Callable[[float | Decimal], str]:
 
     def write(number: float | Decimal) -> str:
         exact = fixed is not None and _has_decimals(number, fixed)
-        size = -number if number < 0 else number
+        size: Any = abs(number)
         text = f"{size:,.{fixed}f}" if exact else _shortest(size)
         whole, _, rest = text.partition(".")
         whole = whole.replace(",", sep)
