@@ -6,6 +6,7 @@ whatever is known.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -24,6 +25,7 @@ from sfumato.config import recipes
 from sfumato.data.codecs.columns import NumericCodec
 from sfumato.data.codecs.rules import Combination, Relation, stated
 from sfumato.data.codecs.table import TableCells, TableCodec, TableRows
+from sfumato.data.io.forms import writer
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate
 from sfumato.denoisers.table import TableDenoiser
 from sfumato.errors import ArgumentError, DataError, RunError
@@ -124,6 +126,17 @@ def test_rows_drawn_keep_the_rules_and_the_law(model: TableModel) -> None:
     is_normal(x["start"], 0, 1)
     is_normal(x["end"], 9, math.sqrt(2))
     is_normal(x["total"], 0, math.sqrt(2))
+
+
+def test_what_a_rule_computes_has_the_digits_of_its_column_s_cells(model: TableModel) -> None:
+    of_form = {"start": "1.0D+00", "end": "1.0D+00"}
+    parts = tuple(replace(part, form=of_form.get(part.name, "")) for part in model.codec.parts)
+    codec = replace(model.codec, parts=parts)
+    drawn = TableModel(model.settings, codec, model.process, model.denoiser).sample(512, seed=1)
+    keeps_the_rules(drawn)
+    for name in of_form:
+        cells = map(writer(of_form[name]), drawn[name].values.tolist())
+        assert all(re.fullmatch(r"-?[0-9]\.[0-9]D[+-][0-9]{2}", cell) for cell in cells)
 
 
 def test_given_the_end_the_start_has_its_conditional_law(model: TableModel) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import stats
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.describe import described
 from sfumato.data.codecs.table import TableCodec
+from sfumato.data.io.forms import Formed, formed, writer
 from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import DataError, RunError
 
@@ -522,6 +524,20 @@ def test_amounts_in_hundreds_are_drawn_in_hundreds_and_new_ones_are_known() -> N
     assert (drawn % 100 == 0).all()
     inside = amounts[1][amounts[1] <= amounts[0].max()]
     assert codec.encode(column(inside), None).unseen.mean() < 0.02
+
+
+def test_amounts_in_thousands_and_millions_are_drawn_as_they_were_written() -> None:
+    amounts = np.exp(RNG.normal(13.5, 1, 3000))
+    cells = [f"{x / 1e6:.1f}M" if x >= 1e6 else f"{x / 1e3:.0f}K" for x in amounts]
+    found = formed(cells)
+    assert isinstance(found, Formed)
+    of = Column("x", found.values, np.zeros(3000, bool), form=found.form)
+    codec = NumericCodec.fit(of, "integer", point_masses=False)
+    drawn = [writer(of.form)(x) for x in drawn_of(codec, 5000).tolist()]
+    assert all(re.fullmatch(r"[0-9]{1,3}K|[0-9]+\.[0-9]M", cell) for cell in drawn)
+    assert len(set(drawn)) > 400
+    shares = [sum("M" in cell for cell in each) / len(each) for each in (cells, drawn)]
+    assert shares[1] == pytest.approx(shares[0], abs=0.03)
 
 
 def test_nothing_is_drawn_in_a_gap_and_a_number_there_was_never_seen() -> None:
