@@ -139,6 +139,15 @@ def test_what_a_rule_computes_has_the_digits_of_its_column_s_cells(model: TableM
         assert all(re.fullmatch(r"-?[0-9]\.[0-9]D[+-][0-9]{2}", cell) for cell in cells)
 
 
+def test_a_column_is_rounded_to_where_its_rule_holds(model: TableModel) -> None:
+    first, end, *others = model.codec.parts
+    codec = replace(model.codec, parts=(first, replace(end, form="1.0D+00"), *others))
+    z = torch.zeros(3, 6)
+    z[:, 0], z[:, 5] = torch.tensor([1.24, 1.26, 3.01]), 0.001 - 9  # ends just after the start
+    found = codec.decode(z, torch.zeros(3, 0, dtype=torch.int64))
+    assert found["end"].values.tolist() == [1.3, 1.3, 3.1]
+
+
 def test_given_the_end_the_start_has_its_conditional_law(model: TableModel) -> None:
     drawn = model.sample(1024, given={"end": 10.5}, seed=2)
     keeps_the_rules(drawn)

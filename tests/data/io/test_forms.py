@@ -9,7 +9,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sfumato.data.io.forms import Ambiguous, Formed, formed, in_digits, is_form, value_in, writer
+from sfumato.data.io.forms import (
+    Ambiguous,
+    Formed,
+    formed,
+    in_digits,
+    in_words,
+    is_form,
+    value_in,
+    writer,
+)
 from sfumato.data.io.reading import Reading
 from sfumato.data.io.rows import read_rows
 from sfumato.data.io.tables import read_table, write_table
@@ -175,6 +184,7 @@ def test_what_agrees_is_read_and_written_back_to_the_letter(
         ["€5T", "€7T"],  # Tausend
         ["1.2K", "3.4M", "5.6X"],
         ["1.2KB", "3.4MB"],
+        ["1.2 Kg", "3.4 Mg"],
         ["01.2K", "3.4M"],
         ["1.23456789012345678901K", "3.4M"],
         ["12 Dr", "14"],
@@ -383,6 +393,11 @@ def test_drawn_amounts_have_the_digits_of_their_magnitude(
     assert found.dtype == np.array(values).dtype
 
 
+def test_a_form_in_words_has_each_way_of_its_numbers() -> None:
+    assert in_words("€1.234{|K|,##M}") == "€1.234 or €1.234K or €1.234,5M"
+    assert in_words("1.####D+00") == "1.5D+00"
+
+
 @pytest.mark.parametrize("form", ["h:mm AM", "hh:mmAM", "h:mm:ss am", "hh:mm:ssam"])
 def test_half_days_are_written_as_python_has_them(form: str) -> None:
     for minute in range(24 * 60):
@@ -476,6 +491,7 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
         (["1.5M", "2.5K"], "1.5 M"),
         (["1.50 CR", "2.50 DR"], "1.50 Cr"),
         (["1.5D+00", "2.5D+01"], "1.5D00"),
+        (["13.02.205", "14.03.205"], "31.02.2024"),
     ],
 )
 def test_one_odd_cell_among_amounts_is_named(tmp_path: Path, cells: list[str], odd: str) -> None:
@@ -507,6 +523,7 @@ def test_amounts_of_a_file_keep_their_values_and_say_how_they_were_read(tmp_path
         "read as amounts, CR positive and DR negative: 45.10 DR is -45.1",
         "read as numbers: 1.25D+03 is 1250",
     ]
+    assert not np.signbit(table["paid"].values[2])
     write_table(tmp_path / "out.csv", table)
     again = read_table(tmp_path / "out.csv")
     for column in table:

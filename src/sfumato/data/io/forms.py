@@ -644,8 +644,7 @@ def _numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
     fractions = {suffix: _fraction(of, mark) for suffix, of in counts.items()}
     tails = fractions[suffixes[0]]
     if scales:
-        ordered = sorted(scales, key=lambda suffix: (scales[suffix][1], suffix))
-        tails = f"{{{'|'.join(fractions[suffix] + suffix for suffix in ordered)}}}"
+        tails = f"{{{'|'.join(fractions[suffix] + suffix for suffix in sorted(scales))}}}"
     made = f"{'(' * below}{before}1{sep}234{tails}{after}"
     words = _called(scales) if scales else "numbers"
     return Formed(made, words, values.astype(np.int64) if whole else values)
@@ -821,7 +820,7 @@ def _fortran(cells: Sequence[str], form: str) -> Formed | None:
         return None
     if given:
         return Formed(form, "numbers", values) if given["letter"] in letters else None
-    wholes = {match["whole"] for match, value in zip(found, values, strict=True) if value}
+    wholes = {match["whole"] for match in found}
     whole = wholes.pop() if wholes in ({"0"}, {""}) else "1"
     counts = {len(match["decimals"]) for match in found}
     power = "0" * min(len(match["power"]) for match in found)
