@@ -336,7 +336,7 @@ def test_a_number_of_double_precision_is_written_as_python_does(value: float, di
     form = f"1.{'0' * digits}D+00"
     mantissa, _, power = cell.partition("e")
     expected = f"{mantissa}{'.' * (digits == 0)}D{power}".removeprefix("-" * (float(cell) == 0))
-    assume(np.isfinite(float(cell)))
+    assume(float(cell) * 0 == 0)  # not rounded up to infinity
     assert writer(form)(float(cell)) == expected
 
 

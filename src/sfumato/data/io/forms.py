@@ -7,13 +7,13 @@ A form says how the cells of a column are written:
              am behind, after a space or none: a time of a day of two halves
     numbers  one thousand two hundred thirty-four as it stands: `$1,234.00`, `1234%`, `1.234,##`
     amounts  the same, and in braces what may follow, with its decimals: `€1234{|K|.#M}` for the
-             number itself, thousands and millions; `1,234.00{ CR| DR}` for credits and debits
+             number itself, thousands and millions; `1,234{.00 CR|.00 DR}` for credits and debits
     Fortran  one, with its decimals and digits of the exponent: `1.0000D+00`, `0.####D+00`
 
 A form is taken if every cell has it, is written back in it as it was (but for zeros that end its
-decimals), and no other form gives other values. Of two orders of day and month the one is taken in
-which the dates begin evenly spaced months. What else may be read in two ways is left to the user,
-and a form that the user or a model gives is followed exactly.
+decimals, and 1000K, which is 1M), and no other form gives other values. Of two orders of day and
+month the one is taken in which the dates begin evenly spaced months. What else may be read in two
+ways is left to the user, and a form that the user or a model gives is followed exactly.
 """
 
 import re
