@@ -15,7 +15,8 @@ from scipy import stats
 from sfumato.data.codecs.columns import CategoricalCodec, NumericCodec
 from sfumato.data.codecs.describe import described
 from sfumato.data.codecs.table import TableCodec
-from sfumato.data.io.forms import Formed, formed, writer
+from sfumato.data.io.formed import Formed
+from sfumato.data.io.forms import formed, writer
 from sfumato.data.table import Column, ColumnType, DataTable
 from sfumato.errors import DataError, RunError
 

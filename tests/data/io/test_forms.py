@@ -9,9 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from sfumato.data.io.formed import Ambiguous, Formed
 from sfumato.data.io.forms import (
-    Ambiguous,
-    Formed,
     formed,
     in_digits,
     in_words,

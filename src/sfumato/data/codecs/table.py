@@ -54,8 +54,9 @@ from sfumato.data.codecs.units import Unit
 from sfumato.data.codecs.units import found_in as units_in
 from sfumato.data.io.arrow import is_zone, zone_of
 from sfumato.data.io.cells import LARGEST_EXACT, sort
+from sfumato.data.io.date_forms import is_elapsed
 from sfumato.data.io.elapsed import elapsed_of
-from sfumato.data.io.forms import is_elapsed, is_form, value_in
+from sfumato.data.io.forms import is_form, value_in
 from sfumato.data.scratch import ScratchFile
 from sfumato.data.stored import fits, in_blocks, most_rows
 from sfumato.data.table import Column, ColumnType, DataTable, concatenate

@@ -28,12 +28,12 @@ from sfumato.data.io.forms import (
     is_plain,
     is_words,
     read_form,
-    shown_mark,
     spoilt_form,
     writer,
 )
 from sfumato.data.io.header import IN_QUOTES, LONGEST_NAME, Row, names_rows, rows_below
 from sfumato.data.io.layout import Layout, checked_lines, is_number, layout_of
+from sfumato.data.io.number_forms import shown_mark
 from sfumato.data.io.reading import AS_IT_IS, Fault, Reading, by_shell, refuse, short
 from sfumato.data.stored import Store, fits
 from sfumato.data.table import Column, DataTable
