@@ -173,6 +173,7 @@ def test_what_agrees_is_read_and_written_back_to_the_letter(
         ["M", "L"],
         ["5k", "100m"],  # a race
         ["900", "12K"],
+        ["900", "12K", "3M"],  # codes
         ["900", "1.2M"],  # from ones to millions without thousands
         ["0", "1.2K"],
         ["1.2K", "3.4B"],
@@ -187,6 +188,7 @@ def test_what_agrees_is_read_and_written_back_to_the_letter(
         ["01.2K", "3.4M"],
         ["1.23456789012345678901K", "3.4M"],
         ["12 Dr", "14"],
+        ["3 CR", "4"],  # of a course
         ["2.5 Cr", "14.5"],
         ["₹2.5 CR", "₹14.5"],
         ["5.00 CR", "-5.00 DR"],

@@ -102,24 +102,25 @@ def _meant(
         return {}
     cells = list(zip(suffixes, bodies, strict=True))
     bare = next((body for suffix, body in cells if not suffix and body.strip("0.,")), "")
+    whole = names - {suffix.strip() for suffix, body in cells if re.search("[.,]", body)}
     if names & _BOOKED:
         if below:
             return {}
         if len(names) == 2:
             return Ambiguous(bare, *_UNMARKED) if bare else scales
-        # Beside bare numbers 12 Dr may be a drive, and 2 Cr are ten millions of rupees.
-        return scales if bare and names <= {"CR", "DR"} and not _RUPEES.search(around) else {}
+        # Beside bare numbers 12 Dr may be a drive, 3 CR those of a course, 2.5 Cr crores of rupees.
+        is_money = names <= {"CR", "DR"} and not whole and not _RUPEES.search(around)
+        return scales if bare and is_money else {}
     powers = sorted({power for _, power in scales.values()} - {0})
     if 12 in powers and 9 not in powers:
         return {}  # a German T is a thousand
     if re.search(_SIGNS, around):
         return scales
-    # Without a currency m may be a metre, and b, or a B without decimals, a byte.
-    whole = names - {suffix.strip() for suffix, body in cells if re.search("[.,]", body)}
-    neighbours = powers == list(range(powers[0], powers[-1] + 3, 3))
-    several = len(powers) > 1 and neighbours and "B" not in whole
-    thousands = powers == [3] and bare and not whole
-    return scales if names.isdisjoint("mb") and (several or thousands) else {}
+    # Without a currency m may be a metre, b, or a B without decimals, a byte, 12K and 3M codes.
+    if whole == names or "B" in whole or not names.isdisjoint("mb"):
+        return {}
+    several = len(powers) > 1 and powers == list(range(powers[0], powers[-1] + 3, 3))
+    return scales if several or (powers == [3] and bare) else {}
 
 
 _RUPEES = re.compile("₹|INR")
