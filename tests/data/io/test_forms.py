@@ -506,6 +506,28 @@ def test_one_odd_cell_among_amounts_is_named(tmp_path: Path, cells: list[str], o
     assert table["v"].missing.sum() == 1
 
 
+@pytest.mark.parametrize(
+    ("cells", "odd"),
+    [
+        (["€0", "€1.5M", "€2.5K"], "0"),
+        (["$5.50"], "0"),
+        (["1.50 CR", "2.50 DR"], "-12.00"),
+        (["1.5D+00", "2.5D+01"], "0.0"),
+        (["5.1.2024", "5.11.2024"], "0"),
+    ],
+)
+def test_an_odd_number_is_not_called_missing_as_others_may_have_it(
+    tmp_path: Path, cells: list[str], odd: str
+) -> None:
+    path = tmp_path / "t.csv"
+    rows = [cell.replace("5", str(k), 1) for k in range(10, 30) for cell in cells]
+    path.write_text("\n".join(["v,k", *(f"{cell},{odd}" for cell in (*rows, odd))]))
+    with pytest.raises(DataError, match=f"'v' holds '{odd}' in .* so or leave it empty") as raised:
+        read_table(path)
+    assert "--missing" not in str(raised.value)
+    assert "--column v=categorical" in str(raised.value)
+
+
 def test_a_bare_amount_among_credits_and_debits_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("v,k\n5.00 CR,1\n6.00 DR,2\n12.00,3\n")

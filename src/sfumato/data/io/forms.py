@@ -18,7 +18,7 @@ ways is left to the user, and a form that the user or a model gives is followed 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from sfumato.data.io.cells import number
 from sfumato.data.io.date_forms import (
     DATES,
     ELAPSED,
@@ -59,7 +60,7 @@ from sfumato.data.io.number_forms import (
     read_numbers,
     two_marks,
 )
-from sfumato.data.io.reading import Fault, Reading, missing_option, option, refuse, short
+from sfumato.data.io.reading import MARKER, Fault, Reading, missing_option, option, refuse, short
 from sfumato.data.table import Column, DataTable
 
 # Cells that are looked at for their shape before a whole column is.
@@ -138,8 +139,35 @@ def spoilt_form(column: Column, path: Path) -> Fault | None:
     """The few cells that spoil a column of text whose others are dates or numbers of a form."""
     present = column.present
     counts = Counter(str(cell).strip() for cell in present)
-    if len(counts) <= _LEAST_FORMED:
+    odd, found = _all_but_few(counts)
+    if not odd:
         return None
+    like = next(cell for cell in counts if cell not in odd)
+    share = sum(counts[cell] for cell in odd) / len(present)
+    it, missing = ("it", "it is a missing value")
+    if len(odd) > 1:
+        it, missing = ("them", "they are missing values")
+    said = (
+        f"{path}: the column {column.name!r} holds {', '.join(map(repr, odd))} in {share:.1%} of "
+        f"its cells, and all others are written as {like!r}"
+    )
+    if any(number(cell) is not None and not MARKER.fullmatch(cell) for cell in odd):
+        return Fault(  # `--missing 0` would take the 0 of other columns, too
+            f"{said}: write {it} so or leave {it} empty, or declare the column categorical",
+            (option(column.name, "categorical"),),
+        )
+    ways = found.options[:1] if isinstance(found, Ambiguous) else ()
+    return Fault(
+        f"{said}: mend {it} or leave {it} empty, declare the column categorical, or say that "
+        f"{missing}",
+        (*map(missing_option, odd), *(option(column.name, way) for way in ways)),
+    )
+
+
+def _all_but_few(counts: Mapping[str, int]) -> tuple[list[str], Formed | Ambiguous | None]:
+    """The few distinct cells without which the others have one form, and that; else none."""
+    if len(counts) <= _LEAST_FORMED:
+        return [], None
     for looks in (*DATES, ELAPSED, FORTRAN, NUMBER):
         odd = [cell for cell in islice(counts, _FIRST) if not looks.fullmatch(cell)]
         if len(odd) > _MOST_ODD:
@@ -148,20 +176,12 @@ def spoilt_form(column: Column, path: Path) -> Fault | None:
         often = Counter(alike.values())
         many = {cell: around for cell, around in alike.items() if often[around] > _MOST_ODD}
         alone = dict.fromkeys(cell for cell in alike if formed([cell]) is not None)
-        for rest in (alike, many, alone):  # 9 and 1.2K have a form together, $5 by itself
+        for rest in (alike, alone, many):  # $5 has a form by itself, 9 and 1.2K together
             odd = [cell for cell in counts if cell not in rest]
             few = 0 < len(odd) <= _MOST_ODD and len(rest) > _LEAST_FORMED
-            if not few or not (found := formed(list(rest))):
-                continue
-            share, like = sum(counts[cell] for cell in odd) / len(present), next(iter(rest))
-            ways = found.options[:1] if isinstance(found, Ambiguous) else ()
-            return Fault(
-                f"{path}: the column {column.name!r} holds {', '.join(map(repr, odd))} in "
-                f"{share:.1%} of its cells, and all others are written as {like!r}: declare "
-                "the column categorical, or say that it is a missing value",
-                (*map(missing_option, odd), *(option(column.name, way) for way in ways)),
-            )
-    return None
+            if few and (found := formed(list(rest))):
+                return odd, found
+    return [], None
 
 
 def _around(match: re.Match[str]) -> tuple[str | None, ...]:
