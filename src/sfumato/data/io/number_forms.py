@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,18 @@ _DECIMALS = re.compile(r"^[.,](?:0+|#+)")
 # What a user writes to settle how numbers are meant.
 MARKS = {"1,234.5": ".", "1.234,5": ","}
 _MARKED = {mark: form for form, mark in MARKS.items()}
+
+
+class _Cells(NamedTuple):
+    """What `NUMBER` finds in each cell of a column."""
+
+    opened: Sequence[str]
+    minus: Sequence[str]
+    before: Sequence[str]
+    bodies: Sequence[str]
+    suffixes: Sequence[str]
+    after: Sequence[str]
+    closed: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +97,18 @@ def _scales(suffixes: Collection[str]) -> dict[str, tuple[str, int]]:
     return {each: meant[name] for each, name in names.items()}
 
 
-def _meant(
-    bodies: Sequence[str], suffixes: Sequence[str], around: str, below: bool
-) -> dict[str, tuple[str, int]] | Ambiguous:
-    """What the suffixes of a column say, where that is clear; else nothing.
-
-    Args:
-        bodies: the numbers that they stand behind.
-        suffixes: of each cell.
-        around: what else stands around all of them.
-        below: whether some are marked as below zero.
-    """
-    scales = _scales(set(suffixes))
+def _meant(cells: _Cells) -> dict[str, tuple[str, int]] | Ambiguous:
+    """What the suffixes of a column say, where that is clear; else nothing."""
+    scales = _scales(set(cells.suffixes))
     names = {each.strip() for each in scales} - {""}
     if not names:
         return {}
-    cells = list(zip(suffixes, bodies, strict=True))
-    bare = next((body for suffix, body in cells if not suffix and body.strip("0.,")), "")
-    whole = names - {suffix.strip() for suffix, body in cells if re.search("[.,]", body)}
+    around = cells.before[0] + cells.after[0]
+    numbers = list(zip(cells.suffixes, cells.bodies, strict=True))
+    bare = next((body for suffix, body in numbers if not suffix and body.strip("0.,")), "")
+    whole = names - {suffix.strip() for suffix, body in numbers if re.search("[.,]", body)}
     if names & _BOOKED:
-        if below:
+        if any(cells.minus) or any(cells.opened):
             return {}
         if len(names) == 2:
             return Ambiguous(bare, *_UNMARKED) if bare else scales
@@ -147,18 +151,16 @@ def read_numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
         return None
     if not (found := matches(NUMBER, cells)):
         return None
-    parts = [[match[k] for match in found] for k in range(1, NUMBER.groups + 1)]
-    opened, minus, befores, bodies, suffixes, afters, closed = parts
-    around = set(zip(befores, afters, strict=True))
-    below = any(opened)  # zero, as accountants write it
-    if len(around) != 1 or list(map(len, opened)) != list(map(len, closed)):
+    parts = _Cells(*([match[k] for match in found] for k in range(1, NUMBER.groups + 1)))
+    bodies, suffixes, before, after = parts.bodies, parts.suffixes, parts.before[0], parts.after[0]
+    below = any(parts.opened)  # zero, as accountants write it
+    if set(parts.before) != {before} or set(parts.after) != {after} or (below and any(parts.minus)):
         return None
-    if below and any(minus):
+    if list(map(len, parts.opened)) != list(map(len, parts.closed)):
         return None
     if form and form not in MARKS:
         return _as_given(parts, form)
-    ((before, after),) = around
-    scales = _meant(bodies, suffixes, before + after, any(minus) or below)
+    scales = _meant(parts)
     if isinstance(scales, Ambiguous):
         return scales
     if not scales:  # what stands behind them all is their unit
@@ -168,21 +170,13 @@ def read_numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
     if after.strip().lower() in _NO_UNITS or all(body.count(".") == 3 for body in bodies):
         return None  # days of months, times of the day, and addresses of the internet
     signed = _signed(parts, scales or {suffixes[0]: ("", 0)})
-    ways = []
-    for mark in MARKS[form] if form else ".,":
-        for sep in _THOUSANDS:
-            if sep != mark and (not sep or any(sep in each for each in signed)):
-                values = _values(signed, sep, mark)
-                if values is not None:
-                    ways.append((mark, sep, values))
-    # A point alone is a decimal point, as everywhere in a text file.
-    ways = [way for way in ways if way[:2] == (".", "")] or ways
+    ways = _by_marks(signed, MARKS[form] if form else ".,")
     if not ways:
         return None
     if any(not np.array_equal(ways[0][2], way[2]) for way in ways):
         return two_marks(next(match.string for match in found if "," in match["body"]))
     mark, sep, values = ways[0]
-    counts = _decimals(bodies, suffixes, mark)
+    counts = _decimals(parts, mark)
     whole = all(max(of) <= (scales[suffix][1] if scales else 0) for suffix, of in counts.items())
     is_plain = not (scales or before or after)
     if not form and is_plain and sep == " " and whole and not any(map(_TWICE, signed)):
@@ -207,10 +201,23 @@ def read_numbers(cells: Sequence[str], form: str) -> Formed | Ambiguous | None:
 _TWICE = re.compile(".* .* ").match
 
 
-def _decimals(bodies: Sequence[str], suffixes: Sequence[str], mark: str) -> dict[str, set[int]]:
+def _by_marks(signed: Sequence[str], marks: str) -> list[tuple[str, str, np.ndarray]]:
+    """Under which decimal mark and mark of thousands all are numbers, and under these which."""
+    ways = []
+    for mark in marks:
+        for sep in _THOUSANDS:
+            if sep != mark and (not sep or any(sep in each for each in signed)):
+                values = _values(signed, sep, mark)
+                if values is not None:
+                    ways.append((mark, sep, values))
+    # A point alone is a decimal point, as everywhere in a text file.
+    return [way for way in ways if way[:2] == (".", "")] or ways
+
+
+def _decimals(cells: _Cells, mark: str) -> dict[str, set[int]]:
     """How many decimals the numbers with each suffix have."""
-    counts: dict[str, set[int]] = {suffix: set() for suffix in suffixes}
-    for suffix, body in zip(suffixes, bodies, strict=True):
+    counts: dict[str, set[int]] = {suffix: set() for suffix in cells.suffixes}
+    for suffix, body in zip(cells.suffixes, cells.bodies, strict=True):
         counts[suffix].add(len(body.partition(mark)[2]) if mark else 0)
     return counts
 
@@ -221,35 +228,34 @@ def decimals_of(counts: Collection[int], mark: str) -> str:
     return mark * bool(most) + most * ("0" if len(counts) == 1 else "#")
 
 
-def _signed(parts: Sequence[Sequence[str]], scales: Mapping[str, tuple[str, int]]) -> list[str]:
+def _signed(cells: _Cells, scales: Mapping[str, tuple[str, int]]) -> list[str]:
     """The numbers of cells, with a minus if they are below zero: `-1,234.5e3`."""
-    opened, minus, _, bodies, suffixes, *_ = parts
+    numbers = zip(cells.opened, cells.minus, cells.suffixes, cells.bodies, strict=True)
     signs = {suffix: sign for suffix, (sign, _) in scales.items()}
     powers = {suffix: f"e{power}" * bool(power) for suffix, (_, power) in scales.items()}
     return [
         f"{'-' if a or b or (signs[suffix] and body.strip('0.,')) else ''}{body}{powers[suffix]}"
-        for a, b, suffix, body in zip(opened, minus, suffixes, bodies, strict=True)
+        for a, b, suffix, body in numbers
     ]
 
 
-def _as_given(parts: Sequence[Sequence[str]], form: str) -> Formed | None:
+def _as_given(cells: _Cells, form: str) -> Formed | None:
     """Numbers of just this form; without decimals if it has none."""
-    opened, minus, befores, bodies, suffixes, afters, _ = parts
     ways, (sep, mark) = _ways(form), _marks_of(form)
     before, below = _parts_of(form)[0], form.startswith("(")
     no_minus = below or any(way.sign for way in ways)
-    if (any(opened) and not below) or (any(minus) and no_minus):
+    if (any(cells.opened) and not below) or (any(cells.minus) and no_minus):
         return None
     of_tail = {_parts_of(way.form)[4]: (way.sign, way.power) for way in ways}
-    tails = {each: each + afters[0] for each in set(suffixes)}
-    if befores[0] != before.removeprefix("(") or not of_tail.keys() >= set(tails.values()):
+    tails = {each: each + cells.after[0] for each in set(cells.suffixes)}
+    if cells.before[0] != before.removeprefix("(") or not of_tail.keys() >= set(tails.values()):
         return None
     scales = {each: of_tail[tail] for each, tail in tails.items()}
-    signed = _signed(parts, scales)
+    signed = _signed(cells, scales)
     values = _values(signed, sep, mark)
     if values is None or not _are_exact(signed, values, sep, mark):
         return None
-    counts = _decimals(bodies, suffixes, mark)
+    counts = _decimals(cells, mark)
     whole = all(max(counts[suffix]) <= power for suffix, (_, power) in scales.items())
     return Formed(form, "numbers", values.astype(np.int64) if whole else values)
 
