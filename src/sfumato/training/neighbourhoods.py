@@ -123,20 +123,23 @@ def neighbourhoods(rows: Float[Tensor, "n *event"], at_most: int) -> Neighbourho
         at_most: that many rows, in the mean over all rows that may be noised.
     """
     flat = rows.flatten(1)
-    cuts, every = _cuts(flat, max(1, at_most // _WITHIN)), as_keys(flat)
+    cuts = _cuts(flat, max(1, at_most // _WITHIN))
     chance = torch.randperm(len(flat), generator=torch.Generator().manual_seed(0))
     octaves: list[Octave] = []
     keys: list[Tensor] = []
     for noise, number, leaves, mean in reversed(list(_foliage(flat, cuts, at_most))):
         classes = 2 ** max(0, math.ceil(math.log2(mean / at_most)))
         octaves.append(Octave(noise, number, classes, len(keys)))
-        for leaf in leaves:
-            of_class = chance[leaf] % classes
-            counts = of_class.bincount(minlength=classes).tolist()
-            for k, own in enumerate(leaf[of_class.argsort(stable=True)].split(counts)):
-                # A row whose noise is beyond its reach still finds some of its class.
-                some = own if len(own) else (chance % classes == k).nonzero()[:, 0]
-                keys.append(every[..., some, :])
+        of_class, reached = chance % classes, torch.cat(leaves)
+        sizes = torch.tensor([len(leaf) for leaf in leaves])
+        group = classes * torch.arange(len(leaves)).repeat_interleave(sizes) + of_class[reached]
+        counts = group.bincount(minlength=classes * len(leaves)).tolist()
+        own = as_keys(flat[reached[group.argsort(stable=True)]]).split(counts, -2)
+        # A row whose noise is beyond its reach still finds some of its class.
+        keys += [
+            of if count else as_keys(flat[of_class == k % classes])
+            for k, (of, count) in enumerate(zip(own, counts, strict=True))
+        ]
     return Neighbourhoods(cuts, tuple(octaves), chance, tuple(keys))
 
 

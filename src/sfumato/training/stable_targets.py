@@ -18,11 +18,11 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from sfumato.process.noise import NoiseLevel, spread
 
-# Samples that are computed together: more are hardly quicker, and fewer than a group has in use.
+# Samples of a group that are computed at once: of more, more would be computed for nothing.
 _TOGETHER = 16
 
 
@@ -48,18 +48,20 @@ def posterior_means(
         group: the number of each one's group, `(batch,)`.
         keys: of each group's rows, those that were noised among them; see `as_keys`.
     """
-    order = group.argsort(stable=True)
     noised = x_t.flatten(1)
     towards = spread(level.alpha / level.sigma**2, noised) * noised
-    against = (-level.snr / 2).to(noised)
-    queries = torch.cat([towards, against[:, None]], 1)[order]
+    queries = torch.cat([towards, (-level.snr / 2).to(noised)[:, None]], 1)
+    order = group.argsort(stable=True)
     own, counts = group[order].unique_consecutive(return_counts=True)
+    # Each group's queries begin a block of their own; what is left of its last stays 0.
+    blocks = (counts + _TOGETHER - 1) // _TOGETHER
+    before = _TOGETHER * (blocks.cumsum(0) - blocks) - (counts.cumsum(0) - counts)
+    place = torch.empty_like(order)
+    place[order] = before.repeat_interleave(counts) + torch.arange(len(order))
+    filled = queries.new_zeros(int(blocks.sum()), 1, _TOGETHER, queries.shape[1])
+    filled.view(-1, queries.shape[1])[place] = queries
     found = []
-    for k, some in zip(own.tolist(), queries.split(counts.tolist()), strict=True):
-        blocks = pad(some, (0, 0, 0, -len(some) % _TOGETHER)).unflatten(0, (-1, 1, _TOGETHER))
-        rows = keys[k].expand(len(blocks), -1, -1, -1)
-        means = scaled_dot_product_attention(blocks, rows, rows, scale=1.0)
-        found.append(means.flatten(0, 2)[: len(some)])
-    means = torch.empty_like(noised)
-    means[order] = torch.cat(found)[:, :-1]
-    return means.view_as(x_t)
+    for k, some in zip(own.tolist(), filled.split(blocks.tolist()), strict=True):
+        rows = keys[k].expand(len(some), -1, -1, -1)
+        found.append(scaled_dot_product_attention(some, rows, rows, scale=1.0))
+    return torch.cat(found).flatten(0, 2)[place, :-1].view_as(x_t)
