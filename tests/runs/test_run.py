@@ -282,8 +282,10 @@ def test_a_loss_that_is_not_finite_leaves_the_last_checkpoint(here: Path) -> Non
         walk = fitting(job)
         while next(walk).step < 30:
             pass
-        assert isinstance(job.training.data, torch.Tensor)
-        job.training.data.fill_(float("nan"))
+        training = job.training
+        assert isinstance(training.data, torch.Tensor)
+        training.data.fill_(float("nan"))
+        training.restore(training.tensors(), training.numbers())  # prepares the steps anew
         with pytest.raises(DivergedError, match=r"training\.learning_rate"):
             list(walk)
     with resume(job.folder) as resumed:
