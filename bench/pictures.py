@@ -17,7 +17,9 @@ def bars(values: Mapping[str, float], label: str, *, log: bool = False) -> Figur
     ours = next(iter(values))
     colours = [_OURS if name == ours else _OTHERS for name in ordered]
     drawn = axes.barh(ordered, [values[name] for name in ordered], color=colours)
-    axes.bar_label(drawn, fmt="%.3g", padding=4)
+    axes.bar_label(
+        drawn, fmt=lambda value: f"{value:{'.3g' if value < 1000 else ',.0f'}}", padding=4
+    )
     if log:
         axes.set_xscale("log")
     axes.set_xlabel(label)
