@@ -21,7 +21,7 @@ from sfumato.process.schedules import Cosine
 from sfumato.training import checkpoint
 from sfumato.training.loop import Training, ahead, num_steps, train
 from sfumato.training.optimizer import learning_rate
-from sfumato.training.regression import Regression, regression_training
+from sfumato.training.regression import AskedRows, Regression, regression_training
 from sfumato.training.times import TIME_DRAWS, Importance
 
 
@@ -90,6 +90,8 @@ def test_resume_restores_the_runs_own_generator() -> None:
     second.restore(tensors, numbers)
     # To the end, where all that was prepared together is used, and beyond.
     for a, b in zip(first.batches(80), second.batches(80), strict=True):
+        assert isinstance(a, AskedRows)
+        assert isinstance(b, AskedRows)
         assert torch.equal(a.rows.x_t, b.rows.x_t)
 
 
