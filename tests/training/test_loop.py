@@ -312,6 +312,17 @@ def test_a_table_trains_the_tutorials_network_with_eps() -> None:
     assert 0.85 < records[-1].loss < 1.03
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_rows_that_are_not_finite_are_a_diverged_loss(value: float) -> None:
+    data = torch.randn(2000, 2, generator=torch.Generator().manual_seed(1))
+    data[7, 1] = value
+    denoiser = NetworkDenoiser(VectorMLP(2, 8, 1), parameterisations.edm)
+    recipe = TrainingSettings(steps=40, batch_size=64, reference=64)
+    training = regression_training(denoiser, Cosine(), data, recipe, seed=0)
+    with pytest.raises(DivergedError):
+        list(train(training))
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change() -> None:
     training = _training()
     records = train(training)

@@ -156,7 +156,7 @@ def _cuts(flat: Tensor, at_most: int) -> Cuts:
         along = own[:, widest]
         middle = along.median()
         first = along <= middle
-        if bool(first.all()):
+        if not 0 < int(first.sum()) < len(first):
             continue
         axis[node], cut[node] = widest, middle
         if 2 * node < 2**depth:
@@ -176,7 +176,8 @@ def _foliage(
     columns = flat.T.contiguous()
     reach = math.sqrt(flat.shape[1]) + 2.5
     least = at_most / _LEAST
-    for noise in (math.inf, *(width / 2**k for k in range(1, _OCTAVES))):
+    octaves = _OCTAVES if math.isfinite(width) else 1
+    for noise in (math.inf, *(width / 2**k for k in range(1, octaves))):
         number = torch.full_like(cuts.axis, -1)
         leaves: list[Tensor] = []
         waiting = [(1, torch.arange(len(flat)))]
