@@ -92,6 +92,38 @@ def test_rows_that_are_all_the_same_have_groups_too() -> None:
     torch.testing.assert_close(means, torch.ones(4000, 3))
 
 
+@pytest.mark.parametrize("ones", [0.4, 0.6])
+def test_rows_that_share_a_value_are_beyond_reach_of_those_that_have_another(ones: float) -> None:
+    """0 or 1 in the widest column, and normal numbers a fifth as wide beside it."""
+    generator = torch.Generator().manual_seed(5)
+    either = (torch.rand(5000, generator=generator) < ones).float()
+    rows = torch.stack([either, torch.randn(5000, generator=generator) / 5], 1)
+    near = neighbourhoods(rows, 256)
+    noise = torch.full((5000,), 0.0025, dtype=torch.float64)
+    assert (near.candidates(noise) == 5000).all()
+    group = near.groups(rows, noise, torch.arange(5000))
+    assert sum(keys.shape[2] for keys in (near.keys[k] for k in group)) < 1.1 * 256 * 5000
+    for k in range(0, 5000, 50):  # a group has rows of its own side alone
+        assert (near.keys[group[k]][0, 0, :, 0] == rows[k, 0]).all()
+
+
+def test_where_a_class_has_no_row_near_all_of_it_is_taken_and_held_once() -> None:
+    """Nine rows in ten are the same, so that there are many classes, and few of the others near."""
+    rows = torch.full((3000, 2), 3.0)
+    rows[2700:] = torch.rand(300, 2, generator=torch.Generator().manual_seed(6)) - 1
+    near = neighbourhoods(rows, 64)
+    noise = torch.full((2700,), 0.01, dtype=torch.float64)
+    level = NoiseLevel.from_log_snr(-2 * noise.log())
+    places = rows[2700:].repeat(9, 1)  # of the same rows, with noise of hundreds of deviations
+    group = near.groups(places, noise, torch.arange(2700))
+    sizes = torch.tensor([keys.shape[2] for keys in near.keys])
+    assert (sizes[group] > 0).all()
+    means = posterior_means(places * level.alpha[:, None].float(), level, group, near.keys)
+    assert means.isfinite().all()
+    held = {keys.data_ptr(): keys.numel() for keys in near.keys}
+    assert sum(held.values()) < 3 * rows.shape[0] * 3 * len(near.octaves)
+
+
 def test_what_is_noised_far_beyond_its_reach_still_has_a_target() -> None:
     rows = _rows("moons", 2000)
     near = neighbourhoods(rows, 64)

@@ -130,21 +130,28 @@ def neighbourhoods(rows: Float[Tensor, "n *event"], at_most: int) -> Neighbourho
     for noise, number, leaves, mean in reversed(list(_foliage(flat, cuts, at_most))):
         classes = 2 ** max(0, math.ceil(math.log2(mean / at_most)))
         octaves.append(Octave(noise, number, classes, len(keys)))
-        of_class, reached = chance % classes, torch.cat(leaves)
-        sizes = torch.tensor([len(leaf) for leaf in leaves])
-        group = classes * torch.arange(len(leaves)).repeat_interleave(sizes) + of_class[reached]
-        counts = group.bincount(minlength=classes * len(leaves)).tolist()
-        own = as_keys(flat[reached[group.argsort(stable=True)]]).split(counts, -2)
-        # A row whose noise is beyond its reach still finds some of its class.
-        keys += [
-            of if count else as_keys(flat[of_class == k % classes])
-            for k, (of, count) in enumerate(zip(own, counts, strict=True))
-        ]
+        keys += _of_leaves(flat, leaves, chance % classes, classes)
     return Neighbourhoods(cuts, tuple(octaves), chance, tuple(keys))
 
 
+def _of_leaves(
+    flat: Tensor, leaves: list[Tensor], of_class: Tensor, classes: int
+) -> Iterator[Tensor]:
+    """The keys of each leaf's classes, one leaf after another."""
+    reached, sizes = torch.cat(leaves), torch.tensor([len(leaf) for leaf in leaves])
+    group = classes * torch.arange(len(leaves)).repeat_interleave(sizes) + of_class[reached]
+    counts = group.bincount(minlength=classes * len(leaves)).tolist()
+    own = as_keys(flat[reached[group.argsort(stable=True)]]).split(counts, -2)
+    # A row whose noise is beyond its reach still finds some of its class: all, held once.
+    whole: dict[int, Tensor] = {}
+    for k, (of, count) in enumerate(zip(own, counts, strict=True)):
+        if not count and k % classes not in whole:
+            whole[k % classes] = as_keys(flat[of_class == k % classes])
+        yield of if count else whole[k % classes]
+
+
 def _cuts(flat: Tensor, at_most: int) -> Cuts:
-    """Halve at medians until no part has more than `at_most` rows, or its rows are all the same."""
+    """Halve at medians so often that no part has more than `at_most` rows that share no value."""
     depth = max(0, math.ceil(math.log2(len(flat) / at_most)))
     axis = torch.full((2 ** (depth + 1),), -1)
     cut = torch.zeros(2 ** (depth + 1), dtype=flat.dtype)
@@ -154,7 +161,7 @@ def _cuts(flat: Tensor, at_most: int) -> Cuts:
         own = flat[rows]
         widest = int((own.amax(0) - own.amin(0)).argmax())
         along = own[:, widest]
-        middle = along.median()
+        middle = _middle(along)
         first = along <= middle
         if not 0 < int(first.sum()) < len(first):
             continue
@@ -162,6 +169,20 @@ def _cuts(flat: Tensor, at_most: int) -> Cuts:
         if 2 * node < 2**depth:
             waiting += [(2 * node, rows[first]), (2 * node + 1, rows[~first])]
     return Cuts(axis, cut)
+
+
+def _middle(along: Tensor) -> Tensor:
+    """Where to halve: at the median, or between it and the next value if rows share it.
+
+    At a value that many rows share, all of them would be within reach of both halves.
+    """
+    middle = along.median()
+    if int((along == middle).sum()) < 2:
+        return middle
+    values = along.unique()
+    upper = min(int(torch.searchsorted(values, middle)) + 1, len(values) - 1)
+    halfway: Tensor = values[max(0, upper - 1) : upper + 1].mean()
+    return halfway
 
 
 def _foliage(
