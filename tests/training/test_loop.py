@@ -18,10 +18,10 @@ from sfumato.errors import ArgumentError, DivergedError, RunError
 from sfumato.networks.mlp import StepMLP, VectorMLP
 from sfumato.process import discrete, parameterisations
 from sfumato.process.schedules import Cosine
-from sfumato.training import checkpoint
+from sfumato.training import checkpoint, loop
 from sfumato.training.loop import Training, ahead, num_steps, train
 from sfumato.training.optimizer import learning_rate
-from sfumato.training.regression import AskedRows, Regression, regression_training
+from sfumato.training.regression import AskedRows, NoisedRows, Regression, regression_training
 from sfumato.training.times import TIME_DRAWS, Importance
 
 
@@ -77,6 +77,35 @@ def test_resume_is_bit_exact(tmp_path: Path, stop: int, times: str, reference: i
     if times == "importance":  # a run that never got warm would show nothing
         assert isinstance(straight.objective.times, Importance)
         assert float(straight.objective.times.density().max()) > 1
+
+
+@pytest.mark.parametrize("log_every", [1, 7, 60])
+def test_windows_end_where_they_do_however_often_it_reports_or_stops(
+    log_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 20 steps each, the last of 15; what is begun is prepared again, from its beginning."""
+    monkeypatch.setattr(loop, "_PREPARED", 20 * 128 * 2 + 1)
+    recipe: dict[str, Any] = {"batch_size": 128, "reference": 64, "steps": 55}
+    windows, batch = list[int](), Regression.batch
+
+    def noted(self: Regression, data: Tensor, index: Tensor, *rest: Any) -> NoisedRows:
+        windows.append(len(index))
+        return batch(self, data, index, *rest)
+
+    monkeypatch.setattr(Regression, "batch", noted)
+    straight = _training(log_every=log_every, **recipe)
+    list(train(straight))
+    assert windows == [20, 20, 15]
+    for stop in range(0, 55, 5):
+        first, second = _training(**recipe), _training(log_every=log_every, **recipe)
+        with first.learning():
+            for each in first.batches(stop):
+                first.descend(each)
+        windows.clear()
+        second.restore(_weights(first), first.numbers())
+        list(train(second))
+        assert windows == [20, 20, 15][stop // 20 :], stop
+        _assert_same(_weights(straight), _weights(second))
 
 
 def test_resume_restores_the_runs_own_generator() -> None:
