@@ -100,7 +100,8 @@ def test_targets_of_near_rows_are_as_right_and_quieter(rows: int) -> None:
 @pytest.mark.parametrize(
     ("rows", "numbers", "reference", "found"),
     [(10_000, 2, 1024, True), (100, 2, 64, True), (8192, 1, 64, True), (8193, 1, 64, False),
-     (500, 8, 64, True), (500, 9, 64, False), (500, 2, 0, False)],
+     (500, 8, 64, True), (500, 9, 64, False), (500, 2, 0, False), (4096, 1, 1, True),
+     (4097, 1, 1, False)],
 )  # fmt: skip
 def test_near_rows_are_looked_for_among_not_too_many_of_few_numbers(
     rows: int, numbers: int, reference: int, found: bool
@@ -114,3 +115,13 @@ def test_near_rows_are_looked_for_among_not_too_many_of_few_numbers(
     # A step draws the rows of its reference too, where they are its own.
     assert objective.min_rows == (0 if found else reference)
     assert regression(denoiser, process, settings, (numbers,)).near is None
+
+
+@pytest.mark.parametrize(("batch_size", "reference"), [(64, 64), (64, 8), (8, 64)])
+def test_the_reference_is_at_least_the_batch(batch_size: int, reference: int) -> None:
+    data = torch.randn(64 * 9, 2, generator=torch.Generator().manual_seed(6))
+    denoiser = NetworkDenoiser(VectorMLP(2, 8, 1), parameterisations.edm)
+    settings = TrainingSettings(batch_size=batch_size, reference=reference)
+    near = regression(denoiser, as_process(Cosine()), settings, (2,), rows=data).near
+    assert near is not None
+    assert near.octaves[-1].classes == 16

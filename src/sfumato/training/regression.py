@@ -338,10 +338,11 @@ def regression(
         raise ArgumentError(
             "training.times=importance remembers the losses of one process; take another."
         )
-    near, most = None, _MOST_GROUPS * settings.reference
+    near = None
+    reference = max(settings.reference, settings.batch_size) if settings.reference else 0
     few_numbers = math.prod(event) <= _MOST_NUMBERS
-    if rows is not None and few_numbers and 0 < len(rows) <= most:
-        near = neighbourhoods(rows, settings.reference)
+    if rows is not None and few_numbers and 0 < len(rows) <= _MOST_GROUPS * reference:
+        near = neighbourhoods(rows, reference)
     return Regression(
         process,
         tuple(event),
