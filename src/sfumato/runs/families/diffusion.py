@@ -3,7 +3,7 @@
 What flow matching has in common with it is here as well: both train a denoiser by the same loop.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from sfumato.models.model import Model
 from sfumato.runs.data import Dataset
 from sfumato.runs.families.family import Budget, Frame, count
 from sfumato.runs.fit import prepare
-from sfumato.training.loop import Batch, Training
 
 title = "diffusion"
 even = True
@@ -68,13 +67,6 @@ class Denoised:
         return [Frame(title, _tensor(x)) for title, (_, x) in zip(titles, frames, strict=True)]
 
 
-def _batches(training: Training) -> Iterator[Batch]:
-    """As many at a time as `training.loop.train` prepares: few, so that steps cost the same."""
-    every = training.settings.log_every
-    for first in range(0, training.num_steps, every):
-        yield from training.batches(min(every, training.num_steps - first))
-
-
 def _tensor(rows: np.ndarray) -> Tensor:
     return torch.from_numpy(rows).float()
 
@@ -91,6 +83,6 @@ def denoiser(rows: Tensor, budget: Budget, seed: int, *layers: Mapping[str, Any]
     points = Points(rows.double().numpy(), default_names(rows.shape[1]))
     training, model = prepare(settings, Dataset(points, None, settings.data, seed))
     with training.learning():
-        for _, batch in zip(budget, _batches(training), strict=False):
+        for _, batch in zip(budget, training.batches(training.num_steps), strict=False):
             training.descend(batch)
     return Denoised(model.with_network(training.drawing_network(last=False)))
