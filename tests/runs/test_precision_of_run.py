@@ -1,5 +1,7 @@
 """The precision that a run chose is on record, and measuring leaves no trace."""
 
+import gc
+import weakref
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -48,3 +50,21 @@ def test_auto_ends_in_the_weights_of_what_it_chose(
     assert run.settings.training.precision == name
     for key, value in _weights(whole).items():
         assert torch.equal(_weights(run)[key], value)
+
+
+def test_what_was_measured_with_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and not when Python next looks for what holds itself."""
+    trials = []
+
+    def chosen(trial: Any) -> Precision:
+        trials.append(weakref.ref(trial))
+        next(trial.batches(1))
+        return Precision("float32", "measured")
+
+    monkeypatch.setattr(fitting_module, "faster", chosen)
+    gc.disable()
+    try:
+        fitting_module._measured(*resolve("moons", TINY))
+        assert trials[0]() is None
+    finally:
+        gc.enable()

@@ -2,10 +2,12 @@
 
 import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -252,6 +254,37 @@ class _Means:
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         pass
+
+
+def test_a_thread_draws_no_more_when_a_training_is_restored() -> None:
+    """Batches of 1 number each, that a thread draws slowly, as it does ahead of a GPU."""
+
+    class Drawn(list[float]):
+        def to(self, device: object) -> "Drawn":
+            return self
+
+    class Slow(_Means):
+        numbers_per_row = loop._PREPARED
+
+        def draw(self, size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+            time.sleep(0.1)
+            return (torch.rand(size, generator=generator),)
+
+        def batch(self, data: Any, index: Tensor, own: slice, draws: tuple[Tensor, ...]) -> Any:
+            return Drawn(draws[0].tolist())
+
+    data, recipe = torch.zeros(4, 1), TrainingSettings(steps=5, batch_size=1)
+    denoiser = NetworkDenoiser(nn.ParameterList([torch.zeros(1)]), parameterisations.x_0)
+    training = Training(denoiser, Slow(), data, recipe, seed=0)
+    start = training.tensors(), training.numbers()
+    straight = list(training.batches(5))
+    training.device = SimpleNamespace(type="other")  # type: ignore[assignment]
+    for taken in (1, 2):
+        training.restore(*start)
+        assert list(training.batches(taken)) == straight[:taken]
+    training.restore(*start)
+    assert list(training.batches(5)) == straight
+    training.close()
 
 
 def test_an_objective_of_ones_own_is_minimised() -> None:

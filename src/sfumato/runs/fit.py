@@ -159,7 +159,7 @@ def prepare(
 def _measured(settings: Settings, data: Dataset[Any], **parts: Any) -> Precision:
     """The faster precision, by a training that is gone when this returns."""
     trial, _ = prepare(settings, data, **parts)
-    with distributed.threads(settings.threads):
+    with closing(trial), distributed.threads(settings.threads):
         return faster(trial)
 
 

@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
@@ -222,7 +222,7 @@ def num_steps(settings: TrainingSettings, rows: int) -> int:
     return settings.epochs * math.ceil(rows / settings.batch_size)
 
 
-def ahead(items: Iterator[V]) -> Iterator[V]:
+def ahead(items: Iterator[V]) -> Generator[V, None, None]:
     """The same items, the next one made by a thread while one is in use: a GPU need not wait."""
     with ThreadPoolExecutor(1) as maker:
         following = maker.submit(next, items, None)
@@ -306,6 +306,7 @@ class Training:
         self.order: Tensor = torch.empty(0, dtype=torch.int64)
         self.position: int = 0
         self.step: int = 0
+        self._drawn: Generator[tuple[Source, Batch], None, None] = self._windows(0)
         self._draw_from(self._now(0))
 
     def next_rows(self) -> Tensor:
@@ -332,16 +333,20 @@ class Training:
 
     def _draw_from(self, source: Source, skip: int = 0) -> None:
         """Go on with the batch that is `skip` steps behind where a window begins."""
+        self.close()  # a thread would still draw from the generator
         self.generator.set_state(source.generator)
         self.order, self.position = source.order, source.position
         self._source = source
         drawn = self._windows(source.step)
         threaded = self.device.type != "cpu" and not self.objective.is_adaptive
-        self._batches: Iterator[tuple[Source, Batch]] = islice(
-            ahead(drawn) if threaded else drawn, skip, None
-        )
+        self._drawn = ahead(drawn) if threaded else drawn
+        self._batches: Iterator[tuple[Source, Batch]] = islice(self._drawn, skip, None)
 
-    def _windows(self, step: int) -> Iterator[tuple[Source, Batch]]:
+    def close(self) -> None:
+        """Prepare no more batches, so that the memory is free once nothing else holds this."""
+        self._drawn.close()
+
+    def _windows(self, step: int) -> Generator[tuple[Source, Batch], None, None]:
         """The batch of each step, and what to resume from after it.
 
         As many steps are prepared together as it pays; where such a window ends does not depend
