@@ -46,7 +46,7 @@ def posterior_means(
         x_t: noised rows, `(batch, *event)`.
         level: one for each, `(batch,)`; noisy.
         group: the number of each one's group, `(batch,)`.
-        keys: of each group's rows, those that were noised among them; see `as_keys`.
+        keys: of each group's rows, nearly always with those that were noised; see `as_keys`.
     """
     noised = x_t.flatten(1)
     towards = spread(level.alpha / level.sigma**2, noised) * noised
