@@ -257,7 +257,7 @@ class _Means:
 
 
 def test_a_thread_draws_no_more_when_a_training_is_restored() -> None:
-    """Batches of 1 number each, that a thread draws slowly, as it does ahead of a GPU."""
+    """Batches of one number each, which a thread draws slowly, as it does ahead of a GPU."""
 
     class Drawn(list[float]):
         def to(self, device: object) -> "Drawn":
