@@ -22,7 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from sfumato.process.noise import NoiseLevel, spread
 
-# Samples of a group that are computed at once: of more, more would be computed for nothing.
+# Samples of a group that are computed at once; larger blocks would be emptier.
 _TOGETHER = 16
 
 

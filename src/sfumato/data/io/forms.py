@@ -18,7 +18,7 @@ ways is left to the user, and a form that the user or a model gives is followed 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -173,15 +173,24 @@ def _all_but_few(counts: Mapping[str, int]) -> tuple[list[str], Formed | Ambiguo
         if len(odd) > _MOST_ODD:
             continue
         alike = {cell: _around(match) for cell in counts if (match := looks.fullmatch(cell))}
-        often = Counter(alike.values())
-        many = {cell: around for cell, around in alike.items() if often[around] > _MOST_ODD}
-        alone = dict.fromkeys(cell for cell in alike if formed([cell]) is not None)
-        for rest in (alike, alone, many):  # $5 has a form by itself, 9 and 1.2K together
+        for rest in _of_one_form(alike):
             odd = [cell for cell in counts if cell not in rest]
             few = 0 < len(odd) <= _MOST_ODD and len(rest) > _LEAST_FORMED
             if few and (found := formed(list(rest))):
                 return odd, found
     return [], None
+
+
+def _of_one_form(alike: Mapping[str, tuple[str | None, ...]]) -> Iterator[Mapping[str, object]]:
+    """The cells that look like numbers or dates, then those of them that may have one form.
+
+    Made one after another, as asking each cell for a form of its own takes long.
+    """
+    yield alike
+    # $5 has a form by itself; 9 and 1.2K have one together.
+    yield dict.fromkeys(cell for cell in alike if formed([cell]) is not None)
+    often = Counter(alike.values())
+    yield {cell: around for cell, around in alike.items() if often[around] > _MOST_ODD}
 
 
 def _around(match: re.Match[str]) -> tuple[str | None, ...]:
