@@ -200,8 +200,10 @@ def _begun(
     model, settings, data = run.model, run.settings, run.load_data()
     kind = model.codec.kind
     most, flow_steps, steps, batch = _RECIPES[kind]
-    prepared = KINDS[kind].prepare(settings, data, model.codec)
-    own, fitted = settings.training, num_steps(settings.training, len(prepared.rows))
+    own = settings.training.model_copy(update={"reference": 0})  # the end of a flow has no mean
+    of_ends = settings.model_copy(update={"training": own})
+    prepared = KINDS[kind].prepare(of_ends, data, model.codec)
+    fitted = num_steps(own, len(prepared.rows))
     # An average of weights, as the run draws with, is not for training.
     network = deepcopy(model.denoiser.network).requires_grad_(True)
     source = generator(seed, DISTILLING)
