@@ -107,8 +107,8 @@ def test_a_value_out_of_range_says_which_and_why(name: str, value: str, reason: 
 
 
 RECIPES = {
-    "points": (recipes.points(2), 3.0, 1.5),
-    "many columns": (recipes.points(9), 3.0, 1.5),
+    "points": (recipes.points(10_000, 2), 3.0, 1.5),
+    "many columns": (recipes.points(10_000, 9), 3.0, 1.5),
     "pictures": (recipes.images(8, 8), 1.0, 2),
     "larger pictures": (recipes.images(9, 9), 1.0, 1),
     "table": (recipes.table(1000, 4), 1.0, 2),
@@ -117,7 +117,7 @@ RECIPES = {
 
 
 def test_where_a_sampler_goes_is_of_its_kind_of_process() -> None:
-    points = recipes.points(2)
+    points = recipes.points(10_000, 2)
 
     def visited(*layers: str) -> tuple[str, int | str]:
         changes = [config.parse_assignments(each.split()) for each in layers]
@@ -320,10 +320,10 @@ def test_unknown_presets_and_files_are_told(tmp_path: Path) -> None:
 
 
 def test_many_columns_have_a_recipe_of_their_own_which_the_user_overrules() -> None:
-    few = config.resolve(recipes.points(3))
+    few = config.resolve(recipes.points(4999, 3))
     assert few.network == config.resolve().network
     assert few.training == config.resolve().training
-    many = config.resolve(recipes.points(4), {"training": {"steps": 7}})
+    many = config.resolve(recipes.points(10_000, 4), {"training": {"steps": 7}})
     assert (many.training.steps, many.training.reference, many.network.width) == (7, 0, 128)
 
 

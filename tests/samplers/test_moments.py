@@ -161,8 +161,8 @@ def test_methods_that_divide_by_alpha_say_so(name: str) -> None:
     [
         (recipes.table(3000, 9), 0.01),
         (recipes.table(100, 9), 0.02),
-        (recipes.points(2), 0.004),
-        (recipes.points(9), 0.004),
+        (recipes.points(10_000, 2), 0.004),
+        (recipes.points(10_000, 9), 0.004),
     ],
     ids=["long table", "short table", "points", "points in many columns"],
 )

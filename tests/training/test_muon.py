@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from sfumato.networks.dit import DiT
 from sfumato.networks.unet import UNet
-from sfumato.training.muon import Muon, orthogonal_factor
+from sfumato.training.muon import Muon, orthogonal_factors
 
 
 def _alike(seed: int, rows: int, columns: int, least: float) -> tuple[Tensor, Tensor]:
@@ -25,7 +25,7 @@ def test_singular_vectors_stay_and_values_come_near_to_one(
     rows: int, columns: int, scale: float
 ) -> None:
     matrices, exact = _alike(0, rows, columns, 0.1)
-    found = orthogonal_factor(scale * matrices)
+    found = torch.stack(orthogonal_factors((scale * matrices).unbind()))
     values = torch.linalg.svdvals(found)
     assert 0.65 < float(values.min()) < float(values.max()) < 1.25
     # In the exact factor's frame it is symmetric and positive: no direction is turned.
@@ -35,7 +35,18 @@ def test_singular_vectors_stay_and_values_come_near_to_one(
 
 
 def test_a_gradient_of_zeros_moves_nothing() -> None:
-    assert not orthogonal_factor(torch.zeros(1, 20, 30)).any()
+    (factor,) = orthogonal_factors([torch.zeros(20, 30)])
+    assert not factor.any()
+
+
+def test_matrices_of_different_shapes_have_the_factors_that_each_has_alone() -> None:
+    generator = torch.Generator().manual_seed(5)
+    shapes = [(20, 30), (30, 20), (20, 20), (40, 64), (20, 30)]
+    matrices = [torch.randn(shape, generator=generator) for shape in shapes]
+    together = orthogonal_factors(matrices)
+    for matrix, factor in zip(matrices, together, strict=True):
+        (alone,) = orthogonal_factors([matrix])
+        torch.testing.assert_close(factor, alone, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(40, 60), (60, 40)])
@@ -52,7 +63,7 @@ def test_steps_are_those_of_pytorch(decay: float, rows: int, columns: int) -> No
         lr=1e-2,
         weight_decay=decay,
         momentum=0.9,
-        ns_steps=4,
+        ns_steps=3,
         adjust_lr_fn="match_rms_adamw",
     )
     for _ in range(5):

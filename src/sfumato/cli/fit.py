@@ -228,7 +228,7 @@ def described_map(found: Any) -> str:
 
 
 def _show_settings(changes: list[dict[str, Any]], has_source: bool) -> None:
-    settings = config.resolve(config.recipes.points(2), *changes)
+    settings = config.resolve(config.recipes.points(10_000, 2), *changes)
     if has_source:
         from sfumato.runs.fit import resolve
         from sfumato.runs.start import recorded_start

@@ -199,7 +199,7 @@ def _known() -> dict[str, str]:
 
 def _example(section: str) -> str:
     """The first setting of a section, with its default, as it is written on the command line."""
-    values: Any = resolve(points(2)).to_dict()
+    values: Any = resolve(points(10_000, 2)).to_dict()
     for key in section.split("."):
         values = values[key]
     name, default = next(iter(values.items()), ("NAME", "VALUE"))

@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from sfumato.runs.explorer.page import Page
 
 # Of a snapshot: moments on the way, and the steps of its walk, of which there are equally many
-# between two moments. Even in time, they are enough for the default sampler (bench/calls_to_floor).
-SNAPSHOT_FRAMES, SNAPSHOT_STEPS = 10, 18
+# between two moments. It is drawn for a small picture; to come to the floor takes more steps.
+SNAPSHOT_FRAMES, SNAPSHOT_STEPS = 10, 9
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -95,7 +95,7 @@ def _integral(known: Past, h: float, c: float) -> Tensor:
     if len(before) == 1:
         r = (now - before[0][0]) / h
         return -math.expm1(-c * h) * (x_0 + (x_0 - before[0][1]) / (2 * r))
-    weights = interpolating_weights([node - now for node, _ in known], h, c)
+    weights = interpolating_weights(tuple(node - now for node, _ in known), h, c)
     return sum((w * each for w, (_, each) in zip(weights, known, strict=True)), 0 * x_0)
 
 

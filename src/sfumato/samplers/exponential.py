@@ -11,7 +11,7 @@ lambdas, whose integral (2) is exact. eta = 0 is the probability flow, eta = 1 t
 """
 
 import math
-from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -25,8 +25,11 @@ def log_ratio(level: NoiseLevel) -> float:
     return float(level.log_snr) / 2
 
 
-def interpolating_weights(nodes: Sequence[float], h: float, c: float = 1.0) -> list[float]:
+@lru_cache(maxsize=1024)
+def interpolating_weights(nodes: tuple[float, ...], h: float, c: float = 1.0) -> tuple[float, ...]:
     """Weights w with I = sum_k w_k x_0(lambda_t + nodes_k) for every polynomial through the nodes.
+
+    They are remembered, as every chunk of samples takes the same steps.
 
     Args:
         nodes: where predictions are known, as offsets in lambda from level t; all different.
@@ -39,8 +42,7 @@ def interpolating_weights(nodes: Sequence[float], h: float, c: float = 1.0) -> l
         moments.append(h**j - j / c * moments[-1])
     powers = [[node**j for node in nodes] for j in range(len(nodes))]
     system, right = (torch.tensor(each, dtype=torch.float64) for each in (powers, moments))
-    weights: list[float] = torch.linalg.solve(system, right).tolist()
-    return weights
+    return tuple(torch.linalg.solve(system, right).tolist())
 
 
 def exponential_step(

@@ -92,7 +92,7 @@ def _predicted(known: Known, h: float) -> Tensor:
 def _corrected(after: Tensor, known: Known, h: float) -> Tensor:
     if len(known) == 1:
         return -math.expm1(-h) * (known[0][1] + after) / 2
-    nodes = [h, *(node - known[0][0] for node, _ in known)]
+    nodes = (h, *(node - known[0][0] for node, _ in known))
     weights = interpolating_weights(nodes, h)
     values = [after, *(x_0 for _, x_0 in known)]
     return sum((w * each for w, each in zip(weights, values, strict=True)), 0 * after)

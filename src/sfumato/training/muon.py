@@ -5,7 +5,7 @@
     (3)  W <- (1 - rate decay) W - rate 0.2 sqrt(max(rows, columns)) O
 
 Jordan et al. (2024). The factor in (3) makes a step about as large, in the mean square, as AdamW's
-are at the same rate: Liu et al. (2025), eq. 4. Of X = U S V' the orthogonal factor is U V'; four
+are at the same rate: Liu et al. (2025), eq. 4. Of X = U S V' the orthogonal factor is U V'; three
 steps
 
     (4)  X <- a X + b (X X') X + c (X X')² X
@@ -17,7 +17,7 @@ A is after it follows from A, so that the steps are taken with A, which is small
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -29,36 +29,49 @@ from sfumato.training.optimizer import AdamW, Optimizer, with_gradients
 _MOMENTUM = 0.9
 
 # a, b, c of eq. (4), those of Jordan et al.: they take small singular values up fast.
-_STEPS = 4
+_STEPS = 3
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 # Of fewer rows or columns a weight is rather a few vectors, such as those of a last layer.
 _LEAST = 16
 
 
-def orthogonal_factor(
-    matrices: Float[Tensor, "k rows columns"],
-) -> Float[Tensor, "k rows columns"]:
+def orthogonal_factors(matrices: Sequence[Tensor]) -> list[Tensor]:
     """Nearly U V' of each matrix X = U S V', by eq. (5).
 
-    Singular values of 0.68 to 1.21 for those of X that are at least 0.006 |X|; smaller ones for
+    Singular values of 0.68 to 1.21 for those of X that are at least 0.02 |X|; smaller ones for
     smaller ones, and zeros for zeros.
+
+    Args:
+        matrices: `(rows, columns)` of any size, all of one device and precision.
     """
-    if matrices.shape[1] > matrices.shape[2]:
-        turned: Tensor = orthogonal_factor(matrices.mT)
-        return turned.mT
-    gram: Tensor = matrices @ matrices.mT
+    # With rows as columns where those are fewer, so that X X' is small.
+    wide = [each if each.shape[0] <= each.shape[1] else each.mT for each in matrices]
+    sizes: dict[int, list[int]] = {}
+    for k, each in enumerate(wide):
+        sizes.setdefault(len(each), []).append(k)
+    found = list(wide)
+    for same in sizes.values():  # one product of many matrices costs less
+        factors = _left_factors(torch.stack([wide[k] @ wide[k].mT for k in same]))
+        for k, factor in zip(same, factors, strict=True):
+            found[k] = factor @ wide[k]
+    return [
+        each if each.shape == matrix.shape else each.mT
+        for each, matrix in zip(found, matrices, strict=True)
+    ]
+
+
+def _left_factors(gram: Float[Tensor, "k n n"]) -> Float[Tensor, "k n n"]:
+    """The Q of eq. (5) by which each X is to be multiplied, given its X X'."""
     least = torch.finfo(gram.dtype).tiny
     size = gram.diagonal(dim1=1, dim2=2).sum(1).clamp(min=least)[:, None, None]  # |X|²
     gram = gram / size
-    step = _polynomial(gram)
-    factor = step
+    factor = step = _polynomial(gram)
     for _ in range(_STEPS - 1):
         gram = step @ gram @ step
         step = _polynomial(gram)
         factor = step @ factor
-    nearly: Tensor = (factor * size.rsqrt()) @ matrices
-    return nearly
+    return factor * size.rsqrt()
 
 
 def _polynomial(gram: Tensor) -> Tensor:
@@ -85,29 +98,27 @@ class Muon(Optimizer):
         self.momenta: list[Tensor] = [torch.zeros_like(weight) for weight in self.matrices]
         taken = {id(weight) for weight in self.matrices}
         self.rest = AdamW((each for each in self.weights if id(each) not in taken), weight_decay)
-        shapes: dict[tuple[torch.device, torch.Size], list[int]] = {}
+        kinds: dict[tuple[torch.device, torch.dtype], list[int]] = {}
         for k, weight in enumerate(self.matrices):
-            shapes.setdefault((weight.device, weight.shape), []).append(k)
-        self._alike = list(shapes.values())  # one product of many matrices costs less
+            kinds.setdefault((weight.device, weight.dtype), []).append(k)
+        self._kinds = list(kinds.values())
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """One step by the weights' gradients; a weight without one stays."""
         self.rest.step(learning_rate)
-        for used, grads in with_gradients(self.matrices, self._alike):
+        for used, grads in with_gradients(self.matrices, self._kinds):
             momenta = [self.momenta[k] for k in used]
             torch._foreach_lerp_(momenta, grads, 1 - _MOMENTUM)
             ahead = torch._foreach_lerp(grads, momenta, _MOMENTUM)
             # Pixels before channels, as they lie in memory; the order of columns changes nothing.
             kernels = [distributed.whole(each).movedim(1, -1) for each in ahead]
-            stacked = torch.stack([each.flatten(1) for each in kernels])
-            rate = learning_rate * 0.2 * math.sqrt(max(stacked.shape[1:]))
             weights = [self.matrices[k] for k in used]
             torch._foreach_mul_(weights, 1 - learning_rate * self.weight_decay)
-            for weight, kernel, one in zip(
-                weights, kernels, orthogonal_factor(stacked), strict=True
-            ):
-                step = one.view(kernel.shape).movedim(-1, 1)
+            factors = orthogonal_factors([each.flatten(1) for each in kernels])
+            for weight, kernel, factor in zip(weights, kernels, factors, strict=True):
+                rate = learning_rate * 0.2 * math.sqrt(max(factor.shape))
+                step = factor.reshape(kernel.shape).movedim(-1, 1)
                 weight.sub_(distributed.part(step, weight), alpha=rate)
 
     def tensors(self) -> dict[str, Tensor]:

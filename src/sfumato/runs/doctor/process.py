@@ -90,7 +90,7 @@ def examine_settings(source: Source | None, *layers: Mapping[str, Any]) -> Itera
         DataError: if the rows cannot be used.
     """
     if source is None:
-        points = config.resolve(config.recipes.points(2), *layers)
+        points = config.resolve(config.recipes.points(10_000, 2), *layers)
         yield from examine_process(points.process)
         return
     settings, found = resolve(source, {}, *layers)

@@ -72,8 +72,8 @@ def _tensor(rows: np.ndarray) -> Tensor:
 
 
 def fit(rows: Tensor, budget: Budget, seed: int) -> Denoised:
-    """With the recipe for points of so many columns."""
-    return denoiser(rows, budget, seed, recipes.points(rows.shape[1]))
+    """With the recipe for as many points of so many columns."""
+    return denoiser(rows, budget, seed, recipes.points(*rows.shape))
 
 
 def denoiser(rows: Tensor, budget: Budget, seed: int, *layers: Mapping[str, Any]) -> Denoised:

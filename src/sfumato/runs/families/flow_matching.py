@@ -40,6 +40,6 @@ SETTINGS: dict[str, Any] = {
 
 def fit(rows: Tensor, budget: Budget, seed: int) -> Denoised:
     """Eq. (1) by Sfumato's own training loop, network and batches of the sizes of diffusion."""
-    recipe = recipes.points(rows.shape[1])
+    recipe = recipes.points(*rows.shape)
     sizes = {part: recipe.get(part, {}) for part in ("network", "training")}
     return denoiser(rows, budget, seed, sizes, SETTINGS)

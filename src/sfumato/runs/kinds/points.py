@@ -42,7 +42,7 @@ guesses = 40
 
 def recipe(data: Dataset[Points], target: str) -> dict[str, Any]:  # noqa: ARG001
     """See `config.recipes.points`."""
-    return recipes.points(len(data.train.columns))
+    return recipes.points(len(data.train.values), len(data.train.columns))
 
 
 def prepare(settings: Settings, data: Dataset[Points], codec: PointCodec | None = None) -> Prepared:
