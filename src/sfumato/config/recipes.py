@@ -31,7 +31,7 @@ def points(rows: int, columns: int) -> dict[str, Any]:
 
     The cosine is shifted to where the detail of points is decided. In more than three columns, rows
     are too far apart to be each other's reference, and there is more to learn. Muon learns finer
-    structure in half the steps; few rows it learns by heart.
+    structure in fewer steps; few rows it learns by heart.
 
     Args:
         rows: of the data.
@@ -46,7 +46,7 @@ def points(rows: int, columns: int) -> dict[str, Any]:
         }
     if rows < _MANY_POINTS:
         return recipe
-    training = {"steps": 500, "batch_size": 512, "optimizer": "muon", "learning_rate": 3e-2}
+    training = {"steps": 400, "batch_size": 512, "optimizer": "muon", "learning_rate": 3.5e-2}
     return recipe | {"training": training}
 
 

@@ -204,7 +204,7 @@ def _begun(
     kind = model.codec.kind
     most, flow_steps, steps, batch = _RECIPES[kind]
     own = settings.training.model_copy(update={"reference": 0})  # the end of a flow has no mean
-    if kind == "points" and own.optimizer == "muon":  # which learns ends no better, and takes longer
+    if kind == "points" and own.optimizer == "muon":  # no better at ends, and slower
         own = own.model_copy(
             update={"optimizer": "adamw", "learning_rate": own.learning_rate * _ADAMW_RATE}
         )
