@@ -14,6 +14,7 @@ from torch import nn
 
 import sfumato
 from fitted import SHORT, TINY, people, people_rows, squares
+from sfumato.data.toy import draw
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.runs.fit import begin, finish, resolve, resume
 from sfumato.runs.job import fitting
@@ -85,8 +86,19 @@ def test_settings_are_the_start_s_but_for_those_of_the_data(moons: Run, tmp_path
     assert settings.sampling == own.sampling
     assert settings.training.batch_size == 32
     assert settings.training.checkpoint_every == own.training.checkpoint_every
-    assert settings.training.steps == 1000  # the recipe's; the start had 60
+    assert settings.training.steps == 400  # the recipe's; the start had 60
     assert not settings.training.past
+
+
+def test_an_optimizer_of_many_points_is_not_that_of_few(moons: Run) -> None:
+    """Muon learns few rows by heart."""
+    many, few = (
+        resolve(draw("moons", rows, seed=1), {}, start=start_of(moons))[0].training
+        for rows in (6000, 5000)  # of which a tenth is kept out
+    )
+    assert (many.optimizer, many.batch_size, many.steps) == ("muon", 512, 400)
+    assert (few.optimizer, few.batch_size, few.steps) == ("adamw", 256, 1000)
+    assert few.learning_rate < many.learning_rate
 
 
 def test_close_rows_are_learned_in_fewer_steps(s_curve: Run, tmp_path: Path) -> None:

@@ -97,14 +97,16 @@ def recorded_start(settings: Settings) -> Start | None:
 
 def layer(start: Start) -> dict[str, Any]:
     """What a fit takes of its start's settings, as changes to the recipe of its data."""
-    own = start.model.settings.to_dict()
-    past = ("steps", "epochs", "past", "precision")  # the last is the machine's
+    own, kind = start.model.settings.to_dict(), start.model.codec.kind
+    past = ["steps", "epochs", "past", "precision"]  # the last is the machine's
+    if kind == "points":  # whose recipe takes another optimizer for few rows
+        past += ["batch_size", "optimizer", "learning_rate"]
     return {
         "threads": own["threads"],
         "device": own["device"],
         "data": {
             "standardise": own["data"]["standardise"],
-            **KINDS[start.model.codec.kind].start_layer(start.model),
+            **KINDS[kind].start_layer(start.model),
         },
         "process": own["process"],
         "network": own["network"],
