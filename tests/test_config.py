@@ -327,6 +327,15 @@ def test_many_columns_have_a_recipe_of_their_own_which_the_user_overrules() -> N
     assert (many.training.steps, many.training.reference, many.network.width) == (7, 0, 128)
 
 
+@pytest.mark.parametrize(
+    ("rows", "optimizer", "drawn"), [(4999, "adamw", 256_000), (5000, "muon", 204_800)]
+)
+def test_few_points_are_learned_otherwise_than_many(rows: int, optimizer: str, drawn: int) -> None:
+    training = config.resolve(recipes.points(rows, 2)).training
+    assert training.optimizer == optimizer
+    assert training.steps * training.batch_size == drawn
+
+
 OLD = {"network": {"name": "unet", "target": "v", "options": {"told": "step", "groups": 8}}}
 
 
