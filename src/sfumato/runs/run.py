@@ -54,8 +54,9 @@ if TYPE_CHECKING:
     from sfumato.runs.explorer.page import Page
 
 # Of a snapshot: moments on the way, and the steps of its walk, of which there are equally many
-# between two moments. It is drawn for a small picture; to come to the floor takes more steps.
-SNAPSHOT_FRAMES, SNAPSHOT_STEPS = 10, 9
+# between two moments. Even in time, they are enough for the default sampler (bench/calls_to_floor);
+# in half of them the first, from pure noise, leads to points that are too close together.
+SNAPSHOT_FRAMES, SNAPSHOT_STEPS = 10, 18
 
 
 @dataclass(frozen=True, slots=True, eq=False)
