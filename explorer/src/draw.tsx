@@ -4,7 +4,7 @@
 import { computed, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { Choice, Integer, useNumber } from "./controls";
+import { Choice, useNumber } from "./controls";
 import { ask, complaint, connected, type Fit, state } from "./server";
 import { run } from "./shown";
 import { text, thousands } from "./text";
@@ -14,6 +14,8 @@ import { dark } from "./theme";
 const REACH = 3;
 const MOST = 20_000;
 const LEAST = 100;
+/** Of a training. */
+const LEAST_STEPS = 10, MOST_STEPS = 100_000;
 /** Of a set's noise; as in sfumato/runs/explorer/messages.py. */
 const MOST_NOISE = 1e6;
 /** Bytes of a file: a message of the server's 8 MiB holds it, quoted. */
@@ -49,13 +51,19 @@ function fit(asked: Fit): void {
 export function Draw() {
   const t = text.value, element = useRef<HTMLCanvasElement>(null);
   const points = useRef<number[][]>([]);
-  const painted = useSignal(0), spread = useSignal(0.08), steps = useSignal(1000);
+  const painted = useSignal(0), spread = useSignal(0.08), steps = useSignal("");
   const toy = useSignal(""), noise = useSignal(""), cursor = useSignal<[number, number] | null>(null);
   const noiseBox = useNumber(() => noise.value, (typed) => {
     const isRight = Number(typed) >= 0 && Number(typed) <= MOST_NOISE;
     if (isRight) noise.value = typed;
     return isRight;
   }, (typed) => text.value.refusedNoise(typed, thousands(MOST_NOISE), noise.value));
+  const stepsBox = useNumber(() => steps.value, (typed) => {
+    const value = Number(typed), isRight = typed === "" || (Number.isSafeInteger(value) && value >= LEAST_STEPS && value <= MOST_STEPS);
+    if (isRight) steps.value = typed;
+    return isRight;
+  }, (typed) => text.value.refusedSteps(typed, thousands(LEAST_STEPS), thousands(MOST_STEPS), steps.value));
+  const ofSteps = () => (steps.value === "" ? null : Number(steps.value));
   const now = state.value, busy = now?.state === "fitting" || connected.value !== "yes";
 
   const paint = () => {
@@ -103,7 +111,7 @@ export function Draw() {
   const readFile = async (file: File | undefined) => {
     if (!file) return;
     if (file.size > LARGEST) complaint.value = () => text.value.tooLarge(file.name);
-    else fit({ type: "fit", source: "csv", name: file.name, text: await file.text(), steps: steps.value });
+    else fit({ type: "fit", source: "csv", name: file.name, text: await file.text(), steps: ofSteps() });
   };
 
   // Anywhere on the page: a browser would leave it for a file that is dropped beside a small target.
@@ -127,7 +135,7 @@ export function Draw() {
       </label>
       <div class="buttons">
         <button type="button" class="primary" data-testid="fit" disabled={busy || painted.value < LEAST}
-          onClick={() => fit({ type: "fit", source: "drawn", points: points.current, steps: steps.value })}>{t.fitDrawn(painted.value)}</button>
+          onClick={() => fit({ type: "fit", source: "drawn", points: points.current, steps: ofSteps() })}>{t.fitDrawn(painted.value)}</button>
         <button type="button" disabled={!painted.value} onClick={() => { points.current = []; painted.value = 0; }}>{t.clear}</button>
       </div>
       {painted.value > 0 && painted.value < LEAST && <p class="faint">{t.fitTooFew}</p>}
@@ -139,14 +147,15 @@ export function Draw() {
             <label class="row">{t.toyNoise}<input {...noiseBox.box} min="0" max={MOST_NOISE} step="0.01" /></label>
             {noiseBox.problem}
             <button type="button" class="primary" data-testid="fit-toy" disabled={busy}
-              onClick={() => fit({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Number(noise.value), steps: steps.value })}>{t.fit}</button>
+              onClick={() => fit({ type: "fit", source: "toy", name: toy.value, noise: noise.value === "" ? null : Number(noise.value), steps: ofSteps() })}>{t.fit}</button>
           </>
         )}
       </div>
       <label class="row">{t.csv}
         <input type="file" accept=".csv,text/csv" disabled={busy} onChange={(event) => void readFile(event.currentTarget.files?.[0])} />
       </label>
-      <Integer label={t.trainingSteps} of={steps} least={10} most={100_000} />
+      <label class="row">{t.trainingSteps}<input {...stepsBox.box} min={LEAST_STEPS} max={MOST_STEPS} step="1" /></label>
+      {stepsBox.problem}
     </section>
   );
 }

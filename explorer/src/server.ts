@@ -9,9 +9,9 @@ import { type Reason, Said, said, saidHere, type Saying } from "./reasons";
 import { busy } from "./state";
 
 export type Fit =
-  | { type: "fit"; source: "drawn"; points: number[][]; steps: number }
-  | { type: "fit"; source: "toy"; name: string; noise: number | null; steps: number }
-  | { type: "fit"; source: "csv"; name: string; text: string; steps: number };
+  | { type: "fit"; source: "drawn"; points: number[][]; steps: number | null }
+  | { type: "fit"; source: "toy"; name: string; noise: number | null; steps: number | null }
+  | { type: "fit"; source: "csv"; name: string; text: string; steps: number | null };
 
 type Request = Fit | { type: "stop" } | { type: "go_on" };
 

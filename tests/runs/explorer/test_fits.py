@@ -176,6 +176,16 @@ def test_a_toy_set_is_fitted_with_the_noise_that_is_asked_for(opened: Page, fold
     assert_same(run, sfumato.open("moons-again"))
 
 
+def test_a_fit_takes_the_steps_of_its_rows_where_none_are_asked_for(
+    opened: Page, folder: Path
+) -> None:
+    opened.send({"type": "fit", "source": "toy", "name": "moons", "noise": None, "steps": None})
+    done = opened.until_state("done")
+    run = sfumato.open(folder / done["folder"])
+    assert run.settings.training == resolve("moons", {})[0].training
+    assert "steps" not in done["command"]
+
+
 @pytest.mark.parametrize("columns", [1, 3])
 def test_points_are_of_one_to_three_columns(opened: Page, folder: Path, columns: int) -> None:
     points = np.random.default_rng(1).integers(0, 600, (150, columns))  # pixels of a canvas

@@ -27,7 +27,8 @@ class _Message(BaseModel):
 
 # ----------------------------------------------------------------------------- page to server
 
-Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
+# None: as many as the recipe of the data takes.
+Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)] | None
 
 
 class FitDrawn(_Message):

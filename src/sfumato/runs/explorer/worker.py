@@ -130,17 +130,17 @@ class Worker:
                 self._perform(order)
             case Begin(fit=FitToy(name=name, noise=noise, steps=steps)):
                 changes = {} if noise is None else {"data.noise": noise}
-                self._fit(name, changes | {"training.steps": steps})
+                self._fit(name, changes | _of_steps(steps))
             case Begin(fit=FitDrawn(points=points, steps=steps)):
                 values = np.array(points)
                 with _file("drawn", ".csv", "the points") as (file, kept):
                     write_rows(file, Points(values, ("x", "y", "z")[: values.shape[1]]))
-                    self._fit(file, {"training.steps": steps}, kept)
+                    self._fit(file, _of_steps(steps), kept)
             case Begin(fit=FitCsv(name=name, text=text, steps=steps)):
                 stem, ending = _named(name)
                 with _file(stem, ending, name) as (file, kept):
                     file.write_bytes(text.encode())
-                    self._fit(file, {"training.steps": steps}, kept)
+                    self._fit(file, _of_steps(steps), kept)
             case Resume(folder=folder):
                 self._go(resume(Path(folder)), None)
 
@@ -268,6 +268,10 @@ def _shown(job: Job, is_given_up: Callable[[], bool] = lambda: False) -> bytes:
     """What there is so far, with the weights of the moment, averaged and last."""
     last = job.model.settings.sampling.weights == "last"
     return payload(_run_of(job), job.training.drawing_network(last=not last), is_given_up)
+
+
+def _of_steps(steps: int | None) -> dict[str, Any]:
+    return {} if steps is None else {"training.steps": steps}
 
 
 def _reason(error: OSError) -> Reason:
