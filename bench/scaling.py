@@ -22,6 +22,7 @@ rows, columns, steps, width = map(int, sys.argv[1:])
 data = np.random.default_rng(0).standard_normal((rows, columns))
 size = data.nbytes / 2**20
 changes = {"training.steps": steps, "network.width": width, "training.batch_size": 256,
+           "training.optimizer": "adamw", "training.learning_rate": 0.01,
            "training.reference": 1024, "training.snapshots": 0, "data.holdout": 0.01}
 with tempfile.TemporaryDirectory() as folder:
     fit(data[:2000], out=folder + "/warm", settings={**changes, "training.steps": 20}, quiet=True)

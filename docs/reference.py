@@ -30,9 +30,9 @@ from sfumato.training.times import TIME_DRAWS
 _INTRODUCTION = """\
 A run is made by its settings: `--set NAME=VALUE`, `--config FILE.toml`, or `settings={...}` in
 Python. `sfumato fit SOURCE --show-settings` prints all of them for your data; a run keeps them in
-its `config.toml`. Defaults here are those of points in up to three columns; tables and pictures
-have recipes of their own ([recipes.py](../src/sfumato/config/recipes.py)). Unknown names are
-refused."""
+its `config.toml`. Defaults here are those of fewer than 5,000 points in up to three columns; other
+points, tables and pictures have recipes of their own
+([recipes.py](../src/sfumato/config/recipes.py)). Unknown names are refused."""
 
 # Settings that name one of these.
 _NAMED: Mapping[str, Mapping[str, Any]] = {

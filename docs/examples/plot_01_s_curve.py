@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 
 import sfumato
 
-run = sfumato.fit("s-curve", settings={"training.steps": 700}, quiet=True)
+run = sfumato.fit("s-curve", settings={"training.steps": 300}, quiet=True)
 real, drawn = run.load_data().train.values, run.sample(5000)
 
 figure, axes = plt.subplots(1, 2, figsize=(5, 4), sharex=True, sharey=True, layout="constrained")

@@ -11,7 +11,7 @@ import numpy as np
 
 import sfumato
 
-run = sfumato.fit("s-curve", settings={"training.steps": 400, "training.snapshots": 0}, quiet=True)
+run = sfumato.fit("s-curve", settings={"training.steps": 200, "training.snapshots": 0}, quiet=True)
 frames = list(run.model.frames(2000, steps=30, grid="uniform-log-snr"))
 
 # %%

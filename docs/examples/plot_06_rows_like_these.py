@@ -11,7 +11,7 @@ import numpy as np
 
 import sfumato
 
-run = sfumato.fit("moons", settings={"training.steps": 400, "training.snapshots": 0}, quiet=True)
+run = sfumato.fit("moons", settings={"training.steps": 200, "training.snapshots": 0}, quiet=True)
 data = run.load_data().train.values
 given = np.tile(data[data[:, 1].argmax()], (300, 1))  # the highest point, 300 times
 times = (0.2, 0.5, 0.8, 1.0)

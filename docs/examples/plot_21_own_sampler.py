@@ -29,7 +29,7 @@ class SecondOrder:
         return s.alpha * ahead + s.sigma / t.sigma * (x - t.alpha * ahead), now, now.x_0
 
 
-run = sfumato.fit("moons", settings={"training.steps": 400, "training.snapshots": 0}, quiet=True)
+run = sfumato.fit("moons", settings={"training.steps": 200, "training.snapshots": 0}, quiet=True)
 
 # %%
 # Both methods follow the same flow from the same noise. So their error is the distance from where

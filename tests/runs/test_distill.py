@@ -487,6 +487,18 @@ def test_a_map_of_one_answer_opens_and_draws(moons: Run, tmp_path: Path) -> None
     np.testing.assert_array_equal(again.sample(20, few=1), before.sample(20, few=1))
 
 
+def test_a_map_of_points_that_muon_learned_is_learned_by_adamw(tmp_path: Path) -> None:
+    asked = TINY | {"training.optimizer": "muon", "training.steps": 10}
+    run = sfumato.fit("moons", out=tmp_path / "run", settings=asked, quiet=True)
+    (tmp_path / "few").mkdir()
+    times = {2: times_of(run.model.process, 2)}
+    own = distill._begun(run, times, tmp_path / "few", 3, quiet=True).training.settings
+    fitted = run.settings.training
+    assert (fitted.optimizer, own.optimizer) == ("muon", "adamw")
+    assert own.learning_rate == pytest.approx(fitted.learning_rate / 3)
+    assert own.batch_size == _QUICK[3] * fitted.batch_size / 2
+
+
 def test_points_learn_by_scattered_candidates_from_as_many_ends_as_planned(
     moons: Run, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 import sfumato
 
-run = sfumato.fit("moons", settings={"training.steps": 500, "training.snapshots": 0}, quiet=True)
+run = sfumato.fit("moons", settings={"training.steps": 250, "training.snapshots": 0}, quiet=True)
 samples = run.sample(2000)
 
 # %%

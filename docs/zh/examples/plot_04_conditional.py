@@ -11,7 +11,7 @@ import numpy as np
 
 import sfumato
 
-run = sfumato.fit("s-curve", settings={"training.steps": 500, "training.snapshots": 0}, quiet=True)
+run = sfumato.fit("s-curve", settings={"training.steps": 250, "training.snapshots": 0}, quiet=True)
 places = (0.0, 0.05, 0.1)
 drawn = [run.sample(1000, given={"x": place})[:, 1] for place in places]
 

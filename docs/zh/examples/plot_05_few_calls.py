@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 
 import sfumato
 
-run = sfumato.fit("moons", settings={"training.steps": 250, "training.snapshots": 0}, quiet=True)
+run = sfumato.fit("moons", settings={"training.steps": 150, "training.snapshots": 0}, quiet=True)
 run = sfumato.distill(run).run
 
 # %%

@@ -11,7 +11,7 @@ import numpy as np
 
 import sfumato
 
-run = sfumato.fit("s-curve", settings={"training.steps": 400, "training.snapshots": 0}, quiet=True)
+run = sfumato.fit("s-curve", settings={"training.steps": 200, "training.snapshots": 0}, quiet=True)
 data = run.load_data().train.values
 pairs = ((0, 1), (4, 5), (1, 4))
 walks = [run.interpolate(first, last, 60, seed=3) for first, last in pairs]

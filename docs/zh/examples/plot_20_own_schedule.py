@@ -25,7 +25,7 @@ class Even:
         return (10 - log_snr) / 18
 
 
-settings = {"training.steps": 500, "training.snapshots": 0}
+settings = {"training.steps": 250, "training.snapshots": 0}
 run = sfumato.fit("circles", process=Even(), settings=settings, quiet=True)
 
 # %%

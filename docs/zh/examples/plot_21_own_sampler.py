@@ -29,7 +29,7 @@ class SecondOrder:
         return s.alpha * ahead + s.sigma / t.sigma * (x - t.alpha * ahead), now, now.x_0
 
 
-run = sfumato.fit("moons", settings={"training.steps": 400, "training.snapshots": 0}, quiet=True)
+run = sfumato.fit("moons", settings={"training.steps": 200, "training.snapshots": 0}, quiet=True)
 
 # %%
 # 两种方法都从同样的噪声出发，沿同一个概率流前进。因此误差就是与极多小步所到达的终点之间的距离。

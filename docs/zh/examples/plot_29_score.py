@@ -14,7 +14,7 @@ import sfumato
 from sfumato import NoiseLevel
 from sfumato.denoisers.mixture import gaussian_mixture
 
-settings = {"training.steps": 800, "training.snapshots": 0}
+settings = {"training.steps": 400, "training.snapshots": 0}
 run = sfumato.fit("eight-gaussians", settings=settings, quiet=True)
 model = run.model
 rows = run.load_data().train.values

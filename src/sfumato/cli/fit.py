@@ -74,7 +74,7 @@ def demo(
         'sfumato fit orders.csv --rule "delivered >= ordered" --rule "total = price + postage"',
         "sfumato fit photos --set data.size=32 --set data.skip_bad=true",
         "sfumato fit cifar.tar.xz --set data.labels=true --set training.flip=true",
-        "sfumato fit s-curve --config mine.toml --set training.steps=1000",
+        "sfumato fit s-curve --config mine.toml --set training.steps=2000",
         "sfumato fit others.csv --from runs/points --out runs/others",
         "sfumato fit --resume --out runs/points",
         "sfumato fit --resume --out runs/points --set training.steps=20000",

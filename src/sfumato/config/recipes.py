@@ -15,7 +15,8 @@ _SAMPLING_POINTS = {
     "steps": 30,
     "options": {"eta": 1.5, "noise_below": 1.0},
 }
-_MANY_POINTS = 5_000
+# Rows to learn from that make points many.
+MANY_POINTS = 5_000
 # Of tables that are long to draw: in half of the time or less, and as hard to tell apart.
 _SAMPLING_LONG_TABLES = {
     "sampler": "dpm++3m-sde",
@@ -34,7 +35,7 @@ def points(rows: int, columns: int) -> dict[str, Any]:
     structure in fewer steps; few rows it learns by heart.
 
     Args:
-        rows: of the data.
+        rows: to learn from.
         columns: of the data.
     """
     recipe = {"process": {"options": {"shift": 3.0}}, "sampling": _SAMPLING_POINTS}
@@ -44,7 +45,7 @@ def points(rows: int, columns: int) -> dict[str, Any]:
             "training": {"steps": 2000, "batch_size": 512, "reference": 0},
             "sampling": _SAMPLING_POINTS | {"steps": 40},
         }
-    if rows < _MANY_POINTS:
+    if rows < MANY_POINTS:
         return recipe
     training = {"steps": 400, "batch_size": 512, "optimizer": "muon", "learning_rate": 3.5e-2}
     return recipe | {"training": training}

@@ -102,7 +102,7 @@ class DiffusionModel(DensityMixin, TableEstimator):  # type: ignore[misc]
         refuse_settings_of_pictures("table", asked.data)
         taken = take(table, asked, keep_all=True)
         data = replace(taken, container=getattr(self, "backend_", None) or "array")
-        settings = config.resolve(KINDS[data.kind].recipe(data, asked.training.target), *layers)
+        settings = config.resolve(KINDS[data.kind].recipe(data, asked), *layers)
         training, model = prepare(settings, data)
         quiet = not self.verbose
         with (

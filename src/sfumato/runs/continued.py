@@ -21,7 +21,7 @@ from sfumato.training.optimizer import learning_rate
 _COURSE = ("steps", "epochs", "learning_rate", "warmup", "decay")
 # The rate goes up again to so much of the highest so far, unless it stands above that: as low as
 # a tenth is as good, all of it is worse (docs/go-on.md).
-_AGAIN = 0.3
+AGAIN = 0.3
 _CHANGEABLE = (*_COURSE, "checkpoint_every", "snapshots")
 
 
@@ -71,7 +71,7 @@ def continued(
     training = {**after.training.model_dump(exclude={"epochs"}), "steps": steps, "past": past}
     if past and "learning_rate" not in changes.get("training", {}):
         stands = learning_rate(past[-1].until - 1, steps, TrainingSettings(**training))
-        training["learning_rate"] = max(stands, _AGAIN * max(part.learning_rate for part in past))
+        training["learning_rate"] = max(stands, AGAIN * max(part.learning_rate for part in past))
     return after.model_copy(update={"training": TrainingSettings(**training)})
 
 

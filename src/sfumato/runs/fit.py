@@ -84,7 +84,7 @@ def resolve(
     refuse_settings_of_pictures(data.kind, asked.data)
     if start is not None:
         named["start"] = start.settings.model_dump()
-    recipe = KINDS[data.kind].recipe(data, asked.training.target)
+    recipe = KINDS[data.kind].recipe(data, asked)
     settings = config.resolve(recipe, *layers, nested, named)
     if start is not None:
         refuse_conflicts(settings, start)
@@ -359,8 +359,8 @@ def fit(
             inverse `time(log_snr)`. Opened again by `sfumato.open(path, process=...)`.
         start: a fitted model whose weights are the first, in the place of random ones
             (fine-tuning): a run, or a run folder, model file or folder of diffusers. Its settings
-            are the defaults; process, network and the scale of columns stay its own; classes of
-            pictures may be others.
+            are the defaults (of points at three tenths of its learning rate); process, network and
+            the scale of columns stay its own; classes of pictures may be others.
         out: the run's folder; runs/NAME-001 and so on where not given.
         settings: changes to the defaults, e.g. `{"training.steps": 500}`.
         seed: decides every draw.

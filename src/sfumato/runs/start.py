@@ -1,9 +1,11 @@
 """Fitting from the weights of a fitted model instead of random ones.
 
 What the weights mean stays what it was: process, network and the map between rows and the network's
-numbers are those of the start. All other settings of it are the defaults of the new run.
+numbers are those of the start. All other settings of it are the defaults of the new run, but for
+the learning rate of points, which is lower.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from copy import deepcopy
@@ -12,7 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from sfumato.config import Settings, StartSettings
+from sfumato import config
+from sfumato.config import Settings, StartSettings, recipes
 from sfumato.data.source import IN_MEMORY
 from sfumato.errors import ArgumentError, DataError, RunError
 from sfumato.models.file import weights_sha256
@@ -20,6 +23,7 @@ from sfumato.models.model import Model
 from sfumato.models.registry import OWN
 from sfumato.process.process import Process
 from sfumato.process.schedules import Schedule
+from sfumato.runs.continued import AGAIN
 from sfumato.runs.data import Dataset
 from sfumato.runs.kinds import KINDS
 from sfumato.runs.run import Run, open_run
@@ -98,9 +102,10 @@ def recorded_start(settings: Settings) -> Start | None:
 def layer(start: Start) -> dict[str, Any]:
     """What a fit takes of its start's settings, as changes to the recipe of its data."""
     own, kind = start.model.settings.to_dict(), start.model.codec.kind
-    past = ["steps", "epochs", "past", "precision"]  # the last is the machine's
-    if kind == "points":  # whose recipe takes another optimizer for few rows
-        past += ["batch_size", "optimizer", "learning_rate"]
+    past = ("steps", "epochs", "past", "precision")  # the last is the machine's
+    training = {k: value for k, value in own["training"].items() if k not in past}
+    if kind == "points":
+        training |= _again(training, math.prod(start.model.codec.event))
     return {
         "threads": own["threads"],
         "device": own["device"],
@@ -110,9 +115,16 @@ def layer(start: Start) -> dict[str, Any]:
         },
         "process": own["process"],
         "network": own["network"],
-        "training": {k: value for k, value in own["training"].items() if k not in past},
+        "training": training,
         "sampling": {**own["sampling"], "few": 0},
     }
+
+
+def _again(training: Mapping[str, Any], columns: int) -> dict[str, Any]:
+    """A lower rate, as going on takes; and the steps that the start's optimizer takes of points."""
+    rows = recipes.MANY_POINTS if training["optimizer"] == "muon" else 0
+    steps = config.resolve(recipes.points(rows, columns)).training.steps
+    return {"learning_rate": AGAIN * training["learning_rate"], "steps": steps}
 
 
 # What of the network can change without its weights meaning something else.

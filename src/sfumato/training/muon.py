@@ -43,18 +43,13 @@ def orthogonal_factors(matrices: Sequence[Tensor]) -> list[Tensor]:
     smaller ones, and zeros for zeros.
 
     Args:
-        matrices: `(rows, columns)` of any size, all of one device and precision.
+        matrices: `(rows, columns)`, of the same number of rows or columns, whichever are fewer, and
+            of one device and precision.
     """
     # With rows as columns where those are fewer, so that X X' is small.
     wide = [each if each.shape[0] <= each.shape[1] else each.mT for each in matrices]
-    sizes: dict[int, list[int]] = {}
-    for k, each in enumerate(wide):
-        sizes.setdefault(len(each), []).append(k)
-    found = list(wide)
-    for same in sizes.values():  # one product of many matrices costs less
-        factors = _left_factors(torch.stack([wide[k] @ wide[k].mT for k in same]))
-        for k, factor in zip(same, factors, strict=True):
-            found[k] = factor @ wide[k]
+    lefts = _left_factors(torch.stack([each @ each.mT for each in wide]))
+    found = [left @ each for left, each in zip(lefts, wide, strict=True)]
     return [
         each if each.shape == matrix.shape else each.mT
         for each, matrix in zip(found, matrices, strict=True)
@@ -98,16 +93,17 @@ class Muon(Optimizer):
         self.momenta: list[Tensor] = [torch.zeros_like(weight) for weight in self.matrices]
         taken = {id(weight) for weight in self.matrices}
         self.rest = AdamW((each for each in self.weights if id(each) not in taken), weight_decay)
-        kinds: dict[tuple[torch.device, torch.dtype], list[int]] = {}
+        alike: dict[tuple[torch.device, torch.dtype, int], list[int]] = {}
         for k, weight in enumerate(self.matrices):
-            kinds.setdefault((weight.device, weight.dtype), []).append(k)
-        self._kinds = list(kinds.values())
+            size = min(len(weight), weight[0].numel())
+            alike.setdefault((weight.device, weight.dtype, size), []).append(k)
+        self._alike = list(alike.values())  # one product of many matrices costs less
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """One step by the weights' gradients; a weight without one stays."""
         self.rest.step(learning_rate)
-        for used, grads in with_gradients(self.matrices, self._kinds):
+        for used, grads in with_gradients(self.matrices, self._alike):
             momenta = [self.momenta[k] for k in used]
             torch._foreach_lerp_(momenta, grads, 1 - _MOMENTUM)
             ahead = torch._foreach_lerp(grads, momenta, _MOMENTUM)

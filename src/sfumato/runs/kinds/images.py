@@ -50,7 +50,7 @@ to_fill, incomplete, put_back = points.to_fill, points.incomplete, points.put_ba
 unseen = points.unseen
 
 
-def recipe(data: Dataset[Images], target: str) -> dict[str, Any]:  # noqa: ARG001
+def recipe(data: Dataset[Images], asked: Settings) -> dict[str, Any]:  # noqa: ARG001
     """See `config.recipes.images`."""
     return recipes.images(*data.train.pixels.shape[1:3])
 

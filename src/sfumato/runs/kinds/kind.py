@@ -60,12 +60,12 @@ class Kind(Protocol):
     example: tuple[str, str]
     """How many to draw and the file to write, in the command that a fit suggests."""
 
-    def recipe(self, data: Dataset[Any], target: str) -> dict[str, Any]:
+    def recipe(self, data: Dataset[Any], asked: Settings) -> dict[str, Any]:
         """The settings that suit these rows, as changes to the defaults.
 
         Args:
             data: the rows.
-            target: of a table, the column that is to be predicted; empty if none is.
+            asked: the settings that a person gave, on top of the defaults.
         """
         ...
 

@@ -24,6 +24,7 @@ from sfumato.metrics.evaluation import Evaluation
 from sfumato.metrics.evaluation import evaluate as measure_points
 from sfumato.models.gaussian import check_known
 from sfumato.models.model import Model
+from sfumato.models.registry import OWN
 from sfumato.process.process import Process
 from sfumato.process.streams import chunks
 from sfumato.progress import tracked
@@ -40,9 +41,11 @@ example = ("10000", "new.csv")
 guesses = 40
 
 
-def recipe(data: Dataset[Points], target: str) -> dict[str, Any]:  # noqa: ARG001
-    """See `config.recipes.points`."""
-    return recipes.points(len(data.train.values), len(data.train.columns))
+def recipe(data: Dataset[Points], asked: Settings) -> dict[str, Any]:
+    """See `config.recipes.points`; that of many rows is for our network and averaged targets."""
+    rows, columns = data.train.values.shape
+    suits = asked.network.name != OWN and asked.training.reference > 0
+    return recipes.points(rows if suits else 0, columns)
 
 
 def prepare(settings: Settings, data: Dataset[Points], codec: PointCodec | None = None) -> Prepared:

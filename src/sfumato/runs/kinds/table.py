@@ -61,9 +61,9 @@ _DESCRIBED = 40
 _NAMED = 8
 
 
-def recipe(data: Dataset[DataTable], target: str) -> dict[str, Any]:
+def recipe(data: Dataset[DataTable], asked: Settings) -> dict[str, Any]:
     """See `config.recipes.table`."""
-    one_category = data.types.get(target) in ("categorical", "ordinal", "boolean")
+    one_category = data.types.get(asked.training.target) in ("categorical", "ordinal", "boolean")
     return recipes.table(len(data.train), len(data.train.columns), one_category=one_category)
 
 
