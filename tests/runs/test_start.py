@@ -90,6 +90,16 @@ def test_settings_are_the_start_s_but_for_those_of_the_data(moons: Run, tmp_path
     assert not settings.training.past
 
 
+@pytest.mark.parametrize(
+    ("changes", "optimizer"),
+    [({}, "muon"), ({"training.reference": 0}, "adamw"), ({"network.name": "own"}, "adamw")],
+)
+def test_muon_is_for_our_network_and_averaged_targets(
+    changes: dict[str, Any], optimizer: str
+) -> None:
+    assert resolve("moons", changes)[0].training.optimizer == optimizer
+
+
 def test_points_go_on_at_a_lower_rate_in_the_steps_of_their_optimizer(
     moons: Run, tmp_path: Path
 ) -> None:

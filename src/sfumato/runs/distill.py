@@ -41,7 +41,7 @@ from sfumato.training.loss import simple
 # rows whose ends are computed, steps of the solver, steps for one of the fit, rows for one.
 # Rows and steps are those of a map for every number of calls; one of fewer levels takes fewer.
 _RECIPES = {
-    "points": (24_000, 32, 0.5, 2),
+    "points": (20_000, 32, 0.5, 2),
     "table": (327_680, 16, 0.6, 1),
     "images": (4_096, 16, 0.65, 1),
 }
