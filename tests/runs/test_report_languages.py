@@ -25,7 +25,7 @@ ZH = language("zh")
 NAMES = {
     "GAN", "VAE", "AUC", "log", "eps", "moons", "Wasserstein", "Adam", "AdamW", "sigma", "zuko",
     "EDM", "DPM", "Solver", "SDE", "Sfumato", "sfumato", "comparison", "json", "pip", "install",
-    "compare",
+    "compare", "Muon",
 }  # fmt: skip
 
 
