@@ -190,11 +190,17 @@ export function useNumber(kept: () => string, take: (typed: string) => boolean, 
   };
 }
 
+/** Whether what is typed is an integer within limits. */
+export function isInteger(typed: string, least: number, most: number): boolean {
+  const value = Number(typed);
+  return typed !== "" && Number.isSafeInteger(value) && value >= least && value <= most;
+}
+
 /** The same for an integer within limits. */
 export function useInteger(kept: () => number, set: (value: number) => void, least: number, most: number) {
   const { box, problem } = useNumber(() => String(kept()), (typed) => {
-    const value = Number(typed), isRight = typed !== "" && Number.isSafeInteger(value) && value >= least && value <= most;
-    if (isRight) set(value);
+    const isRight = isInteger(typed, least, most);
+    if (isRight) set(Number(typed));
     return isRight;
   }, (typed) => text.value.refused(typed, thousands(least), thousands(most), String(kept())));
   return { box: { ...box, min: least, max: most, step: "1" }, problem };

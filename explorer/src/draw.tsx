@@ -4,7 +4,7 @@
 import { computed, signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { Choice, useNumber } from "./controls";
+import { Choice, isInteger, useNumber } from "./controls";
 import { ask, complaint, connected, type Fit, state } from "./server";
 import { run } from "./shown";
 import { text, thousands } from "./text";
@@ -14,7 +14,7 @@ import { dark } from "./theme";
 const REACH = 3;
 const MOST = 20_000;
 const LEAST = 100;
-/** Of a training. */
+/** Of a training; the most as in sfumato/runs/explorer/messages.py. */
 const LEAST_STEPS = 10, MOST_STEPS = 100_000;
 /** Of a set's noise; as in sfumato/runs/explorer/messages.py. */
 const MOST_NOISE = 1e6;
@@ -59,7 +59,7 @@ export function Draw() {
     return isRight;
   }, (typed) => text.value.refusedNoise(typed, thousands(MOST_NOISE), noise.value));
   const stepsBox = useNumber(() => steps.value, (typed) => {
-    const value = Number(typed), isRight = typed === "" || (Number.isSafeInteger(value) && value >= LEAST_STEPS && value <= MOST_STEPS);
+    const isRight = typed === "" || isInteger(typed, LEAST_STEPS, MOST_STEPS);
     if (isRight) steps.value = typed;
     return isRight;
   }, (typed) => text.value.refusedSteps(typed, thousands(LEAST_STEPS), thousands(MOST_STEPS), steps.value));
